@@ -1,0 +1,45 @@
+package auth
+
+import (
+	"crypto/tls"
+	"errors"
+	"net/netip"
+
+	"github.com/frondmq/frond/core/subject"
+)
+
+// Kind says by which door a peer came.
+type Kind uint8
+
+const (
+	KindClient Kind = iota
+	KindLeaf
+	KindMQTT
+)
+
+// Request is what a peer presented.
+type Request struct {
+	Kind     Kind
+	User     string
+	Password string
+	Token    string
+	NKey     string // public user key, with Sig over Nonce
+	Sig      string
+	JWT      string
+	Nonce    string
+	Remote   netip.AddrPort
+	TLS      *tls.ConnectionState // nil without TLS
+}
+
+// Grant is who a peer is and what it may do. It never changes once given.
+type Grant struct {
+	Account string
+	// User is the name for logs and monitoring, never a secret.
+	User string
+	// Permissions is nil when everything is allowed.
+	Permissions *subject.Permissions
+}
+
+// ErrDenied is the one answer to every failed authentication; the reason is
+// for the log only and wraps it.
+var ErrDenied = errors.New("authorization violation")

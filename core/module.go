@@ -1,0 +1,52 @@
+package core
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/auth"
+	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/monitor"
+)
+
+// Module is a protocol that a build may have or leave out: leaf links, MQTT.
+// The server is given its modules at construction and calls them in this
+// order: Verify, Start, Stop.
+type Module interface {
+	// Name is the configuration block that the module owns, such as "mqtt".
+	Name() string
+	// Verify checks the options as a whole, before anything starts. Its errors
+	// name what is wrong and where (file, line, column if the option has one).
+	Verify(o *config.Options) error
+	// Start opens listeners and starts the module's goroutines. It returns
+	// when the doors are open. A module whose block is absent does nothing.
+	Start(s Services) error
+	// Stop closes doors, then connections, and returns when every goroutine of
+	// the module has ended or ctx is done. It works after a failed Start too.
+	Stop(ctx context.Context) error
+	// Describe fills in the module's part of the monitoring answers. It reads
+	// snapshots and never blocks the data path.
+	Describe(d *monitor.Description)
+}
+
+// Services is what the server offers its modules.
+type Services interface {
+	Options() *config.Options
+	Logger() *slog.Logger
+	// Identity of this server, fixed for its life.
+	ServerID() string   // public server key, N...
+	ServerName() string // configured, or the id
+	ClusterName() string
+	Domain() string // JetStream domain, "" for none
+	JetStream() bool
+	Version() string // the nats-server level announced to peers
+	APILevel() int
+	// NextConnID numbers connections of every kind.
+	NextConnID() uint64
+	// Account finds an account by name; "$G" always exists.
+	Account(name string) (*account.Account, bool)
+	Authenticate(r *auth.Request) (*auth.Grant, error)
+	// AuthRequired reports whether peers of that kind must present something.
+	AuthRequired(k auth.Kind) bool
+}

@@ -1,0 +1,50 @@
+package wire
+
+// Msg is one message on its way through the server.
+//
+// Every slice is borrowed: it is valid until the call that was given the Msg
+// returns. Whoever keeps a message longer copies what it keeps. A Msg value
+// itself is reused by its owner from message to message.
+type Msg struct {
+	// Subject is what interest is matched on.
+	Subject []byte
+	// Shown, when not nil, is the subject that subscribers see in place of
+	// Subject. JetStream deliveries use it: they are matched on the deliver
+	// subject and shown with the stored one. Links carry it behind an '@' in
+	// the reply (see Reply).
+	Shown []byte
+	// Reply is nil when the message has no reply subject.
+	Reply []byte
+	// Header is the complete header block, "NATS/1.0\r\n" up to and with the
+	// empty line, or nil.
+	Header []byte
+	// Body is the payload without the header block and without the CR LF
+	// behind it. It may be empty.
+	Body []byte
+	// Queues are the queue groups a peer server chose for this link. Only
+	// messages that came in by a link have them; nil means plain
+	// subscriptions only.
+	Queues [][]byte
+	// Receipt, when not nil, is told about each stream that takes the message.
+	// It never crosses a link.
+	Receipt Receipt
+}
+
+// Receipt lets a local publisher learn when its message is durable, without a
+// reply subject. A stream that captures the message calls Expect while the
+// message is being routed, so before Route returns, and Stored exactly once
+// later, from any goroutine. Both must not block.
+type Receipt interface {
+	Expect()
+	// Stored reports the outcome: err is nil once the message (or, for a
+	// duplicate, its first copy) is on disk.
+	Stored(stream string, seq uint64, err error)
+}
+
+// VisibleSubject is the subject a subscriber is shown.
+func (m *Msg) VisibleSubject() []byte {
+	if m.Shown != nil {
+		return m.Shown
+	}
+	return m.Subject
+}

@@ -1,0 +1,85 @@
+// Package edgestore keeps messages on disk for an edge broker: what every part
+// of it shares stands here.
+//
+// It knows bytes, sequences and subjects, and knows nothing of brokers. Its
+// parts are the journal (package journal: one append-only log with group
+// commit, which makes things durable), the stream stores of this package (a
+// chunk store on bbolt, filled from the journal in the background, and a
+// memory store with the same interface) and the file system under the journal
+// (package vfs, with a crashable implementation for tests).
+//
+// Where to start reading: Record and Journal for the way in, Store for what a
+// stream reads back.
+package edgestore
+
+import "errors"
+
+// LSN is a log sequence number: the position of a record in the journal.
+// The first record has LSN 1; 0 means none. LSNs are never reused.
+type LSN uint64
+
+// Stamp is the time of a record as the device knew it. A device's wall clock
+// may be wrong at boot, so the boot and the monotonic time in it are kept too.
+type Stamp struct {
+	Boot   uint32 // number of the boot, counted by the journal
+	Mono   int64  // nanoseconds since that boot (or since process start)
+	Wall   int64  // nanoseconds since 1970, UTC
+	Synced bool   // the wall clock was known to be right
+}
+
+// Record is one operation in the journal.
+type Record struct {
+	LSN LSN
+	// Group, Index and Term belong to replicated groups; group 0 is this
+	// machine alone, and its records have neither index nor term.
+	Group uint64
+	Index uint64
+	Term  uint64
+	// Kind is the user's; the journal only carries it.
+	Kind uint8
+	// Incarnation names the stream that the record belongs to and is never
+	// reused; 0 is the catalogue.
+	Incarnation uint64
+	Stamp       Stamp
+	Data        []byte
+}
+
+// Location says where in the journal some bytes lie. The zero Location is
+// nowhere.
+type Location struct {
+	Segment uint64
+	Offset  int64
+	Length  uint32
+}
+
+// Entry is a record on its way from the journal to whoever applies it.
+// Data and Side are valid until the apply function returns.
+type Entry struct {
+	Record
+	// At is where Data lies, so that a store can read it back without a copy
+	// of its own.
+	At Location
+	// Side is what the appender gave to be kept in memory beside the record:
+	// it is not on disk, and nil when the record comes from a recovery.
+	Side []byte
+	// Token is the appender's, in memory only like Side.
+	Token any
+}
+
+// Errors that callers may ask for with errors.Is.
+var (
+	// ErrNotFound: no message with that sequence or subject.
+	ErrNotFound = errors.New("message not found")
+	// ErrDeleted: the sequence was stored once and is gone.
+	ErrDeleted = errors.New("message deleted")
+	// ErrDiskFull: the file system has no room; nothing was stored.
+	ErrDiskFull = errors.New("no space left for the journal")
+	// ErrBusy: more is waiting for the disk than the memory budget allows.
+	ErrBusy = errors.New("too much is waiting for the disk")
+	// ErrClosed: the journal or store was closed.
+	ErrClosed = errors.New("store is closed")
+	// ErrCorrupt is the class of everything that a checksum refused.
+	ErrCorrupt = errors.New("data is damaged")
+	// ErrLocked: another process uses the folder.
+	ErrLocked = errors.New("folder is in use by another process")
+)

@@ -1,0 +1,131 @@
+package edgestore
+
+import "time"
+
+// Msg is one stored message.
+type Msg struct {
+	Seq     uint64
+	Time    int64 // nanoseconds since 1970, UTC
+	Subject string
+	Header  []byte // complete header block or nil
+	Body    []byte
+}
+
+// Size is what a message counts towards a stream's bytes: for files 30 bytes
+// and its parts, and 4 more when it has a header (the figure that existing
+// tools expect).
+func (m *Msg) Size() uint64 { return FileSize(len(m.Subject), len(m.Header), len(m.Body)) }
+
+// FileSize is Size from the lengths of the parts.
+func FileSize(subject, header, body int) uint64 {
+	n := 30 + subject + body
+	if header > 0 {
+		n += 4 + header
+	}
+	return uint64(n)
+}
+
+// State is what a stream holds.
+type State struct {
+	Msgs, Bytes       uint64
+	FirstSeq, LastSeq uint64 // an empty stream: FirstSeq = LastSeq+1
+	FirstTime         time.Time
+	LastTime          time.Time // kept when the last message is gone
+	NumDeleted        uint64    // gaps between first and last
+	NumSubjects       int
+}
+
+// SubjectState is what is known of one subject.
+type SubjectState struct {
+	Msgs  uint64
+	First uint64 // sequence of the oldest message
+	Last  uint64 // sequence of the newest
+}
+
+// Aux is one named value kept beside the messages: consumer state, dedup ids,
+// configuration. A nil Value deletes it.
+type Aux struct {
+	Key   string
+	Value []byte
+}
+
+// Store keeps the messages of one stream.
+//
+// Mutations come from one goroutine at a time (the engine applying the log)
+// and in the order of the log. Reads may come from any goroutine, at any time,
+// and see whole mutations only.
+//
+// A file store does not make a mutation durable by itself: the journal did
+// that before. It remembers what was applied in memory; Seal and Flush bring
+// that down to the store's own files, in one transaction with the LSN up to
+// which it was applied. After a restart the engine applies again what lies
+// above Applied.
+type Store interface {
+	State() State
+	// Append adds m with m.Seq = LastSeq+1 or above; a jump leaves a gap. The
+	// slices of m are borrowed. blob says where the message's AppendBlob form
+	// lies in the journal; a memory store ignores it and copies.
+	Append(m *Msg, blob Location) error
+	// Skip moves LastSeq forward to last without storing anything.
+	Skip(last uint64, at int64)
+	// Remove deletes one message and reports what it was.
+	Remove(seq uint64) (size uint64, ok bool, err error)
+	// Compact deletes everything below seq and moves FirstSeq there (and
+	// LastSeq to seq-1 if the stream ended before).
+	Compact(seq uint64) (removed uint64, err error)
+	// Purge deletes messages that match filter ("" or ">" is all) below seq
+	// (0: no bound), but keeps the newest keep of them.
+	Purge(filter string, seq, keep uint64) (removed uint64, err error)
+
+	// Load reads one message; the error is ErrNotFound or ErrDeleted, or one
+	// of class ErrCorrupt. buf is used for the bytes when it is large enough;
+	// the result does not alias the store.
+	Load(seq uint64, buf []byte) (Msg, []byte, error)
+	// LoadNext reads the first message at or above start that matches any of
+	// filters (none: all).
+	LoadNext(filters []string, start uint64, buf []byte) (Msg, []byte, error)
+	// LoadPrev reads the last message at or below start that matches.
+	LoadPrev(filters []string, start uint64, buf []byte) (Msg, []byte, error)
+	// LastFor is the newest message of a literal subject, or of all subjects
+	// that match a wildcard; 0 when there is none.
+	LastFor(filter string) uint64
+	// Subject tells of one literal subject.
+	Subject(subject string) (SubjectState, bool)
+	// Subjects calls f for each subject that matches filter until f returns
+	// false; the order is undefined.
+	Subjects(filter string, f func(subject string, s SubjectState) bool)
+	// LastPerSubject lists the newest sequence of each subject that matches
+	// any filter and has a message at or above start and at or below upTo
+	// (0: no bound), ascending.
+	LastPerSubject(filters []string, start, upTo uint64) []uint64
+	// Pending counts messages at or above start that match; with
+	// lastPerSubject only the newest of each subject.
+	Pending(filters []string, start uint64, lastPerSubject bool) uint64
+	// SeqAt is the first sequence stored at or after t; LastSeq+1 when none.
+	SeqAt(t time.Time) uint64
+	// Deleted lists the gaps between FirstSeq and LastSeq, ascending, at most max.
+	Deleted(max int) []uint64
+
+	// Seal fixes everything applied so far, with aux as of the same moment, as
+	// the next thing to be flushed. It is called by the mutating goroutine and
+	// is cheap. Sealing twice before a Flush adds up.
+	Seal(applied LSN, aux []Aux)
+	// Flush writes what was sealed in one durable transaction. It may be
+	// called from another goroutine, one at a time. After an error nothing
+	// sealed is lost: the next Flush tries again.
+	Flush() error
+	// Applied is the LSN that a restart begins above.
+	Applied() LSN
+	// Aux visits the durable values whose key starts with prefix, in order of
+	// their keys, as of the last Flush (or open).
+	Aux(prefix string, f func(key string, value []byte) error) error
+
+	// Damage lists ranges of sequences that were lost to damage, as found so far.
+	Damage() []SeqRange
+	Close() error
+	// Delete closes the store and removes its files.
+	Delete() error
+}
+
+// SeqRange is a range of sequences, both ends included.
+type SeqRange struct{ First, Last uint64 }
