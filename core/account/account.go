@@ -1,0 +1,99 @@
+package account
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/frondmq/frond/core/subject"
+)
+
+// ErrBadSubject says that a subscription has an invalid subject.
+var ErrBadSubject = errors.New("invalid subject")
+
+// Account is one tenant. All methods may be called from any goroutine.
+type Account struct {
+	name  string
+	index *subject.Index[*Sub]
+
+	mappings atomic.Pointer[mappingSet]
+
+	inMsgs, inBytes   atomic.Int64
+	outMsgs, outBytes atomic.Int64
+	subs              atomic.Int64
+
+	// mu orders changes of interest and their events. Watchers are called
+	// under it: a link must have heard of a subscription before Subscribe
+	// returns, or a request could overtake the interest in its reply.
+	mu struct {
+		sync.Mutex
+		watchers []*watching
+		watched  map[string][]*subjectWatch
+	}
+}
+
+// New makes an account without interest.
+func New(name string) *Account {
+	return &Account{name: name, index: subject.NewIndex[*Sub]()}
+}
+
+// Name never changes.
+func (a *Account) Name() string { return a.name }
+
+// Subscribe adds interest. When it returns, every watcher has seen it.
+func (a *Account) Subscribe(s *Sub) error {
+	if !subject.Valid(s.Subject) {
+		return ErrBadSubject
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s.listed {
+		return nil
+	}
+	s.listed = true
+	a.index.Insert(s.Subject, s.Queue, s)
+	a.subs.Add(1)
+	a.notifyLocked(Event{Sub: s, Delta: 1})
+	return nil
+}
+
+// Unsubscribe takes interest away. A delivery already under way may still
+// arrive after it returns. Unknown subscriptions are ignored.
+func (a *Account) Unsubscribe(s *Sub) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !s.listed {
+		return
+	}
+	s.listed = false
+	a.index.Remove(s.Subject, s.Queue, s)
+	a.subs.Add(-1)
+	a.notifyLocked(Event{Sub: s, Delta: -1})
+}
+
+// SetWeight changes the number of queue members that s stands for.
+func (a *Account) SetWeight(s *Sub, w int32) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if atomic.SwapInt32(&s.Weight, w) == w || !s.listed {
+		return
+	}
+	a.notifyLocked(Event{Sub: s, Delta: 0})
+}
+
+// HasInterest reports whether anyone is subscribed to the literal subject.
+func (a *Account) HasInterest(subject string) bool { return a.index.HasInterest(subject) }
+
+// Subscriptions is the number of subscriptions now.
+func (a *Account) Subscriptions() int64 { return a.subs.Load() }
+
+// Traffic is what was routed since the start. Bytes are headers and payload.
+type Traffic struct{ InMsgs, InBytes, OutMsgs, OutBytes int64 }
+
+// Traffic counts what publishers have flushed.
+func (a *Account) Traffic() Traffic {
+	return Traffic{
+		InMsgs: a.inMsgs.Load(), InBytes: a.inBytes.Load(),
+		OutMsgs: a.outMsgs.Load(), OutBytes: a.outBytes.Load(),
+	}
+}

@@ -1,0 +1,131 @@
+package account
+
+import (
+	"math/rand/v2"
+
+	"github.com/frondmq/frond/core/wire"
+)
+
+// maxCached bounds what one Origin remembers: each plan counts one, and one
+// more for each subscription that it holds on its own.
+const maxCached = 4096
+
+// Origin is one publisher: a connection, a link, an internal worker. It holds
+// the compiled matches of that publisher and the sinks it has delivered to
+// since the last Flush. It is used by one goroutine.
+type Origin struct {
+	sink    Sink // nil for internal publishers
+	role    Role
+	cluster string
+	rng     uint64
+
+	account *Account
+	plans   map[string]*plan
+	cached  int
+	maps    *mappingSet
+	mapped  map[string]*mappedSubject
+
+	// epoch counts Flushes: a plan that was used in this epoch has its plain
+	// sinks in touched already.
+	epoch   uint64
+	touched []Sink
+	gates   []<-chan struct{}
+
+	inMsgs, inBytes   int64
+	outMsgs, outBytes int64
+}
+
+// NewOrigin makes a publisher. sink is the publisher's own sink, which a link
+// is never sent its own messages on; nil for internal publishers. cluster is
+// the cluster name of the peer of a link.
+func NewOrigin(sink Sink, role Role, cluster string) *Origin {
+	o := &Origin{sink: sink, role: role, cluster: cluster, epoch: 1}
+	o.Seed(rand.Uint64())
+	return o
+}
+
+// Seed fixes the random choices among queue members and weighted mappings.
+func (o *Origin) Seed(seed uint64) { o.rng = seed | 1 }
+
+// Sink is the publisher's own sink, or nil.
+func (o *Origin) Sink() Sink { return o.sink }
+
+// random is uniform enough in [0, n): xorshift64*, high bits.
+func (o *Origin) random(n int) int {
+	x := o.rng
+	x ^= x >> 12
+	x ^= x << 25
+	x ^= x >> 27
+	o.rng = x
+	return int((x * 2685821657736338717 >> 33) % uint64(n))
+}
+
+// Gated is a sink that can ask publishers to wait: Gate returns a channel that
+// is closed when there is room again, or nil when there is room.
+type Gated interface{ Gate() <-chan struct{} }
+
+// Flush wakes each sink touched since the last Flush once, and adds what was
+// counted to the account.
+func (o *Origin) Flush() {
+	o.gates = o.gates[:0]
+	if len(o.touched) > 0 {
+		for i, s := range o.touched {
+			s.Flush()
+			if o.role == RoleClient {
+				if g, ok := s.(Gated); ok {
+					if c := g.Gate(); c != nil {
+						o.gates = append(o.gates, c)
+					}
+				}
+			}
+			o.touched[i] = nil
+		}
+		o.touched = o.touched[:0]
+		o.epoch++
+	}
+	if o.inMsgs > 0 {
+		a := o.account
+		a.inMsgs.Add(o.inMsgs)
+		a.inBytes.Add(o.inBytes)
+		if o.outMsgs > 0 {
+			a.outMsgs.Add(o.outMsgs)
+			a.outBytes.Add(o.outBytes)
+		}
+		o.inMsgs, o.inBytes, o.outMsgs, o.outBytes = 0, 0, 0, 0
+	}
+}
+
+// Gates are the gates that were closed at the last Flush: receivers that a
+// client who publishes should wait for, a little. Valid until the next Flush.
+func (o *Origin) Gates() []<-chan struct{} { return o.gates }
+
+// touch notes a sink for Flush. Twice is harmless, so only the newest few
+// are looked at.
+func (o *Origin) touch(s Sink) {
+	for i := len(o.touched) - 1; i >= 0 && i >= len(o.touched)-4; i-- {
+		if o.touched[i] == s {
+			return
+		}
+	}
+	o.touched = append(o.touched, s)
+}
+
+// attach makes a the account that o publishes to.
+func (o *Origin) attach(a *Account) {
+	if o.account != nil {
+		o.Flush()
+	}
+	o.account = a
+	o.plans = make(map[string]*plan)
+	o.mapped = nil
+	o.maps = nil
+	o.cached = 0
+}
+
+func (o *Origin) count(m *wire.Msg, n int) {
+	size := int64(len(m.Header) + len(m.Body))
+	o.inMsgs++
+	o.inBytes += size
+	o.outMsgs += int64(n)
+	o.outBytes += size * int64(n)
+}

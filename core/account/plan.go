@@ -1,0 +1,128 @@
+package account
+
+import (
+	"slices"
+
+	"github.com/frondmq/frond/core/subject"
+)
+
+// plan is the match of one subject, compiled for one Origin: the table of
+// roles applied, links gathered. It is owned by that Origin, so it also holds
+// the scratch space of routing.
+type plan struct {
+	gen    uint64 // of the index when it was made
+	epoch  uint64 // of the Origin when plain was last touched
+	plain  []*Sub // local plain subscriptions; may be shared with the index
+	links  []linkTarget
+	groups []group
+	weight int // in the cache
+}
+
+// linkTarget is one link: it gets a message at most once, however many of its
+// subscriptions match.
+type linkTarget struct {
+	sub    *Sub
+	plain  bool     // has a plain subscription that matches
+	queues [][]byte // groups chosen for it, of the message being routed
+}
+
+type group struct {
+	name  []byte
+	tiers [numTiers][]member
+}
+
+type member struct {
+	sub  *Sub
+	link int // index in plan.links, -1 for local subscribers
+}
+
+// plan finds the compiled match of a literal subject.
+func (o *Origin) plan(a *Account, subj []byte) *plan {
+	gen := a.index.Generation()
+	p, ok := o.plans[string(subj)]
+	if ok && p.gen == gen {
+		return p
+	}
+	if ok {
+		o.cached -= p.weight
+	} else {
+		p = &plan{}
+		if o.cached >= maxCached {
+			o.forget()
+		}
+		o.plans[string(subj)] = p
+	}
+	// The generation is read before the match: a change in between makes the
+	// plan stale, never wrongly fresh.
+	o.compile(p, a.index.Match(subj), gen)
+	o.cached += p.weight
+	return p
+}
+
+// forget makes room by dropping a quarter of the plans, whichever come first
+// in the map's own order.
+func (o *Origin) forget() {
+	for k, p := range o.plans {
+		delete(o.plans, k)
+		o.cached -= p.weight
+		if o.cached <= maxCached*3/4 {
+			return
+		}
+	}
+}
+
+func (o *Origin) compile(p *plan, r *subject.Result[*Sub], gen uint64) {
+	*p = plan{gen: gen, weight: 1}
+	if r == nil {
+		return
+	}
+	if !slices.ContainsFunc(r.Plain, func(s *Sub) bool { return s.Sink.Role().IsLink() }) {
+		p.plain = r.Plain
+	} else {
+		for _, s := range r.Plain {
+			switch {
+			case o.tierOf(s.Sink) == never:
+			case s.Sink.Role().IsLink():
+				p.links[p.link(s)].plain = true
+			default:
+				p.plain = append(p.plain, s)
+			}
+		}
+		p.weight += len(r.Plain)
+	}
+	for i := range r.Queues {
+		o.compileGroup(p, r.Queues[i].Name, r.Queues[i].Members)
+	}
+}
+
+func (o *Origin) compileGroup(p *plan, name string, members []*Sub) {
+	g := group{name: []byte(name)}
+	some := false
+	for _, s := range members {
+		t := o.tierOf(s.Sink)
+		if t == never {
+			continue
+		}
+		m := member{sub: s, link: -1}
+		if s.Sink.Role().IsLink() {
+			m.link = p.link(s)
+		}
+		g.tiers[t-1] = append(g.tiers[t-1], m)
+		some = true
+	}
+	p.weight += 2 + 2*len(members)
+	if some {
+		p.groups = append(p.groups, g)
+	}
+}
+
+// link finds or adds the target for the link of s.
+func (p *plan) link(s *Sub) int {
+	for i := range p.links {
+		if p.links[i].sub.Sink == s.Sink {
+			return i
+		}
+	}
+	p.links = append(p.links, linkTarget{sub: s})
+	return len(p.links) - 1
+}
