@@ -1,0 +1,327 @@
+package vfs
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+)
+
+// Mem is a file system in memory that remembers, beside what is written, what
+// would survive a power cut. It is for tests.
+type Mem struct {
+	mu struct {
+		sync.Mutex
+		dirs     map[string]*memDir
+		locks    map[string]bool
+		capacity int64 // 0: endless
+		used     int64
+	}
+}
+
+// memDir is one folder: the names as they are, the names on disk, and the
+// changes between the two in their order.
+type memDir struct {
+	now, disk map[string]*memInode
+	pending   []memChange
+}
+
+// memChange replays one change of a folder.
+type memChange func(names map[string]*memInode)
+
+// memInode is the content of a file as written and as synced.
+type memInode struct {
+	now, disk []byte
+}
+
+type memFile struct {
+	fs     *Mem
+	name   string
+	inode  *memInode
+	closed bool // guarded by fs.mu
+}
+
+// NewMem makes an empty file system.
+func NewMem() *Mem {
+	m := &Mem{}
+	m.mu.dirs = map[string]*memDir{}
+	m.mu.locks = map[string]bool{}
+	return m
+}
+
+// SetCapacity limits the bytes of all files together; 0 is no limit. Growing
+// above it fails with ENOSPC; writing over what is there does not.
+func (m *Mem) SetCapacity(bytes int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mu.capacity = bytes
+}
+
+// Used is how many bytes the files take.
+func (m *Mem) Used() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.used
+}
+
+// Crash returns the file system as it may look after a power cut at this
+// moment: everything synced is there; of what was not, each sector survives
+// with probability keep; of the changes of names that were not synced, some
+// first ones (a file system keeps their order). The original goes on.
+// Locks are gone.
+func (m *Mem) Crash(rnd *rand.Rand, keep float64) *Mem {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := NewMem()
+	c.mu.capacity = m.mu.capacity
+	copied := map[*memInode]*memInode{}
+	for _, path := range sortedKeys(m.mu.dirs) {
+		d := m.mu.dirs[path]
+		names := map[string]*memInode{}
+		for name, inode := range d.disk {
+			names[name] = inode
+		}
+		done := 0
+		for done < len(d.pending) && rnd.Float64() < keep {
+			d.pending[done](names)
+			done++
+		}
+		cd := c.dirLocked(path)
+		for _, name := range sortedKeys(names) {
+			inode := names[name]
+			if copied[inode] == nil {
+				after := inode.crash(rnd, keep)
+				copied[inode] = &memInode{now: after, disk: slices.Clone(after)}
+				c.mu.used += int64(len(after))
+			}
+			cd.now[name], cd.disk[name] = copied[inode], copied[inode]
+		}
+	}
+	return c
+}
+
+func (i *memInode) crash(rnd *rand.Rand, keep float64) []byte {
+	after := slices.Clone(i.disk)
+	if len(i.now) > len(after) && rnd.Float64() < keep {
+		after = append(after, make([]byte, len(i.now)-len(after))...)
+	}
+	for off := 0; off < len(after) && off < len(i.now); off += Sector {
+		end := min(off+Sector, len(after), len(i.now))
+		if !bytes.Equal(after[off:end], i.now[off:end]) && rnd.Float64() < keep {
+			copy(after[off:end], i.now[off:end])
+		}
+	}
+	return after
+}
+
+// Corrupt lets f change the bytes of a file in place, on disk and in memory:
+// bit rot.
+func (m *Mem) Corrupt(name string, f func(content []byte)) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	inode := m.dirLocked(filepath.Dir(name)).now[filepath.Base(name)]
+	if inode == nil {
+		return &os.PathError{Op: "corrupt", Path: name, Err: os.ErrNotExist}
+	}
+	f(inode.now)
+	inode.disk = slices.Clone(inode.now)
+	return nil
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func (m *Mem) dirLocked(path string) *memDir {
+	d := m.mu.dirs[path]
+	if d == nil {
+		d = &memDir{now: map[string]*memInode{}, disk: map[string]*memInode{}}
+		m.mu.dirs[path] = d
+	}
+	return d
+}
+
+// changeLocked does a change now and remembers it for the disk.
+func (d *memDir) changeLocked(c memChange) {
+	c(d.now)
+	d.pending = append(d.pending, c)
+}
+
+func (m *Mem) Create(name string) (File, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d, base := m.dirLocked(filepath.Dir(name)), filepath.Base(name)
+	if old := d.now[base]; old != nil {
+		m.mu.used -= int64(len(old.now))
+	}
+	inode := &memInode{}
+	d.changeLocked(func(names map[string]*memInode) { names[base] = inode })
+	return &memFile{fs: m, name: name, inode: inode}, nil
+}
+
+func (m *Mem) Open(name string) (File, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	inode := m.dirLocked(filepath.Dir(name)).now[filepath.Base(name)]
+	if inode == nil {
+		return nil, &os.PathError{Op: "open", Path: name, Err: os.ErrNotExist}
+	}
+	return &memFile{fs: m, name: name, inode: inode}, nil
+}
+
+func (m *Mem) Rename(oldName, newName string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if filepath.Dir(oldName) != filepath.Dir(newName) {
+		return fmt.Errorf("rename %s to %s: not in one folder", oldName, newName)
+	}
+	d, from, to := m.dirLocked(filepath.Dir(oldName)), filepath.Base(oldName), filepath.Base(newName)
+	inode := d.now[from]
+	if inode == nil {
+		return &os.PathError{Op: "rename", Path: oldName, Err: os.ErrNotExist}
+	}
+	if old := d.now[to]; old != nil && old != inode {
+		m.mu.used -= int64(len(old.now))
+	}
+	d.changeLocked(func(names map[string]*memInode) {
+		delete(names, from)
+		names[to] = inode
+	})
+	return nil
+}
+
+func (m *Mem) Remove(name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d, base := m.dirLocked(filepath.Dir(name)), filepath.Base(name)
+	inode := d.now[base]
+	if inode == nil {
+		return &os.PathError{Op: "remove", Path: name, Err: os.ErrNotExist}
+	}
+	m.mu.used -= int64(len(inode.now))
+	d.changeLocked(func(names map[string]*memInode) { delete(names, base) })
+	return nil
+}
+
+func (m *Mem) List(dir string) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return sortedKeys(m.dirLocked(filepath.Clean(dir)).now), nil
+}
+
+func (m *Mem) MkdirAll(dir string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dirLocked(filepath.Clean(dir))
+	return nil
+}
+
+func (m *Mem) SyncDir(dir string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d := m.dirLocked(filepath.Clean(dir))
+	for _, c := range d.pending {
+		c(d.disk)
+	}
+	d.pending = nil
+	return nil
+}
+
+type memLock struct {
+	fs   *Mem
+	name string
+}
+
+func (m *Mem) Lock(name string) (io.Closer, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.mu.locks[name] {
+		return nil, &os.PathError{Op: "lock", Path: name, Err: ErrLocked}
+	}
+	m.mu.locks[name] = true
+	return &memLock{m, name}, nil
+}
+
+func (l *memLock) Close() error {
+	l.fs.mu.Lock()
+	defer l.fs.mu.Unlock()
+	delete(l.fs.mu.locks, l.name)
+	return nil
+}
+
+func (m *Mem) Free(string) (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.mu.capacity == 0 {
+		return 1 << 40, nil
+	}
+	return max(m.mu.capacity-m.mu.used, 0), nil
+}
+
+func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	if f.closed {
+		return 0, &os.PathError{Op: "read", Path: f.name, Err: os.ErrClosed}
+	}
+	if off >= int64(len(f.inode.now)) {
+		return 0, io.EOF
+	}
+	n := copy(p, f.inode.now[off:])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	if f.closed {
+		return 0, &os.PathError{Op: "write", Path: f.name, Err: os.ErrClosed}
+	}
+	if grow := off + int64(len(p)) - int64(len(f.inode.now)); grow > 0 {
+		if f.fs.mu.capacity > 0 && f.fs.mu.used+grow > f.fs.mu.capacity {
+			return 0, &os.PathError{Op: "write", Path: f.name, Err: syscall.ENOSPC}
+		}
+		f.fs.mu.used += grow
+		f.inode.now = append(f.inode.now, make([]byte, grow)...)
+	}
+	return copy(f.inode.now[off:], p), nil
+}
+
+func (f *memFile) Sync() error {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	if f.closed {
+		return &os.PathError{Op: "sync", Path: f.name, Err: os.ErrClosed}
+	}
+	f.inode.disk = append(f.inode.disk[:0], f.inode.now...)
+	return nil
+}
+
+func (f *memFile) Size() (int64, error) {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	return int64(len(f.inode.now)), nil
+}
+
+func (f *memFile) Close() error {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	if f.closed {
+		return &os.PathError{Op: "close", Path: f.name, Err: os.ErrClosed}
+	}
+	f.closed = true
+	return nil
+}
