@@ -75,12 +75,12 @@ func (p *ClientParser) pub(buf []byte) (int, error) {
 	if total == 0 {
 		return 0, err
 	}
-	m := &p.msg
-	m.Subject, m.Reply, m.Header, m.Body = t[0], nil, nil, data
+	// All fields, since the handler may have set some in the message before.
+	p.msg = Msg{Subject: t[0], Body: data}
 	if k == 3 {
-		m.Reply = t[1]
+		p.msg.Reply = t[1]
 	}
-	return total, p.handler.Pub(m)
+	return total, p.handler.Pub(&p.msg)
 }
 
 func (p *ClientParser) hpub(buf []byte) (int, error) {
@@ -104,13 +104,12 @@ func (p *ClientParser) hpub(buf []byte) (int, error) {
 	if total == 0 {
 		return 0, err
 	}
-	m := &p.msg
-	m.Subject, m.Reply = t[0], nil
-	m.Header, m.Body = cutHeader(data, header)
+	p.msg = Msg{Subject: t[0]}
+	p.msg.Header, p.msg.Body = cutHeader(data, header)
 	if k == 4 {
-		m.Reply = t[1]
+		p.msg.Reply = t[1]
 	}
-	return total, p.handler.Pub(m)
+	return total, p.handler.Pub(&p.msg)
 }
 
 func (p *ClientParser) sub(buf []byte) (int, error) {

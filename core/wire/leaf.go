@@ -104,9 +104,9 @@ func (p *LeafParser) message(buf []byte, upper string, sizes int) (int, error) {
 	if len(t) < 1+sizes {
 		return 0, ErrArgs
 	}
-	m := &p.msg
 	last := len(t) - sizes
-	if m.Reply, m.Queues, err = recipients(t[1:last]); err != nil {
+	reply, queues, err := recipients(t[1:last])
+	if err != nil {
 		return 0, err
 	}
 	header, size := 0, 0
@@ -122,9 +122,9 @@ func (p *LeafParser) message(buf []byte, upper string, sizes int) (int, error) {
 	if total == 0 {
 		return 0, err
 	}
-	m.Subject, m.Shown = t[0], nil
-	m.Header, m.Body = cutHeader(data, header)
-	return total, p.handler.LeafMsg(m)
+	p.msg = Msg{Subject: t[0], Reply: reply, Queues: queues}
+	p.msg.Header, p.msg.Body = cutHeader(data, header)
+	return total, p.handler.LeafMsg(&p.msg)
 }
 
 // recipients reads what stands between subject and sizes: nothing, a reply,

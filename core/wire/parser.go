@@ -110,6 +110,9 @@ func (f *framer) collect(d dialect, buf []byte) (int, error) {
 		take = lf + 1
 	}
 	f.pending = append(f.pending, buf[:take]...)
+	if len(f.pending) < f.need {
+		return take, nil
+	}
 	n, err := d.parse(f.pending)
 	if err != nil {
 		return 0, err
@@ -223,6 +226,10 @@ func (f *framer) line(buf []byte, upper string, blank bool) (args []byte, n int,
 	}
 	for i < len(buf) && isBlank(buf[i]) {
 		i++
+	}
+	if f.limits.MaxControlLine > 0 && i-len(upper) > f.limits.MaxControlLine {
+		// Blanks do not count by protocol, but they are collected too.
+		return nil, 0, ErrControlLine
 	}
 	lf := bytes.IndexByte(buf[i:], '\n')
 	if lf < 0 {
