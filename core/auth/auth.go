@@ -19,16 +19,20 @@ const (
 
 // Request is what a peer presented.
 type Request struct {
-	Kind     Kind
-	User     string
-	Password string
-	Token    string
-	NKey     string // public user key, with Sig over Nonce
-	Sig      string
-	JWT      string
-	Nonce    string
-	Remote   netip.AddrPort
-	TLS      *tls.ConnectionState // nil without TLS
+	Kind Kind
+	// WebSocket and InProcess say more about the door, for users that are
+	// limited to some.
+	WebSocket bool
+	InProcess bool
+	User      string
+	Password  string
+	Token     string
+	NKey      string // public user key, with Sig over Nonce
+	Sig       string
+	JWT       string
+	Nonce     string
+	Remote    netip.AddrPort
+	TLS       *tls.ConnectionState // nil without TLS
 }
 
 // Grant is who a peer is and what it may do. It never changes once given.

@@ -1,14 +1,11 @@
 package auth
 
 import (
-	"crypto/subtle"
-	"encoding/base64"
+	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/nats-io/nkeys"
-	"golang.org/x/crypto/bcrypt"
 
 	"github.com/frondmq/frond/core/subject"
 )
@@ -18,57 +15,98 @@ const GlobalAccount = "$G"
 
 // User is one who may come in: by name and password, or by nkey.
 type User struct {
-	Name     string
-	Password string // plain or bcrypt
+	Name string
+	// Password is plain or a bcrypt hash. Without one nobody can come in by
+	// this name, but it may stand for those who present nothing.
+	Password string
 	NKey     string // public user key
 	Account  string // "" is GlobalAccount
 	// Permissions is nil when everything is allowed.
 	Permissions *subject.Permissions
-	// Doors are names of connection types (STANDARD, LEAFNODE, MQTT ...);
-	// empty allows every door.
+	// Doors are connection types, see Door; empty allows every door.
 	Doors []string
 }
 
 // Directory is all who may come in by one door. It never changes once made and
-// is safe for concurrent use.
+// is safe for concurrent use; a reload makes a new one.
 type Directory struct {
-	users map[string]*User
-	nkeys map[string]*User
-	token string
+	users map[string]*entry
+	nkeys map[string]*entry
+	token *entry // nil for none
 	// stand is the user for those who present nothing, nil for none.
-	stand *User
+	stand *entry
+	// decoy is compared with when the name is unknown, so that the time of the
+	// answer does not tell which names are known.
+	decoy secret
 }
 
-// NewDirectory checks and indexes users. noAuthUser names the user that stands
-// for everybody who presents nothing; "" refuses them. With no users and no
-// token everybody is welcome.
+type entry struct {
+	secret secret
+	doors  []string
+	grant  Grant
+}
+
+// NewDirectory checks and indexes users. A token may be a bcrypt hash.
+// noAuthUser names the user that stands for everybody who presents nothing; ""
+// refuses them. With no users and no token everybody is welcome. Errors name
+// the user and contain no secret.
 func NewDirectory(users []User, token, noAuthUser string) (*Directory, error) {
-	d := &Directory{users: map[string]*User{}, nkeys: map[string]*User{}, token: token}
+	d := &Directory{users: map[string]*entry{}, nkeys: map[string]*entry{}}
 	for i := range users {
-		u := &users[i]
-		index, key := d.users, u.Name
-		if u.NKey != "" {
-			index, key = d.nkeys, u.NKey
-			if !nkeys.IsValidPublicUserKey(key) {
-				return nil, fmt.Errorf("user %q: not a public user nkey", key)
-			}
+		if err := d.add(&users[i]); err != nil {
+			return nil, err
 		}
-		if _, ok := index[key]; ok {
-			return nil, fmt.Errorf("user %q is there twice", key)
-		}
-		index[key] = u
+	}
+	if token != "" {
+		d.token = &entry{secret: newSecret(token), grant: Grant{Account: GlobalAccount, User: "[REDACTED]"}}
 	}
 	if noAuthUser != "" {
-		u, ok := d.users[noAuthUser]
-		if !ok {
-			u, ok = d.nkeys[noAuthUser]
+		d.stand = d.users[noAuthUser]
+		if d.stand == nil {
+			d.stand = d.nkeys[noAuthUser]
 		}
-		if !ok {
+		if d.stand == nil {
 			return nil, fmt.Errorf("no_auth_user %q is not a user", noAuthUser)
 		}
-		d.stand = u
 	}
 	return d, nil
+}
+
+func (d *Directory) add(u *User) error {
+	e := &entry{
+		secret: newSecret(u.Password),
+		doors:  slices.Clone(u.Doors),
+		grant:  Grant{Account: u.Account, User: u.Name, Permissions: u.Permissions},
+	}
+	if e.grant.Account == "" {
+		e.grant.Account = GlobalAccount
+	}
+	index, key := d.users, u.Name
+	switch {
+	case u.NKey != "" && u.Name != "":
+		return fmt.Errorf("user %q: has an nkey too, it must be one or the other", u.Name)
+	case u.NKey != "":
+		index, key = d.nkeys, u.NKey
+		if !nkeys.IsValidPublicUserKey(key) {
+			return fmt.Errorf("user %q: not a public user nkey", key)
+		}
+		e.grant.User = key
+	case u.Name == "":
+		return errors.New("a user has neither a name nor an nkey")
+	}
+	for _, door := range u.Doors {
+		if !knownDoor(door) {
+			return fmt.Errorf("user %q: unknown connection type %q", key, door)
+		}
+	}
+	if index[key] != nil {
+		return fmt.Errorf("user %q is there twice", key)
+	}
+	index[key] = e
+	if e.secret.cost() > d.decoy.cost() {
+		d.decoy = e.secret
+	}
+	return nil
 }
 
 // Required reports whether peers must present something.
@@ -78,7 +116,7 @@ func (d *Directory) Required() bool {
 
 // Open reports whether nobody is configured, so that everyone is welcome.
 func (d *Directory) Open() bool {
-	return len(d.users) == 0 && len(d.nkeys) == 0 && d.token == ""
+	return len(d.users) == 0 && len(d.nkeys) == 0 && d.token == nil
 }
 
 // HasNKeys reports whether some user signs a nonce to come in.
@@ -93,96 +131,66 @@ func (d *Directory) Authenticate(r *Request) (*Grant, error) {
 	if d.Open() {
 		return &Grant{Account: GlobalAccount, User: r.User}, nil
 	}
+	e, err := d.find(r)
+	if err != nil && r.JWT != "" {
+		err = fmt.Errorf("%w; the user JWT it presented is not looked at: operator mode is not supported", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDenied, err)
+	}
+	if door := r.Door(); len(e.doors) > 0 && !slices.Contains(e.doors, door) {
+		return nil, fmt.Errorf("%w: user %q may not come in as %s", ErrDenied, e.grant.User, door)
+	}
+	g := e.grant
+	return &g, nil
+}
+
+// find checks what was presented: nkey first, then nothing at all, then a
+// name, then a token.
+func (d *Directory) find(r *Request) (*entry, error) {
 	switch {
 	case r.NKey != "":
 		return d.byNKey(r)
 	case r.User == "" && r.Password == "" && r.Token == "" && d.stand != nil:
-		return d.stand.grant(r.Kind)
-	case len(d.users) > 0:
+		return d.stand, nil
+	case r.User != "" && len(d.users) > 0:
 		return d.byPassword(r)
-	case d.token != "":
+	case d.token != nil:
 		return d.byToken(r)
 	}
-	return nil, fmt.Errorf("%w: nothing presented", ErrDenied)
+	return nil, errors.New("nothing presented that is known here")
 }
 
-func (d *Directory) byNKey(r *Request) (*Grant, error) {
-	u, ok := d.nkeys[r.NKey]
-	if !ok {
-		return nil, fmt.Errorf("%w: unknown nkey", ErrDenied)
+func (d *Directory) byNKey(r *Request) (*entry, error) {
+	e := d.nkeys[r.NKey]
+	if e == nil {
+		return nil, fmt.Errorf("unknown nkey %q", r.NKey)
 	}
-	sig, err := base64.RawURLEncoding.DecodeString(r.Sig)
-	if err != nil {
-		if sig, err = base64.StdEncoding.DecodeString(r.Sig); err != nil {
-			return nil, fmt.Errorf("%w: signature is not base64", ErrDenied)
-		}
+	if err := verifyNonce(r.NKey, r.Nonce, r.Sig); err != nil {
+		return nil, fmt.Errorf("nkey %q: %w", r.NKey, err)
 	}
-	key, err := nkeys.FromPublicKey(u.NKey)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrDenied, err)
-	}
-	if r.Nonce == "" || key.Verify([]byte(r.Nonce), sig) != nil {
-		return nil, fmt.Errorf("%w: wrong signature", ErrDenied)
-	}
-	return u.grant(r.Kind)
+	return e, nil
 }
 
-func (d *Directory) byPassword(r *Request) (*Grant, error) {
-	u, ok := d.users[r.User]
-	if !ok {
-		return nil, fmt.Errorf("%w: unknown user %q", ErrDenied, r.User)
+func (d *Directory) byPassword(r *Request) (*entry, error) {
+	e := d.users[r.User]
+	if e == nil {
+		d.decoy.matches(r.Password)
+		return nil, fmt.Errorf("unknown user %q", r.User)
 	}
-	if !samePassword(u.Password, r.Password) {
-		return nil, fmt.Errorf("%w: wrong password of user %q", ErrDenied, r.User)
+	if !e.secret.matches(r.Password) {
+		return nil, fmt.Errorf("wrong password of user %q", r.User)
 	}
-	return u.grant(r.Kind)
+	return e, nil
 }
 
-func (d *Directory) byToken(r *Request) (*Grant, error) {
+func (d *Directory) byToken(r *Request) (*entry, error) {
 	token := r.Token
 	if token == "" && r.Kind == KindMQTT {
 		token = r.Password // MQTT has no place for a token
 	}
-	if !samePassword(d.token, token) {
-		return nil, fmt.Errorf("%w: wrong token", ErrDenied)
+	if !d.token.secret.matches(token) {
+		return nil, errors.New("wrong token")
 	}
-	return &Grant{Account: GlobalAccount, User: "[REDACTED]"}, nil
-}
-
-func (u *User) grant(k Kind) (*Grant, error) {
-	if len(u.Doors) > 0 && !slices.Contains(u.Doors, k.door()) {
-		return nil, fmt.Errorf("%w: connection type %s is not allowed", ErrDenied, k.door())
-	}
-	g := &Grant{Account: u.Account, User: u.Name, Permissions: u.Permissions}
-	if g.Account == "" {
-		g.Account = GlobalAccount
-	}
-	if u.NKey != "" {
-		g.User = u.NKey
-	}
-	return g, nil
-}
-
-func (k Kind) door() string {
-	switch k {
-	case KindLeaf:
-		return "LEAFNODE"
-	case KindMQTT:
-		return "MQTT"
-	default:
-		return "STANDARD"
-	}
-}
-
-// samePassword takes as long for a wrong password as for the right one.
-func samePassword(want, got string) bool {
-	if isBcrypt(want) {
-		return bcrypt.CompareHashAndPassword([]byte(want), []byte(got)) == nil
-	}
-	return subtle.ConstantTimeCompare([]byte(want), []byte(got)) == 1
-}
-
-func isBcrypt(s string) bool {
-	return len(s) == 60 && (strings.HasPrefix(s, "$2a$") || strings.HasPrefix(s, "$2b$") ||
-		strings.HasPrefix(s, "$2x$") || strings.HasPrefix(s, "$2y$"))
+	return d.token, nil
 }

@@ -1,10 +1,14 @@
-// Package auth answers who a peer is and what it may do: a Request goes in, a
-// Grant comes out, or ErrDenied.
+// Package auth answers one question: who is this peer, and what may it do? It
+// turns what a peer presented (a Request) into a Grant, or an error that wraps
+// ErrDenied. It also proves who this server is when it dials somebody else.
 //
-// There is one Directory for each door (client port, leaf port, MQTT port). It
-// knows users with passwords (plain or bcrypt), users with nkeys, one token,
-// and the user that stands for those who present nothing. Start reading at
-// auth.go, then directory.go.
+// It does not read configuration, does not know accounts beyond their names,
+// and logs nothing: the caller logs the reason of a refusal and tells the peer
+// none.
 //
-// What is not here: reading the configuration, connections, timeouts.
+// Users of operator mode, whose rights are in signed JWTs, are not supported:
+// a JWT that a peer presents grants nothing.
+//
+// Start reading at auth.go (the question and the answer), then directory.go; the
+// dialing side is in signer.go.
 package auth
