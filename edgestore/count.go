@@ -1,0 +1,305 @@
+package edgestore
+
+import "slices"
+
+// LastFor is the newest message of a subject, or of all that match.
+func (b *base) LastFor(filter string) uint64 {
+	m := newMatcher([]string{filter})
+	if m.all {
+		b.mu.RLock()
+		defer b.mu.RUnlock()
+		if b.mu.msgs == 0 {
+			return 0
+		}
+		seq, _ := b.mu.gaps.prev(b.mu.last)
+		return seq
+	}
+	for {
+		var best, sure uint64
+		var stale string
+		b.mu.RLock()
+		b.mu.subs.each(filter, func(_ uint32, s *subject) bool {
+			if s.flags&staleLast == 0 {
+				sure = max(sure, s.last)
+			} else if s.last > best {
+				best, stale = s.last, s.name
+			}
+			return true
+		})
+		b.mu.RUnlock()
+		if best <= sure || b.settle(stale) != nil {
+			return max(sure, best)
+		}
+	}
+}
+
+// Subject tells of one subject.
+func (b *base) Subject(name string) (SubjectState, bool) {
+	for {
+		b.mu.RLock()
+		s := b.mu.subs.get(name)
+		if s == nil {
+			b.mu.RUnlock()
+			return SubjectState{}, false
+		}
+		state, stale := SubjectState{s.msgs, s.first, s.last}, s.flags&(staleFirst|staleLast) != 0
+		b.mu.RUnlock()
+		if !stale || b.settle(name) != nil {
+			return state, true
+		}
+	}
+}
+
+// Subjects visits the subjects that match. f runs outside the lock: it may
+// call the store.
+func (b *base) Subjects(filter string, f func(subject string, s SubjectState) bool) {
+	type item struct {
+		name  string
+		state SubjectState
+		stale bool
+	}
+	var list []item
+	b.mu.RLock()
+	b.mu.subs.each(filter, func(_ uint32, s *subject) bool {
+		list = append(list, item{s.name, SubjectState{s.msgs, s.first, s.last}, s.flags&(staleFirst|staleLast) != 0})
+		return true
+	})
+	b.mu.RUnlock()
+	for _, it := range list {
+		if it.stale {
+			s, ok := b.Subject(it.name)
+			if !ok {
+				continue
+			}
+			it.state = s
+		}
+		if !f(it.name, it.state) {
+			return
+		}
+	}
+}
+
+// settle makes the bounds of a subject exact.
+func (b *base) settle(name string) error {
+	m := newMatcher([]string{name})
+	if m.literal == "" {
+		// A stored subject that looks like a pattern: match its name exactly.
+		m = matcher{filters: []string{name}, literal: name, hash: hashSubject(name)}
+	}
+	b.mu.RLock()
+	s := b.mu.subs.get(name)
+	if s == nil || s.flags&(staleFirst|staleLast) == 0 {
+		b.mu.RUnlock()
+		return nil
+	}
+	first, last, flags := s.first, s.last, s.flags
+	b.mu.RUnlock()
+	if flags&staleFirst != 0 {
+		at := uint64(0)
+		err := b.each(m, first, last, func(h *hit) bool { at = h.seq; return false })
+		if err != nil {
+			return err
+		}
+		b.setFirst(name, at)
+	}
+	if flags&staleLast != 0 {
+		at := uint64(0)
+		err := b.eachDown(m, first, last, func(h *hit) bool { at = h.seq; return false })
+		if err != nil {
+			return err
+		}
+		b.setLast(name, at)
+	}
+	return nil
+}
+
+// setFirst stores the first sequence that a scan has found. It holds if the
+// message is still there: what lies below was looked at, and grows no more.
+// 0 means that nothing was found, which damage can do: then the bounds stay,
+// and nobody need look again.
+func (b *base) setFirst(name string, seq uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.mu.subs.get(name)
+	if s == nil || s.flags&staleFirst == 0 {
+		return
+	}
+	switch {
+	case seq == 0 && len(b.mu.lost) > 0:
+		s.first, s.flags = s.last, s.flags&^(staleFirst|staleLast)
+	case seq >= s.first && b.liveLocked(seq):
+		s.first, s.flags = seq, s.flags&^staleFirst
+	}
+}
+
+func (b *base) setLast(name string, seq uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.mu.subs.get(name)
+	if s == nil || s.flags&staleLast == 0 {
+		return
+	}
+	switch {
+	case seq == 0 && len(b.mu.lost) > 0:
+		s.flags &^= staleFirst | staleLast
+	case seq != 0 && seq <= s.last && b.liveLocked(seq):
+		s.last, s.flags = seq, s.flags&^staleLast
+	}
+}
+
+// settleWhere settles the subjects that match and that ask says are in
+// question, until none is.
+func (b *base) settleWhere(m *matcher, ask func(s *subject) bool) error {
+	for {
+		var names []string
+		b.mu.RLock()
+		b.mu.subs.eachAny(m, func(_ uint32, s *subject) bool {
+			if s.flags&(staleFirst|staleLast) != 0 && ask(s) {
+				names = append(names, s.name)
+			}
+			return true
+		})
+		b.mu.RUnlock()
+		if len(names) == 0 {
+			return nil
+		}
+		for _, n := range names {
+			if err := b.settle(n); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// LastPerSubject lists the newest sequence of each subject that matches, of
+// those in start..upTo.
+func (b *base) LastPerSubject(filters []string, start, upTo uint64) []uint64 {
+	m := newMatcher(filters)
+	if upTo == 0 {
+		upTo = ^uint64(0)
+	}
+	err := b.settleWhere(&m, func(s *subject) bool {
+		return s.flags&staleLast != 0 && s.last >= start && s.first <= upTo
+	})
+	if err != nil {
+		return nil
+	}
+	var out []uint64
+	older := make(map[string]struct{}) // subjects with newer messages than upTo
+	lo := ^uint64(0)
+	b.mu.RLock()
+	b.mu.subs.eachAny(&m, func(_ uint32, s *subject) bool {
+		switch {
+		case s.last < start || s.first > upTo:
+		case s.last <= upTo:
+			out = append(out, s.last)
+		case s.msgs > 1:
+			older[s.name] = struct{}{}
+			lo = min(lo, s.first)
+		}
+		return true
+	})
+	b.mu.RUnlock()
+	if len(older) > 0 {
+		err = b.eachDown(m, max(lo, start), upTo, func(h *hit) bool {
+			if _, ok := older[h.subject]; ok {
+				out = append(out, h.seq)
+				delete(older, h.subject)
+			}
+			return len(older) > 0
+		})
+		if err != nil {
+			return nil
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Pending counts what matches at or above start.
+func (b *base) Pending(filters []string, start uint64, lastPerSubject bool) uint64 {
+	m := newMatcher(filters)
+	if lastPerSubject {
+		return b.pendingLast(&m, start)
+	}
+	if m.all {
+		b.mu.RLock()
+		defer b.mu.RUnlock()
+		lo := max(start, b.mu.first)
+		if b.mu.msgs == 0 || lo > b.mu.last {
+			return 0
+		}
+		return b.mu.last - lo + 1 - b.mu.gaps.count(lo, b.mu.last)
+	}
+	return b.pendingMatching(m, start)
+}
+
+func (b *base) pendingLast(m *matcher, start uint64) uint64 {
+	_ = b.settleWhere(m, func(s *subject) bool { return s.flags&staleLast != 0 && s.last >= start })
+	n := uint64(0)
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	b.mu.subs.eachAny(m, func(_ uint32, s *subject) bool {
+		if s.last >= start {
+			n++
+		}
+		return true
+	})
+	return n
+}
+
+// pendingMatching adds up subjects that lie on one side of start, and scans
+// for those that lie on both, in the direction that has less to read. When
+// something is deleted while chunks are read the parts do not add up, and it
+// begins again; the last try has the best guess.
+func (b *base) pendingMatching(m matcher, start uint64) uint64 {
+	for try := 0; ; try++ {
+		sure, across := uint64(0), uint64(0)
+		lo, hi := ^uint64(0), uint64(0)
+		var names map[string]struct{}
+		b.mu.RLock()
+		b.mu.subs.eachAny(&m, func(_ uint32, s *subject) bool {
+			switch {
+			case s.last < start:
+			case s.first >= start:
+				sure += s.msgs
+			case s.msgs == 2 && s.flags&(staleFirst|staleLast) == 0:
+				sure++
+			default:
+				across += s.msgs
+				lo, hi = min(lo, s.first), max(hi, s.last)
+				if names == nil {
+					names = make(map[string]struct{})
+				}
+				names[s.name] = struct{}{}
+			}
+			return true
+		})
+		removals := b.mu.removals
+		b.mu.RUnlock()
+		if across == 0 {
+			return sure
+		}
+		n := uint64(0)
+		count := func(h *hit) bool {
+			if _, ok := names[h.subject]; ok {
+				n++
+			}
+			return true
+		}
+		var err error
+		if start-lo < hi-start {
+			if err = b.each(m, lo, start-1, count); err == nil {
+				n = across - min(n, across)
+			}
+		} else {
+			err = b.each(m, start, hi, count)
+		}
+		b.mu.RLock()
+		same := b.mu.removals == removals
+		b.mu.RUnlock()
+		if err != nil || same || try == 3 {
+			return sure + n
+		}
+	}
+}

@@ -1,0 +1,162 @@
+package edgestoretest
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/frondmq/frond/edgestore"
+)
+
+// checkState compares what is cheap to compare.
+func checkState(t testing.TB, s edgestore.Store, m *Model) {
+	t.Helper()
+	if got, want := s.State(), m.state(); got != want {
+		t.Fatalf("state:\n got %+v\nwant %+v", got, want)
+	}
+}
+
+func sameMsg(a, b edgestore.Msg) bool {
+	return a.Seq == b.Seq && a.Time == b.Time && a.Subject == b.Subject &&
+		bytes.Equal(a.Header, b.Header) && bytes.Equal(a.Body, b.Body)
+}
+
+// checkLoad reads one sequence.
+func checkLoad(t testing.TB, s edgestore.Store, m *Model, seq uint64) {
+	t.Helper()
+	got, _, err := s.Load(seq, nil)
+	i, ok := m.index(seq)
+	switch {
+	case ok:
+		if err != nil || !sameMsg(got, m.msgs[i]) {
+			t.Fatalf("load %d:\n got %+v, %v\nwant %+v", seq, got, err, m.msgs[i])
+		}
+	case seq > m.last || seq == 0:
+		if !errors.Is(err, edgestore.ErrNotFound) {
+			t.Fatalf("load %d beyond the end: %v", seq, err)
+		}
+	default:
+		if !errors.Is(err, edgestore.ErrDeleted) {
+			t.Fatalf("load %d, deleted: %v", seq, err)
+		}
+	}
+}
+
+// checkNear asks everything about one place and some filters.
+func checkNear(t testing.TB, s edgestore.Store, m *Model, filters []string, at uint64) {
+	t.Helper()
+	got, buf, err := s.LoadNext(filters, at, nil)
+	want, ok := m.next(filters, at)
+	if ok != (err == nil) || (!ok && !errors.Is(err, edgestore.ErrNotFound)) || !sameMsg(got, want) {
+		t.Fatalf("next %q from %d:\n got %+v, %v\nwant %+v, %v", filters, at, got, err, want, ok)
+	}
+	got, _, err = s.LoadPrev(filters, at, buf)
+	want, ok = m.prev(filters, at)
+	if ok != (err == nil) || !sameMsg(got, want) {
+		t.Fatalf("prev %q from %d:\n got %+v, %v\nwant %+v, %v", filters, at, got, err, want, ok)
+	}
+	for _, last := range []bool{false, true} {
+		if got, want := s.Pending(filters, at, last), m.pending(filters, at, last); got != want {
+			t.Fatalf("pending %q from %d last %v: got %d, want %d", filters, at, last, got, want)
+		}
+	}
+}
+
+func checkSubjects(t testing.TB, s edgestore.Store, m *Model, filter string) {
+	t.Helper()
+	got := map[string]edgestore.SubjectState{}
+	s.Subjects(filter, func(name string, st edgestore.SubjectState) bool {
+		if _, twice := got[name]; twice {
+			t.Fatalf("subjects %q: %q twice", filter, name)
+		}
+		got[name] = st
+		return true
+	})
+	want := m.subjects([]string{filter})
+	if !reflect.DeepEqual(got, want) {
+		t.Fatalf("subjects %q:\n got %v\nwant %v", filter, got, want)
+	}
+	newest := uint64(0)
+	for name, st := range want {
+		newest = max(newest, st.Last)
+		if one, ok := s.Subject(name); !ok || one != st {
+			t.Fatalf("subject %q: got %v, %v, want %v", name, one, ok, st)
+		}
+	}
+	if got := s.LastFor(filter); got != newest {
+		t.Fatalf("last for %q: got %d, want %d", filter, got, newest)
+	}
+}
+
+// checkAll compares everything there is, slowly.
+func checkAll(t testing.TB, s edgestore.Store, m *Model, filters [][]string) {
+	t.Helper()
+	checkState(t, s, m)
+	if got, want := s.Deleted(-1), m.deleted(); !slices.Equal(got, want) {
+		t.Fatalf("deleted:\n got %v\nwant %v", got, want)
+	}
+	var buf []byte
+	var got edgestore.Msg
+	var err error
+	at := uint64(0)
+	for i := range m.msgs {
+		got, buf, err = s.LoadNext(nil, at, buf)
+		if err != nil || !sameMsg(got, m.msgs[i]) {
+			t.Fatalf("walk from %d:\n got %+v, %v\nwant %+v", at, got, err, m.msgs[i])
+		}
+		at = got.Seq + 1
+	}
+	if _, _, err = s.LoadNext(nil, at, buf); !errors.Is(err, edgestore.ErrNotFound) {
+		t.Fatalf("walk past the end: %v", err)
+	}
+	for _, f := range filters {
+		for _, at := range []uint64{0, m.first, m.last, m.last + 1, (m.first + m.last) / 2} {
+			checkNear(t, s, m, f, at)
+		}
+		if len(f) == 1 {
+			checkSubjects(t, s, m, f[0])
+		}
+	}
+	checkSubjects(t, s, m, ">")
+	if d := s.Damage(); len(d) > 0 {
+		t.Fatalf("damage in a store that nobody damaged: %v", d)
+	}
+}
+
+// checkSome asks a few random questions.
+func checkSome(t testing.TB, s edgestore.Store, m *Model, filters [][]string, rnd *rand.Rand) {
+	t.Helper()
+	checkState(t, s, m)
+	place := func() uint64 {
+		lo := m.first - min(m.first, 3)
+		return lo + rnd.Uint64N(m.last-lo+5)
+	}
+	checkLoad(t, s, m, place())
+	f := filters[rnd.IntN(len(filters))]
+	checkNear(t, s, m, f, place())
+	a, b := place(), place()
+	if rnd.IntN(4) == 0 {
+		b = 0
+	}
+	if got, want := s.LastPerSubject(f, a, b), m.lastPerSubject(f, a, b); !slices.Equal(got, want) {
+		t.Fatalf("last per subject %q %d..%d:\n got %v\nwant %v", f, a, b, got, want)
+	}
+	if len(f) == 1 {
+		checkSubjects(t, s, m, f[0])
+	}
+	if len(m.msgs) > 0 {
+		at := m.msgs[rnd.IntN(len(m.msgs))].Time + rnd.Int64N(3) - 1
+		if got, want := s.SeqAt(time.Unix(0, at)), m.seqAt(at); got != want {
+			t.Fatalf("seq at %d: got %d, want %d", at, got, want)
+		}
+	}
+	k := rnd.IntN(10)
+	want := m.deleted()
+	if got := s.Deleted(k); !slices.Equal(got, want[:min(k, len(want))]) {
+		t.Fatalf("deleted(%d):\n got %v\nwant %v", k, got, want[:min(k, len(want))])
+	}
+}

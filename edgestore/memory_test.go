@@ -1,0 +1,14 @@
+package edgestore_test
+
+import (
+	"testing"
+
+	"github.com/frondmq/frond/edgestore"
+	"github.com/frondmq/frond/edgestore/edgestoretest"
+)
+
+func TestMemoryStore(t *testing.T) {
+	edgestoretest.Run(t, true, func(t testing.TB, _ *edgestoretest.Blobs, firstSeq uint64) edgestore.Store {
+		return edgestore.NewMemoryStore(firstSeq)
+	})
+}

@@ -1,0 +1,170 @@
+package edgestore
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+)
+
+// Every value of a store's files begins with the same envelope, so that it
+// says by itself what it is, where it belongs and whether it is whole; a scan
+// of the raw pages finds it again when the tree around it is broken. See
+// FORMAT.md.
+type record struct {
+	kind        byte
+	flags       uint16
+	incarnation uint64
+	flush       uint64 // number of the flush that wrote it
+	id          uint64
+	payload     []byte
+	crc         uint32
+}
+
+const (
+	kindChunk = 'c'
+	kindDir   = 'd'
+	kindGap   = 'g'
+	kindRun   = 's'
+	kindAux   = 'a'
+	kindState = 't'
+	kindTable = 'k'
+
+	recordFormat = 1
+	recordHeader = 40
+	flagS2       = 1
+)
+
+var recordMagic = []byte{0xF7, 'f', 'r', 'd'}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// beginRecord appends an envelope; what is appended after it is the payload,
+// and endRecord closes it.
+func beginRecord(dst []byte, r *record) []byte {
+	dst = append(dst, recordMagic...)
+	dst = append(dst, recordFormat, r.kind)
+	dst = binary.LittleEndian.AppendUint16(dst, r.flags)
+	dst = append(dst, 0, 0, 0, 0, 0, 0, 0, 0) // length and checksum
+	dst = binary.LittleEndian.AppendUint64(dst, r.incarnation)
+	dst = binary.LittleEndian.AppendUint64(dst, r.flush)
+	return binary.LittleEndian.AppendUint64(dst, r.id)
+}
+
+func endRecord(b []byte) uint32 {
+	binary.LittleEndian.PutUint32(b[8:], uint32(len(b)-recordHeader))
+	crc := recordCRC(b)
+	binary.LittleEndian.PutUint32(b[12:], crc)
+	return crc
+}
+
+func recordCRC(b []byte) uint32 {
+	return crc32.Update(crc32.Update(0, castagnoli, b[:12]), castagnoli, b[16:])
+}
+
+func encodeRecord(r *record) ([]byte, uint32) {
+	b := beginRecord(make([]byte, 0, recordHeader+len(r.payload)), r)
+	b = append(b, r.payload...)
+	return b, endRecord(b)
+}
+
+// parseRecord checks an envelope; payload is a part of b.
+func parseRecord(b []byte, kind byte) (record, error) {
+	if len(b) < recordHeader {
+		return record{}, fmt.Errorf("%d bytes are no record: %w", len(b), ErrCorrupt)
+	}
+	if !bytes.Equal(b[:4], recordMagic) {
+		return record{}, fmt.Errorf("no record magic: %w", ErrCorrupt)
+	}
+	n := binary.LittleEndian.Uint32(b[8:])
+	if uint64(n) != uint64(len(b)-recordHeader) {
+		return record{}, fmt.Errorf("length %d in a value of %d: %w", n, len(b), ErrCorrupt)
+	}
+	r := record{
+		kind:        b[5],
+		flags:       binary.LittleEndian.Uint16(b[6:]),
+		crc:         binary.LittleEndian.Uint32(b[12:]),
+		incarnation: binary.LittleEndian.Uint64(b[16:]),
+		flush:       binary.LittleEndian.Uint64(b[24:]),
+		id:          binary.LittleEndian.Uint64(b[32:]),
+		payload:     b[recordHeader:],
+	}
+	if recordCRC(b) != r.crc {
+		return record{}, fmt.Errorf("checksum mismatch: %w", ErrCorrupt)
+	}
+	if b[4] != recordFormat {
+		return record{}, fmt.Errorf("format %d is not known to this version: %w", b[4], ErrCorrupt)
+	}
+	if r.kind != kind {
+		return record{}, fmt.Errorf("kind %q where %q belongs: %w", r.kind, kind, ErrCorrupt)
+	}
+	return r, nil
+}
+
+// reader takes numbers off a payload; the first thing that is wrong stays in
+// err, and everything after it reads as zero.
+type reader struct {
+	b   []byte
+	err error
+}
+
+func (r *reader) fail(what string) {
+	if r.err == nil {
+		r.err = fmt.Errorf("%s: %w", what, ErrCorrupt)
+	}
+	r.b = nil
+}
+
+func (r *reader) uvarint(limit uint64) uint64 {
+	if r.err != nil {
+		return 0
+	}
+	v, w := binary.Uvarint(r.b)
+	if w <= 0 || v > limit {
+		r.fail("bad number")
+		return 0
+	}
+	r.b = r.b[w:]
+	return v
+}
+
+func (r *reader) varint() int64 {
+	if r.err != nil {
+		return 0
+	}
+	v, w := binary.Varint(r.b)
+	if w <= 0 {
+		r.fail("bad number")
+		return 0
+	}
+	r.b = r.b[w:]
+	return v
+}
+
+func (r *reader) uint32() uint32 {
+	if len(r.b) < 4 {
+		r.fail("cut short")
+		return 0
+	}
+	v := binary.LittleEndian.Uint32(r.b)
+	r.b = r.b[4:]
+	return v
+}
+
+func (r *reader) bytes(n uint64) []byte {
+	if r.err == nil && n > uint64(len(r.b)) {
+		r.fail("cut short")
+	}
+	if r.err != nil {
+		return nil
+	}
+	v := r.b[:n:n]
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) end() {
+	if r.err == nil && len(r.b) > 0 {
+		r.fail("bytes left over")
+	}
+}
