@@ -1,0 +1,158 @@
+package journal
+
+import (
+	"slices"
+
+	"github.com/frondmq/frond/edgestore"
+)
+
+// group is a batch of records that is written with one call and synced with
+// one call. Its buffer is laid out as it will stand in the segment; what
+// depends on the segment (the checksums) is filled in by seal, because a group
+// learns where it goes only when it is written, and may be written twice.
+type group struct {
+	buf   []byte
+	refs  []ref
+	sides []byte
+	first edgestore.LSN
+	last  edgestore.LSN
+	// frameAt is where the open frame begins in buf, -1 when there is none.
+	frameAt    int
+	frameCount uint32
+
+	// staged is what the group counts towards Options.StagedBytes.
+	staged int64
+
+	// Set by the committer: where it was written.
+	segment uint64
+	off     int64
+}
+
+// ref is what stays in memory beside a record.
+type ref struct {
+	token  any
+	record int // offset in group.buf
+	side   uint32
+	// sideLen is -1 when there is no side.
+	sideLen int32
+}
+
+func newGroup() *group { return &group{frameAt: -1} }
+
+// reset empties the group and keeps its memory, unless that is more than max.
+func (g *group) reset(max int) {
+	clear(g.refs) // let go of the tokens
+	g.buf, g.refs, g.sides = g.buf[:0], g.refs[:0], g.sides[:0]
+	if cap(g.buf) > max {
+		g.buf = nil
+	}
+	if cap(g.sides) > max {
+		g.sides = nil
+	}
+	if cap(g.refs) > max/recordHeader {
+		g.refs = nil
+	}
+	g.first, g.last, g.frameAt, g.frameCount, g.staged = 0, 0, -1, 0, 0
+}
+
+// extend makes the buffer n bytes longer; the new bytes are not cleared.
+func (g *group) extend(n int) []byte {
+	at := len(g.buf)
+	g.buf = slices.Grow(g.buf, n)[:at+n]
+	return g.buf[at:]
+}
+
+// add appends one record of size bytes. It copies everything it is given but
+// the token.
+func (g *group) add(lsn edgestore.LSN, boot uint32, r *edgestore.Record, size int, side []byte, token any, data [][]byte) {
+	if g.frameAt < 0 || g.frameCount > 0 && len(g.buf)-g.frameAt+size > frameMax {
+		g.endFrame()
+		g.beginFrame(lsn)
+	}
+	at := len(g.buf)
+	b := g.extend(size)
+	n := len(r.Data)
+	for _, d := range data {
+		n += len(d)
+	}
+	b = b[putRecord(b, lsn, boot, r, n):]
+	b = b[copy(b, r.Data):]
+	for _, d := range data {
+		b = b[copy(b, d):]
+	}
+	g.frameCount++
+	if g.first == 0 {
+		g.first = lsn
+	}
+	g.last = lsn
+	rf := ref{token: token, record: at, sideLen: -1}
+	if side != nil {
+		rf.side, rf.sideLen = uint32(len(g.sides)), int32(len(side))
+		g.sides = append(g.sides, side...)
+	}
+	g.refs = append(g.refs, rf)
+}
+
+func (g *group) beginFrame(first edgestore.LSN) {
+	g.frameAt = len(g.buf)
+	g.frameCount = 0
+	b := g.extend(frameHeader)
+	le.PutUint64(b[16:], uint64(first))
+}
+
+// endFrame notes the widths of the open frame and fills up to the next sector.
+func (g *group) endFrame() {
+	if g.frameAt < 0 {
+		return
+	}
+	h := g.buf[g.frameAt:]
+	le.PutUint32(h[8:], uint32(len(g.buf)-g.frameAt-frameHeader))
+	le.PutUint32(h[12:], g.frameCount)
+	if pad := align(len(g.buf)) - len(g.buf); pad > 0 {
+		clear(g.extend(pad))
+	}
+	g.frameAt = -1
+}
+
+// seal fills in everything that depends on where and when the group is
+// written. The frames must be ended.
+func (g *group) seal(seed, boot uint32, synced edgestore.LSN, flags uint32) {
+	rseed := recordSeed(seed, boot)
+	for at := 0; at < len(g.buf); {
+		h := g.buf[at:]
+		body := int(le.Uint32(h[8:]))
+		f := frame{
+			count: le.Uint32(h[12:]), first: edgestore.LSN(le.Uint64(h[16:])),
+			synced: synced, boot: boot, flags: flags,
+		}
+		putFrame(h, seed, &f, body)
+		records := h[frameHeader : frameHeader+body]
+		for len(records) > 0 {
+			_, total, _ := recordSpan(records)
+			sealRecord(records[:total], rseed)
+			records = records[total:]
+		}
+		at += align(frameHeader + body)
+	}
+}
+
+// entries decodes the records refs[from:to] for apply.
+func (g *group) entries(dst []edgestore.Entry, from, to int) []edgestore.Entry {
+	for i := from; i < to; i++ {
+		rf := &g.refs[i]
+		dst = append(dst, edgestore.Entry{Token: rf.token})
+		e := &dst[len(dst)-1]
+		b := g.buf[rf.record:]
+		header, total, _ := recordSpan(b)
+		readRecord(b, header, total, &e.Record)
+		e.At = edgestore.Location{
+			Segment: g.segment,
+			Offset:  g.off + int64(rf.record+header),
+			Length:  uint32(total - header),
+		}
+		if rf.sideLen >= 0 {
+			e.Side = g.sides[rf.side : rf.side+uint32(rf.sideLen) : rf.side+uint32(rf.sideLen)]
+		}
+	}
+	return dst
+}

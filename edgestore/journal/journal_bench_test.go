@@ -1,0 +1,79 @@
+package journal
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/frondmq/frond/edgestore"
+	"github.com/frondmq/frond/edgestore/vfs"
+)
+
+// nullFS takes everything and keeps nothing that was written: what is measured
+// is the journal alone.
+type nullFS struct{ vfs.FS }
+type nullFile struct{ vfs.File }
+
+func (n nullFS) Open(name string) (vfs.File, error) {
+	f, err := n.FS.Open(name)
+	return nullFile{f}, err
+}
+
+func (nullFile) WriteAt(p []byte, off int64) (int, error) { return len(p), nil }
+func (nullFile) Sync() error                              { return nil }
+
+func benchmarkAppend(b *testing.B, o Options, parallel bool) {
+	o.StagedBytes = 32 << 20
+	j, _ := mustOpen(b, o)
+	j.Start(func(e []edgestore.Entry) { j.Release(e[len(e)-1].LSN) })
+	data := make([]byte, 128)
+	b.ReportAllocs()
+	b.ResetTimer()
+	one := func(n int, rec *edgestore.Record) {
+		for {
+			_, err := j.Append(rec, nil, nil, data)
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, edgestore.ErrBusy) {
+				b.Error(err)
+				return
+			}
+			mustSync(b, j)
+		}
+		if n%64 == 0 {
+			j.Kick()
+		}
+	}
+	if parallel {
+		b.RunParallel(func(pb *testing.PB) {
+			rec := edgestore.Record{Kind: 1, Incarnation: 5}
+			for n := 0; pb.Next(); n++ {
+				one(n, &rec)
+			}
+		})
+	} else {
+		rec := edgestore.Record{Kind: 1, Incarnation: 5}
+		for n := 0; n < b.N; n++ {
+			one(n, &rec)
+		}
+	}
+	mustSync(b, j)
+	b.StopTimer()
+	st := j.Stats()
+	b.ReportMetric(float64(st.Records)/b.Elapsed().Seconds(), "records/s")
+	b.ReportMetric(float64(st.Records)/float64(st.Groups), "records/group")
+	mustClose(b, j)
+}
+
+func BenchmarkAppend_alone(b *testing.B) {
+	benchmarkAppend(b, Options{FS: nullFS{vfs.NewMem()}, Dir: "j", SegmentBytes: 32 << 20}, false)
+}
+
+func BenchmarkAppend_parallel(b *testing.B) {
+	benchmarkAppend(b, Options{FS: nullFS{vfs.NewMem()}, Dir: "j", SegmentBytes: 32 << 20}, true)
+}
+
+// BenchmarkPipeline_disk is the whole way on the disk of the machine.
+func BenchmarkPipeline_disk(b *testing.B) {
+	benchmarkAppend(b, Options{Dir: b.TempDir(), SegmentBytes: 32 << 20}, true)
+}

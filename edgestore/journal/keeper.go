@@ -1,0 +1,321 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/frondmq/frond/edgestore/vfs"
+)
+
+// retryEvery is how often the keeper looks whether space has come back.
+const retryEvery = time.Second
+
+// zeroStep is how much is zero-filled between two looks at whether to stop.
+const zeroStep = 256 << 10
+
+// keep is the keeper: the goroutine that has files ready before they are
+// needed, and puts away those that are not needed any more.
+func (s *shelf) keep() {
+	defer close(s.done)
+	timer := time.NewTimer(retryEvery)
+	defer timer.Stop()
+	for {
+		again := s.tend()
+		var retry <-chan time.Time
+		if again {
+			timer.Reset(retryEvery)
+			retry = timer.C
+		}
+		select {
+		case <-s.stop:
+			return
+		case <-s.kicked:
+		case <-retry:
+		}
+	}
+}
+
+// tend does what is to be done, in the order of its weight: the next segment,
+// the reserve, the ballast. It reports whether it must be tried again later.
+func (s *shelf) tend() (again bool) {
+	s.bury()
+	err := s.fillNext()
+	if err == nil {
+		err = s.fillReserve()
+	}
+	if errors.Is(err, errStopped) {
+		return false
+	}
+	if err != nil && vfs.IsNoSpace(err) {
+		s.dropBallast()
+	}
+	if err == nil && !s.fillBallast() {
+		again = true
+	}
+	s.trim()
+	s.mu.Lock()
+	if s.mu.next == nil {
+		s.mu.err = wrapSpace(err)
+	} else {
+		s.mu.err = nil
+	}
+	s.broadcastLocked()
+	s.mu.Unlock()
+	if was := s.full.Swap(err != nil); was != (err != nil) {
+		if err != nil {
+			if f := s.o.Events.Full; f != nil {
+				f(wrapSpace(err))
+			}
+		} else if f := s.o.Events.Roomy; f != nil {
+			f()
+		}
+	}
+	return again || err != nil
+}
+
+var errStopped = errors.New("stopped")
+
+// popFree takes a file to be used again that nobody reads.
+func (s *shelf) popFree() *segment {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, seg := range s.mu.free {
+		if seg.refs == 0 {
+			s.mu.free = append(s.mu.free[:i], s.mu.free[i+1:]...)
+			return seg
+		}
+	}
+	return nil
+}
+
+// fillNext prepares the next segment: from a drained one, a fresh file, or,
+// when there is no room for that, the reserve.
+func (s *shelf) fillNext() error {
+	s.mu.Lock()
+	have := s.mu.next != nil
+	s.mu.number++
+	number := s.mu.number
+	if have {
+		s.mu.number--
+	}
+	s.mu.Unlock()
+	if have {
+		return nil
+	}
+	err := s.toName(segmentName(number))
+	if err != nil {
+		if errors.Is(err, errStopped) || !s.useReserve(segmentName(number)) {
+			return err
+		}
+	}
+	seg, openErr := s.prepare(number)
+	if openErr != nil {
+		s.o.FS.Remove(s.path(segmentName(number)))
+		return errors.Join(err, openErr)
+	}
+	s.mu.Lock()
+	s.mu.next = seg
+	s.broadcastLocked()
+	s.mu.Unlock()
+	return err
+}
+
+// toName puts a file of segment size, drained or fresh, under a name.
+func (s *shelf) toName(name string) error {
+	if seg := s.popFree(); seg != nil {
+		err := seg.file.Close()
+		if renameErr := s.o.FS.Rename(seg.path, s.path(name)); renameErr == nil {
+			return nil
+		} else {
+			return errors.Join(err, renameErr)
+		}
+	}
+	if err := s.roomFor(s.o.SegmentBytes); err != nil {
+		return err
+	}
+	if err := s.fresh(s.o.SegmentBytes); err != nil {
+		return err
+	}
+	return s.o.FS.Rename(s.path(freshName), s.path(name))
+}
+
+// roomFor refuses early what would take the room that the ballast gave up: that
+// is for the stores, which drain the journal into it.
+func (s *shelf) roomFor(size int64) error {
+	s.mu.Lock()
+	if !s.mu.ballast {
+		size += max(s.o.BallastBytes, 0)
+	}
+	s.mu.Unlock()
+	free, err := s.o.FS.Free(s.o.Dir)
+	if err == nil && free >= 0 && free < size {
+		return fmt.Errorf("%d bytes free, %d needed: %w", free, size, syscall.ENOSPC)
+	}
+	return nil
+}
+
+// fresh makes a zero-filled file with the name freshName. Zero-filled, because
+// then a commit changes nothing but bytes: no block is allocated, no extent
+// converted, no length changed, and fdatasync has no metadata to write.
+func (s *shelf) fresh(size int64) (err error) {
+	f, err := s.o.FS.Create(s.path(freshName))
+	if err != nil {
+		return err
+	}
+	defer func() {
+		err = errors.Join(err, f.Close())
+		if err != nil {
+			s.o.FS.Remove(s.path(freshName))
+		}
+	}()
+	for off := int64(0); off < size; off += zeroStep {
+		select {
+		case <-s.stop:
+			return errStopped
+		default:
+		}
+		if err := vfs.Zero(f, off, min(off+zeroStep, size), zeroStep); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *shelf) useReserve(name string) bool {
+	s.mu.Lock()
+	have := s.mu.reserve
+	s.mu.reserve = false
+	s.mu.Unlock()
+	return have && s.o.FS.Rename(s.path(reserveName), s.path(name)) == nil
+}
+
+// prepare writes the header of a segment whose file has its name already, and
+// makes both durable: after this a commit needs nothing but its own bytes.
+func (s *shelf) prepare(number uint64) (*segment, error) {
+	path := s.path(segmentName(number))
+	f, err := s.o.FS.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	seg := &segment{number: number, path: path, file: f, seed: segmentSeed(s.id, number), tail: segmentHeader}
+	seg.marks.mu.complete = true
+	if seg.size, err = f.Size(); err == nil {
+		err = s.writeHeader(seg)
+	}
+	if err == nil {
+		err = s.o.FS.SyncDir(s.o.Dir)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("prepare segment %s: %w", segmentName(number), err), f.Close())
+	}
+	return seg, nil
+}
+
+func (s *shelf) writeHeader(seg *segment) error {
+	page := make([]byte, segmentHeader)
+	putSegmentInfo(page, segmentInfo{
+		format: Format, id: s.id, number: seg.number, floor: s.synced(), boot: s.boot,
+	})
+	if _, err := seg.file.WriteAt(page, 0); err != nil {
+		return err
+	}
+	return seg.file.Sync()
+}
+
+// fillReserve makes the file that AppendReserved falls back on.
+func (s *shelf) fillReserve() error {
+	s.mu.Lock()
+	have := s.mu.reserve
+	s.mu.Unlock()
+	if have {
+		return nil
+	}
+	if err := s.toName(reserveName); err != nil {
+		return err
+	}
+	if err := s.o.FS.SyncDir(s.o.Dir); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.mu.reserve = true
+	s.mu.Unlock()
+	return nil
+}
+
+// fillBallast reports whether the ballast is there (or not wanted).
+func (s *shelf) fillBallast() bool {
+	s.mu.Lock()
+	have := s.mu.ballast || s.o.BallastBytes <= 0
+	s.mu.Unlock()
+	if have {
+		return true
+	}
+	// Only with room to spare, else it would be filled and dropped in turns.
+	if free, err := s.o.FS.Free(s.o.Dir); err != nil || free >= 0 && free < 2*s.o.BallastBytes+s.o.SegmentBytes {
+		return false
+	}
+	if err := s.fresh(s.o.BallastBytes); err != nil {
+		return errors.Is(err, errStopped)
+	}
+	if err := s.o.FS.Rename(s.path(freshName), s.path(ballastName)); err != nil {
+		return false
+	}
+	s.mu.Lock()
+	s.mu.ballast = true
+	s.mu.Unlock()
+	return true
+}
+
+func (s *shelf) dropBallast() {
+	s.mu.Lock()
+	have := s.mu.ballast
+	s.mu.ballast = false
+	s.mu.Unlock()
+	if have {
+		s.o.FS.Remove(s.path(ballastName))
+	}
+}
+
+// trim lets go of more free files than are kept.
+func (s *shelf) trim() {
+	s.mu.Lock()
+	for len(s.mu.free) > s.o.KeepFree {
+		s.mu.dead = append(s.mu.dead, s.mu.free[0])
+		s.mu.free = s.mu.free[1:]
+	}
+	s.mu.Unlock()
+	s.bury()
+}
+
+// bury removes dead files that nobody reads.
+func (s *shelf) bury() {
+	s.mu.Lock()
+	var gone []*segment
+	kept := s.mu.dead[:0]
+	for _, seg := range s.mu.dead {
+		if seg.refs == 0 {
+			gone = append(gone, seg)
+		} else {
+			kept = append(kept, seg)
+		}
+	}
+	s.mu.dead = kept
+	s.mu.Unlock()
+	for _, seg := range gone {
+		// What can't be removed now is found, and found to be of no use, at
+		// the next start.
+		seg.file.Close()
+		s.o.FS.Remove(seg.path)
+	}
+}
+
+// ready waits until a first segment is there; used while opening, before the
+// keeper runs.
+func (s *shelf) ready() (*segment, error) {
+	if err := s.fillNext(); err != nil {
+		return nil, wrapSpace(err)
+	}
+	return s.take()
+}

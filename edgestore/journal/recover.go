@@ -1,0 +1,353 @@
+package journal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+
+	"github.com/frondmq/frond/edgestore"
+	"github.com/frondmq/frond/edgestore/vfs"
+)
+
+// Recovery is what Open found.
+type Recovery struct {
+	Boot  uint32
+	First edgestore.LSN // oldest record, or Last+1
+	Last  edgestore.LSN // newest durable one
+	Clean bool          // the journal was closed the last time
+	// Torn: behind Last there were parts of a group that had not been synced.
+	// That is what a power cut leaves; nobody was told that it is stored.
+	Torn bool
+}
+
+// Lost is a range of records that had been durable and can't be read.
+type Lost struct{ First, Last edgestore.LSN }
+
+// Open locks the folder, finds the end of the log and prepares for writing.
+// Nothing is written to the log but a mark of this boot; call Replay for what
+// it holds, then Start.
+//
+// What is believed: D is the newest LSN that anything intact names as synced
+// (every frame does, the headers and the small file too). Up to D a gap is
+// damage: it is reported and reading goes on behind it. Above D stands at most
+// the one group that was being written when the power went: its frames are
+// taken as long as they are whole and in order, and the first fault ends the
+// log.
+func Open(o Options) (*Journal, Recovery, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, Recovery{}, err
+	}
+	if err := o.FS.MkdirAll(o.Dir); err != nil {
+		return nil, Recovery{}, fmt.Errorf("open journal: %w", err)
+	}
+	lock, err := o.FS.Lock(filepath.Join(o.Dir, "lock"))
+	if errors.Is(err, vfs.ErrLocked) {
+		return nil, Recovery{}, fmt.Errorf("open journal %s: %w (another server runs on it, or this one twice)", o.Dir, edgestore.ErrLocked)
+	}
+	if err != nil {
+		return nil, Recovery{}, fmt.Errorf("open journal %s: %w", o.Dir, err)
+	}
+	o.scaleToDevice()
+	j := &Journal{
+		o: o, lock: lock,
+		cache:   newCache(o.CacheBytes),
+		windows: &windows{},
+		wake:    make(chan struct{}, 1),
+		hurry:   make(chan struct{}, 1),
+		toApply: make(chan *group, 1),
+		closing: make(chan struct{}),
+	}
+	j.maxRecord = int(o.SegmentBytes) - segmentHeader - frameHeader - sector
+	j.committer = committer{j: j, pace: pace{bound: max(minGroup, o.GroupBytes/4), max: o.GroupBytes}}
+	j.mu.bound = j.committer.pace.bound
+	j.mu.open = newGroup()
+	rec, err := j.recover()
+	if err != nil {
+		if j.shelf != nil {
+			j.shelf.close()
+		}
+		lock.Close()
+		return nil, Recovery{}, fmt.Errorf("open journal %s: %w", o.Dir, err)
+	}
+	return j, rec, nil
+}
+
+// found is what recovery knows of one segment file.
+type found struct {
+	*segment
+	info   segmentInfo
+	infoOK bool
+	frames bool
+	synced edgestore.LSN // of its first frame
+	boot   uint32
+}
+
+func (j *Journal) recover() (rec Recovery, err error) {
+	m, metaOK, err := readMeta(j.o.FS, j.o.Dir)
+	if err != nil {
+		return rec, err
+	}
+	if metaOK && m.format > Format {
+		return rec, newerFormat(metaName, m.format)
+	}
+	j.shelf = newShelf(&j.o, 0, 0, j.Synced)
+	segs, err := j.findSegments(&m, &metaOK)
+	if err != nil {
+		return rec, err
+	}
+	if !metaOK {
+		var id [8]byte
+		if _, err := io.ReadFull(j.o.Rand, id[:]); err != nil {
+			return rec, fmt.Errorf("choose an id: %w", err)
+		}
+		m.id = binary.LittleEndian.Uint64(id[:])
+	}
+	j.shelf.id = m.id
+	m.format = Format
+	for i := range segs {
+		m.boot = max(m.boot, segs[i].firstFrame(m.id), segs[i].info.boot)
+	}
+	durable := m.floor
+	for i := range segs {
+		if segs[i].infoOK {
+			durable = max(durable, segs[i].info.floor)
+		}
+	}
+	segs = j.sortOut(segs)
+
+	var end tail
+	if len(segs) > 0 {
+		last := &segs[len(segs)-1]
+		end = findTail(last.segment, durable)
+		m.boot = max(m.boot, end.boot)
+	} else {
+		end.last = durable
+	}
+	rec.Last, rec.Torn, rec.Clean = end.last, end.torn, end.clean
+	j.recovered = rec.Last
+	m.boot++
+	m.floor = rec.Last
+	j.boot, j.shelf.boot = m.boot, m.boot
+	rec.Boot = m.boot
+	j.synced.Store(uint64(rec.Last))
+	j.mu.next, j.mu.applied = rec.Last+1, rec.Last
+	for i := range segs {
+		s := segs[i].segment
+		s.last = rec.Last
+		if i+1 < len(segs) {
+			s.last = segs[i+1].first - 1
+		}
+		j.shelf.mu.live = append(j.shelf.mu.live, s)
+	}
+	rec.First = j.First()
+	return rec, j.goOn(m, end)
+}
+
+// goOn makes durable what recovery decided: the part of the log that no synced
+// mark covers is written again, for it may only have been in the page cache of
+// a process that died; then the new boot is counted; then a mark of this boot
+// ends the log, so that whatever an earlier boot left behind it is stale.
+func (j *Journal) goOn(m meta, end tail) error {
+	live := j.shelf.mu.live
+	if len(live) > 0 {
+		seg := live[len(live)-1]
+		seg.tail = end.end
+		if err := rewrite(seg, end.unsure, end.end); err != nil {
+			return fmt.Errorf("write the end of segment %s again: %w", segmentName(seg.number), err)
+		}
+		j.committer.active = seg
+	}
+	if err := m.write(j.o.FS, j.o.Dir); err != nil {
+		return wrapSpace(err)
+	}
+	if seg := j.committer.active; seg == nil || seg.size-seg.tail < sector {
+		seg, err := j.shelf.ready()
+		if err != nil {
+			return err
+		}
+		j.committer.active = seg
+	}
+	seg := j.committer.active
+	if err := j.committer.mark(j.recovered+1, j.recovered, 0); err != nil {
+		return fmt.Errorf("mark the boot in segment %s: %w", segmentName(seg.number), err)
+	}
+	j.room.Store(seg.size - seg.tail)
+	return nil
+}
+
+// rewrite writes and syncs the bytes from lo to hi as they are.
+func rewrite(seg *segment, lo, hi int64) error {
+	if lo >= hi {
+		return nil
+	}
+	b := make([]byte, min(hi-lo, scanWindow))
+	for at := lo; at < hi; at += int64(len(b)) {
+		b = b[:min(int64(len(b)), hi-at)]
+		if _, err := seg.file.ReadAt(b, at); err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if _, err := seg.file.WriteAt(b, at); err != nil {
+			return err
+		}
+	}
+	return seg.file.Sync()
+}
+
+func newerFormat(name string, format uint32) error {
+	return fmt.Errorf("%s has format %d, this program knows formats up to %d: use the newer program", name, format, Format)
+}
+
+// findSegments opens the segment files and reads their headers. Without a meta
+// file the headers say which journal this is.
+func (j *Journal) findSegments(m *meta, metaOK *bool) ([]found, error) {
+	names, err := j.o.FS.List(j.o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	var segs []found
+	for _, name := range names {
+		switch name {
+		case freshName, metaTmp:
+			j.o.FS.Remove(j.shelf.path(name))
+			continue
+		case ballastName:
+			j.shelf.mu.ballast = true
+			continue
+		case reserveName:
+			j.shelf.mu.reserve = j.rightSize(name)
+			continue
+		}
+		number, ok := parseSegmentName(name)
+		if !ok {
+			continue // not ours
+		}
+		j.shelf.mu.number = max(j.shelf.mu.number, number)
+		s := &segment{number: number, path: j.shelf.path(name), tail: segmentHeader}
+		// Whatever comes, the shelf closes the file.
+		j.shelf.mu.dead = append(j.shelf.mu.dead, s)
+		if s.file, err = j.o.FS.Open(s.path); err != nil {
+			return nil, err
+		}
+		if s.size, err = s.file.Size(); err != nil {
+			return nil, err
+		}
+		fd := found{segment: s}
+		page := make([]byte, segmentInfoBytes)
+		readWhatCanBeRead(s.file, page, 0)
+		fd.info, fd.infoOK = getSegmentInfo(page)
+		if fd.infoOK {
+			if fd.info.format > Format {
+				return nil, newerFormat(name, fd.info.format)
+			}
+			if !*metaOK {
+				m.id, *metaOK = fd.info.id, true
+			}
+			if fd.info.id != m.id {
+				return nil, fmt.Errorf("segment %s belongs to another journal (id %016x, here %016x)", name, fd.info.id, m.id)
+			}
+		}
+		segs = append(segs, fd)
+	}
+	j.shelf.mu.dead = nil
+	return segs, nil
+}
+
+// rightSize tells whether the reserve can be used, and removes it if not.
+func (j *Journal) rightSize(name string) bool {
+	f, err := j.o.FS.Open(j.shelf.path(name))
+	if err != nil {
+		return false
+	}
+	size, err := f.Size()
+	f.Close()
+	if err != nil || size != j.o.SegmentBytes {
+		j.o.FS.Remove(j.shelf.path(name))
+		return false
+	}
+	return true
+}
+
+// firstFrame looks where the records of the segment begin; it returns the boot.
+func (s *found) firstFrame(id uint64) uint32 {
+	s.seed = segmentSeed(id, s.number)
+	sc := newScanner(s.segment)
+	var f frame
+	if !sc.next(&f) {
+		return 0
+	}
+	s.frames, s.first, s.synced, s.boot = true, f.first, f.synced, f.boot
+	if f.flags&frameJump != 0 {
+		s.jump = f.synced
+	}
+	return f.boot
+}
+
+// sortOut returns the segments that hold the log, oldest first. The others go
+// to the shelf: prepared ones that were never used, and those whose records
+// all stand in a later one, because their sync had failed.
+func (j *Journal) sortOut(segs []found) []found {
+	var log []found
+	limit := ^edgestore.LSN(0)
+	for i := len(segs) - 1; i >= 0; i-- {
+		s := segs[i]
+		switch {
+		case s.frames && s.first < limit:
+			limit = s.first
+			log = append(log, s)
+		case s.size != j.o.SegmentBytes:
+			j.shelf.mu.dead = append(j.shelf.mu.dead, s.segment)
+		default:
+			s.first = 0
+			j.shelf.mu.free = append(j.shelf.mu.free, s.segment)
+		}
+	}
+	slices.Reverse(log)
+	return log
+}
+
+// tail is how the log ends.
+type tail struct {
+	last   edgestore.LSN
+	unsure int64 // from here on nothing intact says that it was synced
+	end    int64 // where the next frame goes
+	boot   uint32
+	torn   bool
+	clean  bool
+}
+
+// findTail reads the last segment. durable is what is known from elsewhere.
+func findTail(s *segment, durable edgestore.LSN) tail {
+	// First everything that any frame says about what was synced.
+	var f frame
+	for sc := newScanner(s); sc.next(&f); {
+		durable = max(durable, f.synced)
+	}
+	s.marks.mu.Lock()
+	defer s.marks.mu.Unlock()
+	s.marks.mu.complete = true
+	t := tail{last: durable, unsure: segmentHeader, end: segmentHeader}
+	above := false // in the group that was being written
+	for sc := newScanner(s); sc.next(&f); {
+		if f.count > 0 && f.first > durable {
+			if f.first != t.last+1 || !f.whole() {
+				t.torn = true
+				break
+			}
+			above = true
+			t.last = f.last()
+		}
+		s.marks.addLocked(f.off)
+		t.end = f.end()
+		if !above {
+			t.unsure = t.end
+		}
+		t.boot = f.boot
+		t.clean = f.count == 0 && f.flags&frameClean != 0
+	}
+	t.last = max(t.last, durable)
+	return t
+}
