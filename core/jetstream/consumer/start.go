@@ -1,0 +1,66 @@
+package consumer
+
+import "time"
+
+// Store is what is asked of a stream to find where a consumer begins.
+type Store interface {
+	LastFor(filter string) uint64
+	LastPerSubject(filters []string, start, upTo uint64) []uint64
+	Pending(filters []string, start uint64, lastPerSubject bool) uint64
+	SeqAt(t time.Time) uint64
+}
+
+// Start is where a consumer begins. It is decided once, when the consumer is
+// created, and belongs to the operation that creates it.
+type Start struct {
+	Seq uint64
+	// List holds the sequences that last_per_subject delivers first,
+	// ascending; Live is where it goes on after them.
+	List []uint64
+	Live uint64
+	// Last is the last sequence of the stream, where replay at the original
+	// pace ends.
+	Last uint64
+}
+
+// StartOf finds where a consumer of cfg begins in a stream that holds the
+// sequences first to last (first is last+1, or 0, when it is empty) and keeps
+// maxMsgsPerSubject of each subject.
+func StartOf(cfg *Config, first, last uint64, maxMsgsPerSubject int64, s Store) Start {
+	st := Start{Seq: max(first, 1), Last: last}
+	switch cfg.DeliverPolicy {
+	case DeliverAll:
+	case DeliverNew:
+		st.Seq = last + 1
+	case DeliverLast:
+		st.Seq = last
+		if f := cfg.Filters(); len(f) > 0 {
+			st.Seq = 0
+			for _, filter := range f {
+				st.Seq = max(st.Seq, s.LastFor(filter))
+			}
+			if st.Seq == 0 {
+				st.Seq = last + 1
+			}
+		}
+	case DeliverByStartSequence:
+		// A position in the future is kept.
+		st.Seq = max(cfg.OptStartSeq, first, 1)
+		return st
+	case DeliverByStartTime:
+		st.Seq = s.SeqAt(*cfg.OptStartTime)
+	case DeliverLastPerSubject:
+		if maxMsgsPerSubject == 1 {
+			break
+		}
+		st.List = s.LastPerSubject(cfg.Filters(), 0, last)
+		st.Live = last + 1
+		if len(st.List) > 0 {
+			st.Seq = st.List[0]
+		} else {
+			st.Seq = st.Live
+		}
+	}
+	st.Seq = max(min(st.Seq, last+1), 1)
+	return st
+}
