@@ -31,8 +31,9 @@ type Options struct {
 
 	PingInterval time.Duration
 	PingMax      int
-	// WriteDeadline bounds one write to a client. WriteTimeout is "default",
-	// "close" or "retry": what happens when it passes.
+	// WriteDeadline bounds one write to a client. WriteTimeout says what
+	// happens when it passes: "default", which closes clients, "close" or
+	// "retry".
 	WriteDeadline time.Duration
 	WriteTimeout  string
 
@@ -184,17 +185,17 @@ type Leaf struct {
 	Host string
 	Port int // 0: no listener; -1 picks a free port
 
-	Auth         Authorization
-	TLS          *TLS
-	Advertise    string
-	NoAdvertise  bool
-	MinVersion   string
-	Compression  Compression
-	Isolate      bool
-	Reconnect    time.Duration
-	DialTimeout  time.Duration
-	WriteTimeout time.Duration // 0 means Options.WriteDeadline
-	Remotes      []Remote
+	Auth          Authorization
+	TLS           *TLS
+	Advertise     string
+	NoAdvertise   bool
+	MinVersion    string
+	Compression   Compression
+	Isolate       bool
+	Reconnect     time.Duration
+	DialTimeout   time.Duration
+	WriteDeadline time.Duration // 0 means Options.WriteDeadline
+	Remotes       []Remote
 }
 
 // Remote is one link this server makes.

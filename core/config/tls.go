@@ -1,11 +1,14 @@
 package config
 
 import (
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -18,7 +21,7 @@ type TLS struct {
 	Certs    []CertPair // instead of CertFile and KeyFile
 
 	Verify       bool // demand a client certificate
-	VerifyAndMap bool // and let it name the user
+	VerifyAndMap bool // and let it name the user; files can't ask for that yet
 	Insecure     bool // as client: do not check the server's certificate
 	Timeout      time.Duration
 
@@ -27,15 +30,45 @@ type TLS struct {
 	HandshakeFirst         bool
 	HandshakeFirstFallback time.Duration
 
-	MinVersion   uint16 // tls.VersionTLS12 or 13
-	CipherSuites []uint16
-	Curves       []tls.CurveID
-	PinnedCerts  map[string]bool // SHA-256 of the public key info, lower hex
-	RateLimit    int             // handshakes a second on the listener, 0 is unlimited
+	MinVersion           uint16 // tls.VersionTLS12 or 13
+	CipherSuites         []uint16
+	AllowInsecureCiphers bool
+	Curves               []tls.CurveID
+	PinnedCerts          map[string]bool // SHA-256 of the public key info, lower hex
 }
 
 // CertPair is one certificate of several.
 type CertPair struct{ CertFile, KeyFile string }
+
+// check holds the rules between the fields.
+func (t *TLS) check() error {
+	if t.CertFile != "" && len(t.Certs) > 0 {
+		return errors.New("cannot combine 'cert_file' option with 'certs' option")
+	}
+	for _, p := range append([]CertPair{{t.CertFile, t.KeyFile}}, t.Certs...) {
+		switch {
+		case p.CertFile != "" && p.KeyFile == "":
+			return errors.New("missing 'key_file' in TLS configuration")
+		case p.CertFile == "" && p.KeyFile != "":
+			return errors.New("missing 'cert_file' in TLS configuration")
+		}
+	}
+	if t.AllowInsecureCiphers {
+		return nil
+	}
+	var weak []string
+	for _, c := range tls.InsecureCipherSuites() {
+		for _, id := range t.CipherSuites {
+			if id == c.ID {
+				weak = append(weak, c.Name)
+			}
+		}
+	}
+	if weak != nil {
+		return fmt.Errorf("insecure cipher suites configured without 'allow_insecure_cipher_suites' option set: %s", strings.Join(weak, ", "))
+	}
+	return nil
+}
 
 // ServerConfig builds the configuration of a listener, reading the files.
 func (t *TLS) ServerConfig() (*tls.Config, error) {
@@ -44,17 +77,19 @@ func (t *TLS) ServerConfig() (*tls.Config, error) {
 		return nil, err
 	}
 	if len(c.Certificates) == 0 {
-		return nil, errors.New("tls: a listener needs 'cert_file' and 'key_file'")
+		return nil, errors.New("missing 'cert_file' in TLS configuration: a listener needs one")
 	}
 	if t.Verify || t.VerifyAndMap {
 		c.ClientAuth = tls.RequireAndVerifyClientCert
+	} else if len(t.PinnedCerts) > 0 {
+		c.ClientAuth = tls.RequireAnyClientCert
 	}
 	c.ClientCAs, err = t.pool()
 	return c, err
 }
 
-// ClientConfig builds the configuration of a dialer; serverName may be empty
-// when the caller sets it later.
+// ClientConfig builds the configuration of a dialer, reading the files.
+// serverName may be empty when the caller sets it later.
 func (t *TLS) ClientConfig(serverName string) (*tls.Config, error) {
 	c, err := t.base()
 	if err != nil {
@@ -75,6 +110,9 @@ func (t *TLS) base() (*tls.Config, error) {
 	if c.MinVersion == 0 {
 		c.MinVersion = tls.VersionTLS12
 	}
+	if len(t.PinnedCerts) > 0 {
+		c.VerifyConnection = t.verifyPinned
+	}
 	pairs := t.Certs
 	if t.CertFile != "" {
 		pairs = []CertPair{{t.CertFile, t.KeyFile}}
@@ -89,6 +127,18 @@ func (t *TLS) base() (*tls.Config, error) {
 	return c, nil
 }
 
+// verifyPinned accepts the peer only when its leaf certificate is pinned.
+func (t *TLS) verifyPinned(s tls.ConnectionState) error {
+	if len(s.PeerCertificates) == 0 {
+		return errors.New("the peer has no certificate, and certificates are pinned")
+	}
+	sum := sha256.Sum256(s.PeerCertificates[0].RawSubjectPublicKeyInfo)
+	if key := hex.EncodeToString(sum[:]); !t.PinnedCerts[key] {
+		return fmt.Errorf("the peer's certificate %s is not pinned", key)
+	}
+	return nil
+}
+
 // pool reads the CA file; nil without one, which means the system's roots.
 func (t *TLS) pool() (*x509.CertPool, error) {
 	if t.CAFile == "" {
@@ -100,7 +150,7 @@ func (t *TLS) pool() (*x509.CertPool, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("failed to parse root ca certificate %q", t.CAFile)
+		return nil, errors.New("failed to parse root ca certificate")
 	}
 	return pool, nil
 }

@@ -1,0 +1,222 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Status says what this version makes of a key.
+type Status uint8
+
+const (
+	// Supported keys do what their help says.
+	Supported Status = iota
+	// NotYet keys are refused: nobody shall believe that they work.
+	NotYet
+	// Ignored keys are accepted with a warning: the thing they tune does not
+	// exist here, and leaving it out changes nothing that one was promised.
+	Ignored
+)
+
+func (s Status) String() string {
+	return [...]string{"supported", "not supported yet", "no effect"}[s]
+}
+
+// Key is one row of a table, as documentation shows it.
+type Key struct {
+	Name    string
+	Aliases []string
+	Type    string
+	Default string
+	Help    string
+	Status  Status
+	Why     string // of NotYet and Ignored
+	Example string // a value that differs from the default
+}
+
+// Section is the table of one block.
+type Section struct {
+	Name string // the path of the block, "" for the top level
+	Keys []Key
+}
+
+// field is a row that also knows how to fill in a T.
+type field[T any] struct {
+	Key
+	set func(d *decoder, t *T, it item)
+}
+
+// block is the table of one kind of map. It is the only place that knows the
+// names of its keys.
+type block[T any] struct {
+	fields []field[T]
+	// unknown words the error for other keys; %q is the key.
+	unknown string
+}
+
+const unknownField = "unknown field %q"
+
+// item is a key with its value on the way into the options.
+type item struct {
+	key  string // as written
+	name string // main name
+	path string // dotted, with main names
+	pos  Position
+	v    *Value
+}
+
+// decoder collects what is found on the way.
+type decoder struct {
+	src       Source
+	errs      Errors
+	warns     []Warning
+	positions map[string]Position
+}
+
+func (d *decoder) errorf(pos Position, format string, args ...any) {
+	d.errs = append(d.errs, &Error{Pos: pos, Reason: fmt.Sprintf(format, args...)})
+}
+
+func (d *decoder) warnf(it item, format string, args ...any) {
+	d.warns = append(d.warns, Warning{Pos: it.pos, Field: it.key, Reason: fmt.Sprintf(format, args...)})
+}
+
+// row declares a supported key: names are its main name and aliases,
+// separated by blanks.
+func row[T any](names, typ, def, help, example string, set func(*decoder, *T, item)) field[T] {
+	n := strings.Fields(names)
+	return field[T]{set: set, Key: Key{Name: n[0], Aliases: n[1:], Type: typ, Default: def, Help: help, Example: example}}
+}
+
+// notYet declares a key that this version refuses.
+func notYet[T any](names, help, why string) field[T] {
+	n := strings.Fields(names)
+	return field[T]{Key: Key{Name: n[0], Aliases: n[1:], Help: help, Status: NotYet, Why: why}}
+}
+
+// without declares a key of nats-server that has no meaning here.
+func without[T any](names, why string) field[T] {
+	n := strings.Fields(names)
+	return field[T]{Key: Key{Name: n[0], Aliases: n[1:], Status: Ignored, Why: why}}
+}
+
+func (b *block[T]) find(key string) *field[T] {
+	for i := range b.fields {
+		f := &b.fields[i]
+		if f.Name == key {
+			return f
+		}
+		for _, a := range f.Aliases {
+			if a == key {
+				return f
+			}
+		}
+	}
+	return nil
+}
+
+// decode puts a map into t, key by key in the order of the file, so that of
+// two spellings of one key the later wins.
+func (b *block[T]) decode(d *decoder, t *T, path string, m *Map) {
+	for _, e := range m.Entries {
+		f := b.find(strings.ToLower(e.Key))
+		if f == nil {
+			if !e.used {
+				d.errorf(e.Pos, b.unknown+"%s", e.Key, b.suggest(e.Key))
+			}
+			continue
+		}
+		it := item{key: e.Key, name: f.Name, path: join(path, f.Name), pos: e.Pos, v: e.Value}
+		d.positions[it.path] = e.Pos
+		switch f.Status {
+		case NotYet:
+			d.errorf(e.Pos, "%q is not supported yet by this version of frond%s", e.Key, because(f.Why))
+		case Ignored:
+			d.warns = append(d.warns, Warning{Pos: e.Pos, Field: e.Key, Reason: f.Why, Ignored: true})
+		default:
+			f.set(d, t, it)
+		}
+	}
+}
+
+// decodeMap is decode for a value that must be a map.
+func (b *block[T]) decodeMap(d *decoder, t *T, it item) bool {
+	if it.v.Kind != KindMap {
+		d.errorf(it.pos, "%q must be a map, got %s", it.key, it.v.Kind)
+		return false
+	}
+	b.decode(d, t, it.path, it.v.Map)
+	return true
+}
+
+func (b *block[T]) section(name string) Section {
+	s := Section{Name: name}
+	for _, f := range b.fields {
+		s.Keys = append(s.Keys, f.Key)
+	}
+	return s
+}
+
+func because(why string) string {
+	if why == "" {
+		return ""
+	}
+	return ": " + why
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+// suggest finds the known name nearest to a wrong one.
+func (b *block[T]) suggest(key string) string {
+	key = strings.ToLower(key)
+	best, bestDist := "", len(key)/3+1
+	try := func(name string) {
+		if d := editDistance(key, name); d < bestDist || d == bestDist && best == "" && d <= 2 {
+			best, bestDist = name, d
+		}
+	}
+	for _, f := range b.fields {
+		try(f.Name)
+		for _, a := range f.Aliases {
+			try(a)
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(", did you mean %q?", best)
+}
+
+// editDistance counts the insertions, deletions and replacements between two
+// words, and an exchange of neighbours as one.
+func editDistance(a, b string) int {
+	if len(a) > 64 || len(b) > 64 {
+		return 64
+	}
+	prev2 := make([]int, len(b)+1)
+	prev := make([]int, len(b)+1)
+	cur := make([]int, len(b)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		cur[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			cur[j] = min(prev[j]+1, cur[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				cur[j] = min(cur[j], prev2[j-2]+1)
+			}
+		}
+		prev2, prev, cur = prev, cur, prev2
+	}
+	return prev[len(b)]
+}

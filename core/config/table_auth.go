@@ -1,0 +1,356 @@
+package config
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nkeys"
+)
+
+// IsBcrypt reports whether a configured password or token is a bcrypt hash:
+// it begins "$2a$10$", with a, b, x or y and two digits.
+func IsBcrypt(s string) bool {
+	return len(s) >= 7 && s[:2] == "$2" && strings.IndexByte("abxy", s[2]) >= 0 &&
+		s[3] == '$' && isDigit(s[4]) && isDigit(s[5]) && s[6] == '$'
+}
+
+// authTable is the authorization block of the client port.
+func authTable() *block[Authorization] {
+	type a = Authorization
+	t := &block[a]{unknown: unknownField}
+	t.fields = slices.Concat(singleUserRows(), []field[a]{
+		row("token", "string", "", "what everyone presents", "t", setString(func(a *a) *string { return &a.Token })),
+		row("users", "list of maps", "", "who may connect", "[{user: u, password: p}]", setUsers(userTable)),
+		row("default_permissions default_permission permissions", "map", "all", "permissions of users without own ones", "{publish: a}", func(d *decoder, a *a, it item) { setPermissions(d, &a.DefaultPermissions, it) }),
+		notYet[a]("auth_callout auth_hook", "authentication by a service", ""),
+		notYet[a]("proxy_required", "let users in through trusted proxies only", ""),
+	})
+	return t
+}
+
+func singleUserRows() []field[Authorization] {
+	type a = Authorization
+	return []field[a]{
+		row("user username", "string", "", "the one user", "u", setString(func(a *a) *string { return &a.User })),
+		row("password pass", "string", "", "in clear or as bcrypt hash", "p", setString(func(a *a) *string { return &a.Password })),
+		row("timeout", "seconds or duration", "2s, with TLS its timeout and 1s", "time to present oneself", "5", setSeconds(func(a *a) *time.Duration { return &a.Timeout })),
+	}
+}
+
+// leafAuthTable is the authorization block of the leaf port.
+func leafAuthTable() *block[Authorization] {
+	type a = Authorization
+	t := &block[a]{unknown: unknownField}
+	t.fields = slices.Concat(singleUserRows(), []field[a]{
+		row("nkey", "public user key", "", "the one key", exampleNKey, func(d *decoder, a *a, it item) {
+			if userKey(d, it, "Not a valid public nkey for leafnode authorization") {
+				a.NKey = it.v.Str
+			}
+		}),
+		row("account", "string", "$G", "account of the one user", "$G", setAccount(func(a *a) *string { return &a.Account })),
+		row("users", "list of maps", "", "who may link", "[{user: u, password: p}]", setUsers(leafUserTable)),
+		notYet[a]("proxy_required", "let users in through trusted proxies only", ""),
+	})
+	return t
+}
+
+// mqttAuthTable is the authorization block of the MQTT port.
+func mqttAuthTable() *block[Authorization] {
+	type a = Authorization
+	t := &block[a]{unknown: unknownField}
+	t.fields = slices.Concat(singleUserRows(), []field[a]{
+		row("token", "string", "", "what everyone presents as password", "t", setString(func(a *a) *string { return &a.Token })),
+	})
+	return t
+}
+
+func userRows() []field[User] {
+	type u = User
+	return []field[u]{
+		row("user username", "string", "", "name", "u", setString(func(u *u) *string { return &u.User })),
+		row("password pass", "string", "", "in clear or as bcrypt hash", "p", setString(func(u *u) *string { return &u.Password })),
+		notYet[u]("proxy_required", "let the user in through a trusted proxy only", ""),
+	}
+}
+
+func userTable() *block[User] {
+	type u = User
+	t := &block[u]{unknown: unknownField}
+	t.fields = slices.Concat(userRows(), []field[u]{
+		row("nkey", "public user key", "", "instead of a name", exampleNKey, func(d *decoder, u *u, it item) {
+			if userKey(d, it, "Not a valid public nkey for a user") {
+				u.NKey = it.v.Str
+			}
+		}),
+		row("permissions permission authorization", "map", "all", "what the user may do", "{publish: a}", func(d *decoder, u *u, it item) { setPermissions(d, &u.Permissions, it) }),
+		row("allowed_connection_types connection_types clients", "string or list", "all", "STANDARD, WEBSOCKET, LEAFNODE, LEAFNODE_WS, MQTT, MQTT_WS, IN_PROCESS", "[STANDARD]", setConnTypes),
+	})
+	return t
+}
+
+func leafUserTable() *block[User] {
+	type u = User
+	t := &block[u]{unknown: unknownField}
+	t.fields = slices.Concat(userRows(), []field[u]{
+		row("account", "string", "$G", "account of the user", "$G", setAccount(func(u *u) *string { return &u.Account })),
+	})
+	return t
+}
+
+// exampleNKey is a public user key of nobody.
+const exampleNKey = "UCBIG6VZBCTOV4ISMAUV5C2R6W34H522RWN76O2ELOHOEV57IPMTYOEE"
+
+func userKey(d *decoder, it item, text string) bool {
+	if it.v.Kind != KindString || !nkeys.IsValidPublicUserKey(it.v.Str) {
+		d.errorf(it.pos, "%s", text)
+		return false
+	}
+	return true
+}
+
+// setAccount takes the one account there is.
+func setAccount[T any](at func(*T) *string) func(*decoder, *T, item) {
+	return func(d *decoder, t *T, it item) {
+		switch {
+		case it.v.Kind != KindString:
+			d.wrongType(it, "a string")
+		case it.v.Str != GlobalAccount:
+			d.errorf(it.pos, "account %q: accounts other than %q are not supported yet by this version of frond", it.v.Str, GlobalAccount)
+		default:
+			*at(t) = it.v.Str
+		}
+	}
+}
+
+func setUsers(table func() *block[User]) func(*decoder, *Authorization, item) {
+	return func(d *decoder, a *Authorization, it item) {
+		a.Users = nil
+		t := table()
+		names := make(map[string]bool)
+		d.items(it, func(_ int, it item) {
+			if it.v.Kind != KindMap {
+				d.errorf(it.pos, "Expected user entry to be a map/struct, got %s", it.v.Kind)
+				return
+			}
+			var u User
+			before := len(d.errs)
+			t.decode(d, &u, it.path, it.v.Map)
+			if len(d.errs) > before {
+				return
+			}
+			switch {
+			case u.NKey != "" && (u.User != "" || u.Password != ""):
+				d.errorf(it.pos, "Nkey users do not take usernames or passwords")
+			case u.NKey == "" && u.User == "":
+				d.errorf(it.pos, "User entry requires a user")
+			case u.NKey != "" && names[u.NKey]:
+				d.errorf(it.pos, "Duplicate nkey %q detected", u.NKey)
+			case u.NKey == "" && names["="+u.User]:
+				d.errorf(it.pos, "Duplicate user %q detected", u.User)
+			}
+			names[u.NKey], names["="+u.User] = true, true
+			a.Users = append(a.Users, u)
+		})
+	}
+}
+
+// connTypes are the doors a user may be bound to.
+var connTypes = []string{"STANDARD", "WEBSOCKET", "LEAFNODE", "LEAFNODE_WS", "MQTT", "MQTT_WS", "IN_PROCESS"}
+
+func setConnTypes(d *decoder, u *User, it item) {
+	types, _ := d.strings(it)
+	u.ConnTypes = nil
+	var wrong []string
+	for _, t := range types {
+		t = strings.ToUpper(t)
+		if !slices.Contains(connTypes, t) {
+			wrong = append(wrong, t)
+			continue
+		}
+		u.ConnTypes = append(u.ConnTypes, t)
+	}
+	if wrong != nil {
+		d.errorf(it.pos, "invalid connection types %q", wrong)
+	}
+}
+
+func setAuth(d *decoder, o *Options, it item) {
+	o.Auth = Authorization{}
+	if authTable().decodeMap(d, &o.Auth, it) {
+		checkAuth(d, &o.Auth, it, "Can not")
+	}
+}
+
+// checkAuth reports ways to log in that exclude each other.
+func checkAuth(d *decoder, a *Authorization, it item, cannot string) {
+	single := a.User != "" || a.Password != ""
+	switch {
+	case single && a.Token != "":
+		d.errorf(it.pos, "Cannot have a user/pass and token")
+	case single && len(a.Users) > 0:
+		d.errorf(it.pos, "%s have a single user/pass and a users array", cannot)
+	case a.Token != "" && len(a.Users) > 0:
+		d.errorf(it.pos, "%s have a token and a users array", cannot)
+	case a.NKey != "" && len(a.Users) > 0:
+		d.errorf(it.pos, "%s have a single nkey and a users array", cannot)
+	}
+}
+
+func permissionsTable() *block[Permissions] {
+	type p = Permissions
+	return &block[p]{
+		unknown: "Unknown field %q parsing permissions",
+		fields: []field[p]{
+			row("publish pub import", "subject, list, or {allow, deny}", "all", "subjects to publish to", "a", func(d *decoder, p *p, it item) { setRules(d, &p.Publish, it, false) }),
+			row("subscribe sub export", "subject, list, or {allow, deny}", "all", `subjects to subscribe to, or "subject queue"`, `["a", "b q"]`, func(d *decoder, p *p, it item) { setRules(d, &p.Subscribe, it, true) }),
+			row("allow_responses publish_allow_responses", "boolean or map", "false", "publish to the reply subjects of received messages", "true", setResponses),
+		},
+	}
+}
+
+func setPermissions(d *decoder, at **Permissions, it item) {
+	p := &Permissions{}
+	if permissionsTable().decodeMap(d, p, it) {
+		*at = p
+	}
+}
+
+// ruleSet is the form {allow: ..., deny: ...}.
+type ruleSet struct {
+	Rules
+	queues bool
+}
+
+func rulesTable() *block[ruleSet] {
+	type r = ruleSet
+	return &block[r]{
+		unknown: "Unknown field name %q parsing subject permissions, only 'allow' or 'deny' are permitted",
+		fields: []field[r]{
+			row("allow", "subject or list", "all", "only these", "a", func(d *decoder, r *r, it item) { r.Allow = d.ruleSubjects(it, r.queues) }),
+			row("deny", "subject or list", "", "never these", "a", func(d *decoder, r *r, it item) { r.Deny = d.ruleSubjects(it, r.queues) }),
+		},
+	}
+}
+
+func setRules(d *decoder, at **Rules, it item, queues bool) {
+	r := ruleSet{queues: queues}
+	if it.v.Kind == KindMap {
+		rulesTable().decode(d, &r, it.path, it.v.Map)
+	} else {
+		r.Allow = d.ruleSubjects(it, queues)
+	}
+	*at = &r.Rules
+}
+
+func (d *decoder) ruleSubjects(it item, queues bool) []string {
+	list := []*Value{it.v}
+	switch it.v.Kind {
+	case KindString:
+	case KindList:
+		list = it.v.List
+	default:
+		d.errorf(it.pos, "Expected subject permissions to be a subject, or array of subjects, got %s", it.v.Kind)
+		return nil
+	}
+	out := make([]string, 0, len(list))
+	for _, x := range list {
+		pos := it.pos
+		if x != it.v {
+			pos = x.Pos
+		}
+		if x.Kind != KindString {
+			d.errorf(pos, "Subject in permissions array cannot be cast to string")
+			continue
+		}
+		if problem := ruleProblem(x.Str, queues); problem != "" {
+			d.errorf(pos, "%s", problem)
+			continue
+		}
+		out = append(out, x.Str)
+	}
+	return out
+}
+
+// ruleProblem checks a subject, or "subject queue" where queues are allowed.
+func ruleProblem(rule string, queues bool) string {
+	subj, queue, hasQueue := strings.Cut(rule, " ")
+	if hasQueue && queues {
+		queue = strings.TrimSpace(queue)
+		if !validSubject(subj) || strings.ContainsAny(queue, " \t") {
+			return `subject "` + rule + `" is not a valid subject`
+		}
+		if !validSubject(queue) {
+			return `queue "` + queue + `" is not a valid queue`
+		}
+		return ""
+	}
+	if !validSubject(rule) {
+		return `subject "` + rule + `" is not a valid subject`
+	}
+	return ""
+}
+
+// validSubject is the grammar of a subscription subject: no white space, no
+// empty token, and ">" as a whole token only at the end. This room does not
+// reach for core/subject: it stands alone.
+func validSubject(s string) bool {
+	if s == "" || strings.ContainsAny(s, " \t\r\n\f") {
+		return false
+	}
+	tokens := strings.Split(s, ".")
+	for i, t := range tokens {
+		if t == "" || t == ">" && i < len(tokens)-1 {
+			return false
+		}
+	}
+	return true
+}
+
+func responsesTable() *block[Responses] {
+	type r = Responses
+	return &block[r]{
+		unknown: "Unknown field %q parsing permissions",
+		fields: []field[r]{
+			row("max max_msgs max_messages max_responses", "integer", "1", "replies to one message; below 0 is unlimited", "5", setInt(func(r *r) *int { return &r.Max }, math.MinInt32, math.MaxInt32)),
+			row("expires expiration ttl", "duration", "2m", "time to reply; below 0 is unlimited", "1m", setExpires),
+		},
+	}
+}
+
+func setExpires(d *decoder, r *Responses, it item) {
+	if it.v.Kind != KindString {
+		d.errorf(it.pos, "error parsing expires, not a duration string")
+		return
+	}
+	dur, err := time.ParseDuration(it.v.Str)
+	if err != nil {
+		d.errorf(it.pos, "error parsing expires: %v", err)
+		return
+	}
+	r.Expires = dur
+}
+
+func setResponses(d *decoder, p *Permissions, it item) {
+	p.Responses = nil
+	r := &Responses{}
+	switch it.v.Kind {
+	case KindBool:
+		if !it.v.Bool {
+			return
+		}
+	case KindMap:
+		responsesTable().decode(d, r, it.path, it.v.Map)
+	default:
+		d.errorf(it.pos, "error parsing response permissions, expected a boolean or a map")
+		return
+	}
+	if r.Max == 0 {
+		r.Max = 1
+	}
+	if r.Expires == 0 {
+		r.Expires = 2 * time.Minute
+	}
+	p.Responses = r
+}

@@ -1,0 +1,229 @@
+package config
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+// topTable is the file itself.
+func topTable() *block[Options] {
+	type o = Options
+	t := &block[o]{unknown: unknownField}
+	t.fields = slices.Concat(networkRows(), limitRows(), logRows(), monitorRows(), []field[o]{
+		row("authorization authentication", "map", "everyone", "who may connect", "{user: u, password: p}", setAuth),
+		row("no_auth_user", "string", "", "the user of connections that present nothing", "u", setString(func(o *o) *string { return &o.NoAuthUser })),
+		row("tls", "map", "off", "TLS on the client port", "{cert_file: CERT, key_file: KEY}", setServerTLS(func(o *o) **TLS { return &o.TLS })),
+		row("allow_non_tls", "boolean", "false", "let plain clients in beside TLS", "true", setBool(func(o *o) *bool { return &o.AllowNonTLS })),
+		row("jetstream", "map, boolean, enabled or disabled", "disabled", "storage", "enabled", setJetStream),
+		row("store_dir storedir", "path", "", "same as jetstream.store_dir", "/data", setStoreDir),
+		row("leafnodes leaf", "map", "off", "links to and from other servers", "{port: 7422}", setLeaf),
+		row("mqtt", "map", "off", "MQTT 3.1.1 and 5", "{port: 1883}", setMQTT),
+	}, topOthers())
+	return t
+}
+
+func networkRows() []field[Options] {
+	type o = Options
+	return []field[o]{
+		row("listen", "port or host:port", "0.0.0.0:4222", "the client port", "127.0.0.1:4333", setListen(func(o *o) *string { return &o.Host }, func(o *o) *int { return &o.Port })),
+		row("host net", "string", "0.0.0.0", "the interface of the client port", "127.0.0.1", setString(func(o *o) *string { return &o.Host })),
+		row("port", "integer -1..65535", "4222", "the client port; -1 picks a free one, 0 is the default", "4333", setClientPort),
+		row("client_advertise", "host or host:port", "", "what INFO tells clients instead of the own address", "example.com", setAdvertise(func(o *o) *string { return &o.ClientAdvertise })),
+		row("server_name", "string", "the server's id", "the name of this server, without blanks", "edge1", setServerName),
+		row("server_tags", "string or list", "", "labels, lower case", "[a, b]", setTags),
+		row("server_metadata", "map of strings", "", "shown by monitoring", "{site: x}", setMetadata),
+		row("ping_interval", "duration", "2m", "between two PINGs to a client", "30s", setDuration(func(o *o) *time.Duration { return &o.PingInterval })),
+		row("ping_max", "integer", "2", "unanswered PINGs before a connection is closed", "3", setInt(func(o *o) *int { return &o.PingMax }, 0, math.MaxInt32)),
+		row("write_deadline", "duration", "10s", "one write to a client may take that long, then it is closed", "5s", setDuration(func(o *o) *time.Duration { return &o.WriteDeadline })),
+		row("write_timeout", "default, close or retry", "default", "what happens to a client when write_deadline passes; default closes it", "retry", setWriteTimeout),
+		row("no_header_support", "boolean", "false", "refuse messages with headers", "true", setBool(func(o *o) *bool { return &o.NoHeaders })),
+		row("connect_error_reports", "integer", "3600", "log every n-th failed first dial", "10", setInt(func(o *o) *int { return &o.ConnectErrorReports }, 1, math.MaxInt32)),
+		row("reconnect_error_reports", "integer", "1", "log every n-th failed later dial", "10", setInt(func(o *o) *int { return &o.ReconnectErrorReports }, 1, math.MaxInt32)),
+		row("lame_duck_duration", "duration from 30s", "2m", "how long a lame duck takes to send its clients away", "60s", setLameDuckDuration),
+		row("lame_duck_grace_period", "duration", "10s", "before it begins with that", "5s", setDurationString(func(o *o) *time.Duration { return &o.LameDuckGracePeriod })),
+		row("pid_file pidfile", "path", "", "file for the process id", "/run/x.pid", setString(func(o *o) *string { return &o.PidFile })),
+		row("ports_file_dir", "path", "", "folder for a file with the ports", "/run", setString(func(o *o) *string { return &o.PortsFileDir })),
+	}
+}
+
+func limitRows() []field[Options] {
+	type o = Options
+	return []field[o]{
+		row("max_connections max_conn", "integer", "65536", "clients at a time; 0 and below refuse all", "10", setMaxConns),
+		row("max_subscriptions max_subs", "integer", "0", "subscriptions of one connection; 0 is unlimited", "10", setInt(func(o *o) *int { return &o.MaxSubs }, 0, math.MaxInt32)),
+		row("max_sub_tokens max_subscription_tokens", "integer 0..255", "0", "tokens of one subscription; 0 is unlimited", "8", setMaxSubTokens),
+		row("max_control_line", "integer", "4096", "bytes of one protocol line", "1024", setMaxInt32(func(o *o) *int { return &o.MaxControlLine }, 1)),
+		row("max_payload", "integer", "1MB", "bytes of one message", "2MB", setMaxInt32(func(o *o) *int { return &o.MaxPayload }, 0)),
+		row("max_pending", "integer", "64MB", "bytes waiting for one client before it is closed as slow", "8MB", setInt64(func(o *o) *int64 { return &o.MaxPending }, 1, math.MaxInt64)),
+		row("max_traced_msg_len", "integer", "0", "bytes of a message shown by trace; 0 is all", "100", setInt(func(o *o) *int { return &o.MaxTracedMsgLen }, 0, math.MaxInt32)),
+		row("max_closed_clients", "integer", "10000", "closed connections that monitoring remembers", "5", setInt(func(o *o) *int { return &o.MaxClosedConns }, 0, math.MaxInt32)),
+	}
+}
+
+func logRows() []field[Options] {
+	type o = Options
+	return []field[o]{
+		row("debug", "boolean", "false", "log every operation", "true", setBool(func(o *o) *bool { return &o.Log.Debug })),
+		row("trace", "boolean", "false", "log the protocol", "true", setBool(func(o *o) *bool { return &o.Log.Trace })),
+		row("trace_verbose", "boolean", "false", "log the protocol of internal traffic too", "true", setTrace(func(o *o) *bool { return &o.Log.TraceVerbose })),
+		row("trace_headers", "boolean", "false", "of messages log headers only", "true", setTrace(func(o *o) *bool { return &o.Log.TraceHeaders })),
+		row("logtime", "boolean", "true", "begin lines with the time", "false", setBool(func(o *o) *bool { return &o.Log.Time })),
+		row("logtime_utc", "boolean", "false", "in UTC", "true", setBool(func(o *o) *bool { return &o.Log.TimeUTC })),
+		row("log_file logfile", "path", "standard error", "file to log to", "/var/log/x", setString(func(o *o) *string { return &o.Log.File })),
+		row("log_size_limit logfile_size_limit", "integer", "0", "bytes of a log file before it is rotated; 0 never", "10MB", setInt64(func(o *o) *int64 { return &o.Log.SizeLimit }, 0, math.MaxInt64)),
+		row("log_max_num logfile_max_num", "integer", "0", "log files kept, the live one counted; 0 keeps all", "3", setInt(func(o *o) *int { return &o.Log.MaxNum }, 0, math.MaxInt32)),
+		notYet[o]("syslog", "log to the system's log", "log_file and standard error work"),
+		notYet[o]("remote_syslog", "log to a remote system log", "log_file and standard error work"),
+	}
+}
+
+func monitorRows() []field[Options] {
+	type o = Options
+	host := func(o *o) *string { return &o.HTTPHost }
+	return []field[o]{
+		row("http", "port or host:port", "off", "monitoring", "127.0.0.1:8222", setListen(host, func(o *o) *int { return &o.HTTPPort })),
+		row("http_port monitor_port", "integer -1..65535", "off", "monitoring", "8222", setPort(func(o *o) *int { return &o.HTTPPort })),
+		row("https", "port or host:port", "off", "monitoring over TLS", "127.0.0.1:8443", setListen(host, func(o *o) *int { return &o.HTTPSPort })),
+		row("https_port", "integer -1..65535", "off", "monitoring over TLS", "8443", setPort(func(o *o) *int { return &o.HTTPSPort })),
+		row("http_base_path", "string", "/", "path before all monitoring paths", "/nats", setString(func(o *o) *string { return &o.HTTPBasePath })),
+		notYet[o]("prof_port", "Go profiles over HTTP", ""),
+		without[o]("prof_block_rate", "there is no profiling port"),
+	}
+}
+
+// topOthers are the keys of nats-server that this version has nothing behind.
+func topOthers() []field[Options] {
+	type o = Options
+	return []field[o]{
+		notYet[o]("accounts", "tenants", "everyone is in the global account"),
+		notYet[o]("mappings maps", "subject mappings of the global account", ""),
+		notYet[o]("system_account system", "the account of server events", "everyone is in the global account"),
+		notYet[o]("operator operators root roots root_operator root_operators", "operator mode", ""),
+		notYet[o]("trusted_keys trusted", "operator keys", ""),
+		notYet[o]("resolver account_resolver accounts_resolver", "account JWTs", ""),
+		notYet[o]("resolver_tls", "TLS of a resolver", ""),
+		notYet[o]("resolver_preload", "account JWTs", ""),
+		notYet[o]("resolver_pinned_accounts", "accounts that may log in", ""),
+		notYet[o]("default_sentinel", "JWT of clients without one", ""),
+		notYet[o]("default_js_domain", "domains of accounts", ""),
+		notYet[o]("cluster", "routes between servers", "no build has clusters yet"),
+		notYet[o]("gateway", "gateways between clusters", "no build has gateways yet"),
+		notYet[o]("websocket ws", "clients over WebSocket", "no build has WebSocket yet"),
+		notYet[o]("proxy_protocol", "PROXY headers on the client port", ""),
+		notYet[o]("proxies", "trusted proxies", ""),
+		notYet[o]("ocsp", "OCSP stapling", ""),
+		notYet[o]("ocsp_cache", "OCSP responses", ""),
+		without[o]("no_system_account no_system no_sys_acc", "this version has no system account that clients could use"),
+		without[o]("no_fast_producer_stall", "publishers are not stalled for slow subscribers"),
+		without[o]("disable_sublist_cache no_sublist_cache", "the cache of matches is bounded and needs no switch"),
+		without[o]("feature_flags", "they switch parts of nats-server"),
+	}
+}
+
+func setClientPort(d *decoder, o *Options, it item) {
+	setPort(func(o *Options) *int { return &o.Port })(d, o, it)
+	if o.Port == 0 {
+		o.Port = DefaultPort
+	}
+}
+
+func setServerName(d *decoder, o *Options, it item) {
+	if it.v.Kind == KindString && strings.Contains(it.v.Str, " ") {
+		d.errorf(it.pos, "server name cannot contain spaces")
+		return
+	}
+	setString(func(o *Options) *string { return &o.ServerName })(d, o, it)
+}
+
+func setTags(d *decoder, o *Options, it item) {
+	tags, _ := d.strings(it)
+	o.ServerTags = nil
+	for _, t := range tags {
+		t = strings.ToLower(strings.TrimSpace(t))
+		if t != "" && !slices.Contains(o.ServerTags, t) {
+			o.ServerTags = append(o.ServerTags, t)
+		}
+	}
+}
+
+func setMetadata(d *decoder, o *Options, it item) {
+	if it.v.Kind != KindMap {
+		d.wrongType(it, "a map of strings")
+		return
+	}
+	o.ServerMetadata = make(map[string]string, len(it.v.Map.Entries))
+	for _, e := range it.v.Map.Entries {
+		if e.Value.Kind != KindString {
+			d.errorf(e.Pos, "%q must be a string, got %s", e.Key, e.Value.Kind)
+			continue
+		}
+		o.ServerMetadata[e.Key] = e.Value.Str
+	}
+}
+
+func setMaxConns(d *decoder, o *Options, it item) {
+	n, ok := d.integer(it, math.MinInt32, math.MaxInt32)
+	if !ok {
+		return
+	}
+	// 0 does not mean unlimited here; keep nats-server's reading of it.
+	if o.MaxConns = int(n); n == 0 {
+		o.MaxConns = -1
+	}
+}
+
+func setMaxSubTokens(d *decoder, o *Options, it item) {
+	switch {
+	case it.v.Kind == KindInt && it.v.Int > 255:
+		d.errorf(it.pos, "%s value is too big", it.key)
+	case it.v.Kind == KindInt && it.v.Int < 0:
+		d.errorf(it.pos, "%s value can not be negative", it.key)
+	default:
+		setInt(func(o *Options) *int { return &o.MaxSubTokens }, 0, 255)(d, o, it)
+	}
+}
+
+func setMaxInt32[T any](at func(*T) *int, lo int64) func(*decoder, *T, item) {
+	return func(d *decoder, t *T, it item) {
+		if it.v.Kind == KindInt && it.v.Int > math.MaxInt32 {
+			d.errorf(it.pos, "%s value is too big", it.key)
+			return
+		}
+		setInt(at, lo, math.MaxInt32)(d, t, it)
+	}
+}
+
+// setTrace is for kinds of trace: each switches tracing on.
+func setTrace(at func(*Options) *bool) func(*decoder, *Options, item) {
+	return func(d *decoder, o *Options, it item) {
+		setBool(at)(d, o, it)
+		if it.v.Kind == KindBool && it.v.Bool {
+			o.Log.Trace = true
+		}
+	}
+}
+
+func setLameDuckDuration(d *decoder, o *Options, it item) {
+	dur := o.LameDuckDuration
+	setDurationString(func(*Options) *time.Duration { return &dur })(d, o, it)
+	if dur < minLameDuck {
+		d.errorf(it.pos, "invalid lame_duck_duration of %v, minimum is 30 seconds", dur)
+		return
+	}
+	o.LameDuckDuration = dur
+}
+
+const minLameDuck = 30 * time.Second
+
+func setWriteTimeout(d *decoder, o *Options, it item) {
+	switch {
+	case it.v.Kind != KindString:
+		d.wrongType(it, "a string")
+	case it.v.Str == "default" || it.v.Str == "close" || it.v.Str == "retry":
+		o.WriteTimeout = it.v.Str
+	default:
+		d.errorf(it.pos, "write_timeout must be 'default', 'close' or 'retry'")
+	}
+}

@@ -1,0 +1,127 @@
+package config
+
+import (
+	"slices"
+	"strings"
+)
+
+// Validate checks the rules between options. It runs after flags have changed
+// what a file said, before anything starts, and finds everything at once.
+func (o *Options) Validate() error {
+	v := &validator{o: o}
+	v.limits()
+	v.monitoring()
+	v.users()
+	v.jetStream()
+	v.leaf()
+	v.mqtt()
+	if len(v.errs) > 0 {
+		return v.errs
+	}
+	return nil
+}
+
+type validator struct {
+	o *Options
+	decoder
+}
+
+func (v *validator) errorf(path, format string, args ...any) {
+	v.decoder.errorf(v.o.Pos(path), format, args...)
+}
+
+func (v *validator) limits() {
+	o := v.o
+	if int64(o.MaxPayload) > o.MaxPending {
+		v.errorf("max_payload", "max_payload (%d) cannot be higher than max_pending (%d)", o.MaxPayload, o.MaxPending)
+	}
+	if strings.Contains(o.ServerName, " ") {
+		v.errorf("server_name", "server name cannot contain spaces")
+	}
+	if o.LameDuckDuration < minLameDuck {
+		v.errorf("lame_duck_duration", "invalid lame_duck_duration of %v, minimum is 30 seconds", o.LameDuckDuration)
+	}
+	if o.LameDuckGracePeriod >= o.LameDuckDuration {
+		v.errorf("lame_duck_grace_period", "lame duck grace period (%v) should be strictly lower than lame duck duration (%v)", o.LameDuckGracePeriod, o.LameDuckDuration)
+	}
+	if o.AllowNonTLS && o.TLS == nil {
+		v.errorf("allow_non_tls", "allow_non_tls needs a tls block")
+	}
+}
+
+func (v *validator) monitoring() {
+	o := v.o
+	if o.HTTPPort != 0 && o.HTTPSPort != 0 {
+		v.errorf("https_port", "can't specify both HTTP (%v) and HTTPs (%v) ports", o.HTTPPort, o.HTTPSPort)
+	}
+	if o.HTTPSPort != 0 && o.TLS == nil {
+		v.errorf("https_port", "TLS cert and key required for HTTPS")
+	}
+}
+
+func (v *validator) users() {
+	v.noAuthUser("no_auth_user", v.o.NoAuthUser)
+	v.noAuthUser("mqtt.no_auth_user", v.o.MQTT.NoAuthUser)
+}
+
+func (v *validator) noAuthUser(path, name string) {
+	users := v.o.Auth.Users
+	switch {
+	case name == "":
+	case len(users) == 0:
+		v.errorf(path, "no_auth_user: %q present, but users/nkeys are not defined", name)
+	case !slices.ContainsFunc(users, func(u User) bool { return u.User == name || u.NKey == name }):
+		v.errorf(path, "no_auth_user: %q not present as user or nkey in authorization block or account configuration", name)
+	}
+}
+
+func (v *validator) jetStream() {
+	j := &v.o.JetStream
+	if !validDomain(j.Domain) {
+		v.errorf("jetstream.domain", "invalid domain name: may not contain ., * or >")
+	}
+}
+
+func (v *validator) leaf() {
+	seen := make(map[string]bool)
+	for i := range v.o.Leaf.Remotes {
+		r := &v.o.Leaf.Remotes[i]
+		urls := make([]string, len(r.URLs))
+		for j, u := range r.URLs {
+			// The user and password are part of who it is, not of what is said.
+			urls[j] = u.Redacted()
+		}
+		var id strings.Builder
+		ids := make([]string, len(r.URLs))
+		for j, u := range r.URLs {
+			ids[j] = u.String()
+		}
+		slices.Sort(ids)
+		for _, s := range append(ids, r.Account, r.Credentials) {
+			id.WriteString(s + "\n")
+		}
+		if seen[id.String()] {
+			v.decoder.errorf(r.Pos, "duplicate remote urls=%q, account=%q", urls, r.Account)
+		}
+		seen[id.String()] = true
+	}
+}
+
+func (v *validator) mqtt() {
+	o := v.o
+	m := &o.MQTT
+	if !m.Set || m.Port == 0 {
+		return
+	}
+	if len(o.Auth.Users) > 0 {
+		if m.Auth.User != "" {
+			v.errorf("mqtt.authorization", "mqtt authentication username not compatible with presence of users/nkeys")
+		}
+		if m.Auth.Token != "" {
+			v.errorf("mqtt.authorization", "mqtt authentication token not compatible with presence of users/nkeys")
+		}
+	}
+	if !o.JetStream.Enabled && !o.Leaf.Set {
+		v.errorf("mqtt", "mqtt requires JetStream to be enabled if running in standalone mode")
+	}
+}
