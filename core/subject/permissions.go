@@ -3,6 +3,7 @@ package subject
 import (
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -10,7 +11,7 @@ import (
 // Rules say which subjects may be used. Entries may have wildcards; entries
 // for subscribing may be "subject queue", and the queue may have wildcards too.
 type Rules struct {
-	// Allow nil allows everything; an empty list that is not nil allows nothing.
+	// Allow empty allows everything, as in the stock server.
 	Allow []string
 	Deny  []string
 }
@@ -48,23 +49,18 @@ func NewPermissions(pub, sub *Rules, resp *Responses) (*Permissions, error) {
 			r.Expires = 2 * time.Minute
 		}
 		p.responses = &r
-		if p.pubRules == nil {
-			p.pubRules = new(Rules)
-		}
-		if p.pubRules.Allow == nil {
-			p.pubRules.Allow = []string{}
-		}
 	}
-	if err := p.pub.compile(p.pubRules, false); err != nil {
+	if err := p.pub.compile(p.pubRules, false, resp != nil); err != nil {
 		return nil, fmt.Errorf("publish permission %w", err)
 	}
-	if err := p.sub.compile(p.subRules, true); err != nil {
+	if err := p.sub.compile(p.subRules, true, false); err != nil {
 		return nil, fmt.Errorf("subscribe permission %w", err)
 	}
 	return p, nil
 }
 
-// PubRules are the rules for publishing, nil for none. Not to be changed.
+// PubRules are the rules for publishing, nil for none. Not to be changed. With
+// Responses and an empty allow list, nothing but answers may be published.
 func (p *Permissions) PubRules() *Rules { return p.pubRules }
 
 // SubRules are the rules for subscribing, nil for none. Not to be changed.
@@ -121,11 +117,7 @@ func (r *Rules) clone() *Rules {
 	if r == nil {
 		return nil
 	}
-	c := &Rules{Deny: append([]string(nil), r.Deny...)}
-	if r.Allow != nil {
-		c.Allow = append([]string{}, r.Allow...)
-	}
-	return c
+	return &Rules{Allow: slices.Clone(r.Allow), Deny: slices.Clone(r.Deny)}
 }
 
 // side is one direction, compiled.
@@ -139,9 +131,13 @@ type side struct {
 
 type entry struct{ subject, queue string }
 
-func (s *side) compile(r *Rules, queues bool) error {
-	s.all = r == nil || r.Allow == nil
+// compile makes a side of r. With closed, an empty allow list allows nothing.
+func (s *side) compile(r *Rules, queues, closed bool) error {
 	if r == nil {
+		r = new(Rules)
+	}
+	s.all = len(r.Allow) == 0 && !closed
+	if s.all && len(r.Deny) == 0 {
 		return nil
 	}
 	s.verdicts.init((*side).allows)

@@ -86,7 +86,7 @@ func (t *Transform) compile() error {
 }
 
 func (t *Transform) parseStep(token string) (step, error) {
-	if n, ok := dollar(token); ok && t.stars > 0 {
+	if n, ok := dollar(token); ok {
 		return t.checked(step{fn: fnWildcard, args: []int{n}}, token)
 	}
 	if !strings.HasPrefix(token, "{{") || !strings.HasSuffix(token, "}}") || len(token) < 4 {
@@ -111,13 +111,13 @@ func (t *Transform) parseStep(token string) (step, error) {
 	return t.checked(s, token)
 }
 
-// dollar reads the short form of wildcard(n).
+// dollar reads the short form of wildcard(n). "$0" and "$x" are plain text.
 func dollar(token string) (n int, ok bool) {
 	if len(token) < 2 || token[0] != '$' {
 		return 0, false
 	}
 	n, ok = parseArg(token[1:])
-	return n, ok
+	return n, ok && n > 0
 }
 
 func findFunction(name string) (function, bool) {
@@ -197,11 +197,6 @@ func (t *Transform) checked(s step, token string) (step, error) {
 		refs = nil
 	case fnPartition:
 		refs = s.args[1:]
-	}
-	if s.fn == fnPartition || s.fn == fnRandom {
-		if s.args[0] < 0 {
-			return step{}, fmt.Errorf("%w: %s", ErrBadArg, token)
-		}
 	}
 	for _, n := range refs {
 		if n < 1 || n > t.stars {
@@ -296,7 +291,7 @@ func hasPrefixAt[S Text](s S, at int, prefix string) bool {
 // chosen, with 32-bit FNV-1a. The numbers must stay what they are: data is
 // stored by them.
 func partition[S Text](s *step, subject S, stars []span) uint32 {
-	if s.args[0] == 0 {
+	if s.args[0] <= 0 {
 		return 0
 	}
 	h := uint32(2166136261)

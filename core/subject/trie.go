@@ -3,7 +3,7 @@ package subject
 // node is one token of the interest trie. The wildcards have their own fields,
 // so that a published token "*" finds only wildcard subscriptions.
 type node[T comparable] struct {
-	children map[string]*node[T]
+	children edges[T]
 	star     *node[T]
 	tail     *node[T] // a leaf: nothing stands behind ">"
 	plain    set[T]
@@ -16,7 +16,7 @@ type queue[T comparable] struct {
 }
 
 func (n *node[T]) empty() bool {
-	return len(n.children) == 0 && n.star == nil && n.tail == nil &&
+	return n.children.len() == 0 && n.star == nil && n.tail == nil &&
 		len(n.plain.items) == 0 && len(n.queues) == 0
 }
 
@@ -27,7 +27,7 @@ func (n *node[T]) child(token string, last bool) *node[T] {
 	case token == ">" && last:
 		return n.tail
 	}
-	return n.children[token]
+	return findEdge(&n.children, token)
 }
 
 func (n *node[T]) addChild(token string, last bool) *node[T] {
@@ -38,10 +38,7 @@ func (n *node[T]) addChild(token string, last bool) *node[T] {
 	case token == ">" && last:
 		n.tail = c
 	default:
-		if n.children == nil {
-			n.children = make(map[string]*node[T], 1)
-		}
-		n.children[token] = c
+		n.children.add(token, c)
 	}
 	return c
 }
@@ -53,10 +50,7 @@ func (n *node[T]) removeChild(token string, last bool) {
 	case token == ">" && last:
 		n.tail = nil
 	default:
-		delete(n.children, token)
-		if len(n.children) == 0 {
-			n.children = nil
-		}
+		n.children.remove(token)
 	}
 }
 
@@ -155,13 +149,13 @@ func (n *node[T]) visit(subject []byte, f func(*node[T]) (stop bool)) (stopped b
 			if n.star != nil && f(n.star) {
 				return true
 			}
-			c := n.children[string(subject)]
+			c := findEdge(&n.children, subject)
 			return c != nil && f(c)
 		}
 		if n.star != nil && n.star.visit(subject[to+1:], f) {
 			return true
 		}
-		c := n.children[string(subject[:to])]
+		c := findEdge(&n.children, subject[:to])
 		if c == nil {
 			return false
 		}
@@ -186,9 +180,7 @@ func (n *node[T]) each(prefix string, f func(pattern, queue string, members []T)
 	if n.tail != nil {
 		n.tail.each(prefix+">", f)
 	}
-	for token, c := range n.children {
-		c.each(prefix+token, f)
-	}
+	n.children.each(func(token string, c *node[T]) { c.each(prefix+token, f) })
 }
 
 // set keeps values in a slice, because matching copies them, and finds them by

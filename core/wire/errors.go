@@ -25,7 +25,7 @@ var (
 	// ErrPeerError is an -ERR from a client, which must not send one.
 	ErrPeerError = &Error{"", ReasonParseError}
 	// ErrHeaders is HPUB from a client that did not announce headers.
-	ErrHeaders = &Error{"", ReasonHeaderViolation}
+	ErrHeaders = &Error{"", ReasonProtocolViolation}
 )
 
 // CloseReason says why a connection was closed. Its text is what monitoring

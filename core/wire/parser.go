@@ -201,7 +201,7 @@ func (f *framer) common(buf []byte) (int, error) {
 		}
 		return n, f.h.Info(args)
 	case '-':
-		args, n, err := f.line(buf, "-ERR", false)
+		args, n, err := f.line(buf, "-ERR", true)
 		if n == 0 {
 			return 0, err
 		}
