@@ -37,7 +37,7 @@ func (j *Journal) applyGroups(apply func([]edgestore.Entry)) {
 		j.mu.Lock()
 		j.mu.applied = last
 		j.mu.staged -= staged
-		if len(j.mu.spare) < spareGroups {
+		if len(j.mu.spare) < j.maxSpare {
 			j.mu.spare = append(j.mu.spare, g)
 		}
 		waiting := len(j.mu.waiters) > 0
@@ -47,7 +47,3 @@ func (j *Journal) applyGroups(apply func([]edgestore.Entry)) {
 		}
 	}
 }
-
-// spareGroups is how many empty groups are kept: one fills, one is written, one
-// is applied, one is on the way.
-const spareGroups = 4

@@ -31,6 +31,7 @@ type committer struct {
 	j      *Journal
 	active *segment
 	marked int64 // the tail that has an idle mark
+	kicked bool  // the open group is to be taken
 	final  error // what Close returns; set before run ends
 
 	pace pace
@@ -66,7 +67,7 @@ func (c *committer) run() {
 // is left.
 func (c *committer) await() *group {
 	j := c.j
-	if g := j.takeGroup(false); g != nil {
+	if g := c.takeGroup(); g != nil {
 		return g
 	}
 	var syncTimer <-chan time.Time
@@ -74,7 +75,8 @@ func (c *committer) await() *group {
 		select {
 		case <-j.wake:
 		case <-j.closing:
-			return j.takeGroup(true)
+			c.kicked = true
+			return c.takeGroup()
 		default:
 			// Nothing to do for now: say that what was written is synced, so
 			// that damage to the last group is known from a torn write.
@@ -93,11 +95,13 @@ func (c *committer) await() *group {
 				c.syncActive()
 				continue
 			case <-j.closing:
-				return j.takeGroup(true)
+				c.kicked = true
+				return c.takeGroup()
 			}
 		}
 		c.gather()
-		if g := j.takeGroup(true); g != nil {
+		c.kicked = true
+		if g := c.takeGroup(); g != nil {
 			return g
 		}
 	}
@@ -130,8 +134,10 @@ func (c *committer) gather() {
 	}
 }
 
-// takeGroup takes the oldest group; the open one only when open is true.
-func (j *Journal) takeGroup(open bool) *group {
+// takeGroup takes the oldest group; the open one only after a kick, which
+// counts until the open group was taken.
+func (c *committer) takeGroup() *group {
+	j := c.j
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if len(j.mu.full) > 0 {
@@ -141,12 +147,16 @@ func (j *Journal) takeGroup(open bool) *group {
 		j.mu.full = j.mu.full[:n]
 		return g
 	}
-	if open && len(j.mu.open.buf) > 0 {
-		g := j.mu.open
-		j.mu.open = j.spareLocked()
-		return g
+	if !c.kicked {
+		return nil
 	}
-	return nil
+	c.kicked = false
+	g := j.mu.open
+	if len(g.buf) == 0 {
+		return nil
+	}
+	j.mu.open = j.spareLocked()
+	return g
 }
 
 // commit makes a group durable. It gives up only when the journal closes.
@@ -325,7 +335,7 @@ func (c *committer) mark(first, synced edgestore.LSN, flags uint32) error {
 		return err
 	}
 	seg.tail += sector
-	c.j.shelf.marked(seg, first, synced, flags)
+	c.j.shelf.marked(seg, first, synced)
 	return nil
 }
 
@@ -378,7 +388,8 @@ func (j *Journal) unstall() {
 // abandon counts what a closing journal could not write.
 func (c *committer) abandon(g *group, err error) error {
 	n := len(g.refs)
-	for g := c.j.takeGroup(true); g != nil; g = c.j.takeGroup(true) {
+	c.kicked = true
+	for g := c.takeGroup(); g != nil; g = c.takeGroup() {
 		n += len(g.refs)
 	}
 	return fmt.Errorf("%d records, none of them acknowledged, were not written: %w", n, err)

@@ -26,6 +26,7 @@ type Journal struct {
 	cache     *cache
 	windows   *windows
 	maxRecord int // with its header
+	maxSpare  int // empty groups kept
 
 	wake    chan struct{} // to the committer: take the open group
 	hurry   chan struct{} // to the committer: don't gather any longer

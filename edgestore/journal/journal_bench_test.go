@@ -13,6 +13,11 @@ import (
 type nullFS struct{ vfs.FS }
 type nullFile struct{ vfs.File }
 
+func (n nullFS) Create(name string) (vfs.File, error) {
+	f, err := n.FS.Create(name)
+	return nullFile{f}, err
+}
+
 func (n nullFS) Open(name string) (vfs.File, error) {
 	f, err := n.FS.Open(name)
 	return nullFile{f}, err
@@ -20,6 +25,7 @@ func (n nullFS) Open(name string) (vfs.File, error) {
 
 func (nullFile) WriteAt(p []byte, off int64) (int, error) { return len(p), nil }
 func (nullFile) Sync() error                              { return nil }
+func (nullFile) Size() (int64, error)                     { return 32 << 20, nil }
 
 func benchmarkAppend(b *testing.B, o Options, parallel bool) {
 	o.StagedBytes = 32 << 20

@@ -201,4 +201,3 @@ func checkRecord(t testing.TB, got, want *edgestore.Record) {
 		t.Errorf("record is\n%+v, want\n%+v", g, w)
 	}
 }
-

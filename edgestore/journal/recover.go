@@ -62,6 +62,9 @@ func Open(o Options) (*Journal, Recovery, error) {
 		closing: make(chan struct{}),
 	}
 	j.maxRecord = int(o.SegmentBytes) - segmentHeader - frameHeader - sector
+	// One fills, one is written, one is applied, one is on the way; more as far
+	// as half the budget goes.
+	j.maxSpare = max(4, int(o.StagedBytes/2)/o.GroupBytes)
 	j.committer = committer{j: j, pace: pace{bound: max(minGroup, o.GroupBytes/4), max: o.GroupBytes}}
 	j.mu.bound = j.committer.pace.bound
 	j.mu.open = newGroup()
@@ -82,8 +85,6 @@ type found struct {
 	info   segmentInfo
 	infoOK bool
 	frames bool
-	synced edgestore.LSN // of its first frame
-	boot   uint32
 }
 
 func (j *Journal) recover() (rec Recovery, err error) {
@@ -279,10 +280,9 @@ func (s *found) firstFrame(id uint64) uint32 {
 	if !sc.next(&f) {
 		return 0
 	}
-	s.frames, s.first, s.synced, s.boot = true, f.first, f.synced, f.boot
-	if f.flags&frameJump != 0 {
-		s.jump = f.synced
-	}
+	// A segment is begun when everything before it is synced, so that the frame
+	// says where the segment begins even when a power cut tore the one before it.
+	s.frames, s.first = true, min(f.first, f.synced+1)
 	return f.boot
 }
 

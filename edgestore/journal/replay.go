@@ -30,13 +30,8 @@ func (j *Journal) Replay(from edgestore.LSN, f func(*edgestore.Entry) error) err
 		// What a later segment begins with is not taken from this one: it was
 		// written again there.
 		w.limit = j.recovered + 1
-		readable := w.limit
 		if i+1 < len(segs) {
 			w.limit = segs[i+1].first
-			readable = w.limit
-			if next := segs[i+1]; next.jump != 0 {
-				readable = next.jump + 1
-			}
 		}
 		if w.limit <= w.expect {
 			continue
@@ -49,8 +44,7 @@ func (j *Journal) Replay(from edgestore.LSN, f func(*edgestore.Entry) error) err
 		if err := w.segment(s); err != nil {
 			return err
 		}
-		w.missing(readable)
-		w.expect = max(w.expect, w.limit)
+		w.missing(w.limit)
 	}
 	return nil
 }

@@ -112,14 +112,11 @@ func (s *shelf) wrote(seg *segment, first, last edgestore.LSN) {
 }
 
 // marked notes a frame without records.
-func (s *shelf) marked(seg *segment, first, synced edgestore.LSN, flags uint32) {
+func (s *shelf) marked(seg *segment, first, synced edgestore.LSN) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if seg.first == 0 {
-		seg.first = first
-		if flags&frameJump != 0 {
-			seg.jump = synced
-		}
+		seg.first = synced + 1
 	}
 	seg.last = max(seg.last, first-1)
 }
