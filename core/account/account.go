@@ -47,10 +47,10 @@ func (a *Account) Subscribe(s *Sub) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if s.listed {
+	if s.in.Load() != nil {
 		return nil
 	}
-	s.listed = true
+	s.in.Store(a)
 	a.index.Insert(s.Subject, s.Queue, s)
 	a.subs.Add(1)
 	a.notifyLocked(Event{Sub: s, Delta: 1})
@@ -62,10 +62,10 @@ func (a *Account) Subscribe(s *Sub) error {
 func (a *Account) Unsubscribe(s *Sub) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !s.listed {
+	if s.in.Load() != a {
 		return
 	}
-	s.listed = false
+	s.in.Store(nil)
 	a.index.Remove(s.Subject, s.Queue, s)
 	a.subs.Add(-1)
 	a.notifyLocked(Event{Sub: s, Delta: -1})
@@ -75,7 +75,7 @@ func (a *Account) Unsubscribe(s *Sub) {
 func (a *Account) SetWeight(s *Sub, w int32) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if atomic.SwapInt32(&s.Weight, w) == w || !s.listed {
+	if atomic.SwapInt32(&s.Weight, w) == w || s.in.Load() != a {
 		return
 	}
 	a.notifyLocked(Event{Sub: s, Delta: 0})

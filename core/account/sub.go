@@ -16,7 +16,7 @@ type Sub struct {
 	max       atomic.Uint64
 	delivered atomic.Uint64
 
-	listed bool // in the account's index; guarded by its mutex
+	in atomic.Pointer[Account] // whose index it is in; changed under that one's mutex
 }
 
 // Members is the number of queue members that s stands for.
@@ -57,4 +57,11 @@ func (s *Sub) Delivered() uint64 {
 		return limit
 	}
 	return n
+}
+
+// End takes s away from the account it is in, if any.
+func (s *Sub) End() {
+	if a := s.in.Load(); a != nil {
+		a.Unsubscribe(s)
+	}
 }

@@ -1,0 +1,142 @@
+package core
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/subject"
+	"github.com/frondmq/frond/core/wire"
+)
+
+// client is one connection on the client port. Its reader goroutine (serve)
+// owns it from beginning to end; a writer goroutine empties its outbound
+// buffer. Everybody else only delivers to it (client_out.go) or ends it (fail).
+type client struct {
+	// Fixed once serve has opened the connection.
+	id      uint64
+	s       *Server
+	raw     net.Conn // the socket
+	conn    net.Conn // raw, or TLS on it
+	out     *outbound
+	written chan struct{} // closed when the writer goroutine has ended
+	remote  netip.AddrPort
+	tls     *tls.ConnectionState
+	start   time.Time
+	nonce   string
+	log     *slog.Logger
+
+	// Owned by the reader.
+	parser    *wire.ClientParser
+	origin    *account.Origin
+	account   *account.Account // nil before it is known who this is
+	connect   connectOptions
+	begun     bool // the first byte was seen
+	connected bool // CONNECT was accepted
+	told      bool // the second INFO was sent
+	out503    []byte
+	in        struct{ msgs, bytes int64 } // since the last time they were added to stats
+	spoke     bool                        // out has something for the writer to be woken for
+	active    bool                        // something that counts as life arrived
+
+	// session is what deliveries must know; a CONNECT makes a new one.
+	session atomic.Pointer[session]
+	stats   clientStats
+
+	subs struct {
+		sync.Mutex
+		bySID map[string]*account.Sub
+		// used are those whose last message was delivered: the next Flush
+		// takes them away, since a delivery must not.
+		used []*account.Sub
+	}
+	hasUsed atomic.Bool // used is not empty
+
+	life struct {
+		sync.Mutex
+		reason wire.CloseReason // ReasonUnknown while open
+		text   string           // of the -ERR to be sent
+		timer  *time.Timer      // authentication, then pings
+		pings  int              // unanswered
+		pinged time.Time        // when the last PING was sent
+		rtt    time.Duration
+		rttAt  time.Time
+		info   connectOptions // a copy for monitoring
+		user   string
+		acc    string
+		out    *outbound            // nil before the connection is open
+		tls    *tls.ConnectionState // nil without TLS
+	}
+}
+
+// session is immutable.
+type session struct {
+	echo    bool
+	headers bool
+	perms   *subject.Permissions     // nil: everything is allowed
+	replies *subject.ResponseTracker // nil: replies give no rights
+	// own is the message of this client's parser: with echo off, what this
+	// client publishes is known by it.
+	own *wire.Msg
+}
+
+type clientStats struct {
+	inMsgs, inBytes atomic.Int64
+	stalls          atomic.Int64
+	lastActive      atomic.Int64 // unix nanoseconds
+}
+
+// Role is part of account.Sink.
+func (c *client) Role() account.Role { return account.RoleClient }
+
+// Cluster is part of account.Sink.
+func (c *client) Cluster() string { return "" }
+
+// fail ends the connection from any goroutine. The first reason holds; text is
+// sent as -ERR if there is one.
+func (c *client) fail(reason wire.CloseReason, text string) {
+	c.life.Lock()
+	first := c.life.reason == wire.ReasonUnknown
+	if first {
+		c.life.reason, c.life.text = reason, text
+	}
+	c.life.Unlock()
+	if first {
+		// The reader wakes up, says goodbye and cleans up.
+		c.raw.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// failed reports whether the connection is about to end.
+func (c *client) failed() bool {
+	c.life.Lock()
+	defer c.life.Unlock()
+	return c.life.reason != wire.ReasonUnknown
+}
+
+// cut ends the connection without a goodbye.
+func (c *client) cut(reason wire.CloseReason) {
+	c.life.Lock()
+	if c.life.reason == wire.ReasonUnknown {
+		c.life.reason = reason
+	}
+	c.life.Unlock()
+	c.raw.Close()
+}
+
+// say queues p for this client and remembers to wake the writer at the end of
+// the read buffer. For the reader goroutine only.
+func (c *client) say(p string) {
+	c.out.append(p)
+	c.spoke = true
+}
+
+func (c *client) sayErr(text string) { c.say("-ERR '" + text + "'\r\n") }
+
+// LogValue names the connection in logs.
+func (c *client) LogValue() slog.Value { return slog.Uint64Value(c.id) }

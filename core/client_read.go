@@ -1,0 +1,194 @@
+package core
+
+import (
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"github.com/frondmq/frond/core/wire"
+)
+
+const (
+	readBufferStart = 512
+	readBufferMin   = 64
+	readBufferMax   = 64 << 10
+	// shrinkAfter short reads in a row the buffer is halved.
+	shrinkAfter = 3
+
+	// farewell bounds the time that a connection that ends is given to take
+	// what is still to be said.
+	farewell = 100 * time.Millisecond
+
+	// A publisher waits a little for receivers that do not keep up.
+	stallStep  = 2 * time.Millisecond
+	stallTotal = 10 * time.Millisecond
+)
+
+// serve is the reader goroutine: the life of a connection.
+func (c *client) serve() {
+	defer c.s.forget(c)
+	if err := c.open(); err != nil {
+		c.finish(err, false)
+		return
+	}
+	c.written = make(chan struct{})
+	go func() {
+		defer close(c.written)
+		if err := c.out.run(); err != nil {
+			c.writeFailed(err)
+		}
+	}()
+	err := io.EOF
+	if !c.failed() {
+		err = c.read()
+	}
+	c.finish(err, true)
+	<-c.written
+	c.raw.Close()
+}
+
+// read parses what comes until the connection ends.
+func (c *client) read() error {
+	buf := make([]byte, readBufferStart)
+	short := 0
+	for {
+		n, err := c.conn.Read(buf)
+		if n > 0 {
+			if perr := c.input(buf[:n]); perr != nil {
+				return perr
+			}
+		}
+		if err != nil {
+			return err
+		}
+		switch {
+		case n == len(buf) && n < readBufferMax:
+			buf = make([]byte, 2*n)
+			short = 0
+		case n < len(buf)/2 && len(buf) > readBufferMin:
+			if short++; short >= shrinkAfter {
+				buf = make([]byte, len(buf)/2)
+				short = 0
+			}
+		default:
+			short = 0
+		}
+	}
+}
+
+// input handles one read buffer. Everything that it causes is flushed at its
+// end.
+func (c *client) input(b []byte) error {
+	err := c.first(b)
+	if err == nil {
+		err = c.parser.Parse(b)
+	}
+	c.flush()
+	return err
+}
+
+// flush wakes every writer that this read buffer gave something to.
+func (c *client) flush() {
+	c.origin.Flush()
+	if c.spoke {
+		c.spoke = false
+		c.out.wakeWriter()
+	}
+	c.removeUsed()
+	if c.in.msgs > 0 {
+		c.stats.inMsgs.Add(c.in.msgs)
+		c.stats.inBytes.Add(c.in.bytes)
+		c.in.msgs, c.in.bytes = 0, 0
+	}
+	if c.active {
+		c.active = false
+		c.stats.lastActive.Store(time.Now().UnixNano())
+	}
+	if gates := c.origin.Gates(); len(gates) > 0 {
+		c.stall(gates)
+	}
+}
+
+// stall waits for receivers whose buffers are nearly full, so that a fast
+// publisher does not have them cut off at once.
+func (c *client) stall(gates []<-chan struct{}) {
+	c.stats.stalls.Add(1)
+	c.s.stats.stalls.Add(1)
+	step := time.NewTimer(stallStep)
+	defer step.Stop()
+	end := time.Now().Add(stallTotal)
+	for _, g := range gates {
+		select {
+		case <-g:
+		case now := <-step.C:
+			if !now.Before(end) {
+				return
+			}
+			step.Reset(stallStep)
+		}
+	}
+}
+
+// writeFailed is called by the writer goroutine when it can't go on.
+func (c *client) writeFailed(err error) {
+	switch {
+	case errors.Is(err, errSlowPending):
+		c.cut(wire.ReasonSlowPending)
+	case errors.Is(err, errSlowDeadline):
+		c.cut(wire.ReasonSlowDeadline)
+	default:
+		c.cut(wire.ReasonWriteError)
+	}
+}
+
+// finish says goodbye: the reason is settled, the text of an error is sent,
+// subscriptions are gone, and the writer is told to end.
+func (c *client) finish(err error, opened bool) {
+	text := c.settle(err)
+	c.unsubscribeAll()
+	if !opened {
+		c.raw.Close()
+		return
+	}
+	if text != "" {
+		c.sayErr(text)
+	}
+	c.out.end()
+	if text != "" {
+		c.linger()
+	}
+}
+
+// settle decides why the connection ended and returns the text that the peer
+// is owed.
+func (c *client) settle(err error) string {
+	reason, text := wire.ReasonReadError, ""
+	var perr *wire.Error
+	switch {
+	case errors.As(err, &perr):
+		reason, text = perr.Reason, perr.Text
+	case errors.Is(err, io.EOF):
+		reason = wire.ReasonClientClosed
+	}
+	c.life.Lock()
+	defer c.life.Unlock()
+	if c.life.reason == wire.ReasonUnknown {
+		c.life.reason, c.life.text = reason, text
+	}
+	if c.life.timer != nil {
+		c.life.timer.Stop()
+	}
+	return c.life.text
+}
+
+// linger reads on for a moment after an error was said. Closing a socket with
+// unread input resets it, and the peer would lose the error.
+func (c *client) linger() {
+	c.raw.SetReadDeadline(time.Now().Add(farewell))
+	if t, ok := c.raw.(*net.TCPConn); ok {
+		<-c.written
+		t.CloseWrite()
+	}
+	io.CopyN(io.Discard, c.raw, 1<<20)
+}

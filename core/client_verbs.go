@@ -1,0 +1,361 @@
+package core
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/auth"
+	"github.com/frondmq/frond/core/subject"
+	"github.com/frondmq/frond/core/wire"
+)
+
+// connectOptions is the JSON of CONNECT.
+type connectOptions struct {
+	Verbose      bool   `json:"verbose"`
+	Pedantic     bool   `json:"pedantic"`
+	Echo         bool   `json:"echo"`
+	User         string `json:"user"`
+	Pass         string `json:"pass"`
+	Token        string `json:"auth_token"`
+	JWT          string `json:"jwt"`
+	NKey         string `json:"nkey"`
+	Sig          string `json:"sig"`
+	Name         string `json:"name"`
+	Lang         string `json:"lang"`
+	Version      string `json:"version"`
+	Protocol     int    `json:"protocol"`
+	Headers      bool   `json:"headers"`
+	NoResponders bool   `json:"no_responders"`
+	Account      string `json:"account"`
+	NewAccount   bool   `json:"new_account"`
+}
+
+// initialConnect is what holds before the first CONNECT, and for keys that it
+// leaves out.
+func initialConnect() connectOptions {
+	return connectOptions{Verbose: true, Pedantic: true, Echo: true}
+}
+
+var (
+	errAuthViolation = &wire.Error{Text: "Authorization Violation", Reason: wire.ReasonAuthFailure}
+	errBadConnect    = &wire.Error{Reason: wire.ReasonProtocolViolation}
+	errBadProtocol   = &wire.Error{Text: "invalid client protocol", Reason: wire.ReasonBadProtocolVersion}
+	errNeedsHeaders  = &wire.Error{Text: "no responders requires headers support", Reason: wire.ReasonNoRespondersHeaders}
+)
+
+// first looks at the very first byte: a peer either begins with CONNECT, or is
+// one who need not say who he is.
+func (c *client) first(b []byte) error {
+	if c.begun {
+		return nil
+	}
+	c.begun = true
+	if b[0]|0x20 == 'c' {
+		return nil
+	}
+	return c.enter()
+}
+
+// enter lets a client in that does not begin with CONNECT, if nobody has to
+// say who he is.
+func (c *client) enter() error {
+	if c.s.doors.client.Required() {
+		c.log.Error("authentication error", "err", "no CONNECT")
+		return errAuthViolation
+	}
+	return c.authenticate(&auth.Request{Kind: auth.KindClient, Remote: c.remote, TLS: c.tls})
+}
+
+// authenticate finds out who r is and puts the client in its account.
+func (c *client) authenticate(r *auth.Request) error {
+	g, err := c.s.Authenticate(r)
+	if err != nil {
+		c.log.Error("authentication error", "user", r.User, "err", err)
+		return errAuthViolation
+	}
+	a, ok := c.s.Account(g.Account)
+	if !ok {
+		c.log.Error("authentication error", "user", r.User, "account", g.Account, "err", "no such account")
+		return errAuthViolation
+	}
+	c.account = a
+	sess := &session{echo: c.connect.Echo, headers: c.connect.Headers && !c.s.o.NoHeaders, perms: g.Permissions}
+	if g.Permissions != nil && g.Permissions.Responses() != nil {
+		sess.replies = subject.NewResponseTracker(g.Permissions.Responses())
+	}
+	c.session.Store(sess)
+	c.life.Lock()
+	c.life.info, c.life.user, c.life.acc = c.connect, g.User, g.Account
+	c.life.Unlock()
+	return nil
+}
+
+// Connect is part of wire.ClientHandler.
+func (c *client) Connect(args []byte) error {
+	c.active = true
+	if err := json.Unmarshal(args, &c.connect); err != nil {
+		c.log.Error("bad CONNECT", "err", err)
+		return errBadConnect
+	}
+	if c.account != nil {
+		c.unsubscribeAll()
+	}
+	if err := c.authenticate(c.authRequest()); err != nil {
+		return err
+	}
+	switch {
+	case c.connect.Account != "" || c.connect.NewAccount:
+		return errAuthViolation
+	case c.connect.Protocol < 0 || c.connect.Protocol > protocolLevel:
+		return errBadProtocol
+	case c.connect.NoResponders && !c.connect.Headers:
+		return errNeedsHeaders
+	}
+	c.parser.SetLimits(wire.Limits{
+		MaxControlLine: c.s.o.MaxControlLine,
+		MaxPayload:     c.s.o.MaxPayload,
+		NoHeaders:      !c.session.Load().headers,
+	})
+	c.connected = true
+	wait := min(firstPing, c.s.o.PingInterval)
+	c.startTimer(wait+rand.N(wait/5+1), c.pingTick)
+	c.ok()
+	return nil
+}
+
+func (c *client) ok() {
+	if c.connect.Verbose {
+		c.say(wire.OKLine)
+	}
+}
+
+// Info, OK and Err are part of wire.ClientHandler.
+func (c *client) Info([]byte) error { return nil }
+
+// OK is ignored.
+func (c *client) OK() error { return nil }
+
+// Err ends the connection: a client must not send one.
+func (c *client) Err([]byte) error { return wire.ErrPeerError }
+
+// Ping is part of wire.ClientHandler.
+func (c *client) Ping() error {
+	c.active = true
+	c.say(wire.PongLine)
+	if c.connected && !c.told {
+		c.told = true
+		if c.connect.Protocol >= 1 {
+			i := c.s.clientInfo()
+			i.ClientID, i.ClientIP = c.id, c.remote.Addr().String()
+			i.ConnectInfo, i.RemoteAccount = true, c.account.Name()
+			c.say(string(i.line()))
+		}
+	}
+	return nil
+}
+
+// Pong is part of wire.ClientHandler.
+func (c *client) Pong() error {
+	now := time.Now()
+	c.life.Lock()
+	defer c.life.Unlock()
+	c.life.pings = 0
+	if !c.life.pinged.IsZero() {
+		c.life.rtt, c.life.rttAt = max(now.Sub(c.life.pinged), 1), now
+		c.life.pinged = time.Time{}
+	}
+	return nil
+}
+
+// Sub is part of wire.ClientHandler.
+func (c *client) Sub(subj, queue, sid []byte) error {
+	c.active = true
+	if err := c.sub(subj, queue, sid); err != "" {
+		c.sayErr(err)
+		return nil
+	}
+	c.ok()
+	return nil
+}
+
+// sub returns the text of the -ERR, "" when all is well.
+func (c *client) sub(subj, queue, sid []byte) string {
+	if !c.maySubscribe(subj, queue) {
+		c.log.Error("subscription violation", "subject", string(subj), "queue", string(queue))
+		if len(queue) > 0 {
+			return `Permissions Violation for Subscription to "` + string(subj) + `" using queue "` + string(queue) + `"`
+		}
+		return `Permissions Violation for Subscription to "` + string(subj) + `"`
+	}
+	if limit := c.s.o.MaxSubTokens; limit > 0 && subject.Tokens(subj) > limit {
+		return `Permissions Violation for Subscription to "` + string(subj) + `", too many tokens`
+	}
+	c.subs.Lock()
+	_, taken := c.subs.bySID[string(sid)]
+	n := len(c.subs.bySID)
+	c.subs.Unlock()
+	if limit := c.s.o.MaxSubs; limit > 0 && n >= limit {
+		return "maximum subscriptions exceeded"
+	}
+	if taken {
+		return ""
+	}
+	s := &account.Sub{Subject: string(subj), Queue: string(queue), SID: bytes.Clone(sid), Sink: c}
+	if !subject.Valid(s.Subject) {
+		return "Invalid Subject"
+	}
+	// Known here before messages come: a delivery may use it up at once.
+	c.subs.Lock()
+	c.subs.bySID[string(sid)] = s
+	c.subs.Unlock()
+	if err := c.account.Subscribe(s); err != nil {
+		c.subs.Lock()
+		delete(c.subs.bySID, string(sid))
+		c.subs.Unlock()
+		return "Invalid Subject"
+	}
+	return ""
+}
+
+// systemQueue is kept for servers.
+const systemQueue = "_sys_"
+
+func (c *client) maySubscribe(subj, queue []byte) bool {
+	if string(queue) == systemQueue {
+		return false
+	}
+	p := c.session.Load().perms
+	return p == nil || p.CanSubscribe(string(subj), string(queue))
+}
+
+// Unsub is part of wire.ClientHandler.
+func (c *client) Unsub(sid []byte, max int) error {
+	c.active = true
+	c.subs.Lock()
+	s := c.subs.bySID[string(sid)]
+	if s != nil && (max <= 0 || !s.Limit(uint64(max))) {
+		delete(c.subs.bySID, string(sid))
+	} else {
+		s = nil
+	}
+	c.subs.Unlock()
+	if s != nil {
+		s.End()
+	}
+	c.ok()
+	return nil
+}
+
+func (c *client) unsubscribeAll() {
+	c.subs.Lock()
+	all := make([]*account.Sub, 0, len(c.subs.bySID))
+	for _, s := range c.subs.bySID {
+		all = append(all, s)
+	}
+	clear(c.subs.bySID)
+	c.subs.Unlock()
+	for _, s := range all {
+		s.End()
+	}
+}
+
+// Pub is part of wire.ClientHandler.
+func (c *client) Pub(m *wire.Msg) error {
+	c.active = true
+	c.in.msgs++
+	c.in.bytes += int64(len(m.Header) + len(m.Body))
+	if c.connect.Pedantic && !(subject.Valid(m.Subject) && subject.IsLiteral(m.Subject)) {
+		c.sayErr("Invalid Publish Subject")
+	}
+	sess := c.session.Load()
+	if reservedSubject(m.Subject) || sess.perms != nil && !mayPublish(sess, m.Subject) {
+		c.log.Error("publish violation", "subject", string(m.Subject))
+		c.sayErr(`Permissions Violation for Publish to "` + string(m.Subject) + `"`)
+		return nil
+	}
+	if len(m.Reply) > 0 && reservedReply(m.Reply) {
+		c.log.Error("publish violation", "subject", string(m.Subject), "reply", string(m.Reply))
+		c.sayErr(`Permissions Violation for Publish with Reply of "` + string(m.Reply) + `"`)
+		return nil
+	}
+	c.ok()
+	if !sess.echo && sess.own != m {
+		c.markOwn(sess, m)
+	}
+	n := c.account.Route(c.origin, m)
+	if len(m.Subject) == len(userInfoSubject) && string(m.Subject) == userInfoSubject && c.answerUserInfo(m) {
+		n++
+	}
+	if n == 0 && c.connect.NoResponders && len(m.Reply) > 0 {
+		c.noResponders(m)
+	}
+	return nil
+}
+
+// markOwn tells deliveries to know m as this client's. The parser always
+// passes the same Msg, so this happens once.
+func (c *client) markOwn(sess *session, m *wire.Msg) {
+	s := *sess
+	s.own = m
+	c.session.Store(&s)
+}
+
+func mayPublish(sess *session, subj []byte) bool {
+	if sess.perms.CanPublish(subj) {
+		return true
+	}
+	return sess.replies != nil && sess.replies.Use(subj, time.Now())
+}
+
+// reservedSubject reports whether only servers publish to subj.
+func reservedSubject(subj []byte) bool {
+	if len(subj) < 4 || subj[0] != '_' && subj[0] != '$' {
+		return false
+	}
+	return bytes.HasPrefix(subj, []byte("_GR_.")) || bytes.HasPrefix(subj, []byte("$GR.")) ||
+		bytes.HasPrefix(subj, []byte("$NRG."))
+}
+
+// reservedReply reports whether only servers use reply.
+func reservedReply(reply []byte) bool {
+	if reply[0] != '_' && reply[0] != '$' {
+		return false
+	}
+	return bytes.HasPrefix(reply, []byte("_R_.")) || bytes.HasPrefix(reply, []byte("$JS.ACK.")) ||
+		bytes.HasPrefix(reply, []byte("_GR_.")) || bytes.HasPrefix(reply, []byte("$GR."))
+}
+
+// noResponders tells the client at once that nobody will answer. Only a plain
+// subscription of its own on the reply gets it, and it does not count towards
+// an automatic unsubscribe.
+func (c *client) noResponders(m *wire.Msg) {
+	var sid []byte
+	c.subs.Lock()
+	for _, s := range c.subs.bySID {
+		if s.Queue == "" && subject.Match(s.Subject, m.Reply) {
+			sid = s.SID
+			break
+		}
+	}
+	c.subs.Unlock()
+	if sid == nil {
+		return
+	}
+	c.out503 = wire.AppendNoResponders(c.out503[:0], m.Subject)
+	answer := wire.Msg{Subject: m.Reply, Header: c.out503}
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	chunk, err := c.out.reserveLocked(len(answer.Subject) + len(sid) + len(answer.Header) + overhead)
+	if err != nil {
+		if errors.Is(err, errSlowPending) {
+			c.fail(wire.ReasonSlowPending, "")
+		}
+		return
+	}
+	c.out.commitLocked(wire.AppendMsg(chunk, &answer, sid, true))
+	c.spoke = true
+}

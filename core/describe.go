@@ -1,0 +1,81 @@
+package core
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"time"
+
+	"github.com/frondmq/frond/core/monitor"
+	"github.com/frondmq/frond/core/wire"
+)
+
+// describe is the connection for monitoring. With subs or detail its
+// subscriptions are listed, with auth it says who is there.
+func (c *client) describe(now time.Time, subs, detail, auth bool) *monitor.ConnInfo {
+	i := &monitor.ConnInfo{
+		Cid: c.id, Kind: monitor.KindClient, Type: monitor.TypeNATS,
+		IP: c.remote.Addr().String(), Port: int(c.remote.Port()), Start: c.start, LastActivity: c.start,
+		InMsgs: c.stats.inMsgs.Load(), InBytes: c.stats.inBytes.Load(), Stalls: c.stats.stalls.Load(),
+	}
+	if t := c.stats.lastActive.Load(); t != 0 {
+		i.LastActivity = time.Unix(0, t)
+	}
+	c.life.Lock()
+	i.Name, i.Lang, i.Version = c.life.info.Name, c.life.info.Lang, c.life.info.Version
+	i.RoundTrip, i.AccountName = c.life.rtt, c.life.acc
+	if auth {
+		i.AuthorizedUser, i.Account = c.life.user, c.life.acc
+	}
+	if c.life.reason != wire.ReasonUnknown {
+		i.Stop, i.Reason = &now, c.life.reason.String()
+	}
+	out, state := c.life.out, c.life.tls
+	c.life.Unlock()
+	if out != nil {
+		out.mu.Lock()
+		i.Pending, i.OutMsgs, i.OutBytes = int(out.mu.pending), out.mu.msgs, out.mu.msgBytes
+		out.mu.Unlock()
+	}
+	if state != nil {
+		describeTLS(i, state, auth)
+	}
+	c.subs.Lock()
+	defer c.subs.Unlock()
+	i.NumSubs = uint32(len(c.subs.bySID))
+	for _, s := range c.subs.bySID {
+		if detail {
+			i.SubsDetail = append(i.SubsDetail, monitor.SubDetail{
+				Subject: s.Subject, Queue: s.Queue, SID: string(s.SID), Msgs: int64(s.Delivered()), Max: int64(s.Max()), Cid: c.id,
+			})
+		} else if subs {
+			i.Subs = append(i.Subs, s.Subject)
+		}
+	}
+	return i
+}
+
+func describeTLS(i *monitor.ConnInfo, state *tls.ConnectionState, auth bool) {
+	i.TLSVersion = tlsVersion(state.Version)
+	i.TLSCipher = tls.CipherSuiteName(state.CipherSuite)
+	if !auth {
+		return
+	}
+	for _, cert := range state.PeerCertificates {
+		spki, whole := sha256.Sum256(cert.RawSubjectPublicKeyInfo), sha256.Sum256(cert.Raw)
+		i.TLSPeerCerts = append(i.TLSPeerCerts, monitor.TLSPeerCert{
+			Subject: cert.Subject.String(), SPKISHA256: hex.EncodeToString(spki[:]), CertSHA256: hex.EncodeToString(whole[:]),
+		})
+	}
+}
+
+func tlsVersion(v uint16) string {
+	switch v {
+	case tls.VersionTLS12:
+		return "1.2"
+	case tls.VersionTLS13:
+		return "1.3"
+	default:
+		return tls.VersionName(v)
+	}
+}

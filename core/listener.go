@@ -1,0 +1,77 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// listener is an open door: a socket and the goroutine that accepts on it.
+type listener struct {
+	net.Listener
+	done sync.WaitGroup
+}
+
+// listen opens a socket; nobody is let in before run. Port -1 picks a free
+// port.
+func listen(host string, port int) (*listener, error) {
+	if port < 0 {
+		port = 0
+	}
+	addr := net.JoinHostPort(host, strconv.Itoa(port))
+	nl, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listening on %s: %w", addr, err)
+	}
+	return &listener{Listener: nl}, nil
+}
+
+// run opens the door. accepted is called for each connection, on the accepting
+// goroutine, and must not block.
+func (l *listener) run(accepted func(net.Conn)) {
+	l.done.Add(1)
+	go l.accept(accepted)
+}
+
+// Pauses after an accept that failed for want of descriptors or memory.
+const (
+	acceptPauseMin = 10 * time.Millisecond
+	acceptPauseMax = time.Second
+)
+
+func (l *listener) accept(accepted func(net.Conn)) {
+	defer l.done.Done()
+	pause := acceptPauseMin
+	for {
+		c, err := l.Accept()
+		switch {
+		case err == nil:
+			pause = acceptPauseMin
+			accepted(c)
+		case errors.Is(err, net.ErrClosed):
+			return
+		default:
+			time.Sleep(pause)
+			pause = min(2*pause, acceptPauseMax)
+		}
+	}
+}
+
+// close shuts the door and waits for the goroutine.
+func (l *listener) close() {
+	l.Listener.Close()
+	l.done.Wait()
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	if t, ok := a.(*net.TCPAddr); ok {
+		ap := t.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	}
+	ap, _ := netip.ParseAddrPort(a.String())
+	return ap
+}

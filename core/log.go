@@ -1,0 +1,290 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/frondmq/frond/core/config"
+)
+
+// Levels beside those of slog.
+const (
+	LevelTrace = slog.Level(-8)
+	LevelFatal = slog.Level(12)
+)
+
+// Log is where the server writes what an operator would write in a diary. It
+// is a slog.Handler that writes lines as nats-server does, so that tools that
+// wait for them work:
+//
+//	[pid] 2006/01/02 15:04:05.000000 [INF] text key=value
+type Log struct {
+	out    *logOutput
+	level  slog.Level
+	stamp  bool
+	utc    bool
+	prefix string // "[pid] "
+	attrs  string // rendered, each with a blank in front
+	group  string
+}
+
+// logOutput is what all handlers derived from one Log share.
+type logOutput struct {
+	mu struct {
+		sync.Mutex
+		w    io.Writer
+		buf  []byte
+		file *logFile // nil when w is not a file of ours
+	}
+}
+
+// OpenLog opens the log that o describes; standard error when no file is
+// named.
+func OpenLog(o *config.Log) (*Log, error) {
+	l := NewLog(os.Stderr, o)
+	if o.File != "" {
+		f, err := openLogFile(o.File, o.SizeLimit, o.MaxNum)
+		if err != nil {
+			return nil, fmt.Errorf("log: %w", err)
+		}
+		l.out.mu.w, l.out.mu.file = f, f
+	}
+	return l, nil
+}
+
+// NewLog writes to w.
+func NewLog(w io.Writer, o *config.Log) *Log {
+	l := &Log{out: &logOutput{}, stamp: o.Time, utc: o.TimeUTC, prefix: "[" + strconv.Itoa(os.Getpid()) + "] "}
+	l.out.mu.w = w
+	switch {
+	case o.Trace:
+		l.level = LevelTrace
+	case o.Debug:
+		l.level = slog.LevelDebug
+	}
+	return l
+}
+
+// Reopen closes and opens the log file again, for tools that move it away. It
+// reports false when the log is not a file.
+func (l *Log) Reopen() (bool, error) {
+	m := &l.out.mu
+	m.Lock()
+	defer m.Unlock()
+	if m.file == nil {
+		return false, nil
+	}
+	return true, m.file.reopen()
+}
+
+// Close closes the log file, if there is one.
+func (l *Log) Close() error {
+	m := &l.out.mu
+	m.Lock()
+	defer m.Unlock()
+	if m.file == nil {
+		return nil
+	}
+	m.w = io.Discard
+	f := m.file
+	m.file = nil
+	return f.close()
+}
+
+// Enabled is part of slog.Handler.
+func (l *Log) Enabled(_ context.Context, level slog.Level) bool { return level >= l.level }
+
+// Handle is part of slog.Handler.
+func (l *Log) Handle(_ context.Context, r slog.Record) error {
+	m := &l.out.mu
+	m.Lock()
+	defer m.Unlock()
+	b := append(m.buf[:0], l.prefix...)
+	if l.stamp {
+		t := r.Time
+		if t.IsZero() {
+			t = time.Now()
+		}
+		if l.utc {
+			t = t.UTC()
+		}
+		b = t.AppendFormat(b, "2006/01/02 15:04:05.000000 ")
+	}
+	b = append(b, levelName(r.Level)...)
+	b = append(b, r.Message...)
+	b = append(b, l.attrs...)
+	r.Attrs(func(a slog.Attr) bool {
+		b = appendAttr(b, l.group, a)
+		return true
+	})
+	b = append(b, '\n')
+	m.buf = b
+	if cap(b) > 4096 {
+		m.buf = nil
+	}
+	_, err := m.w.Write(b)
+	return err
+}
+
+// WithAttrs is part of slog.Handler.
+func (l *Log) WithAttrs(attrs []slog.Attr) slog.Handler {
+	c := *l
+	b := []byte(c.attrs)
+	for _, a := range attrs {
+		b = appendAttr(b, c.group, a)
+	}
+	c.attrs = string(b)
+	return &c
+}
+
+// WithGroup is part of slog.Handler.
+func (l *Log) WithGroup(name string) slog.Handler {
+	c := *l
+	if name != "" {
+		c.group += name + "."
+	}
+	return &c
+}
+
+func levelName(l slog.Level) string {
+	switch {
+	case l < slog.LevelDebug:
+		return "[TRC] "
+	case l < slog.LevelInfo:
+		return "[DBG] "
+	case l < slog.LevelWarn:
+		return "[INF] "
+	case l < slog.LevelError:
+		return "[WRN] "
+	case l < LevelFatal:
+		return "[ERR] "
+	default:
+		return "[FTL] "
+	}
+}
+
+func appendAttr(b []byte, group string, a slog.Attr) []byte {
+	v := a.Value.Resolve()
+	if v.Kind() == slog.KindGroup {
+		for _, g := range v.Group() {
+			b = appendAttr(b, group+a.Key+".", g)
+		}
+		return b
+	}
+	if a.Key == "" {
+		return b
+	}
+	b = append(b, ' ')
+	b = append(b, group...)
+	b = append(b, a.Key...)
+	b = append(b, '=')
+	s := v.String()
+	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == '"' || r == 0x7f }) {
+		return strconv.AppendQuote(b, s)
+	}
+	return append(b, s...)
+}
+
+// logFile is a log file that is moved aside when it gets too big.
+type logFile struct {
+	path  string
+	limit int64 // 0: never
+	keep  int   // files, the live one counted; 0: all
+	f     *os.File
+	size  int64
+}
+
+const (
+	logFileMode = 0o640
+	logAside    = ".2006.01.02.15.04.05.000000000"
+)
+
+func openLogFile(path string, limit int64, keep int) (*logFile, error) {
+	l := &logFile{path: path, limit: limit, keep: keep}
+	return l, l.open()
+}
+
+func (l *logFile) open() error {
+	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, logFileMode)
+	if err != nil {
+		return err
+	}
+	st, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return err
+	}
+	l.f, l.size = f, st.Size()
+	return nil
+}
+
+func (l *logFile) close() error { return l.f.Close() }
+
+func (l *logFile) reopen() error {
+	old := l.f
+	if err := l.open(); err != nil {
+		return err
+	}
+	return old.Close()
+}
+
+// Write is called with the output locked.
+func (l *logFile) Write(b []byte) (int, error) {
+	if l.limit > 0 && l.size > 0 && l.size+int64(len(b)) > l.limit {
+		// A log that can't be moved goes on in the same file.
+		_ = l.rotate()
+	}
+	n, err := l.f.Write(b)
+	l.size += int64(n)
+	return n, err
+}
+
+func (l *logFile) rotate() error {
+	aside := l.path + time.Now().Format(logAside)
+	if err := os.Rename(l.path, aside); err != nil {
+		return err
+	}
+	if err := l.reopen(); err != nil {
+		return err
+	}
+	if l.keep <= 0 {
+		return nil
+	}
+	return l.prune()
+}
+
+// prune removes the oldest files that were moved aside; their names sort by
+// time.
+func (l *logFile) prune() error {
+	dir, base := ".", l.path
+	if i := strings.LastIndexByte(l.path, os.PathSeparator); i >= 0 {
+		dir, base = l.path[:i+1], l.path[i+1:]
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	var old []string
+	for _, e := range entries {
+		rest, ok := strings.CutPrefix(e.Name(), base+".")
+		if ok && len(rest) == len(logAside)-1 && strings.Trim(rest, ".0123456789") == "" {
+			old = append(old, e.Name())
+		}
+	}
+	slices.Sort(old)
+	for len(old) > l.keep-1 {
+		if err := os.Remove(dir + string(os.PathSeparator) + old[0]); err != nil {
+			return err
+		}
+		old = old[1:]
+	}
+	return nil
+}

@@ -1,0 +1,272 @@
+package core
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// outbound is what is to be written to one connection. Anyone may append; one
+// goroutine (run) writes. Appending wakes nobody: flush does, once for a burst,
+// and then everything there is goes out in one writev.
+type outbound struct {
+	// Fixed at construction.
+	conn     net.Conn // what the peer reads: TCP, or TLS on it
+	raw      net.Conn // the socket, to cut it
+	pool     *chunks
+	limit    int64 // of pending
+	deadline time.Duration
+	retry    bool // a write that timed out half-way goes on
+
+	// bytes counts what was written.
+	bytes atomic.Int64
+	// closing makes write deadlines short.
+	closing atomic.Bool
+
+	mu struct {
+		sync.Mutex
+		wake    sync.Cond
+		bufs    [][]byte // in order; the last may have room
+		pending int64    // not yet written, the write under way included
+		flush   bool     // someone asked to write
+		ending  bool     // write what there is, then stop
+		err     error    // the first that stopped it; nothing is taken any more
+		gate    chan struct{}
+
+		// Messages queued since the beginning, and their headers and bodies.
+		msgs, msgBytes int64
+	}
+
+	// Owned by run.
+	spare      [][]byte
+	writing    net.Buffers
+	deadlineAt time.Time
+}
+
+var (
+	errSlowPending  = errors.New("too many pending bytes")
+	errSlowDeadline = errors.New("write deadline")
+	errCut          = errors.New("connection cut")
+)
+
+func newOutbound(conn, raw net.Conn, pool *chunks, limit int64, deadline time.Duration, retry bool) *outbound {
+	b := &outbound{conn: conn, raw: raw, pool: pool, limit: limit, deadline: deadline, retry: retry}
+	b.mu.wake.L = &b.mu
+	return b
+}
+
+// reserveLocked returns the last chunk with room for n more bytes, or an error
+// when nothing is taken any more. The caller appends and gives it to
+// commitLocked, without unlocking.
+func (b *outbound) reserveLocked(n int) ([]byte, error) {
+	m := &b.mu
+	if m.err != nil {
+		return nil, m.err
+	}
+	if m.ending {
+		return nil, errCut
+	}
+	if m.pending+int64(n) > b.limit {
+		m.err = errSlowPending
+		b.raw.Close()
+		m.wake.Signal()
+		return nil, m.err
+	}
+	if last := len(m.bufs) - 1; last >= 0 && cap(m.bufs[last])-len(m.bufs[last]) >= n {
+		return m.bufs[last], nil
+	}
+	m.bufs = append(m.bufs, b.pool.get(n, m.pending))
+	return m.bufs[len(m.bufs)-1], nil
+}
+
+func (b *outbound) commitLocked(chunk []byte) {
+	m := &b.mu
+	last := len(m.bufs) - 1
+	m.pending += int64(len(chunk) - len(m.bufs[last]))
+	m.bufs[last] = chunk
+	if m.gate == nil && m.pending > b.limit/4*3 {
+		m.gate = make(chan struct{})
+	}
+}
+
+// append queues p as it is.
+func (b *outbound) append(p string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	chunk, err := b.reserveLocked(len(p))
+	if err != nil {
+		return err
+	}
+	b.commitLocked(append(chunk, p...))
+	return nil
+}
+
+// wakeWriter lets the writer write what was appended.
+func (b *outbound) wakeWriter() {
+	b.mu.Lock()
+	if !b.mu.flush && b.mu.pending > 0 {
+		b.mu.flush = true
+		b.mu.wake.Signal()
+	}
+	b.mu.Unlock()
+}
+
+// closedGate is closed when there is room again; nil when there is room.
+func (b *outbound) closedGate() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.mu.gate
+}
+
+// pendingBytes is the number of bytes not yet written.
+func (b *outbound) pendingBytes() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.mu.pending
+}
+
+// end makes run write what there is and return, soon. Nothing more is taken.
+func (b *outbound) end() {
+	// In this order: a writer that sets its long deadline after this one sees
+	// closing and shortens it again.
+	b.closing.Store(true)
+	b.conn.SetWriteDeadline(time.Now().Add(farewell))
+	b.mu.Lock()
+	b.mu.ending = true
+	b.mu.wake.Signal()
+	b.mu.Unlock()
+}
+
+// fail stops the writer at once.
+func (b *outbound) fail(err error) {
+	b.mu.Lock()
+	if b.mu.err == nil {
+		b.mu.err = err
+	}
+	b.mu.wake.Signal()
+	b.mu.Unlock()
+}
+
+// run writes until end or an error, which it returns.
+func (b *outbound) run() error {
+	defer b.drop()
+	for {
+		ok, err := b.take()
+		if !ok {
+			return err
+		}
+		n, err := b.write()
+		b.wrote(n)
+		if err != nil {
+			b.fail(err)
+			return err
+		}
+	}
+}
+
+// take waits until there is something to write. ok is false at the end.
+func (b *outbound) take() (ok bool, err error) {
+	m := &b.mu
+	m.Lock()
+	defer m.Unlock()
+	for !m.flush && !m.ending && m.err == nil {
+		m.wake.Wait()
+	}
+	if m.err != nil {
+		return false, m.err
+	}
+	m.flush = false
+	if len(m.bufs) == 0 {
+		return !m.ending, nil
+	}
+	// The list of chunks is swapped with an empty one, so that others append
+	// while this one is written. writing is a copy that net.Buffers consumes.
+	m.bufs, b.spare = b.spare[:0], m.bufs
+	b.writing = append(b.writing[:0], b.spare...)
+	return true, nil
+}
+
+func (b *outbound) write() (int64, error) {
+	if len(b.spare) == 0 {
+		return 0, nil
+	}
+	keep := b.writing
+	total, err := b.writeAll()
+	for i, c := range b.spare {
+		b.pool.put(c)
+		b.spare[i], keep[i] = nil, nil
+	}
+	b.spare, b.writing = b.spare[:0], keep[:0]
+	if cap(b.spare) > 64 {
+		b.spare, b.writing = nil, nil
+	}
+	return total, err
+}
+
+func (b *outbound) writeAll() (int64, error) {
+	var total int64
+	for {
+		b.extendDeadline(total > 0)
+		n, err := b.writing.WriteTo(b.conn)
+		total += n
+		b.bytes.Add(n)
+		switch {
+		case err == nil:
+			return total, nil
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return total, err
+		case !b.retry || n == 0 || b.closing.Load():
+			return total, errSlowDeadline
+		}
+	}
+}
+
+// extendDeadline gives the next write its time. Setting a deadline is not free,
+// so it is set a quarter later than needed and used for the writes meanwhile.
+func (b *outbound) extendDeadline(again bool) {
+	if b.deadline <= 0 && !b.closing.Load() {
+		return
+	}
+	now := time.Now()
+	if again || b.deadlineAt.Sub(now) < b.deadline {
+		b.deadlineAt = now.Add(b.deadline + b.deadline/4)
+		b.conn.SetWriteDeadline(b.deadlineAt)
+	}
+	if b.closing.Load() {
+		b.conn.SetWriteDeadline(now.Add(farewell))
+	}
+}
+
+func (b *outbound) wrote(n int64) {
+	m := &b.mu
+	m.Lock()
+	m.pending -= n
+	if m.gate != nil && m.pending <= b.limit/4*3 {
+		close(m.gate)
+		m.gate = nil
+	}
+	m.Unlock()
+}
+
+// drop gives everything back that will never be written.
+func (b *outbound) drop() {
+	m := &b.mu
+	m.Lock()
+	defer m.Unlock()
+	if m.err == nil {
+		m.err = io.ErrClosedPipe
+	}
+	for _, c := range m.bufs {
+		b.pool.put(c)
+	}
+	m.bufs = nil
+	m.pending = 0
+	if m.gate != nil {
+		close(m.gate)
+		m.gate = nil
+	}
+}

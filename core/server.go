@@ -1,0 +1,306 @@
+package core
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/auth"
+	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/monitor"
+	"github.com/frondmq/frond/core/wire"
+)
+
+// Server is one broker. Its life: New, Start, Shutdown.
+type Server struct {
+	// Fixed at construction.
+	o        *config.Options
+	log      *slog.Logger
+	modules  []Module
+	identity identity
+	doors    doors
+	tls      *tls.Config // of the client port, nil for plain TCP
+	accounts map[string]*account.Account
+	loadedAt time.Time
+	chunks   chunks
+
+	startedAt time.Time     // fixed by Start
+	store     *store        // JetStream, nil when off; fixed by Start
+	clients   *listener     // fixed by Start, before it accepts
+	monitor   *monitorDoors // nil when off; fixed by Start
+
+	connIDs   atomic.Uint64
+	systemSeq atomic.Uint64
+	stats     serverStats
+	// conns are the goroutines of connections.
+	conns sync.WaitGroup
+
+	mu struct {
+		sync.Mutex
+		state  state
+		open   map[uint64]*client
+		closed closedRing
+		total  uint64 // clients since the start
+	}
+	stopped chan struct{} // closed when Shutdown has ended
+}
+
+type state uint8
+
+const (
+	stateNew state = iota
+	stateRunning
+	stateStopping
+)
+
+// doors know who may come in where.
+type doors struct{ client, leaf, mqtt *auth.Directory }
+
+// serverStats are kept of connections that are gone.
+type serverStats struct {
+	inMsgs, inBytes, outMsgs, outBytes atomic.Int64
+	slow, stale, stalls                atomic.Int64
+}
+
+// New checks the options and makes a server whose doors are closed. mods are
+// the protocols of this build beside the client port.
+func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{o: o, log: log, modules: mods, loadedAt: time.Now(), stopped: make(chan struct{})}
+	s.mu.open = make(map[uint64]*client)
+	s.mu.closed.limit = o.MaxClosedConns
+	s.accounts = map[string]*account.Account{
+		config.GlobalAccount: account.New(config.GlobalAccount),
+		systemAccount:        account.New(systemAccount),
+	}
+	var err error
+	if s.identity, err = newIdentity(); err != nil {
+		return nil, err
+	}
+	if s.doors, err = newDoors(o); err != nil {
+		return nil, err
+	}
+	if o.TLS != nil {
+		if s.tls, err = o.TLS.ServerConfig(); err != nil {
+			return nil, fmt.Errorf("%s: %w", o.Pos("tls"), err)
+		}
+	}
+	if err := verifyModules(o, mods); err != nil {
+		return nil, err
+	}
+	if d := s.Domain(); d != "" && o.JetStream.Enabled {
+		if err := s.global().AddDomainMappings(d); err != nil {
+			return nil, fmt.Errorf("%s: domain %q: %w", o.Pos("jetstream.domain"), d, err)
+		}
+	}
+	return s, nil
+}
+
+// systemAccount is there so that modules find it; no user reaches it yet.
+const systemAccount = "$SYS"
+
+// verifyModules asks each module about its block, and refuses blocks that no
+// module of this build has.
+func verifyModules(o *config.Options, mods []Module) error {
+	have := map[string]bool{}
+	for _, m := range mods {
+		have[m.Name()] = true
+	}
+	var errs []error
+	for _, b := range []struct {
+		name string
+		set  bool
+	}{{"leafnodes", o.Leaf.Set}, {"mqtt", o.MQTT.Set}} {
+		if b.set && !have[b.name] {
+			errs = append(errs, fmt.Errorf("%s: this build has no %q", o.Pos(b.name), b.name))
+		}
+	}
+	for _, m := range mods {
+		if err := m.Verify(o); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Start opens the doors: the store first, then modules, then clients. After an
+// error the caller still calls Shutdown.
+func (s *Server) Start() error {
+	s.mu.Lock()
+	if s.mu.state != stateNew {
+		s.mu.Unlock()
+		return errors.New("server: started twice")
+	}
+	s.mu.state = stateRunning
+	s.mu.Unlock()
+	s.startedAt = time.Now()
+	s.log.Info("Starting frond")
+	s.log.Info("  Version:  " + Level)
+	s.log.Info("  Name:     " + s.ServerName())
+	s.log.Info("  ID:       " + s.ServerID())
+	if s.o.File != "" {
+		s.log.Info("Using configuration file: " + s.o.File + " (" + s.o.Digest + ")")
+	}
+	if err := s.openMonitor(); err != nil {
+		return err
+	}
+	if err := s.openStore(); err != nil {
+		return err
+	}
+	for _, m := range s.modules {
+		if err := m.Start(s); err != nil {
+			return fmt.Errorf("%s: %w", m.Name(), err)
+		}
+	}
+	l, err := listen(s.o.Host, s.o.Port)
+	if err != nil {
+		return err
+	}
+	s.clients = l
+	l.run(s.accept)
+	s.log.Info("Listening for client connections on " + l.Addr().String())
+	if s.o.TLS != nil {
+		s.log.Info("TLS required for client connections")
+	}
+	s.log.Info("Server is ready")
+	return nil
+}
+
+// accept begins a connection; it runs on the accepting goroutine.
+func (s *Server) accept(raw net.Conn) {
+	c := &client{id: s.NextConnID(), s: s, raw: raw, remote: addrPort(raw.RemoteAddr()), start: time.Now()}
+	c.log = s.log.With("conn", c.id)
+	s.mu.Lock()
+	if s.mu.state != stateRunning {
+		s.mu.Unlock()
+		raw.Close()
+		return
+	}
+	over := s.o.MaxConns < 0 || s.o.MaxConns > 0 && len(s.mu.open) >= s.o.MaxConns
+	if over {
+		// Told so once INFO is sent.
+		c.life.reason, c.life.text = wire.ReasonConnections, "maximum connections exceeded"
+	}
+	s.mu.open[c.id] = c
+	s.mu.total++
+	s.conns.Add(1)
+	s.mu.Unlock()
+	c.log.Debug("Client connection created", "remote", c.remote)
+	go c.serve()
+}
+
+// forget is the last thing a connection does.
+func (s *Server) forget(c *client) {
+	closed := c.describe(time.Now(), false, false, true)
+	s.stats.inMsgs.Add(closed.InMsgs)
+	s.stats.inBytes.Add(closed.InBytes)
+	s.stats.outMsgs.Add(closed.OutMsgs)
+	s.stats.outBytes.Add(closed.OutBytes)
+	c.log.Debug("Client connection closed: " + closed.Reason)
+	s.mu.Lock()
+	delete(s.mu.open, c.id)
+	s.mu.closed.add(closed)
+	s.mu.Unlock()
+	s.conns.Done()
+}
+
+// Shutdown closes the doors, then connections, then the store, and returns
+// when every goroutine has ended or ctx is done. It works after a failed Start
+// too, and again.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	if s.mu.state == stateStopping {
+		s.mu.Unlock()
+		select {
+		case <-s.stopped:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	s.mu.state = stateStopping
+	open := make([]*client, 0, len(s.mu.open))
+	for _, c := range s.mu.open {
+		open = append(open, c)
+	}
+	s.mu.Unlock()
+	defer close(s.stopped)
+	s.log.Info("Initiating Shutdown...")
+	if s.clients != nil {
+		s.clients.close()
+	}
+	var errs []error
+	for i := len(s.modules) - 1; i >= 0; i-- {
+		if err := s.modules[i].Stop(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stopping %s: %w", s.modules[i].Name(), err))
+		}
+	}
+	for _, c := range open {
+		c.fail(wire.ReasonServerShutdown, "")
+	}
+	if err := waitFor(ctx, &s.conns); err != nil {
+		errs = append(errs, fmt.Errorf("closing client connections: %w", err))
+	}
+	errs = append(errs, s.closeStore(ctx), s.closeMonitor(ctx))
+	s.log.Info("Server Exiting..")
+	return errors.Join(errs...)
+}
+
+func waitFor(ctx context.Context, wg *sync.WaitGroup) error {
+	done := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// ClientAddr is where clients connect; nil before Start.
+func (s *Server) ClientAddr() net.Addr {
+	if s.clients == nil {
+		return nil
+	}
+	return s.clients.Addr()
+}
+
+// advertised is the address that clients are told.
+func (s *Server) advertised() (host string, port int) {
+	host, port = s.o.Host, s.o.Port
+	if s.clients != nil {
+		port = int(addrPort(s.clients.Addr()).Port())
+	}
+	if a := s.o.ClientAdvertise; a != "" {
+		host = a
+		if h, p, err := splitHostPort(a); err == nil {
+			host, port = h, p
+		}
+	}
+	return host, port
+}
+
+func (s *Server) global() *account.Account { return s.accounts[config.GlobalAccount] }
+
+// describeModules collects what the modules tell.
+func (s *Server) describeModules(d *monitor.Description) *monitor.Description {
+	for _, m := range s.modules {
+		m.Describe(d)
+	}
+	return d
+}
