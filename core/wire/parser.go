@@ -110,8 +110,8 @@ func (f *framer) collect(d dialect, buf []byte) (int, error) {
 		take = lf + 1
 	}
 	f.pending = append(f.pending, buf[:take]...)
-	if len(f.pending) < f.need {
-		return take, nil
+	if len(f.pending) < f.need-1 {
+		return take, nil // nothing can be said before the line end begins
 	}
 	n, err := d.parse(f.pending)
 	if err != nil {
