@@ -245,7 +245,7 @@ func (c *committer) write(g *group) error {
 	seg.marks.note(g)
 	seg.tail += size
 	j.cache.add(g.segment, g.off, g.buf)
-	j.room.Store(seg.size - seg.tail)
+	c.noteRoom()
 	j.shelf.wrote(seg, g.first, g.last)
 	if j.o.SyncInterval > 0 {
 		if c.unsynced == 0 {
@@ -278,9 +278,18 @@ func (c *committer) roll() error {
 		return fmt.Errorf("%w: %w", errNoSegment, err)
 	}
 	c.active, c.marked = seg, 0
-	c.j.room.Store(seg.size - seg.tail)
+	c.noteRoom()
 	c.j.stats.rolls.Add(1)
 	return nil
+}
+
+// noteRoom tells Append what is left for records that are not reserved.
+func (c *committer) noteRoom() {
+	room := c.active.size - c.active.tail
+	if c.active.reserve {
+		room = 0
+	}
+	c.j.room.Store(room)
 }
 
 // giveUp turns away from the active segment after an error.

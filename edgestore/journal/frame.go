@@ -26,6 +26,9 @@ const (
 	frameClean = 1 << 1
 )
 
+// maxLSN keeps sums of an LSN and a count from running over.
+const maxLSN = 1 << 62
+
 // align rounds up to where the next frame begins.
 func align[T int | int64](n T) T { return (n + sector - 1) &^ (sector - 1) }
 
@@ -84,7 +87,7 @@ func getFrame(b []byte, seed uint32, f *frame) (body int64, ok bool) {
 	f.seed = recordSeed(seed, f.boot)
 	body = int64(le.Uint32(b[8:]))
 	// The law of the writer, kept here because a checksum of 32 bits is no proof.
-	if uint64(f.count)*recordHeader > uint64(body) || f.first == 0 || f.synced >= f.first {
+	if uint64(f.count)*recordHeader > uint64(body) || f.first == 0 || f.first >= maxLSN || f.synced >= f.first {
 		return 0, false
 	}
 	return body, true

@@ -213,12 +213,15 @@ func TestJournal_survivesACrashAtEveryCall(t *testing.T) {
 			crash    sync.Once
 			after    *vfs.Mem
 			promised edgestore.LSN
+			released edgestore.LSN
 			calls    atomic.Int64
 		)
 		faults.SetHook(func(c vfs.Call) error {
 			if calls.Add(1) >= int64(k) && c.Op != vfs.OpRead {
 				crash.Do(func() {
-					promised = edgestore.LSN(m.acked.Load())
+					m.mu.Lock()
+					defer m.mu.Unlock()
+					promised, released = edgestore.LSN(m.acked.Load()), m.released
 					after = mem.Crash(rnd, 0.6)
 				})
 			}
@@ -240,9 +243,7 @@ func TestJournal_survivesACrashAtEveryCall(t *testing.T) {
 				mustSync(t, j)
 				if upTo := m.acked.Load(); upTo > 30 {
 					m.mu.Lock()
-					if after == nil { // the model goes on with the crashed disk
-						m.released = edgestore.LSN(upTo - 30)
-					}
+					m.released = edgestore.LSN(upTo - 30)
 					m.mu.Unlock()
 					j.Release(edgestore.LSN(upTo - 30))
 				}
@@ -259,6 +260,7 @@ func TestJournal_survivesACrashAtEveryCall(t *testing.T) {
 			return
 		}
 		o = memOptions(after)
+		m.released = released
 		j, rec := mustOpen(t, o)
 		m.check(j, rec, promised, fmt.Sprintf("crash at call %d", k))
 		mustClose(t, j)

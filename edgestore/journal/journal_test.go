@@ -103,7 +103,7 @@ func waitFor(t testing.TB, what string, ok func() bool) {
 }
 
 func memOptions(fs vfs.FS) Options {
-	return Options{FS: fs, Dir: testDir, SegmentBytes: minSegment, Rand: bytes.NewReader(make([]byte, 8))}
+	return Options{FS: fs, Dir: testDir, SegmentBytes: minSegment, StagedBytes: 8 << 20, Rand: bytes.NewReader(make([]byte, 8))}
 }
 
 func TestJournal_keepsRecordsOverARestart(t *testing.T) {

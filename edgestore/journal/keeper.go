@@ -105,16 +105,15 @@ func (s *shelf) fillNext() error {
 		return nil
 	}
 	err := s.toName(segmentName(number))
-	if err != nil {
-		if errors.Is(err, errStopped) || !s.useReserve(segmentName(number)) {
-			return err
-		}
+	if err != nil && (errors.Is(err, errStopped) || !s.useReserve(segmentName(number))) {
+		return err
 	}
 	seg, openErr := s.prepare(number)
 	if openErr != nil {
 		s.o.FS.Remove(s.path(segmentName(number)))
 		return errors.Join(err, openErr)
 	}
+	seg.reserve = err != nil
 	s.mu.Lock()
 	s.mu.next = seg
 	s.broadcastLocked()

@@ -41,11 +41,14 @@ func parseMeta(b []byte) (m meta, ok bool) {
 		return m, false
 	}
 	b = b[:metaBytes]
+	if crc32.Update(0, castagnoli, b[12:]) != le.Uint32(b[8:]) {
+		return m, false
+	}
 	m.format = le.Uint32(b[12:])
 	m.id = le.Uint64(b[16:])
 	m.boot = le.Uint32(b[24:])
 	m.floor = edgestore.LSN(le.Uint64(b[28:]))
-	return m, crc32.Update(0, castagnoli, b[12:]) == le.Uint32(b[8:])
+	return m, true
 }
 
 // readMeta reads the file. It is not ok when there is none or it is damaged:

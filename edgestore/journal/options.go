@@ -38,7 +38,7 @@ type Options struct {
 	// speed of the disk. By default 1 MB, and at most a quarter segment.
 	GroupBytes int
 	// StagedBytes bounds what waits for the disk or for apply; more is
-	// refused with ErrBusy. By default 8 MB.
+	// refused with ErrBusy. By default 8 MB, and at most half a segment.
 	StagedBytes int64
 	// CacheBytes is the window of recent records that Read serves without the
 	// disk. By default 4 MB; negative is none.
@@ -96,9 +96,6 @@ func (o Options) withDefaults() (Options, error) {
 	if o.KeepFree == 0 {
 		o.KeepFree = 2
 	}
-	if o.StagedBytes <= 0 {
-		o.StagedBytes = 8 << 20
-	}
 	switch {
 	case o.CacheBytes == 0:
 		o.CacheBytes = 4 << 20
@@ -121,6 +118,10 @@ func (o *Options) scaleToDevice() {
 	}
 	if o.BallastBytes == 0 {
 		o.BallastBytes = o.SegmentBytes / 2
+	}
+	if o.StagedBytes <= 0 {
+		// No more than fits into the reserve when the disk turns out to be full.
+		o.StagedBytes = min(8<<20, o.SegmentBytes/2)
 	}
 	o.GroupBytes = max(minGroup, min(o.GroupBytes, int(o.SegmentBytes/4)))
 }

@@ -176,7 +176,7 @@ func (j *Journal) goOn(m meta, end tail) error {
 	if err := j.committer.mark(j.recovered+1, j.recovered, 0); err != nil {
 		return fmt.Errorf("mark the boot in segment %s: %w", segmentName(seg.number), err)
 	}
-	j.room.Store(seg.size - seg.tail)
+	j.committer.noteRoom()
 	return nil
 }
 

@@ -31,6 +31,8 @@ type segment struct {
 	file   vfs.File
 	size   int64
 	seed   uint32
+	// reserve: it was the reserve, so only reserved records may fill it.
+	reserve bool
 
 	// Owned by the committer while the segment is active, fixed afterwards.
 	tail int64 // where the next frame goes
@@ -143,7 +145,8 @@ func putSegmentInfo(b []byte, h segmentInfo) {
 
 // getSegmentInfo is not ok when the header is damaged or was never written.
 func getSegmentInfo(b []byte) (h segmentInfo, ok bool) {
-	if len(b) < segmentInfoBytes || string(b[:8]) != segmentMagic {
+	if len(b) < segmentInfoBytes || string(b[:8]) != segmentMagic ||
+		crc32.Update(0, castagnoli, b[12:segmentInfoBytes]) != le.Uint32(b[8:]) {
 		return h, false
 	}
 	h.format = le.Uint32(b[12:])
@@ -151,5 +154,5 @@ func getSegmentInfo(b []byte) (h segmentInfo, ok bool) {
 	h.number = le.Uint64(b[24:])
 	h.floor = edgestore.LSN(le.Uint64(b[32:]))
 	h.boot = le.Uint32(b[40:])
-	return h, crc32.Update(0, castagnoli, b[12:segmentInfoBytes]) == le.Uint32(b[8:])
+	return h, true
 }
