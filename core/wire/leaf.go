@@ -91,7 +91,8 @@ func (p *LeafParser) leafUnsub(buf []byte) (int, error) {
 	case 2:
 		return n, p.handler.LeafUnsub(t[0], t[1])
 	}
-	return 0, ErrArgs
+	// Anything else names no interest there is, and is ignored as such.
+	return n, nil
 }
 
 // message parses LMSG and HMSG, which differ in the number of sizes at the end.
