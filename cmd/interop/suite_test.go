@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -70,6 +71,10 @@ func eachServer(t *testing.T, f func(t *testing.T, kind peers.Kind)) {
 			f(t, kind)
 		})
 	}
+}
+
+func tested(kind peers.Kind) bool {
+	return slices.Contains(strings.Split(*serversFlag, ","), string(kind))
 }
 
 // start runs a server for the length of the test. When the test fails the end
