@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// verify reads the stream ALL at the hub from its first message to its last
+// and compares it with what was published.
+func verify(ctx context.Context, url string, want int) error {
+	nc, err := nats.Connect(url)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	str, err := js.Stream(ctx, "ALL")
+	if err != nil {
+		return err
+	}
+	c, err := str.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		return err
+	}
+	it, err := c.Messages()
+	if err != nil {
+		return err
+	}
+	defer it.Stop()
+	seen := make([]int, want)
+	count, disorder, last := 0, 0, -1
+	for count < int(str.CachedInfo().State.Msgs) {
+		m, err := it.Next(jetstream.NextMaxWait(20 * time.Second))
+		if err != nil {
+			return fmt.Errorf("read the hub's stream after %d messages: %w", count, err)
+		}
+		var r reading
+		if err := json.Unmarshal(m.Data(), &r); err != nil {
+			return fmt.Errorf("message %d at the hub: %w", count+1, err)
+		}
+		if r.N < 0 || r.N >= want || r.ID != readingID(r.N) || m.Headers().Get("Nats-Msg-Id") != r.ID {
+			return fmt.Errorf("message %d at the hub is no reading of ours: %s, headers %v", count+1, m.Data(), m.Headers())
+		}
+		if seen[r.N]++; r.N < last {
+			disorder++
+		}
+		last = r.N
+		count++
+	}
+	missing, twice := 0, 0
+	for _, n := range seen {
+		if n == 0 {
+			missing++
+		} else if n > 1 {
+			twice++
+		}
+	}
+	if missing+twice+disorder > 0 {
+		return fmt.Errorf("the hub has %d of %d: %d missing, %d more than once, %d out of order",
+			want-missing, want, missing, twice, disorder)
+	}
+	return nil
+}
