@@ -1,0 +1,106 @@
+package leaf
+
+import (
+	"net"
+	"time"
+
+	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/monitor"
+)
+
+// Describe adds the block, the counters and, when asked, the links.
+func (m *Module) Describe(d *monitor.Description) {
+	if m.services == nil {
+		return
+	}
+	m.describeBlock(&d.Leaf)
+	links := m.snapshot()
+	d.Counts.Leafs += len(links)
+	for _, l := range links {
+		d.Counts.InMsgs += l.inMsgs.Load()
+		d.Counts.OutMsgs += l.outMsgs.Load()
+		d.Counts.InBytes += l.inBytes.Load()
+		d.Counts.OutBytes += l.outBytes.Load()
+		if d.WantConns {
+			d.Conns = append(d.Conns, l.describe(d.WantAuth))
+		}
+	}
+}
+
+func (m *Module) describeBlock(v *monitor.LeafVarz) {
+	o := m.services.Options()
+	if m.listener != nil {
+		addr := m.listener.ln.Addr().(*net.TCPAddr)
+		v.Host, v.Port = addr.IP.String(), addr.Port
+		v.AuthTimeout = o.Leaf.Auth.AuthTimeout(o.Leaf.TLS).Seconds()
+		if t := o.Leaf.TLS; t != nil {
+			v.TLSRequired, v.TLSVerify, v.TLSTimeout = true, t.Verify, t.Timeout.Seconds()
+		}
+	}
+	for _, r := range m.remotes {
+		c := r.config
+		rv := monitor.RemoteLeafVarz{LocalAccount: r.account.Name()}
+		if c.TLS != nil {
+			rv.TLSTimeout = c.TLS.Timeout.Seconds()
+		}
+		for _, u := range c.URLs {
+			rv.URLs = append(rv.URLs, u.Redacted())
+		}
+		if len(c.DenyExports)+len(c.DenyImports) > 0 {
+			rv.Deny = &monitor.LeafDenyVarz{Exports: c.DenyExports, Imports: c.DenyImports}
+		}
+		v.Remotes = append(v.Remotes, rv)
+	}
+}
+
+func (l *link) describe(auth bool) *monitor.ConnInfo {
+	c := &monitor.ConnInfo{
+		Cid: l.id, Kind: monitor.KindLeaf, Start: l.started,
+		LastActivity: time.Unix(0, max(l.lastActivity.Load(), l.lastIn.Load())),
+		Pending:      int(l.out.waiting()),
+		InMsgs:       l.inMsgs.Load(), OutMsgs: l.outMsgs.Load(),
+		InBytes: l.inBytes.Load(), OutBytes: l.outBytes.Load(),
+		NumSubs: uint32(l.numSubs.Load()), Name: l.peer.name,
+		RoundTrip: time.Duration(l.rtt.Load()), AccountName: l.account.Name(),
+	}
+	if addr, ok := l.conn.RemoteAddr().(*net.TCPAddr); ok {
+		c.IP, c.Port = addr.IP.String(), addr.Port
+	}
+	if auth {
+		c.AuthorizedUser, c.Account = l.user, l.account.Name()
+	}
+	return c
+}
+
+// Link is one link as /leafz shows it.
+type Link struct {
+	ID            uint64
+	Name          string
+	Spoke         bool // this server is the spoke
+	Isolated      bool
+	Account       string
+	Addr          string
+	RTT           time.Duration
+	InMsgs        int64
+	OutMsgs       int64
+	InBytes       int64
+	OutBytes      int64
+	Dropped       uint64 // messages that the network could not carry
+	Subscriptions int64
+	Compression   string
+}
+
+// Links are the links that are up.
+func (m *Module) Links() []Link {
+	var all []Link
+	for _, l := range m.snapshot() {
+		all = append(all, Link{
+			ID: l.id, Name: l.peer.name, Spoke: l.role == account.RoleHub, Isolated: l.isolated,
+			Account: l.account.Name(), Addr: l.conn.RemoteAddr().String(), RTT: time.Duration(l.rtt.Load()),
+			InMsgs: l.inMsgs.Load(), OutMsgs: l.outMsgs.Load(),
+			InBytes: l.inBytes.Load(), OutBytes: l.outBytes.Load(),
+			Dropped: l.out.droppedMsgs(), Subscriptions: l.numSubs.Load(), Compression: l.compressionName(),
+		})
+	}
+	return all
+}

@@ -1,0 +1,21 @@
+// Package leaf links this server to others by the leafnode protocol: a server
+// at the edge dials a hub, and both sides make their interest known to each
+// other, so that messages flow only where somebody wants them. Both roles are
+// here, and both work with a stock nats-server at the other end (protocol of
+// nats-server 2.10 to 2.15).
+//
+// A link carries one account. What crosses it is bounded by the permissions of
+// the user that the hub authenticated, by the denies of the remote's
+// configuration, and by the JetStream rules: each side keeps its own JetStream
+// API, and the other side reaches it through its domain, "$JS.<domain>.API".
+//
+// Links are built for bad networks: pings go out ahead of queued messages, a
+// path that has died is noticed within 45 seconds, the dialer never gives up.
+//
+// What it does not do: WebSocket transport, links in operator mode, and store
+// and forward; that is the work of mirrors, sources and streams.
+//
+// Where to start reading: Module for the life of the room, remote.run and
+// listener.serve for how links come about, link.run for what one does,
+// interest for what is announced.
+package leaf

@@ -1,0 +1,324 @@
+package leaf
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/wire"
+)
+
+const (
+	readBytes = 32 << 10
+	// unsentBytes is how much the kernel may hold unsent.
+	unsentBytes = 16 << 10
+	// deadPath is after how long without a sign of life a link is given up.
+	deadPath = 45 * time.Second
+	// closeTimeout bounds the last write of a link that ends.
+	closeTimeout = 100 * time.Millisecond
+)
+
+// peer is what the other side told of itself.
+type peer struct {
+	name    string // server name, or its id
+	cluster string
+	headers bool
+	side
+}
+
+// link is one connection to another server, on either side of the handshake's
+// end. Its reader goroutine parses and routes, its writer goroutine writes and
+// pings; run owns both.
+type link struct {
+	// Fixed before run.
+	m         *Module
+	id        uint64
+	conn      net.Conn
+	in        *bufio.Reader // behind TLS and compression
+	role      account.Role  // of the peer
+	dialed    bool
+	remote    *remote // the one that dialed, or nil
+	isolated  bool
+	account   *account.Account
+	remoteAcc string // account at the other side, "" when not told
+	user      string
+	peer      peer
+	rules     *rules
+	mode      string // negotiated compression
+	compress  config.Compression
+	log       *slog.Logger
+	started   time.Time
+	nonceRTT  time.Duration // handshake round trip, until pings measure
+
+	out *outbound
+
+	// Owned by the reader goroutine.
+	origin *account.Origin
+	subs   map[string]*account.Sub
+	delay  time.Duration // the peer asked the dialer to stay away so long
+
+	// Atomic.
+	end          atomic.Pointer[ending]
+	lastIn       atomic.Int64 // unix nanoseconds of the last bytes
+	pingAt       atomic.Int64 // of the ping that is out, 0 for none
+	pingsOut     atomic.Int32
+	rtt          atomic.Int64
+	level        atomic.Pointer[string]
+	numSubs      atomic.Int64
+	inMsgs       atomic.Int64
+	outMsgs      atomic.Int64
+	inBytes      atomic.Int64
+	outBytes     atomic.Int64
+	lastActivity atomic.Int64
+}
+
+// ending is why a link ends; the first reason counts.
+type ending struct {
+	reason wire.CloseReason
+	err    error
+}
+
+// Role and Cluster are those of an account.Sink.
+func (l *link) Role() account.Role { return l.role }
+
+// Cluster is the cluster name of the peer.
+func (l *link) Cluster() string { return l.peer.cluster }
+
+// Deliver queues a message for the peer, if the rules let it through.
+func (l *link) Deliver(_ *account.Sub, m *wire.Msg) bool {
+	if !l.rules.sends(m.Subject) || !l.out.message(m, l.peer.headers) {
+		return false
+	}
+	l.outMsgs.Add(1)
+	l.outBytes.Add(int64(len(m.Header) + len(m.Body)))
+	return true
+}
+
+// Flush wakes the writer.
+func (l *link) Flush() { l.out.flush() }
+
+// run announces interest and works until the link ends. It returns why.
+func (l *link) run() *ending {
+	l.subs = make(map[string]*account.Sub)
+	l.origin = account.NewOrigin(l, l.role, l.peer.cluster)
+	now := time.Now().UnixNano()
+	l.lastIn.Store(now)
+	l.lastActivity.Store(now)
+	tune(rawConn(l.conn), unsentBytes, deadPath)
+
+	watch := newInterest(l)
+	cancel := l.account.Watch(watch)
+	watch.announceAll(l.account.Mappings())
+
+	var writer sync.WaitGroup
+	writer.Go(l.write)
+	l.read()
+	l.fail(wire.ReasonClientClosed, nil) // if nobody said why before
+	writer.Wait()
+	cancel()
+	for _, s := range l.subs {
+		l.account.Unsubscribe(s)
+	}
+	return l.end.Load()
+}
+
+// fail ends the link. The peer is told the text of err, when it has one.
+func (l *link) fail(reason wire.CloseReason, err error) {
+	if !l.end.CompareAndSwap(nil, &ending{reason, err}) {
+		return
+	}
+	var we *wire.Error
+	text := ""
+	if errors.As(err, &we) {
+		text = we.Text
+	}
+	l.out.fail(text)
+	// The reader wakes up; the writer has a moment for the last words.
+	_ = l.conn.SetReadDeadline(time.Unix(1, 0))
+	_ = l.conn.SetWriteDeadline(time.Now().Add(closeTimeout))
+}
+
+func (l *link) read() {
+	o := l.m.services.Options()
+	parser := wire.NewLeafParser(l, wire.Limits{MaxControlLine: o.MaxControlLine, MaxPayload: o.MaxPayload})
+	buf := make([]byte, readBytes)
+	for {
+		n, err := l.in.Read(buf)
+		if n > 0 {
+			l.lastIn.Store(time.Now().UnixNano())
+			perr := parser.Parse(buf[:n])
+			l.origin.Flush()
+			if perr != nil {
+				l.failParse(perr)
+				return
+			}
+		}
+		if err != nil {
+			l.failRead(err)
+			return
+		}
+	}
+}
+
+func (l *link) failParse(err error) {
+	var we *wire.Error
+	if errors.As(err, &we) {
+		l.fail(we.Reason, err)
+		return
+	}
+	l.fail(wire.ReasonParseError, err)
+}
+
+func (l *link) failRead(err error) {
+	switch {
+	case errors.Is(err, io.EOF):
+		l.fail(wire.ReasonClientClosed, nil)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		// fail set the deadline and knows why.
+	default:
+		l.fail(wire.ReasonReadError, err)
+	}
+}
+
+// Connect refuses a second one; the first was read by the handshake.
+func (l *link) Connect([]byte) error { return wire.ErrUnknownOp }
+
+// Info takes later news: the peers of the hub.
+func (l *link) Info(args []byte) error {
+	i, err := parseInfo(args)
+	if err != nil {
+		return err
+	}
+	if l.dialed && len(i.LeafURLs) > 0 {
+		l.remote.learn(i.LeafURLs)
+	}
+	return nil
+}
+
+// Ping is answered ahead of everything that waits.
+func (l *link) Ping() error {
+	l.out.overtake("PONG\r\n")
+	return nil
+}
+
+// Pong measures the round trip, and with it the compression to use.
+func (l *link) Pong() error {
+	l.pingsOut.Store(0)
+	if at := l.pingAt.Swap(0); at > 0 {
+		l.rtt.Store(time.Now().UnixNano() - at)
+		if compresses(l.mode) {
+			level := levelFor(l.compress, l.mode, time.Duration(l.rtt.Load()))
+			l.level.Store(&level)
+		}
+	}
+	return nil
+}
+
+// OK is never sent on links.
+func (l *link) OK() error { return nil }
+
+// Err is logged; some texts ask the dialer to stay away for a while.
+func (l *link) Err(text []byte) error {
+	s := string(text)
+	l.log.Error("Leafnode error: "+s, "remote", l.peer.name)
+	switch {
+	case strings.Contains(s, "Loop detected"):
+		l.delay = loopDelay
+		return &wire.Error{Reason: wire.ReasonDuplicateLeaf}
+	case strings.Contains(s, "remote leafnode has same cluster name"):
+		l.delay = loopDelay
+	case strings.Contains(s, "connection rejected since minimum version required"):
+		l.delay = versionDelay
+	}
+	return nil
+}
+
+// LeafSub adds interest of the peer, or changes the weight of a group.
+func (l *link) LeafSub(subj, queue []byte, weight int) error {
+	if l.m.isLoop(l.account, subj) {
+		l.delay = loopDelay
+		return &wire.Error{
+			Text:   "Loop detected for leafnode account=\"" + l.account.Name() + "\". Delaying attempt to reconnect for 30s",
+			Reason: wire.ReasonDuplicateLeaf,
+		}
+	}
+	key := subKey(subj, queue)
+	if s, ok := l.subs[key]; ok {
+		if s.Queue != "" {
+			l.account.SetWeight(s, int32(weight))
+		}
+		return nil
+	}
+	s := &account.Sub{Subject: string(subj), Queue: string(queue), Sink: l, Weight: int32(weight)}
+	if !l.rules.accepts(s.Subject, s.Queue) {
+		return &wire.Error{
+			Text:   "Permissions Violation for Subscription to \"" + s.Subject + "\"",
+			Reason: wire.ReasonProtocolViolation,
+		}
+	}
+	if err := l.account.Subscribe(s); err != nil {
+		l.out.line(func(b []byte) []byte { return wire.AppendErr(b, "Invalid Subscription") })
+		return nil
+	}
+	l.subs[key] = s
+	l.numSubs.Add(1)
+	return nil
+}
+
+// LeafUnsub takes interest of the peer away. Unknown interest is ignored.
+func (l *link) LeafUnsub(subj, queue []byte) error {
+	key := subKey(subj, queue)
+	if s, ok := l.subs[key]; ok {
+		l.account.Unsubscribe(s)
+		delete(l.subs, key)
+		l.numSubs.Add(-1)
+	}
+	return nil
+}
+
+func subKey(subj, queue []byte) string {
+	if len(queue) == 0 {
+		return string(subj)
+	}
+	return string(subj) + " " + string(queue)
+}
+
+// LeafMsg routes a message of the peer.
+func (l *link) LeafMsg(m *wire.Msg) error {
+	l.inMsgs.Add(1)
+	l.inBytes.Add(int64(len(m.Header) + len(m.Body)))
+	wire.SplitShown(m)
+	switch l.rules.takes(m.Subject) {
+	case drop:
+		return nil
+	case violation:
+		return &wire.Error{
+			Text:   "Permissions Violation for Publish to \"" + string(m.Subject) + "\"",
+			Reason: wire.ReasonProtocolViolation,
+		}
+	}
+	l.account.Route(l.origin, m)
+	return nil
+}
+
+// rawConn is the socket under TLS.
+func rawConn(c net.Conn) net.Conn {
+	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
+		return t.NetConn()
+	}
+	return c
+}
+
+var (
+	_ account.Sink     = (*link)(nil)
+	_ wire.LeafHandler = (*link)(nil)
+)

@@ -1,0 +1,415 @@
+package leaf
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/auth"
+	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/wire"
+)
+
+// listener accepts links from spokes. It owns their goroutines.
+type listener struct {
+	m    *Module
+	ln   net.Listener
+	tls  *tls.Config // nil without
+	urls []string    // what INFO tells spokes
+}
+
+func (m *Module) listen(o *config.Options) (*listener, error) {
+	l := &listener{m: m}
+	if o.Leaf.TLS != nil {
+		var err error
+		if l.tls, err = o.Leaf.TLS.ServerConfig(); err != nil {
+			return nil, fmt.Errorf("leafnodes: %w", err)
+		}
+	}
+	port := max(o.Leaf.Port, 0) // -1 is "any"
+	ln, err := net.Listen("tcp", net.JoinHostPort(o.Leaf.Host, strconv.Itoa(port)))
+	if err != nil {
+		return nil, fmt.Errorf("listening on leafnode port: %w", err)
+	}
+	l.ln = ln
+	if !o.Leaf.NoAdvertise {
+		l.urls = advertised(o.Leaf.Advertise, ln.Addr().(*net.TCPAddr))
+	}
+	return l, nil
+}
+
+// advertised lists how spokes can reach the listener.
+func advertised(configured string, addr *net.TCPAddr) []string {
+	port := strconv.Itoa(addr.Port)
+	if configured != "" {
+		if _, _, err := net.SplitHostPort(configured); err == nil {
+			return []string{configured}
+		}
+		return []string{net.JoinHostPort(configured, port)}
+	}
+	if !addr.IP.IsUnspecified() {
+		return []string{net.JoinHostPort(addr.IP.String(), port)}
+	}
+	var urls []string
+	addrs, _ := net.InterfaceAddrs() // none known is none told
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() {
+			urls = append(urls, net.JoinHostPort(n.IP.String(), port))
+		}
+	}
+	if len(urls) == 0 {
+		urls = []string{net.JoinHostPort("127.0.0.1", port)}
+	}
+	return urls
+}
+
+// serve accepts until ctx ends, and returns when every link has.
+func (l *listener) serve(ctx context.Context) {
+	var links sync.WaitGroup
+	defer links.Wait()
+	stop := context.AfterFunc(ctx, func() { l.ln.Close() })
+	defer stop()
+	for {
+		conn, err := l.ln.Accept()
+		if err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			// Out of descriptors or memory: others may give some back.
+			l.m.log.Error("Accept on leafnode port failed", "err", err)
+			if !sleep(ctx, time.Second) {
+				return
+			}
+			continue
+		}
+		links.Go(func() { l.handle(ctx, conn) })
+	}
+}
+
+func (l *listener) handle(ctx context.Context, conn net.Conn) {
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	link, err := l.accept(conn)
+	stop()
+	if err != nil {
+		conn.Close()
+		if ctx.Err() == nil {
+			l.m.log.Error("Leafnode connection refused", "remote", conn.RemoteAddr().String(), "err", err)
+		}
+		return
+	}
+	l.m.runLink(ctx, link)
+}
+
+// newNonce makes the text that the peer signs.
+func newNonce() string {
+	var b [11]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// accept does the acceptor's side of the handshake, in the order of the
+// protocol: INFO, TLS, compression, CONNECT, INFO with connect_info.
+func (l *listener) accept(conn net.Conn) (*link, error) {
+	o := l.m.services.Options()
+	begin := time.Now()
+	hello := l.info(o)
+	hello.ConnID = l.m.services.NextConnID()
+	hello.Nonce = newNonce()
+	if mode := o.Leaf.Compression.Mode; mode != config.CompressNotSupported {
+		hello.Compression = mode
+	}
+
+	conn, t, err := l.greet(conn, o, hello)
+	if err != nil {
+		return nil, err
+	}
+	c, mode, err := l.readConnect(t, o, hello)
+	if err != nil {
+		refuse(t, err)
+		return nil, err
+	}
+	rtt := time.Since(begin)
+	grant, err := l.m.services.Authenticate(l.request(conn, c, hello.Nonce))
+	if err != nil {
+		t.refuse("Authorization Violation")
+		return nil, err
+	}
+	if err := l.checkPeer(c, o); err != nil {
+		refuse(t, err)
+		return nil, err
+	}
+	link, err := l.build(conn, t, c, grant, hello.ConnID)
+	if err != nil {
+		refuse(t, err)
+		return nil, err
+	}
+	link.mode, link.compress, link.nonceRTT = mode, o.Leaf.Compression, rtt
+
+	welcome := l.info(o)
+	welcome.ConnID = hello.ConnID
+	welcome.ConnectInfo = true
+	welcome.RemoteAccount = link.account.Name()
+	if p := grant.Permissions; p != nil {
+		welcome.Import = permissionsOf(p.SubRules())
+		welcome.Export = permissionsOf(p.PubRules())
+	}
+	line, err := welcome.line()
+	if err != nil {
+		return nil, err
+	}
+	if err := t.out(line); err != nil {
+		return nil, fmt.Errorf("answer CONNECT: %w", err)
+	}
+	link.in = t.in
+	return link, conn.SetDeadline(time.Time{})
+}
+
+// greet sends the first INFO and does TLS, in the order that the
+// configuration asks for.
+func (l *listener) greet(conn net.Conn, o *config.Options, hello *info) (net.Conn, *talk, error) {
+	timeout := o.Leaf.Auth.AuthTimeout(o.Leaf.TLS)
+	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
+		return nil, nil, err
+	}
+	first := l.tls != nil && o.Leaf.TLS.HandshakeFirst
+	if first && o.Leaf.TLS.HandshakeFirstFallback > 0 {
+		var err error
+		if conn, first, err = speaksFirst(conn, o.Leaf.TLS.HandshakeFirstFallback); err != nil {
+			return nil, nil, err
+		}
+		if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
+			return nil, nil, err
+		}
+	}
+	line, err := hello.line()
+	if err != nil {
+		return nil, nil, err
+	}
+	if !first {
+		if _, err := conn.Write(line); err != nil {
+			return nil, nil, fmt.Errorf("send INFO: %w", err)
+		}
+	}
+	if l.tls != nil {
+		tc := tls.Server(conn, l.tls)
+		if err := tc.Handshake(); err != nil {
+			return nil, nil, fmt.Errorf("TLS handshake: %w", err)
+		}
+		conn = tc
+	}
+	if first {
+		if _, err := conn.Write(line); err != nil {
+			return nil, nil, fmt.Errorf("send INFO: %w", err)
+		}
+	}
+	return conn, newTalk(conn), nil
+}
+
+// readConnect reads up to CONNECT, with the compression in front of it when
+// the peer asks for it.
+func (l *listener) readConnect(t *talk, o *config.Options, hello *info) (*connect, string, error) {
+	mode := config.CompressOff
+	if hello.Compression == "" {
+		mode = config.CompressNotSupported
+	}
+	negotiated := false
+	for {
+		verb, args, err := t.line()
+		var ne net.Error
+		switch {
+		case errors.As(err, &ne) && ne.Timeout():
+			return nil, "", &wire.Error{Text: "Authentication Timeout", Reason: wire.ReasonAuthTimeout}
+		case err != nil:
+			return nil, "", err
+		case verb == "CONNECT":
+			c, err := parseConnect(args)
+			return c, mode, err
+		case verb == "INFO" && !negotiated && hello.Compression != "":
+			negotiated = true
+			i, err := parseInfo(args)
+			if err != nil {
+				return nil, "", err
+			}
+			if mode, err = negotiate(o.Leaf.Compression.Mode, i.Compression); err != nil {
+				return nil, "", err
+			}
+			if compresses(mode) {
+				t.compress(compressUncompressed)
+				line, err := hello.line()
+				if err != nil {
+					return nil, "", err
+				}
+				if err := t.out(line); err != nil {
+					return nil, "", err
+				}
+			}
+		default:
+			return nil, "", errUnauthorized
+		}
+	}
+}
+
+var errUnauthorized = &wire.Error{Text: "Authorization Violation", Reason: wire.ReasonProtocolViolation}
+
+// refuse tells the peer the text of err, if it has one, and closes.
+func refuse(t *talk, err error) {
+	var we *wire.Error
+	if errors.As(err, &we) && we.Text != "" {
+		t.refuse(we.Text)
+		return
+	}
+	t.conn.Close()
+}
+
+func (l *listener) request(conn net.Conn, c *connect, nonce string) *auth.Request {
+	r := &auth.Request{
+		Kind: auth.KindLeaf,
+		User: c.User, Password: c.Password, Token: c.Token,
+		NKey: c.NKey, Sig: c.Sig, JWT: c.JWT, Nonce: nonce,
+	}
+	if a, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err == nil {
+		r.Remote = a
+	}
+	if tc, ok := conn.(*tls.Conn); ok {
+		state := tc.ConnectionState()
+		r.TLS = &state
+	}
+	return r
+}
+
+// checkPeer refuses whoever came by the wrong door, in the order of the
+// protocol.
+func (l *listener) checkPeer(c *connect, o *config.Options) error {
+	own := l.m.clusterName()
+	switch {
+	case c.Lang != "":
+		return &wire.Error{Text: "attempted to connect to leaf node port", Reason: wire.ReasonWrongPort}
+	case strings.ContainsAny(c.Cluster, " \t"):
+		return &wire.Error{Text: "cluster name cannot contain spaces", Reason: wire.ReasonProtocolViolation}
+	case c.Cluster == "_":
+		return &wire.Error{Text: "cluster name is reserved", Reason: wire.ReasonProtocolViolation}
+	case own != "" && own == c.Cluster:
+		return &wire.Error{Text: "remote leafnode has same cluster name", Reason: wire.ReasonClusterNamesIdentical}
+	case c.Gateway != "":
+		return &wire.Error{
+			Text:   fmt.Sprintf("Rejecting connection from gateway %q on the leafnode port", c.Gateway),
+			Reason: wire.ReasonWrongGateway,
+		}
+	case o.Leaf.MinVersion != "" && olderThan(c.Version, o.Leaf.MinVersion):
+		return &wire.Error{
+			Text:   fmt.Sprintf("connection rejected since minimum version required is %q", o.Leaf.MinVersion),
+			Reason: wire.ReasonMinimumVersion,
+		}
+	}
+	return nil
+}
+
+func (l *listener) build(conn net.Conn, t *talk, c *connect, g *auth.Grant, id uint64) (*link, error) {
+	acc, ok := l.m.services.Account(g.Account)
+	if !ok {
+		return nil, &wire.Error{Text: "Authorization Violation", Reason: wire.ReasonMissingAccount}
+	}
+	k := &link{
+		m: l.m, id: id, conn: conn, account: acc, user: g.User,
+		role: account.RoleSpoke, remoteAcc: c.RemoteAccount,
+		isolated: c.Isolate || l.m.services.Options().Leaf.Isolate,
+		peer: peer{name: firstOf(c.Name, c.ServerID, conn.RemoteAddr().String()), cluster: c.Cluster, headers: c.Headers,
+			side: side{domain: c.Domain, jetstream: c.JetStream}},
+		out: newOutbound(l.m.services.Options().MaxPending), started: time.Now(),
+	}
+	if c.Hub {
+		k.role = account.RoleHub
+	}
+	var err error
+	if k.rules, err = newRules(!c.Hub, g.Permissions, l.m.here(), k.peer.side, c.DenyPub, nil); err != nil {
+		return nil, &wire.Error{Text: "Authorization Violation", Reason: wire.ReasonProtocolViolation}
+	}
+	return k, nil
+}
+
+// info is what this server tells of itself, but for what differs by link.
+func (l *listener) info(o *config.Options) *info {
+	i := l.m.info()
+	addr := l.ln.Addr().(*net.TCPAddr)
+	i.Host, i.Port = addr.IP.String(), addr.Port
+	i.IP = net.JoinHostPort(i.Host, strconv.Itoa(i.Port))
+	i.AuthRequired = true // by protocol, whatever the configuration
+	i.TLSRequired = l.tls != nil
+	i.TLSVerify = l.tls != nil && o.Leaf.TLS.Verify
+	i.MaxPayload = o.MaxPayload
+	i.InfoOnConnect = true
+	i.LeafURLs = l.urls
+	return i
+}
+
+// speaksFirst waits a little for the peer to begin, and gives back a
+// connection from which nothing is missing.
+func speaksFirst(conn net.Conn, wait time.Duration) (net.Conn, bool, error) {
+	if err := conn.SetReadDeadline(time.Now().Add(wait)); err != nil {
+		return nil, false, err
+	}
+	var b [1]byte
+	n, err := conn.Read(b[:])
+	var ne net.Error
+	if err != nil && !(errors.As(err, &ne) && ne.Timeout()) {
+		return nil, false, err
+	}
+	return &pushedBack{Conn: conn, first: b[:n]}, n > 0, nil
+}
+
+// pushedBack gives some bytes again before it reads on.
+type pushedBack struct {
+	net.Conn
+	first []byte
+}
+
+func (p *pushedBack) Read(b []byte) (int, error) {
+	if len(p.first) > 0 {
+		n := copy(b, p.first)
+		p.first = p.first[n:]
+		return n, nil
+	}
+	return p.Conn.Read(b)
+}
+
+// NetConn is the connection underneath, as for TLS.
+func (p *pushedBack) NetConn() net.Conn { return p.Conn }
+
+func firstOf(names ...string) string {
+	for _, n := range names {
+		if n != "" {
+			return n
+		}
+	}
+	return ""
+}
+
+// olderThan compares the numbers of two versions "a.b.c"; anything behind
+// them is ignored.
+func olderThan(v, limit string) bool {
+	a, b := numbers(v), numbers(limit)
+	for i := range a {
+		if a[i] != b[i] {
+			return a[i] < b[i]
+		}
+	}
+	return false
+}
+
+func numbers(v string) (n [3]int) {
+	v, _, _ = strings.Cut(strings.TrimPrefix(v, "v"), "-")
+	for i, part := range strings.SplitN(v, ".", 3) {
+		n[i], _ = strconv.Atoi(part) // no number counts as 0: older than all
+	}
+	return n
+}

@@ -1,0 +1,244 @@
+package leaf
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/frondmq/frond/core"
+	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/subject"
+	"github.com/frondmq/frond/core/wire"
+)
+
+// Module is the leaf room as the server sees it.
+type Module struct {
+	services core.Services
+	log      *slog.Logger
+	listener *listener // nil without a port
+	remotes  []*remote
+
+	stop context.CancelFunc // nil before Start
+	work sync.WaitGroup     // the listener and the remotes
+
+	mu struct {
+		sync.Mutex
+		links []*link
+		loops map[*account.Account]string // own loop subject of each account
+	}
+}
+
+// New makes the module. It does nothing before Start.
+func New() *Module {
+	m := &Module{log: slog.New(slog.DiscardHandler)}
+	m.mu.loops = make(map[*account.Account]string)
+	return m
+}
+
+// Name is the module's block.
+func (m *Module) Name() string { return "leafnodes" }
+
+// Verify checks what can be known before anything starts.
+func (m *Module) Verify(o *config.Options) error {
+	for i := range o.Leaf.Remotes {
+		r := &o.Leaf.Remotes[i]
+		if len(r.URLs) == 0 {
+			return fmt.Errorf("%s: leafnode remote without a url", r.Pos)
+		}
+		if slices.ContainsFunc(r.URLs, func(u *url.URL) bool { return u.Scheme == "ws" || u.Scheme == "wss" }) {
+			return fmt.Errorf("%s: WebSocket leafnode remotes are not supported yet", r.Pos)
+		}
+		if _, err := newRules(r.Hub, nil, side{}, side{}, r.DenyExports, r.DenyImports); err != nil {
+			return fmt.Errorf("%s: %w", r.Pos, err)
+		}
+	}
+	return nil
+}
+
+// Start opens the leafnode port and begins to dial the remotes.
+func (m *Module) Start(s core.Services) error {
+	o := s.Options()
+	m.services, m.log = s, s.Logger()
+	ctx, stop := context.WithCancel(context.Background())
+	m.stop = stop
+	for i := range o.Leaf.Remotes {
+		if o.Leaf.Remotes[i].Disabled {
+			continue
+		}
+		r, err := m.newRemote(&o.Leaf.Remotes[i])
+		if err != nil {
+			return err
+		}
+		m.remotes = append(m.remotes, r)
+	}
+	if o.Leaf.Port != 0 {
+		l, err := m.listen(o)
+		if err != nil {
+			return err
+		}
+		m.listener = l
+		m.log.Info("Listening for leafnode connections on " + l.ln.Addr().String())
+		m.work.Go(func() { l.serve(ctx) })
+	}
+	for _, r := range m.remotes {
+		m.work.Go(func() { r.run(ctx) })
+	}
+	return nil
+}
+
+// Stop ends all links and waits for them.
+func (m *Module) Stop(ctx context.Context) error {
+	if m.stop == nil {
+		return nil
+	}
+	m.stop()
+	done := make(chan struct{})
+	go func() { m.work.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("leaf links did not end: %w", ctx.Err())
+	}
+}
+
+// Addr is where the listener is, or nil.
+func (m *Module) Addr() net.Addr {
+	if m.listener == nil {
+		return nil
+	}
+	return m.listener.ln.Addr()
+}
+
+// runLink registers a link, runs it to its end and takes it off again.
+func (m *Module) runLink(ctx context.Context, l *link) *ending {
+	l.log = m.log.With("conn", l.id, "account", l.account.Name())
+	m.watchLoops(l.account)
+	if old := m.add(l); old != nil {
+		old.fail(wire.ReasonDuplicateLeaf, &wire.Error{Text: "Duplicate Remote LeafNode Connection", Reason: wire.ReasonDuplicateLeaf})
+	}
+	stop := context.AfterFunc(ctx, func() { l.fail(wire.ReasonServerShutdown, nil) })
+	l.log.Info("Leafnode connection created", "remote", l.peer.name, "addr", l.conn.RemoteAddr().String(), "hub", l.rules.hub)
+	if here := m.here(); here.jetstream || l.peer.jetstream {
+		l.log.Info("JetStream using domains", "local", here.domain, "remote", l.peer.domain)
+	}
+	end := l.run()
+	stop()
+	m.remove(l)
+	l.log.Info("Leafnode connection closed", "reason", end.reason.String(), "remote", l.peer.name, "err", end.err)
+	return end
+}
+
+// add registers l and returns the link that it replaces: the same server for
+// the same accounts, whose connection is dead and has not noticed.
+func (m *Module) add(l *link) (old *link) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !l.dialed && l.remoteAcc != "" {
+		for _, k := range m.mu.links {
+			if !k.dialed && k.peer.name == l.peer.name && k.peer.cluster == l.peer.cluster &&
+				k.account == l.account && k.remoteAcc == l.remoteAcc {
+				old = k
+			}
+		}
+	}
+	m.mu.links = append(m.mu.links, l)
+	return old
+}
+
+func (m *Module) remove(l *link) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if i := slices.Index(m.mu.links, l); i >= 0 {
+		m.mu.links = slices.Delete(m.mu.links, i, i+1)
+	}
+}
+
+func (m *Module) snapshot() []*link {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.mu.links)
+}
+
+// watchLoops makes the account announce a subject of its own, once. If it ever
+// comes back by a link there is a loop.
+func (m *Module) watchLoops(a *account.Account) {
+	m.mu.Lock()
+	if m.mu.loops[a] != "" {
+		m.mu.Unlock()
+		return
+	}
+	subj := "$LDS." + rand.Text()[:22]
+	m.mu.loops[a] = subj
+	m.mu.Unlock()
+	// The subject is valid by construction.
+	_ = a.Subscribe(&account.Sub{Subject: subj, Sink: silent{}})
+}
+
+func (m *Module) isLoop(a *account.Account, subj []byte) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.loops[a] == string(subj)
+}
+
+// silent is interest without a receiver.
+type silent struct{}
+
+func (silent) Role() account.Role                   { return account.RoleInternal }
+func (silent) Cluster() string                      { return "" }
+func (silent) Deliver(*account.Sub, *wire.Msg) bool { return false }
+func (silent) Flush()                               {}
+
+// here is this server's JetStream as peers see it.
+func (m *Module) here() side {
+	return side{domain: m.services.Domain(), jetstream: m.services.JetStream()}
+}
+
+// clusterName is what links announce: a server that dials and is in no
+// cluster is a cluster of its own.
+func (m *Module) clusterName() string {
+	if c := m.services.ClusterName(); c != "" || len(m.remotes) == 0 {
+		return c
+	}
+	return m.services.ServerName()
+}
+
+// info is what every INFO says of this server.
+func (m *Module) info() *info {
+	s := m.services
+	return &info{
+		ServerID: s.ServerID(), ServerName: s.ServerName(), Version: s.Version(),
+		Proto: protocolVersion, Go: runtime.Version(), Headers: !s.Options().NoHeaders,
+		JetStream: s.JetStream(), Domain: s.Domain(), Cluster: m.clusterName(), APILevel: s.APILevel(),
+	}
+}
+
+// newPermissions makes the rights of a user from what its hub told.
+func newPermissions(export, imported *permissions) (*subject.Permissions, error) {
+	if export == nil && imported == nil {
+		return nil, nil
+	}
+	return subject.NewPermissions(export.rules(), imported.rules(), nil)
+}
+
+// sleep waits and reports false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+var _ core.Module = (*Module)(nil)

@@ -1,0 +1,160 @@
+package leaf
+
+import (
+	"net"
+	"sync"
+
+	"github.com/frondmq/frond/core/wire"
+)
+
+const (
+	// chunkBytes is where a new chunk begins. A chunk ends between protocol
+	// lines, so urgent lines can go between two chunks.
+	chunkBytes = 8 << 10
+	// spareChunks are kept for reuse.
+	spareChunks = 16
+)
+
+// outbound is what waits to be written to one peer: urgent lines (PING, PONG,
+// -ERR), which overtake everything, and the rest in order.
+type outbound struct {
+	limit int64 // bytes waiting, above which messages are refused
+
+	mu struct {
+		sync.Mutex
+		urgent  []byte
+		chunks  [][]byte
+		spare   [][]byte
+		waiting int64
+		dropped uint64
+		closed  bool
+	}
+	wake chan struct{} // holds one
+}
+
+func newOutbound(limit int64) *outbound {
+	return &outbound{limit: limit, wake: make(chan struct{}, 1)}
+}
+
+// flush wakes the writer.
+func (o *outbound) flush() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// message queues one message and reports false when too much is waiting.
+// Links have no slow-consumer cut: what the network can't carry is dropped,
+// and streams notice the gap and fetch it again.
+func (o *outbound) message(m *wire.Msg, headers bool) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.mu.closed {
+		return false
+	}
+	if o.mu.waiting > o.limit {
+		o.mu.dropped++
+		return false
+	}
+	o.appendLocked(func(b []byte) []byte { return wire.AppendLeafMsg(b, m, headers) })
+	return true
+}
+
+// line queues what must not be lost, such as interest, and wakes the writer.
+func (o *outbound) line(add func([]byte) []byte) {
+	o.mu.Lock()
+	if !o.mu.closed {
+		o.appendLocked(add)
+	}
+	o.mu.Unlock()
+	o.flush()
+}
+
+func (o *outbound) appendLocked(add func([]byte) []byte) {
+	n := len(o.mu.chunks)
+	if n == 0 || len(o.mu.chunks[n-1]) >= chunkBytes {
+		o.mu.chunks = append(o.mu.chunks, o.chunkLocked())
+		n++
+	}
+	last := &o.mu.chunks[n-1]
+	before := len(*last)
+	*last = add(*last)
+	o.mu.waiting += int64(len(*last) - before)
+}
+
+func (o *outbound) chunkLocked() []byte {
+	if n := len(o.mu.spare); n > 0 {
+		c := o.mu.spare[n-1]
+		o.mu.spare = o.mu.spare[:n-1]
+		return c
+	}
+	return make([]byte, 0, chunkBytes+chunkBytes/2)
+}
+
+// overtake queues a line that goes before everything else.
+func (o *outbound) overtake(line string) {
+	o.mu.Lock()
+	if !o.mu.closed {
+		o.mu.urgent = append(o.mu.urgent, line...)
+	}
+	o.mu.Unlock()
+	o.flush()
+}
+
+// fail queues a last error text and lets nothing follow it. What waited is
+// given up.
+func (o *outbound) fail(text string) {
+	o.mu.Lock()
+	if text != "" && !o.mu.closed {
+		o.mu.urgent = wire.AppendErr(o.mu.urgent, text)
+	}
+	o.mu.chunks, o.mu.waiting = nil, 0
+	o.mu.closed = true
+	o.mu.Unlock()
+	o.flush()
+}
+
+// take moves the urgent lines and up to n chunks to dst. Both are empty when
+// nothing waits.
+func (o *outbound) take(urgent []byte, dst net.Buffers, n int) ([]byte, net.Buffers) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	urgent = append(urgent[:0], o.mu.urgent...)
+	o.mu.urgent = o.mu.urgent[:0]
+	dst = dst[:0]
+	n = min(n, len(o.mu.chunks))
+	for _, c := range o.mu.chunks[:n] {
+		dst = append(dst, c)
+		o.mu.waiting -= int64(len(c))
+	}
+	rest := copy(o.mu.chunks, o.mu.chunks[n:])
+	clear(o.mu.chunks[rest:])
+	o.mu.chunks = o.mu.chunks[:rest]
+	return urgent, dst
+}
+
+// giveBack returns written chunks for reuse.
+func (o *outbound) giveBack(chunks net.Buffers) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, c := range chunks {
+		if len(o.mu.spare) < spareChunks && cap(c) <= 2*chunkBytes {
+			o.mu.spare = append(o.mu.spare, c[:0])
+		}
+	}
+}
+
+// waiting is the number of bytes not yet handed to the network.
+func (o *outbound) waiting() int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.mu.waiting
+}
+
+// droppedMsgs is the number of messages refused so far.
+func (o *outbound) droppedMsgs() uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.mu.dropped
+}

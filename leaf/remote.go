@@ -1,0 +1,400 @@
+package leaf
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/auth"
+	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/wire"
+)
+
+const (
+	// loopDelay is how long a dialer stays away from a hub that found a loop or
+	// the same cluster name, versionDelay from one that wants a newer version.
+	loopDelay    = 30 * time.Second
+	versionDelay = 5 * time.Second
+	// connectInfoTimeout bounds the wait for the answer to CONNECT.
+	connectInfoTimeout = 2 * time.Second
+)
+
+// remote dials one configured hub, again and again until it is stopped.
+type remote struct {
+	m       *Module
+	config  *config.Remote
+	account *account.Account
+	signer  *auth.Signer // nil without
+	begin   int          // where in the list dialing starts
+
+	mu struct {
+		sync.Mutex
+		learned []string // host:port, told by the hub
+	}
+}
+
+func (m *Module) newRemote(c *config.Remote) (*remote, error) {
+	r := &remote{m: m, config: c}
+	name := firstOf(c.Account, config.GlobalAccount)
+	var ok bool
+	if r.account, ok = m.services.Account(name); !ok {
+		return nil, fmt.Errorf("%s: cannot find local account %q specified in leafnode remote", c.Pos, name)
+	}
+	switch {
+	case c.Credentials != "":
+		r.signer = auth.NewCredsSigner(c.Credentials)
+	case c.NKey != "":
+		r.signer = auth.NewSeedSigner(c.NKey)
+	}
+	if !c.NoRandomize && len(c.URLs) > 0 {
+		r.begin = rand.IntN(len(c.URLs))
+	}
+	return r, nil
+}
+
+// run dials until ctx ends.
+func (r *remote) run(ctx context.Context) {
+	log := r.m.log
+	failures := 0
+	for n := 0; ctx.Err() == nil; n++ {
+		u := r.url(n)
+		link, err := r.dial(ctx, u)
+		var delay time.Duration
+		if err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			failures++
+			if r.report(failures) {
+				log.Error("Error trying to connect as leafnode to remote server", "url", u.Redacted(), "attempt", failures, "err", err)
+			}
+			delay = r.pause(delayAfter(err))
+		} else {
+			failures = 0
+			end := r.m.runLink(ctx, link)
+			delay = r.pause(max(link.delay, delayAfter(end.err)))
+			n = -1 // begin again with the configured addresses
+		}
+		if !sleep(ctx, delay) {
+			return
+		}
+	}
+}
+
+// report decides which of many failures in a row are logged.
+func (r *remote) report(failures int) bool {
+	every := r.m.services.Options().ReconnectErrorReports
+	return failures == 1 || every <= 1 || failures%every == 0
+}
+
+// pause is the time until the next attempt: half of the configured interval
+// and up to as much again, so that many spokes do not dial in step, or longer
+// when the hub asked for it.
+func (r *remote) pause(asked time.Duration) time.Duration {
+	d := r.config.ReconnectInterval
+	if d <= 0 {
+		d = time.Second
+	}
+	return max(asked, d/2+rand.N(d/2+1))
+}
+
+// delayAfter is how long the text of an error asks to stay away.
+func delayAfter(err error) time.Duration {
+	var pe *peerError
+	if !errors.As(err, &pe) {
+		return 0
+	}
+	switch {
+	case strings.Contains(pe.text, "Loop detected"), strings.Contains(pe.text, "same cluster name"):
+		return loopDelay
+	case strings.Contains(pe.text, "minimum version required"):
+		return versionDelay
+	}
+	return 0
+}
+
+// url picks the address of the n-th attempt: the configured ones first, then
+// what the hub told. (Stock servers begin with what they were told; behind
+// NAT that address is rarely one that a device can reach.)
+func (r *remote) url(n int) *url.URL {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := len(r.config.URLs)
+	i := n % (known + len(r.mu.learned))
+	if i < known {
+		return r.config.URLs[(i+r.begin)%known]
+	}
+	first := r.config.URLs[0]
+	return &url.URL{Scheme: first.Scheme, User: first.User, Host: r.mu.learned[i-known]}
+}
+
+// learn takes the addresses that the hub told of, but for configured ones.
+func (r *remote) learn(urls []string) {
+	if r.config.IgnoreDiscovered {
+		return
+	}
+	var fresh []string
+	for _, u := range urls {
+		configured := slices.ContainsFunc(r.config.URLs, func(c *url.URL) bool { return hostPort(c) == u })
+		if _, _, err := net.SplitHostPort(u); err == nil && !configured {
+			fresh = append(fresh, u)
+		}
+	}
+	r.mu.Lock()
+	r.mu.learned = fresh
+	r.mu.Unlock()
+}
+
+func hostPort(u *url.URL) string {
+	if u.Port() != "" {
+		return u.Host
+	}
+	return net.JoinHostPort(u.Hostname(), strconv.Itoa(config.DefaultLeafPort))
+}
+
+// dial connects and does the dialer's side of the handshake.
+func (r *remote) dial(ctx context.Context, u *url.URL) (*link, error) {
+	timeout := r.config.DialTimeout
+	if timeout <= 0 {
+		timeout = time.Second
+	}
+	begin := time.Now()
+	d := net.Dialer{Timeout: timeout}
+	conn, err := d.DialContext(ctx, "tcp", hostPort(u))
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	link, err := r.handshake(conn, u, begin)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return link, nil
+}
+
+// handshake is the dialer's order of work: INFO, TLS, compression, CONNECT,
+// INFO with connect_info.
+func (r *remote) handshake(conn net.Conn, u *url.URL, begin time.Time) (*link, error) {
+	hello, conn, t, err := r.hello(conn, u)
+	if err != nil {
+		return nil, err
+	}
+	r.learn(hello.LeafURLs)
+	rtt := time.Since(begin)
+	mode, err := r.compression(t, hello, rtt)
+	if err != nil {
+		refuse(t, err)
+		return nil, err
+	}
+	c, err := r.connect(u, hello, mode, rtt)
+	if err != nil {
+		return nil, err
+	}
+	line, err := c.line()
+	if err != nil {
+		return nil, err
+	}
+	if err := t.out(line); err != nil {
+		return nil, fmt.Errorf("send CONNECT: %w", err)
+	}
+	welcome := &info{}
+	if hello.InfoOnConnect {
+		if welcome, err = r.welcome(t); err != nil {
+			return nil, err
+		}
+	}
+	link, err := r.build(conn, t, hello, welcome)
+	if err != nil {
+		return nil, err
+	}
+	link.mode, link.compress, link.nonceRTT = mode, r.config.Compression, rtt
+	return link, conn.SetDeadline(time.Time{})
+}
+
+// hello reads the first INFO, inside TLS or before it.
+func (r *remote) hello(conn net.Conn, u *url.URL) (*info, net.Conn, *talk, error) {
+	wait := r.config.FirstInfoTimeout
+	if wait <= 0 {
+		wait = time.Second
+	}
+	if err := conn.SetDeadline(time.Now().Add(wait)); err != nil {
+		return nil, nil, nil, err
+	}
+	first := r.config.TLS != nil && r.config.TLS.HandshakeFirst
+	var err error
+	if first {
+		if conn, err = r.startTLS(conn, u); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	t := newTalk(conn)
+	hello, err := t.expectInfo(func(*info) bool { return true })
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("first INFO: %w", err)
+	}
+	if hello.ConnID == 0 || len(hello.LeafURLs) == 0 && !hello.InfoOnConnect {
+		return nil, nil, nil, fmt.Errorf("attempted to connect to wrong port: %w", errWrongPort)
+	}
+	if strings.ContainsAny(hello.Cluster, " \t") {
+		t.refuse("cluster name cannot contain spaces")
+		return nil, nil, nil, fmt.Errorf("cluster name of the hub, %q, contains a blank", hello.Cluster)
+	}
+	if !first && (hello.TLSRequired || r.config.TLS != nil) {
+		if conn, err = r.startTLS(conn, u); err != nil {
+			return nil, nil, nil, err
+		}
+		t = newTalk(conn)
+	}
+	return hello, conn, t, nil
+}
+
+func (r *remote) startTLS(conn net.Conn, u *url.URL) (net.Conn, error) {
+	t := r.config.TLS
+	if t == nil {
+		t = &config.TLS{MinVersion: tls.VersionTLS12, Timeout: 2 * time.Second}
+	}
+	c, err := t.ClientConfig(r.serverName(u))
+	if err != nil {
+		return nil, err
+	}
+	if t.Timeout > 0 {
+		if err := conn.SetDeadline(time.Now().Add(t.Timeout)); err != nil {
+			return nil, err
+		}
+	}
+	tc := tls.Client(conn, c)
+	if err := tc.Handshake(); err != nil {
+		return nil, fmt.Errorf("TLS handshake: %w", err)
+	}
+	return tc, nil
+}
+
+// serverName is what the hub's certificate is checked against. An address
+// that the hub told of is checked against a configured name.
+func (r *remote) serverName(u *url.URL) string {
+	if net.ParseIP(u.Hostname()) == nil {
+		return u.Hostname()
+	}
+	for _, c := range r.config.URLs {
+		if net.ParseIP(c.Hostname()) == nil {
+			return c.Hostname()
+		}
+	}
+	return u.Hostname()
+}
+
+// compression negotiates and switches. The INFO that asks for it is the last
+// plain line, and the hub repeats its own INFO in the new form.
+func (r *remote) compression(t *talk, hello *info, rtt time.Duration) (string, error) {
+	if err := t.conn.SetDeadline(time.Now().Add(connectInfoTimeout)); err != nil {
+		return "", err
+	}
+	mode, err := negotiate(r.config.Compression.Mode, hello.Compression)
+	if err != nil || !compresses(mode) {
+		return mode, err
+	}
+	ask := &info{ConnID: hello.ConnID, Compression: mode}
+	line, err := ask.line()
+	if err != nil {
+		return "", err
+	}
+	if err := t.out(line); err != nil {
+		return "", err
+	}
+	t.compress(levelFor(r.config.Compression, mode, rtt))
+	if _, err := t.expectInfo(func(*info) bool { return true }); err != nil {
+		return "", fmt.Errorf("INFO after compression: %w", err)
+	}
+	return mode, nil
+}
+
+func (r *remote) connect(u *url.URL, hello *info, mode string, rtt time.Duration) (*connect, error) {
+	s := r.m.services
+	c := &connect{
+		Version: s.Version(), ServerID: s.ServerID(), Name: s.ServerName(),
+		Cluster: r.m.clusterName(), Domain: s.Domain(), JetStream: s.JetStream(),
+		Headers: !s.Options().NoHeaders, Hub: r.config.Hub,
+		DenyPub: r.config.DenyImports, Isolate: r.config.RequestIsolation,
+		Compression:   levelFor(r.config.Compression, mode, rtt),
+		RemoteAccount: r.account.Name(), Protocol: protocolVersion,
+	}
+	if user := firstUser(u, r.config.URLs); user != nil {
+		c.User = user.Username()
+		if pass, ok := user.Password(); ok {
+			c.Password = pass
+		} else {
+			c.Token = c.User
+		}
+	}
+	if r.signer != nil {
+		proof, err := r.signer.Sign(hello.Nonce)
+		if err != nil {
+			return nil, err
+		}
+		c.JWT, c.NKey, c.Sig = proof.JWT, proof.NKey, proof.Sig
+	}
+	return c, nil
+}
+
+// firstUser is the user of the address, or of a configured one: addresses
+// that a hub tells of never have one.
+func firstUser(u *url.URL, configured []*url.URL) *url.Userinfo {
+	if u.User != nil {
+		return u.User
+	}
+	for _, c := range configured {
+		if c.User != nil {
+			return c.User
+		}
+	}
+	return nil
+}
+
+func (r *remote) welcome(t *talk) (*info, error) {
+	if err := t.conn.SetDeadline(time.Now().Add(connectInfoTimeout)); err != nil {
+		return nil, err
+	}
+	i, err := t.expectInfo(func(i *info) bool { return i.ConnectInfo })
+	var ne net.Error
+	if errors.As(err, &ne) && ne.Timeout() {
+		t.refuse("Stale Leaf Node Connection - Closing")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("answer to CONNECT: %w", err)
+	}
+	return i, nil
+}
+
+func (r *remote) build(conn net.Conn, t *talk, hello, welcome *info) (*link, error) {
+	c := r.config
+	k := &link{
+		m: r.m, id: r.m.services.NextConnID(), conn: conn, in: t.in, dialed: true, remote: r,
+		account: r.account, remoteAcc: welcome.RemoteAccount, role: account.RoleHub, isolated: c.Isolate,
+		peer: peer{name: firstOf(hello.ServerName, hello.ServerID), cluster: hello.Cluster, headers: hello.Headers,
+			side: side{domain: hello.Domain, jetstream: hello.JetStream}},
+		out: newOutbound(r.m.services.Options().MaxPending), started: time.Now(),
+	}
+	if c.Hub {
+		k.role = account.RoleSpoke
+	}
+	user, err := newPermissions(welcome.Export, welcome.Import)
+	if err != nil {
+		return nil, fmt.Errorf("permissions from the hub: %w", err)
+	}
+	if k.rules, err = newRules(c.Hub, user, r.m.here(), k.peer.side, c.DenyExports, c.DenyImports); err != nil {
+		return nil, &wire.Error{Reason: wire.ReasonProtocolViolation, Text: ""}
+	}
+	return k, nil
+}
