@@ -1,0 +1,162 @@
+package mqtt
+
+import (
+	"encoding/binary"
+	"errors"
+	"sync"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/frondmq/frond/edgestore"
+)
+
+// receiveMaximum is how many QoS 1 messages of one client may wait for the
+// disk. MQTT 5 clients are told; older ones are simply not read further.
+const receiveMaximum = 1024
+
+// acks are the PUBACKs that one connection owes, in the order of its PUBLISH
+// packets [MQTT-4.6.0-2]. Messages become durable in any order; each PUBACK
+// waits for those before it.
+type acks struct {
+	conn *conn
+
+	mu struct {
+		sync.Mutex
+		queue []*receipt // owed are those from head on
+		head  int
+		spare []*receipt
+	}
+	room chan struct{} // holds one: the queue became shorter
+}
+
+// receipt is one PUBLISH on its way to the disk: a wire.Receipt.
+type receipt struct {
+	acks *acks
+	id   uint16
+
+	// Guarded by acks.mu.
+	waits int // streams that have not stored it yet, and one for the routing
+	code  byte
+	err   error
+}
+
+func newAcks(c *conn) *acks { return &acks{conn: c, room: make(chan struct{}, 1)} }
+
+// open begins the receipt of one PUBLISH. The caller closes it after routing.
+func (a *acks) open(id uint16) *receipt {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var r *receipt
+	if n := len(a.mu.spare); n > 0 {
+		r = a.mu.spare[n-1]
+		a.mu.spare = a.mu.spare[:n-1]
+	} else {
+		r = &receipt{acks: a}
+	}
+	r.id, r.waits, r.code, r.err = id, 1, 0, nil
+	a.mu.queue = append(a.mu.queue, r)
+	return r
+}
+
+// Expect is called by a stream that takes the message.
+func (r *receipt) Expect() {
+	r.acks.mu.Lock()
+	r.waits++
+	r.acks.mu.Unlock()
+}
+
+// Stored is called by that stream when the message is durable, or could not
+// be stored.
+func (r *receipt) Stored(_ string, _ uint64, err error) {
+	a := r.acks
+	a.mu.Lock()
+	if err != nil && r.err == nil {
+		r.err, r.code = err, reasonOf(err)
+	}
+	a.doneLocked(r)
+	a.mu.Unlock()
+}
+
+// routed is the end of the routing. code is what to answer if no stream has
+// another opinion.
+func (r *receipt) routed(code byte) {
+	a := r.acks
+	a.mu.Lock()
+	if r.err == nil {
+		r.code = code
+	}
+	a.doneLocked(r)
+	a.mu.Unlock()
+}
+
+// reasonOf is the MQTT 5 reason of a stream's refusal.
+func reasonOf(err error) byte {
+	if errors.Is(err, edgestore.ErrDiskFull) || errors.Is(err, edgestore.ErrBusy) {
+		return packets.ErrQuotaExceeded.Code
+	}
+	return packets.ErrUnspecifiedError.Code
+}
+
+// doneLocked takes one wait off r and sends what can be sent.
+func (a *acks) doneLocked(r *receipt) {
+	if r.waits--; r.waits < 0 {
+		panic("BUG: mqtt: a stream stored a message that it did not expect")
+	}
+	if r.waits > 0 {
+		return
+	}
+	sent := 0
+	for _, r := range a.mu.queue[a.mu.head:] {
+		if r.waits > 0 || !a.conn.acknowledge(r) {
+			break
+		}
+		a.mu.spare = append(a.mu.spare, r)
+		sent++
+	}
+	if sent == 0 {
+		return
+	}
+	if a.mu.head += sent; a.mu.head >= len(a.mu.queue)/2 {
+		n := copy(a.mu.queue, a.mu.queue[a.mu.head:])
+		clear(a.mu.queue[n:])
+		a.mu.queue, a.mu.head = a.mu.queue[:n], 0
+	}
+	a.conn.out.flush()
+	select {
+	case a.room <- struct{}{}:
+	default:
+	}
+}
+
+// waiting is the number of PUBLISH packets not acknowledged yet.
+func (a *acks) waiting() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.mu.queue) - a.mu.head
+}
+
+// acknowledge sends one PUBACK. A client without reason codes is not told of a
+// failure: it gets no PUBACK and is disconnected, and sends again later.
+func (c *conn) acknowledge(r *receipt) bool {
+	if c.version != v5 && r.code >= 0x80 {
+		c.fail(fail(packets.ErrUnspecifiedError, "storing a QoS 1 message: %v", r.err))
+		return false
+	}
+	buf, ok := c.out.begin()
+	if !ok {
+		return false
+	}
+	buf = appendPuback(buf, c.version, r.id, r.code)
+	c.out.commit(buf)
+	return true
+}
+
+func appendPuback(dst []byte, version byte, id uint16, code byte) []byte {
+	if version == v5 && code != 0 {
+		dst = append(dst, packets.Puback<<4, 3)
+		dst = binary.BigEndian.AppendUint16(dst, id)
+		return append(dst, code)
+	}
+	dst = append(dst, packets.Puback<<4, 2)
+	return binary.BigEndian.AppendUint16(dst, id)
+}

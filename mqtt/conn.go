@@ -1,0 +1,325 @@
+package mqtt
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/auth"
+	"github.com/frondmq/frond/core/wire"
+)
+
+// conn is one client. Its reader goroutine (serve) decodes packets and routes
+// what is published, its writer goroutine writes.
+type conn struct {
+	// Fixed once the client is connected.
+	m         *Module
+	id        uint64
+	nc        net.Conn
+	log       *slog.Logger
+	started   time.Time
+	version   byte
+	clientID  string
+	grant     *auth.Grant
+	account   *account.Account
+	keepAlive time.Duration // 0 for none
+	maxPacket int           // the client's limit, 0 for none
+
+	out   *outbound
+	acks  *acks
+	ended chan struct{} // closed by fail
+
+	// Owned by the reader goroutine.
+	frames  framer
+	origin  *account.Origin
+	subs    map[string]*subscription
+	will    *will
+	msg     wire.Msg
+	subject []byte
+	header  []byte
+
+	// Guarded by the lock of out.
+	window       window
+	topic, props []byte
+
+	// own is the message being routed by this client, for "no local".
+	own atomic.Pointer[wire.Msg]
+
+	once sync.Once
+	end  error // why; written once before ended is closed
+
+	slow     atomic.Bool
+	lastSeen atomic.Int64
+	numSubs  atomic.Int64
+	inMsgs   atomic.Int64
+	outMsgs  atomic.Int64
+	inBytes  atomic.Int64
+	outBytes atomic.Int64
+}
+
+var (
+	errEnded      = errors.New("connection has ended")
+	errDisconnect = errors.New("client disconnected") // with a DISCONNECT
+	errSlow       = &failure{packets.ErrQuotaExceeded, errors.New("slow consumer: too much is waiting to be written")}
+	errTakenOver  = &failure{packets.ErrSessionTakenOver, errors.New("the client connected again")}
+	errShutdown   = &failure{packets.ErrServerShuttingDown, errors.New("server shutdown")}
+)
+
+// serve runs the client from CONNECT to the end.
+func (c *conn) serve() {
+	defer c.nc.Close()
+	if err := c.connect(); err != nil {
+		c.log.Error("MQTT connection refused", "remote", c.nc.RemoteAddr().String(), "err", err)
+		return
+	}
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		if err := c.out.write(); err != nil {
+			c.fail(err)
+		}
+		// What is read from now on has nobody to answer to.
+		_ = c.nc.SetReadDeadline(time.Unix(1, 0))
+	})
+	err := c.read()
+	c.fail(err)
+	c.finish()
+	writer.Wait()
+	c.m.remove(c)
+	c.log.Debug("MQTT connection closed", "client", c.clientID, "reason", c.end)
+}
+
+// connect does the handshake. The answer is written here, before anything can
+// be delivered.
+func (c *conn) connect() error {
+	o := c.m.services.Options()
+	if err := c.nc.SetDeadline(time.Now().Add(o.MQTT.Auth.AuthTimeout(o.MQTT.TLS))); err != nil {
+		return err
+	}
+	c.frames = framer{in: bufio.NewReaderSize(c.nc, 4096), limit: o.MaxPayload}
+	pk, err := c.readConnect()
+	if err == nil {
+		err = c.authenticate(pk)
+	}
+	if err == nil {
+		err = c.prepareWill(pk)
+	}
+	if err != nil {
+		c.answerRefused(err)
+		return err
+	}
+	c.frames.limit += maxTopicExtra
+	assigned := pk.Connect.ClientIdentifier == ""
+	if c.clientID = pk.Connect.ClientIdentifier; assigned {
+		c.clientID = newClientID()
+	}
+	c.keepAlive = time.Duration(pk.Connect.Keepalive) * time.Second * 3 / 2 // [MQTT-3.1.2-22]
+	c.maxPacket = int(pk.Properties.MaximumPacketSize)
+	limit := int(pk.Properties.ReceiveMaximum)
+	if limit == 0 {
+		limit = 65535 // what the protocol assumes [MQTT-3.1.2.11.3]
+	}
+	c.window = newWindow(min(limit, o.MQTT.MaxAckPending))
+	c.subs = make(map[string]*subscription)
+	c.origin = account.NewOrigin(nil, account.RoleClient, "")
+	answer, err := c.connack(pk, assigned)
+	if err != nil {
+		return err
+	}
+	if old := c.m.add(c); old != nil {
+		old.fail(errTakenOver) // [MQTT-3.1.4-3]
+	}
+	if _, err := c.nc.Write(answer); err != nil {
+		c.m.remove(c)
+		return err
+	}
+	return c.nc.SetDeadline(time.Time{})
+}
+
+// answerRefused tells the client why, where the protocol has a word for it.
+func (c *conn) answerRefused(err error) {
+	var r *refusal
+	if !errors.As(err, &r) {
+		var f *failure
+		if c.version != v5 || !errors.As(err, &f) {
+			return
+		}
+		r = &refusal{code: f.code}
+	}
+	b, err := c.refused(r)
+	if err != nil {
+		return
+	}
+	_, _ = c.nc.Write(b)
+}
+
+// fail ends the connection; the first reason counts.
+func (c *conn) fail(err error) {
+	c.once.Do(func() {
+		c.end = err
+		close(c.ended)
+		c.out.last(c.goodbye(err))
+	})
+}
+
+// goodbye is the DISCONNECT that an MQTT 5 client is told a failure with.
+func (c *conn) goodbye(err error) []byte {
+	var f *failure
+	var code packets.Code
+	switch {
+	case c.version != v5:
+		return nil
+	case errors.As(err, &f):
+		code = f.code
+	case errors.As(err, &code) && code.Code >= 0x80:
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		code = packets.ErrKeepAliveTimeout
+	default:
+		return nil
+	}
+	pk := &packets.Packet{
+		ProtocolVersion: v5, ReasonCode: code.Code,
+		FixedHeader: packets.FixedHeader{Type: packets.Disconnect},
+	}
+	b, err := encode(pk.DisconnectEncode)
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// finish takes the client's interest away and leaves its will.
+func (c *conn) finish() {
+	for _, s := range c.subs {
+		for _, sub := range s.subs {
+			c.account.Unsubscribe(sub)
+		}
+	}
+	if !errors.Is(c.end, errDisconnect) {
+		c.publishWill()
+	}
+	c.origin.Flush()
+}
+
+// read handles packets until the connection ends. Deliveries are flushed when
+// nothing more is buffered, so that a burst of packets is one wake-up of each
+// receiver.
+func (c *conn) read() error {
+	for {
+		if c.frames.in.Buffered() == 0 {
+			c.origin.Flush()
+			c.out.flush()
+			if err := c.extend(); err != nil {
+				return err
+			}
+		}
+		f, err := c.frames.next()
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				return errEnded
+			}
+			return err
+		}
+		if err := c.handle(f); err != nil {
+			return err
+		}
+	}
+}
+
+// extend moves the keep alive deadline.
+func (c *conn) extend() error {
+	now := time.Now()
+	c.lastSeen.Store(now.UnixNano())
+	if c.keepAlive > 0 {
+		if err := c.nc.SetReadDeadline(now.Add(c.keepAlive)); err != nil {
+			return err
+		}
+	}
+	// Looked at after, so that the deadline of an ending connection stays.
+	select {
+	case <-c.ended:
+		return errEnded
+	default:
+		return nil
+	}
+}
+
+func (c *conn) handle(f frame) error {
+	if err := checkFlags(&f); err != nil {
+		return err
+	}
+	switch f.kind() {
+	case packets.Publish:
+		return c.publish(f)
+	case packets.Puback:
+		return c.puback(f)
+	case packets.Subscribe:
+		return c.subscribe(f)
+	case packets.Unsubscribe:
+		return c.unsubscribe(f)
+	case packets.Pingreq:
+		c.out.add([]byte{packets.Pingresp << 4, 0})
+		return nil
+	case packets.Disconnect:
+		return c.disconnect(f)
+	case packets.Connect:
+		return fail(packets.ErrProtocolViolationSecondConnect, "second CONNECT") // [MQTT-3.1.0-2]
+	case packets.Auth:
+		return fail(errProtocol, "AUTH without an authentication method") // [MQTT-4.12.0-6]
+	}
+	return fail(packets.ErrQosNotSupported, "packet type %d belongs to QoS 2, which is not supported", f.kind())
+}
+
+// puback frees a packet identifier and sends what waited for one.
+func (c *conn) puback(f frame) error {
+	if len(f.body) < 2 || c.version == v311 && len(f.body) != 2 {
+		return fail(errMalformed, "PUBACK of %d bytes", len(f.body))
+	}
+	id := binary.BigEndian.Uint16(f.body)
+	if id == 0 {
+		return fail(errProtocol, "packet identifier 0")
+	}
+	buf, ok := c.out.begin()
+	if !ok {
+		return nil // ending, or so slow that it will
+	}
+	c.window.release(id)
+	for {
+		q, id, ok := c.window.ready()
+		if !ok {
+			break
+		}
+		buf = appendPublish(buf, c.version, 1, id, q.topic, q.props, q.payload)
+		c.outMsgs.Add(1)
+		c.outBytes.Add(int64(len(q.payload)))
+	}
+	c.out.commit(buf)
+	return nil
+}
+
+// disconnect ends the connection on the client's word. Only the plain form
+// discards the will [MQTT-3.14.4-3].
+func (c *conn) disconnect(f frame) error {
+	code := byte(0)
+	if c.version == v5 && len(f.body) > 0 {
+		code = f.body[0]
+	} else if c.version == v311 && len(f.body) != 0 {
+		return fail(errMalformed, "DISCONNECT of %d bytes", len(f.body))
+	}
+	if code == packets.CodeDisconnectWillMessage.Code {
+		return errEnded
+	}
+	c.will = nil
+	return errDisconnect
+}
+
+var _ account.Sink = (*subscription)(nil)

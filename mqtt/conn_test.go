@@ -1,0 +1,462 @@
+package mqtt
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/frondmq/frond/core/auth"
+	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/subject"
+	"github.com/frondmq/frond/core/wire"
+	"github.com/frondmq/frond/edgestore"
+)
+
+func bothVersions(t *testing.T, f func(t *testing.T, version byte)) {
+	for _, v := range []byte{v311, v5} {
+		t.Run(fmt.Sprintf("protocol level %d", v), func(t *testing.T) { f(t, v) })
+	}
+}
+
+// The bytes are those that nats-server answers with.
+func TestConn_bytes(t *testing.T) {
+	b := startBroker(t, nil)
+	c := b.dial(v311)
+	for _, step := range []struct{ send, want string }{
+		{"10 0e 00 04 4d 51 54 54 04 02 00 3c 00 02 63 31", "20 02 00 00"},
+		{"82 08 00 01 00 03 61 2f 23 01", "90 03 00 01 01"},
+		{"30 05 00 03 61 2f 62", "30 05 00 03 61 2f 62"},
+		{"c0 00", "d0 00"},
+		{"a2 05 00 09 00 01 7a", "b0 02 00 09"},
+	} {
+		raw, err := hex.DecodeString(strings.ReplaceAll(step.send, " ", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.send(raw)
+		got := make([]byte, (len(step.want)+1)/3)
+		if _, err := io.ReadFull(c.r.in, got); err != nil {
+			t.Fatal(err)
+		}
+		if s := fmt.Sprintf("% x", got); s != step.want {
+			t.Errorf("sent %s: got %s, want %s", step.send, s, step.want)
+		}
+	}
+}
+
+func TestPublish_acknowledgedWhenDurable(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version byte) {
+		b := startBroker(t, nil)
+		s := b.capture("a.>")
+		c := b.connect(version, "c1")
+		for i := range 3 {
+			c.publish("a/b", fmt.Sprint(i), 1, uint16(i+1))
+		}
+		c.fence() // nothing was acknowledged before it
+		eventually(t, "all routed", func() bool { return len(s.got()) == 3 })
+		s.store(2, nil)
+		s.store(1, nil)
+		c.fence() // and nothing out of order
+		s.store(0, nil)
+		for i := range 3 {
+			if pk := c.expect(packets.Puback); pk.PacketID != uint16(i+1) || pk.ReasonCode != 0 {
+				t.Errorf("PUBACK %d of %d: code %d", i, pk.PacketID, pk.ReasonCode)
+			}
+		}
+	})
+}
+
+func TestPublish_noStreamNoWait(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version byte) {
+		b := startBroker(t, nil)
+		c := b.connect(version, "c1")
+		c.publish("a/b", "x", 1, 9)
+		pk := c.expect(packets.Puback)
+		if want := map[byte]byte{v311: 0, v5: 0x10}[version]; pk.PacketID != 9 || pk.ReasonCode != want {
+			t.Errorf("PUBACK %d code %#x", pk.PacketID, pk.ReasonCode)
+		}
+	})
+}
+
+func TestPublish_storeFails(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version byte) {
+		b := startBroker(t, nil)
+		s := b.capture("a.>")
+		c := b.connect(version, "c1")
+		c.publish("a/b", "x", 1, 1)
+		eventually(t, "routed", func() bool { return len(s.got()) == 1 })
+		s.store(0, fmt.Errorf("stream S: %w", edgestore.ErrDiskFull))
+		if version == v5 {
+			if pk := c.expect(packets.Puback); pk.ReasonCode != packets.ErrQuotaExceeded.Code {
+				t.Errorf("PUBACK code %#x", pk.ReasonCode)
+			}
+			return
+		}
+		c.expectEnd(0) // no PUBACK: the client will send it again
+	})
+}
+
+func TestPublish_headers(t *testing.T) {
+	b := startBroker(t, nil)
+	s := b.capture(">")
+	c := b.connect(v5, "c1")
+	c.publish("t/1", "x", 1, 1, "Nats-Msg-Id", "id-1", "Unit", "°C")
+	eventually(t, "routed", func() bool { return len(s.got()) == 1 })
+	want := `t.1 "NATS/1.0\r\nNmqtt-Pub:1\r\nNats-Msg-Id: id-1\r\nUnit: °C\r\n\r\n" x`
+	if got := s.got()[0]; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	s.store(0, nil)
+	c.expect(packets.Puback)
+
+	t.Run("a property that cannot be a header refuses the message", func(t *testing.T) {
+		c.publish("t/1", "x", 1, 2, "bad name", "v")
+		if pk := c.expect(packets.Puback); pk.ReasonCode != packets.ErrImplementationSpecificError.Code {
+			t.Errorf("code %#x", pk.ReasonCode)
+		}
+		c.publish("t/1", "x", 1, 3, "A", "v\r\nNats-Rollup: all")
+		if pk := c.expect(packets.Puback); pk.ReasonCode != packets.ErrImplementationSpecificError.Code {
+			t.Errorf("code %#x", pk.ReasonCode)
+		}
+		if n := len(s.got()); n != 1 {
+			t.Errorf("%d messages got through", n-1)
+		}
+	})
+}
+
+func TestDelivery(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version byte) {
+		b := startBroker(t, nil)
+		sub, pub := b.connect(version, "sub"), b.connect(v5, "pub")
+		if code := sub.subscribe("a/#", 2); code != 1 {
+			t.Fatalf("granted %d", code)
+		}
+		pub.publish("a/b", "1", 1, 1, "K", "v")
+		pub.publish("a", "2", 0, 0)
+		pub.expect(packets.Puback)
+		pub.fence()
+		b.publish(wire.Msg{Subject: []byte("a.c"), Body: []byte("3"), Header: []byte("NATS/1.0\r\nX: y\r\n\r\n")})
+		b.publish(wire.Msg{Subject: []byte("a.d"), Reply: []byte("$JS.ACK.S.C.1.1.1.1.0")})
+
+		p := sub.expect(packets.Publish)
+		if p.TopicName != "a/b" || string(p.Payload) != "1" || p.FixedHeader.Qos != 1 || p.PacketID != 1 {
+			t.Errorf("first %+v", p)
+		}
+		if version == v5 && (len(p.Properties.User) != 1 || p.Properties.User[0] != packets.UserProperty{Key: "K", Val: "v"}) {
+			t.Errorf("user properties %v", p.Properties.User)
+		}
+		for _, want := range []string{"a 2", "a/c 3"} {
+			p := sub.expect(packets.Publish)
+			if got := p.TopicName + " " + string(p.Payload); got != want || p.FixedHeader.Qos != 0 {
+				t.Errorf("got %s with QoS %d, want %s", got, p.FixedHeader.Qos, want)
+			}
+		}
+		sub.fence() // the JetStream delivery is not for us
+	})
+}
+
+func TestDelivery_windowOfReceiveMaximum(t *testing.T) {
+	b := startBroker(t, nil)
+	c := b.dial(v5)
+	c.send(c.connectPacket("c1", func(pk *packets.Packet) { pk.Properties.ReceiveMaximum = 2 }))
+	c.expect(packets.Connack)
+	c.subscribe("a", 1)
+	pub := b.connect(v5, "pub")
+	for i := range 5 {
+		pub.publish("a", fmt.Sprint(i), 1, uint16(i+1))
+		pub.expect(packets.Puback)
+	}
+	for i := range 5 {
+		p := c.expect(packets.Publish)
+		if string(p.Payload) != fmt.Sprint(i) {
+			t.Fatalf("message %d is %s", i, p.Payload)
+		}
+		if i == 1 {
+			c.fence() // no third one before an acknowledgement
+		}
+		if i >= 1 {
+			ack := &packets.Packet{ProtocolVersion: v5, PacketID: p.PacketID, FixedHeader: packets.FixedHeader{Type: packets.Puback}}
+			c.send(c.encoded(ack.PubackEncode))
+		}
+	}
+}
+
+func TestDelivery_noLocalAndShared(t *testing.T) {
+	b := startBroker(t, nil)
+	c := b.connect(v5, "c1")
+	pk := &packets.Packet{ProtocolVersion: v5, PacketID: 5, FixedHeader: packets.FixedHeader{Type: packets.Subscribe, Qos: 1}}
+	pk.Filters = packets.Subscriptions{{Filter: "a", NoLocal: true}}
+	c.send(c.encoded(pk.SubscribeEncode))
+	c.expect(packets.Suback)
+	c.publish("a", "own", 0, 0)
+	b.publish(wire.Msg{Subject: []byte("a"), Body: []byte("other")})
+	if p := c.expect(packets.Publish); string(p.Payload) != "other" {
+		t.Errorf("got %s", p.Payload)
+	}
+
+	d := b.connect(v5, "c2")
+	for _, x := range []*client{c, d} {
+		if code := x.subscribe("$share/g/s/+", 0); code != 0 {
+			t.Fatalf("granted %#x", code)
+		}
+	}
+	for range 20 {
+		b.publish(wire.Msg{Subject: []byte("s.1")})
+	}
+	n := 0
+	for _, x := range []*client{c, d} {
+		x.send([]byte{packets.Pingreq << 4, 0})
+		for {
+			p, err := x.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.FixedHeader.Type == packets.Pingresp {
+				break
+			}
+			n++
+		}
+	}
+	if n != 20 {
+		t.Errorf("20 messages to a shared subscription became %d", n)
+	}
+}
+
+func TestSubscribe_filters(t *testing.T) {
+	b := startBroker(t, nil)
+	c := b.connect(v5, "c1")
+	for filter, want := range map[string]byte{
+		"a/b": 0, "#": 0, "+/x": 0, "$SYS/#": 0, "a#": 0x8f, "#/a": 0x8f, "a b": 0x8f, "$share/g": 0x8f, "$share//a": 0x8f,
+	} {
+		if got := c.subscribe(filter, 0); got != want {
+			t.Errorf("%q: %#x, want %#x", filter, got, want)
+		}
+	}
+	b.publish(wire.Msg{Subject: []byte("$hidden.x")})
+	c.fence() // neither '#' nor '+/x' matches a topic that begins with '$'
+	old := b.connect(v311, "c2")
+	if got := old.subscribe("a#", 0); got != 0x80 {
+		t.Errorf("MQTT 3.1.1 has only 0x80, got %#x", got)
+	}
+}
+
+func TestPermissions(t *testing.T) {
+	perms, err := subject.NewPermissions(&subject.Rules{Allow: []string{"up.>"}}, &subject.Rules{Allow: []string{"down.>"}, Deny: []string{"down.secret"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := startBroker(t, func(b *broker) {
+		b.auth = func(r *auth.Request) (*auth.Grant, error) {
+			if r.User != "u" || r.Password != "p" {
+				return nil, auth.ErrDenied
+			}
+			return &auth.Grant{Account: config.GlobalAccount, User: "u", Permissions: perms}, nil
+		}
+	})
+	login := func(version byte, pass string) (*client, byte) {
+		c := b.dial(version)
+		c.send(c.connectPacket("c", func(pk *packets.Packet) {
+			pk.Connect.UsernameFlag, pk.Connect.Username = true, []byte("u")
+			pk.Connect.PasswordFlag, pk.Connect.Password = true, []byte(pass)
+		}))
+		return c, c.expect(packets.Connack).ReasonCode
+	}
+	if _, code := login(v311, "x"); code != 5 {
+		t.Errorf("wrong password: %d", code)
+	}
+	if _, code := login(v5, "x"); code != 0x87 {
+		t.Errorf("wrong password: %#x", code)
+	}
+	s := b.capture("secret.>")
+	c, code := login(v5, "p")
+	if code != 0 {
+		t.Fatal(code)
+	}
+	c.publish("secret/x", "x", 1, 1)
+	if pk := c.expect(packets.Puback); pk.ReasonCode != 0x87 {
+		t.Errorf("denied publish: %#x", pk.ReasonCode)
+	}
+	if got := c.subscribe("other", 0); got != 0x87 {
+		t.Errorf("denied subscription: %#x", got)
+	}
+	if got := c.subscribe("down/+", 0); got != 0 {
+		t.Errorf("allowed subscription: %#x", got)
+	}
+	b.publish(wire.Msg{Subject: []byte("down.secret")})
+	b.publish(wire.Msg{Subject: []byte("down.x")})
+	if p := c.expect(packets.Publish); p.TopicName != "down/x" {
+		t.Errorf("got %s", p.TopicName)
+	}
+	if n := len(s.got()); n != 0 {
+		t.Error("a denied message was routed")
+	}
+}
+
+func TestConnect_refused(t *testing.T) {
+	b := startBroker(t, nil)
+	for _, c := range []struct {
+		name     string
+		old, new byte
+		change   func(*packets.Packet)
+	}{
+		{"kept session", 3, 0, func(pk *packets.Packet) { pk.Connect.Clean = false }},
+		{"will with QoS 2", 3, 0x9b, func(pk *packets.Packet) {
+			pk.Connect.WillFlag, pk.Connect.WillQos, pk.Connect.WillTopic, pk.Connect.WillPayload = true, 2, "w", []byte("x")
+		}},
+		{"retained will", 3, 0x9a, func(pk *packets.Packet) {
+			pk.Connect.WillFlag, pk.Connect.WillRetain, pk.Connect.WillTopic, pk.Connect.WillPayload = true, true, "w", []byte("x")
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for v, want := range map[byte]byte{v311: c.old, v5: c.new} {
+				x := b.dial(v)
+				x.send(x.connectPacket("id", c.change))
+				if pk := x.expect(packets.Connack); pk.ReasonCode != want {
+					t.Errorf("level %d: code %#x, want %#x", v, pk.ReasonCode, want)
+				}
+			}
+		})
+	}
+	t.Run("MQTT 5 is told that its session ends with the connection", func(t *testing.T) {
+		x := b.dial(v5)
+		x.send(x.connectPacket("id", func(pk *packets.Packet) {
+			pk.Connect.Clean = false
+			pk.Properties.SessionExpiryInterval, pk.Properties.SessionExpiryIntervalFlag = 3600, true
+		}))
+		pk := x.expect(packets.Connack)
+		if p := pk.Properties; pk.SessionPresent || !p.SessionExpiryIntervalFlag || p.SessionExpiryInterval != 0 || p.MaximumQos != 1 || !p.MaximumQosFlag {
+			t.Errorf("CONNACK %+v", pk)
+		}
+	})
+	t.Run("no client identifier", func(t *testing.T) {
+		x := b.dial(v5)
+		x.send(x.connectPacket("", nil))
+		if pk := x.expect(packets.Connack); len(pk.Properties.AssignedClientID) != 22 {
+			t.Errorf("CONNACK %+v", pk)
+		}
+	})
+	t.Run("unknown level", func(t *testing.T) {
+		x := b.dial(v311)
+		x.send([]byte("\x10\x0e\x00\x04MQTT\x07\x02\x00\x3c\x00\x02c1"))
+		if pk := x.expect(packets.Connack); pk.ReasonCode != 1 {
+			t.Errorf("code %d", pk.ReasonCode)
+		}
+	})
+}
+
+func TestConn_badPackets(t *testing.T) {
+	b := startBroker(t, nil)
+	for _, c := range []struct {
+		name, packet string
+		code         byte
+	}{
+		{"SUBSCRIBE without its options byte", "82 06 00 01 00 00 01 61", 0x81},
+		{"SUBSCRIBE with identifier 0", "82 07 00 00 00 00 01 61 00", 0x82},
+		{"SUBSCRIBE without filters", "82 03 00 01 00", 0x82},
+		{"SUBSCRIBE with reserved flags", "80 07 00 01 00 00 01 61 00", 0x81},
+		{"PUBLISH with QoS 3", "36 06 00 01 61 00 01 00", 0x81},
+		{"PUBLISH with QoS 2", "34 06 00 01 61 00 01 00", 0x9b},
+		{"PUBLISH retained", "31 04 00 01 61 00", 0x9a},
+		{"PUBLISH with a wildcard", "30 04 00 01 23 00", 0x90},
+		{"PUBLISH with an empty topic", "30 03 00 00 00", 0x90},
+		{"PUBLISH with identifier 0", "32 06 00 01 61 00 00 00", 0x82},
+		{"PUBLISH with a topic alias", "30 07 00 01 61 03 23 00 01", 0x94},
+		{"PUBLISH with a property twice", "30 08 00 01 61 04 01 00 01 00", 0x82},
+		{"PUBLISH cut off", "30 03 00 05 61", 0x81},
+		{"a packet of 256 MB", "30 ff ff ff 7f", 0x95},
+		{"a length of five bytes", "30 ff ff ff ff 01", 0x81},
+		{"CONNACK from a client", "20 02 00 00", 0x82},
+		{"a second CONNECT", "10 0f 00 04 4d 51 54 54 05 02 00 3c 00 00 02 63 31", 0x82},
+		{"AUTH", "f0 00", 0x82},
+		{"PUBREL", "62 02 00 01", 0x9b},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := b.connect(v5, "c1")
+			raw, err := hex.DecodeString(strings.ReplaceAll(c.packet, " ", ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			x.send(raw)
+			x.expectEnd(c.code)
+		})
+	}
+	t.Run("something before CONNECT", func(t *testing.T) {
+		x := b.dial(v311)
+		x.send([]byte{0xc0, 0})
+		x.expectEnd(0)
+	})
+	t.Run("nothing at all", func(t *testing.T) {
+		b := startBroker(t, func(b *broker) { b.opts.MQTT.Auth.Timeout = 50 * time.Millisecond })
+		b.dial(v311).expectEnd(0)
+	})
+	t.Run("silence longer than the keep alive", func(t *testing.T) {
+		x := b.dial(v5)
+		x.send(x.connectPacket("ka", func(pk *packets.Packet) { pk.Connect.Keepalive = 1 }))
+		x.expect(packets.Connack)
+		x.expectEnd(0x8d)
+	})
+}
+
+func TestConn_takeOverAndWill(t *testing.T) {
+	b := startBroker(t, nil)
+	s := b.capture("w.>")
+	withWill := func(id string) *client {
+		c := b.dial(v5)
+		c.send(c.connectPacket(id, func(pk *packets.Packet) {
+			pk.Connect.WillFlag, pk.Connect.WillTopic, pk.Connect.WillPayload, pk.Connect.WillQos = true, "w/"+id, []byte("gone"), 1
+		}))
+		c.expect(packets.Connack)
+		return c
+	}
+	t.Run("a client that goes without a word leaves its will", func(t *testing.T) {
+		withWill("a").c.Close()
+		eventually(t, "will", func() bool { return len(s.got()) == 1 })
+		if got := s.got()[0]; !strings.HasPrefix(got, "w.a ") || !strings.HasSuffix(got, " gone") {
+			t.Error(got)
+		}
+	})
+	t.Run("a client that says goodbye does not", func(t *testing.T) {
+		c := withWill("b")
+		c.send([]byte{packets.Disconnect << 4, 0})
+		c.expectEnd(0)
+		withWill("c").c.Close()
+		eventually(t, "the next will", func() bool { return len(s.got()) == 2 })
+		if got := s.got()[1]; !strings.HasPrefix(got, "w.c ") {
+			t.Error(got)
+		}
+	})
+	t.Run("the same identifier again ends the older connection", func(t *testing.T) {
+		one := b.connect(v5, "same")
+		b.connect(v5, "same").fence()
+		one.expectEnd(0x8e)
+	})
+	t.Run("shutdown tells MQTT 5 clients", func(t *testing.T) {
+		b := startBroker(t, nil)
+		c := b.connect(v5, "x")
+		b.m.stop()
+		c.expectEnd(0x8b)
+	})
+}
+
+func TestConn_slowClientIsCut(t *testing.T) {
+	b := startBroker(t, func(b *broker) { b.opts.MaxPending = 1 << 20 })
+	c := b.connect(v311, "slow")
+	c.subscribe("a", 0)
+	body := make([]byte, 64<<10)
+	eventually(t, "cut", func() bool {
+		b.publish(wire.Msg{Subject: []byte("a"), Body: body})
+		return !b.acc.HasInterest("a")
+	})
+}
+
+func TestReasonOf(t *testing.T) {
+	if reasonOf(fmt.Errorf("x: %w", edgestore.ErrBusy)) != 0x97 || reasonOf(errors.New("x")) != 0x80 {
+		t.Error("wrong reason")
+	}
+}

@@ -1,0 +1,196 @@
+package mqtt
+
+import (
+	"encoding/binary"
+	"unicode/utf8"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+)
+
+// The codec trusts some of what it reads. What is checked here has been seen
+// to make it panic, or to be accepted although the protocol forbids it.
+
+// checkFlags refuses fixed header flags that are reserved [MQTT-2.1.3-1], and
+// packets that only servers send.
+func checkFlags(f *frame) error {
+	want := byte(0)
+	switch f.kind() {
+	case packets.Publish:
+		return nil
+	case packets.Pubrel, packets.Subscribe, packets.Unsubscribe:
+		want = 2
+	case packets.Connect, packets.Puback, packets.Pubrec, packets.Pubcomp,
+		packets.Pingreq, packets.Disconnect, packets.Auth:
+	default:
+		return fail(errProtocol, "packet type %d from a client", f.kind())
+	}
+	if f.flags() != want {
+		return fail(packets.ErrMalformedFlags, "fixed header flags %#x of packet type %d", f.flags(), f.kind())
+	}
+	return nil
+}
+
+// skipProperties checks an MQTT 5 property block for its length and for
+// properties that stand twice [MQTT-2.2.2-2], and gives what follows.
+func skipProperties(b []byte) (rest []byte, err error) {
+	n, w := varint(b)
+	if w == 0 || w+n > len(b) {
+		return nil, fail(packets.ErrMalformedProperties, "property length")
+	}
+	block, rest := b[w:w+n], b[w+n:]
+	var seen [4]uint64
+	for len(block) > 0 {
+		id := block[0]
+		size := propertySize(id, block[1:])
+		if size < 0 || size > len(block)-1 {
+			return nil, fail(packets.ErrMalformedProperties, "property %#x", id)
+		}
+		repeats := id == packets.PropUser || id == packets.PropSubscriptionIdentifier
+		if bit := uint64(1) << (id % 64); !repeats {
+			if seen[id/64]&bit != 0 {
+				return nil, fail(errProtocol, "property %#x twice", id)
+			}
+			seen[id/64] |= bit
+		}
+		block = block[1+size:]
+	}
+	return rest, nil
+}
+
+// propertySize is the width of a property's value, -1 for unknown ones.
+func propertySize(id byte, b []byte) int {
+	switch id {
+	case packets.PropPayloadFormat, packets.PropRequestProblemInfo, packets.PropRequestResponseInfo,
+		packets.PropMaximumQos, packets.PropRetainAvailable, packets.PropWildcardSubAvailable,
+		packets.PropSubIDAvailable, packets.PropSharedSubAvailable:
+		return 1
+	case packets.PropServerKeepAlive, packets.PropReceiveMaximum, packets.PropTopicAliasMaximum, packets.PropTopicAlias:
+		return 2
+	case packets.PropMessageExpiryInterval, packets.PropSessionExpiryInterval, packets.PropWillDelayInterval,
+		packets.PropMaximumPacketSize:
+		return 4
+	case packets.PropSubscriptionIdentifier:
+		if _, w := varint(b); w > 0 {
+			return w
+		}
+		return -1
+	case packets.PropUser:
+		first := textSize(b)
+		if first < 0 || first > len(b) {
+			return -1
+		}
+		second := textSize(b[first:])
+		if second < 0 {
+			return -1
+		}
+		return first + second
+	case packets.PropContentType, packets.PropResponseTopic, packets.PropCorrelationData, packets.PropAssignedClientID,
+		packets.PropAuthenticationMethod, packets.PropAuthenticationData, packets.PropResponseInfo,
+		packets.PropServerReference, packets.PropReasonString:
+		return textSize(b)
+	}
+	return -1
+}
+
+func textSize(b []byte) int {
+	if len(b) < 2 {
+		return -1
+	}
+	return 2 + int(binary.BigEndian.Uint16(b))
+}
+
+// varint reads a variable byte integer; width 0 means that there is none.
+func varint(b []byte) (n, width int) {
+	for i := 0; i < len(b) && i < 4; i++ {
+		n |= int(b[i]&0x7f) << (7 * i)
+		if b[i] < 0x80 {
+			return n, i + 1
+		}
+	}
+	return 0, 0
+}
+
+// text cuts a length-prefixed string off b.
+func text(b []byte) (s, rest []byte, ok bool) {
+	n := textSize(b)
+	if n < 0 || n > len(b) {
+		return nil, nil, false
+	}
+	return b[2:n], b[n:], true
+}
+
+// checkSubscribe walks the filters before the codec does, which would read
+// past the end of a packet without its last options byte.
+func checkSubscribe(body []byte, version byte, options bool) error {
+	if len(body) < 2 {
+		return fail(packets.ErrMalformedPacketID, "no packet identifier")
+	}
+	if binary.BigEndian.Uint16(body) == 0 {
+		return fail(errProtocol, "packet identifier 0") // [MQTT-2.2.1-3]
+	}
+	rest := body[2:]
+	if version == v5 {
+		var err error
+		if rest, err = skipProperties(rest); err != nil {
+			return err
+		}
+	}
+	if len(rest) == 0 {
+		return fail(packets.ErrProtocolViolationNoFilters, "no topic filter") // [MQTT-3.8.3-2]
+	}
+	for len(rest) > 0 {
+		filter, after, ok := text(rest)
+		switch {
+		case !ok || options && len(after) == 0:
+			return fail(errMalformed, "topic filter is cut off")
+		case len(filter) == 0:
+			return fail(errProtocol, "empty topic filter") // [MQTT-4.7.3-1]
+		case !utf8.Valid(filter):
+			return fail(packets.ErrMalformedInvalidUTF8, "topic filter")
+		}
+		rest = after
+		if options {
+			if err := checkOptions(rest[0], version); err != nil {
+				return err
+			}
+			rest = rest[1:]
+		}
+	}
+	return nil
+}
+
+// checkOptions refuses reserved bits and values [MQTT-3.8.3-4] [MQTT-3.8.3-5].
+func checkOptions(b, version byte) error {
+	reserved := byte(0xfc)
+	if version == v5 {
+		reserved = 0xc0
+	}
+	if b&reserved != 0 || b&3 == 3 || version == v5 && b>>4&3 == 3 {
+		return fail(errProtocol, "subscription options %#x", b)
+	}
+	return nil
+}
+
+// checkConnect walks the property blocks of an MQTT 5 CONNECT.
+func checkConnect(body []byte) error {
+	name, rest, ok := text(body)
+	if !ok || len(rest) < 4 {
+		return fail(errMalformed, "CONNECT is cut off")
+	}
+	if string(name) != "MQTT" || rest[0] != v5 {
+		return nil // no properties
+	}
+	flags := rest[1]
+	rest, err := skipProperties(rest[4:])
+	if err != nil {
+		return err
+	}
+	if flags&0x04 == 0 {
+		return nil
+	}
+	if _, rest, ok = text(rest); !ok {
+		return fail(errMalformed, "client identifier is cut off")
+	}
+	_, err = skipProperties(rest)
+	return err
+}

@@ -1,0 +1,248 @@
+package mqtt
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/frondmq/frond/core"
+	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/monitor"
+)
+
+// Module is the mqtt room as the server sees it.
+type Module struct {
+	services core.Services
+	log      *slog.Logger
+	ln       net.Listener // nil without a port
+	tls      *tls.Config  // nil without
+
+	ctx  context.Context
+	stop context.CancelFunc // nil before Start
+	work sync.WaitGroup     // the accept loop, which waits for its connections
+
+	mu struct {
+		sync.Mutex
+		clients map[string]*conn // by client identifier
+		total   uint64
+		slow    int
+	}
+}
+
+// New makes the module. It does nothing before Start.
+func New() *Module {
+	m := &Module{log: slog.New(slog.DiscardHandler)}
+	m.mu.clients = make(map[string]*conn)
+	return m
+}
+
+// Name is the module's block.
+func (m *Module) Name() string { return "mqtt" }
+
+// Verify refuses options of the block that nothing here obeys yet.
+func (m *Module) Verify(o *config.Options) error {
+	var errs []error
+	for _, k := range []struct {
+		key string
+		set bool
+	}{
+		{"js_domain", o.MQTT.JSDomain != ""},
+		{"consumer_memory_storage", o.MQTT.ConsumerMemoryStorage},
+		{"consumer_inactive_threshold", o.MQTT.ConsumerInactiveThreshold != 0},
+	} {
+		if k.set {
+			errs = append(errs, fmt.Errorf("%s: mqtt %q is not supported yet: sessions are not kept in streams", o.Pos("mqtt."+k.key), k.key))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Start opens the MQTT port.
+func (m *Module) Start(s core.Services) error {
+	o := s.Options()
+	m.services, m.log = s, s.Logger()
+	m.ctx, m.stop = context.WithCancel(context.Background())
+	if o.MQTT.Port == 0 {
+		return nil
+	}
+	if o.MQTT.TLS != nil {
+		var err error
+		if m.tls, err = o.MQTT.TLS.ServerConfig(); err != nil {
+			return fmt.Errorf("mqtt: %w", err)
+		}
+	}
+	addr := net.JoinHostPort(o.MQTT.Host, strconv.Itoa(max(o.MQTT.Port, 0)))
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("listening on MQTT port: %w", err)
+	}
+	m.ln = ln
+	scheme := "mqtt"
+	if m.tls != nil {
+		scheme = "tls"
+	}
+	m.log.Info("Listening for MQTT clients on " + scheme + "://" + ln.Addr().String())
+	m.work.Go(m.accept)
+	return nil
+}
+
+// Addr is where the listener is, or nil.
+func (m *Module) Addr() net.Addr {
+	if m.ln == nil {
+		return nil
+	}
+	return m.ln.Addr()
+}
+
+// accept owns the connections: it returns when all have ended.
+func (m *Module) accept() {
+	var conns sync.WaitGroup
+	defer conns.Wait()
+	stop := context.AfterFunc(m.ctx, func() { m.ln.Close() })
+	defer stop()
+	for {
+		nc, err := m.ln.Accept()
+		if err != nil {
+			if m.ctx.Err() != nil {
+				return
+			}
+			m.log.Error("Accept on MQTT port failed", "err", err)
+			select {
+			case <-m.ctx.Done():
+			case <-time.After(time.Second): // descriptors may come back
+			}
+			continue
+		}
+		conns.Go(func() { m.serve(nc) })
+	}
+}
+
+func (m *Module) serve(nc net.Conn) {
+	o := m.services.Options()
+	if m.tls != nil {
+		tc := tls.Server(nc, m.tls)
+		ctx, cancel := context.WithTimeout(m.ctx, o.MQTT.TLS.Timeout)
+		err := tc.HandshakeContext(ctx)
+		cancel()
+		if err != nil {
+			m.log.Error("MQTT TLS handshake error", "remote", nc.RemoteAddr().String(), "err", err)
+			nc.Close()
+			return
+		}
+		nc = tc
+	}
+	id := m.services.NextConnID()
+	c := &conn{
+		m: m, id: id, nc: nc, log: m.log.With("conn", id), started: time.Now(),
+		ended: make(chan struct{}), out: newOutbound(nc, int(o.MaxPending), o.WriteDeadline),
+	}
+	c.acks = newAcks(c)
+	c.lastSeen.Store(c.started.UnixNano())
+	stop := context.AfterFunc(m.ctx, func() {
+		c.fail(errShutdown)
+		_ = nc.SetDeadline(time.Now().Add(time.Second)) // before CONNECT nobody else ends it
+	})
+	defer stop()
+	c.serve()
+}
+
+// add registers a connected client and returns the one it replaces.
+func (m *Module) add(c *conn) (old *conn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := c.account.Name() + " " + c.clientID
+	old = m.mu.clients[key]
+	m.mu.clients[key] = c
+	m.mu.total++
+	return old
+}
+
+func (m *Module) remove(c *conn) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := c.account.Name() + " " + c.clientID
+	if m.mu.clients[key] == c {
+		delete(m.mu.clients, key)
+	}
+	if c.slow.Load() {
+		m.mu.slow++
+	}
+}
+
+// Stop closes the port and ends all connections.
+func (m *Module) Stop(ctx context.Context) error {
+	if m.stop == nil {
+		return nil
+	}
+	m.stop()
+	done := make(chan struct{})
+	go func() { m.work.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("MQTT connections did not end: %w", ctx.Err())
+	}
+}
+
+// Describe adds the block, the counters and, when asked, the clients.
+func (m *Module) Describe(d *monitor.Description) {
+	if m.services == nil {
+		return
+	}
+	o := m.services.Options()
+	if m.ln != nil {
+		addr := m.ln.Addr().(*net.TCPAddr)
+		d.MQTT.Host, d.MQTT.Port = addr.IP.String(), addr.Port
+		d.MQTT.AuthTimeout = o.MQTT.Auth.AuthTimeout(o.MQTT.TLS).Seconds()
+		d.MQTT.MaxAckPending = uint16(o.MQTT.MaxAckPending)
+		d.MQTT.AckWait = o.MQTT.AckWait
+		d.MQTT.NoAuthUser = o.MQTT.NoAuthUser
+	}
+	m.mu.Lock()
+	clients := make([]*conn, 0, len(m.mu.clients))
+	for _, c := range m.mu.clients {
+		clients = append(clients, c)
+	}
+	d.Counts.TotalConnections += m.mu.total
+	d.Counts.Slow.Clients += uint64(m.mu.slow)
+	m.mu.Unlock()
+	slices.SortFunc(clients, func(a, b *conn) int { return int(int64(a.id) - int64(b.id)) })
+	d.Counts.Connections += len(clients)
+	for _, c := range clients {
+		c.describe(d)
+	}
+}
+
+func (c *conn) describe(d *monitor.Description) {
+	n := &d.Counts
+	in, out, inB, outB := c.inMsgs.Load(), c.outMsgs.Load(), c.inBytes.Load(), c.outBytes.Load()
+	n.InMsgs, n.OutMsgs, n.InBytes, n.OutBytes = n.InMsgs+in, n.OutMsgs+out, n.InBytes+inB, n.OutBytes+outB
+	n.InClientMsgs, n.OutClientMsgs = n.InClientMsgs+in, n.OutClientMsgs+out
+	n.InClientBytes, n.OutClientBytes = n.InClientBytes+inB, n.OutClientBytes+outB
+	if !d.WantConns {
+		return
+	}
+	i := &monitor.ConnInfo{
+		Cid: c.id, Kind: monitor.KindClient, Type: monitor.TypeMQTT, Start: c.started,
+		LastActivity: time.Unix(0, c.lastSeen.Load()), Pending: c.out.pending(),
+		InMsgs: in, OutMsgs: out, InBytes: inB, OutBytes: outB,
+		NumSubs: uint32(c.numSubs.Load()), MQTTClient: c.clientID, AccountName: c.account.Name(),
+	}
+	if a, ok := c.nc.RemoteAddr().(*net.TCPAddr); ok {
+		i.IP, i.Port = a.IP.String(), a.Port
+	}
+	if d.WantAuth {
+		i.AuthorizedUser, i.Account = c.grant.User, c.account.Name()
+	}
+	d.Conns = append(d.Conns, i)
+}
+
+var _ core.Module = (*Module)(nil)

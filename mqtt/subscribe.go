@@ -1,0 +1,149 @@
+package mqtt
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/frondmq/frond/core/account"
+)
+
+// decode runs a packet through the codec, with a buffer that it may keep views
+// of.
+func (c *conn) decode(f frame, decode func(*packets.Packet, []byte) error) (*packets.Packet, error) {
+	pk := &packets.Packet{
+		ProtocolVersion: c.version,
+		FixedHeader:     packets.FixedHeader{Type: f.kind(), Remaining: len(f.body)},
+	}
+	return pk, decode(pk, bytes.Clone(f.body))
+}
+
+// subscribe takes a SUBSCRIBE and answers it.
+func (c *conn) subscribe(f frame) error {
+	if err := checkSubscribe(f.body, c.version, true); err != nil {
+		return err
+	}
+	pk, err := c.decode(f, (*packets.Packet).SubscribeDecode)
+	if err != nil {
+		return err
+	}
+	if len(pk.Properties.SubscriptionIdentifier) > 0 {
+		return fail(packets.ErrSubscriptionIdentifiersNotSupported, "subscription identifiers are not supported")
+	}
+	answer := &packets.Packet{
+		ProtocolVersion: c.version, PacketID: pk.PacketID,
+		FixedHeader: packets.FixedHeader{Type: packets.Suback},
+	}
+	for i := range pk.Filters {
+		code, err := c.subscribeTo(&pk.Filters[i])
+		if err != nil {
+			return err
+		}
+		if c.version != v5 && code >= 0x80 {
+			code = 0x80
+		}
+		answer.ReasonCodes = append(answer.ReasonCodes, code)
+	}
+	return c.answer(answer.SubackEncode)
+}
+
+func (c *conn) answer(f func(*bytes.Buffer) error) error {
+	b, err := encode(f)
+	if err != nil {
+		return err
+	}
+	c.out.add(b)
+	return nil
+}
+
+// subscribeTo makes one subscription and returns the granted QoS or why not.
+func (c *conn) subscribeTo(f *packets.Subscription) (byte, error) {
+	filter, queue := f.Filter, ""
+	if c.version == v5 && strings.HasPrefix(filter, "$share/") {
+		var ok bool
+		if queue, filter, ok = strings.Cut(strings.TrimPrefix(filter, "$share/"), "/"); !ok ||
+			queue == "" || filter == "" || strings.ContainsAny(queue, "+# \t\r\n") {
+			return packets.ErrTopicFilterInvalid.Code, nil // [MQTT-4.8.2-1] [MQTT-4.8.2-2]
+		}
+		if f.NoLocal {
+			return 0, fail(packets.ErrProtocolViolationInvalidSharedNoLocal, "no local on a shared subscription") // [MQTT-3.8.3-4]
+		}
+	}
+	if !validFilter(filter) {
+		return packets.ErrTopicFilterInvalid.Code, nil
+	}
+	subjects, err := filterSubjects(filter)
+	if err != nil {
+		return packets.ErrTopicFilterInvalid.Code, nil
+	}
+	if max := c.m.services.Options().MaxSubs; max > 0 && len(c.subs) >= max && c.subs[f.Filter] == nil {
+		return packets.ErrQuotaExceeded.Code, nil
+	}
+	s := &subscription{
+		conn: c, filter: f.Filter, qos: min(f.Qos, 1), noLocal: f.NoLocal,
+		dollar: !strings.HasPrefix(filter, "+") && !strings.HasPrefix(filter, "#"),
+	}
+	for _, subj := range subjects {
+		if p := c.grant.Permissions; p != nil {
+			if !p.CanSubscribe(subj, queue) {
+				c.log.Error("Subscription Violation", "user", c.grant.User, "topic", f.Filter)
+				return packets.ErrNotAuthorized.Code, nil
+			}
+			s.filtered = s.filtered || p.NeedsFilter(subj)
+		}
+		s.subs = append(s.subs, &account.Sub{Subject: subj, Queue: queue, SID: []byte(f.Filter), Sink: s})
+	}
+	// The same filter again replaces the subscription [MQTT-3.8.4-3]. The new
+	// one begins first, so nothing is missed between the two.
+	old := c.subs[f.Filter]
+	for i, sub := range s.subs {
+		if err := c.account.Subscribe(sub); err != nil {
+			for _, done := range s.subs[:i] {
+				c.account.Unsubscribe(done)
+			}
+			return packets.ErrTopicFilterInvalid.Code, nil
+		}
+	}
+	if old != nil {
+		c.drop(old)
+	}
+	c.subs[f.Filter] = s
+	c.numSubs.Store(int64(len(c.subs)))
+	return s.qos, nil
+}
+
+func (c *conn) drop(s *subscription) {
+	for _, sub := range s.subs {
+		c.account.Unsubscribe(sub)
+	}
+	delete(c.subs, s.filter)
+	c.numSubs.Store(int64(len(c.subs)))
+}
+
+// unsubscribe takes an UNSUBSCRIBE and answers it.
+func (c *conn) unsubscribe(f frame) error {
+	if err := checkSubscribe(f.body, c.version, false); err != nil {
+		return err
+	}
+	pk, err := c.decode(f, (*packets.Packet).UnsubscribeDecode)
+	if err != nil {
+		return err
+	}
+	answer := &packets.Packet{
+		ProtocolVersion: c.version, PacketID: pk.PacketID,
+		FixedHeader: packets.FixedHeader{Type: packets.Unsuback},
+	}
+	for i := range pk.Filters {
+		code := packets.CodeNoSubscriptionExisted.Code
+		if s := c.subs[pk.Filters[i].Filter]; s != nil {
+			c.drop(s)
+			code = packets.CodeSuccess.Code
+		}
+		answer.ReasonCodes = append(answer.ReasonCodes, code)
+	}
+	if c.version != v5 {
+		answer.ReasonCodes = nil
+	}
+	return c.answer(answer.UnsubackEncode)
+}

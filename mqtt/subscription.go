@@ -1,0 +1,104 @@
+package mqtt
+
+import (
+	"bytes"
+
+	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/wire"
+)
+
+// subscription is one topic filter of one client, and the sink for it.
+type subscription struct {
+	conn    *conn
+	filter  string
+	qos     byte // granted
+	noLocal bool
+	// dollar is true when the filter names its first level, and so may match
+	// topics that begin with '$' [MQTT-4.7.2-1].
+	dollar   bool
+	filtered bool // deliveries are checked against denied subjects
+	subs     []*account.Sub
+}
+
+// Role, Cluster and Flush are those of an account.Sink.
+func (s *subscription) Role() account.Role { return account.RoleClient }
+
+// Cluster is "": a client is not a server.
+func (s *subscription) Cluster() string { return "" }
+
+// Flush wakes the writer of the connection.
+func (s *subscription) Flush() { s.conn.out.flush() }
+
+// Deliver encodes the message for the client.
+func (s *subscription) Deliver(_ *account.Sub, m *wire.Msg) bool {
+	c := s.conn
+	subj := m.VisibleSubject()
+	switch {
+	case !s.dollar && len(subj) > 0 && subj[0] == '$':
+		return false
+	case s.noLocal && c.own.Load() == m: // [MQTT-3.8.3-3]
+		return false
+	case s.filtered && c.grant.Permissions.DeniesDelivery(m.Subject):
+		return false
+	case bytes.HasPrefix(m.Reply, jsAckPrefix):
+		return false // a delivery of a JetStream consumer, meant for its client
+	}
+	qos := min(s.qos, publishedQoS(m.Header))
+	return c.send(qos, subj, m)
+}
+
+var jsAckPrefix = []byte("$JS.ACK.")
+
+// publishedQoS is the QoS with which an MQTT client published; what NATS
+// clients publish has none.
+func publishedQoS(header []byte) byte {
+	if header == nil {
+		return 0
+	}
+	if v := wire.HeaderGet(header, headerQoS); len(v) == 1 && v[0] == '1' {
+		return 1
+	}
+	return 0
+}
+
+// send queues one PUBLISH. A client that does not keep up is disconnected, as
+// NATS does: its session ends with its connection anyway.
+func (c *conn) send(qos byte, subj []byte, m *wire.Msg) bool {
+	buf, ok := c.out.begin()
+	if !ok {
+		if c.out.full() {
+			c.slow.Store(true)
+			c.fail(errSlow)
+		}
+		return false
+	}
+	// The scratch space is guarded by the outbound lock, like the window.
+	c.topic = appendTopic(c.topic[:0], subj)
+	c.props = c.props[:0]
+	if c.version == v5 {
+		c.props = appendProperties(c.props, m.Header)
+	}
+	size := 1 + 4 + 2 + len(c.topic) + 2 + 4 + len(c.props) + len(m.Body)
+	if c.maxPacket > 0 && size > c.maxPacket {
+		c.out.commit(buf) // must not be sent, and counts as sent [MQTT-3.1.2-25]
+		return false
+	}
+	var id uint16
+	if qos == 1 {
+		if id, ok = c.window.take(); !ok {
+			// The client allows no more unacknowledged messages.
+			c.window.queue(c.topic, c.props, m.Body)
+			over := c.window.queuedBytes > c.out.limit
+			c.out.commit(buf)
+			if over {
+				c.slow.Store(true)
+				c.fail(errSlow)
+			}
+			return !over
+		}
+	}
+	c.out.commit(appendPublish(buf, c.version, qos, id, c.topic, c.props, m.Body))
+	c.outMsgs.Add(1)
+	c.outBytes.Add(int64(len(m.Body)))
+	return true
+}

@@ -1,0 +1,47 @@
+package mqtt
+
+import (
+	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/wire"
+)
+
+// will is the message that a client leaves for when it goes without a word
+// [MQTT-3.1.2-8].
+type will struct {
+	topic   string
+	subject []byte
+	header  []byte
+	payload []byte
+}
+
+// publishWill sends the will. A will delay has nothing to wait for: sessions
+// end with their connections, and a will is due at the end of its session at
+// the latest [MQTT-3.1.3-9]. Nobody waits for an acknowledgement of a will; a
+// stream that could not store it is logged.
+func (c *conn) publishWill() {
+	w := c.will
+	if w == nil {
+		return
+	}
+	c.will = nil
+	if p := c.grant.Permissions; p != nil && !p.CanPublish(w.subject) {
+		c.log.Error("Publish Violation", "user", c.grant.User, "topic", w.topic)
+		return
+	}
+	o := account.NewOrigin(nil, account.RoleClient, "")
+	c.account.Route(o, &wire.Msg{Subject: w.subject, Header: w.header, Body: w.payload, Receipt: willReceipt{c, w.topic}})
+	o.Flush()
+}
+
+type willReceipt struct {
+	conn  *conn
+	topic string
+}
+
+func (willReceipt) Expect() {}
+
+func (r willReceipt) Stored(stream string, _ uint64, err error) {
+	if err != nil {
+		r.conn.log.Error("Will was not stored", "topic", r.topic, "stream", stream, "err", err)
+	}
+}
