@@ -1,0 +1,184 @@
+package jetstream
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/frondmq/frond/core/wire"
+	"github.com/frondmq/frond/edgestore"
+)
+
+// pending waits for one operation to be applied. It is the Token of the
+// operation's entry.
+type pending struct {
+	done    chan struct{}
+	outcome outcome
+	stream  *stream // of a stream create
+}
+
+// submit appends an operation and waits until it was applied, which is after
+// it became durable.
+func (e *Engine) submit(log Log, incarnation uint64, kind uint8, reserved bool, data []byte) (*pending, *APIError) {
+	p := &pending{done: make(chan struct{})}
+	rec := edgestore.Record{Kind: kind, Incarnation: incarnation, Stamp: e.stamp()}
+	if err := e.append(log, reserved, &rec, nil, p, data); err != nil {
+		return nil, appendError(err)
+	}
+	select {
+	case <-p.done:
+		return p, p.outcome.err
+	case <-e.quit:
+		// It may still be applied: the requester learns it when it asks again.
+		return nil, errNotAvailable
+	}
+}
+
+// reserver is a Log that keeps room for operations which must work on a full
+// disk: those that free space.
+type reserver interface {
+	AppendReserved(r *edgestore.Record, side []byte, token any, data ...[]byte) (edgestore.LSN, error)
+}
+
+func (e *Engine) append(log Log, reserved bool, r *edgestore.Record, side []byte, token any, data ...[]byte) error {
+	var err error
+	if l, ok := log.(reserver); ok && reserved {
+		_, err = l.AppendReserved(r, side, token, data...)
+	} else {
+		_, err = log.Append(r, side, token, data...)
+	}
+	if err != nil {
+		e.drain.kick()
+		return err
+	}
+	log.Kick()
+	return nil
+}
+
+// appendLazy appends what nobody waits for, or only the token's. It reports
+// whether the log took it. Without a token the disk is left in peace for a
+// moment: see lazyCommit.
+func (e *Engine) appendLazy(log Log, r *edgestore.Record, token any, data ...[]byte) bool {
+	var err error
+	if l, ok := log.(reserver); ok {
+		_, err = l.AppendReserved(r, nil, token, data...)
+	} else {
+		_, err = log.Append(r, nil, token, data...)
+	}
+	if err != nil {
+		e.drain.kick()
+		return false
+	}
+	if token != nil || log != Log(e.journal) {
+		log.Kick()
+	} else {
+		poke(e.clock.lazy)
+	}
+	return true
+}
+
+// ingestWaiter is the Token of an ingest operation: told what became of it, on
+// the applier's goroutine. It must not block.
+type ingestWaiter interface{ ingested(outcome) }
+
+// tell lets everybody know who waits for the entry. s is nil when there is no
+// stream (any more).
+func (a *applier) tell(s *stream, en *edgestore.Entry, o *outcome) {
+	switch t := en.Token.(type) {
+	case nil:
+	case *pending:
+		t.outcome = *o
+		close(t.done)
+	case *ackAnswers:
+		if p := a.pubs.of(t.m.s.acct); p != nil {
+			for _, reply := range t.to {
+				a.msg = wire.Msg{Subject: reply}
+				p.Publish(&a.msg)
+			}
+		}
+	case ingestWaiter:
+		t.ingested(*o)
+	case wire.Receipt:
+		if o.err != nil {
+			t.Stored(a.nameOf(s), 0, o.err)
+		} else {
+			t.Stored(a.nameOf(s), o.seq, nil)
+		}
+	}
+	if s == nil || en.Kind != opPublish && en.Kind != opIngest {
+		return
+	}
+	v := s.view.Load()
+	if len(en.Side) > 0 {
+		if p := a.pubs.of(s.acct); p != nil {
+			if o.err != nil {
+				a.buf = appendNack(a.buf[:0], v, o.err)
+			} else {
+				a.buf = appendAck(a.buf[:0], v, o.seq, o.dup)
+			}
+			a.msg = wire.Msg{Subject: en.Side, Body: a.buf}
+			p.Publish(&a.msg)
+		}
+	}
+	if v.republish != nil && o.err == nil && !o.dup && !o.passed {
+		a.republish(s, v, en, o)
+	}
+}
+
+func (a *applier) nameOf(s *stream) string {
+	if s == nil {
+		return ""
+	}
+	return s.name
+}
+
+// republish sends a stored message on to where the stream's configuration
+// says. It has no promise: nobody waits for it and it is not repeated.
+func (a *applier) republish(s *stream, v *streamView, en *edgestore.Entry, o *outcome) {
+	blob := en.Data
+	at := en.Stamp.Wall
+	if en.Kind == opIngest {
+		from, _, rest, err := readOrigin(en.Data)
+		if err != nil {
+			return
+		}
+		if blob = rest; from.source == "" {
+			at = from.at
+		}
+	} else {
+		blob = blob[1:]
+	}
+	subj, header, body, err := edgestore.ParseBlob(blob)
+	if err != nil {
+		return
+	}
+	to, ok := v.republish.Append(nil, subj, a.e.random)
+	if !ok || len(to) == 0 {
+		return
+	}
+	h := appendOrigin(a.hdr[:0], header, s.name, string(subj), o.seq, at)
+	h = wire.AppendHeader(h, hdrLastSequence, strconv.FormatUint(o.prev, 10))
+	if v.cfg.Republish.HeadersOnly {
+		h = wire.AppendHeader(h, hdrMsgSize, strconv.Itoa(len(body)))
+		body = nil
+	}
+	h = append(h, crlf...)
+	a.hdr = h
+	if p := a.pubs.of(s.acct); p != nil {
+		a.msg = wire.Msg{Subject: to, Header: h, Body: body}
+		p.Publish(&a.msg)
+	}
+}
+
+// appendOrigin begins a header block with what stands in header and where the
+// message is stored. The block is left open.
+func appendOrigin(b, header []byte, stream, subject string, seq uint64, at int64) []byte {
+	if len(header) >= len(hdrPlain)+2 {
+		b = append(b, header[:len(header)-2]...)
+	} else {
+		b = append(b, hdrPlain...)
+	}
+	b = wire.AppendHeader(b, hdrStream, stream)
+	b = wire.AppendHeader(b, hdrSubject, subject)
+	b = wire.AppendHeader(b, hdrSequence, strconv.FormatUint(seq, 10))
+	return wire.AppendHeader(b, hdrTimeStamp, time.Unix(0, at).UTC().Format(time.RFC3339Nano))
+}

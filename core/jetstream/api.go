@@ -1,0 +1,329 @@
+package jetstream
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/frondmq/frond/core/wire"
+)
+
+const (
+	apiPrefix  = "$JS.API."
+	typePrefix = "io.nats.jetstream.api.v1."
+
+	// maxAPIQueue is how many requests wait; at the limit new ones are dropped.
+	maxAPIQueue = 10000
+)
+
+// apiSubjects is where requests arrive. DIRECT.GET and CONSUMER.MSG.NEXT are
+// not among them: only what exists subscribes to those, so that a client learns
+// at once, by "no responders", that there is nothing.
+var apiSubjects = []string{
+	"$JS.API.INFO",
+	"$JS.API.STREAM.>",
+	"$JS.API.CONSUMER.CREATE.>",
+	"$JS.API.CONSUMER.DURABLE.CREATE.>",
+	"$JS.API.CONSUMER.NAMES.*",
+	"$JS.API.CONSUMER.LIST.*",
+	"$JS.API.CONSUMER.INFO.*.*",
+	"$JS.API.CONSUMER.DELETE.*.*",
+	"$JS.API.CONSUMER.PAUSE.*.*",
+	"$JS.API.CONSUMER.UNPIN.*.*",
+	"$JS.API.CONSUMER.LEADER.STEPDOWN.*.*",
+}
+
+// apiPool answers requests on a few goroutines: an answer may wait for the
+// disk, and the goroutine that routes messages must not.
+type apiPool struct {
+	e     *Engine
+	queue chan *apiRequest
+	wg    sync.WaitGroup
+	once  sync.Once
+	quit  chan struct{}
+}
+
+// apiRequest is one request, copied from the message it came in.
+type apiRequest struct {
+	acct    *account
+	subject string
+	rest    string // subject without "$JS.API."
+	reply   string
+	header  []byte
+	body    []byte
+	job     func() // in place of all others: work of the engine itself
+}
+
+func newAPIPool(e *Engine, workers int) *apiPool {
+	p := &apiPool{e: e, queue: make(chan *apiRequest, maxAPIQueue), quit: make(chan struct{})}
+	p.wg.Add(workers)
+	for range workers {
+		go p.run()
+	}
+	return p
+}
+
+// request takes a request on the goroutine that routes it.
+func (p *apiPool) request(a *account, m *wire.Msg) {
+	r := copyRequest(a, m)
+	select {
+	case p.queue <- r:
+	default:
+		p.e.logger.Warn("api request dropped: too many are waiting", "account", a.name, "subject", r.subject)
+	}
+}
+
+// inactive deletes a consumer that nobody uses any more.
+func (p *apiPool) inactive(m *member) {
+	job := func() {
+		defer m.ending.Store(false)
+		if err := p.e.deleteConsumer(m); err != nil && err != errConsumerNotFound {
+			p.e.logger.Warn("inactive consumer stays for now", "stream", m.s.name, "consumer", m.name, "err", err)
+		}
+	}
+	select {
+	case p.queue <- &apiRequest{job: job}:
+	default:
+		m.ending.Store(false) // it will say so again
+	}
+}
+
+func copyRequest(a *account, m *wire.Msg) *apiRequest {
+	r := &apiRequest{
+		acct:    a,
+		subject: string(m.Subject),
+		reply:   string(m.Reply),
+		header:  bytes.Clone(m.Header),
+		body:    bytes.Clone(m.Body),
+	}
+	r.rest = strings.TrimPrefix(r.subject, apiPrefix)
+	return r
+}
+
+func (p *apiPool) run() {
+	defer p.wg.Done()
+	pubs := new(publishers)
+	for {
+		select {
+		case <-p.quit:
+			return
+		case r := <-p.queue:
+			if r.job != nil {
+				r.job()
+			} else if strings.HasPrefix(r.rest, "DIRECT.GET.") {
+				p.e.directGet(r, pubs)
+			} else {
+				p.e.answer(r, pubs)
+			}
+			pubs.flush()
+		}
+	}
+}
+
+func (p *apiPool) close() {
+	p.once.Do(func() { close(p.quit) })
+	p.wg.Wait()
+}
+
+// response is the head of every answer.
+type response struct {
+	Type  string    `json:"type"`
+	Error *APIError `json:"error,omitempty"`
+}
+
+// paged are the members of answers that list.
+type paged struct {
+	Total  int `json:"total"`
+	Offset int `json:"offset"`
+	Limit  int `json:"limit"`
+}
+
+type successResponse struct {
+	response
+	Success bool `json:"success,omitempty"`
+}
+
+// answer runs the handler of a request and sends what it says.
+func (e *Engine) answer(r *apiRequest, pubs *publishers) {
+	a := r.acct
+	a.apiInflight.Add(1)
+	v, failed := e.handle(r)
+	a.apiInflight.Add(^uint64(0))
+	if v == nil {
+		return
+	}
+	if !strings.HasPrefix(r.rest, "STREAM.MSG.GET.") {
+		a.apiTotal.Add(1)
+		if failed {
+			a.apiErrors.Add(1)
+		}
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		e.logger.Error("api answer", "subject", r.subject, "err", err)
+		return
+	}
+	if p := pubs.of(a); p != nil && r.reply != "" {
+		p.Publish(&wire.Msg{Subject: []byte(r.reply), Body: text})
+	}
+	if !strings.HasPrefix(r.rest, "STREAM.MSG.GET.") {
+		e.auditAdvisory(r, text, pubs)
+	}
+}
+
+// handle finds the handler by the subject. A nil answer is silence.
+func (e *Engine) handle(r *apiRequest) (v any, failed bool) {
+	h, typ, arg := findHandler(r.rest)
+	if h == nil {
+		return nil, false
+	}
+	base := response{Type: typePrefix + typ}
+	if !e.levelMet(r.header) {
+		base.Error = errAPILevel
+		return base, true
+	}
+	v, err := h(e, r, base, arg)
+	return v, err != nil
+}
+
+// levelMet checks the API level that a request asks for.
+func (e *Engine) levelMet(header []byte) bool {
+	if len(header) == 0 {
+		return true
+	}
+	want := wire.HeaderGet(header, hdrRequiredLevel)
+	if want == nil {
+		return true
+	}
+	n, err := strconv.Atoi(string(want))
+	return err == nil && n <= e.cfg.APILevel
+}
+
+// apiHandler answers one kind of request; arg is the part of the subject
+// behind its verb. It returns the answer, and the error in it.
+type apiHandler func(e *Engine, r *apiRequest, base response, arg string) (any, *APIError)
+
+// findHandler goes through the verbs. arg has as many tokens as the verb wants.
+func findHandler(rest string) (h apiHandler, typ, arg string) {
+	if rest == "INFO" {
+		return (*Engine).accountInfo, "account_info_response", ""
+	}
+	for _, x := range apiVerbs() {
+		arg, ok := strings.CutPrefix(rest, x.verb)
+		if !ok || x.tokens == 0 && arg != "" {
+			continue
+		}
+		if n := strings.Count(arg, ".") + 1; x.tokens > 0 && n != x.tokens || x.tokens < 0 && n < -x.tokens {
+			continue
+		}
+		return x.h, x.typ, arg
+	}
+	return nil, "", ""
+}
+
+// apiVerb is one kind of request. tokens is how many tokens follow the verb;
+// a negative number is at least that many.
+type apiVerb struct {
+	verb   string
+	tokens int
+	typ    string
+	h      apiHandler
+}
+
+func apiVerbs() []apiVerb {
+	return []apiVerb{
+		{"STREAM.CREATE.", 1, "stream_create_response", (*Engine).streamCreate},
+		{"STREAM.UPDATE.", 1, "stream_update_response", (*Engine).streamUpdate},
+		{"STREAM.NAMES", 0, "stream_names_response", (*Engine).streamNames},
+		{"STREAM.LIST", 0, "stream_list_response", (*Engine).streamList},
+		{"STREAM.INFO.", 1, "stream_info_response", (*Engine).streamInfo},
+		{"STREAM.DELETE.", 1, "stream_delete_response", (*Engine).streamDelete},
+		{"STREAM.PURGE.", 1, "stream_purge_response", (*Engine).streamPurge},
+		{"STREAM.MSG.GET.", 1, "stream_msg_get_response", (*Engine).msgGet},
+		{"STREAM.MSG.DELETE.", 1, "stream_msg_delete_response", (*Engine).msgDelete},
+		{"STREAM.SNAPSHOT.", 1, "stream_snapshot_response", unsupported(errStreamSnapshot, "snapshots")},
+		{"STREAM.RESTORE.", 1, "stream_restore_response", unsupported(errStreamRestore, "restores")},
+		{"STREAM.LEADER.STEPDOWN.", 1, "stream_leader_stepdown_response", clusterOnly},
+		{"STREAM.PEER.REMOVE.", 1, "stream_remove_peer_response", clusterOnly},
+		{"CONSUMER.CREATE.", -1, "consumer_create_response", (*Engine).consumerCreate},
+		{"CONSUMER.DURABLE.CREATE.", 2, "consumer_create_response", (*Engine).durableCreate},
+		{"CONSUMER.NAMES.", 1, "consumer_names_response", (*Engine).consumerNames},
+		{"CONSUMER.LIST.", 1, "consumer_list_response", (*Engine).consumerList},
+		{"CONSUMER.INFO.", 2, "consumer_info_response", (*Engine).consumerInfo},
+		{"CONSUMER.DELETE.", 2, "consumer_delete_response", (*Engine).consumerDelete},
+		{"CONSUMER.PAUSE.", 2, "consumer_pause_response", (*Engine).consumerPause},
+		{"CONSUMER.UNPIN.", 2, "consumer_unpin_response", (*Engine).consumerUnpin},
+		{"CONSUMER.LEADER.STEPDOWN.", 2, "consumer_leader_stepdown_response", clusterOnly},
+	}
+}
+
+// clusterOnly answers what a server alone can't do.
+func clusterOnly(_ *Engine, _ *apiRequest, base response, _ string) (any, *APIError) {
+	base.Error = errClusterRequired
+	return base, base.Error
+}
+
+// unsupported answers what this server does not do.
+func unsupported(code *APIError, what string) apiHandler {
+	return func(_ *Engine, _ *apiRequest, base response, _ string) (any, *APIError) {
+		base.Error = code.with("%s: %s are not supported by this server", code.Description, what)
+		return base, base.Error
+	}
+}
+
+// decode reads a request's JSON. In strict mode members that are not known
+// are errors.
+func (e *Engine) decode(body []byte, v any) *APIError {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	if e.cfg.Strict {
+		d.DisallowUnknownFields()
+	}
+	return jsonError(d.Decode(v))
+}
+
+// decodeOptional is decode for requests that may come without a body: what
+// does not begin like JSON counts as none.
+func (e *Engine) decodeOptional(body []byte, v any) *APIError {
+	body = bytes.TrimLeft(body, " \t\r\n")
+	if len(body) == 0 || body[0] != '{' && body[0] != '[' {
+		return nil
+	}
+	return e.decode(body, v)
+}
+
+func jsonError(err error) *APIError {
+	if err == nil {
+		return nil
+	}
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		return errInvalidJSON.with("invalid JSON: %v at offset %d", err, syntax.Offset)
+	}
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return errInvalidJSON.with("invalid JSON: %v", err)
+}
+
+// emptyBody reports whether a request has nothing to say.
+func emptyBody(b []byte) bool {
+	if len(b) == 0 || string(b) == "{}" {
+		return true
+	}
+	var m map[string]json.RawMessage
+	return json.Unmarshal(b, &m) == nil && len(m) == 0
+}
+
+// page cuts one page out of n entries.
+func page(n, offset, limit int) (from, to int, p paged) {
+	from = min(max(offset, 0), n)
+	to = min(from+limit, n)
+	return from, to, paged{Total: n, Offset: from, Limit: limit}
+}

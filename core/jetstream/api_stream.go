@@ -1,0 +1,449 @@
+package jetstream
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"github.com/frondmq/frond/core/subject"
+	"github.com/frondmq/frond/edgestore"
+)
+
+const (
+	namesPage    = 1024
+	listPage     = 256
+	subjectsPage = 100000
+	deletedMax   = 1 << 20
+)
+
+type streamCreateResponse struct {
+	response
+	*streamInfo
+	DidCreate bool `json:"did_create,omitempty"`
+}
+
+type streamInfoResponse struct {
+	response
+	paged
+	*streamInfo
+}
+
+type accountInfoResponse struct {
+	response
+	Memory          uint64        `json:"memory"`
+	Storage         uint64        `json:"storage"`
+	ReservedMemory  uint64        `json:"reserved_memory"`
+	ReservedStorage uint64        `json:"reserved_storage"`
+	Streams         int           `json:"streams"`
+	Consumers       int           `json:"consumers"`
+	Limits          accountLimits `json:"limits"`
+	Domain          string        `json:"domain,omitempty"`
+	API             apiStats      `json:"api"`
+}
+
+type accountLimits struct {
+	MaxMemory            int64 `json:"max_memory"`
+	MaxStorage           int64 `json:"max_storage"`
+	MaxStreams           int   `json:"max_streams"`
+	MaxConsumers         int   `json:"max_consumers"`
+	MaxAckPending        int   `json:"max_ack_pending"`
+	MemoryMaxStreamBytes int64 `json:"memory_max_stream_bytes"`
+	StoreMaxStreamBytes  int64 `json:"storage_max_stream_bytes"`
+	MaxBytesRequired     bool  `json:"max_bytes_required"`
+}
+
+type apiStats struct {
+	Level    int    `json:"level"`
+	Total    uint64 `json:"total"`
+	Errors   uint64 `json:"errors"`
+	Inflight uint64 `json:"inflight,omitempty"`
+}
+
+func (e *Engine) accountInfo(r *apiRequest, base response, _ string) (any, *APIError) {
+	a := r.acct
+	out := accountInfoResponse{
+		response: base,
+		Limits: accountLimits{MaxMemory: -1, MaxStorage: -1, MaxStreams: orUnlimited(e.cfg.Limits.MaxStreams),
+			MaxConsumers: orUnlimited(e.cfg.Limits.MaxConsumers), MaxAckPending: -1, MemoryMaxStreamBytes: -1, StoreMaxStreamBytes: -1},
+		Domain: e.cfg.Domain,
+		API: apiStats{Level: e.cfg.APILevel, Total: a.apiTotal.Load(), Errors: a.apiErrors.Load(),
+			Inflight: a.apiInflight.Load() - 1}, // without this request
+	}
+	for _, s := range a.sorted() {
+		st := s.state()
+		out.Streams++
+		out.Consumers += st.Consumers
+		reserved := uint64(max(s.config().MaxBytes, 0))
+		if s.memory {
+			out.Memory += st.Bytes
+			out.ReservedMemory += reserved
+		} else {
+			out.Storage += st.Bytes
+			out.ReservedStorage += reserved
+		}
+	}
+	return out, nil
+}
+
+func orUnlimited(n int) int {
+	if n <= 0 {
+		return -1
+	}
+	return n
+}
+
+func (e *Engine) streamCreate(r *apiRequest, base response, name string) (any, *APIError) {
+	var req StreamConfigRequest
+	err := e.decode(r.body, &req)
+	if err == nil && strings.ContainsAny(name, `/\`) {
+		err = errStreamNamePath
+	}
+	if err == nil && req.Name != name {
+		err = errStreamMismatch
+	}
+	if err == nil && req.Sealed {
+		err = errStreamConfig.with("stream configuration for create can not be sealed")
+	}
+	var s *stream
+	if err == nil {
+		s, err = e.createStream(r.acct, &req.StreamConfig, req.Pedantic)
+	}
+	if err != nil {
+		base.Error = err
+		return base, err
+	}
+	info := s.info(true)
+	info.Domain = "" // the stock server's answer to a create has none either
+	return streamCreateResponse{base, info, true}, nil
+}
+
+// createStream makes a stream, or finds the one that is exactly that.
+func (e *Engine) createStream(a *account, cfg *StreamConfig, pedantic bool) (*stream, *APIError) {
+	cfg = cfg.clone()
+	if err := cfg.normalise(pedantic, &e.cfg.Limits); err != nil {
+		return nil, err
+	}
+	a.changes.Lock()
+	defer a.changes.Unlock()
+	if s := a.stream(cfg.Name); s != nil {
+		if equalConfig(s.config(), cfg) {
+			return s, nil
+		}
+		return nil, errStreamNameExists
+	}
+	if err := e.checkReserve(a, cfg, nil); err != nil {
+		return nil, err
+	}
+	if a.overlaps(cfg.Subjects, cfg.Name) {
+		return nil, errSubjectOverlap
+	}
+	if cfg.Storage == FileStorage && e.journal == nil {
+		return nil, errStreamCreate
+	}
+	c := streamCreate{
+		incarnation: e.nextIncarnation.Add(1) - 1,
+		account:     a.name,
+		created:     e.cfg.Now().UnixNano(),
+		config:      encodeConfig(cfg),
+	}
+	p, err := e.submit(e.logFor(cfg.Storage), 0, opStreamCreate, false, c.append(nil))
+	if err != nil {
+		return nil, err
+	}
+	s := p.stream
+	if b := a.bus(); b != nil {
+		if err := s.attach(b); err != nil {
+			s.detach()
+			e.submit(s.log, 0, opStreamDelete, true, appendUint(nil, s.incarnation))
+			return nil, errStreamCreate.with("%v", err)
+		}
+	}
+	e.streamAdvisory(s, "CREATED", "create")
+	return s, nil
+}
+
+// checkReserve checks the limits that count streams and the bytes they may
+// grow to; old is the stream that is updated.
+func (e *Engine) checkReserve(a *account, cfg *StreamConfig, old *stream) *APIError {
+	l := &e.cfg.Limits
+	a.mu.RLock()
+	count := len(a.mu.streams)
+	a.mu.RUnlock()
+	if old == nil && l.MaxStreams > 0 && count >= l.MaxStreams {
+		return errMaxStreams
+	}
+	if cfg.MaxBytes <= 0 {
+		return nil
+	}
+	limit, full := l.MaxStore, errStorageExceeded
+	if cfg.Storage == MemoryStorage {
+		limit, full = l.MaxMemory, errMemoryExceeded
+	}
+	reserved := cfg.MaxBytes
+	for _, s := range e.allStreams() {
+		if c := s.config(); s != old && c.Storage == cfg.Storage {
+			reserved += max(c.MaxBytes, 0)
+		}
+	}
+	if limit > 0 && reserved > limit {
+		return full
+	}
+	return nil
+}
+
+func (e *Engine) streamUpdate(r *apiRequest, base response, name string) (any, *APIError) {
+	var req StreamConfigRequest
+	err := e.decode(r.body, &req)
+	if err == nil {
+		err = req.normalise(req.Pedantic, &e.cfg.Limits)
+	}
+	if err == nil && req.Name != name {
+		err = errStreamMismatch
+	}
+	var s *stream
+	if err == nil {
+		s, err = e.updateStream(r.acct, &req.StreamConfig)
+	}
+	if err != nil {
+		base.Error = err
+		return base, err
+	}
+	return streamCreateResponse{response: base, streamInfo: s.info(true)}, nil
+}
+
+// updateStream gives a stream another configuration; cfg is normalised.
+func (e *Engine) updateStream(a *account, cfg *StreamConfig) (*stream, *APIError) {
+	a.changes.Lock()
+	defer a.changes.Unlock()
+	s := a.stream(cfg.Name)
+	if s == nil {
+		return nil, errStreamNotFound
+	}
+	cfg = cfg.clone()
+	if err := cfg.checkUpdate(s.config()); err != nil {
+		return nil, err
+	}
+	if err := e.checkReserve(a, cfg, s); err != nil {
+		return nil, err
+	}
+	if a.overlaps(cfg.Subjects, cfg.Name) {
+		return nil, errSubjectOverlap
+	}
+	data := msgp.AppendBytes(nil, encodeConfig(cfg))
+	if _, err := e.submit(s.log, s.incarnation, opConfig, true, data); err != nil {
+		return nil, err
+	}
+	if b := a.bus(); b != nil {
+		if err := s.attach(b); err != nil {
+			return nil, errStreamUpdate.with("%v", err)
+		}
+	}
+	s.sweep()
+	e.streamAdvisory(s, "UPDATED", "modify")
+	return s, nil
+}
+
+type listRequest struct {
+	Offset  int    `json:"offset"`
+	Subject string `json:"subject,omitempty"`
+}
+
+// matching lists the streams that capture something of a subject; "" is all.
+func (a *account) matching(subj string) []*stream {
+	all := a.sorted()
+	if subj == "" {
+		return all
+	}
+	return slices.DeleteFunc(all, func(s *stream) bool {
+		return !slices.ContainsFunc(s.config().Subjects, func(x string) bool { return subject.Collide(x, subj) })
+	})
+}
+
+type streamNamesResponse struct {
+	response
+	paged
+	Streams []string `json:"streams"`
+}
+
+func (e *Engine) streamNames(r *apiRequest, base response, _ string) (any, *APIError) {
+	out := streamNamesResponse{response: base}
+	var req listRequest
+	if out.Error = e.decodeOptional(r.body, &req); out.Error != nil {
+		return out, out.Error
+	}
+	all := r.acct.matching(req.Subject)
+	var from, to int
+	from, to, out.paged = page(len(all), req.Offset, namesPage)
+	for _, s := range all[from:to] {
+		out.Streams = append(out.Streams, s.name)
+	}
+	return out, nil
+}
+
+type streamListResponse struct {
+	response
+	paged
+	Streams []*streamInfo `json:"streams"`
+}
+
+func (e *Engine) streamList(r *apiRequest, base response, _ string) (any, *APIError) {
+	out := streamListResponse{response: base, Streams: []*streamInfo{}}
+	var req listRequest
+	if out.Error = e.decodeOptional(r.body, &req); out.Error != nil {
+		return out, out.Error
+	}
+	all := r.acct.matching(req.Subject)
+	var from, to int
+	from, to, out.paged = page(len(all), req.Offset, listPage)
+	for _, s := range all[from:to] {
+		out.Streams = append(out.Streams, s.info(false))
+	}
+	return out, nil
+}
+
+type streamInfoRequest struct {
+	Offset         int    `json:"offset"`
+	DeletedDetails bool   `json:"deleted_details,omitempty"`
+	SubjectsFilter string `json:"subjects_filter,omitempty"`
+}
+
+func (e *Engine) streamInfo(r *apiRequest, base response, name string) (any, *APIError) {
+	out := streamInfoResponse{response: base}
+	var req streamInfoRequest
+	if out.Error = e.decodeOptional(r.body, &req); out.Error != nil {
+		return out, out.Error
+	}
+	s := r.acct.stream(name)
+	if s == nil {
+		out.Error = errStreamNotFound
+		return out, out.Error
+	}
+	out.streamInfo = s.info(true)
+	out.Cluster = &clusterInfo{Leader: e.cfg.ServerName}
+	if req.DeletedDetails {
+		out.State.Deleted = s.store.Deleted(deletedMax)
+	}
+	if req.SubjectsFilter != "" {
+		out.paged = s.subjectCounts(&req, &out.State)
+	}
+	return out, nil
+}
+
+// subjectCounts fills in one page of the subjects that match.
+func (s *stream) subjectCounts(req *streamInfoRequest, st *streamState) paged {
+	counts := make(map[string]uint64)
+	var names []string
+	s.store.Subjects(req.SubjectsFilter, func(subject string, sub edgestore.SubjectState) bool {
+		counts[subject] = sub.Msgs
+		names = append(names, subject)
+		return true
+	})
+	if len(names) == 0 {
+		return paged{}
+	}
+	slices.Sort(names)
+	from, to, p := page(len(names), req.Offset, subjectsPage)
+	st.Subjects = make(map[string]uint64, to-from)
+	for _, n := range names[from:to] {
+		st.Subjects[n] = counts[n]
+	}
+	return p
+}
+
+func (e *Engine) streamDelete(r *apiRequest, base response, name string) (any, *APIError) {
+	out := successResponse{response: base}
+	if !emptyBody(r.body) {
+		out.Error = errNotEmptyRequest
+	} else {
+		out.Error = e.deleteStream(r.acct, name)
+	}
+	out.Success = out.Error == nil
+	return out, out.Error
+}
+
+func (e *Engine) deleteStream(a *account, name string) *APIError {
+	a.changes.Lock()
+	defer a.changes.Unlock()
+	s := a.stream(name)
+	if s == nil {
+		return errStreamNotFound
+	}
+	s.detach()
+	if _, err := e.submit(s.log, 0, opStreamDelete, true, appendUint(nil, s.incarnation)); err != nil {
+		if b := a.bus(); b != nil && a.stream(name) == s {
+			if err := s.attach(b); err != nil {
+				e.logger.Error("stream could not be attached again", "account", a.name, "stream", name, "err", err)
+			}
+		}
+		return err
+	}
+	s.closeMembers()
+	e.streamAdvisory(s, "DELETED", "delete")
+	e.drain.kick()
+	return nil
+}
+
+type purgeRequest struct {
+	Seq    uint64 `json:"seq,omitempty"`
+	Filter string `json:"filter,omitempty"`
+	Keep   uint64 `json:"keep,omitempty"`
+}
+
+type purgeResponse struct {
+	successResponse
+	Purged uint64 `json:"purged"`
+}
+
+func (e *Engine) streamPurge(r *apiRequest, base response, name string) (any, *APIError) {
+	out := purgeResponse{successResponse: successResponse{response: base}}
+	var req purgeRequest
+	s := r.acct.stream(name)
+	err := e.decodeOptional(r.body, &req)
+	switch {
+	case err != nil:
+	case req.Seq > 0 && req.Keep > 0:
+		err = errBadRequest
+	case s == nil:
+		err = errStreamNotFound
+	case s.config().Sealed:
+		err = errStreamSealed
+	case s.config().DenyPurge:
+		err = errPurgeFailed
+	default:
+		op := purge{req.Filter, req.Seq, req.Keep}
+		var p *pending
+		if p, err = e.submit(s.log, s.incarnation, opPurge, true, op.append(nil)); err == nil {
+			out.Purged = p.outcome.n
+		}
+	}
+	out.Error, out.Success = err, err == nil
+	return out, err
+}
+
+type msgDeleteRequest struct {
+	Seq     uint64 `json:"seq"`
+	NoErase bool   `json:"no_erase,omitempty"`
+}
+
+func (e *Engine) msgDelete(r *apiRequest, base response, name string) (any, *APIError) {
+	out := successResponse{response: base}
+	var req msgDeleteRequest
+	s := r.acct.stream(name)
+	err := e.decode(r.body, &req)
+	switch {
+	case err != nil:
+	case emptyBody(r.body):
+		err = errBadRequest
+	case s == nil:
+		err = errStreamNotFound
+	case s.config().Sealed:
+		err = errStreamSealed
+	case s.config().DenyDelete:
+		err = errMsgDelete.with("message delete not permitted")
+	default:
+		_, err = e.submit(s.log, s.incarnation, opMsgDelete, true, appendUint(nil, req.Seq))
+	}
+	out.Error, out.Success = err, err == nil
+	return out, err
+}

@@ -1,0 +1,418 @@
+package jetstream
+
+import (
+	"strings"
+	"time"
+
+	"github.com/frondmq/frond/core/wire"
+	"github.com/frondmq/frond/edgestore"
+)
+
+// applier applies the entries of one log. It is used by one goroutine.
+type applier struct {
+	e *Engine
+	// live is false during recovery: state changes, but nobody is told.
+	live bool
+	// durable is true for the journal's.
+	durable bool
+
+	pubs publishers
+	out  []outcome
+	buf  []byte
+	hdr  []byte
+	msg  wire.Msg
+}
+
+// outcome is what became of one operation.
+type outcome struct {
+	err *APIError
+	seq uint64 // stored as
+	dup bool   // seq is of an earlier message with the same id
+	// passed: nobody was interested, so only the sequence was taken.
+	passed bool
+	prev   uint64 // sequence of the message before on the same subject, for republish
+	n      uint64 // messages removed, by a purge
+	// consumer is the one that the operation was about.
+	consumer *member
+}
+
+// maxRun bounds how long a stream is locked at once.
+const maxRun = 512
+
+// apply applies a group of entries that the log has made durable, in order.
+// Consecutive entries of one stream share its lock; acknowledgements leave
+// after it is free, and whoever got one is woken once at the end.
+func (a *applier) apply(entries []edgestore.Entry) {
+	for i := 0; i < len(entries); {
+		inc := entries[i].Incarnation
+		if inc == 0 {
+			a.catalogue(&entries[i])
+			i++
+			continue
+		}
+		j := i + 1
+		for j < len(entries) && j-i < maxRun && entries[j].Incarnation == inc {
+			j++
+		}
+		a.stream(inc, entries[i:j])
+		i = j
+	}
+	a.pubs.flush()
+	a.e.applied(a, entries)
+}
+
+func (a *applier) stream(inc uint64, run []edgestore.Entry) {
+	s := a.e.stream(inc)
+	if s == nil {
+		// Deleted while these were on their way.
+		if a.live {
+			for i := range run {
+				a.tell(nil, &run[i], &outcome{err: errStreamNotFound})
+			}
+		}
+		return
+	}
+	if cap(a.out) < len(run) {
+		a.out = make([]outcome, maxRun)
+	}
+	out := a.out[:len(run)]
+	clear(out)
+	s.applyRun(run, out)
+	if !a.live {
+		return
+	}
+	for i := range run {
+		a.tell(s, &run[i], &out[i])
+	}
+}
+
+// applyRun is the only place where a stream's messages and settings change.
+func (s *stream) applyRun(run []edgestore.Entry, out []outcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.store.State().Bytes
+	for i := range run {
+		en := &run[i]
+		if en.LSN <= s.skipUpTo {
+			continue
+		}
+		if s.failed != nil {
+			out[i].err = errStoreFailed.with("%v", s.failed)
+			continue
+		}
+		s.lastStamp = en.Stamp
+		if err := s.applyOne(en, &out[i]); err != nil {
+			out[i].err = asAPI(err, errStoreFailed)
+		}
+		s.applied = en.LSN
+		if s.dirtyFrom == 0 {
+			s.dirtyFrom = en.LSN
+		}
+	}
+	s.e.addUsage(s.memory, int64(s.store.State().Bytes)-int64(before))
+	if s.live {
+		s.consumers.publish()
+	} else {
+		s.consumers.events, s.consumers.compact = s.consumers.events[:0], false
+	}
+}
+
+func (s *stream) applyOne(en *edgestore.Entry, o *outcome) error {
+	switch en.Kind {
+	case opPublish:
+		return s.applyPublish(en, o)
+	case opIngest:
+		return s.applyIngest(en, o)
+	case opConfig:
+		return s.applyConfig(en.Data)
+	case opMsgDelete:
+		return s.applyMsgDelete(en.Data)
+	case opPurge:
+		return s.applyPurge(en.Data, o)
+	case opExpire:
+		return s.applyExpire(en.Data)
+	case opSkip:
+		return s.applySkip(en.Data)
+	case opRelease:
+		return s.applyRelease(en.Data)
+	}
+	return s.consumers.apply(en, o)
+}
+
+// fail stops the stream: its store did not take a change, and what follows
+// would be built on sand. Its operations stay in the journal.
+func (s *stream) fail(err error) error {
+	s.failed = err
+	s.e.logger.Error("stream stopped: its store failed", "account", s.acct.name, "stream", s.name, "err", err)
+	return errStoreFailed.with("%v", err)
+}
+
+// incoming is a message about to be stored.
+type incoming struct {
+	edgestore.Msg
+	flags uint8
+	id    []byte // Nats-Msg-Id, nil for none
+	at    edgestore.Location
+	stamp edgestore.Stamp
+}
+
+func (s *stream) incoming(en *edgestore.Entry, flags uint8, blob []byte) (m incoming, err error) {
+	subj, header, body, err := edgestore.ParseBlob(blob)
+	if err != nil {
+		return m, err
+	}
+	m.flags, m.stamp = flags, en.Stamp
+	m.Time, m.Subject, m.Header, m.Body = en.Stamp.Wall, s.subjects.get(subj), header, body
+	if flags&flagMsgID != 0 {
+		m.id = wire.HeaderGet(header, hdrMsgID)
+	}
+	// The blob is the tail of the record.
+	m.at = en.At
+	skip := len(en.Data) - len(blob)
+	m.at.Offset += int64(skip)
+	m.at.Length = uint32(len(blob))
+	return m, nil
+}
+
+func (s *stream) applyPublish(en *edgestore.Entry, o *outcome) error {
+	if len(en.Data) == 0 {
+		return edgestore.ErrCorrupt
+	}
+	m, err := s.incoming(en, en.Data[0], en.Data[1:])
+	if err != nil {
+		return err
+	}
+	cfg := s.config()
+	if cfg.Sealed {
+		return errStreamSealed
+	}
+	if m.flags != 0 {
+		if o.err = s.checkHeaders(cfg, &m, o); o.err != nil || o.dup {
+			return nil
+		}
+	}
+	return s.put(cfg, &m, o)
+}
+
+// put stores m, as the next message unless it has a sequence, and then makes room as the limits say.
+func (s *stream) put(cfg *StreamConfig, m *incoming, o *outcome) error {
+	if cfg.Retention == InterestRetention && !s.consumers.interested(m.Subject) {
+		s.pass(m, o)
+		return nil
+	}
+	rollup := rollupNone
+	if m.flags&flagRollup != 0 {
+		rollup = rollupOf(m.Header)
+	}
+	if cfg.Discard == DiscardNew {
+		if err := s.checkRoom(cfg, m, rollup != rollupNone); err != nil {
+			o.err = err
+			return nil
+		}
+	}
+	if s.view.Load().republish != nil {
+		if st, ok := s.store.Subject(m.Subject); ok {
+			o.prev = st.Last
+		}
+	}
+	if m.Seq == 0 {
+		m.Seq = s.last + 1
+	}
+	if err := s.store.Append(&m.Msg, m.at); err != nil {
+		return s.fail(err)
+	}
+	s.last, o.seq = m.Seq, m.Seq
+	if m.id != nil {
+		id := string(m.id)
+		s.dedup.add(id, m.Seq, m.stamp)
+		s.setLastMsgID(id)
+	} else if s.lastMsgID != "" {
+		s.setLastMsgID("")
+	}
+	s.consumers.stored(m.Seq, m.Subject)
+	return s.makeRoom(cfg, m.Subject, rollup)
+}
+
+// pass counts a message that no consumer of an interest stream is there for:
+// it gets a sequence, and is not stored.
+func (s *stream) pass(m *incoming, o *outcome) {
+	if m.Seq == 0 {
+		m.Seq = s.last + 1
+	}
+	s.store.Skip(m.Seq, m.Time)
+	s.last, o.seq = m.Seq, m.Seq
+	o.passed = true
+	if m.id != nil {
+		s.dedup.add(string(m.id), m.Seq, m.stamp)
+	}
+}
+
+func (s *stream) setLastMsgID(id string) {
+	s.lastMsgID = id
+	s.auxDirty.lastMsgID = true
+}
+
+// applyIngest stores what a mirror or a source brought. A mirrored message
+// keeps its sequence and time; a sourced one gets the next sequence, and its
+// place at the origin is remembered, so that the source resumes behind it.
+func (s *stream) applyIngest(en *edgestore.Entry, o *outcome) error {
+	from, flags, blob, err := readOrigin(en.Data)
+	if err != nil {
+		return err
+	}
+	m, err := s.incoming(en, flags, blob)
+	if err != nil {
+		return err
+	}
+	cfg := s.config()
+	if from.source == "" {
+		if from.seq <= s.last {
+			o.seq, o.dup = from.seq, true
+			return nil
+		}
+		m.Seq, m.Time, m.id = from.seq, from.at, nil
+		return s.put(cfg, &m, o)
+	}
+	if from.seq <= s.positions[from.source] {
+		o.dup = true
+		return nil
+	}
+	if m.id != nil {
+		if seq, seen := s.dedup.seen(m.id, m.stamp); seen {
+			o.seq, o.dup = seq, true
+		}
+	}
+	if !o.dup {
+		if err := s.put(cfg, &m, o); err != nil || o.err != nil {
+			return err // the position stays: the source tries again
+		}
+	}
+	s.setPosition(from.source, from.seq)
+	s.auxDirty.positions = true
+	return nil
+}
+
+func (s *stream) applySkip(data []byte) error {
+	r := opReader{b: data}
+	last, at := r.uint(), r.int()
+	if err := r.done("skip"); err != nil {
+		return err
+	}
+	if last > s.last {
+		s.store.Skip(last, at)
+		s.last = last
+	}
+	return nil
+}
+
+func (s *stream) applyConfig(data []byte) error {
+	r := opReader{b: data}
+	b := r.bytes()
+	if err := r.done("stream update"); err != nil {
+		return err
+	}
+	cfg, err := decodeConfig(b)
+	if err != nil {
+		return err
+	}
+	old := s.config()
+	if err := s.setConfig(cfg); err != nil {
+		return errStreamUpdate.with("%v", err)
+	}
+	s.auxDirty.config = true
+	return s.tighten(old, cfg)
+}
+
+func (s *stream) applyMsgDelete(data []byte) error {
+	r := opReader{b: data}
+	seq := r.uint()
+	if err := r.done("message delete"); err != nil {
+		return err
+	}
+	st := s.store.State()
+	_, ok, err := s.store.Remove(seq)
+	switch {
+	case err != nil:
+		return s.fail(err)
+	case ok:
+		s.consumers.removed(seq, "", eventDeleted)
+		return nil
+	case s.memory:
+		return errSequenceNotFound.with("sequence %d not found", seq)
+	case seq > st.LastSeq:
+		return errMsgDelete.with("stream store EOF")
+	case seq < st.FirstSeq:
+		return errMsgDelete
+	}
+	return errSequenceNotFound.with("sequence %d not found", seq)
+}
+
+func (s *stream) applyPurge(data []byte, o *outcome) error {
+	p, err := readPurge(data)
+	if err != nil {
+		return err
+	}
+	all := p.filter == "" || p.filter == ">"
+	if all && p.keep == 0 && p.seq != 1 {
+		to := p.seq
+		if to == 0 {
+			to = s.last + 1
+		}
+		o.n, err = s.store.Compact(to)
+		s.last = s.store.State().LastSeq
+	} else if p.seq != 1 {
+		o.n, err = s.store.Purge(p.filter, p.seq, p.keep)
+	}
+	if err != nil {
+		return s.fail(err)
+	}
+	s.consumers.purged()
+	return nil
+}
+
+func (s *stream) applyExpire(data []byte) error {
+	r := opReader{b: data}
+	cutoff := r.int()
+	if err := r.done("expire"); err != nil {
+		return err
+	}
+	return s.compact(s.store.SeqAt(time.Unix(0, cutoff)))
+}
+
+// compact drops everything below seq, but never moves beyond what was stored.
+func (s *stream) compact(seq uint64) error {
+	if seq = min(seq, s.last+1); seq == 0 {
+		return nil
+	}
+	n, err := s.store.Compact(seq)
+	if err != nil {
+		return s.fail(err)
+	}
+	if n > 0 {
+		s.consumers.compacted()
+	}
+	return nil
+}
+
+// rollup is what a Nats-Rollup header asks for.
+type rollup uint8
+
+const (
+	rollupNone rollup = iota
+	rollupSubject
+	rollupAll
+	rollupInvalid
+)
+
+func rollupOf(header []byte) rollup {
+	v := string(wire.HeaderGet(header, hdrRollup))
+	switch {
+	case v == "":
+		return rollupNone
+	case strings.EqualFold(v, "sub"):
+		return rollupSubject
+	case strings.EqualFold(v, "all"):
+		return rollupAll
+	}
+	return rollupInvalid
+}

@@ -1,0 +1,342 @@
+package jetstream
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"github.com/frondmq/frond/core/jetstream/consumer"
+	"github.com/frondmq/frond/edgestore"
+)
+
+// consumers are a stream's consumers. What is here changes under the stream's
+// mu, when operations are applied.
+type consumers struct {
+	s      *stream
+	byName map[string]*member
+	byID   map[uint64]*member
+	gone   []string // deleted since the last seal
+
+	// events gathers what the run that is being applied does to messages.
+	// Every consumer gets the same slice, so it is never changed after wake.
+	events []event
+	// compact is set when messages went from the front.
+	compact bool
+}
+
+// event is one change of the stream's messages, as consumers are told.
+type event struct {
+	kind    eventKind
+	seq     uint64
+	subject string // of a message that was stored or removed; "" when not known
+}
+
+type eventKind uint8
+
+const (
+	eventStored    eventKind = iota
+	eventRemoved             // by a limit
+	eventDeleted             // by request
+	eventCompacted           // everything below seq is gone
+	eventPurged              // some of what was there is gone
+)
+
+const auxConsumer = "consumer/"
+
+func (c *consumers) get(name string) *member { return c.byName[name] }
+
+// count leaves out what servers made for themselves.
+func (c *consumers) count() (n int) {
+	for _, m := range c.byName {
+		if !m.direct {
+			n++
+		}
+	}
+	return n
+}
+
+// sorted lists the consumers by name, without direct ones.
+func (c *consumers) sorted() []*member {
+	var all []*member
+	for _, m := range c.byName {
+		if !m.direct {
+			all = append(all, m)
+		}
+	}
+	slices.SortFunc(all, func(x, y *member) int { return strings.Compare(x.name, y.name) })
+	return all
+}
+
+func (c *consumers) stored(seq uint64, subject string) {
+	if len(c.byName) > 0 {
+		c.events = append(c.events, event{eventStored, seq, subject})
+	}
+}
+
+func (c *consumers) removed(seq uint64, subject string, kind eventKind) {
+	if len(c.byName) > 0 {
+		c.events = append(c.events, event{kind, seq, subject})
+	}
+}
+
+func (c *consumers) compacted() { c.compact = len(c.byName) > 0 }
+
+func (c *consumers) purged() {
+	if n := len(c.events); len(c.byName) > 0 && (n == 0 || c.events[n-1].kind != eventPurged) {
+		c.events = append(c.events, event{kind: eventPurged})
+	}
+}
+
+// publish hands the events of a run to every consumer. The caller holds the
+// stream's mu.
+func (c *consumers) publish() {
+	if c.compact {
+		c.events = append(c.events, event{kind: eventCompacted, seq: c.s.store.State().FirstSeq})
+		c.compact = false
+	}
+	if len(c.events) == 0 {
+		return
+	}
+	for _, m := range c.byName {
+		m.tell(c.events)
+	}
+	c.events = make([]event, 0, min(cap(c.events), maxRun))
+}
+
+// Operations of consumers.
+
+type consumerCreate struct {
+	name    string
+	created int64
+	config  []byte
+}
+
+func (o *consumerCreate) append(b []byte) []byte {
+	b = msgp.AppendString(b, o.name)
+	b = msgp.AppendInt64(b, o.created)
+	return msgp.AppendBytes(b, o.config)
+}
+
+func readConsumerCreate(b []byte) (o consumerCreate, err error) {
+	r := opReader{b: b}
+	o = consumerCreate{r.string(), r.int(), r.bytes()}
+	return o, r.done("consumer create")
+}
+
+// apply applies an operation of a consumer; the caller holds the stream's mu.
+func (c *consumers) apply(en *edgestore.Entry, o *outcome) error {
+	switch en.Kind {
+	case opConsumerCreate:
+		return c.applyCreate(en, o)
+	case opConsumerConfig:
+		return c.applyConfig(en, o)
+	case opConsumerDelete:
+		return c.applyDelete(en, o)
+	case opConsumerDelta:
+		return c.applyDelta(en)
+	}
+	return fmt.Errorf("operation %d is not known to this server", en.Kind)
+}
+
+func decodeConsumerConfig(b []byte) (*consumer.Config, error) {
+	var cfg consumer.Config
+	if err := json.Unmarshal(b, &cfg); err != nil {
+		return nil, fmt.Errorf("consumer config: %w", err)
+	}
+	return &cfg, nil
+}
+
+func (c *consumers) applyCreate(en *edgestore.Entry, o *outcome) error {
+	op, err := readConsumerCreate(en.Data)
+	if err != nil {
+		return err
+	}
+	cfg, err := decodeConsumerConfig(op.config)
+	if err != nil {
+		return err
+	}
+	if c.byName[op.name] != nil {
+		return errConsumerExists
+	}
+	// Where it begins is decided here, at its place among the operations:
+	// what was appended before it is in the stream, and nothing else is.
+	st := c.s.store.State()
+	start := consumer.StartOf(cfg, st.FirstSeq, st.LastSeq, c.s.config().MaxMsgsPer, c.s.store)
+	m := newMember(c.s, op.name, uint64(en.LSN), op.created, cfg, start)
+	m.dirty = true
+	m.m.Recount(c.s.store)
+	c.add(m)
+	o.consumer = m
+	return nil
+}
+
+func (c *consumers) add(m *member) {
+	if c.byName == nil {
+		c.byName, c.byID = make(map[string]*member), make(map[uint64]*member)
+	}
+	c.byName[m.name], c.byID[m.id] = m, m
+}
+
+func (c *consumers) applyConfig(en *edgestore.Entry, o *outcome) error {
+	r := opReader{b: en.Data}
+	name, config := r.string(), r.bytes()
+	if err := r.done("consumer update"); err != nil {
+		return err
+	}
+	cfg, err := decodeConsumerConfig(config)
+	if err != nil {
+		return err
+	}
+	m := c.byName[name]
+	if m == nil {
+		return errConsumerNotFound
+	}
+	m.filters = cfg.Filters()
+	m.configure(cfg)
+	o.consumer = m
+	return nil
+}
+
+func (c *consumers) applyDelete(en *edgestore.Entry, o *outcome) error {
+	r := opReader{b: en.Data}
+	name := r.string()
+	if err := r.done("consumer delete"); err != nil {
+		return err
+	}
+	m := c.byName[name]
+	if m == nil {
+		return errConsumerNotFound
+	}
+	delete(c.byName, name)
+	delete(c.byID, m.id)
+	c.gone = append(c.gone, name)
+	m.deleted.Store(true)
+	o.consumer = m
+	return nil
+}
+
+// applyDelta takes over what a consumer did. The consumer itself did it
+// before it was logged, so only a recovery has something to do.
+func (c *consumers) applyDelta(en *edgestore.Entry) error {
+	r := opReader{b: en.Data}
+	id, number, delta := r.uint(), r.uint(), r.bytes()
+	if err := r.done("consumer delta"); err != nil {
+		return err
+	}
+	m := c.byID[id]
+	if m == nil || c.s.live || number <= m.number {
+		return nil
+	}
+	m.dirty = true
+	if number != m.number+1 {
+		// One before it is missing: what it says is relative to that. The
+		// consumer stays where it was and delivers again.
+		return fmt.Errorf("consumer %q: delta %d does not follow %d: %w", m.name, number, m.number, edgestore.ErrCorrupt)
+	}
+	if err := m.m.ApplyDelta(delta); err != nil {
+		return err
+	}
+	m.number = number
+	return nil
+}
+
+// load makes a consumer from what the store kept of it.
+func (c *consumers) load(key string, value []byte) error {
+	r := opReader{b: value}
+	id, created, config, number, snapshot := r.uint(), r.int(), r.bytes(), r.uint(), r.bytes()
+	if err := r.done("consumer state"); err != nil {
+		return err
+	}
+	cfg, err := decodeConsumerConfig(config)
+	if err != nil {
+		return err
+	}
+	m := newMember(c.s, strings.TrimPrefix(key, auxConsumer), id, created, cfg, consumer.Start{})
+	if err := m.m.ApplySnapshot(snapshot); err != nil {
+		return err
+	}
+	m.number = number
+	c.add(m)
+	return nil
+}
+
+// seal appends what has to be written of the consumers.
+func (c *consumers) seal(aux []edgestore.Aux) []edgestore.Aux {
+	for _, name := range c.gone {
+		if c.byName[name] == nil {
+			aux = append(aux, edgestore.Aux{Key: auxConsumer + name})
+		}
+	}
+	c.gone = nil
+	for name, m := range c.byName {
+		if value, ok := m.seal(); ok {
+			aux = append(aux, edgestore.Aux{Key: auxConsumer + name, Value: value})
+		}
+	}
+	return aux
+}
+
+// recovered ends the recovery: the consumers' clocks start.
+func (c *consumers) recovered() {
+	c.events, c.compact = nil, false
+	now, last := c.s.e.now(), c.s.store.State().LastSeq
+	for _, m := range c.byName {
+		m.recovered(now, last)
+	}
+}
+
+// all lists every consumer, direct ones too.
+func (s *stream) members() []*member {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	all := make([]*member, 0, len(s.consumers.byName))
+	for _, m := range s.consumers.byName {
+		all = append(all, m)
+	}
+	return all
+}
+
+func (s *stream) member(name string) *member {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.consumers.get(name)
+}
+
+func (s *stream) attachMembers(b Bus) error {
+	for _, m := range s.members() {
+		if err := m.attach(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *stream) detachMembers() {
+	for _, m := range s.members() {
+		m.detach()
+	}
+}
+
+// closeMembers is called when the stream was deleted.
+func (s *stream) closeMembers() {
+	for _, m := range s.members() {
+		m.deleted.Store(true)
+		m.detach()
+		m.end(consumer.ConsumerDeleted)
+		if !m.direct {
+			s.e.consumerAdvisory(s, m.name, "DELETED", "delete")
+		}
+	}
+}
+
+// now is the time that consumers live by: nanoseconds since 1970 that never
+// jump while the server runs.
+func (e *Engine) now() int64 {
+	return e.started.UnixNano() + int64(e.cfg.Now().Sub(e.started))
+}
+
+func atTime(ns int64) time.Time { return time.Unix(0, ns).UTC() }

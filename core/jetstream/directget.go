@@ -1,0 +1,309 @@
+package jetstream
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/frondmq/frond/core/subject"
+	"github.com/frondmq/frond/core/wire"
+	"github.com/frondmq/frond/edgestore"
+)
+
+const (
+	maxMultiLast       = 1024
+	defaultDirectBytes = 64 << 20
+)
+
+// getRequest is the body of STREAM.MSG.GET and of direct gets (ADR-31).
+type getRequest struct {
+	Seq       uint64     `json:"seq,omitempty"`
+	LastFor   string     `json:"last_by_subj,omitempty"`
+	NextFor   string     `json:"next_by_subj,omitempty"`
+	StartTime *time.Time `json:"start_time,omitempty"`
+	Batch     int        `json:"batch,omitempty"`
+	MaxBytes  int        `json:"max_bytes,omitempty"`
+	MultiLast []string   `json:"multi_last,omitempty"`
+	UpToSeq   uint64     `json:"up_to_seq,omitempty"`
+	UpToTime  *time.Time `json:"up_to_time,omitempty"`
+	NoHeader  bool       `json:"no_hdr,omitempty"`
+}
+
+// conflicts reports members that exclude each other.
+func (g *getRequest) conflicts() bool {
+	seq, last, next, start := g.Seq > 0, g.LastFor != "", g.NextFor != "", g.StartTime != nil
+	return seq && last || seq && start || start && last || last && next
+}
+
+func (g *getRequest) empty() bool {
+	return g.Seq == 0 && g.LastFor == "" && g.NextFor == "" && g.StartTime == nil
+}
+
+type storedMsg struct {
+	Subject string    `json:"subject"`
+	Seq     uint64    `json:"seq"`
+	Header  []byte    `json:"hdrs,omitempty"`
+	Data    []byte    `json:"data,omitempty"`
+	Time    time.Time `json:"time"`
+}
+
+type msgGetResponse struct {
+	response
+	Message *storedMsg `json:"message,omitempty"`
+}
+
+func (e *Engine) msgGet(r *apiRequest, base response, name string) (any, *APIError) {
+	out := msgGetResponse{response: base}
+	var req getRequest
+	s := r.acct.stream(name)
+	err := e.decode(r.body, &req)
+	switch {
+	case err != nil:
+	case s == nil:
+		err = errStreamNotFound
+	case req.Batch > 0 || req.MaxBytes > 0 || req.empty() || req.conflicts():
+		err = errBadRequest
+	default:
+		m, lerr := s.find(&req)
+		if lerr != nil {
+			err = errNoMessage
+			break
+		}
+		out.Message = &storedMsg{Subject: m.Subject, Seq: m.Seq, Data: m.Body, Time: time.Unix(0, m.Time).UTC()}
+		if !req.NoHeader {
+			out.Message.Header = m.Header
+		}
+	}
+	out.Error = err
+	return out, err
+}
+
+// find loads the one message that a request selects.
+func (s *stream) find(g *getRequest) (m edgestore.Msg, err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.deleted {
+		return m, edgestore.ErrClosed
+	}
+	switch {
+	case g.LastFor != "":
+		seq := s.store.LastFor(g.LastFor)
+		if seq == 0 {
+			return m, edgestore.ErrNotFound
+		}
+		m, _, err = s.store.Load(seq, nil)
+	case g.NextFor != "" || g.StartTime != nil:
+		m, _, err = s.store.LoadNext(g.filters(), s.startLocked(g), nil)
+	default:
+		m, _, err = s.store.Load(g.Seq, nil)
+	}
+	return m, err
+}
+
+func (g *getRequest) filters() []string {
+	if g.NextFor == "" || g.NextFor == ">" {
+		return nil
+	}
+	return []string{g.NextFor}
+}
+
+// startLocked is the lower bound that a request gives.
+func (s *stream) startLocked(g *getRequest) uint64 {
+	if g.StartTime != nil {
+		return s.store.SeqAt(*g.StartTime)
+	}
+	return max(g.Seq, 1)
+}
+
+const directPrefix = "$JS.API.DIRECT.GET."
+
+// attachDirect makes the stream answer direct gets.
+func (s *stream) attachDirect(b Bus) error {
+	for _, pattern := range []string{directPrefix + s.name, directPrefix + s.name + ".>"} {
+		cancel, err := b.Subscribe(pattern, "_sys_", func(m *wire.Msg) {
+			if len(m.Reply) > 0 {
+				s.e.api.request(s.acct, m)
+			}
+		})
+		if err != nil {
+			return err
+		}
+		s.direct = append(s.direct, cancel)
+	}
+	return nil
+}
+
+// directReply sends the messages of one answer.
+type directReply struct {
+	e    *Engine
+	p    Publisher
+	to   []byte
+	hdr  []byte
+	name string
+	bare bool // no_hdr
+}
+
+func (d *directReply) status(code int, text string, headers ...string) {
+	h := wire.AppendStatusLine(d.hdr[:0], code, text)
+	for i := 0; i < len(headers); i += 2 {
+		h = wire.AppendHeader(h, headers[i], headers[i+1])
+	}
+	d.hdr = append(h, crlf...)
+	d.p.Publish(&wire.Msg{Subject: d.to, Header: d.hdr})
+}
+
+func (d *directReply) message(m *edgestore.Msg, headers ...string) {
+	out := wire.Msg{Subject: d.to, Body: m.Body}
+	if !d.bare {
+		h := appendOrigin(d.hdr[:0], m.Header, d.name, m.Subject, m.Seq, m.Time)
+		for i := 0; i < len(headers); i += 2 {
+			h = wire.AppendHeader(h, headers[i], headers[i+1])
+		}
+		d.hdr = append(h, crlf...)
+		out.Header = d.hdr
+	}
+	d.p.Publish(&out)
+}
+
+// directGet answers a direct get; the request is $JS.API.DIRECT.GET.<stream>
+// with a body, or with a subject behind it.
+func (e *Engine) directGet(r *apiRequest, pubs *publishers) {
+	name, key, bySubject := strings.Cut(strings.TrimPrefix(r.rest, "DIRECT.GET."), ".")
+	s, p := r.acct.stream(name), pubs.of(r.acct)
+	if s == nil || p == nil {
+		return
+	}
+	d := &directReply{e: e, p: p, to: []byte(r.reply), name: s.name}
+	if !e.levelMet(r.header) {
+		d.status(412, "Required Api Level")
+		return
+	}
+	var req getRequest
+	if len(r.body) > 0 {
+		if json.Unmarshal(r.body, &req) != nil {
+			d.status(408, "Malformed Request")
+			return
+		}
+	} else if !bySubject {
+		d.status(408, "Empty Request")
+		return
+	}
+	d.bare = req.NoHeader
+	switch {
+	case bySubject:
+		if key == "" || !req.empty() || req.Batch > 0 || len(req.MultiLast) > 0 || !subject.IsLiteral(key) {
+			d.status(408, "Bad Request")
+			return
+		}
+		s.directOne(d, &getRequest{LastFor: key})
+	case req.badDirect():
+		d.status(408, "Bad Request")
+	case len(req.MultiLast) > 0:
+		s.directMulti(d, &req)
+	case req.Batch > 0:
+		s.directBatch(d, &req)
+	case req.empty():
+		d.status(408, "Empty Request")
+	default:
+		s.directOne(d, &req)
+	}
+}
+
+func (g *getRequest) badDirect() bool {
+	multi := len(g.MultiLast) > 0
+	return g.conflicts() ||
+		g.LastFor != "" && (g.Batch > 0 || multi) ||
+		g.NextFor != "" && multi ||
+		g.UpToSeq > 0 && g.UpToTime != nil ||
+		g.Batch > 0 && !multi && g.empty()
+}
+
+func (s *stream) directOne(d *directReply, g *getRequest) {
+	m, err := s.find(g)
+	if err != nil {
+		d.status(404, "Message Not Found")
+		return
+	}
+	d.message(&m)
+}
+
+// directBatch sends up to g.Batch messages from a starting point on.
+func (s *stream) directBatch(d *directReply, g *getRequest) {
+	s.mu.RLock()
+	seq := s.startLocked(g)
+	left := s.store.Pending(g.filters(), seq, false)
+	s.mu.RUnlock()
+	limit := g.MaxBytes
+	if limit <= 0 {
+		limit = defaultDirectBytes
+	}
+	var last uint64
+	var buf []byte
+	for n, bytes := 0, 0; n < g.Batch && bytes < limit; n++ {
+		var m edgestore.Msg
+		var err error
+		s.mu.RLock()
+		m, buf, err = s.store.LoadNext(g.filters(), seq, buf)
+		s.mu.RUnlock()
+		if err != nil {
+			if n == 0 {
+				d.status(404, "Message Not Found")
+				return
+			}
+			break
+		}
+		if left > 0 {
+			left--
+		}
+		d.message(&m, hdrNumPending, utoa(left), hdrLastSequence, utoa(last))
+		bytes += len(m.Subject) + len(m.Header) + len(m.Body)
+		last, seq = m.Seq, m.Seq+1
+	}
+	d.status(204, "EOB", hdrNumPending, utoa(left), hdrLastSequence, utoa(last))
+}
+
+// directMulti sends the newest message of each subject that matches.
+func (s *stream) directMulti(d *directReply, g *getRequest) {
+	s.mu.RLock()
+	upTo := g.UpToSeq
+	if g.UpToTime != nil {
+		upTo = s.store.SeqAt(*g.UpToTime) - 1
+	}
+	if upTo == 0 || upTo > s.last {
+		upTo = s.last
+	}
+	var seqs []uint64
+	if g.UpToTime == nil || upTo >= s.store.State().FirstSeq {
+		seqs = s.store.LastPerSubject(g.MultiLast, max(s.startLocked(g), 1), upTo)
+	}
+	s.mu.RUnlock()
+	if len(seqs) > maxMultiLast {
+		d.status(413, "Too Many Results")
+		return
+	}
+	if len(seqs) == 0 {
+		d.status(404, "No Results")
+		return
+	}
+	limit := g.MaxBytes
+	if limit <= 0 {
+		limit = defaultDirectBytes
+	}
+	left := uint64(len(seqs))
+	var last uint64
+	var buf []byte
+	for n, bytes := 0, 0; n < len(seqs) && bytes < limit && (g.Batch <= 0 || n < g.Batch); n++ {
+		m, b, err := s.store.Load(seqs[n], buf)
+		left--
+		if buf = b; err != nil {
+			continue // removed since
+		}
+		d.message(&m, hdrNumPending, utoa(left), hdrLastSequence, utoa(last))
+		bytes += len(m.Subject) + len(m.Header) + len(m.Body)
+		last = m.Seq
+	}
+	d.status(204, "EOB", hdrNumPending, utoa(left), hdrLastSequence, utoa(last), hdrUpToSequence, utoa(upTo))
+}
+
+func utoa(n uint64) string { return strconv.FormatUint(n, 10) }

@@ -1,0 +1,151 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/frondmq/frond/edgestore"
+)
+
+// drainer brings what was applied from memory into the files of the stores
+// and of the catalogue, and then lets the journal reuse its segments. It runs
+// when enough has gathered, when the disk is full, and at the end.
+type drainer struct {
+	e       *Engine
+	pending atomic.Int64 // bytes applied since the last drain began
+	newest  atomic.Uint64
+	wake    chan struct{}
+	cancel  context.CancelFunc
+	stopped chan struct{}
+}
+
+func newDrainer(e *Engine) *drainer {
+	ctx, cancel := context.WithCancel(context.Background())
+	d := &drainer{e: e, wake: make(chan struct{}, 1), cancel: cancel, stopped: make(chan struct{})}
+	go d.run(ctx)
+	return d
+}
+
+// applied counts what the journal's applier has done.
+func (e *Engine) applied(a *applier, entries []edgestore.Entry) {
+	if !a.durable || !a.live || len(entries) == 0 {
+		return
+	}
+	n := int64(0)
+	for i := range entries {
+		n += int64(len(entries[i].Data)) + recordOverhead
+	}
+	e.drain.newest.Store(uint64(entries[len(entries)-1].LSN))
+	if e.drain.pending.Add(n) >= e.cfg.DrainBytes {
+		e.drain.kick()
+	}
+}
+
+// recordOverhead is about what a record costs the journal beside its data.
+const recordOverhead = 32
+
+func (d *drainer) kick() {
+	if d == nil {
+		return
+	}
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (d *drainer) run(ctx context.Context) {
+	defer close(d.stopped)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.wake:
+			if err := d.drain(); err != nil {
+				d.e.logger.Error("drain", "err", err)
+			}
+		}
+	}
+}
+
+// close ends the goroutine and drains once more.
+func (d *drainer) close() error {
+	d.cancel()
+	<-d.stopped
+	return d.drain()
+}
+
+// drain flushes everything dirty. A stream whose store fails keeps its part of
+// the journal; the others go on.
+func (d *drainer) drain() error {
+	d.pending.Store(0)
+	newest := edgestore.LSN(d.newest.Load())
+	var errs []error
+	for _, s := range d.e.allStreams() {
+		if s.memory || !s.seal() {
+			continue
+		}
+		if err := s.store.Flush(); err != nil {
+			errs = append(errs, fmt.Errorf("stream %q: %w", s.name, err))
+		}
+		s.flushed()
+	}
+	if trash, dirty := d.e.sealCatalogue(); dirty {
+		if err := d.e.flushCatalogue(trash); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	d.e.journal.Release(d.e.releasable(newest))
+	return errors.Join(errs...)
+}
+
+func (e *Engine) flushCatalogue(trash map[uint64]edgestore.Store) error {
+	if err := e.table.Flush(); err != nil {
+		e.mu.Lock()
+		for inc, st := range trash {
+			if e.mu.cat.trash == nil {
+				e.mu.cat.trash = make(map[uint64]edgestore.Store)
+			}
+			e.mu.cat.trash[inc] = st
+		}
+		e.mu.Unlock()
+		return fmt.Errorf("catalogue: %w", err)
+	}
+	e.mu.Lock()
+	if durable := e.table.Applied(); durable >= e.mu.cat.applied {
+		e.mu.cat.dirtyFrom = 0
+	} else {
+		e.mu.cat.dirtyFrom = durable + 1
+	}
+	e.mu.Unlock()
+	var errs []error
+	for inc, st := range trash {
+		if err := st.Delete(); err != nil {
+			errs = append(errs, fmt.Errorf("files of deleted stream %d: %w", inc, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// releasable is up to where nothing needs the journal any more: below the
+// oldest operation that some store or the catalogue has only in memory, and
+// not above what was applied when the drain began.
+func (e *Engine) releasable(newest edgestore.LSN) edgestore.LSN {
+	upTo := newest
+	lower := func(from edgestore.LSN) {
+		if from != 0 {
+			upTo = min(upTo, from-1)
+		}
+	}
+	e.mu.RLock()
+	lower(e.mu.cat.dirtyFrom)
+	e.mu.RUnlock()
+	for _, s := range e.allStreams() {
+		if !s.memory {
+			lower(s.undrained())
+		}
+	}
+	return upTo
+}

@@ -1,0 +1,304 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/frondmq/frond/core/jetstream/consumer"
+	"github.com/frondmq/frond/edgestore"
+	"github.com/frondmq/frond/edgestore/journal"
+)
+
+// Config is given to New and never changes.
+type Config struct {
+	// Dir is the folder of everything durable. When it is empty there is no
+	// disk: streams in files are refused.
+	Dir string
+	// Journal are the journal's options; Dir in it is set by the engine.
+	Journal journal.Options
+	// Domain is the JetStream domain, "" for none.
+	Domain     string
+	ServerName string
+	ServerID   string
+	Version    string // the nats-server level that answers announce
+	APILevel   int
+	// Strict refuses requests with unknown members.
+	Strict bool
+	Limits Limits
+	// DrainBytes is how much of the journal may be undrained before the
+	// stores are flushed; 0 is a default.
+	DrainBytes int64
+	// StoreCacheBytes bounds what each file store keeps decoded; 0 is the
+	// store's default.
+	StoreCacheBytes int64
+	// Workers is how many goroutines answer API requests, and how many run
+	// consumers; 0 is a default.
+	Workers int
+	// Now is the clock for what is not an operation: creation times, answers,
+	// timers. nil is time.Now.
+	Now func() time.Time
+	// Rand makes names and ids, and decides the random of subject transforms;
+	// nil seeds one from the system. The engine locks it.
+	Rand   *rand.Rand
+	Logger *slog.Logger
+	// ClockSynced reports whether the wall clock is known to be right; nil is
+	// always.
+	ClockSynced func() bool
+	// InterestGrace is how long a pull request may wait for the interest in its
+	// answers to arrive over a link; 0 where there are no links.
+	InterestGrace time.Duration
+
+	// backend is replaced by tests.
+	backend backend
+}
+
+const (
+	defaultDrainBytes  = 32 << 20
+	defaultMaxBuffered = 16 << 20
+	defaultWorkers     = 4
+)
+
+func (c *Config) fill() {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.DrainBytes <= 0 {
+		c.DrainBytes = defaultDrainBytes
+	}
+	if c.Limits.MaxBuffered <= 0 {
+		c.Limits.MaxBuffered = defaultMaxBuffered
+	}
+	if c.Workers <= 0 {
+		c.Workers = defaultWorkers
+	}
+	if c.backend == nil {
+		c.backend = diskBackend{c}
+	}
+}
+
+// Engine is JetStream of one server: all streams and consumers of all
+// accounts, and the goroutines that serve them.
+//
+// Its goroutines: the journal's committer and applier, the memory log's
+// applier, the drainer, the clock, the outbox, API workers and consumer
+// workers. None belongs to one stream or consumer.
+type Engine struct {
+	// Fixed at construction.
+	cfg     Config
+	logger  *slog.Logger
+	journal fileLog
+	table   table
+	mem     *memoryLog
+	out     *outbox
+	api     *apiPool
+	drain   *drainer
+	work    *workers
+	clock   *clock
+	scratch sync.Pool
+	started time.Time
+	quit    chan struct{} // closed when nobody waits for operations any more
+
+	nextIncarnation atomic.Uint64
+	usage           [2]atomic.Int64 // bytes in files, in memory
+	reserved        [2]atomic.Int64 // sum of max_bytes, in files, in memory
+	closing         atomic.Bool
+
+	rand struct {
+		sync.Mutex
+		*rand.Rand
+	}
+	mu struct {
+		sync.RWMutex
+		accounts map[string]*account
+		streams  map[uint64]*stream
+		cat      catalogue
+	}
+}
+
+// New opens the folder, recovers what is in it, and starts the engine. Streams
+// take messages once their account is enabled.
+func New(c Config) (*Engine, error) {
+	c.fill()
+	e := &Engine{cfg: c, logger: c.Logger, started: c.Now(), quit: make(chan struct{})}
+	e.rand.Rand = c.Rand
+	e.scratch.New = func() any { return new(publishScratch) }
+	e.mu.accounts = make(map[string]*account)
+	e.mu.streams = make(map[uint64]*stream)
+	e.nextIncarnation.Store(1) // 0 is the catalogue
+	e.out = newOutbox(e)
+	e.work = newWorkers(c.Workers)
+	if c.Dir != "" {
+		if err := e.recover(); err != nil {
+			e.out.close()
+			e.work.close()
+			return nil, fmt.Errorf("jetstream: %w", err)
+		}
+	}
+	mem := &applier{e: e, live: true}
+	e.mem = newMemoryLog(c.Limits.MaxBuffered, mem.apply)
+	e.api = newAPIPool(e, c.Workers)
+	if e.journal != nil {
+		e.drain = newDrainer(e)
+		file := &applier{e: e, live: true, durable: true}
+		e.journal.Start(file.apply)
+	}
+	e.clock = newClock(e)
+	return e, nil
+}
+
+// stamp is the time of an operation that is appended now. The journal adds the
+// number of the boot.
+func (e *Engine) stamp() edgestore.Stamp {
+	now := e.cfg.Now()
+	return edgestore.Stamp{
+		Mono:   int64(now.Sub(e.started)),
+		Wall:   now.UnixNano(),
+		Synced: e.cfg.ClockSynced == nil || e.cfg.ClockSynced(),
+	}
+}
+
+// Close stops taking messages and requests, makes everything that was
+// appended durable, and drains it into the stores, so that the next start is
+// quick. It returns what went wrong; nothing acknowledged depends on it.
+func (e *Engine) Close() error {
+	if e.closing.Swap(true) {
+		return nil
+	}
+	for _, a := range e.accounts() {
+		a.leave()
+	}
+	close(e.quit)
+	e.api.close()
+	e.work.close()
+	for _, s := range e.allStreams() {
+		for _, m := range s.members() {
+			m.end(consumer.ServerShutdown)
+		}
+	}
+	e.clock.close()
+	var errs []error
+	if e.mem != nil {
+		e.mem.close()
+	}
+	if e.journal != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		errs = append(errs, e.journal.Sync(ctx))
+		cancel()
+		errs = append(errs, e.drain.close())
+		errs = append(errs, e.journal.Close())
+	}
+	e.out.close()
+	for _, s := range e.allStreams() {
+		s.mu.Lock()
+		errs = append(errs, s.store.Close())
+		s.mu.Unlock()
+	}
+	if e.table != nil {
+		errs = append(errs, e.table.Close())
+	}
+	return errors.Join(errs...)
+}
+
+const closeTimeout = 30 * time.Second
+
+func (e *Engine) accounts() []*account {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	all := make([]*account, 0, len(e.mu.accounts))
+	for _, a := range e.mu.accounts {
+		all = append(all, a)
+	}
+	return all
+}
+
+func (e *Engine) allStreams() []*stream {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	all := make([]*stream, 0, len(e.mu.streams))
+	for _, s := range e.mu.streams {
+		all = append(all, s)
+	}
+	return all
+}
+
+func (e *Engine) stream(incarnation uint64) *stream {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.mu.streams[incarnation]
+}
+
+// account finds an account or makes room for it.
+func (e *Engine) account(name string) *account {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	a := e.mu.accounts[name]
+	if a == nil {
+		a = newAccount(e, name)
+		e.mu.accounts[name] = a
+	}
+	return a
+}
+
+// EnableAccount gives an account JetStream: its streams begin to take
+// messages and its API begins to answer.
+func (e *Engine) EnableAccount(b Bus) error {
+	return e.account(b.Account()).enable(b)
+}
+
+// DisableAccount stops an account's streams and API. What they hold stays.
+func (e *Engine) DisableAccount(name string) { e.account(name).disable() }
+
+func (e *Engine) logFor(s Storage) Log {
+	if s == MemoryStorage {
+		return e.mem
+	}
+	return e.journal
+}
+
+func usageIndex(memory bool) int {
+	if memory {
+		return 1
+	}
+	return 0
+}
+
+func (e *Engine) addUsage(memory bool, bytes int64) { e.usage[usageIndex(memory)].Add(bytes) }
+
+// overLimit reports whether streams hold as much as the server allows.
+func (e *Engine) overLimit(memory bool) bool {
+	limit := e.cfg.Limits.MaxStore
+	if memory {
+		limit = e.cfg.Limits.MaxMemory
+	}
+	return limit > 0 && e.usage[usageIndex(memory)].Load() >= limit
+}
+
+// random is the source of subject transforms.
+func (e *Engine) random(n int) int {
+	e.rand.Lock()
+	defer e.rand.Unlock()
+	return e.rand.IntN(n)
+}
+
+const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// token makes a random name of n characters.
+func (e *Engine) token(n int) string {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = base62[e.random(len(base62))]
+	}
+	return string(b)
+}

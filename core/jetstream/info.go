@@ -1,0 +1,128 @@
+package jetstream
+
+import (
+	"maps"
+	"strconv"
+	"time"
+
+	"github.com/frondmq/frond/edgestore"
+)
+
+// streamInfo is a stream as answers show it. The order of the fields is the
+// order on the wire, here and in all answers.
+type streamInfo struct {
+	Config  *StreamConfig `json:"config"`
+	Created time.Time     `json:"created"`
+	State   streamState   `json:"state"`
+	Domain  string        `json:"domain,omitempty"`
+	Cluster *clusterInfo  `json:"cluster,omitempty"`
+	Mirror  *sourceInfo   `json:"mirror,omitempty"`
+	Sources []*sourceInfo `json:"sources,omitempty"`
+	At      time.Time     `json:"ts"`
+}
+
+type clusterInfo struct {
+	Leader string `json:"leader,omitempty"`
+}
+
+// sourceInfo tells how far a mirror or a source is.
+type sourceInfo struct {
+	Name              string             `json:"name"`
+	External          *ExternalStream    `json:"external,omitempty"`
+	Lag               uint64             `json:"lag"`
+	Active            time.Duration      `json:"active"`
+	Error             *APIError          `json:"error,omitempty"`
+	FilterSubject     string             `json:"filter_subject,omitempty"`
+	SubjectTransforms []SubjectTransform `json:"subject_transforms,omitempty"`
+}
+
+type streamState struct {
+	Msgs        uint64            `json:"messages"`
+	Bytes       uint64            `json:"bytes"`
+	FirstSeq    uint64            `json:"first_seq"`
+	FirstTime   time.Time         `json:"first_ts"`
+	LastSeq     uint64            `json:"last_seq"`
+	LastTime    time.Time         `json:"last_ts"`
+	NumSubjects int               `json:"num_subjects,omitempty"`
+	Subjects    map[string]uint64 `json:"subjects,omitempty"`
+	NumDeleted  uint64            `json:"num_deleted,omitempty"`
+	Deleted     []uint64          `json:"deleted,omitempty"`
+	Lost        *lostState        `json:"lost,omitempty"`
+	Consumers   int               `json:"consumer_count"`
+}
+
+type lostState struct {
+	Msgs  []uint64 `json:"msgs"`
+	Bytes uint64   `json:"bytes"`
+}
+
+// maxLost bounds how many lost sequences an answer lists.
+const maxLost = 1024
+
+func (s *stream) state() streamState {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	st := s.store.State()
+	out := streamState{
+		Msgs: st.Msgs, Bytes: st.Bytes,
+		FirstSeq: st.FirstSeq, FirstTime: utc(st.FirstTime),
+		LastSeq: st.LastSeq, LastTime: utc(st.LastTime),
+		NumSubjects: st.NumSubjects, NumDeleted: st.NumDeleted,
+		Consumers: s.consumers.count(),
+	}
+	if st.LastSeq == 0 {
+		out.FirstSeq = 0 // nothing was ever stored
+	}
+	if st.Msgs == 0 {
+		out.FirstTime = time.Time{}
+	}
+	if lost := s.store.Damage(); len(lost) > 0 {
+		out.Lost = lostOf(lost)
+	}
+	return out
+}
+
+func lostOf(ranges []edgestore.SeqRange) *lostState {
+	l := new(lostState)
+	for _, r := range ranges {
+		for seq := r.First; seq <= r.Last && len(l.Msgs) < maxLost; seq++ {
+			l.Msgs = append(l.Msgs, seq)
+		}
+	}
+	return l
+}
+
+// utc keeps the zero time the zero time.
+func utc(t time.Time) time.Time {
+	if t.IsZero() || t.UnixNano() == 0 {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// info gathers a stream's answer. dynamic adds the metadata that describes
+// this server.
+func (s *stream) info(dynamic bool) *streamInfo {
+	cfg := *s.config()
+	if dynamic {
+		cfg.Metadata = s.e.withServer(cfg.Metadata)
+	}
+	return &streamInfo{
+		Config:  &cfg,
+		Created: s.created,
+		State:   s.state(),
+		Domain:  s.e.cfg.Domain,
+		At:      s.e.cfg.Now().UTC(),
+	}
+}
+
+// withServer adds what only answers carry to stored metadata.
+func (e *Engine) withServer(m map[string]string) map[string]string {
+	m = maps.Clone(m)
+	if m == nil {
+		m = make(map[string]string, 2)
+	}
+	m[metaServerLevel] = strconv.Itoa(e.cfg.APILevel)
+	m[metaServerVersion] = e.cfg.Version
+	return m
+}

@@ -1,0 +1,218 @@
+package jetstream
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/frondmq/frond/core/wire"
+	"github.com/frondmq/frond/edgestore"
+)
+
+// Limits are what the server allows all streams together and each alone. The
+// zero value of a field is no limit.
+type Limits struct {
+	MaxMemory, MaxStore int64 // bytes
+	MaxStreams          int
+	MaxConsumers        int
+	MaxDuplicateWindow  time.Duration
+	MaxAckPending       int
+	MaxRequestBatch     int
+	// MaxBuffered bounds what waits to be applied to memory streams.
+	MaxBuffered int
+}
+
+// checkHeaders decides what depends on the stream's present state: duplicates
+// and expectations. Sets o.dup and o.seq for a duplicate.
+func (s *stream) checkHeaders(cfg *StreamConfig, m *incoming, o *outcome) *APIError {
+	if m.flags&flagExpect != 0 {
+		if err := s.checkLastSequences(m); err != nil {
+			return err
+		}
+	}
+	if m.id != nil {
+		if seq, ok := s.dedup.seen(m.id, m.stamp); ok {
+			o.seq, o.dup = seq, true
+			return nil
+		}
+	}
+	if m.flags&flagExpect != 0 {
+		if id := wire.HeaderGet(m.Header, hdrExpectedLastMsgID); id != nil && string(id) != s.lastMsgID {
+			return errWrongLastMsgID.with("wrong last msg ID: %s", s.lastMsgID)
+		}
+	}
+	if m.flags&flagRollup != 0 {
+		r := rollupOf(m.Header)
+		if r != rollupNone && (!cfg.AllowRollup || cfg.DenyPurge) {
+			return errRollupFailed
+		}
+		if r == rollupInvalid {
+			return errRollupFailed.with("rollup value invalid: %q", wire.HeaderGet(m.Header, hdrRollup))
+		}
+	}
+	return nil
+}
+
+func (s *stream) checkLastSequences(m *incoming) *APIError {
+	want := wire.HeaderGet(m.Header, hdrExpectedLastSubjSeq)
+	filter := wire.HeaderGet(m.Header, hdrExpectedLastSubjSeqSubj)
+	if want == nil && filter != nil {
+		return errLastSeqNoSequence
+	}
+	if want != nil {
+		var have uint64
+		if filter != nil {
+			have = s.store.LastFor(string(filter))
+		} else if st, ok := s.store.Subject(m.Subject); ok {
+			have = st.Last
+		}
+		if !equalSequence(want, have) {
+			return errWrongLastSequence.with("wrong last sequence: %d", have)
+		}
+	}
+	if want := wire.HeaderGet(m.Header, hdrExpectedLastSeq); want != nil && !equalSequence(want, s.last) {
+		return errWrongLastSequence.with("wrong last sequence: %d", s.last)
+	}
+	return nil
+}
+
+func equalSequence(text []byte, seq uint64) bool {
+	n, err := strconv.ParseUint(string(text), 10, 64)
+	return err == nil && n == seq
+}
+
+// checkRoom decides whether a stream that discards new messages has room.
+func (s *stream) checkRoom(cfg *StreamConfig, m *incoming, rollup bool) *APIError {
+	var evicts bool // an older message of the subject will make room
+	var sub edgestore.SubjectState
+	if cfg.MaxMsgsPer > 0 {
+		sub, _ = s.store.Subject(m.Subject)
+		full := sub.Msgs >= uint64(cfg.MaxMsgsPer)
+		if full && cfg.DiscardNewPer && !rollup {
+			return errStoreFailed.with("maximum messages per subject exceeded")
+		}
+		evicts = full && !cfg.DiscardNewPer
+	}
+	st := s.store.State()
+	if cfg.MaxMsgs > 0 && st.Msgs >= uint64(cfg.MaxMsgs) && !evicts {
+		return errStoreFailed.with("maximum messages exceeded")
+	}
+	if size := s.sizeOf(&m.Msg); cfg.MaxBytes > 0 && st.Bytes+size > uint64(cfg.MaxBytes) {
+		if evicts {
+			if old, _, err := s.store.Load(sub.First, nil); err == nil && s.sizeOf(&old) >= size {
+				return nil
+			}
+		}
+		return errStoreFailed.with("maximum bytes exceeded")
+	}
+	return nil
+}
+
+// memoryOverhead is what a message in memory counts beside its parts.
+const memoryOverhead = 16
+
+// sizeOf is what a message counts towards the stream's bytes.
+func (s *stream) sizeOf(m *edgestore.Msg) uint64 {
+	if s.memory {
+		return uint64(memoryOverhead + len(m.Subject) + len(m.Header) + len(m.Body))
+	}
+	return m.Size()
+}
+
+// makeRoom drops what a new message on subject pushes out.
+func (s *stream) makeRoom(cfg *StreamConfig, subject string, r rollup) error {
+	switch r {
+	case rollupSubject:
+		if err := s.purgeKeep(subject, 1); err != nil {
+			return err
+		}
+	case rollupAll:
+		if err := s.purgeKeep("", 1); err != nil {
+			return err
+		}
+	}
+	if cfg.MaxMsgsPer > 0 {
+		for {
+			sub, ok := s.store.Subject(subject)
+			if !ok || sub.Msgs <= uint64(cfg.MaxMsgsPer) {
+				break
+			}
+			if err := s.drop(sub.First, subject); err != nil {
+				return err
+			}
+		}
+	}
+	if cfg.Discard == DiscardOld {
+		return s.dropOldest(cfg)
+	}
+	return nil
+}
+
+// dropOldest removes messages until the limits on the whole stream hold.
+func (s *stream) dropOldest(cfg *StreamConfig) error {
+	if cfg.MaxMsgs <= 0 && cfg.MaxBytes <= 0 {
+		return nil
+	}
+	for {
+		st := s.store.State()
+		tooMany := cfg.MaxMsgs > 0 && st.Msgs > uint64(cfg.MaxMsgs)
+		tooMuch := cfg.MaxBytes > 0 && st.Bytes > uint64(cfg.MaxBytes)
+		if st.Msgs == 0 || !tooMany && !tooMuch {
+			return nil
+		}
+		if err := s.drop(st.FirstSeq, ""); err != nil {
+			return err
+		}
+	}
+}
+
+// drop removes one message by a limit; without a subject it is the first of
+// the stream.
+func (s *stream) drop(seq uint64, subject string) error {
+	_, ok, err := s.store.Remove(seq)
+	if err != nil {
+		return s.fail(err)
+	}
+	if ok {
+		if subject == "" {
+			s.consumers.compacted()
+		} else {
+			s.consumers.removed(seq, subject, eventRemoved)
+		}
+	}
+	return nil
+}
+
+func (s *stream) purgeKeep(filter string, keep uint64) error {
+	n, err := s.store.Purge(filter, 0, keep)
+	if err != nil {
+		return s.fail(err)
+	}
+	if n > 0 {
+		s.consumers.purged()
+	}
+	return nil
+}
+
+// tighten enforces limits that an update lowered.
+func (s *stream) tighten(old, cfg *StreamConfig) error {
+	if cfg.MaxMsgsPer > 0 && (old.MaxMsgsPer <= 0 || cfg.MaxMsgsPer < old.MaxMsgsPer) {
+		var over []string
+		s.store.Subjects(">", func(subject string, st edgestore.SubjectState) bool {
+			if st.Msgs > uint64(cfg.MaxMsgsPer) {
+				over = append(over, subject)
+			}
+			return true
+		})
+		slices.Sort(over)
+		for _, subject := range over {
+			if err := s.purgeKeep(subject, uint64(cfg.MaxMsgsPer)); err != nil {
+				return err
+			}
+		}
+	}
+	if cfg.Discard == DiscardOld {
+		return s.dropOldest(cfg)
+	}
+	return nil
+}

@@ -1,0 +1,584 @@
+package jetstream
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"github.com/frondmq/frond/core/jetstream/consumer"
+	"github.com/frondmq/frond/core/wire"
+	"github.com/frondmq/frond/edgestore"
+)
+
+// member is one consumer of a stream: a consumer.Machine, what is on its way
+// to it, and what has to be written down of it.
+//
+// Nothing is done to the machine but under mu, by step: on a worker after
+// something came in or became due, or on a goroutine that wants an answer.
+// Whoever holds mu must not take the stream's mu (applying takes them the
+// other way round); the store is safe without.
+type member struct {
+	// Fixed at construction.
+	s       *stream
+	e       *Engine
+	name    string
+	id      uint64 // LSN of the operation that made it
+	created int64
+	direct  bool
+	logged  bool // deltas go to the log
+
+	// filters is guarded by the stream's mu: what operations are applied by.
+	filters []string
+
+	deleted atomic.Bool
+	ending  atomic.Bool  // its deletion for inactivity is under way
+	queued  atomic.Int32 // see workers
+	timer   timer        // owned by clock
+
+	in struct {
+		sync.Mutex
+		batch
+	}
+
+	mu sync.Mutex
+	// Guarded by mu.
+	m        *consumer.Machine
+	fx       consumer.Effects
+	cfg      *consumer.Config // as it was logged last; the machine's may be older until the next step
+	number   uint64           // of the last delta that was appended
+	live     bool             // takes part: recovered or created, not being recovered
+	dirty    bool             // not as it was sealed last
+	unsent   []byte           // delta that the log did not take yet
+	answers  [][]byte         // replies that wait for the delta
+	taken    batch            // the inputs being worked on
+	buf, hdr []byte
+	shown    []byte
+	msg      wire.Msg
+	acked    []uint64
+
+	// att is guarded by attMu: what is on the bus for it.
+	attMu sync.Mutex
+	att   []func()
+	bus   Bus
+}
+
+// batch is what came in since the last step.
+type batch struct {
+	events [][]event
+	inputs []input
+	bytes  []byte // of the inputs
+	active int8   // 1 somebody listens on the deliver subject, -1 nobody does, 0 no news
+	config *consumer.Config
+}
+
+// input is a message to the consumer; its parts are in batch.bytes, one after
+// the other.
+type input struct {
+	kind                        inputKind
+	at                          int // where its parts begin
+	subject, reply, header, len int // lengths; len is of the body
+}
+
+type inputKind uint8
+
+const (
+	inputPull inputKind = iota
+	inputAck
+	inputFlow
+)
+
+func newMember(s *stream, name string, id uint64, created int64, cfg *consumer.Config, start consumer.Start) *member {
+	m := &member{s: s, e: s.e, name: name, id: id, created: created, cfg: cfg, filters: cfg.Filters(), direct: cfg.Direct}
+	m.logged = !s.memory && !cfg.MemoryStorage && (cfg.AckPolicy != consumer.AckNone || cfg.Durable != "")
+	m.m = consumer.New(cfg, consumer.Options{
+		Stream: s.name, Name: name, Start: start,
+		Rand:          s.e.random,
+		Interest:      m.interest,
+		InterestGrace: int64(s.e.cfg.InterestGrace),
+	})
+	return m
+}
+
+// interest reports whether anybody listens on a reply subject.
+func (m *member) interest(reply []byte) bool {
+	b := m.s.acct.bus()
+	return b != nil && b.HasInterest(string(reply))
+}
+
+// Ways in. They run on any goroutine and only leave a note.
+
+// tell hands over what happened to the stream's messages.
+func (m *member) tell(events []event) {
+	m.in.Lock()
+	m.in.events = append(m.in.events, events)
+	m.in.Unlock()
+	m.e.work.schedule(m)
+}
+
+func (m *member) take(kind inputKind, msg *wire.Msg) {
+	m.in.Lock()
+	i := input{kind, len(m.in.bytes), len(msg.Subject), len(msg.Reply), len(msg.Header), len(msg.Body)}
+	if len(m.in.bytes)+i.subject+i.reply+i.header+i.len > maxInputBytes {
+		// Acknowledgements come again, and so do requests.
+		m.in.Unlock()
+		return
+	}
+	m.in.bytes = append(m.in.bytes, msg.Subject...)
+	m.in.bytes = append(m.in.bytes, msg.Reply...)
+	m.in.bytes = append(m.in.bytes, msg.Header...)
+	m.in.bytes = append(m.in.bytes, msg.Body...)
+	m.in.inputs = append(m.in.inputs, i)
+	m.in.Unlock()
+	m.e.work.schedule(m)
+}
+
+// maxInputBytes bounds what waits for one consumer.
+const maxInputBytes = 8 << 20
+
+func (m *member) listening(present bool) {
+	m.in.Lock()
+	if m.in.active = -1; present {
+		m.in.active = 1
+	}
+	m.in.Unlock()
+	m.e.work.schedule(m)
+}
+
+// configure is called when an update was applied. Applying knows no time, so
+// the machine takes it over in its next step.
+func (m *member) configure(cfg *consumer.Config) {
+	m.mu.Lock()
+	m.cfg, m.dirty = cfg, true
+	live := m.live
+	if !live {
+		m.m.Update(0, cfg, &m.fx)
+		m.m.Pause(0, pauseOf(cfg))
+		m.fx.Reset()
+	}
+	m.mu.Unlock()
+	if live {
+		m.in.Lock()
+		m.in.config = cfg
+		m.in.Unlock()
+		m.e.work.schedule(m)
+	}
+}
+
+// activate starts a new consumer.
+func (m *member) activate() {
+	m.mu.Lock()
+	m.live = true
+	m.m.Activate(m.e.now())
+	m.mu.Unlock()
+	m.e.work.schedule(m)
+}
+
+func (m *member) recovered(now int64, last uint64) {
+	m.mu.Lock()
+	m.live = true
+	m.m.Recover(now, last)
+	m.m.Recount(m.s.store)
+	m.mu.Unlock()
+	m.e.work.schedule(m)
+}
+
+const nextPrefix = "$JS.API.CONSUMER.MSG.NEXT."
+
+// attach subscribes to what the consumer is asked by.
+func (m *member) attach(b Bus) error {
+	m.attMu.Lock()
+	defer m.attMu.Unlock()
+	if m.att != nil || m.deleted.Load() {
+		return nil
+	}
+	m.bus = b
+	m.mu.Lock()
+	cfg := m.cfg
+	m.mu.Unlock()
+	subscribe := func(subject string, kind inputKind) error {
+		cancel, err := b.Subscribe(subject, "", func(msg *wire.Msg) { m.take(kind, msg) })
+		if err == nil {
+			m.att = append(m.att, cancel)
+		}
+		return err
+	}
+	var errs []error
+	at := m.s.name + "." + m.name
+	if !m.direct {
+		errs = append(errs, subscribe(nextPrefix+at, inputPull))
+	}
+	if cfg.AckPolicy == consumer.AckExplicit || cfg.AckPolicy == consumer.AckAll {
+		errs = append(errs, subscribe("$JS.ACK."+at+".*.*.*.*.*", inputAck))
+	}
+	if cfg.FlowControl {
+		errs = append(errs, subscribe("$JS.FC."+at+".*", inputFlow))
+	}
+	if cfg.DeliverSubject != "" {
+		m.att = append(m.att, b.WatchInterest(cfg.DeliverSubject, m.listening))
+	}
+	m.e.work.schedule(m)
+	return errors.Join(errs...)
+}
+
+func (m *member) detach() {
+	m.attMu.Lock()
+	defer m.attMu.Unlock()
+	for _, cancel := range m.att {
+		cancel()
+	}
+	m.att, m.bus = nil, nil
+}
+
+// reattach follows a changed deliver subject.
+func (m *member) reattach(b Bus) error {
+	m.detach()
+	return m.attach(b)
+}
+
+// end finishes a consumer that is deleted, or whose server stops.
+func (m *member) end(status string) {
+	pubs := new(publishers)
+	m.mu.Lock()
+	m.m.EndRequests(status, &m.fx)
+	m.perform(pubs)
+	m.mu.Unlock()
+	pubs.flush()
+	m.e.clock.set(m, 0)
+}
+
+// stepBudget is how many messages a consumer delivers before others get their
+// turn.
+const stepBudget = 256
+
+// step does what there is to do. It reports whether there is more at once.
+func (m *member) step(pubs *publishers) (more bool) {
+	more = m.stepLocked(pubs)
+	m.release()
+	return more
+}
+
+func (m *member) stepLocked(pubs *publishers) (more bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.deleted.Load() || !m.live {
+		return false
+	}
+	m.absorb(pubs)
+	now := m.e.now()
+	m.m.Tick(now, &m.fx)
+	m.perform(pubs)
+	more = m.deliver(pubs)
+	m.log()
+	if more {
+		return true
+	}
+	at := m.m.NextDeadline(m.e.now())
+	now = m.e.now()
+	if len(m.unsent) > 0 && (at == 0 || now+unsentRetry < at) {
+		at = now + unsentRetry
+	}
+	if at != 0 {
+		at = max(at, now+minPause)
+	}
+	m.e.clock.set(m, at)
+	return false
+}
+
+const (
+	// unsentRetry is when a delta that the log refused is offered again.
+	unsentRetry = int64(1e9)
+	// minPause keeps a deadline that stays in the past from spinning.
+	minPause = int64(1e6)
+)
+
+// absorb takes over everything that came in. The caller holds mu.
+func (m *member) absorb(pubs *publishers) {
+	m.in.Lock()
+	m.taken, m.in.batch = m.in.batch, m.taken
+	m.in.Unlock()
+	t := &m.taken
+	now := m.e.now()
+	for _, events := range t.events {
+		m.happened(now, events)
+	}
+	if t.config != nil {
+		m.update(now, t.config)
+	}
+	if t.active != 0 {
+		m.m.SetActive(now, t.active > 0)
+	}
+	for i := range t.inputs {
+		m.handle(now, &t.inputs[i])
+		if !m.fx.Empty() {
+			m.perform(pubs)
+		}
+	}
+	m.perform(pubs)
+	clear(t.events)
+	if cap(t.bytes) > 1<<20 {
+		t.bytes = nil
+	}
+	*t = batch{events: t.events[:0], inputs: t.inputs[:0], bytes: t.bytes[:0]}
+}
+
+func (m *member) happened(now int64, events []event) {
+	recount := false
+	for i := range events {
+		ev := &events[i]
+		switch ev.kind {
+		case eventStored:
+			m.shown = append(m.shown[:0], ev.subject...)
+			m.m.Appended(ev.seq, m.shown)
+		case eventRemoved, eventDeleted:
+			reason := consumer.ReasonLimits
+			if ev.kind == eventDeleted {
+				reason = consumer.ReasonDeleted
+			}
+			var subj []byte
+			if ev.subject != "" {
+				m.shown = append(m.shown[:0], ev.subject...)
+				subj = m.shown
+			} else if ev.seq > m.m.Delivered().Stream {
+				recount = true
+			}
+			m.m.Removed(now, ev.seq, subj, reason, &m.fx)
+		case eventCompacted:
+			recount = recount || ev.seq > m.m.Delivered().Stream+1
+			m.m.Compacted(now, ev.seq, &m.fx)
+		case eventPurged:
+			m.m.Compacted(now, m.s.store.State().FirstSeq, &m.fx)
+			m.m.Recheck(now, m.exists, &m.fx)
+			recount = true
+		}
+	}
+	if recount {
+		m.m.Recount(m.s.store)
+	}
+}
+
+func (m *member) exists(seq uint64) bool {
+	var err error
+	_, m.buf, err = m.s.store.Load(seq, m.buf)
+	return err == nil
+}
+
+func (m *member) update(now int64, cfg *consumer.Config) {
+	old := m.m.Filters()
+	m.m.Update(now, cfg, &m.fx)
+	m.m.Pause(now, pauseOf(cfg))
+	if !slices.Equal(old, m.m.Filters()) {
+		m.m.Recount(m.s.store)
+	}
+}
+
+func (m *member) handle(now int64, in *input) {
+	b := m.taken.bytes[in.at:]
+	cut := func(n int) []byte {
+		part := b[:n:n]
+		b = b[n:]
+		return part
+	}
+	subj, reply, header, body := cut(in.subject), cut(in.reply), cut(in.header), cut(in.len)
+	switch in.kind {
+	case inputPull:
+		if !m.e.levelMet(header) {
+			if len(reply) > 0 {
+				m.fx.Statuses = append(m.fx.Statuses, consumer.Status{To: reply, Header: wire.AppendStatus(nil, 412, "Required Api Level")})
+			}
+			return
+		}
+		m.m.Pull(now, reply, body, &m.fx)
+	case inputAck:
+		a, ok := consumer.ParseAckSubject(subj)
+		if !ok {
+			return
+		}
+		if m.m.Ack(now, a, body, reply, &m.fx) && len(reply) > 0 {
+			m.answers = append(m.answers, bytes.Clone(reply))
+		}
+	case inputFlow:
+		m.m.FlowReply(now, subj, header, &m.fx)
+	}
+}
+
+// deliver sends what can be sent, up to the budget.
+func (m *member) deliver(pubs *publishers) (more bool) {
+	p := pubs.of(m.s.acct)
+	if p == nil {
+		return false
+	}
+	for range stepBudget {
+		now := m.e.now()
+		w := m.m.Next(now, &m.fx)
+		m.perform(pubs)
+		if w.Kind == consumer.WantNothing {
+			return false
+		}
+		msg, ok := m.load(now, w)
+		if !ok {
+			m.perform(pubs)
+			continue
+		}
+		c := consumer.Candidate{Seq: msg.Seq, Time: msg.Time, Size: len(msg.Subject) + len(msg.Header) + len(msg.Body)}
+		if m.m.Config().HeadersOnly {
+			c.Size -= len(msg.Body)
+		}
+		d, ok := m.m.Deliver(now, &c, &m.fx)
+		if ok && m.send(p, &msg, &d) == 0 {
+			m.m.Undelivered(now, &m.fx)
+		}
+		m.perform(pubs)
+	}
+	return true
+}
+
+// load reads the message that the machine wants; not ok means that it is
+// gone, and the machine was told.
+func (m *member) load(now int64, w consumer.Want) (msg edgestore.Msg, ok bool) {
+	var err error
+	st := m.s.store
+	if w.Kind == consumer.WantSeq {
+		if msg, m.buf, err = st.Load(w.Seq, m.buf); err != nil {
+			m.m.Removed(now, w.Seq, nil, consumer.ReasonDeleted, &m.fx)
+		}
+		return msg, err == nil
+	}
+	if msg, m.buf, err = st.LoadNext(m.m.Filters(), w.Seq, m.buf); err == nil {
+		return msg, true
+	}
+	// What is stored between the look and the answer must not be passed over:
+	// the end is taken first, then looked again.
+	last := st.State().LastSeq
+	if msg, m.buf, err = st.LoadNext(m.m.Filters(), w.Seq, m.buf); err == nil {
+		return msg, true
+	}
+	if !errors.Is(err, edgestore.ErrNotFound) && !errors.Is(err, edgestore.ErrClosed) {
+		m.e.logger.Error("consumer could not read its stream", "stream", m.s.name, "consumer", m.name, "seq", w.Seq, "err", err)
+	}
+	m.m.CaughtUp(now, max(last, w.Seq), &m.fx)
+	return msg, false
+}
+
+// send publishes a delivery and returns how many took it.
+func (m *member) send(p Publisher, msg *edgestore.Msg, d *consumer.Delivery) int {
+	header, body := msg.Header, msg.Body
+	if d.PinID != nil || m.m.Config().HeadersOnly {
+		h := m.hdr[:0]
+		if len(header) >= len(hdrPlain)+2 {
+			h = append(h, header[:len(header)-2]...)
+		} else {
+			h = append(h, hdrPlain...)
+		}
+		if d.PinID != nil {
+			h = wire.AppendHeader(h, "Nats-Pin-Id", string(d.PinID))
+		}
+		if m.m.Config().HeadersOnly {
+			h = wire.AppendHeader(h, hdrMsgSize, strconv.Itoa(len(body)))
+			body = nil
+		}
+		h = append(h, crlf...)
+		m.hdr, header = h, h
+	}
+	m.shown = append(m.shown[:0], msg.Subject...)
+	m.msg = wire.Msg{Subject: d.To, Shown: m.shown, Reply: d.Reply, Header: header, Body: body}
+	return p.Publish(&m.msg)
+}
+
+// perform does what the machine asked for. The caller holds mu.
+func (m *member) perform(pubs *publishers) {
+	if m.fx.Empty() {
+		return
+	}
+	if len(m.fx.Statuses) > 0 {
+		if p := pubs.of(m.s.acct); p != nil {
+			for i := range m.fx.Statuses {
+				st := &m.fx.Statuses[i]
+				m.msg = wire.Msg{Subject: st.To, Reply: st.Reply, Header: st.Header}
+				p.Publish(&m.msg)
+			}
+		}
+	}
+	for i := range m.fx.Advisories {
+		m.e.advisory(m, &m.fx.Advisories[i])
+	}
+	if m.s.config().Retention != LimitsRetention {
+		m.acked = append(m.acked, m.fx.Acked...)
+	}
+	if m.fx.Inactive && m.s.acct.bus() != nil && !m.ending.Swap(true) {
+		m.e.api.inactive(m)
+	}
+	m.fx.Reset()
+}
+
+// log appends what changed as one operation, and sends the answers to
+// acknowledgements that asked for one once that is durable. The caller holds
+// mu.
+func (m *member) log() {
+	if !m.logged {
+		m.unsent = m.m.TakeDelta(m.unsent[:0])[:0]
+		m.answer(m.answers)
+		m.answers = nil
+		return
+	}
+	if !m.m.HasDelta() && len(m.unsent) == 0 && len(m.answers) == 0 {
+		return
+	}
+	m.unsent = m.m.TakeDelta(m.unsent)
+	head := msgp.AppendUint64(make([]byte, 0, 32), m.id)
+	head = msgp.AppendUint64(head, m.number+1)
+	head = msgp.AppendBytesHeader(head, uint32(len(m.unsent)))
+	rec := edgestore.Record{Kind: opConsumerDelta, Incarnation: m.s.incarnation, Stamp: m.e.stamp()}
+	var token any
+	if len(m.answers) > 0 {
+		token = &ackAnswers{m: m, to: m.answers}
+	}
+	if !m.e.appendLazy(m.s.log, &rec, token, head, m.unsent) {
+		return // again with the next step
+	}
+	m.number++
+	m.dirty = true
+	m.unsent, m.answers = m.unsent[:0], nil
+}
+
+// ackAnswers is the Token of a delta that acknowledgements wait for.
+type ackAnswers struct {
+	m  *member
+	to [][]byte
+}
+
+// answer sends empty messages; it may be called from routing, so they go
+// through the outbox.
+func (m *member) answer(to [][]byte) {
+	for _, reply := range to {
+		m.e.out.send(m.s.acct, string(reply), nil, nil)
+	}
+}
+
+// seal gives what has to be written of the consumer, if anything. The caller
+// holds the stream's mu.
+func (m *member) seal() ([]byte, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dirty = m.dirty || !m.logged && m.m.HasDelta()
+	m.log()
+	if !m.dirty || len(m.unsent) > 0 {
+		return nil, false
+	}
+	config, err := json.Marshal(m.cfg)
+	if err != nil {
+		panic("jetstream: a consumer config does not marshal: " + err.Error())
+	}
+	b := msgp.AppendUint64(nil, m.id)
+	b = msgp.AppendInt64(b, m.created)
+	b = msgp.AppendBytes(b, config)
+	b = msgp.AppendUint64(b, m.number)
+	b = msgp.AppendBytes(b, m.m.AppendSnapshot(nil))
+	m.dirty = false
+	return b, true
+}

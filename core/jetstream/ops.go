@@ -1,0 +1,157 @@
+package jetstream
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"github.com/frondmq/frond/edgestore"
+)
+
+// The kinds of operations, as they stand in the journal. Numbers are never
+// given another meaning.
+//
+// Each is a row of MessagePack values; the publish operations end with the
+// message as an edgestore blob, so that a store can read it from the journal.
+// New values are added at the end of a row: a reader takes what it knows.
+const (
+	// Of the catalogue (incarnation 0).
+	opStreamCreate uint8 = 1 // incarnation, account, created, config
+	opStreamDelete uint8 = 2 // incarnation
+
+	// Of one stream.
+	opPublish        uint8 = 16 // flags; blob
+	opIngest         uint8 = 17 // flags, origin, origin sequence, origin time; blob
+	opConfig         uint8 = 18 // config
+	opMsgDelete      uint8 = 19 // sequence
+	opPurge          uint8 = 20 // filter, sequence, keep
+	opExpire         uint8 = 21 // cutoff: everything older goes
+	opSkip           uint8 = 22 // last sequence, time: a gap that a mirror's origin has
+	opConsumerCreate uint8 = 32 // name, created, config
+	opConsumerDelete uint8 = 33 // name
+	opConsumerDelta  uint8 = 34 // id, number, delta
+	opConsumerConfig uint8 = 35 // name, config
+	opRelease        uint8 = 36 // sequences that no consumer needs any more
+)
+
+// Flags of a publish operation say which headers matter when it is applied,
+// so that messages without any are not searched.
+const (
+	flagMsgID uint8 = 1 << iota
+	flagExpect
+	flagRollup
+)
+
+// opReader reads the values of an operation. The first error sticks.
+type opReader struct {
+	b   []byte
+	err error
+}
+
+func (r *opReader) uint() (v uint64) {
+	if r.err == nil {
+		v, r.b, r.err = msgp.ReadUint64Bytes(r.b)
+	}
+	return v
+}
+
+func (r *opReader) int() (v int64) {
+	if r.err == nil {
+		v, r.b, r.err = msgp.ReadInt64Bytes(r.b)
+	}
+	return v
+}
+
+func (r *opReader) bool() (v bool) {
+	if r.err == nil {
+		v, r.b, r.err = msgp.ReadBoolBytes(r.b)
+	}
+	return v
+}
+
+func (r *opReader) string() (v string) {
+	if r.err == nil {
+		v, r.b, r.err = msgp.ReadStringBytes(r.b)
+	}
+	return v
+}
+
+// bytes is borrowed from the operation.
+func (r *opReader) bytes() (v []byte) {
+	if r.err == nil {
+		v, r.b, r.err = msgp.ReadBytesZC(r.b)
+	}
+	return v
+}
+
+func (r *opReader) done(what string) error {
+	if r.err != nil {
+		return fmt.Errorf("%s operation: %w: %w", what, edgestore.ErrCorrupt, r.err)
+	}
+	return nil
+}
+
+// streamCreate is what opStreamCreate says.
+type streamCreate struct {
+	incarnation uint64
+	account     string
+	created     int64 // nanoseconds since 1970
+	config      []byte
+}
+
+func (c *streamCreate) append(b []byte) []byte {
+	b = msgp.AppendUint64(b, c.incarnation)
+	b = msgp.AppendString(b, c.account)
+	b = msgp.AppendInt64(b, c.created)
+	return msgp.AppendBytes(b, c.config)
+}
+
+func readStreamCreate(b []byte) (c streamCreate, err error) {
+	r := opReader{b: b}
+	c = streamCreate{r.uint(), r.string(), r.int(), r.bytes()}
+	return c, r.done("stream create")
+}
+
+// purge is what opPurge says.
+type purge struct {
+	filter    string
+	seq, keep uint64
+}
+
+func (p *purge) append(b []byte) []byte {
+	b = msgp.AppendString(b, p.filter)
+	b = msgp.AppendUint64(b, p.seq)
+	return msgp.AppendUint64(b, p.keep)
+}
+
+func readPurge(b []byte) (p purge, err error) {
+	r := opReader{b: b}
+	p = purge{r.string(), r.uint(), r.uint()}
+	return p, r.done("purge")
+}
+
+// origin is where an ingested message comes from: which source of the stream
+// ("" for the stream that is mirrored), and its place and time there.
+type origin struct {
+	source string
+	seq    uint64
+	at     int64
+}
+
+func (o *origin) append(b []byte, flags uint8) []byte {
+	b = msgp.AppendUint64(b, uint64(flags))
+	b = msgp.AppendString(b, o.source)
+	b = msgp.AppendUint64(b, o.seq)
+	return msgp.AppendInt64(b, o.at)
+}
+
+// readOrigin also gives what follows: the blob.
+func readOrigin(b []byte) (o origin, flags uint8, blob []byte, err error) {
+	r := opReader{b: b}
+	flags = uint8(r.uint())
+	o = origin{r.string(), r.uint(), r.int()}
+	return o, flags, r.b, r.done("ingest")
+}
+
+func stampTime(s edgestore.Stamp) time.Time { return time.Unix(0, s.Wall).UTC() }

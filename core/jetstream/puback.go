@@ -1,0 +1,29 @@
+package jetstream
+
+import (
+	"encoding/json"
+	"strconv"
+)
+
+// appendAck appends the answer to a stored message. It is written by hand: it
+// is sent once per message. The blank in a duplicate's answer is the
+// protocol's own.
+func appendAck(b []byte, v *streamView, seq uint64, duplicate bool) []byte {
+	b = append(b, v.ackPrefix...)
+	b = strconv.AppendUint(b, seq, 10)
+	if duplicate {
+		b = append(b, `,"duplicate": true`...)
+	}
+	return append(b, '}')
+}
+
+// appendNack appends the answer to a message that was refused.
+func appendNack(b []byte, v *streamView, e *APIError) []byte {
+	text, err := json.Marshal(e)
+	if err != nil {
+		panic("jetstream: an API error does not marshal: " + err.Error())
+	}
+	b = append(b, `{"error":`...)
+	b = append(b, text...)
+	return append(b, v.errSuffix...)
+}

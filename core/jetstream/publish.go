@@ -1,0 +1,204 @@
+package jetstream
+
+import (
+	"bytes"
+
+	"github.com/frondmq/frond/core/wire"
+	"github.com/frondmq/frond/edgestore"
+)
+
+const (
+	maxHeaderBytes = 65535
+	maxRecordBytes = 32 << 20 // of a message in a file
+)
+
+// publishScratch is what one publish needs while it is appended. Log is an
+// interface, so everything given to it is on the heap: this is reused.
+type publishScratch struct {
+	rec   edgestore.Record
+	head  []byte
+	subj  []byte
+	parts [4][]byte
+}
+
+// ingest is the way in of every message that a client publishes to the stream.
+// It runs on the goroutine that routes the message: it only checks what
+// operations in flight can not change, encodes, and appends. Everything else
+// is decided when the operation is applied, and so is the answer.
+func (s *stream) ingest(m *wire.Msg) {
+	v := s.view.Load()
+	if m.Receipt != nil {
+		m.Receipt.Expect()
+	}
+	header, flags, err := s.admit(v, m)
+	if err != nil {
+		s.refuse(v, m, err)
+		return
+	}
+	if err := s.append(v, m, header, flags); err != nil {
+		s.refuse(v, m, appendError(err))
+	}
+}
+
+// admit checks the message against what only an update of the stream changes.
+// It returns the header as it is stored.
+func (s *stream) admit(v *streamView, m *wire.Msg) (header []byte, flags uint8, err *APIError) {
+	header = m.Header
+	size := len(header) + len(m.Body)
+	switch {
+	case v.cfg.Sealed:
+		return nil, 0, errStreamSealed
+	case v.maxMsg >= 0 && size > v.maxMsg:
+		return nil, 0, errMessageTooLarge
+	case !s.memory && size > maxRecordBytes:
+		return nil, 0, errStoreFailed.with("message too large")
+	case len(header) > maxHeaderBytes:
+		return nil, 0, errHeaderTooLarge
+	case s.e.overLimit(s.memory):
+		return nil, 0, errInsufficientResources
+	}
+	if len(header) > 0 {
+		header, flags, err = admitHeader(v.cfg, header)
+	}
+	return header, flags, err
+}
+
+// admitHeader looks at the headers that mean something to a stream. Almost no
+// message has one, so they are searched in one pass by their common prefix.
+func admitHeader(cfg *StreamConfig, header []byte) (stored []byte, flags uint8, err *APIError) {
+	stored = header
+	strip := false
+	for rest := header; ; {
+		i := bytes.Index(rest, natsHeader)
+		if i < 0 {
+			break
+		}
+		line := rest[i+2:]
+		rest = line
+		key, value, ok := cutHeader(line)
+		if !ok {
+			continue
+		}
+		switch string(key) {
+		case hdrMsgID:
+			if len(value) > 0 {
+				flags |= flagMsgID
+			}
+		case hdrExpectedStream:
+			if string(value) != cfg.Name {
+				return nil, 0, errStreamNotMatch
+			}
+		case hdrExpectedLastSeq, hdrExpectedLastSubjSeq, hdrExpectedLastSubjSeqSubj, hdrExpectedLastMsgID:
+			flags |= flagExpect
+		case hdrRollup:
+			flags |= flagRollup
+		case hdrTTL:
+			if !cfg.AllowMsgTTL {
+				return nil, 0, errTTLDisabled
+			}
+		case hdrIncr:
+			return nil, 0, errCounterDisabled
+		case hdrBatchID:
+			return nil, 0, errAtomicDisabled
+		case hdrSchedule:
+			return nil, 0, errSchedulesDisabled
+		case hdrRequestInfo:
+			strip = true
+		}
+	}
+	if strip {
+		stored = wire.HeaderDelete(nil, stored, hdrRequestInfo)
+	}
+	if len(stored) > len(hdrPlain) && !bytes.HasPrefix(stored, hdrPlain) {
+		// A status of the publisher's is not the stored message's.
+		if i := bytes.Index(stored, crlf); i > 0 {
+			stored = append(append([]byte(nil), hdrPlain...), stored[i+2:]...)
+		}
+	}
+	return stored, flags, nil
+}
+
+var (
+	crlf       = []byte("\r\n")
+	natsHeader = []byte("\r\nNats-")
+	hdrPlain   = []byte("NATS/1.0\r\n")
+)
+
+// The headers of the JetStream protocol.
+const (
+	hdrMsgID                   = "Nats-Msg-Id"
+	hdrExpectedStream          = "Nats-Expected-Stream"
+	hdrExpectedLastSeq         = "Nats-Expected-Last-Sequence"
+	hdrExpectedLastSubjSeq     = "Nats-Expected-Last-Subject-Sequence"
+	hdrExpectedLastSubjSeqSubj = "Nats-Expected-Last-Subject-Sequence-Subject"
+	hdrExpectedLastMsgID       = "Nats-Expected-Last-Msg-Id"
+	hdrRollup                  = "Nats-Rollup"
+	hdrTTL                     = "Nats-TTL"
+	hdrIncr                    = "Nats-Incr"
+	hdrBatchID                 = "Nats-Batch-Id"
+	hdrSchedule                = "Nats-Schedule"
+	hdrRequestInfo             = "Nats-Request-Info"
+	hdrRequiredLevel           = "Nats-Required-Api-Level"
+	hdrStream                  = "Nats-Stream"
+	hdrSubject                 = "Nats-Subject"
+	hdrSequence                = "Nats-Sequence"
+	hdrTimeStamp               = "Nats-Time-Stamp"
+	hdrLastSequence            = "Nats-Last-Sequence"
+	hdrNumPending              = "Nats-Num-Pending"
+	hdrUpToSequence            = "Nats-UpTo-Sequence"
+	hdrMsgSize                 = "Nats-Msg-Size"
+)
+
+// cutHeader splits the header line that line begins with.
+func cutHeader(line []byte) (key, value []byte, ok bool) {
+	if i := bytes.IndexByte(line, '\r'); i >= 0 {
+		line = line[:i]
+	}
+	i := bytes.IndexByte(line, ':')
+	if i < 0 {
+		return nil, nil, false
+	}
+	return line[:i], bytes.TrimSpace(line[i+1:]), true
+}
+
+// append encodes the publish operation and gives it to the log.
+func (s *stream) append(v *streamView, m *wire.Msg, header []byte, flags uint8) error {
+	p := s.e.scratch.Get().(*publishScratch)
+	subj := m.Subject
+	if v.transform != nil {
+		if b, ok := v.transform.Append(p.subj[:0], subj, s.e.random); ok {
+			p.subj, subj = b, b
+		}
+	}
+	p.rec = edgestore.Record{Kind: opPublish, Incarnation: s.incarnation, Stamp: s.e.stamp()}
+	p.head = append(p.head[:0], flags)
+	p.head = edgestore.AppendBlobHead(p.head, len(subj), len(header))
+	p.parts = [4][]byte{p.head, subj, header, m.Body}
+	side := m.Reply
+	if v.cfg.NoAck {
+		side = nil
+	}
+	var token any
+	if m.Receipt != nil {
+		token = m.Receipt
+	}
+	err := s.e.append(s.log, false, &p.rec, side, token, p.parts[:]...)
+	p.parts = [4][]byte{}
+	s.e.scratch.Put(p)
+	return err
+}
+
+// refuse answers a message that was not appended.
+func (s *stream) refuse(v *streamView, m *wire.Msg, err *APIError) {
+	if m.Receipt != nil {
+		m.Receipt.Stored(s.name, 0, err)
+	}
+	if len(m.Reply) == 0 || v.cfg.NoAck {
+		return
+	}
+	var header []byte
+	if err == errTooManyRequests {
+		header = wire.AppendStatus(nil, 429, "Too Many Requests")
+	}
+	s.e.out.send(s.acct, string(m.Reply), header, appendNack(nil, v, err))
+}

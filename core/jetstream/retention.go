@@ -1,0 +1,130 @@
+package jetstream
+
+import (
+	"slices"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"github.com/frondmq/frond/core/subject"
+	"github.com/frondmq/frond/edgestore"
+)
+
+// Streams with interest or workqueue retention keep what a consumer still
+// needs. Which messages that are is found here, off the applier, and logged as
+// opRelease: applying it is only deleting.
+
+// interested reports whether a consumer would get a message on subj. The
+// caller holds the stream's mu.
+func (c *consumers) interested(subj string) bool {
+	for _, m := range c.byName {
+		if m.direct {
+			continue
+		}
+		if len(m.filters) == 0 || slices.ContainsFunc(m.filters, func(f string) bool { return subject.Match(f, subj) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// release drops messages that this consumer was the last to need.
+func (m *member) release() {
+	m.mu.Lock()
+	acked := m.acked
+	m.acked = nil
+	m.mu.Unlock()
+	if len(acked) == 0 {
+		return
+	}
+	switch m.s.config().Retention {
+	case InterestRetention:
+		others := m.s.members()
+		acked = slices.DeleteFunc(acked, func(seq uint64) bool { return needed(m.s.store, others, seq) })
+	case LimitsRetention:
+		return
+	}
+	m.s.logRelease(acked)
+}
+
+func needed(st edgestore.Store, members []*member, seq uint64) bool {
+	msg, _, err := st.Load(seq, nil)
+	return err == nil && neededBy(members, seq, []byte(msg.Subject))
+}
+
+func neededBy(members []*member, seq uint64, subj []byte) bool {
+	return slices.ContainsFunc(members, func(m *member) bool {
+		if m.direct || m.deleted.Load() {
+			return false
+		}
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.m.Needs(seq, subj)
+	})
+}
+
+// maxRelease is how many messages one operation drops.
+const maxRelease = 4096
+
+func (s *stream) logRelease(seqs []uint64) {
+	for chunk := range slices.Chunk(seqs, maxRelease) {
+		b := msgp.AppendUint64(nil, uint64(len(chunk)))
+		for _, seq := range chunk {
+			b = msgp.AppendUint64(b, seq)
+		}
+		rec := edgestore.Record{Kind: opRelease, Incarnation: s.incarnation, Stamp: s.e.stamp()}
+		// What is not dropped now is found by the sweep of the next start.
+		s.e.appendLazy(s.log, &rec, nil, b)
+	}
+}
+
+func (s *stream) applyRelease(data []byte) error {
+	r := opReader{b: data}
+	for n := r.uint(); n > 0 && r.err == nil; n-- {
+		seq := r.uint()
+		if r.err != nil {
+			break
+		}
+		if _, _, err := s.store.Remove(seq); err != nil {
+			return s.fail(err)
+		}
+	}
+	return r.done("release")
+}
+
+// sweep looks through the whole stream for messages that nobody needs: after
+// a restart, which may have lost an opRelease, after a consumer is gone, and
+// after the retention changed.
+func (s *stream) sweep() {
+	cfg := s.config()
+	if cfg.Retention == LimitsRetention {
+		return
+	}
+	members := s.members()
+	if cfg.Retention == WorkQueueRetention {
+		members = slices.DeleteFunc(members, func(m *member) bool { return m.direct })
+	}
+	var drop []uint64
+	var buf []byte
+	for seq := uint64(1); ; seq++ {
+		var msg edgestore.Msg
+		var err error
+		if msg, buf, err = s.store.LoadNext(nil, seq, buf); err != nil {
+			break
+		}
+		seq = msg.Seq
+		subj := []byte(msg.Subject)
+		if neededBy(members, seq, subj) {
+			continue
+		}
+		// A work queue keeps what has no consumer yet.
+		if cfg.Retention == WorkQueueRetention && !slices.ContainsFunc(members, func(m *member) bool {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			return m.m.Matches(subj)
+		}) {
+			continue
+		}
+		drop = append(drop, seq)
+	}
+	s.logRelease(drop)
+}

@@ -1,0 +1,251 @@
+package jetstream
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/frondmq/frond/core/subject"
+	"github.com/frondmq/frond/edgestore"
+)
+
+// stream is one stream. Publishing to it (publish.go) reads only the view;
+// everything else changes under mu when an operation is applied (apply.go).
+type stream struct {
+	// Fixed at construction.
+	e           *Engine
+	acct        *account
+	name        string
+	incarnation uint64
+	created     time.Time
+	log         Log
+	memory      bool
+	initial     []byte // configuration at creation, as the catalogue keeps it
+
+	view atomic.Pointer[streamView]
+
+	// mu is held for writing while operations are applied, for reading by
+	// whoever must not see half of one.
+	mu sync.RWMutex
+	// Guarded by mu.
+	store     edgestore.Store
+	last      uint64 // sequence of the newest message ever stored
+	lastMsgID string
+	dedup     dedup
+	applied   edgestore.LSN // of the newest operation applied
+	skipUpTo  edgestore.LSN // recovery: the store has these already
+	dirtyFrom edgestore.LSN // of the oldest operation that is not in the store's files; 0 none
+	lastStamp edgestore.Stamp
+	failed    error // the store refused: nothing is accepted any more
+	deleted   bool
+	live      bool // not being recovered
+	auxDirty  auxDirty
+	positions map[string]uint64 // source -> newest sequence taken from it
+	subjects  subjectNames
+	consumers consumers
+
+	// changes is held by whoever changes the stream's consumers, from the
+	// check to the answer.
+	changes sync.Mutex
+
+	// attached is guarded by acct.changes.
+	attached []attachment
+	direct   []func()
+}
+
+type attachment struct {
+	subject string
+	cancel  func()
+}
+
+// auxDirty says which values beside the messages changed since the last seal.
+type auxDirty struct{ config, lastMsgID, positions bool }
+
+// streamView is what publishers need to know of a stream. It is immutable.
+type streamView struct {
+	cfg       *StreamConfig
+	transform *subject.Transform
+	republish *subject.Transform
+	ackPrefix []byte // {"stream":"S","domain":"D","seq":
+	errSuffix []byte // ,"stream":"S","seq":0}
+	maxMsg    int    // -1 for no limit
+}
+
+func newStreamView(cfg *StreamConfig, domain string) (*streamView, error) {
+	v := &streamView{cfg: cfg, maxMsg: int(cfg.MaxMsgSize)}
+	var err error
+	if t := cfg.SubjectTransform; t != nil {
+		if v.transform, err = newTransform(t.Source, t.Destination); err != nil {
+			return nil, fmt.Errorf("stream %q: subject transform: %w", cfg.Name, err)
+		}
+	}
+	if r := cfg.Republish; r != nil {
+		if v.republish, err = newTransform(r.Source, r.Destination); err != nil {
+			return nil, fmt.Errorf("stream %q: republish: %w", cfg.Name, err)
+		}
+	}
+	name := quoteJSON(cfg.Name)
+	v.ackPrefix = append(append([]byte(`{"stream":`), name...), ',')
+	if domain != "" {
+		v.ackPrefix = append(append(append(v.ackPrefix, `"domain":`...), quoteJSON(domain)...), ',')
+	}
+	v.ackPrefix = append(v.ackPrefix, `"seq":`...)
+	v.errSuffix = append(append([]byte(`,"stream":`), name...), `,"seq":0}`...)
+	return v, nil
+}
+
+func quoteJSON(s string) []byte {
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic("jetstream: a string does not marshal: " + err.Error())
+	}
+	return b
+}
+
+// subjectNames keeps the strings of subjects seen lately, so that a message on
+// one of them costs no allocation.
+type subjectNames struct{ m map[string]string }
+
+const maxSubjectNames = 4096
+
+func (n *subjectNames) get(b []byte) string {
+	if s, ok := n.m[string(b)]; ok {
+		return s
+	}
+	if n.m == nil || len(n.m) >= maxSubjectNames {
+		n.m = make(map[string]string)
+	}
+	s := string(b)
+	n.m[s] = s
+	return s
+}
+
+// newStream makes a stream over an opened store. config is what it was created
+// with; what the store knows beside its messages is newer and wins.
+func newStream(e *Engine, a *account, c streamCreate, st edgestore.Store) (*stream, error) {
+	cfg, err := decodeConfig(c.config)
+	if err != nil {
+		return nil, err
+	}
+	s := &stream{
+		e:           e,
+		acct:        a,
+		name:        cfg.Name,
+		incarnation: c.incarnation,
+		created:     time.Unix(0, c.created).UTC(),
+		memory:      cfg.Storage == MemoryStorage,
+		store:       st,
+		initial:     c.config,
+	}
+	s.consumers.s = s
+	s.log = e.logFor(cfg.Storage)
+	s.skipUpTo = st.Applied()
+	s.applied = s.skipUpTo
+	if cfg, err = s.loadAux(cfg); err != nil {
+		return nil, fmt.Errorf("stream %q: %w", s.name, err)
+	}
+	if err := s.setConfig(cfg); err != nil {
+		return nil, err
+	}
+	s.last = st.State().LastSeq
+	return s, nil
+}
+
+// Aux keys of a stream beside dedup runs and consumers.
+const (
+	auxConfig    = "config"
+	auxLastMsgID = "lastid"
+	auxPosition  = "source/"
+)
+
+// loadAux reads what the store keeps beside the messages; cfg is used when it
+// has no configuration yet.
+func (s *stream) loadAux(cfg *StreamConfig) (*StreamConfig, error) {
+	err := s.store.Aux("", func(key string, value []byte) (err error) {
+		switch {
+		case key == auxConfig:
+			cfg, err = decodeConfig(value)
+		case key == auxLastMsgID:
+			s.lastMsgID = string(value)
+		case strings.HasPrefix(key, dedupAuxPrefix):
+			err = s.dedup.load(key, value)
+		case strings.HasPrefix(key, auxPosition):
+			r := opReader{b: value}
+			s.setPosition(strings.TrimPrefix(key, auxPosition), r.uint())
+			err = r.done("source position")
+		case strings.HasPrefix(key, auxConsumer):
+			err = s.consumers.load(key, value)
+		}
+		return err
+	})
+	return cfg, err
+}
+
+func (s *stream) setPosition(source string, seq uint64) {
+	if s.positions == nil {
+		s.positions = make(map[string]uint64)
+	}
+	s.positions[source] = seq
+}
+
+// setConfig makes cfg the stream's configuration. cfg must not change
+// afterwards.
+func (s *stream) setConfig(cfg *StreamConfig) error {
+	v, err := newStreamView(cfg, s.e.cfg.Domain)
+	if err != nil {
+		return err
+	}
+	s.view.Store(v)
+	s.dedup.setWindow(cfg.Duplicates)
+	return nil
+}
+
+func (s *stream) config() *StreamConfig { return s.view.Load().cfg }
+
+// seal fixes the state of now as what the next flush of the store writes. It
+// returns whether there is anything to flush.
+func (s *stream) seal() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dirtyFrom == 0 || s.deleted || s.failed != nil {
+		return false
+	}
+	aux := s.dedup.seal(s.lastStamp)
+	if s.auxDirty.config {
+		aux = append(aux, edgestore.Aux{Key: auxConfig, Value: encodeConfig(s.config())})
+	}
+	if s.auxDirty.lastMsgID {
+		aux = append(aux, edgestore.Aux{Key: auxLastMsgID, Value: []byte(s.lastMsgID)})
+	}
+	if s.auxDirty.positions {
+		for source, seq := range s.positions {
+			aux = append(aux, edgestore.Aux{Key: auxPosition + source, Value: appendUint(nil, seq)})
+		}
+	}
+	s.auxDirty = auxDirty{}
+	aux = s.consumers.seal(aux)
+	s.store.Seal(s.applied, aux)
+	return true
+}
+
+// undrained is the oldest operation that a restart would need from the
+// journal; 0 when the store's files have everything.
+func (s *stream) undrained() edgestore.LSN {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.dirtyFrom
+}
+
+// flushed is called after a flush that followed a seal.
+func (s *stream) flushed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if durable := s.store.Applied(); durable >= s.applied {
+		s.dirtyFrom = 0
+	} else if s.dirtyFrom != 0 && durable >= s.dirtyFrom {
+		s.dirtyFrom = durable + 1
+	}
+}

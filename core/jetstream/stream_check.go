@@ -1,0 +1,326 @@
+package jetstream
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/frondmq/frond/core/subject"
+)
+
+const (
+	maxNameBytes        = 255
+	maxDescriptionBytes = 4096
+	maxMetadataBytes    = 128 << 10
+	maxReplicas         = 5
+	minDuration         = 100 * time.Millisecond
+	defaultDuplicates   = 2 * time.Minute
+)
+
+// validAssetName reports whether s can name a stream or consumer: one subject
+// token that is also safe as a file name.
+func validAssetName(s string) bool {
+	return s != "" && len(s) <= maxNameBytes && !strings.ContainsAny(s, " \t\r\n\f.*>/\\")
+}
+
+// normalise checks c and fills in the defaults, in place. pedantic asks for an
+// error instead of an adjustment.
+func (c *StreamConfig) normalise(pedantic bool, lim *Limits) *APIError {
+	if err := c.checkName(); err != nil {
+		return err
+	}
+	if err := c.checkDefaults(pedantic); err != nil {
+		return err
+	}
+	if err := c.checkTimes(lim); err != nil {
+		return err
+	}
+	if err := c.checkRules(); err != nil {
+		return err
+	}
+	if err := c.checkUnsupported(); err != nil {
+		return err
+	}
+	if err := c.checkSubjects(); err != nil {
+		return err
+	}
+	if err := c.checkTransforms(); err != nil {
+		return err
+	}
+	c.stampLevel()
+	return nil
+}
+
+func (c *StreamConfig) checkName() *APIError {
+	switch {
+	case c.Name == "" || len(c.Name) > maxNameBytes || strings.ContainsAny(c.Name, " \t\r\n\f.*>"):
+		if c.Name == "" {
+			return errStreamConfig.with("stream name is required and can not contain '.', '*', '>'")
+		}
+		if len(c.Name) > maxNameBytes {
+			return errStreamConfig.with("stream name is too long, maximum allowed is %d", maxNameBytes)
+		}
+		return errStreamConfig.with("stream name is required and can not contain '.', '*', '>'")
+	case strings.ContainsAny(c.Name, `/\`):
+		return errStreamNamePath
+	case len(c.Description) > maxDescriptionBytes:
+		return errStreamConfig.with("stream description is too long, maximum allowed is %d", maxDescriptionBytes)
+	}
+	n := 0
+	for k, v := range c.Metadata {
+		n += len(k) + len(v)
+	}
+	if n > maxMetadataBytes {
+		return errStreamConfig.with("stream metadata exceeds maximum size of %d bytes", maxMetadataBytes)
+	}
+	return nil
+}
+
+// unlimited turns 0 and everything below -1 into -1. It reports whether a
+// value below -1 was given, which pedantic requests may not.
+func unlimited[T int | int32 | int64](v *T) (adjusted bool) {
+	adjusted = *v < -1
+	if *v <= 0 {
+		*v = -1
+	}
+	return adjusted
+}
+
+func (c *StreamConfig) checkDefaults(pedantic bool) *APIError {
+	for _, f := range []struct {
+		name     string
+		adjusted bool
+	}{
+		{"max_msgs", unlimited(&c.MaxMsgs)},
+		{"max_msgs_per_subject", unlimited(&c.MaxMsgsPer)},
+		{"max_bytes", unlimited(&c.MaxBytes)},
+		{"max_msg_size", unlimited(&c.MaxMsgSize)},
+		{"max_consumers", unlimited(&c.MaxConsumers)},
+	} {
+		if f.adjusted && pedantic {
+			return errPedantic.with("pedantic mode: %s must be set to -1", f.name)
+		}
+	}
+	if c.Replicas == 0 {
+		c.Replicas = 1
+	}
+	switch {
+	case c.Replicas < 0:
+		return errReplicasNegative
+	case c.Replicas > maxReplicas:
+		return errStreamConfig.with("maximum replicas is %d", maxReplicas)
+	}
+	if p := c.Placement; p != nil {
+		if p.Preferred != "" {
+			return errStreamConfig.with("preferred server not permitted in placement")
+		}
+		if p.Cluster == "" && len(p.Tags) == 0 {
+			c.Placement = nil
+		}
+	}
+	return nil
+}
+
+func (c *StreamConfig) checkTimes(lim *Limits) *APIError {
+	switch {
+	case c.MaxAge < 0:
+		return errStreamConfig.with("max age can not be negative")
+	case c.MaxAge != 0 && c.MaxAge < minDuration:
+		return errStreamConfig.with("max age needs to be >= 100ms")
+	case c.Duplicates < 0:
+		return errStreamConfig.with("duplicates window can not be negative")
+	}
+	if c.Duplicates == 0 && c.Mirror == nil && len(c.Sources) == 0 {
+		c.Duplicates = defaultDuplicates
+		if lim.MaxDuplicateWindow > 0 {
+			c.Duplicates = min(c.Duplicates, lim.MaxDuplicateWindow)
+		}
+		if c.MaxAge != 0 {
+			c.Duplicates = min(c.Duplicates, c.MaxAge)
+		}
+	}
+	switch {
+	case c.MaxAge != 0 && c.Duplicates > c.MaxAge:
+		return errStreamConfig.with("duplicates window can not be larger then max age")
+	case c.Duplicates != 0 && c.Duplicates < minDuration:
+		return errStreamConfig.with("duplicates window needs to be >= 100ms")
+	case lim.MaxDuplicateWindow > 0 && c.Duplicates > lim.MaxDuplicateWindow:
+		return errStreamConfig.with("duplicates window can not be larger then server limit of %v", lim.MaxDuplicateWindow)
+	case c.SubjectDeleteMarkerTTL != 0 && c.SubjectDeleteMarkerTTL < time.Second:
+		return errStreamConfig.with("subject delete marker TTL must be at least 1 second")
+	}
+	return nil
+}
+
+func (c *StreamConfig) checkRules() *APIError {
+	switch {
+	case c.DenyPurge && c.AllowRollup:
+		return errStreamConfig.with("roll-ups require the purge permission")
+	case c.DiscardNewPer && c.Discard != DiscardNew:
+		return errStreamConfig.with("discard new per subject requires discard new policy to be set")
+	case c.DiscardNewPer && c.MaxMsgsPer <= 0:
+		return errStreamConfig.with("discard new per subject requires max msgs per subject > 0")
+	case c.Mirror == nil && c.MirrorDirect:
+		return errStreamConfig.with("stream has no mirror but does have mirror direct")
+	}
+	if c.Mirror != nil {
+		switch {
+		case c.FirstSeq > 0:
+			return errMirrorFirstSeq
+		case len(c.Subjects) > 0:
+			return errMirrorWithSubjects
+		case len(c.Sources) > 0:
+			return errMirrorWithSources
+		}
+	}
+	return nil
+}
+
+// checkUnsupported refuses what this server does not do, rather than taking
+// the configuration and not keeping its promise.
+func (c *StreamConfig) checkUnsupported() *APIError {
+	what := ""
+	switch {
+	case c.Replicas > 1:
+		return errReplicasNotSupported
+	case c.Mirror != nil:
+		what = "mirrors"
+	case len(c.Sources) > 0:
+		what = "sources"
+	case c.SubjectDeleteMarkerTTL > 0:
+		what = "subject delete markers"
+	case c.AllowMsgTTL:
+		what = "per-message TTLs"
+	case c.AllowMsgCounter:
+		what = "message counters"
+	case c.AllowAtomic:
+		what = "atomic batch publishing"
+	case c.AllowMsgSchedules:
+		what = "message schedules"
+	case c.AllowBatched:
+		what = "batch publishing"
+	case c.PersistMode == PersistAsync:
+		what = "asynchronous persistence"
+	default:
+		return nil
+	}
+	return errStreamConfig.with("%s are not supported by this server", what)
+}
+
+func (c *StreamConfig) checkSubjects() *APIError {
+	if len(c.Subjects) == 0 {
+		if c.Mirror == nil && len(c.Sources) == 0 {
+			c.Subjects = []string{c.Name}
+		}
+		return nil
+	}
+	for i, s := range c.Subjects {
+		if !subject.ValidPattern(s) {
+			return errStreamConfig.with("invalid subject")
+		}
+		for _, t := range c.Subjects[:i] {
+			if subject.Collide(s, t) {
+				return errStreamConfig.with("subject %q overlaps with %q", t, s)
+			}
+		}
+		if c.NoAck {
+			continue
+		}
+		switch {
+		case s == ">":
+			return errStreamConfig.with("capturing all subjects requires no-ack to be true")
+		case collidesAny(s, "$JS.>", "$JSC.>", "$NRG.>") && !subject.Covers("$JS.EVENT.>", s):
+			return errStreamConfig.with("subjects that overlap with jetstream api require no-ack to be true")
+		case collidesAny(s, "$SYS.>") && !subject.Covers("$SYS.ACCOUNT.>", s):
+			return errStreamConfig.with("subjects that overlap with system api require no-ack to be true")
+		}
+	}
+	return nil
+}
+
+func collidesAny(s string, patterns ...string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return subject.Collide(s, p) })
+}
+
+func (c *StreamConfig) checkTransforms() *APIError {
+	if t := c.SubjectTransform; t != nil {
+		if t.Source != "" && !subject.ValidPattern(t.Source) {
+			return errTransformSource.with("stream transform source: invalid subject %s", t.Source)
+		}
+		if _, err := newTransform(t.Source, t.Destination); err != nil {
+			return errTransformDest.with("stream transform: %v", err)
+		}
+	}
+	if r := c.Republish; r != nil {
+		if r.Source == "" {
+			r.Source = ">"
+		}
+		for _, s := range c.Subjects {
+			// A destination inside the stream's own subjects would feed on
+			// itself for ever.
+			if subject.Collide(wildcardForm(r.Destination), s) {
+				return errStreamConfig.with("stream configuration for republish destination forms a cycle")
+			}
+		}
+		if _, err := newTransform(r.Source, r.Destination); err != nil {
+			return errStreamConfig.with("stream configuration for republish with transform from '%s' to '%s' not valid", r.Source, r.Destination)
+		}
+	}
+	return nil
+}
+
+// wildcardForm replaces each mapping function of a transform's destination by
+// a wildcard: the set of subjects it may produce.
+func wildcardForm(dest string) string {
+	var out []string
+	for t := range strings.SplitSeq(dest, ".") {
+		if strings.Contains(t, "{{") || strings.HasPrefix(t, "$") && len(t) > 1 && t[1] >= '0' && t[1] <= '9' {
+			t = "*"
+		}
+		out = append(out, t)
+	}
+	return strings.Join(out, ".")
+}
+
+func newTransform(src, dest string) (*subject.Transform, error) {
+	if src == "" {
+		src = ">"
+	}
+	return subject.NewTransform(src, dest)
+}
+
+// checkUpdate refuses changes that a stream can't make while it lives, and
+// carries over what an update leaves as it is. c has been normalised.
+func (c *StreamConfig) checkUpdate(old *StreamConfig) *APIError {
+	bad := func(text string) *APIError { return errStreamConfig.with("stream configuration update %s", text) }
+	switch {
+	case c.Name != old.Name:
+		return errStreamConfig.with("stream configuration name must match original")
+	case c.Storage != old.Storage:
+		return bad("can not change storage type")
+	case c.Retention != old.Retention && (c.Retention == WorkQueueRetention || old.Retention == WorkQueueRetention):
+		return bad("can not change retention policy to/from workqueue")
+	case old.Sealed && !c.Sealed:
+		return bad("can not unseal a sealed stream")
+	case old.DenyDelete && !c.DenyDelete:
+		return bad("can not cancel deny message deletes")
+	case old.DenyPurge && !c.DenyPurge:
+		return bad("can not cancel deny purge")
+	case old.AllowMsgTTL && !c.AllowMsgTTL:
+		return errStreamConfig.with("message TTL status can not be disabled")
+	case old.Mirror != nil && c.Mirror != nil && !equalSource(old.Mirror, c.Mirror), old.Mirror == nil && c.Mirror != nil:
+		return errMirrorNotUpdatable
+	}
+	if c.Sealed {
+		c.MaxAge = 0
+		c.Discard = DiscardNew
+		c.DenyDelete, c.DenyPurge = true, true
+		c.AllowRollup = false
+	}
+	return nil
+}
+
+func equalSource(a, b *StreamSource) bool {
+	x, y := &StreamConfig{Mirror: a}, &StreamConfig{Mirror: b}
+	return equalConfig(x, y)
+}

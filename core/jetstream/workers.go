@@ -1,0 +1,102 @@
+package jetstream
+
+import "sync"
+
+// workers runs consumers that have something to do, on a few goroutines. A
+// consumer is in the queue once, and on one worker at a time.
+type workers struct {
+	mu struct {
+		sync.Mutex
+		cond   *sync.Cond
+		queue  []*member
+		head   int
+		closed bool
+	}
+	wg sync.WaitGroup
+}
+
+// States of member.queued.
+const (
+	memberIdle    = iota
+	memberQueued  // in the queue
+	memberRunning // in step
+	memberAgain   // in step, and something came in since it began
+)
+
+func newWorkers(n int) *workers {
+	w := new(workers)
+	w.mu.cond = sync.NewCond(&w.mu)
+	w.wg.Add(n)
+	for range n {
+		go w.run()
+	}
+	return w
+}
+
+// schedule makes sure that m steps after this call. It does not block.
+func (w *workers) schedule(m *member) {
+	for {
+		switch s := m.queued.Load(); s {
+		case memberQueued, memberAgain:
+			return
+		case memberIdle:
+			if m.queued.CompareAndSwap(s, memberQueued) {
+				w.push(m)
+				return
+			}
+		case memberRunning:
+			if m.queued.CompareAndSwap(s, memberAgain) {
+				return
+			}
+		}
+	}
+}
+
+func (w *workers) push(m *member) {
+	w.mu.Lock()
+	if !w.mu.closed {
+		w.mu.queue = append(w.mu.queue, m)
+		w.mu.cond.Signal()
+	}
+	w.mu.Unlock()
+}
+
+func (w *workers) pop() *member {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.mu.head == len(w.mu.queue) && !w.mu.closed {
+		w.mu.cond.Wait()
+	}
+	if w.mu.closed {
+		return nil
+	}
+	m := w.mu.queue[w.mu.head]
+	w.mu.queue[w.mu.head] = nil
+	if w.mu.head++; w.mu.head == len(w.mu.queue) {
+		w.mu.queue, w.mu.head = w.mu.queue[:0], 0
+	}
+	return m
+}
+
+func (w *workers) run() {
+	defer w.wg.Done()
+	pubs := new(publishers)
+	for m := w.pop(); m != nil; m = w.pop() {
+		m.queued.Store(memberRunning)
+		more := m.step(pubs)
+		pubs.flush()
+		if more || !m.queued.CompareAndSwap(memberRunning, memberIdle) {
+			m.queued.Store(memberQueued)
+			w.push(m)
+		}
+	}
+}
+
+// close ends the goroutines; what is still queued stays undone.
+func (w *workers) close() {
+	w.mu.Lock()
+	w.mu.closed = true
+	w.mu.cond.Broadcast()
+	w.mu.Unlock()
+	w.wg.Wait()
+}
