@@ -2,6 +2,8 @@ package journal
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -118,6 +120,7 @@ func randomData(rnd *rand.Rand) []byte {
 
 func TestJournal_keepsItsPromisesOverCrashes(t *testing.T) {
 	for name, change := range map[string]func(*Options){
+		"failing disk":    func(o *Options) { o.FS = vfs.WithFaults(o.FS) },
 		"as given":        func(*Options) {},
 		"commit interval": func(o *Options) { o.CommitInterval = time.Millisecond },
 		"sync interval":   func(o *Options) { o.SyncInterval = 2 * time.Millisecond },
@@ -143,15 +146,48 @@ func TestJournal_keepsItsPromisesOverCrashes(t *testing.T) {
 
 // live is one life: open, check, work, and lose power somewhere in it.
 func (m *model) live(o Options, rnd *rand.Rand, promised edgestore.LSN, what string) (vfs.FS, edgestore.LSN) {
-	mem := o.FS.(*vfs.Mem)
+	mem, _ := o.FS.(*vfs.Mem)
+	faults, failing := o.FS.(*vfs.Faults)
+	if failing {
+		mem = faults.FS.(*vfs.Mem)
+	}
+	crash := func(keep float64) vfs.FS {
+		if failing {
+			return vfs.WithFaults(mem.Crash(rnd, keep))
+		}
+		return mem.Crash(rnd, keep)
+	}
 	keep := []float64{0, 0.3, 0.5, 0.9, 1}[rnd.IntN(5)]
 	j, rec := mustOpen(m.t, o)
 	m.check(j, rec, promised, what)
 	if rnd.IntN(10) == 0 { // the power goes before anything happened
 		promised = rec.Last
-		after := mem.Crash(rnd, keep)
+		after := crash(keep)
 		j.Close()
 		return after, promised
+	}
+	if failing {
+		var mu sync.Mutex
+		rare := rand.New(rand.NewPCG(rnd.Uint64(), 0))
+		faults.SetHook(func(c vfs.Call) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if (c.Op == vfs.OpSync || c.Op == vfs.OpWrite) && rare.IntN(15) == 0 {
+				return errDisk
+			}
+			return nil
+		})
+	}
+	sync := func() {
+		if !failing {
+			mustSync(m.t, j)
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := j.Sync(ctx); err != nil && !errors.Is(err, errDisk) {
+			m.t.Error(err)
+		}
 	}
 	j.Start(m.apply)
 	for steps := rnd.IntN(300); steps > 0; steps-- {
@@ -161,7 +197,7 @@ func (m *model) live(o Options, rnd *rand.Rand, promised edgestore.LSN, what str
 		case n < 95:
 			j.Kick()
 		case n < 97:
-			mustSync(m.t, j)
+			sync()
 		default:
 			m.mu.Lock()
 			upTo := edgestore.LSN(m.acked.Load())
@@ -178,12 +214,14 @@ func (m *model) live(o Options, rnd *rand.Rand, promised edgestore.LSN, what str
 	}
 	switch rnd.IntN(4) {
 	case 0:
-		mustSync(m.t, j)
+		sync()
 	case 1:
 		j.Kick()
 	case 2: // an orderly end; nothing may be lost after it
-		mustClose(m.t, j)
-		return mem.Crash(rnd, keep), edgestore.LSN(m.acked.Load())
+		if err := j.Close(); err != nil && !failing {
+			m.t.Error(err)
+		}
+		return crash(keep), edgestore.LSN(m.acked.Load())
 	}
 	// First what was promised, then the crash: what is promised in between
 	// is not asked for.
@@ -191,7 +229,7 @@ func (m *model) live(o Options, rnd *rand.Rand, promised edgestore.LSN, what str
 	if m.guarded {
 		promised = edgestore.LSN(m.acked.Load())
 	}
-	after := mem.Crash(rnd, keep)
+	after := crash(keep)
 	j.Close()
 	return after, promised
 }

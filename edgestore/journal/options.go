@@ -60,8 +60,8 @@ type Events struct {
 	// lost and nothing acknowledged. It goes on trying by itself.
 	Stalled func(err error)
 	Resumed func()
-	// Full: the disk has no room for more segments; only AppendReserved is
-	// taken until Roomy.
+	// Full: no more segments can be made, mostly for want of room; only
+	// AppendReserved is taken until Roomy.
 	Full  func(err error)
 	Roomy func()
 	// Damaged: records that had been durable could not be read back.

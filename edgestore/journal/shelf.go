@@ -2,6 +2,7 @@ package journal
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -221,7 +222,7 @@ func (s *shelf) close() error {
 // wrapSpace gives an error its class.
 func wrapSpace(err error) error {
 	if vfs.IsNoSpace(err) {
-		return errors.Join(edgestore.ErrDiskFull, err)
+		return fmt.Errorf("%w: %w", edgestore.ErrDiskFull, err)
 	}
 	return err
 }

@@ -1,0 +1,214 @@
+package vfs
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+)
+
+// each runs a test on every implementation.
+func each(t *testing.T, f func(t *testing.T, fs FS, dir string)) {
+	t.Run("OS", func(t *testing.T) { f(t, OS{}, filepath.Join(t.TempDir(), "a", "b")) })
+	t.Run("Mem", func(t *testing.T) { f(t, NewMem(), filepath.Join("a", "b")) })
+	t.Run("Faults", func(t *testing.T) { f(t, WithFaults(NewMem()), filepath.Join("a", "b")) })
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustWrite(t testing.TB, f File, s string, off int64) {
+	t.Helper()
+	_, err := f.WriteAt([]byte(s), off)
+	must(t, err)
+}
+
+func TestFS_behavesAlike(t *testing.T) {
+	each(t, func(t *testing.T, fs FS, dir string) {
+		must(t, fs.MkdirAll(dir))
+		must(t, fs.MkdirAll(dir))
+		a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+		if _, err := fs.Open(a); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("open what is not there: %v", err)
+		}
+		f, err := fs.Create(a)
+		must(t, err)
+		mustWrite(t, f, "hello", 3)
+		must(t, f.Sync())
+		if n, err := f.Size(); n != 8 || err != nil {
+			t.Errorf("size %d, %v", n, err)
+		}
+		buf := make([]byte, 8)
+		if n, err := f.ReadAt(buf, 0); n != 8 || string(buf) != "\x00\x00\x00hello" {
+			t.Errorf("read %q, %v", buf[:n], err)
+		}
+		if n, err := f.ReadAt(buf, 6); n != 2 || err != io.EOF {
+			t.Errorf("read behind the end: %d, %v", n, err)
+		}
+		must(t, Zero(f, 0, 1000, 300))
+		if n, _ := f.Size(); n != 1000 {
+			t.Errorf("size %d after zeroing", n)
+		}
+		must(t, f.Close())
+		if _, err := f.WriteAt(buf, 0); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("write after close: %v", err)
+		}
+		must(t, fs.Rename(a, b))
+		must(t, fs.SyncDir(dir))
+		names, err := fs.List(dir)
+		if must(t, err); !slices.Equal(names, []string{"b"}) {
+			t.Errorf("names %q", names)
+		}
+		f, err = fs.Open(b)
+		must(t, err)
+		must(t, f.Close())
+		f, err = fs.Create(b)
+		must(t, err)
+		if n, _ := f.Size(); n != 0 {
+			t.Errorf("size %d after creating anew", n)
+		}
+		must(t, f.Close())
+		must(t, fs.Remove(b))
+		if err := fs.Remove(b); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("remove twice: %v", err)
+		}
+		lock, err := fs.Lock(a)
+		must(t, err)
+		if _, err := fs.Lock(a); !errors.Is(err, ErrLocked) {
+			t.Errorf("lock twice: %v", err)
+		}
+		must(t, lock.Close())
+		lock, err = fs.Lock(a)
+		must(t, err)
+		must(t, lock.Close())
+		if free, err := fs.Free(dir); err != nil || free == 0 {
+			t.Errorf("free %d, %v", free, err)
+		}
+	})
+}
+
+func TestMem_crash(t *testing.T) {
+	sectors := func(s string) []byte { return bytes.Repeat([]byte(s), 10*Sector) }
+	build := func(t *testing.T) (*Mem, File) {
+		m := NewMem()
+		f, err := m.Create("d/f")
+		must(t, err)
+		mustWrite(t, f, string(sectors("a")), 0)
+		must(t, f.Sync())
+		must(t, m.SyncDir("d"))
+		return m, f
+	}
+	read := func(t *testing.T, m *Mem, name string) []byte {
+		f, err := m.Open(name)
+		must(t, err)
+		n, _ := f.Size()
+		b := make([]byte, n)
+		if n > 0 {
+			_, err = f.ReadAt(b, 0)
+			must(t, err)
+		}
+		return b
+	}
+	t.Run("what was synced stays", func(t *testing.T) {
+		m, f := build(t)
+		mustWrite(t, f, string(sectors("b")), 0)
+		after := m.Crash(rand.New(rand.NewPCG(1, 1)), 0)
+		if !bytes.Equal(read(t, after, "d/f"), sectors("a")) {
+			t.Error("an unsynced write survived with probability 0")
+		}
+		after = m.Crash(rand.New(rand.NewPCG(1, 1)), 1)
+		if !bytes.Equal(read(t, after, "d/f"), sectors("b")) {
+			t.Error("an unsynced write did not survive with probability 1")
+		}
+	})
+	t.Run("what was not synced is torn at sectors", func(t *testing.T) {
+		m, f := build(t)
+		mustWrite(t, f, string(sectors("b")), 0)
+		b := read(t, m.Crash(rand.New(rand.NewPCG(1, 1)), 0.5), "d/f")
+		as := 0
+		for at := 0; at < len(b); at += Sector {
+			s := b[at:][:Sector]
+			if !bytes.Equal(s, sectors("a")[:Sector]) && !bytes.Equal(s, sectors("b")[:Sector]) {
+				t.Fatal("torn within a sector")
+			}
+			if s[0] == 'a' {
+				as++
+			}
+		}
+		if as == 0 || as == 10 {
+			t.Errorf("%d of 10 sectors are old", as)
+		}
+	})
+	t.Run("names need a sync of their folder", func(t *testing.T) {
+		m, _ := build(t)
+		_, err := m.Create("d/g")
+		must(t, err)
+		must(t, m.Rename("d/f", "d/h"))
+		after := m.Crash(rand.New(rand.NewPCG(1, 1)), 0)
+		if names, _ := after.List("d"); !slices.Equal(names, []string{"f"}) {
+			t.Errorf("names %q", names)
+		}
+		must(t, m.SyncDir("d"))
+		after = m.Crash(rand.New(rand.NewPCG(1, 1)), 0)
+		if names, _ := after.List("d"); !slices.Equal(names, []string{"g", "h"}) {
+			t.Errorf("names %q", names)
+		}
+	})
+	t.Run("the original goes on", func(t *testing.T) {
+		m, f := build(t)
+		after := m.Crash(rand.New(rand.NewPCG(1, 1)), 1)
+		mustWrite(t, f, "x", 0)
+		must(t, f.Sync())
+		if read(t, after, "d/f")[0] != 'a' {
+			t.Error("the copy changed")
+		}
+	})
+}
+
+func TestMem_capacity(t *testing.T) {
+	m := NewMem()
+	m.SetCapacity(1000)
+	f, err := m.Create("d/f")
+	must(t, err)
+	must(t, Zero(f, 0, 1000, 100))
+	if _, err := f.WriteAt([]byte("x"), 1000); !IsNoSpace(err) {
+		t.Errorf("write above the capacity: %v", err)
+	}
+	mustWrite(t, f, "overwritten", 500)
+	must(t, m.Rename("d/f", "d/g"))
+	if m.Used() != 1000 {
+		t.Errorf("%d used", m.Used())
+	}
+	must(t, m.Remove("d/g"))
+	if free, _ := m.Free("d"); free != 1000 {
+		t.Errorf("%d free after the file is gone", free)
+	}
+}
+
+func TestFaults_failTheNthCall(t *testing.T) {
+	fs := WithFaults(NewMem())
+	fs.SetHook(FailNth(OpWrite, "*.seg", 2, 2, syscall.EIO))
+	f, err := fs.Create("d/1.seg")
+	must(t, err)
+	for i, want := range []error{nil, syscall.EIO, syscall.EIO, nil} {
+		if _, err := f.WriteAt([]byte{byte(i)}, int64(i)); !errors.Is(err, want) {
+			t.Errorf("write %d: %v, want %v", i+1, err, want)
+		}
+	}
+	if n, _ := f.Size(); n != 4 {
+		t.Errorf("size %d", n)
+	}
+	b := make([]byte, 4)
+	if _, err := f.ReadAt(b, 0); err != nil || !bytes.Equal(b, []byte{0, 0, 0, 3}) {
+		t.Errorf("what failed was written: %v, %v", b, err)
+	}
+}
