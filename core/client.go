@@ -112,12 +112,15 @@ func (c *client) fail(reason wire.CloseReason, text string) {
 	}
 }
 
-// failed reports whether the connection is about to end.
-func (c *client) failed() bool {
+// reason is why the connection ended, or ReasonUnknown.
+func (c *client) reason() wire.CloseReason {
 	c.life.Lock()
 	defer c.life.Unlock()
-	return c.life.reason != wire.ReasonUnknown
+	return c.life.reason
 }
+
+// failed reports whether the connection is about to end.
+func (c *client) failed() bool { return c.reason() != wire.ReasonUnknown }
 
 // cut ends the connection without a goodbye.
 func (c *client) cut(reason wire.CloseReason) {

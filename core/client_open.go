@@ -189,7 +189,6 @@ func (c *client) pingTick() {
 	c.life.Unlock()
 	switch {
 	case stale:
-		c.s.stats.stale.Add(1)
 		c.fail(wire.ReasonStale, "Stale Connection")
 	case ping:
 		c.out.append(wire.PingLine)

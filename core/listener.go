@@ -25,7 +25,7 @@ func listen(host string, port int) (*listener, error) {
 	addr := net.JoinHostPort(host, strconv.Itoa(port))
 	nl, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("listening on %s: %w", addr, err)
+		return nil, fmt.Errorf("listening on port: %s, %q", addr, err)
 	}
 	return &listener{Listener: nl}, nil
 }

@@ -31,11 +31,12 @@ type Server struct {
 	loadedAt time.Time
 	chunks   chunks
 
-	startedAt time.Time     // fixed by Start
-	store     *store        // JetStream, nil when off; fixed by Start
-	clients   *listener     // fixed by Start, before it accepts
-	monitor   *monitorDoors // nil when off; fixed by Start
+	startedAt time.Time             // fixed by Start
+	store     atomic.Pointer[store] // JetStream; nil when off
+	clients   *listener             // fixed by Start, before it accepts
+	monitor   *monitorDoors         // nil when off; fixed by Start
 
+	ready     atomic.Bool // all doors are open
 	connIDs   atomic.Uint64
 	systemSeq atomic.Uint64
 	stats     serverStats
@@ -94,7 +95,7 @@ func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
 	}
 	if o.TLS != nil {
 		if s.tls, err = o.TLS.ServerConfig(); err != nil {
-			return nil, fmt.Errorf("%s: %w", o.Pos("tls"), err)
+			return nil, optionError(o, "tls", err)
 		}
 	}
 	if err := verifyModules(o, mods); err != nil {
@@ -102,7 +103,7 @@ func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
 	}
 	if d := s.Domain(); d != "" && o.JetStream.Enabled {
 		if err := s.global().AddDomainMappings(d); err != nil {
-			return nil, fmt.Errorf("%s: domain %q: %w", o.Pos("jetstream.domain"), d, err)
+			return nil, optionError(o, "jetstream.domain", err)
 		}
 	}
 	return s, nil
@@ -124,7 +125,7 @@ func verifyModules(o *config.Options, mods []Module) error {
 		set  bool
 	}{{"leafnodes", o.Leaf.Set}, {"mqtt", o.MQTT.Set}} {
 		if b.set && !have[b.name] {
-			errs = append(errs, fmt.Errorf("%s: this build has no %q", o.Pos(b.name), b.name))
+			errs = append(errs, optionError(o, b.name, fmt.Errorf("this build has no %s; the full build has", b.name)))
 		}
 	}
 	for _, m := range mods {
@@ -133,6 +134,11 @@ func verifyModules(o *config.Options, mods []Module) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// optionError says where the option was given that is to blame.
+func optionError(o *config.Options, path string, err error) error {
+	return &config.Error{Pos: o.Pos(path), Reason: err.Error()}
 }
 
 // Start opens the doors: the store first, then modules, then clients. After an
@@ -171,9 +177,13 @@ func (s *Server) Start() error {
 	s.clients = l
 	l.run(s.accept)
 	s.log.Info("Listening for client connections on " + l.Addr().String())
-	if s.o.TLS != nil {
+	if s.o.TLS != nil && !s.o.AllowNonTLS {
 		s.log.Info("TLS required for client connections")
 	}
+	if err := errors.Join(s.writePidFile(), s.writePortsFile()); err != nil {
+		return err
+	}
+	s.ready.Store(true)
 	s.log.Info("Server is ready")
 	return nil
 }
@@ -204,6 +214,13 @@ func (s *Server) accept(raw net.Conn) {
 // forget is the last thing a connection does.
 func (s *Server) forget(c *client) {
 	closed := c.describe(time.Now(), false, false, true)
+	switch c.reason() {
+	case wire.ReasonSlowPending, wire.ReasonSlowDeadline:
+		s.stats.slow.Add(1)
+		c.log.Warn(closed.Reason, "remote", c.remote, "name", closed.Name)
+	case wire.ReasonStale:
+		s.stats.stale.Add(1)
+	}
 	s.stats.inMsgs.Add(closed.InMsgs)
 	s.stats.inBytes.Add(closed.InBytes)
 	s.stats.outMsgs.Add(closed.OutMsgs)
@@ -253,7 +270,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if err := waitFor(ctx, &s.conns); err != nil {
 		errs = append(errs, fmt.Errorf("closing client connections: %w", err))
 	}
-	errs = append(errs, s.closeStore(ctx), s.closeMonitor(ctx))
+	errs = append(errs, s.closeStore(ctx), s.closeMonitor(ctx), s.removePortsFile())
 	s.log.Info("Server Exiting..")
 	return errors.Join(errs...)
 }
@@ -287,8 +304,7 @@ func (s *Server) advertised() (host string, port int) {
 		port = int(addrPort(s.clients.Addr()).Port())
 	}
 	if a := s.o.ClientAdvertise; a != "" {
-		host = a
-		if h, p, err := splitHostPort(a); err == nil {
+		if h, p, err := config.SplitAdvertise(a, port); err == nil {
 			host, port = h, p
 		}
 	}

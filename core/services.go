@@ -3,8 +3,6 @@ package core
 import (
 	"fmt"
 	"log/slog"
-	"net"
-	"strconv"
 
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
@@ -84,12 +82,12 @@ func (s *Server) AuthRequired(k auth.Kind) bool { return s.door(k).Required() }
 // authorization of their own use the server's.
 func newDoors(o *config.Options) (d doors, err error) {
 	if d.client, err = newDirectory(&o.Auth, o.NoAuthUser); err != nil {
-		return d, fmt.Errorf("%s: authorization: %w", o.Pos("authorization"), err)
+		return d, optionError(o, "authorization", err)
 	}
 	d.leaf = d.client
 	if !o.Leaf.Auth.Empty() {
 		if d.leaf, err = newDirectory(&o.Leaf.Auth, ""); err != nil {
-			return d, fmt.Errorf("%s: leafnodes authorization: %w", o.Pos("leafnodes.authorization"), err)
+			return d, optionError(o, "leafnodes.authorization", err)
 		}
 	}
 	d.mqtt = d.client
@@ -101,7 +99,7 @@ func newDoors(o *config.Options) (d doors, err error) {
 		d.mqtt, err = newDirectory(&o.Auth, stand)
 	}
 	if err != nil {
-		return d, fmt.Errorf("%s: mqtt authorization: %w", o.Pos("mqtt"), err)
+		return d, optionError(o, "mqtt.authorization", err)
 	}
 	return d, nil
 }
@@ -151,13 +149,4 @@ func newPermissions(p *config.Permissions) (*subject.Permissions, error) {
 		resp = &subject.Responses{Max: p.Responses.Max, Expires: p.Responses.Expires}
 	}
 	return subject.NewPermissions(rules(p.Publish), rules(p.Subscribe), resp)
-}
-
-func splitHostPort(s string) (string, int, error) {
-	host, text, err := net.SplitHostPort(s)
-	if err != nil {
-		return "", 0, err
-	}
-	port, err := strconv.ParseUint(text, 10, 16)
-	return host, int(port), err
 }

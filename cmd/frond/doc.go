@@ -1,0 +1,6 @@
+// Command frond is the broker: as nats-server is run (frond -c FILE, or flags),
+// or by one of two presets for people, frond edge and frond hub.
+//
+// Start reading at main.go. flags.go has the flags of nats-server, preset.go
+// the presets, modules.go which protocols this build has.
+package main

@@ -1,0 +1,265 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/frondmq/frond/core/config"
+)
+
+// flags are the command line as nats-server has it. Flags win over the file,
+// so what they say is kept and applied once the file was read.
+type flags struct {
+	help, version, check bool
+	config, signal       string
+	words                []string // behind the flags
+
+	given []func(o *config.Options) error
+	set   *flag.FlagSet
+}
+
+// value is one flag: set checks the text when it is parsed.
+type value struct {
+	isBool bool
+	set    func(text string) error
+}
+
+func (v *value) String() string     { return "" }
+func (v *value) Set(s string) error { return v.set(s) }
+func (v *value) IsBoolFlag() bool   { return v.isBool }
+
+func newFlags() *flags {
+	f := &flags{set: flag.NewFlagSet("frond", flag.ContinueOnError)}
+	f.set.SetOutput(io.Discard)
+	f.set.Usage = func() {}
+	now := func(b *bool) func(bool) { return func(v bool) { *b = v } }
+	f.boolNow(now(&f.help), "h", "help")
+	f.boolNow(now(&f.version), "v", "version")
+	f.boolNow(now(&f.check), "t")
+	f.textNow(&f.config, "c", "config")
+	f.textNow(&f.signal, "sl", "signal")
+
+	f.text(func(o *config.Options, s string) { o.Host = s }, "a", "addr", "net")
+	f.number(func(o *config.Options, n int) { o.Port = n }, "p", "port")
+	f.text(func(o *config.Options, s string) { o.ServerName = s }, "n", "name", "server_name")
+	f.text(func(o *config.Options, s string) { o.PidFile = s }, "P", "pid")
+	f.number(func(o *config.Options, n int) { o.HTTPPort = n }, "m", "http_port")
+	f.number(func(o *config.Options, n int) { o.HTTPSPort = n }, "ms", "https_port")
+	f.text(func(o *config.Options, s string) { o.ClientAdvertise = s }, "client_advertise")
+	f.text(func(o *config.Options, s string) { o.PortsFileDir = s }, "ports_file_dir")
+	f.logging()
+	f.bool(func(o *config.Options, b bool) { o.JetStream.Enabled = b }, "js", "jetstream")
+	f.text(func(o *config.Options, s string) { o.JetStream.StoreDir = s }, "sd", "store_dir")
+	f.text(func(o *config.Options, s string) { o.Auth.User = s }, "user")
+	f.text(func(o *config.Options, s string) { o.Auth.Password = s }, "pass")
+	f.text(func(o *config.Options, s string) { o.Auth.Token = s }, "auth")
+	f.tls()
+	for _, name := range []string{"s", "syslog", "no_advertise", "help_tls"} {
+		f.unsupported(name, true)
+	}
+	for _, name := range []string{
+		"r", "remote_syslog", "routes", "cluster", "cluster_listen", "cluster_name", "cluster_advertise", "connect_retries", "profile",
+	} {
+		f.unsupported(name, false)
+	}
+	return f
+}
+
+func (f *flags) logging() {
+	f.text(func(o *config.Options, s string) { o.Log.File = s }, "l", "log")
+	f.bool(func(o *config.Options, b bool) { o.Log.Time = b }, "T", "logtime")
+	f.bool(func(o *config.Options, b bool) { o.Log.TimeUTC = b }, "logtime_utc")
+	f.bool(func(o *config.Options, b bool) { o.Log.Debug = b }, "D", "debug")
+	f.bool(func(o *config.Options, b bool) { o.Log.Trace = b }, "V", "trace")
+	f.bool(func(o *config.Options, b bool) { o.Log.Trace, o.Log.TraceVerbose = b, b }, "VV")
+	f.bool(func(o *config.Options, b bool) { o.Log.Debug, o.Log.Trace = b, b }, "DV")
+	f.bool(func(o *config.Options, b bool) { o.Log.Debug, o.Log.Trace, o.Log.TraceVerbose = b, b, b }, "DVV")
+	f.number(func(o *config.Options, n int) { o.Log.SizeLimit = int64(n) }, "log_size_limit")
+	f.number(func(o *config.Options, n int) { o.MaxTracedMsgLen = n }, "max_traced_msg_len")
+}
+
+// newTLS is a tls block without anything in it.
+func newTLS() *config.TLS { return &config.TLS{Timeout: tlsTimeout} }
+
+const tlsTimeout = 2 * time.Second
+
+// tls flags build one block: any of them needs certificate and key.
+func (f *flags) tls() {
+	block := func(o *config.Options) *config.TLS {
+		if o.TLS == nil {
+			o.TLS = newTLS()
+		}
+		return o.TLS
+	}
+	f.bool(func(o *config.Options, b bool) {
+		if !b {
+			o.TLS = nil
+		} else {
+			block(o)
+		}
+	}, "tls")
+	f.bool(func(o *config.Options, b bool) { block(o).Verify = b }, "tlsverify")
+	f.text(func(o *config.Options, s string) { block(o).CertFile = s }, "tlscert")
+	f.text(func(o *config.Options, s string) { block(o).KeyFile = s }, "tlskey")
+	f.text(func(o *config.Options, s string) { block(o).CAFile = s }, "tlscacert")
+}
+
+func (f *flags) parse(args []string) error {
+	if err := f.set.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			f.help = true
+			return nil
+		}
+		return err
+	}
+	f.words = f.set.Args()
+	return nil
+}
+
+// options reads the file, if there is one, and applies the flags.
+func (f *flags) options() (*config.Options, []config.Warning, error) {
+	o := config.Defaults()
+	var warns []config.Warning
+	if f.config != "" {
+		var err error
+		if o, warns, err = config.ParseFile(f.config); err != nil {
+			return nil, warns, err
+		}
+	}
+	for _, apply := range f.given {
+		if err := apply(o); err != nil {
+			return nil, warns, err
+		}
+	}
+	if t := o.TLS; t != nil && len(t.Certs) == 0 {
+		switch {
+		case t.CertFile == "":
+			return nil, warns, errors.New("TLS Server certificate must be present and valid")
+		case t.KeyFile == "":
+			return nil, warns, errors.New("TLS Server private key must be present and valid")
+		}
+	}
+	return o, warns, nil
+}
+
+func (f *flags) later(apply func(o *config.Options)) {
+	f.given = append(f.given, func(o *config.Options) error {
+		apply(o)
+		return nil
+	})
+}
+
+func (f *flags) add(v *value, names []string) {
+	for _, n := range names {
+		f.set.Var(v, n, "")
+	}
+}
+
+func (f *flags) text(apply func(*config.Options, string), names ...string) {
+	f.add(&value{set: func(s string) error {
+		f.later(func(o *config.Options) { apply(o, s) })
+		return nil
+	}}, names)
+}
+
+func (f *flags) textNow(to *string, names ...string) {
+	f.add(&value{set: func(s string) error {
+		*to = s
+		return nil
+	}}, names)
+}
+
+func (f *flags) number(apply func(*config.Options, int), names ...string) {
+	f.add(&value{set: func(s string) error {
+		n, err := strconv.ParseInt(s, 0, 0)
+		if err != nil {
+			return errors.New("parse error")
+		}
+		f.later(func(o *config.Options) { apply(o, int(n)) })
+		return nil
+	}}, names)
+}
+
+func (f *flags) boolNow(apply func(bool), names ...string) {
+	f.add(&value{isBool: true, set: func(s string) error {
+		b, err := strconv.ParseBool(s)
+		if err != nil {
+			return errors.New("parse error")
+		}
+		apply(b)
+		return nil
+	}}, names)
+}
+
+func (f *flags) bool(apply func(*config.Options, bool), names ...string) {
+	f.boolNow(func(b bool) { f.later(func(o *config.Options) { apply(o, b) }) }, names...)
+}
+
+// unsupported flags of nats-server end the start, and say so.
+func (f *flags) unsupported(name string, isBool bool) {
+	f.add(&value{isBool: isBool, set: func(string) error {
+		f.given = append(f.given, func(*config.Options) error {
+			return fmt.Errorf("flag --%s is not supported yet", name)
+		})
+		return nil
+	}}, []string{name})
+}
+
+const usage = `Usage: frond [options]
+       frond edge [--data DIR] [--store SUBJECT]... [--hub URL] [--creds FILE] [--domain NAME]
+                  [--listen ADDR] [--user USER --pass PASSWORD]
+       frond hub  [--data DIR] [--store SUBJECT]... [--domain NAME]
+                  [--listen ADDR] [--user USER --pass PASSWORD]
+
+frond edge is a broker for a gateway: NATS on 4222, MQTT on 1883, monitoring on
+8222, streams in ./frond-data. frond hub is the other end: NATS on 4222, leaf
+nodes on 7422, monitoring on 8222. Without a user both listen on this machine
+only. Everything else is set as with nats-server:
+
+Server Options:
+    -a, --addr, --net <host>         Bind to host address (default: 0.0.0.0)
+    -p, --port <port>                Use port for clients (default: 4222)
+    -n, --name, --server_name <name> Server name (default: auto)
+    -P, --pid <file>                 File to store PID
+    -m, --http_port <port>           Use port for http monitoring
+    -ms,--https_port <port>          Use port for https monitoring
+    -c, --config <file>              Configuration file
+    -t                               Test configuration and exit
+    -sl,--signal <signal>[=<pid>]    Send signal to frond process (stop, quit, term, reopen, reload, ldm)
+        --client_advertise <string>  Client URL to advertise to other servers
+        --ports_file_dir <dir>       Creates a ports file in the specified directory
+
+Logging Options:
+    -l, --log <file>                 File to redirect log output
+    -T, --logtime=<bool>             Timestamp log entries (default: true)
+        --logtime_utc=<bool>         Use UTC time in log entries
+    -D, --debug=<bool>               Enable debugging output
+    -V, --trace=<bool>               Trace the raw protocol
+    -VV, -DV, -DVV                   Verbose trace, debug and trace, all of them
+        --log_size_limit <bytes>     Rotate the log file when it gets bigger
+        --max_traced_msg_len <len>   Maximum length of traced messages
+
+JetStream Options:
+    -js, --jetstream                 Enable JetStream functionality
+    -sd, --store_dir <dir>           Set the storage directory
+
+Authorization Options:
+        --user <user>                User required for connections
+        --pass <password>            Password required for connections
+        --auth <token>               Authorization token required for connections
+
+TLS Options:
+        --tls                        Enable TLS, do not verify clients
+        --tlscert <file>             Server certificate file
+        --tlskey <file>              Private key for server certificate
+        --tlsverify                  Enable TLS, verify client certificates
+        --tlscacert <file>           Client certificate CA for verification
+
+Common Options:
+    -h, --help                       Show this message
+    -v, --version                    Show version
+`

@@ -1,0 +1,7 @@
+//go:build no_mqtt
+
+package main
+
+import "github.com/frondmq/frond/core"
+
+func mqttModule() core.Module { return nil }
