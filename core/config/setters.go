@@ -190,7 +190,7 @@ func (d *decoder) floatSeconds(it item, s float64) (time.Duration, bool) {
 	}
 	dur := time.Duration(s * float64(time.Second))
 	if dur > time.Minute {
-		d.warnf(it, "timeout of %v (%f seconds) is high, consider keeping it under 60 seconds. possibly caused by unquoted duration; use '1m' instead of 1m, for example", s, s)
+		d.warnf(it, "timeout of %s (%f seconds) is high, consider keeping it under 60 seconds. possibly caused by unquoted duration; use '1m' instead of 1m, for example", strconv.FormatFloat(s, 'f', -1, 64), s)
 	}
 	return dur, true
 }

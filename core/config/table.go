@@ -174,9 +174,12 @@ func join(path, name string) string {
 // suggest finds the known name nearest to a wrong one.
 func (b *block[T]) suggest(key string) string {
 	key = strings.ToLower(key)
-	best, bestDist := "", len(key)/3+1
+	best, bestDist := "", min(len(key)/4, 2)+2 // farther than that is a guess
+	if len(key) < 5 {
+		bestDist = 2
+	}
 	try := func(name string) {
-		if d := editDistance(key, name); d < bestDist || d == bestDist && best == "" && d <= 2 {
+		if d := editDistance(key, name); d < bestDist {
 			best, bestDist = name, d
 		}
 	}

@@ -49,7 +49,7 @@ func leafAuthTable() *block[Authorization] {
 				a.NKey = it.v.Str
 			}
 		}),
-		row("account", "string", "$G", "account of the one user", "$G", setAccount(func(a *a) *string { return &a.Account })),
+		row("account", "string", "$G", "account of the one user", `"$G"`, setAccount(func(a *a) *string { return &a.Account })),
 		row("users", "list of maps", "", "who may link", "[{user: u, password: p}]", setUsers(leafUserTable)),
 		notYet[a]("proxy_required", "let users in through trusted proxies only", ""),
 	})
@@ -94,7 +94,7 @@ func leafUserTable() *block[User] {
 	type u = User
 	t := &block[u]{unknown: unknownField}
 	t.fields = slices.Concat(userRows(), []field[u]{
-		row("account", "string", "$G", "account of the user", "$G", setAccount(func(u *u) *string { return &u.Account })),
+		row("account", "string", "$G", "account of the user", `"$G"`, setAccount(func(u *u) *string { return &u.Account })),
 	})
 	return t
 }
@@ -314,7 +314,7 @@ func responsesTable() *block[Responses] {
 		unknown: "Unknown field %q parsing permissions",
 		fields: []field[r]{
 			row("max max_msgs max_messages max_responses", "integer", "1", "replies to one message; below 0 is unlimited", "5", setInt(func(r *r) *int { return &r.Max }, math.MinInt32, math.MaxInt32)),
-			row("expires expiration ttl", "duration", "2m", "time to reply; below 0 is unlimited", "1m", setExpires),
+			row("expires expiration ttl", "duration", "2m", "time to reply; below 0 is unlimited", `"1m"`, setExpires),
 		},
 	}
 }

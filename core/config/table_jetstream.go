@@ -47,7 +47,7 @@ func jetStreamLimitsTable() *block[JetStreamLimits] {
 		fields: []field[l]{
 			row("max_ack_pending", "integer", "0", "of one consumer; 0 does not bound", "10", setInt(func(l *l) *int { return &l.MaxAckPending }, 0, math.MaxInt32)),
 			row("max_request_batch", "integer", "0", "of one pull; 0 does not bound", "10", setInt(func(l *l) *int { return &l.MaxRequestBatch }, 0, math.MaxInt32)),
-			row("duplicate_window", "duration", "0s", "the longest of a stream; 0 does not bound", "1m", setDurationString(func(l *l) *time.Duration { return &l.DuplicateWindow })),
+			row("duplicate_window", "duration", "0s", "the longest of a stream; 0 does not bound", `"1m"`, setDurationString(func(l *l) *time.Duration { return &l.DuplicateWindow })),
 			row("default_max_consumers", "integer", "1000", "consumers of a stream that says nothing; -1 is unlimited", "10", setInt(func(l *l) *int { return &l.DefaultMaxConsumers }, -1, math.MaxInt32)),
 			without[l]("max_ha_assets", "it only matters in a cluster"),
 			without[l]("batch", "this version has no batch publishing"),
