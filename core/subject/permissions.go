@@ -140,8 +140,8 @@ func (s *side) compile(r *Rules, queues, closed bool) error {
 	if s.all && len(r.Deny) == 0 {
 		return nil
 	}
-	s.verdicts.init((*side).allows)
-	s.denials.init((*side).doesNotDeny)
+	s.verdicts.init((*side).allows, len(r.Allow)+len(r.Deny))
+	s.denials.init((*side).doesNotDeny, len(r.Deny))
 	var err error
 	if s.allow, err = compileEntries(r.Allow, queues); err != nil {
 		return fmt.Errorf("allow: %w", err)
@@ -250,11 +250,13 @@ func (s *side) subscribe(pattern, queue string) bool {
 }
 
 // verdicts remembers answers about literals. The table is of atomic pointers
-// with one place for each hash, so it is bounded and needs no lock.
+// with one place for each hash, so it is bounded and needs no lock. One or two
+// rules are asked every time: devices have no more, publish to ever new subjects,
+// and there are thousands of them.
 type verdicts struct {
 	seed  maphash.Seed
 	ask   func(s *side, subject []byte) bool
-	table *[verdictSize]atomic.Pointer[verdict]
+	table *[verdictSize]atomic.Pointer[verdict] // nil: always ask
 }
 
 type verdict struct {
@@ -262,15 +264,23 @@ type verdict struct {
 	yes     bool
 }
 
-const verdictSize = 128 // a power of two
+const (
+	verdictSize = 128 // a power of two
+	fewRules    = 2
+)
 
-func (v *verdicts) init(ask func(*side, []byte) bool) {
-	v.seed = maphash.MakeSeed()
+func (v *verdicts) init(ask func(*side, []byte) bool, rules int) {
 	v.ask = ask
-	v.table = new([verdictSize]atomic.Pointer[verdict])
+	if rules > fewRules {
+		v.seed = maphash.MakeSeed()
+		v.table = new([verdictSize]atomic.Pointer[verdict])
+	}
 }
 
 func (v *verdicts) get(s *side, subject []byte) bool {
+	if v.table == nil {
+		return v.ask(s, subject)
+	}
 	slot := &v.table[maphash.Bytes(v.seed, subject)&(verdictSize-1)]
 	if e := slot.Load(); e != nil && e.subject == string(subject) {
 		return e.yes

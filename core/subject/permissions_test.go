@@ -175,7 +175,7 @@ func TestPermissions_agreeWithTwin(t *testing.T) {
 }
 
 func TestPermissions_sharedByGoroutines(t *testing.T) {
-	p := mustPermissions(t, &Rules{Allow: []string{"a.*"}}, nil, nil)
+	p := mustPermissions(t, &Rules{Allow: []string{"a.*", "c", "d"}}, nil, nil)
 	var wg sync.WaitGroup
 	for g := range 4 {
 		wg.Add(1)
@@ -194,7 +194,7 @@ func TestPermissions_sharedByGoroutines(t *testing.T) {
 }
 
 func TestPermissions_rememberedVerdictDoesNotAllocate(t *testing.T) {
-	p := mustPermissions(t, &Rules{Allow: []string{"a.*"}, Deny: []string{"a.x"}}, nil, nil)
+	p := mustPermissions(t, &Rules{Allow: []string{"a.*", "b.*"}, Deny: []string{"a.x"}}, nil, nil)
 	s := []byte("a.b")
 	p.CanPublish(s)
 	if n := testing.AllocsPerRun(100, func() { p.CanPublish(s) }); n != 0 {
@@ -264,13 +264,20 @@ func TestResponseTracker(t *testing.T) {
 }
 
 func BenchmarkPermissions_canPublish(b *testing.B) {
-	p, err := NewPermissions(&Rules{Allow: []string{"a.*", "sensors.*.*.temp"}, Deny: []string{"x.>"}}, nil, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	s := []byte("sensors.hall.17.temp")
-	b.ReportAllocs()
-	for b.Loop() {
-		p.CanPublish(s)
+	for name, rules := range map[string]*Rules{
+		"one":   {Allow: []string{"sensors.*.*.temp"}},
+		"three": {Allow: []string{"a.*", "sensors.*.*.temp"}, Deny: []string{"x.>"}},
+	} {
+		b.Run(name, func(b *testing.B) {
+			p, err := NewPermissions(rules, nil, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			s := []byte("sensors.hall.17.temp")
+			b.ReportAllocs()
+			for b.Loop() {
+				p.CanPublish(s)
+			}
+		})
 	}
 }
