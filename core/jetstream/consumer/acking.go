@@ -50,8 +50,7 @@ func (m *Machine) ackOne(now int64, a AckSubject, sampled bool, fx *Effects) {
 	case a.Seq >= m.st.next:
 		// A crash forgot the delivery; its acknowledgement is as good.
 		if _, known := m.st.ahead[a.Seq]; !known {
-			m.rec.op(opAhead, int64(a.Seq-m.st.next))
-			m.st.ahead[a.Seq] = struct{}{}
+			m.change(opAhead, int64(a.Seq-m.st.next), 0)
 			fx.Acked = append(fx.Acked, a.Seq)
 		}
 	default:
@@ -64,8 +63,7 @@ func (m *Machine) ackOne(now int64, a AckSubject, sampled bool, fx *Effects) {
 // settle is the one way in which a single pending message goes.
 func (m *Machine) settle(e *entry) {
 	m.queue.taken(e)
-	m.recFloor(opSettle, e.seq)
-	m.st.settle(e.seq)
+	m.change(opSettle, int64(e.seq-m.st.floor.Stream), 0)
 }
 
 // forget drops a message from those that were given up.
@@ -73,8 +71,7 @@ func (m *Machine) forget(seq uint64) bool {
 	if _, ok := m.st.exhausted[seq]; !ok {
 		return false
 	}
-	m.rec.op(opForget, int64(seq))
-	delete(m.st.exhausted, seq)
+	m.change(opForget, int64(seq), 0)
 	return true
 }
 
@@ -97,10 +94,9 @@ func (m *Machine) ackUpTo(now int64, seq, dseq uint64, fx *Effects) {
 	}
 	if seq >= m.st.next {
 		fx.Acked = append(fx.Acked, seq)
-		m.pendingN -= min(m.pendingN, seq-m.st.next+1)
+		fx.Recount = true
 	}
-	m.rec.op(opSettleAll, int64(seq), int64(dseq))
-	m.st.settleUpTo(seq, dseq)
+	m.change(opSettleAll, int64(seq), int64(dseq))
 }
 
 func (m *Machine) term(now int64, a AckSubject, reason []byte, fx *Effects) {
@@ -130,8 +126,7 @@ func (m *Machine) nak(now int64, a AckSubject, delay int64, fx *Effects) {
 }
 
 func (m *Machine) touch(e *entry, at int64) {
-	m.rec.op(opTouch, int64(e.seq-m.st.floor.Stream), at-m.st.deliveredAt)
-	e.at = at
+	m.change(opTouch, int64(e.seq-m.st.floor.Stream), at-m.st.deliveredAt)
 }
 
 // again queues e for another delivery, or gives it up.
@@ -139,11 +134,10 @@ func (m *Machine) again(e *entry, fx *Effects) {
 	if m.cfg.MaxDeliver > 0 && int(e.count) >= m.cfg.MaxDeliver {
 		fx.advise(Advisory{Kind: MaxDeliveries, Seq: e.seq, Deliveries: uint64(e.count)})
 		m.queue.taken(e)
-		m.recFloor(opExhaust, e.seq)
-		m.st.exhaust(e.seq, e.count)
+		m.change(opExhaust, int64(e.seq-m.st.floor.Stream), 0)
 		return
 	}
-	m.queue.push(e)
+	m.queue.push(e, &m.st.pending)
 }
 
 // Reasons of Removed.
@@ -153,8 +147,7 @@ const (
 )
 
 // Removed says that one message is gone from the stream, or was not found for
-// a Want. subject is that of the message, nil when it is not known: then
-// Recount afterwards if it was not delivered yet.
+// a Want. subject is that of the message, nil when it is not known.
 func (m *Machine) Removed(now int64, seq uint64, subject []byte, reason string, fx *Effects) {
 	if e := m.st.pending.get(seq); e != nil {
 		fx.advise(Advisory{Kind: Terminated, Seq: seq, DSeq: e.dseq, Deliveries: uint64(e.count), Reason: fx.keep([]byte(reason))})
@@ -165,18 +158,23 @@ func (m *Machine) Removed(now int64, seq uint64, subject []byte, reason string, 
 	if seq < m.st.next {
 		return
 	}
-	if len(m.st.list) > 0 && seq == m.st.list[0] {
+	switch {
+	case m.listed(seq):
 		m.uncount()
-		m.skipTo(seq + 1)
-		return
-	}
-	if subject != nil && m.wants(seq, subject) {
+		if m.st.tracks() {
+			m.change(opUnlist, int64(seq), 0)
+		} else {
+			m.st.unlist(seq)
+		}
+	case len(m.st.list) > 0 && seq < m.st.live:
+	case subject == nil:
+		fx.Recount = true
+	case m.Matches(subject):
 		m.uncount()
 	}
 }
 
-// Compacted says that everything below first is gone from the stream. Recount
-// afterwards if first is above the delivered position.
+// Compacted says that everything below first is gone from the stream.
 func (m *Machine) Compacted(now int64, first uint64, fx *Effects) {
 	for e := m.st.pending.first(); e != nil && e.seq < first; e = m.st.pending.first() {
 		m.settle(e)
@@ -186,17 +184,23 @@ func (m *Machine) Compacted(now int64, first uint64, fx *Effects) {
 			m.forget(seq)
 		}
 	}
+	if first == 0 || first <= m.st.floor.Stream+1 {
+		return
+	}
 	m.last = max(m.last, first-1)
-	m.skipTo(first)
-	if m.st.pending.len() == 0 && m.st.floor.Stream < first-1 {
-		m.rec.op(opSettleAll, int64(first-1), int64(m.st.dseq))
-		m.st.settleUpTo(first-1, m.st.dseq)
+	if first > m.st.next {
+		fx.Recount = true
+		m.skipTo(first)
+	}
+	if m.st.tracks() && m.st.pending.len() == 0 {
+		m.change(opSettleAll, int64(first-1), int64(m.st.dseq))
 	}
 }
 
 // Recheck drops what is pending and not in the stream any more, after a purge
-// of some subjects. Recount afterwards.
+// of some subjects.
 func (m *Machine) Recheck(now int64, exists func(seq uint64) bool, fx *Effects) {
+	fx.Recount = true
 	m.scratch = m.scratch[:0]
 	for e := m.st.pending.first(); e != nil; e = m.st.pending.after(e) {
 		m.scratch = append(m.scratch, e.seq)

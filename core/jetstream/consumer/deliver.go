@@ -78,11 +78,15 @@ func (m *Machine) blocked(fx *Effects) {
 	}
 }
 
-// CaughtUp says that no message up to last matches any more.
+// CaughtUp says that no message from the position up to last matches: the last
+// sequence that the stream had when it was asked.
 func (m *Machine) CaughtUp(now int64, last uint64, fx *Effects) {
-	m.last = max(m.last, last)
-	if len(m.st.list) == 0 && last >= m.st.next {
-		m.skipTo(last + 1)
+	if len(m.st.list) > 0 || last < m.st.next {
+		return
+	}
+	m.skipTo(last + 1)
+	if last >= m.last {
+		m.last = last
 		m.pendingN = 0
 	}
 }
@@ -92,12 +96,10 @@ func (m *Machine) skipTo(next uint64) {
 	if next <= m.st.next {
 		return
 	}
-	if m.st.tracks() {
-		m.rec.op(opAdvance, int64(next-m.st.next))
-	} else {
-		m.beforeMove()
-	}
 	m.st.advance(next)
+	if !m.st.tracks() {
+		m.st.floor = m.st.delivered()
+	}
 }
 
 // Matches reports whether a stored message with this subject is for this
@@ -165,7 +167,7 @@ func (m *Machine) Deliver(now int64, c *Candidate, fx *Effects) (Delivery, bool)
 		d.To = m.deliverTo
 	}
 	m.delivered = lastDelivery{
-		valid: true, again: e != nil, seq: c.Seq, cost: cost, size: c.Size, request: r,
+		valid: true, again: e != nil, seq: c.Seq, cost: cost, request: r,
 		pendingN: e == nil && m.pendingN > 0, statuses: len(fx.Statuses), to: append(m.delivered.to[:0], d.To...),
 	}
 	m.count(now, e, c, fx)
@@ -183,21 +185,18 @@ func (m *Machine) Deliver(now int64, c *Candidate, fx *Effects) (Delivery, bool)
 func (m *Machine) count(now int64, e *entry, c *Candidate, fx *Effects) {
 	if e != nil {
 		m.queue.taken(e)
-		m.delivered.at = e.at
-		m.rec.op(opRedeliver, int64(e.seq-m.st.floor.Stream), now-m.st.deliveredAt)
-		m.st.redeliver(e, now)
+		m.change(opRedeliver, int64(e.seq-m.st.floor.Stream), now-m.st.deliveredAt)
 	} else {
 		m.uncount()
 		m.replayTS, m.replayAt = c.Time, now
-		if m.st.tracks() {
-			m.rec.op(opDeliver, int64(c.Seq-m.st.next), now-m.st.deliveredAt)
-		} else {
-			m.beforeMove()
-		}
-		if e = m.st.deliverNew(c.Seq, now); e == nil {
+		if !m.st.tracks() {
+			m.rec.moved = true
+			m.st.deliverNew(c.Seq, now)
 			fx.Acked = append(fx.Acked, c.Seq)
 			return
 		}
+		m.change(opDeliver, int64(c.Seq-m.st.next), now-m.st.deliveredAt)
+		e = m.st.pending.last()
 	}
 	if wait := m.wait(e.count); wait > 0 {
 		m.timers.set(e, now+wait, &m.st.pending)
@@ -259,7 +258,9 @@ func (m *Machine) Undelivered(now int64, fx *Effects) {
 	l.valid = false
 	fx.Statuses = fx.Statuses[:l.statuses]
 	m.uncountDelivery(l, fx)
-	m.tokens += int64(l.cost)
+	if m.cfg.RateLimit > 0 {
+		m.tokens += int64(l.cost)
+	}
 	if l.request == nil {
 		m.flow.unacked -= l.cost
 		if l.asked {
@@ -290,18 +291,17 @@ func (m *Machine) uncountDelivery(l *lastDelivery, fx *Effects) {
 	}
 	if l.again {
 		e := m.st.pending.get(l.seq)
-		m.rec.op(opUnagain, int64(l.seq))
-		m.st.undeliverAgain(e)
+		m.change(opUnagain, int64(l.seq), 0)
 		m.queue.unpop(e)
 		return
 	}
 	if m.st.tracks() {
-		m.rec.op(opUndeliver, int64(l.seq))
-	} else {
-		m.beforeMove()
-		if n := len(fx.Acked); n > 0 && fx.Acked[n-1] == l.seq {
-			fx.Acked = fx.Acked[:n-1]
-		}
+		m.change(opUndeliver, int64(l.seq), 0)
+		return
 	}
+	m.rec.moved = true
 	m.st.undeliverNew(l.seq)
+	if n := len(fx.Acked); n > 0 && fx.Acked[n-1] == l.seq {
+		fx.Acked = fx.Acked[:n-1]
+	}
 }

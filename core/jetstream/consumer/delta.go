@@ -26,19 +26,22 @@ const (
 	opForget    = 12 // seq: an exhausted message is gone
 	opPosition  = 13 // next'-next, dseq'-dseq, at-deliveredAt: without acknowledgements
 	opAckedAt   = 14 // ackedAt'-ackedAt
+	opUnlist    = 15 // seq: a message of the list is gone
 )
 
 // recorder collects changes until they are taken.
 type recorder struct {
 	buf []byte
-	// Without acknowledgements only the last position matters: it is written
-	// when the delta is taken.
-	moved    bool
-	acked    bool
-	fromSeq  uint64 // position and time of the last take, when moved or acked
-	fromDSeq uint64
-	fromAt   int64
-	fromAck  int64
+	// moved: without acknowledgements only the last position matters, and is
+	// written when the delta is taken. acked: so is the time of the last
+	// acknowledgement.
+	moved, acked bool
+	// known is what the reader of the deltas knows: the position after the
+	// last change in buf, and for times that of the last take.
+	known struct {
+		next, dseq           uint64
+		deliveredAt, ackedAt int64
+	}
 }
 
 func (r *recorder) op(kind int64, args ...int64) {
@@ -48,18 +51,53 @@ func (r *recorder) op(kind int64, args ...int64) {
 	}
 }
 
+// change makes a change and records it, by the same code that ApplyDelta uses.
+// That the position moved over messages that are not wanted is worth no record
+// of its own: it is written before the next change.
+func (m *Machine) change(kind int64, a, b int64) {
+	m.recordSkip()
+	if numArgs(kind) == 1 {
+		m.rec.op(kind, a)
+	} else {
+		m.rec.op(kind, a, b)
+	}
+	if !m.st.change(kind, [3]int64{a, b}) {
+		panic("consumer: a change of our own does not fit the state")
+	}
+	m.rec.know(&m.st)
+}
+
+func (r *recorder) know(s *state) {
+	r.known.next = s.next
+	r.known.dseq = s.dseq
+	r.known.deliveredAt = s.deliveredAt
+}
+
+func (m *Machine) recordSkip() {
+	if m.st.tracks() && m.st.next > m.rec.known.next {
+		m.rec.op(opAdvance, int64(m.st.next-m.rec.known.next))
+		m.rec.known.next = m.st.next
+	}
+}
+
 // HasDelta reports whether there are changes to be taken.
 func (m *Machine) HasDelta() bool { return len(m.rec.buf) > 0 || m.rec.moved || m.rec.acked }
 
 // TakeDelta appends the changes since the last call to dst. What was not taken
 // in time is lost with a crash: messages come again.
 func (m *Machine) TakeDelta(dst []byte) []byte {
-	r := &m.rec
+	r, s := &m.rec, &m.st
+	if m.HasDelta() {
+		m.recordSkip()
+	}
 	if r.moved {
-		r.op(opPosition, int64(m.st.next-r.fromSeq), int64(m.st.dseq-r.fromDSeq), m.st.deliveredAt-r.fromAt)
+		k := &r.known
+		r.op(opPosition, int64(s.next-k.next), int64(s.dseq-k.dseq), s.deliveredAt-k.deliveredAt)
+		r.know(s)
 	}
 	if r.acked {
-		r.op(opAckedAt, m.st.ackedAt-r.fromAck)
+		r.op(opAckedAt, s.ackedAt-r.known.ackedAt)
+		r.known.ackedAt = s.ackedAt
 	}
 	dst = append(dst, r.buf...)
 	r.buf = r.buf[:0]
@@ -67,24 +105,9 @@ func (m *Machine) TakeDelta(dst []byte) []byte {
 	return dst
 }
 
-// beforeMove remembers where the position stood at the last take.
-func (m *Machine) beforeMove() {
-	if !m.rec.moved {
-		m.rec.moved = true
-		m.rec.fromSeq, m.rec.fromDSeq, m.rec.fromAt = m.st.next, m.st.dseq, m.st.deliveredAt
-	}
-}
-
 func (m *Machine) touchAcked(now int64) {
-	if !m.rec.acked {
-		m.rec.acked = true
-		m.rec.fromAck = m.st.ackedAt
-	}
+	m.rec.acked = true
 	m.st.ackedAt = now
-}
-
-func (m *Machine) recFloor(kind int64, seq uint64) {
-	m.rec.op(kind, int64(seq-m.st.floor.Stream))
 }
 
 // ApplyDelta repeats changes that TakeDelta of another Machine handed out. A
@@ -99,6 +122,8 @@ func (m *Machine) ApplyDelta(b []byte) error {
 		}
 		b = rest
 	}
+	m.rec.know(&m.st)
+	m.rec.known.ackedAt = m.st.ackedAt
 	return nil
 }
 
@@ -109,7 +134,7 @@ func numArgs(kind int64) int {
 		return 2
 	case opPosition:
 		return 3
-	case opSettle, opExhaust, opAdvance, opAhead, opReset, opUndeliver, opUnagain, opForget, opAckedAt:
+	case opSettle, opExhaust, opAdvance, opAhead, opReset, opUndeliver, opUnagain, opForget, opAckedAt, opUnlist:
 		return 1
 	}
 	return -1
@@ -195,6 +220,8 @@ func (s *state) change(kind int64, a [3]int64) bool {
 		s.position(s.next+seq, s.dseq+uint64(a[1]), s.deliveredAt+a[2])
 	case opAckedAt:
 		s.ackedAt += a[0]
+	case opUnlist:
+		s.unlist(seq)
 	}
 	return true
 }

@@ -13,6 +13,9 @@ type Effects struct {
 	// Inactive asks for the consumer to be deleted: its inactive threshold
 	// passed.
 	Inactive bool
+	// Recount asks for a call of Recount: the number of pending messages is
+	// not known any more.
+	Recount bool
 
 	text []byte
 }
@@ -20,13 +23,13 @@ type Effects struct {
 // Reset empties the effects and keeps the room.
 func (fx *Effects) Reset() {
 	fx.Statuses, fx.Advisories, fx.Acked = fx.Statuses[:0], fx.Advisories[:0], fx.Acked[:0]
-	fx.Inactive = false
+	fx.Inactive, fx.Recount = false, false
 	fx.text = fx.text[:0]
 }
 
 // Empty reports whether nothing is to be done.
 func (fx *Effects) Empty() bool {
-	return len(fx.Statuses) == 0 && len(fx.Advisories) == 0 && len(fx.Acked) == 0 && !fx.Inactive
+	return len(fx.Statuses) == 0 && len(fx.Advisories) == 0 && len(fx.Acked) == 0 && !fx.Inactive && !fx.Recount
 }
 
 // Status is a message without body: its header line tells what happened.

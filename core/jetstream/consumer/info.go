@@ -69,10 +69,14 @@ func (m *Machine) Waiting() int { return m.waiting.n }
 // wants reports whether a message that was not delivered yet will be.
 func (m *Machine) wants(seq uint64, subj []byte) bool {
 	if len(m.st.list) > 0 && seq < m.st.live {
-		_, listed := slices.BinarySearch(m.st.list, seq)
-		return listed
+		return m.listed(seq)
 	}
 	return m.Matches(subj)
+}
+
+func (m *Machine) listed(seq uint64) bool {
+	_, ok := slices.BinarySearch(m.st.list, seq)
+	return ok
 }
 
 func matches(filters []string, subj []byte) bool {

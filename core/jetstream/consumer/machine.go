@@ -83,15 +83,12 @@ type lastDelivery struct {
 	valid    bool
 	again    bool
 	seq      uint64
-	at       int64 // e.at before a redelivery
-	pendingN bool  // the count of pending messages went down
+	pendingN bool // the count of pending messages went down
 	to       []byte
 	cost     int
-	size     int
 	request  *request // nil for push
 	finished bool     // the request ended with this message
-	arrived  int64
-	statuses int // len(fx.Statuses) before what the delivery added
+	statuses int      // len(fx.Statuses) before what the delivery added
 	asked    bool
 }
 
@@ -116,6 +113,7 @@ func New(cfg *Config, o Options) *Machine {
 	m.flowPrefix = append(m.flowPrefix, "$JS.FC."+o.Stream+"."+o.Name+"."...)
 	m.jitter = int64(100*time.Millisecond) + int64(m.rnd(900))*int64(time.Millisecond)
 	m.flow.reset()
+	m.rec.know(&m.st)
 	m.configure(cfg)
 	return m
 }

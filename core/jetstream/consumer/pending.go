@@ -9,6 +9,7 @@ type entry struct {
 
 	// Not kept: timers begin anew after a restart.
 	queued   bool  // waits in the redelivery queue
+	place    int64 // where
 	deadline int64 // when it is due again
 	heapAt   int64 // the one entry of the deadline heap that is not stale; 0 none
 

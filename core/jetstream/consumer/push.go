@@ -75,6 +75,8 @@ func (m *Machine) Tick(now int64, fx *Effects) {
 			m.active(now)
 			return
 		}
+		// Asked once; if the caller could not, again after as long.
+		m.activeAt, m.goneAt = now, now
 		fx.Inactive = true
 	}
 }
@@ -168,9 +170,8 @@ func (m *Machine) Update(now int64, cfg *Config, fx *Effects) {
 }
 
 // Reset begins anew at seq, or behind the acknowledgement floor when it is 0.
-// It returns where. first and at are the stream's first sequence and, for a
-// consumer that began at a time, the first sequence of that time. Recount
-// afterwards.
+// It returns where. atTime is, for a consumer that began at a time, the first
+// sequence of that time.
 func (m *Machine) Reset(now int64, seq, atTime uint64, fx *Effects) (uint64, error) {
 	switch m.cfg.DeliverPolicy {
 	case DeliverAll:
@@ -190,9 +191,9 @@ func (m *Machine) Reset(now int64, seq, atTime uint64, fx *Effects) (uint64, err
 	if seq == 0 {
 		seq = m.st.floor.Stream + 1
 	}
-	m.TakeDelta(nil) // what was is of no more use
-	m.rec.op(opReset, int64(seq))
-	m.st.reset(seq)
+	m.change(opReset, int64(seq), 0)
+	m.rec.known.ackedAt = 0
+	fx.Recount = true
 	m.timers.heap = m.timers.heap[:0]
 	m.queue.clear()
 	m.flow.reset()

@@ -100,6 +100,8 @@ func (m *Machine) ApplySnapshot(b []byte) error {
 		return fmt.Errorf("consumer %q: snapshot is not of this consumer", m.name)
 	}
 	m.st, m.replayEnd = s, replayEnd
+	m.rec.know(&m.st)
+	m.rec.known.ackedAt = s.ackedAt
 	return nil
 }
 

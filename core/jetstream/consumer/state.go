@@ -83,6 +83,18 @@ func (s *state) advance(next uint64) {
 	}
 }
 
+// unlist drops a sequence of the list, whose message is gone.
+func (s *state) unlist(seq uint64) {
+	i, ok := slices.BinarySearch(s.list, seq)
+	switch {
+	case !ok:
+	case i == 0:
+		s.advance(seq + 1)
+	default:
+		s.list = slices.Delete(s.list, i, i+1)
+	}
+}
+
 // position is where a consumer without acknowledgements stands.
 func (s *state) position(next, dseq uint64, at int64) {
 	if next < s.next {
@@ -172,6 +184,10 @@ func (s *state) settleUpTo(seq, dseq uint64) {
 		s.advance(seq + 1)
 	}
 	s.dseq = max(s.dseq, dseq)
+	if !s.tracks() {
+		s.floor = s.delivered()
+		return
+	}
 	if seq > s.floor.Stream {
 		s.floor = SeqPair{max(dseq, s.floor.Consumer), seq}
 	}

@@ -104,51 +104,71 @@ func (d *deadlines) expired(dst []uint64, now int64, p *pending) []uint64 {
 	return dst
 }
 
-// queue holds what is to be delivered again, in order. Acknowledged messages
-// leave their place behind; it is skipped.
+// queue holds what is to be delivered again, in order. What was acknowledged,
+// or is to be delivered later, leaves its place behind; it is skipped.
 type queue struct {
 	seqs []uint64
 	head int
-	n    int // without what was left behind
+	base int64 // the place of seqs[0]
+	n    int   // places that are not left behind
 }
 
-func (q *queue) push(e *entry) {
+func (q *queue) push(e *entry, p *pending) {
 	if e.queued {
 		return
 	}
-	e.queued = true
-	q.n++
-	if q.head > 64 && q.head*2 > len(q.seqs) {
-		q.seqs = q.seqs[:copy(q.seqs, q.seqs[q.head:])]
-		q.head = 0
+	if len(q.seqs) > 2*q.n+256 {
+		q.compact(p)
 	}
+	e.queued, e.place = true, q.base+int64(len(q.seqs))
+	q.n++
 	q.seqs = append(q.seqs, e.seq)
+}
+
+func (q *queue) holds(i int, p *pending) *entry {
+	if e := p.get(q.seqs[i]); e != nil && e.queued && e.place == q.base+int64(i) {
+		return e
+	}
+	return nil
+}
+
+func (q *queue) compact(p *pending) {
+	kept := 0
+	for i := q.head; i < len(q.seqs); i++ {
+		if e := q.holds(i, p); e != nil {
+			q.seqs[kept] = e.seq
+			e.place = q.base + int64(kept)
+			kept++
+		}
+	}
+	q.seqs, q.head = q.seqs[:kept], 0
 }
 
 // unpop puts e back to the front.
 func (q *queue) unpop(e *entry) {
-	e.queued = true
-	q.n++
 	if q.head > 0 {
 		q.head--
 		q.seqs[q.head] = e.seq
-		return
+	} else {
+		q.seqs = slices.Insert(q.seqs, 0, e.seq)
+		q.base--
 	}
-	q.seqs = slices.Insert(q.seqs, 0, e.seq)
+	e.queued, e.place = true, q.base+int64(q.head)
+	q.n++
 }
 
+// peek is the first in the queue, or nil.
 func (q *queue) peek(p *pending) *entry {
 	if q.n == 0 {
-		// What is left are places of acknowledged messages.
 		q.seqs, q.head = q.seqs[:0], 0
 		return nil
 	}
 	for ; q.head < len(q.seqs); q.head++ {
-		if e := p.get(q.seqs[q.head]); e != nil && e.queued {
+		if e := q.holds(q.head, p); e != nil {
 			return e
 		}
 	}
-	panic("consumer: redelivery queue counts more than it holds")
+	panic("consumer: the redelivery queue counts more than it holds")
 }
 
 // taken is called when e was delivered or settled.
