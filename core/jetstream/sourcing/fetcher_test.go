@@ -287,12 +287,11 @@ func TestFetcher_neverLosesNorDoubles(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 1))
-	const total = 400
+	const total = 2000
 	p := &play{t: t, f: New(Config{Stream: "EV", API: "$JS.API"}, 0, true, rnd.IntN), now: second}
 	var got []uint64 // durable here
 	var inFlight []uint64
 	next, dseq := uint64(0), uint64(0) // at the origin's consumer
-	sent := uint64(0)
 	do := func() {
 		if r := p.fx.Request; r != nil {
 			c := p.asked()
@@ -312,14 +311,14 @@ func TestFetcher_neverLosesNorDoubles(t *testing.T) {
 		switch n := rnd.IntN(100); {
 		case n < 60 && next <= total && next > 0:
 			dseq++
+			seq := next
+			next++
 			if rnd.IntN(50) > 0 { // else lost on the way
-				if s := p.deliver(next, dseq); s > 0 {
+				if s := p.deliver(seq, dseq); s > 0 {
 					inFlight = append(inFlight, s)
 				}
 				do()
 			}
-			next++
-			sent++
 		case n < 80 && len(inFlight) > 0:
 			got = append(got, inFlight[0])
 			p.stored(inFlight[0])
