@@ -19,10 +19,9 @@ type shell struct {
 	n peers.Nats
 }
 
-func newShell(t *testing.T, kind peers.Kind) (shell, *peers.Server) {
+func newShell(t *testing.T, kind peers.Kind) shell {
 	t.Helper()
-	s := start(t, kind, peers.Config{JetStream: true})
-	return shell{t, cli(t, s)}, s
+	return shell{t, cli(t, start(t, kind, peers.Config{JetStream: true}))}
 }
 
 func (sh shell) run(args string, want ...string) string {
@@ -74,7 +73,7 @@ func (sh shell) await(p *peers.Process, line string) {
 
 func TestCLI_core(t *testing.T) {
 	eachServer(t, func(t *testing.T, kind peers.Kind) {
-		sh, _ := newShell(t, kind)
+		sh := shell{t, cli(t, start(t, kind, peers.Config{}))}
 		sub := sh.background(`Subscribing on greet`, "sub greet.> --count 2")
 		// "Subscribing" is printed before the server has the subscription, so
 		// publish until the first message is there.
@@ -104,7 +103,7 @@ func TestCLI_core(t *testing.T) {
 
 func TestCLI_streams_and_consumers(t *testing.T) {
 	eachServer(t, func(t *testing.T, kind peers.Kind) {
-		sh, _ := newShell(t, kind)
+		sh := newShell(t, kind)
 		sh.run("account info", `JetStream Account Information`, `Streams: *0`)
 		sh.run("stream ls", "No Streams defined")
 		sh.run("stream add ORDERS --subjects orders.> --storage file --defaults", "Stream ORDERS was created")
@@ -154,7 +153,7 @@ func TestCLI_streams_and_consumers(t *testing.T) {
 
 func TestCLI_kv(t *testing.T) {
 	eachServer(t, func(t *testing.T, kind peers.Kind) {
-		sh, _ := newShell(t, kind)
+		sh := newShell(t, kind)
 		sh.run("kv add CFG --history 3", `CFG`)
 		sh.run("kv put CFG a.b one", "one")
 		sh.run("kv put CFG a.b two", "two")
@@ -180,7 +179,7 @@ func TestCLI_kv(t *testing.T) {
 
 func TestCLI_object(t *testing.T) {
 	eachServer(t, func(t *testing.T, kind peers.Kind) {
-		sh, _ := newShell(t, kind)
+		sh := newShell(t, kind)
 		dir := t.TempDir()
 		// Three chunks of 128 KB and a bit.
 		want := strings.Repeat("0123456789abcdef", 26_000)
@@ -204,7 +203,7 @@ func TestCLI_object(t *testing.T) {
 
 func TestCLI_bench(t *testing.T) {
 	eachServer(t, func(t *testing.T, kind peers.Kind) {
-		sh, _ := newShell(t, kind)
+		sh := newShell(t, kind)
 		sh.run("bench pub bench.x --msgs 2000 --size 64 --clients 2 --no-progress", `(?i)msgs/sec`)
 		sub := sh.background(`(?i)starting .*sub`, "bench sub bench.y --msgs 1000 --no-progress")
 		done := func() error {

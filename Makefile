@@ -1,0 +1,59 @@
+# frond: `make` tells what there is.
+
+GO       ?= go
+# Test output for a person; .ci/run passes -json and counts.
+TESTFLAGS ?=
+INTEROP  := cmd/interop
+SOAK     ?= 20
+FUZZTIME ?= 1m
+PAIRS    ?= 9
+
+.DEFAULT_GOAL := help
+.PHONY: help run test unit interop demo bench soak size lint fuzz release
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+run: ## start an edge on this machine: NATS 4222, MQTT 1883, monitoring 8222
+	$(GO) run ./cmd/frond edge
+
+test: unit interop ## race tests of the product, then the tests with real peers (at most 10 minutes)
+
+unit:
+	$(GO) test $(TESTFLAGS) -race -tags invariants -timeout 9m ./...
+
+interop:
+	cd $(INTEROP) && $(GO) test $(TESTFLAGS) -timeout 9m ./...
+
+demo: ## 5,000 readings from a device to a hub, through cuts and a kill -9 (HUB=stock: nats-server)
+	@cd $(INTEROP) && $(GO) run ./demo -hub $(or $(HUB),frond)
+
+bench: ## frond beside nats-server and mosquitto, in alternating pairs (PAIRS=9)
+	@cd $(INTEROP) && $(GO) run ./bench -pairs $(PAIRS)
+
+soak: ## crash, leaf and durability tests many times over (SOAK=20)
+	$(GO) test -race -tags invariants -timeout 0 -count=$(SOAK) ./edgestore/... ./core/jetstream/...
+	cd $(INTEROP) && $(GO) test -timeout 0 -count=$(SOAK) -run 'Crash|Leaf|into_a_stream' -kills 20 .
+
+size: ## bytes of the edge build on each machine beside nats-server, and what costs most
+	@$(GO) run ./cross/size
+
+lint: ## format, vet, import floors, house rules, size budget
+	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	$(GO) vet ./...
+	$(GO) vet -tags edge ./...
+	$(GO) vet -tags invariants ./...
+	cd $(INTEROP) && $(GO) vet ./...
+	$(GO) test -count=1 ./cross
+	$(GO) run ./cross/size -check
+
+fuzz: ## every fuzz target for a while (FUZZTIME=1m each)
+	@for f in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \
+	  for t in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]*).*/\1/p' $$f); do \
+	    echo "$$(dirname $$f) $$t"; \
+	    $(GO) test $$(dirname $$f) -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) || exit 1; \
+	  done; \
+	done
+
+release: ## tarballs for every machine in dist/, with checksums
+	$(GO) run ./cross/release

@@ -1,0 +1,84 @@
+package build
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// Target is one kind of machine.
+type Target struct {
+	Name string   // as in file names
+	Env  []string // GOOS, GOARCH and the rest
+}
+
+// Targets returns the machines, the smallest first.
+func Targets() []Target {
+	return []Target{
+		{"linux-armv6", []string{"GOOS=linux", "GOARCH=arm", "GOARM=6"}},
+		{"linux-arm64", []string{"GOOS=linux", "GOARCH=arm64"}},
+		{"linux-mipsle", []string{"GOOS=linux", "GOARCH=mipsle", "GOMIPS=softfloat"}},
+		{"linux-riscv64", []string{"GOOS=linux", "GOARCH=riscv64"}},
+		{"linux-amd64", []string{"GOOS=linux", "GOARCH=amd64"}},
+	}
+}
+
+// Options of one build.
+type Options struct {
+	Target Target
+	Dir    string // of the module
+	Pkg    string
+	Tags   string
+	// Symbols keeps the symbol table, which `go tool nm` needs; the code is the
+	// same.
+	Symbols bool
+	// Version goes into main.version; "" leaves the source's own.
+	Version string
+	Out     string
+}
+
+// Run builds one binary.
+func Run(o Options) error {
+	args := []string{"build", "-trimpath", "-buildvcs=false", "-o", o.Out}
+	if o.Tags != "" {
+		args = append(args, "-tags", o.Tags)
+	}
+	var flags []string
+	if !o.Symbols {
+		flags = append(flags, "-s", "-w")
+	}
+	if o.Version != "" {
+		flags = append(flags, "-X", "main.version="+o.Version)
+	}
+	if len(flags) > 0 {
+		args = append(args, "-ldflags="+strings.Join(flags, " "))
+	}
+	cmd := exec.Command(Go(), append(args, o.Pkg)...)
+	cmd.Dir = o.Dir
+	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), o.Target.Env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s for %s: %w\n%s", o.Pkg, o.Target.Name, err, out)
+	}
+	return nil
+}
+
+// Go is the go command of the toolchain that runs us.
+func Go() string {
+	path := filepath.Join(runtime.GOROOT(), "bin", "go")
+	if _, err := os.Stat(path); err == nil {
+		return path
+	}
+	return "go"
+}
+
+// Root is the folder of the module, found above the working folder.
+func Root() (string, error) {
+	out, err := exec.Command(Go(), "list", "-m", "-f", "{{.Dir}}", "github.com/frondmq/frond").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the module github.com/frondmq/frond: %w", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}

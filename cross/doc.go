@@ -1,0 +1,15 @@
+// Package cross guards what the binaries are made of: which packages each room
+// may import, which packages the edge build links, and how big it gets on the
+// small machines it is made for.
+//
+// What for: floors_test.go holds the import rule, linked_test.go the committed
+// list linked_edge.txt, house_test.go the house rules a machine can check. The
+// commands below it build for other machines: cross/size measures the edge
+// build beside nats-server (`make size`), cross/release packs tarballs
+// (`make release`), cross/summary prints a test run's own counts for CI.
+//
+// What not: no compiler but Go's is needed, and nothing here is linked into
+// frond.
+//
+// Where to start: build.Targets for the machines, floors_test.go for the rule.
+package cross

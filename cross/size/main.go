@@ -1,0 +1,179 @@
+// Command size cross-compiles the edge build, prints its bytes beside those of
+// the stock nats-server, and names the packages that cost most.
+//
+// What for: `make size`; with -check, `make lint` (the budget only). What not:
+// it does not build nats-server: stock_sizes.txt holds what was measured once,
+// with its version and flags. Where to start: main.
+package main
+
+import (
+	"bufio"
+	_ "embed"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/frondmq/frond/cross/build"
+)
+
+// budget is what the edge build may weigh on an ARMv6 machine, in bytes.
+const budget = 10_000_000
+
+// goal is where it should be: half of nats-server.
+const goal = 0.5
+
+//go:embed stock_sizes.txt
+var stockTable string
+
+func main() {
+	check := flag.Bool("check", false, "only build for ARMv6 and compare with the budget")
+	flag.Parse()
+	if err := run(*check); err != nil {
+		fmt.Fprintln(os.Stderr, "size:", err)
+		os.Exit(1)
+	}
+}
+
+func run(check bool) error {
+	root, err := build.Root()
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "frond-size")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	stock, version, err := parseStock(stockTable)
+	if err != nil {
+		return err
+	}
+	targets := build.Targets()
+	if check {
+		targets = targets[:1]
+	} else {
+		fmt.Printf("%-16s %12s %26s %8s\n", "target", "frond edge", "nats-server "+version, "ratio")
+	}
+	for _, t := range targets {
+		out := filepath.Join(dir, t.Name)
+		if err := build.Run(build.Options{Target: t, Dir: root, Pkg: "./cmd/frond", Tags: "edge", Out: out}); err != nil {
+			return err
+		}
+		info, err := os.Stat(out)
+		if err != nil {
+			return err
+		}
+		if !check {
+			fmt.Printf("%-16s %12d %26d %8.2f\n", t.Name, info.Size(), stock[t.Name], float64(info.Size())/float64(stock[t.Name]))
+		}
+		if t.Name != "linux-armv6" {
+			continue
+		}
+		if info.Size() > budget {
+			err = fmt.Errorf("the edge build for ARMv6 has %d bytes, more than %d; `make size` names the costliest packages", info.Size(), budget)
+		}
+		if check {
+			if err == nil {
+				fmt.Printf("edge build for ARMv6: %d of %d bytes\n", info.Size(), budget)
+			}
+			return err
+		}
+		if err != nil {
+			defer fmt.Fprintln(os.Stderr, "size: over budget:", err)
+		} else {
+			fmt.Printf("%-16s budget %d, goal %.0f\n", "", budget, goal*float64(stock[t.Name]))
+		}
+	}
+	return costliest(root, dir, targets[0])
+}
+
+// parseStock reads "name bytes" lines; the line "version X" names the server.
+func parseStock(text string) (map[string]int64, string, error) {
+	sizes, version := map[string]int64{}, ""
+	sc := bufio.NewScanner(strings.NewReader(text))
+	for n := 1; sc.Scan(); n++ {
+		f := strings.Fields(sc.Text())
+		switch {
+		case len(f) == 0 || strings.HasPrefix(f[0], "#"):
+		case len(f) == 2 && f[0] == "version":
+			version = f[1]
+		case len(f) == 2:
+			size, err := strconv.ParseInt(f[1], 10, 64)
+			if err != nil {
+				return nil, "", fmt.Errorf("stock_sizes.txt:%d: %w", n, err)
+			}
+			sizes[f[0]] = size
+		default:
+			return nil, "", fmt.Errorf("stock_sizes.txt:%d: want a name and a number", n)
+		}
+	}
+	return sizes, version, sc.Err()
+}
+
+// costliest prints the ten packages with the most bytes of symbols. The
+// binary has more than its symbols: line tables and type data belong to no
+// package by name.
+func costliest(root, dir string, t build.Target) error {
+	out := filepath.Join(dir, "symbols")
+	if err := build.Run(build.Options{Target: t, Dir: root, Pkg: "./cmd/frond", Tags: "edge", Symbols: true, Out: out}); err != nil {
+		return err
+	}
+	text, err := exec.Command(build.Go(), "tool", "nm", "-size", out).Output()
+	if err != nil {
+		return fmt.Errorf("go tool nm: %w", err)
+	}
+	sizes := packageSizes(string(text))
+	names := make([]string, 0, len(sizes))
+	for name := range sizes {
+		names = append(names, name)
+	}
+	sort.Slice(names, func(i, j int) bool { return sizes[names[i]] > sizes[names[j]] })
+	fmt.Printf("\nbytes of symbols by package, %s:\n", t.Name)
+	for _, name := range names[:min(10, len(names))] {
+		fmt.Printf("%10d  %s\n", sizes[name], name)
+	}
+	return nil
+}
+
+// packageSizes adds up the symbols of `go tool nm -size`: address, size, type,
+// name. Symbols without bytes in the file (B, b: zeroed at start) don't count.
+func packageSizes(text string) map[string]int64 {
+	sizes := map[string]int64{}
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line)
+		if len(f) < 4 || f[2] == "B" || f[2] == "b" || f[2] == "U" {
+			continue
+		}
+		size, err := strconv.ParseInt(f[1], 10, 64)
+		if err != nil {
+			continue
+		}
+		sizes[packageOf(strings.Join(f[3:], " "))] += size
+	}
+	return sizes
+}
+
+// packageOf takes the package path off a symbol: what is before the first dot
+// behind the last slash, where neither a bracket nor a blank came before.
+func packageOf(symbol string) string {
+	for _, p := range []string{"type:", "go:", "runtime.gcbits", "gclocals", "$f"} {
+		if strings.HasPrefix(symbol, p) {
+			return "(types and other data without a package)"
+		}
+	}
+	head := symbol
+	if i := strings.IndexAny(head, "[( "); i >= 0 {
+		head = head[:i]
+	}
+	slash := strings.LastIndexByte(head, '/') + 1
+	dot := strings.IndexByte(head[slash:], '.')
+	if dot < 0 {
+		return "(types and other data without a package)"
+	}
+	return strings.ReplaceAll(head[:slash+dot], "%2e", ".")
+}
