@@ -230,7 +230,7 @@ func (p *parser) includeFile(m *Map, name string, pos Position) error {
 	}
 	text, err := p.src.ReadFile(path)
 	if err != nil {
-		return wrap(pos, "error opening config file: "+err.Error())
+		return wrap(pos, err.Error())
 	}
 	child := &parser{src: p.src, nodes: p.nodes, depth: p.depth, files: append(slices.Clip(p.files), path)}
 	got, err := child.parse(path, text)
