@@ -145,12 +145,13 @@ func (w *chunkBuilder) reset() {
 	w.subjects, w.msgs, w.body, w.bytes = w.subjects[:0], w.msgs[:0], w.body[:0], 0
 }
 
-func (w *chunkBuilder) add(seq uint64, time int64, subject string, header, body []byte) {
-	id, ok := w.ids[subject]
+func (w *chunkBuilder) add(seq uint64, time int64, subject, header, body []byte) {
+	id, ok := w.ids[string(subject)]
 	if !ok {
 		id = uint32(len(w.subjects))
-		w.subjects = append(w.subjects, subject)
-		w.ids[subject] = id
+		name := string(subject)
+		w.subjects = append(w.subjects, name)
+		w.ids[name] = id
 	}
 	w.msgs = append(w.msgs, chunkMsg{seq: seq, time: time, subj: id, off: uint32(len(w.body)),
 		header: uint32(len(header)), body: uint32(len(body))})
@@ -177,7 +178,7 @@ func (w *chunkBuilder) finish(incarnation, flush uint64, file uint32, first, las
 	b = append(b, body...)
 	crc := endRecord(b)
 	ref := chunkRef{first: first, last: last, bytes: w.bytes, msgs: uint32(len(w.msgs)),
-		length: uint32(len(b)), file: file, crc: crc, filter: newFilter(w.subjects)}
+		length: uint32(len(b)), file: file, crc: crc, filter: newSlot(newFilter(w.subjects))}
 	ref.firstTime, ref.maxTime = w.msgs[0].time, w.msgs[0].time
 	for i := range w.msgs {
 		ref.maxTime = max(ref.maxTime, w.msgs[i].time)

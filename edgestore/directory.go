@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"sync/atomic"
 )
 
 // directory lists the chunks of a file store, ascending by sequence, in pages
@@ -31,7 +32,19 @@ type chunkRef struct {
 	length             uint32 // of the value
 	file               uint32
 	crc                uint32 // tells versions of a chunk apart
-	filter             []uint64
+	filter             *filterSlot
+}
+
+// filterSlot holds the Bloom filter over the subjects of a chunk, from when the
+// chunk is written or first read. All copies of a chunkRef share it.
+type filterSlot struct{ words atomic.Pointer[[]uint64] }
+
+func newSlot(words []uint64) *filterSlot {
+	s := new(filterSlot)
+	if words != nil {
+		s.words.Store(&words)
+	}
+	return s
 }
 
 // chunkKey names one version of a chunk.
@@ -43,10 +56,13 @@ type chunkKey struct {
 
 func (r *chunkRef) key() chunkKey { return chunkKey{r.file, r.crc, r.first} }
 
-// mayHave is false when no message of the chunk can match. The filter of a
-// chunk is learnt when the chunk is written or read.
+// mayHave is false when no message of the chunk can match.
 func (r *chunkRef) mayHave(m *matcher) bool {
-	return m.literal == "" || r.filter == nil || filterHas(r.filter, m.hash)
+	if m.literal == "" {
+		return true
+	}
+	f := r.filter.words.Load()
+	return f == nil || filterHas(*f, m.hash)
 }
 
 // find returns the first chunk that ends at or above seq.
@@ -120,7 +136,7 @@ func decodeDirPage(id uint64, b []byte) (*dirPage, error) {
 	refs := make([]chunkRef, 0, min(n, dirPageRefs))
 	prev := uint64(0)
 	for i := uint64(0); i < n && r.err == nil; i++ {
-		var c chunkRef
+		c := chunkRef{filter: newSlot(nil)}
 		delta, span := r.uvarint(^uint64(0)), r.uvarint(^uint64(0))
 		c.first = prev + delta
 		c.last = c.first + span

@@ -221,10 +221,13 @@ func Matches(filters []string, subject string) bool {
 	if len(filters) == 0 {
 		return true
 	}
-	return slices.ContainsFunc(filters, func(f string) bool { return all(f) || matchTokens(f, subject) })
+	return slices.ContainsFunc(filters, func(f string) bool { return all(f) || f == subject || matchTokens(f, subject) })
 }
 
 func matchTokens(pattern, subject string) bool {
+	if !strings.ContainsAny(pattern, "*>") {
+		return false
+	}
 	p, s := strings.Split(pattern, "."), strings.Split(subject, ".")
 	for i, t := range p {
 		if t == ">" && i == len(p)-1 {

@@ -15,14 +15,30 @@ import (
 // what the stream begins with.
 type Open func(t testing.TB, blobs *Blobs, firstSeq uint64) edgestore.Store
 
-// Run tests a store. memory tells that sizes count as in memory streams.
-func Run(t *testing.T, memory bool, open Open) {
+// Kind says what sort of store is tested.
+type Kind struct {
+	Memory bool // sizes count as in memory streams
+	Slow   bool // every step takes milliseconds: fewer of them, and none at random
+}
+
+// Run tests a store.
+func Run(t *testing.T, k Kind, open Open) {
+	runCases(t, k, open)
+	if !k.Slow {
+		runRandom(t, k.Memory, open)
+	}
+}
+
+func runCases(t *testing.T, k Kind, open Open) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			blobs := new(Blobs)
 			first := max(c.firstSeq, 1)
 			s := open(t, blobs, first)
-			h := &harness{TB: t, s: s, m: NewModel(first, memory), blobs: blobs, now: 1_000_000_000}
+			h := &harness{TB: t, s: s, m: NewModel(first, k.Memory), blobs: blobs, now: 1_000_000_000, many: 1}
+			if k.Slow {
+				h.many = 25
+			}
 			c.run(h)
 			h.check()
 			if err := s.Close(); err != nil {
@@ -36,6 +52,9 @@ func Run(t *testing.T, memory bool, open Open) {
 			}
 		})
 	}
+}
+
+func runRandom(t *testing.T, memory bool, open Open) {
 	for _, seed := range []uint64{1, 2, 3} {
 		t.Run(fmt.Sprintf("random operations agree with a model, seed %d", seed), func(t *testing.T) {
 			blobs := new(Blobs)
@@ -55,6 +74,7 @@ type harness struct {
 	m     *Model
 	blobs *Blobs
 	now   int64
+	many  int // divides large numbers
 }
 
 func (h *harness) msg(seq uint64, subject, header, body string) edgestore.Msg {
@@ -282,19 +302,19 @@ var cases = []struct {
 		}
 	}},
 	{name: "many subjects", run: func(h *harness) {
-		for i := 0; i < 3000; i++ {
-			h.addAt(h.m.last+1, fmt.Sprintf("s.%d.%d", i%50, i*7919%1501), "", "")
+		for i := 0; i < 3000/h.many; i++ {
+			h.addAt(h.m.last+1, fmt.Sprintf("s.%d.%d", i%50, i*7919%(1501/h.many)), "", "")
 		}
 		for _, f := range []string{"s.7.*", "s.*.7", "s.>", "s.10.11"} {
 			checkSubjects(h, h.s, h.m, f)
-			checkNear(h, h.s, h.m, []string{f}, 1500)
+			checkNear(h, h.s, h.m, []string{f}, 1500/uint64(h.many))
 		}
 		h.purge("s.*.7", 0, 0)
 		h.purge("s.3.*", 0, 1)
 		checkSubjects(h, h.s, h.m, ">")
 	}},
 	{name: "a key-value stream keeps the newest of each subject", run: func(h *harness) {
-		for i := 0; i < 400; i++ {
+		for i := 0; i < 400/h.many; i++ {
 			key := fmt.Sprintf("a.%d", i*i%37)
 			h.add(key, fmt.Sprint(i))
 			if st, ok := h.s.Subject(key); ok && st.Msgs > 1 {
@@ -307,7 +327,7 @@ var cases = []struct {
 		}
 	}},
 	{name: "history of several a subject", run: func(h *harness) {
-		for i := 0; i < 300; i++ {
+		for i := 0; i < 300/h.many; i++ {
 			key := fmt.Sprintf("a.%d", i*i%7)
 			h.add(key, fmt.Sprint(i))
 			if st, ok := h.s.Subject(key); ok && st.Msgs > 5 {

@@ -1,0 +1,388 @@
+package edgestore
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"go.etcd.io/bbolt"
+)
+
+// FileOptions say where and how a file store keeps a stream.
+type FileOptions struct {
+	// Dir is the stream's own folder; it is made when it does not exist.
+	Dir string
+	// Incarnation names the stream. A folder of another one is refused.
+	Incarnation uint64
+	// FirstSeq is what a new stream begins with; 0 counts as 1.
+	FirstSeq uint64
+	// Blobs reads messages that are not in chunks yet: the journal.
+	Blobs BlobReader
+	// MaxFileBytes is when a new file is begun; 0 is 64 MB on 32-bit
+	// machines, where all maps share one small address space, else 256 MB.
+	MaxFileBytes int64
+	// CacheBytes bounds the decoded chunks in memory; 0 is 1 MB.
+	CacheBytes int64
+	// Compression packs the bodies in chunks with S2.
+	Compression bool
+	// TxBytes is how much of a large flush goes into one transaction, and so
+	// about what a flush takes in memory; 0 is 4 MB.
+	TxBytes int
+	// Invariants makes the store check its own laws after every flush.
+	Invariants bool
+}
+
+func (o *FileOptions) fill() {
+	if o.MaxFileBytes == 0 {
+		o.MaxFileBytes = 64 << 20
+		if strconv.IntSize == 64 {
+			o.MaxFileBytes = 256 << 20
+		}
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 1 << 20
+	}
+	if o.TxBytes == 0 {
+		o.TxBytes = 4 << 20
+	}
+}
+
+// fileStore keeps a stream in chunks on bbolt files.
+//
+// The newest file, the head, holds all of the state and the chunks written to
+// it; older files are only read, and unlinked when no chunk in them is needed.
+// So a flush is one transaction of one file. Chunks of old files that have
+// become sparse are moved to the head.
+//
+// Laws: what a flush writes is the store as of its seal, however far the
+// memory has gone on; a record or chunk is used only after its checksum, and a
+// chunk only if the directory names that very version of it.
+type fileStore struct {
+	base
+	o     FileOptions
+	cache *chunkCache
+	files fileSet
+
+	// sealed waits for a flush, inflight is being flushed; guarded by mu.
+	sealed, inflight *seal
+
+	flushMu sync.Mutex // one flush at a time; guards what follows
+	state   fileState  // as of the last flush
+	number  uint64     // of the last flush
+	carry   []uint64   // touched sequences that a flush had no budget for
+	builder chunkBuilder
+	// records are the checksums of all records in the head but the state.
+	records map[string]uint32
+	// orphans tells that a failed flush may have left rows behind.
+	orphans bool
+	applied atomic.Uint64
+}
+
+// fileSet is the bbolt files of a store.
+type fileSet struct {
+	dir string
+
+	mu   sync.Mutex
+	head *boltFile
+	id   uint32 // of the head
+	old  map[uint32]*oldFile
+	tick uint64
+	raw  map[uint32]rawIndex // scans of damaged files
+}
+
+type oldFile struct {
+	*boltFile
+	used uint64
+}
+
+// maxOpenFiles bounds how many old files of one store are mapped.
+const maxOpenFiles = 4
+
+const fileSuffix = ".chunks"
+
+func fileName(dir string, id uint32) string {
+	return filepath.Join(dir, fmt.Sprintf("%08d%s", id, fileSuffix))
+}
+
+// get returns a file by number, nil when the store does not have it.
+func (f *fileSet) get(id uint32) *boltFile {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if id == f.id {
+		return f.head
+	}
+	o := f.old[id]
+	if o == nil {
+		return nil
+	}
+	f.tick++
+	if o.used == 0 {
+		f.evictLocked()
+	}
+	o.used = f.tick
+	return o.boltFile
+}
+
+// evictLocked closes the old file that was not used for longest when many are
+// open. Closing waits for its readers, which are short.
+func (f *fileSet) evictLocked() {
+	var oldest *oldFile
+	open := 0
+	for _, o := range f.old {
+		if o.used > 0 {
+			open++
+			if oldest == nil || o.used < oldest.used {
+				oldest = o
+			}
+		}
+	}
+	if open >= maxOpenFiles {
+		oldest.used = 0
+		_ = oldest.close()
+	}
+}
+
+// roll makes head the newest file; the one before becomes an old one.
+func (f *fileSet) roll(head *boltFile, id uint32) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var err error
+	if f.head != nil {
+		err = f.head.retire()
+		f.old[f.id] = &oldFile{boltFile: f.head}
+	}
+	f.head, f.id = head, id
+	return err
+}
+
+// unlink removes an old file.
+func (f *fileSet) unlink(id uint32) error {
+	f.mu.Lock()
+	o := f.old[id]
+	delete(f.old, id)
+	delete(f.raw, id)
+	f.mu.Unlock()
+	if o == nil {
+		return nil
+	}
+	err := o.shut()
+	if rerr := os.Remove(o.path); rerr != nil && !errors.Is(rerr, os.ErrNotExist) {
+		err = errors.Join(err, rerr)
+	}
+	return err
+}
+
+func (f *fileSet) close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var err error
+	if f.head != nil {
+		err = f.head.shut()
+	}
+	for _, o := range f.old {
+		err = errors.Join(err, o.shut())
+	}
+	return err
+}
+
+// cached implements backing.
+func (s *fileStore) cached(k chunkKey) *chunk { return s.cache.get(k) }
+
+// blob implements backing.
+func (s *fileStore) blob(at Location, buf []byte) ([]byte, error) {
+	if s.o.Blobs == nil {
+		return nil, fmt.Errorf("no journal to read %v from", at)
+	}
+	return s.o.Blobs.Read(at, buf)
+}
+
+// load implements backing: it reads a chunk and checks that it is the one the
+// directory means. When the tree of a file is damaged the chunk may still be in
+// its pages: then they are searched.
+func (s *fileStore) load(ref *chunkRef) (*chunk, error) {
+	if c := s.cache.get(ref.key()); c != nil {
+		return c, nil
+	}
+	c, err := s.loadFrom(ref)
+	if isCorrupt(err) {
+		if raw := s.salvageChunk(ref); raw != nil {
+			c, err = raw, nil
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	filter := c.filter
+	ref.filter.words.CompareAndSwap(nil, &filter)
+	s.cache.put(c)
+	return c, nil
+}
+
+func (s *fileStore) loadFrom(ref *chunkRef) (*chunk, error) {
+	f := s.files.get(ref.file)
+	place := "chunk " + strconv.FormatUint(ref.first, 10)
+	if f == nil {
+		return nil, &CorruptError{fileName(s.o.Dir, ref.file), place, "no such file"}
+	}
+	value, err := readRow(f, ref, place)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.decode(value, ref)
+	if err != nil {
+		return nil, &CorruptError{f.path, place, err.Error()}
+	}
+	return c, nil
+}
+
+// readRow copies the value of a chunk out of its file.
+func readRow(f *boltFile, ref *chunkRef, place string) (value []byte, err error) {
+	err = f.view(place, func(tx *bbolt.Tx) error {
+		b := tx.Bucket(chunksBucket)
+		if b == nil {
+			return &CorruptError{f.path, place, "no chunks in the file"}
+		}
+		v := b.Get(ref.rowKey())
+		if uint64(len(v)) != uint64(ref.length) {
+			return &CorruptError{f.path, place, fmt.Sprintf("%d bytes where %d belong", len(v), ref.length)}
+		}
+		value = append([]byte(nil), v...)
+		return nil
+	})
+	return value, err
+}
+
+// decode checks that value is the chunk that ref means.
+func (s *fileStore) decode(value []byte, ref *chunkRef) (*chunk, error) {
+	c, err := decodeChunk(value, ref.file)
+	if err != nil {
+		return nil, err
+	}
+	if c.key != ref.key() || c.incarn != s.o.Incarnation || c.last != ref.last || len(c.msgs) != int(ref.msgs) {
+		return nil, fmt.Errorf("another chunk: %w", ErrCorrupt)
+	}
+	if _, err := c.bodies(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Applied is the LSN that a restart begins above.
+func (s *fileStore) Applied() LSN { return LSN(s.applied.Load()) }
+
+// Aux visits the durable values. They are all read before f sees the first, so
+// that f may use the store.
+func (s *fileStore) Aux(prefix string, f func(key string, value []byte) error) error {
+	list, err := s.auxList(prefix)
+	if err != nil {
+		return err
+	}
+	for _, a := range list {
+		if err := f(a.Key, a.Value); err != nil {
+			return fmt.Errorf("aux %q: %w", a.Key, err)
+		}
+	}
+	return nil
+}
+
+func (s *fileStore) auxList(prefix string) ([]Aux, error) {
+	s.flushMu.Lock()
+	defer s.flushMu.Unlock()
+	if s.isClosed() {
+		return nil, ErrClosed
+	}
+	var list []Aux
+	for k := range s.records {
+		if k[0] == kindAux && strings.HasPrefix(k[1:], prefix) {
+			list = append(list, Aux{Key: k[1:]})
+		}
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].Key < list[j].Key })
+	for i := range list {
+		var err error
+		if list[i].Value, err = s.readAux(string(rune(kindAux)) + list[i].Key); err != nil {
+			return nil, fmt.Errorf("aux %q: %w", list[i].Key, err)
+		}
+	}
+	return list, nil
+}
+
+func (s *fileStore) readAux(k string) (value []byte, err error) {
+	err = s.files.head.view("aux "+k[1:], func(tx *bbolt.Tx) error {
+		v, err := getIn(tx)(k)
+		if err != nil {
+			return err
+		}
+		rec, err := parseRecord(v, kindAux)
+		if err != nil {
+			return err
+		}
+		key, val, err := decodeAux(rec.payload)
+		if err == nil && key != k[1:] {
+			err = fmt.Errorf("value of %q: %w", key, ErrCorrupt)
+		}
+		value = append([]byte{}, val...)
+		return err
+	})
+	return value, err
+}
+
+func (s *fileStore) isClosed() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.mu.closed
+}
+
+// Close closes the files. What was not flushed is applied again from the
+// journal after the next open.
+func (s *fileStore) Close() error {
+	s.mu.Lock()
+	if s.mu.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.mu.closed = true
+	s.mu.Unlock()
+	s.flushMu.Lock()
+	defer s.flushMu.Unlock()
+	s.cache.clear()
+	return s.files.close()
+}
+
+// Delete closes the store and removes its files, and its folder if nothing
+// else is in it.
+func (s *fileStore) Delete() error {
+	err := s.Close()
+	names, lerr := listFiles(s.o.Dir)
+	err = errors.Join(err, lerr)
+	for _, n := range names {
+		if rerr := os.Remove(filepath.Join(s.o.Dir, n)); rerr != nil && !errors.Is(rerr, os.ErrNotExist) {
+			err = errors.Join(err, rerr)
+		}
+	}
+	if os.Remove(s.o.Dir) == nil {
+		return errors.Join(err, syncDir(filepath.Dir(s.o.Dir)))
+	}
+	return err
+}
+
+// listFiles names the files in dir that are ours, temporary ones too.
+func listFiles(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	var out []string
+	for _, e := range entries {
+		if strings.HasSuffix(strings.TrimSuffix(e.Name(), tmpSuffix), fileSuffix) {
+			out = append(out, e.Name())
+		}
+	}
+	return out, err
+}

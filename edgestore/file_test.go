@@ -1,0 +1,80 @@
+package edgestore_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/frondmq/frond/edgestore"
+	"github.com/frondmq/frond/edgestore/edgestoretest"
+)
+
+func mustOpen(t testing.TB, o edgestore.FileOptions) edgestore.Store {
+	t.Helper()
+	s, err := edgestore.OpenFileStore(o)
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+var fileVariants = []struct {
+	name string
+	o    edgestore.FileOptions
+}{
+	{"usual", edgestore.FileOptions{}},
+	{"packed", edgestore.FileOptions{Compression: true}},
+	{"tiny files, no cache, small transactions", edgestore.FileOptions{MaxFileBytes: 64 << 10, CacheBytes: 1, TxBytes: 1000}},
+}
+
+func TestFileStore(t *testing.T) {
+	for _, v := range fileVariants {
+		t.Run(v.name, func(t *testing.T) {
+			edgestoretest.Run(t, edgestoretest.Kind{}, func(t testing.TB, blobs *edgestoretest.Blobs, firstSeq uint64) edgestore.Store {
+				o := v.o
+				o.Dir, o.Incarnation, o.Blobs, o.FirstSeq = filepath.Join(t.TempDir(), "s"), 7, blobs, firstSeq
+				return mustOpen(t, o)
+			})
+		})
+	}
+}
+
+func TestFileStore_reopenedAfterEveryStep(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many syncs")
+	}
+	o := edgestore.FileOptions{MaxFileBytes: 64 << 10, Incarnation: 7}
+	edgestoretest.Run(t, edgestoretest.Kind{Slow: true}, func(t testing.TB, blobs *edgestoretest.Blobs, firstSeq uint64) edgestore.Store {
+		o := o
+		o.Dir, o.Blobs, o.FirstSeq = t.TempDir(), blobs, firstSeq
+		open := func() (edgestore.Store, error) { return edgestore.OpenFileStore(o) }
+		s, err := open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := edgestoretest.NewReopening(t, s, open)
+		t.Cleanup(func() { r.Close() })
+		return r
+	})
+}
+
+func TestFileStore_replaysAfterCrashes(t *testing.T) {
+	for _, v := range fileVariants {
+		for seed := uint64(1); seed <= 3; seed++ {
+			t.Run(v.name, func(t *testing.T) {
+				o := v.o
+				blobs := new(edgestoretest.Blobs)
+				o.Dir, o.Incarnation, o.Blobs, o.Invariants = t.TempDir(), seed, blobs, true
+				s := mustOpen(t, o)
+				edgestoretest.Random(t, edgestoretest.RandomOptions{
+					Seed: *seedFlag + seed, Steps: 500, Store: s, Blobs: blobs,
+					Crash: func(t testing.TB) edgestore.Store {
+						s.Close()
+						s = mustOpen(t, o)
+						return s
+					},
+				})
+			})
+		}
+	}
+}

@@ -1,0 +1,137 @@
+package edgestore
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+)
+
+// A raw scan finds records in the pages of a file without its tree: each says
+// itself what it is, and lies in one piece.
+
+// rawPlace is where a record was found.
+type rawPlace struct {
+	off    int64
+	length uint32
+}
+
+// rawIndex lists the chunks that a scan has found, by first sequence and
+// checksum.
+type rawIndex struct {
+	flush  uint64 // number of the last flush when it was made
+	chunks map[chunkKey]rawPlace
+}
+
+const rawWindow = 1 << 20
+
+// rawScan calls f for each whole record in the file; b is valid until f
+// returns.
+func rawScan(path string, f func(off int64, b []byte) error) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	size := info.Size()
+	window := make([]byte, rawWindow+recordHeader)
+	var record []byte
+	for off := int64(0); off < size; {
+		n, err := file.ReadAt(window, off)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if n < recordHeader {
+			return nil
+		}
+		w := window[:n]
+		i := bytes.Index(w[:n-recordHeader+4], recordMagic)
+		if i < 0 {
+			off += int64(n - recordHeader + 1)
+			continue
+		}
+		off += int64(i)
+		length := int64(binary.LittleEndian.Uint32(w[i+8:])) + recordHeader
+		if off+length > size || w[i+4] != recordFormat {
+			off++
+			continue
+		}
+		if i+int(length) <= n {
+			record = w[i : i+int(length)]
+		} else {
+			record = make([]byte, length)
+			if _, err := file.ReadAt(record, off); err != nil {
+				return err
+			}
+		}
+		if recordCRC(record) != binary.LittleEndian.Uint32(record[12:]) {
+			off++
+			continue
+		}
+		if err := f(off, record); err != nil {
+			return err
+		}
+		off += length
+	}
+	return nil
+}
+
+// rawRow searches the pages of a file for a chunk that its tree has lost.
+func (s *fileStore) rawRow(r *chunkRef) []byte {
+	path := fileName(s.o.Dir, r.file)
+	s.files.mu.Lock()
+	defer s.files.mu.Unlock()
+	key := chunkKey{crc: r.crc, first: r.first}
+	index, ok := s.files.raw[r.file]
+	now := s.applied.Load()
+	if !ok || (r.file == s.files.id && index.flush != now) {
+		index = rawIndex{flush: now, chunks: make(map[chunkKey]rawPlace)}
+		err := rawScan(path, func(off int64, b []byte) error {
+			if b[5] == kindChunk {
+				k := chunkKey{crc: valueCRC(b), first: binary.LittleEndian.Uint64(b[32:])}
+				index.chunks[k] = rawPlace{off, uint32(len(b))}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil
+		}
+		s.files.raw[r.file] = index
+	}
+	place, ok := index.chunks[key]
+	if !ok || place.length != r.length {
+		return nil
+	}
+	return readAt(path, place)
+}
+
+func readAt(path string, p rawPlace) []byte {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	b := make([]byte, p.length)
+	if _, err := f.ReadAt(b, p.off); err != nil {
+		return nil
+	}
+	return b
+}
+
+// salvageChunk is load for a chunk that the tree does not give.
+func (s *fileStore) salvageChunk(r *chunkRef) *chunk {
+	b := s.rawRow(r)
+	if b == nil {
+		return nil
+	}
+	c, err := s.decode(b, r)
+	if err != nil {
+		return nil
+	}
+	return c
+}

@@ -1,0 +1,338 @@
+package edgestore
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"slices"
+
+	"go.etcd.io/bbolt"
+)
+
+// salvage makes a new head when the records of the old one cannot be trusted.
+// It searches all files for records of this stream and puts together the
+// newest state there is: deletions are for ever, so all gap pages count; a
+// chunk counts when nothing newer answers for its sequences; what neither a
+// chunk nor a gap answers for is lost. Named values that were deleted may come
+// back. Subjects and counts are made anew.
+func (s *fileStore) salvage(ids []uint32, cause error) error {
+	v := &salvager{s: s, aux: make(map[string]found), subs: newSubjects(false)}
+	for _, id := range ids {
+		path := fileName(s.o.Dir, id)
+		err := rawScan(path, func(off int64, b []byte) error { v.see(path, off, b); return nil })
+		if err != nil {
+			return fmt.Errorf("%w; searching the files: %w", cause, err)
+		}
+	}
+	v.readState(ids)
+	if v.state == nil {
+		return fmt.Errorf("no state found: %w", cause)
+	}
+	if err := v.choose(); err != nil {
+		return err
+	}
+	next := ids[len(ids)-1] + 1
+	if err := v.write(next); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := os.Remove(fileName(s.o.Dir, id)); err != nil {
+			return err
+		}
+	}
+	if err := s.loadHead(next); err != nil {
+		return err
+	}
+	for _, l := range v.lost {
+		s.markLost(l.First, l.Last)
+	}
+	return nil
+}
+
+type found struct {
+	path   string
+	place  rawPlace
+	flush  uint64
+	id     uint64
+	crc    uint32
+	last   uint64
+	number uint32 // of messages
+}
+
+type salvager struct {
+	s      *fileStore
+	state  *fileState
+	number uint64 // flush of the state
+	chunks []found
+	gapSet gapSet
+	gaps   []gapAt
+	aux    map[string]found
+
+	refs  []chunkRef
+	from  []found // where refs lie
+	lost  []SeqRange
+	subs  subjects
+	msgs  uint64
+	bytes uint64
+}
+
+type gapAt struct {
+	flush uint64
+	page  gapPage
+}
+
+// see takes note of one record. What is of another kind or stream is passed
+// over: pages are used again, and old records lie in free ones.
+func (v *salvager) see(path string, off int64, b []byte) {
+	rec, err := parseRecord(b, b[5])
+	if err != nil || rec.incarnation != v.s.o.Incarnation {
+		return
+	}
+	f := found{path: path, place: rawPlace{off, uint32(len(b))}, flush: rec.flush, id: rec.id, crc: rec.crc}
+	switch rec.kind {
+	case kindState:
+		if st, err := decodeState(rec.payload); err == nil && (v.state == nil || rec.flush >= v.number) {
+			v.state, v.number = &st, rec.flush
+		}
+	case kindChunk:
+		if c, err := decodeChunk(b, 0); err == nil {
+			f.last, f.number = c.last, uint32(len(c.msgs))
+			v.chunks = append(v.chunks, f)
+		}
+	case kindGap:
+		if p, err := decodeGapPage(rec.id, rec.payload); err == nil {
+			v.gaps = append(v.gaps, gapAt{rec.flush, p})
+		}
+	case kindAux:
+		if key, _, err := decodeAux(rec.payload); err == nil {
+			if old, ok := v.aux[key]; !ok || old.flush <= rec.flush {
+				v.aux[key] = f
+			}
+		}
+	}
+}
+
+// readState prefers the state that the tree of the newest file has, if it can
+// be read: the newest in the pages may be of a flush that was not committed.
+func (v *salvager) readState(ids []uint32) {
+	file := &boltFile{path: fileName(v.s.o.Dir, ids[len(ids)-1]), readOnly: true}
+	l := &loader{s: v.s}
+	err := file.view("state", func(tx *bbolt.Tx) error {
+		b := tx.Bucket(recordsBucket)
+		if b == nil {
+			return ErrCorrupt
+		}
+		return l.readState(b)
+	})
+	_ = file.shut()
+	if err == nil {
+		v.state, v.number = &l.state, l.number
+	}
+}
+
+// choose decides which chunks and gaps count, and what is lost.
+func (v *salvager) choose() error {
+	for _, g := range v.gaps {
+		if g.flush <= v.number {
+			v.gapSet.union(&g.page)
+		}
+	}
+	for key, f := range v.aux {
+		if f.flush > v.number {
+			delete(v.aux, key)
+		}
+	}
+	slices.SortFunc(v.chunks, func(a, b found) int {
+		if c := cmp.Compare(b.flush, a.flush); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.id, b.id)
+	})
+	var chosen []found
+	for _, f := range v.chunks {
+		if f.flush > v.number || f.id > v.state.last || f.last < v.state.first {
+			continue
+		}
+		if v.gapSet.count(f.id, f.last) == f.last-f.id+1 {
+			continue
+		}
+		i, _ := slices.BinarySearchFunc(chosen, f, func(a, b found) int { return cmp.Compare(a.id, b.id) })
+		if i > 0 && chosen[i-1].last >= f.id || i < len(chosen) && chosen[i].id <= f.last {
+			continue
+		}
+		chosen = slices.Insert(chosen, i, f)
+	}
+	for _, f := range chosen {
+		if err := v.count(f); err != nil {
+			return err
+		}
+	}
+	v.findLost()
+	return nil
+}
+
+// count reads a chosen chunk and counts what is alive in it.
+func (v *salvager) count(f found) error {
+	c, err := decodeChunk(readAt(f.path, f.place), 0)
+	if err == nil {
+		_, err = c.bodies()
+	}
+	if err != nil {
+		return nil // changed under our eyes: its messages will be found missing
+	}
+	live := false
+	for i := range c.msgs {
+		m := &c.msgs[i]
+		if m.seq < v.state.first || m.seq > v.state.last || v.gapSet.has(m.seq) {
+			continue
+		}
+		live = true
+		name := c.subjects[m.subj]
+		v.msgs++
+		v.bytes += FileSize(len(name), int(m.header), int(m.body))
+		s := &v.subs.all[v.subs.intern(name)]
+		if s.msgs == 0 {
+			s.first = m.seq
+		}
+		s.msgs++
+		s.last = m.seq
+	}
+	if !live {
+		return nil
+	}
+	ref := chunkRef{first: f.id, last: c.last, bytes: c.bytes, msgs: uint32(len(c.msgs)), length: f.place.length,
+		crc: f.crc, firstTime: c.msgs[0].time, maxTime: c.msgs[0].time, filter: newSlot(c.filter)}
+	for i := range c.msgs {
+		ref.maxTime = max(ref.maxTime, c.msgs[i].time)
+	}
+	v.refs, v.from = append(v.refs, ref), append(v.from, f)
+	return nil
+}
+
+// findLost makes gaps of all that nothing answers for.
+func (v *salvager) findLost() {
+	var have gapSet // what is accounted for
+	for _, p := range v.gapSet.pages {
+		have.union(&p)
+	}
+	for i := range v.from {
+		c, err := decodeChunk(readAt(v.from[i].path, v.from[i].place), 0)
+		if err != nil {
+			continue
+		}
+		for j := range c.msgs {
+			have.add(c.msgs[j].seq)
+		}
+	}
+	for seq := v.state.first; seq <= v.state.last; {
+		lo := have.next(seq)
+		if lo == 0 || lo > v.state.last {
+			break
+		}
+		hi := v.state.last
+		have.each(lo, v.state.last, func(a, _ uint64) bool { hi = a - 1; return false })
+		v.lost = append(v.lost, SeqRange{lo, hi})
+		v.gapSet.addRange(lo, hi)
+		seq = hi + 1
+	}
+	st := v.state
+	st.msgs, st.bytes = v.msgs, v.bytes
+	if v.msgs == 0 {
+		st.first = st.last + 1
+		v.gapSet = gapSet{}
+	} else {
+		st.first = v.gapSet.next(st.first)
+	}
+	v.gapSet.dropBelow(st.first)
+}
+
+// union adds a page to the set.
+func (g *gapSet) union(p *gapPage) {
+	base := p.key << gapShift
+	if p.full() {
+		g.addRange(base, (p.key+p.run-1)<<gapShift|gapMask)
+		return
+	}
+	one := gapSet{pages: []gapPage{*p}}
+	one.each(base, base|gapMask, func(lo, hi uint64) bool { g.addRange(lo, hi); return true })
+}
+
+// write makes the new head.
+func (v *salvager) write(id uint32) error {
+	s := v.s
+	path := fileName(s.o.Dir, id)
+	file, err := createBolt(path)
+	if err != nil {
+		return err
+	}
+	if err = v.fill(file, id); err == nil {
+		err = file.finish(path)
+	}
+	if err != nil {
+		file.discard()
+		return err
+	}
+	return file.shut()
+}
+
+func (v *salvager) fill(file *boltFile, id uint32) error {
+	if err := file.update("create", makeBuckets); err != nil {
+		return err
+	}
+	edit := &dirEdit{dirty: make(map[uint64]*dirPage), nextID: 1}
+	var rows []row
+	size := 0
+	flush := func() error {
+		err := file.update("chunks", func(tx *bbolt.Tx) error { return putAll(tx.Bucket(chunksBucket), rows) })
+		rows, size = rows[:0], 0
+		return err
+	}
+	for i, ref := range v.refs {
+		ref.file = id
+		value := readAt(v.from[i].path, v.from[i].place)
+		if len(value) < recordHeader || valueCRC(value) != ref.crc {
+			return fmt.Errorf("chunk %d changed while it was copied: %w", ref.first, ErrCorrupt)
+		}
+		rows = append(rows, row{ref.rowKey(), value})
+		edit.push(ref)
+		if size += len(value); size >= v.s.o.TxBytes {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return err
+	}
+	f := &flusher{s: v.s, number: v.number + 1, edit: edit, state: *v.state, put: make(map[string][]byte), cur: &seal{aux: make(map[string][]byte)}}
+	f.cur.gaps = make(map[uint64][]byte)
+	for i := range v.gapSet.pages {
+		f.cur.gaps[v.gapSet.pages[i].key] = v.gapSet.pages[i].encode(nil)
+	}
+	for key, at := range v.aux {
+		if rec, err := parseRecord(readAt(at.path, at.place), kindAux); err == nil {
+			if _, value, err := decodeAux(rec.payload); err == nil {
+				f.cur.aux[key] = append([]byte{}, value...)
+			}
+		}
+	}
+	f.state.files, f.state.runs, f.state.records, f.state.sum = nil, nil, 0, 0
+	f.cur.subjects = [][]subjectDelta{v.subs.list()}
+	f.encodeRecords()
+	return file.update("records", func(tx *bbolt.Tx) error {
+		if err := f.writeRun(tx); err != nil {
+			return err
+		}
+		return f.writeRecords(tx.Bucket(recordsBucket))
+	})
+}
+
+// list gives all subjects as changes.
+func (t *subjects) list() []subjectDelta {
+	var out []subjectDelta
+	t.each(">", func(_ uint32, s *subject) bool {
+		out = append(out, subjectDelta{s.name, s.msgs, s.first, s.last, s.flags & (staleFirst | staleLast)})
+		return true
+	})
+	return out
+}

@@ -1,0 +1,204 @@
+package edgestore
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"os"
+)
+
+// checkTree reads the branch pages of a bbolt file and refuses what would make
+// bbolt run in circles: a page id that leads back up is an endless recursion,
+// which no recover can stop. Leaf pages are not read: what is wrong there shows
+// when it is used. The layout of pages is that of bbolt's internal/common,
+// which is fixed by its format version.
+func checkTree(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	t := treeCheck{f: f, path: path, branches: make(map[uint64]bool)}
+	root, err := t.meta()
+	if err != nil {
+		return err
+	}
+	if err := t.walk(root, 0, true); err != nil {
+		return err
+	}
+	for _, id := range t.leaves {
+		if t.branches[id] {
+			return t.bad(id, "a leaf is a branch elsewhere")
+		}
+	}
+	return nil
+}
+
+type treeCheck struct {
+	f        *os.File
+	path     string
+	pageSize uint64
+	high     uint64 // pages in use end here
+	branches map[uint64]bool
+	leaves   []uint64
+}
+
+const (
+	boltHeader     = 16
+	boltElement    = 16
+	boltBranchFlag = 0x01
+	boltLeafFlag   = 0x02
+	boltBucketFlag = 0x01
+	boltMagic      = 0xED0CDAED
+	boltMaxDepth   = 24
+)
+
+func (t *treeCheck) bad(page uint64, reason string) error {
+	return &CorruptError{t.path, fmt.Sprintf("page %d", page), reason}
+}
+
+// meta finds the newest valid meta page and returns the root page.
+func (t *treeCheck) meta() (root uint64, err error) {
+	var best uint64
+	found := false
+	for i := int64(0); i < 2; i++ {
+		b := make([]byte, boltHeader+64)
+		if _, err := t.f.ReadAt(b, i*boltPageSize); err != nil {
+			continue
+		}
+		m := b[boltHeader:]
+		h := fnv.New64a()
+		h.Write(m[:56])
+		if binary.LittleEndian.Uint32(m) != boltMagic || h.Sum64() != binary.LittleEndian.Uint64(m[56:]) {
+			continue
+		}
+		tx := binary.LittleEndian.Uint64(m[48:])
+		if found && tx < best {
+			continue
+		}
+		found, best = true, tx
+		t.pageSize = uint64(binary.LittleEndian.Uint32(m[8:]))
+		root = binary.LittleEndian.Uint64(m[16:])
+		t.high = binary.LittleEndian.Uint64(m[40:])
+	}
+	if !found {
+		return 0, &CorruptError{t.path, "meta pages", "none is valid"}
+	}
+	if t.pageSize != boltPageSize {
+		return 0, &CorruptError{t.path, "meta pages", fmt.Sprintf("page size %d", t.pageSize)}
+	}
+	return root, nil
+}
+
+// page reads a page with its overflow as far as elements may reach.
+func (t *treeCheck) page(id uint64) (b []byte, flags uint16, count int, err error) {
+	if id < 2 || id >= t.high {
+		return nil, 0, 0, t.bad(id, "no such page")
+	}
+	head := make([]byte, t.pageSize)
+	if _, err := t.f.ReadAt(head, int64(id*t.pageSize)); err != nil {
+		return nil, 0, 0, t.bad(id, err.Error())
+	}
+	flags = binary.LittleEndian.Uint16(head[8:])
+	count = int(binary.LittleEndian.Uint16(head[10:]))
+	over := uint64(binary.LittleEndian.Uint32(head[12:]))
+	if binary.LittleEndian.Uint64(head) != id {
+		return nil, 0, 0, t.bad(id, "calls itself another page")
+	}
+	if id+over >= t.high {
+		return nil, 0, 0, t.bad(id, "reaches beyond the end")
+	}
+	size := (over + 1) * t.pageSize
+	if boltHeader+boltElement*uint64(count) > size {
+		return nil, 0, 0, t.bad(id, "more elements than room")
+	}
+	if flags == boltBranchFlag && over > 0 {
+		if over > 64 {
+			return nil, 0, 0, t.bad(id, "huge branch page")
+		}
+		head = make([]byte, size)
+		if _, err := t.f.ReadAt(head, int64(id*t.pageSize)); err != nil {
+			return nil, 0, 0, t.bad(id, err.Error())
+		}
+	}
+	return head, flags, count, nil
+}
+
+// walk follows branch pages; root tells that leaves hold buckets.
+func (t *treeCheck) walk(id uint64, depth int, root bool) error {
+	b, flags, count, err := t.page(id)
+	if err != nil {
+		return err
+	}
+	if depth > boltMaxDepth {
+		return t.bad(id, "tree too deep")
+	}
+	switch flags {
+	case boltLeafFlag:
+		t.leaves = append(t.leaves, id)
+		if root {
+			return t.buckets(id, b, count)
+		}
+		return nil
+	case boltBranchFlag:
+	default:
+		return t.bad(id, fmt.Sprintf("type %#x in a tree", flags))
+	}
+	if t.branches[id] {
+		return t.bad(id, "in the tree twice")
+	}
+	t.branches[id] = true
+	if count == 0 {
+		return t.bad(id, "branch without children")
+	}
+	leaves := false // all leaves are equally deep: the first child tells what all are
+	for i := 0; i < count; i++ {
+		at := boltHeader + boltElement*i
+		e := b[at:]
+		pos, ksize := uint64(binary.LittleEndian.Uint32(e)), uint64(binary.LittleEndian.Uint32(e[4:]))
+		if uint64(at)+pos+ksize > uint64(len(b)) {
+			return t.bad(id, "key outside of the page")
+		}
+		child := binary.LittleEndian.Uint64(e[8:])
+		if child < 2 || child >= t.high {
+			return t.bad(id, fmt.Sprintf("child %d does not exist", child))
+		}
+		if i > 0 && leaves && !root {
+			t.leaves = append(t.leaves, child)
+			continue
+		}
+		before := len(t.branches)
+		if err := t.walk(child, depth+1, root); err != nil {
+			return err
+		}
+		leaves = len(t.branches) == before
+	}
+	return nil
+}
+
+// buckets walks the trees of the buckets in a leaf of the root.
+func (t *treeCheck) buckets(id uint64, b []byte, count int) error {
+	for i := 0; i < count; i++ {
+		at := boltHeader + boltElement*i
+		if at+boltElement > len(b) {
+			return t.bad(id, "too many buckets")
+		}
+		e := b[at:]
+		pos, ksize := uint64(binary.LittleEndian.Uint32(e[4:])), uint64(binary.LittleEndian.Uint32(e[8:]))
+		if binary.LittleEndian.Uint32(e)&boltBucketFlag == 0 {
+			continue
+		}
+		v := uint64(at) + pos + ksize
+		if v+16 > uint64(len(b)) {
+			return t.bad(id, "bucket outside of the page")
+		}
+		root := binary.LittleEndian.Uint64(b[v:])
+		if root == 0 {
+			continue // its few values are in this page
+		}
+		if err := t.walk(root, 1, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
