@@ -58,13 +58,26 @@ type apiRequest struct {
 	job     func() // in place of all others: work of the engine itself
 }
 
-func newAPIPool(e *Engine, workers int) *apiPool {
-	p := &apiPool{e: e, queue: make(chan *apiRequest, maxAPIQueue), quit: make(chan struct{})}
+func newAPIPool(e *Engine) *apiPool {
+	return &apiPool{e: e, queue: make(chan *apiRequest, maxAPIQueue), quit: make(chan struct{})}
+}
+
+func (p *apiPool) start(workers int) {
 	p.wg.Add(workers)
 	for range workers {
 		go p.run()
 	}
-	return p
+}
+
+// do runs a job of the engine's own on a worker. It reports whether there was
+// room for it.
+func (p *apiPool) do(job func()) bool {
+	select {
+	case p.queue <- &apiRequest{job: job}:
+		return true
+	default:
+		return false
+	}
 }
 
 // request takes a request on the goroutine that routes it.
@@ -85,9 +98,7 @@ func (p *apiPool) inactive(m *member) {
 			p.e.logger.Warn("inactive consumer stays for now", "stream", m.s.name, "consumer", m.name, "err", err)
 		}
 	}
-	select {
-	case p.queue <- &apiRequest{job: job}:
-	default:
+	if !p.do(job) {
 		m.ending.Store(false) // it will say so again
 	}
 }

@@ -156,11 +156,16 @@ type incoming struct {
 	stamp edgestore.Stamp
 }
 
-func (s *stream) incoming(en *edgestore.Entry, flags uint8, blob []byte) (m incoming, err error) {
+// incoming takes a message apart. The result is the stream's own and valid
+// until the next one: it goes to a store behind an interface, so a new one
+// would be on the heap.
+func (s *stream) incoming(en *edgestore.Entry, flags uint8, blob []byte) (*incoming, error) {
 	subj, header, body, err := edgestore.ParseBlob(blob)
 	if err != nil {
-		return m, err
+		return nil, err
 	}
+	m := &s.in
+	*m = incoming{}
 	m.flags, m.stamp = flags, en.Stamp
 	m.Time, m.Subject, m.Header, m.Body = en.Stamp.Wall, s.subjects.get(subj), header, body
 	if flags&flagMsgID != 0 {
@@ -187,11 +192,11 @@ func (s *stream) applyPublish(en *edgestore.Entry, o *outcome) error {
 		return errStreamSealed
 	}
 	if m.flags != 0 {
-		if o.err = s.checkHeaders(cfg, &m, o); o.err != nil || o.dup {
+		if o.err = s.checkHeaders(cfg, m, o); o.err != nil || o.dup {
 			return nil
 		}
 	}
-	return s.put(cfg, &m, o)
+	return s.put(cfg, m, o)
 }
 
 // put stores m, as the next message unless it has a sequence, and then makes room as the limits say.
@@ -271,7 +276,7 @@ func (s *stream) applyIngest(en *edgestore.Entry, o *outcome) error {
 			return nil
 		}
 		m.Seq, m.Time, m.id = from.seq, from.at, nil
-		return s.put(cfg, &m, o)
+		return s.put(cfg, m, o)
 	}
 	if from.seq <= s.positions[from.source] {
 		o.dup = true
@@ -283,7 +288,7 @@ func (s *stream) applyIngest(en *edgestore.Entry, o *outcome) error {
 		}
 	}
 	if !o.dup {
-		if err := s.put(cfg, &m, o); err != nil || o.err != nil {
+		if err := s.put(cfg, m, o); err != nil || o.err != nil {
 			return err // the position stays: the source tries again
 		}
 	}

@@ -3,7 +3,9 @@ package jetstream
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/journal"
@@ -17,6 +19,7 @@ type fileLog interface {
 	Start(apply func([]edgestore.Entry))
 	Sync(ctx context.Context) error
 	Release(upTo edgestore.LSN)
+	Raise(lsn edgestore.LSN) error
 	Close() error
 }
 
@@ -39,25 +42,66 @@ type backend interface {
 }
 
 // diskBackend is the real disk: the journal in journal/, the catalogue in
-// catalogue.db, each stream in streams/<incarnation>/.
+// catalogue/, each stream in streams/<incarnation>/.
 type diskBackend struct{ c *Config }
 
 func (d diskBackend) journal() (fileLog, error) {
 	o := d.c.Journal
-	o.Dir = filepath.Join(d.c.Dir, "journal")
-	j, _, err := journal.Open(o)
+	if o.Dir == "" {
+		o.Dir = filepath.Join(d.c.Dir, "journal")
+	}
+	j, rec, err := journal.Open(o)
 	if err != nil {
 		return nil, err
 	}
+	d.c.Logger.Debug("journal opened", "recovery", rec)
 	return j, nil
 }
 
+// table keeps the catalogue in the values of a store without messages.
 func (d diskBackend) table() (table, error) {
-	return nil, errors.New("no table yet")
+	st, err := edgestore.OpenFileStore(edgestore.FileOptions{Dir: filepath.Join(d.c.Dir, "catalogue"), Blobs: noBlobs{}})
+	if err != nil {
+		return nil, err
+	}
+	return storeTable{st}, nil
 }
+
+type storeTable struct{ edgestore.Store }
+
+func (t storeTable) Each(prefix string, f func(key string, value []byte) error) error {
+	return t.Aux(prefix, f)
+}
+
+type noBlobs struct{}
+
+func (noBlobs) Read(edgestore.Location, []byte) ([]byte, error) { return nil, edgestore.ErrNotFound }
+
+func (d diskBackend) streams() string { return filepath.Join(d.c.Dir, "streams") }
 
 func (d diskBackend) store(incarnation uint64, cfg *StreamConfig, blobs edgestore.BlobReader) (edgestore.Store, error) {
-	return nil, errors.New("no file store yet")
+	return edgestore.OpenFileStore(edgestore.FileOptions{
+		Dir:         filepath.Join(d.streams(), strconv.FormatUint(incarnation, 10)),
+		Incarnation: incarnation,
+		FirstSeq:    cfg.FirstSeq,
+		Blobs:       blobs,
+		CacheBytes:  d.c.StoreCacheBytes,
+		Compression: cfg.Compression == S2Compression,
+	})
 }
 
-func (d diskBackend) clean(keep func(incarnation uint64) bool) error { return nil }
+func (d diskBackend) clean(keep func(incarnation uint64) bool) error {
+	names, err := os.ReadDir(d.streams())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	errs := []error{err}
+	for _, n := range names {
+		inc, err := strconv.ParseUint(n.Name(), 10, 64)
+		if err != nil || keep(inc) {
+			continue // not ours, or needed
+		}
+		errs = append(errs, os.RemoveAll(filepath.Join(d.streams(), n.Name())))
+	}
+	return errors.Join(errs...)
+}

@@ -55,10 +55,13 @@ func (h *timerHeap) Pop() any {
 const lazyCommit = 100 * time.Millisecond
 
 func newClock(e *Engine) *clock {
+	return &clock{e: e, wake: make(chan struct{}, 1), lazy: make(chan struct{}, 1), stopped: make(chan struct{})}
+}
+
+func (c *clock) start() {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &clock{e: e, cancel: cancel, wake: make(chan struct{}, 1), lazy: make(chan struct{}, 1), stopped: make(chan struct{})}
+	c.cancel = cancel
 	go c.run(ctx)
-	return c
 }
 
 // set makes m step at the time given, in the time of Engine.now; 0 is never.

@@ -137,24 +137,29 @@ func New(c Config) (*Engine, error) {
 	e.mu.accounts = make(map[string]*account)
 	e.mu.streams = make(map[uint64]*stream)
 	e.nextIncarnation.Store(1) // 0 is the catalogue
-	e.out = newOutbox(e)
-	e.work = newWorkers(c.Workers)
-	if c.Dir != "" {
-		if err := e.recover(); err != nil {
-			e.out.close()
-			e.work.close()
-			return nil, fmt.Errorf("jetstream: %w", err)
-		}
-	}
 	mem := &applier{e: e, live: true}
 	e.mem = newMemoryLog(c.Limits.MaxBuffered, mem.apply)
-	e.api = newAPIPool(e, c.Workers)
-	if e.journal != nil {
+	e.out = newOutbox()
+	e.work = newWorkers()
+	e.api = newAPIPool(e)
+	e.clock = newClock(e)
+	if c.Dir != "" {
+		if err := e.recover(); err != nil {
+			e.mem.close()
+			return nil, fmt.Errorf("jetstream: %w", err)
+		}
 		e.drain = newDrainer(e)
 		file := &applier{e: e, live: true, durable: true}
 		e.journal.Start(file.apply)
 	}
-	e.clock = newClock(e)
+	// Only now is everything in place that the goroutines use.
+	e.out.start()
+	e.work.start(c.Workers)
+	e.api.start(c.Workers)
+	e.clock.start()
+	for _, s := range e.allStreams() {
+		e.api.do(s.sweep)
+	}
 	return e, nil
 }
 

@@ -11,7 +11,6 @@ import (
 // It is one goroutine with a bounded queue; what does not fit is dropped, for
 // neither has a promise behind it.
 type outbox struct {
-	e  *Engine
 	mu struct {
 		sync.Mutex
 		cond   *sync.Cond
@@ -31,12 +30,13 @@ type outMsg struct {
 
 const maxOutboxBytes = 4 << 20
 
-func newOutbox(e *Engine) *outbox {
-	o := &outbox{e: e, stopped: make(chan struct{})}
+func newOutbox() *outbox {
+	o := &outbox{stopped: make(chan struct{})}
 	o.mu.cond = sync.NewCond(&o.mu)
-	go o.run()
 	return o
 }
+
+func (o *outbox) start() { go o.run() }
 
 // send keeps header and body.
 func (o *outbox) send(a *account, subject string, header, body []byte) {

@@ -46,8 +46,14 @@ func (e *Engine) reopen() error {
 	if err != nil {
 		return fmt.Errorf("replay: %w", err)
 	}
+	newest := e.table.Applied()
 	for _, s := range e.allStreams() {
+		newest = max(newest, s.store.Applied())
 		s.recovered()
+	}
+	// A journal that was lost must not give a number twice.
+	if err := e.journal.Raise(newest); err != nil {
+		return err
 	}
 	if err := e.cfg.backend.clean(e.keeps); err != nil {
 		e.logger.Warn("recovery: files of deleted streams could not be removed", "err", err)

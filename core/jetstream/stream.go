@@ -45,6 +45,7 @@ type stream struct {
 	auxDirty  auxDirty
 	positions map[string]uint64 // source -> newest sequence taken from it
 	subjects  subjectNames
+	in        incoming // the message being applied
 	consumers consumers
 
 	// changes is held by whoever changes the stream's consumers, from the

@@ -23,14 +23,17 @@ const (
 	memberAgain   // in step, and something came in since it began
 )
 
-func newWorkers(n int) *workers {
+func newWorkers() *workers {
 	w := new(workers)
 	w.mu.cond = sync.NewCond(&w.mu)
+	return w
+}
+
+func (w *workers) start(n int) {
 	w.wg.Add(n)
 	for range n {
 		go w.run()
 	}
-	return w
 }
 
 // schedule makes sure that m steps after this call. It does not block.

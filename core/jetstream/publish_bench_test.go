@@ -1,0 +1,79 @@
+package jetstream
+
+import (
+	"sync/atomic"
+	"testing"
+
+	"github.com/frondmq/frond/core/wire"
+)
+
+// benchBus routes to one stream and swallows everything else, so that what is
+// measured is the engine.
+type benchBus struct {
+	testBus
+	acks atomic.Int64
+	done chan struct{}
+	want int64
+	// window holds one for each message on its way.
+	window chan struct{}
+}
+
+func (b *benchBus) Publisher() Publisher { return b }
+func (b *benchBus) Flush()               {}
+func (b *benchBus) Publish(m *wire.Msg) int {
+	<-b.window
+	if b.acks.Add(1) == b.want {
+		close(b.done)
+	}
+	return 1
+}
+
+func benchmarkPublish(b *testing.B, e *Engine, config string, header string) {
+	bus := &benchBus{window: make(chan struct{}, 4096), done: make(chan struct{}), want: int64(b.N)}
+	bus.name = "A"
+	if err := e.EnableAccount(bus); err != nil {
+		b.Fatal(err)
+	}
+	cfg, err := decodeConfig([]byte(config))
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, apiErr := e.createStream(e.account("A"), cfg, false)
+	if apiErr != nil {
+		b.Fatal(apiErr)
+	}
+	m := &wire.Msg{Subject: []byte("s.sensor.1"), Reply: []byte("_INBOX.abcdefgh.1"), Body: make([]byte, 128)}
+	if header != "" {
+		m.Header = []byte(header)
+	}
+	b.SetBytes(128)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range b.N {
+		bus.window <- struct{}{}
+		s.ingest(m)
+	}
+	<-bus.done
+	b.StopTimer()
+	if st := s.state(); st.LastSeq != uint64(b.N) {
+		b.Fatalf("stored %d of %d", st.LastSeq, b.N)
+	}
+}
+
+func BenchmarkPublish_memory(b *testing.B) {
+	for _, x := range []struct{ name, config, header string }{
+		{"plain", `{"name":"S","subjects":["s.>"],"storage":"memory","max_msgs":100000}`, ""},
+		{"header", `{"name":"S","subjects":["s.>"],"storage":"memory","max_msgs":100000}`, header("A", "b", "Content-Type", "json")},
+		{"kv", `{"name":"S","subjects":["s.>"],"storage":"memory","max_msgs_per_subject":1,"discard":"new"}`, ""},
+	} {
+		b.Run(x.name, func(b *testing.B) {
+			c := testConfig(b)
+			e, err := New(c)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer e.Close()
+			benchmarkPublish(b, e, x.config, x.header)
+		})
+	}
+}
