@@ -2,6 +2,7 @@ package core
 
 import (
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -135,7 +136,9 @@ func (c *client) cut(reason wire.CloseReason) {
 // say queues p for this client and remembers to wake the writer at the end of
 // the read buffer. For the reader goroutine only.
 func (c *client) say(p string) {
-	c.out.append(p)
+	if errors.Is(c.out.append(p), errSlowPending) {
+		c.cut(wire.ReasonSlowPending)
+	}
 	c.spoke = true
 }
 

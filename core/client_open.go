@@ -29,7 +29,7 @@ func (c *client) open() error {
 	if err := c.greet(); err != nil {
 		return err
 	}
-	c.out = newOutbound(c.conn, c.raw, &c.s.chunks, o.MaxPending, o.WriteDeadline, o.WriteTimeout == "retry")
+	c.out = newOutbound(c.conn, &c.s.chunks, o.MaxPending, o.WriteDeadline, o.WriteTimeout == "retry")
 	c.life.Lock()
 	c.life.out, c.life.tls = c.out, c.tls
 	c.life.Unlock()

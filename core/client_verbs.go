@@ -352,7 +352,7 @@ func (c *client) noResponders(m *wire.Msg) {
 	chunk, err := c.out.reserveLocked(len(answer.Subject) + len(sid) + len(answer.Header) + overhead)
 	if err != nil {
 		if errors.Is(err, errSlowPending) {
-			c.fail(wire.ReasonSlowPending, "")
+			c.cut(wire.ReasonSlowPending)
 		}
 		return
 	}

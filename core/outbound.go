@@ -16,7 +16,6 @@ import (
 type outbound struct {
 	// Fixed at construction.
 	conn     net.Conn // what the peer reads: TCP, or TLS on it
-	raw      net.Conn // the socket, to cut it
 	pool     *chunks
 	limit    int64 // of pending
 	deadline time.Duration
@@ -53,15 +52,16 @@ var (
 	errCut          = errors.New("connection cut")
 )
 
-func newOutbound(conn, raw net.Conn, pool *chunks, limit int64, deadline time.Duration, retry bool) *outbound {
-	b := &outbound{conn: conn, raw: raw, pool: pool, limit: limit, deadline: deadline, retry: retry}
+func newOutbound(conn net.Conn, pool *chunks, limit int64, deadline time.Duration, retry bool) *outbound {
+	b := &outbound{conn: conn, pool: pool, limit: limit, deadline: deadline, retry: retry}
 	b.mu.wake.L = &b.mu
 	return b
 }
 
 // reserveLocked returns the last chunk with room for n more bytes, or an error
 // when nothing is taken any more. The caller appends and gives it to
-// commitLocked, without unlocking.
+// commitLocked, without unlocking. After errSlowPending the connection is to be
+// cut, which also frees a writer that is stuck.
 func (b *outbound) reserveLocked(n int) ([]byte, error) {
 	m := &b.mu
 	if m.err != nil {
@@ -72,7 +72,6 @@ func (b *outbound) reserveLocked(n int) ([]byte, error) {
 	}
 	if m.pending+int64(n) > b.limit {
 		m.err = errSlowPending
-		b.raw.Close()
 		m.wake.Signal()
 		return nil, m.err
 	}

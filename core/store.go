@@ -2,17 +2,130 @@ package core
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/jetstream"
+	"github.com/frondmq/frond/edgestore/journal"
 )
 
 // store is JetStream of this server.
-type store struct{}
-
-func (s *Server) openStore() error {
-	if s.o.JetStream.Enabled {
-		return errors.New("jetstream is not in this build yet")
-	}
-	return nil
+type store struct {
+	engine              *jetstream.Engine
+	dir                 string
+	maxMemory, maxStore int64
 }
 
-func (s *Server) closeStore(context.Context) error { return nil }
+// storeFolder is where streams are, inside the configured folder.
+const storeFolder = "jetstream"
+
+// Shares of what the machine has that streams may use when nothing is said.
+const (
+	dynamicMemory = 0.75
+	dynamicStore  = 0.75
+)
+
+// openStore opens JetStream if it is on.
+func (s *Server) openStore() error {
+	j := &s.o.JetStream
+	if !j.Enabled {
+		return nil
+	}
+	base := j.StoreDir
+	if base == "" {
+		base = filepath.Join(os.TempDir(), "frond")
+		s.log.Warn("Temporary storage directory used, data could be lost on system reboot")
+	}
+	st := &store{dir: filepath.Join(base, storeFolder), maxMemory: j.MaxMemory, maxStore: j.MaxStore}
+	if err := os.MkdirAll(st.dir, 0o750); err != nil {
+		return fmt.Errorf("jetstream: store directory: %w", err)
+	}
+	if st.maxMemory < 0 {
+		st.maxMemory = int64(float64(memoryTotal()) * dynamicMemory)
+	}
+	if st.maxStore < 0 {
+		st.maxStore = int64(float64(diskFree(st.dir)) * dynamicStore)
+	}
+	s.announceStore(st)
+	var err error
+	st.engine, err = jetstream.New(jetstream.Config{
+		Dir: st.dir,
+		Journal: journal.Options{
+			CommitInterval: j.CommitInterval,
+			SyncInterval:   j.SyncInterval,
+		},
+		Domain:     j.Domain,
+		ServerName: s.ServerName(),
+		ServerID:   s.ServerID(),
+		Version:    Level,
+		APILevel:   apiLevel,
+		Strict:     j.Strict,
+		Limits:     storeLimits(st, j),
+		Logger:     s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.store.Store(st)
+	return st.engine.EnableAccount(bus{s.global()})
+}
+
+func storeLimits(st *store, j *config.JetStream) jetstream.Limits {
+	return jetstream.Limits{
+		MaxMemory:          st.maxMemory,
+		MaxStore:           st.maxStore,
+		MaxDuplicateWindow: j.Limits.DuplicateWindow,
+		MaxAckPending:      j.Limits.MaxAckPending,
+		MaxRequestBatch:    j.Limits.MaxRequestBatch,
+		MaxBuffered:        int(min(j.MaxBufferedSize, 1<<30)),
+	}
+}
+
+func (s *Server) announceStore(st *store) {
+	s.log.Info("Starting JetStream")
+	s.log.Info("---------------- JETSTREAM ----------------")
+	s.log.Info("  Strict:          " + strconv.FormatBool(s.o.JetStream.Strict))
+	s.log.Info("  Max Memory:      " + bytesText(st.maxMemory))
+	s.log.Info("  Max Storage:     " + bytesText(st.maxStore))
+	s.log.Info(`  Store Directory: "` + st.dir + `"`)
+	if d := s.Domain(); d != "" {
+		s.log.Info("  Domain:          " + d)
+	}
+	s.log.Info("  API Level:       " + strconv.Itoa(apiLevel))
+	s.log.Info("-------------------------------------------")
+}
+
+// closeStore makes everything durable and closes it.
+func (s *Server) closeStore(ctx context.Context) error {
+	st := s.store.Load()
+	if st == nil {
+		return nil
+	}
+	s.log.Info("Initiating JetStream Shutdown...")
+	done := make(chan error, 1)
+	go func() { done <- st.engine.Close() }()
+	select {
+	case err := <-done:
+		s.log.Info("JetStream Shutdown")
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("closing jetstream: %w", ctx.Err())
+	}
+}
+
+// bytesText is n for people: "1.50 GB".
+func bytesText(n int64) string {
+	units := [...]string{"B", "KB", "MB", "GB", "TB", "PB"}
+	v, i := float64(n), 0
+	for v >= 1024 && i < len(units)-1 {
+		v /= 1024
+		i++
+	}
+	if i == 0 {
+		return strconv.FormatInt(n, 10) + " B"
+	}
+	return strconv.FormatFloat(v, 'f', 2, 64) + " " + units[i]
+}

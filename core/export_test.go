@@ -1,0 +1,18 @@
+package core
+
+// ClosedReasons are why connections ended, oldest first.
+func (s *Server) ClosedReasons() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var reasons []string
+	for _, c := range s.mu.closed.all() {
+		reasons = append(reasons, c.Reason)
+	}
+	return reasons
+}
+
+// Stalls is how often a publisher waited for a receiver.
+func (s *Server) Stalls() int64 { return s.stats.stalls.Load() }
+
+// SlowConsumers is how many connections were cut because they did not read.
+func (s *Server) SlowConsumers() int64 { return s.stats.slow.Load() }
