@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// body is the payload of every message: 128 bytes, as a small reading.
+func body() []byte { return make([]byte, 128) }
+
+func perSecond(n int, took time.Duration) sample {
+	return sample{value: float64(n) / took.Seconds(), messages: n, took: took}
+}
+
+// publish is one connection that publishes and flushes once at the end.
+func publish(ctx context.Context, c *contender, n int) (sample, error) {
+	nc, err := nats.Connect(c.nats)
+	if err != nil {
+		return sample{}, err
+	}
+	defer nc.Close()
+	data := body()
+	begin := time.Now()
+	for range n {
+		if err := nc.Publish("bench.pub", data); err != nil {
+			return sample{}, err
+		}
+	}
+	if err := nc.FlushWithContext(ctx); err != nil {
+		return sample{}, err
+	}
+	return perSecond(n, time.Since(begin)), nil
+}
+
+// pubsub ends when the subscriber has everything.
+func pubsub(ctx context.Context, c *contender, n int) (sample, error) {
+	from, err := nats.Connect(c.nats)
+	if err != nil {
+		return sample{}, err
+	}
+	defer from.Close()
+	to, err := nats.Connect(c.nats)
+	if err != nil {
+		return sample{}, err
+	}
+	defer to.Close()
+	var got atomic.Int64
+	done := make(chan struct{})
+	sub, err := to.Subscribe("bench.sub", func(*nats.Msg) {
+		if got.Add(1) == int64(n) {
+			close(done)
+		}
+	})
+	if err != nil {
+		return sample{}, err
+	}
+	if err := sub.SetPendingLimits(-1, -1); err != nil {
+		return sample{}, err
+	}
+	if err := to.Flush(); err != nil {
+		return sample{}, err
+	}
+	data := body()
+	begin := time.Now()
+	for range n {
+		if err := from.Publish("bench.sub", data); err != nil {
+			return sample{}, err
+		}
+	}
+	if err := from.Flush(); err != nil {
+		return sample{}, err
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+		return sample{}, fmt.Errorf("%d of %d arrived: %w", got.Load(), n, ctx.Err())
+	}
+	return perSecond(n, time.Since(begin)), nil
+}
+
+// request is the median of n round trips, one after another, in microseconds.
+func request(ctx context.Context, c *contender, n int) (sample, error) {
+	from, err := nats.Connect(c.nats)
+	if err != nil {
+		return sample{}, err
+	}
+	defer from.Close()
+	to, err := nats.Connect(c.nats)
+	if err != nil {
+		return sample{}, err
+	}
+	defer to.Close()
+	if _, err := to.Subscribe("bench.svc", func(m *nats.Msg) { _ = m.Respond(m.Data) }); err != nil {
+		return sample{}, err
+	}
+	if err := to.Flush(); err != nil {
+		return sample{}, err
+	}
+	data := body()
+	var us []float64
+	begin := time.Now()
+	for range n {
+		at := time.Now()
+		if _, err := from.RequestWithContext(ctx, "bench.svc", data); err != nil {
+			return sample{}, err
+		}
+		us = append(us, float64(time.Since(at).Nanoseconds())/1000)
+	}
+	return sample{value: median(us), messages: n, took: time.Since(begin)}, nil
+}
+
+// withStream connects and makes an empty file stream.
+func withStream(ctx context.Context, c *contender, f func(nc *nats.Conn, js jetstream.JetStream) (sample, error)) (sample, error) {
+	nc, err := nats.Connect(c.nats)
+	if err != nil {
+		return sample{}, err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(512))
+	if err != nil {
+		return sample{}, err
+	}
+	_ = js.DeleteStream(ctx, "BENCH")
+	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "BENCH", Subjects: []string{"js.>"}}); err != nil {
+		return sample{}, err
+	}
+	defer func() { _ = js.DeleteStream(ctx, "BENCH") }()
+	return f(nc, js)
+}
+
+// jsSync has publishers that each wait for every ack.
+func jsSync(publishers int) func(context.Context, *contender, int) (sample, error) {
+	return func(ctx context.Context, c *contender, n int) (sample, error) {
+		return withStream(ctx, c, func(*nats.Conn, jetstream.JetStream) (sample, error) {
+			conns := make([]jetstream.JetStream, publishers)
+			for i := range conns {
+				nc, err := nats.Connect(c.nats)
+				if err != nil {
+					return sample{}, err
+				}
+				defer nc.Close()
+				if conns[i], err = jetstream.New(nc); err != nil {
+					return sample{}, err
+				}
+			}
+			errs := make(chan error, publishers)
+			var wg sync.WaitGroup
+			data := body()
+			begin := time.Now()
+			for i, js := range conns {
+				wg.Go(func() {
+					for range n / publishers {
+						if _, err := js.Publish(ctx, fmt.Sprintf("js.%d", i), data); err != nil {
+							errs <- err
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+			took := time.Since(begin)
+			select {
+			case err := <-errs:
+				return sample{}, err
+			default:
+			}
+			return perSecond(n/publishers*publishers, took), nil
+		})
+	}
+}
+
+func fill(ctx context.Context, js jetstream.JetStream, n int) error {
+	data := body()
+	for range n {
+		if _, err := js.PublishAsync("js.a", data); err != nil {
+			return err
+		}
+	}
+	select {
+	case <-js.PublishAsyncComplete():
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%d acks are missing: %w", js.PublishAsyncPending(), ctx.Err())
+	}
+}
+
+// jsAsync keeps 512 publications in flight.
+func jsAsync(ctx context.Context, c *contender, n int) (sample, error) {
+	return withStream(ctx, c, func(_ *nats.Conn, js jetstream.JetStream) (sample, error) {
+		begin := time.Now()
+		if err := fill(ctx, js, n); err != nil {
+			return sample{}, err
+		}
+		return perSecond(n, time.Since(begin)), nil
+	})
+}
+
+// consume reads a filled stream through a pull consumer, acknowledging each.
+// The CPU time of filling is in its column.
+func consume(ctx context.Context, c *contender, n int) (sample, error) {
+	return withStream(ctx, c, func(_ *nats.Conn, js jetstream.JetStream) (sample, error) {
+		if err := fill(ctx, js, n); err != nil {
+			return sample{}, err
+		}
+		cons, err := js.CreateConsumer(ctx, "BENCH", jetstream.ConsumerConfig{Durable: "C", AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: 5000})
+		if err != nil {
+			return sample{}, err
+		}
+		got, done := 0, make(chan struct{})
+		begin := time.Now()
+		cc, err := cons.Consume(func(m jetstream.Msg) {
+			_ = m.Ack()
+			if got++; got == n {
+				close(done)
+			}
+		}, jetstream.PullMaxMessages(2000))
+		if err != nil {
+			return sample{}, err
+		}
+		defer cc.Stop()
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return sample{}, fmt.Errorf("consume: %w", ctx.Err())
+		}
+		return perSecond(n, time.Since(begin)), nil
+	})
+}
+
+// idle is the resident memory, in MB, of a server that has just started, once
+// it has not changed for half a second.
+func idle(ctx context.Context, c *contender, _ int) (sample, error) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	var last int64
+	for same := 0; same < 5; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return sample{}, ctx.Err()
+		}
+		now, err := rss(c.pid)
+		if err != nil {
+			return sample{}, err
+		}
+		if same++; now != last {
+			same, last = 0, now
+		}
+	}
+	return sample{value: float64(last) / (1 << 20)}, nil
+}
