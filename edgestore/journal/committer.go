@@ -200,7 +200,6 @@ func (c *committer) persist(g *group, err error) error {
 		}
 		select {
 		case <-t.C:
-			j.shelf.kick()
 		case <-changed:
 		case <-j.closing:
 			t.Stop()

@@ -83,3 +83,36 @@ func BenchmarkAppend_parallel(b *testing.B) {
 func BenchmarkPipeline_disk(b *testing.B) {
 	benchmarkAppend(b, Options{Dir: b.TempDir(), SegmentBytes: 32 << 20}, true)
 }
+
+func benchmarkRead(b *testing.B, cacheBytes int64) {
+	j, _ := mustOpen(b, Options{Dir: b.TempDir(), SegmentBytes: 8 << 20, CacheBytes: cacheBytes})
+	var at []edgestore.Location
+	j.Start(func(entries []edgestore.Entry) {
+		for i := range entries {
+			at = append(at, entries[i].At)
+		}
+	})
+	data := make([]byte, 128)
+	for range 10_000 {
+		if _, err := j.Append(&edgestore.Record{}, nil, nil, data); err != nil {
+			b.Fatal(err)
+		}
+	}
+	mustSync(b, j)
+	b.ReportAllocs()
+	b.ResetTimer()
+	var buf []byte
+	for i := range b.N {
+		var err error
+		if buf, err = j.Read(at[i%len(at)], buf); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.StopTimer()
+	mustClose(b, j)
+}
+
+func BenchmarkRead_cache(b *testing.B) { benchmarkRead(b, 8<<20) }
+
+// BenchmarkRead_file reads in order, as a drain does.
+func BenchmarkRead_file(b *testing.B) { benchmarkRead(b, -1) }

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/vfs"
@@ -245,6 +247,52 @@ func TestJournal_keepsAReserveOnAFullDisk(t *testing.T) {
 	}
 }
 
+func TestJournal_waitsQuietlyForSpace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem := vfs.NewMem()
+		mem.SetCapacity(minSegment + 10_000) // no second segment, no reserve
+		faults := vfs.WithFaults(mem)
+		o := memOptions(faults)
+		o.BallastBytes = -1
+		var n told
+		o.Events = n.events()
+		j, _ := mustOpen(t, o)
+		var c collector
+		j.Start(c.apply)
+		synctest.Wait()
+		count := 0
+		for n.stalled.Load() == 0 {
+			data := fmt.Appendf(nil, "record %d", count+1)
+			if _, err := j.AppendReserved(&edgestore.Record{}, nil, nil, data); err != nil {
+				t.Fatal(err)
+			}
+			count++
+			j.Kick()
+			synctest.Wait()
+		}
+		if _, err := j.AppendReserved(&edgestore.Record{}, nil, nil); !errors.Is(err, edgestore.ErrDiskFull) {
+			t.Errorf("append while it stalls for want of room: %v", err)
+		}
+		var calls atomic.Int32
+		faults.SetHook(func(vfs.Call) error { calls.Add(1); return nil })
+		<-time.After(time.Minute)
+		if calls.Load() > 300 {
+			t.Errorf("%d calls in a minute of waiting", calls.Load())
+		}
+		if len(c.all()) != count-1 {
+			t.Errorf("%d applied, %d fitted", len(c.all()), count-1)
+		}
+		mem.SetCapacity(10 * minSegment)
+		<-time.After(10 * time.Second)
+		synctest.Wait()
+		if n.resumed.Load() != 1 || n.roomy.Load() != 1 {
+			t.Errorf("resumed %d times, roomy %d times", n.resumed.Load(), n.roomy.Load())
+		}
+		checkInOrder(t, c.all(), count)
+		mustClose(t, j)
+	})
+}
+
 func TestJournal_isBusyAboveItsBudget(t *testing.T) {
 	faults := vfs.WithFaults(vfs.NewMem())
 	o := memOptions(faults)
@@ -430,7 +478,7 @@ func TestJournal_tellsEveryFlippedBit(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(seed, 3))
 	mem, data := buildForDamage(t, rnd)
 	names, _ := mem.List(testDir)
-	rounds := 600
+	rounds := 250
 	if testing.Short() {
 		rounds = 100
 	}

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
+	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +18,21 @@ import (
 )
 
 const testDir = "j"
+
+// TestMain checks that no journal leaves a goroutine behind.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code := m.Run()
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	for _, name := range []string{"(*shelf).keep", "(*committer).run", "(*Journal).applyGroups"} {
+		if code == 0 && bytes.Contains(stacks, []byte(name)) {
+			fmt.Fprintf(os.Stderr, "a goroutine is left:\n%s\n", stacks)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
 
 // collector is an apply function that keeps what it gets.
 type collector struct {

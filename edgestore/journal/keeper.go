@@ -56,12 +56,14 @@ func (s *shelf) tend() (again bool) {
 	}
 	s.trim()
 	s.mu.Lock()
-	if s.mu.next == nil {
+	had := s.mu.err != nil
+	s.mu.err = nil
+	if s.mu.next == nil && err != nil {
 		s.mu.err = wrapSpace(err)
-	} else {
-		s.mu.err = nil
 	}
-	s.broadcastLocked()
+	if had != (s.mu.err != nil) {
+		s.broadcastLocked()
+	}
 	s.mu.Unlock()
 	if was := s.full.Swap(err != nil); was != (err != nil) {
 		if err != nil {

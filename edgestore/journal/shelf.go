@@ -79,12 +79,12 @@ func (s *shelf) take() (*segment, error) {
 			s.mu.live = append(s.mu.live, seg)
 		}
 		s.mu.Unlock()
+		if seg == nil && err != nil {
+			return nil, err // the keeper tries again by itself
+		}
 		s.kick()
 		if seg != nil {
 			return seg, nil
-		}
-		if err != nil {
-			return nil, err
 		}
 		<-changed
 	}
