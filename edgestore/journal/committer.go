@@ -326,6 +326,19 @@ func (c *committer) syncActive() {
 	j.synced.Store(uint64(upTo))
 }
 
+// findPlace makes room for a mark before the keeper runs.
+func (c *committer) findPlace() error {
+	if c.active != nil && c.active.size-c.active.tail >= sector {
+		return nil
+	}
+	seg, err := c.j.shelf.ready()
+	if err != nil {
+		return err
+	}
+	c.active = seg
+	return nil
+}
+
 // mark writes and syncs a frame without records.
 func (c *committer) mark(first, synced edgestore.LSN, flags uint32) error {
 	if c.active == nil || c.active.size-c.active.tail < sector {

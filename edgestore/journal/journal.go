@@ -218,8 +218,8 @@ func (j *Journal) Raise(lsn edgestore.LSN) error {
 	if lsn < next {
 		return nil
 	}
-	if err := j.shelf.fillNext(); err != nil {
-		return fmt.Errorf("journal: move on to LSN %d: %w", lsn+1, wrapSpace(err))
+	if err := j.committer.findPlace(); err != nil {
+		return fmt.Errorf("journal: move on to LSN %d: %w", lsn+1, err)
 	}
 	if err := j.committer.mark(lsn+1, next-1, frameJump); err != nil {
 		return fmt.Errorf("journal: move on to LSN %d: %w", lsn+1, err)

@@ -124,6 +124,7 @@ func TestJournal_keepsItsPromisesOverCrashes(t *testing.T) {
 		"as given":        func(*Options) {},
 		"commit interval": func(o *Options) { o.CommitInterval = time.Millisecond },
 		"sync interval":   func(o *Options) { o.SyncInterval = 2 * time.Millisecond },
+		"changing sizes":  func(*Options) {},
 		"no cache":        func(o *Options) { o.CacheBytes, o.BallastBytes, o.KeepFree = -1, -1, 1 },
 		"small groups":    func(o *Options) { o.GroupBytes = minGroup; o.StagedBytes = 40_000 },
 	} {
@@ -135,6 +136,9 @@ func TestJournal_keepsItsPromisesOverCrashes(t *testing.T) {
 			m := &model{t: t, guarded: o.SyncInterval == 0}
 			promised := edgestore.LSN(0)
 			for life := range *livesFlag {
+				if name == "changing sizes" {
+					o.SegmentBytes = []int64{minSegment, 2 * minSegment, minSegment + 10*sector}[rnd.IntN(3)]
+				}
 				o.FS, promised = m.live(o, rnd, promised, fmt.Sprint("life ", life))
 				if t.Failed() {
 					return

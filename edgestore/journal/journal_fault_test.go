@@ -247,6 +247,47 @@ func TestJournal_keepsAReserveOnAFullDisk(t *testing.T) {
 	}
 }
 
+func TestJournal_opensOnAFullDisk(t *testing.T) {
+	for _, active := range []string{"with room in the active segment", "with a full one"} {
+		t.Run(active, func(t *testing.T) {
+			mem := vfs.NewMem()
+			o := memOptions(mem)
+			j, _ := mustOpen(t, o)
+			var c collector
+			j.Start(c.apply)
+			waitFor(t, "ballast", func() bool {
+				j.shelf.mu.Lock()
+				defer j.shelf.mu.Unlock()
+				return j.shelf.mu.ballast
+			})
+			n := 20
+			if active == "with a full one" {
+				n = 4
+			}
+			for i := range n {
+				// Four fill a segment to the last sector but two.
+				mustAppend(t, j, strings.Repeat("x", 29*sector-100)+fmt.Sprint(i%10))
+				mustSync(t, j)
+			}
+			mustClose(t, j)
+			mem.SetCapacity(mem.Used())
+			for boot := range 3 {
+				j, rec := mustOpen(t, o)
+				if int(rec.Boot) != boot+2 || int(rec.Last) != n {
+					t.Errorf("recovered %+v", rec)
+				}
+				j.Start(c.apply)
+				n++
+				if _, err := j.AppendReserved(&edgestore.Record{}, nil, nil, []byte("small")); err != nil {
+					t.Error(err)
+				}
+				mustSync(t, j)
+				mustClose(t, j)
+			}
+		})
+	}
+}
+
 func TestJournal_waitsQuietlyForSpace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mem := vfs.NewMem()

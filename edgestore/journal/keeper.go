@@ -312,10 +312,13 @@ func (s *shelf) bury() {
 	}
 }
 
-// ready waits until a first segment is there; used while opening, before the
-// keeper runs.
+// ready takes a first segment; used while opening, before the keeper runs.
 func (s *shelf) ready() (*segment, error) {
-	if err := s.fillNext(); err != nil {
+	err := s.fillNext()
+	s.mu.Lock()
+	have := s.mu.next != nil // perhaps the reserve, in spite of the error
+	s.mu.Unlock()
+	if !have {
 		return nil, wrapSpace(err)
 	}
 	return s.take()

@@ -68,9 +68,29 @@ func readMeta(fs vfs.FS, dir string) (m meta, ok bool, err error) {
 }
 
 // write replaces the file: a temporary one, sync, rename, sync of the folder.
+// On a full disk it is written over where it stands, which needs no room: a
+// server must come up to make room, and 36 bytes in one sector are written
+// whole or not at all.
 func (m meta) write(fs vfs.FS, dir string) error {
-	tmp := filepath.Join(dir, metaTmp)
-	f, err := fs.Create(tmp)
+	name, tmp := filepath.Join(dir, metaName), filepath.Join(dir, metaTmp)
+	err := m.put(fs.Create(tmp))
+	if vfs.IsNoSpace(err) {
+		fs.Remove(tmp)
+		if m.put(fs.Open(name)) == nil {
+			return nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := fs.Rename(tmp, name); err != nil {
+		return err
+	}
+	return fs.SyncDir(dir)
+}
+
+// put writes to an opened file, syncs and closes it.
+func (m meta) put(f vfs.File, err error) error {
 	if err != nil {
 		return err
 	}
@@ -78,11 +98,5 @@ func (m meta) write(fs vfs.FS, dir string) error {
 	if err == nil {
 		err = f.Sync()
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := fs.Rename(tmp, filepath.Join(dir, metaName)); err != nil {
-		return err
-	}
-	return fs.SyncDir(dir)
+	return errors.Join(err, f.Close())
 }

@@ -165,12 +165,8 @@ func (j *Journal) goOn(m meta, end tail) error {
 	if err := m.write(j.o.FS, j.o.Dir); err != nil {
 		return wrapSpace(err)
 	}
-	if seg := j.committer.active; seg == nil || seg.size-seg.tail < sector {
-		seg, err := j.shelf.ready()
-		if err != nil {
-			return err
-		}
-		j.committer.active = seg
+	if err := j.committer.findPlace(); err != nil {
+		return err
 	}
 	seg := j.committer.active
 	if err := j.committer.mark(j.recovered+1, j.recovered, 0); err != nil {
