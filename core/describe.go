@@ -6,13 +6,14 @@ import (
 	"encoding/hex"
 	"time"
 
+	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/wire"
 )
 
 // describe is the connection for monitoring. With subs or detail its
-// subscriptions are listed, with auth it says who is there.
-func (c *client) describe(now time.Time, subs, detail, auth bool) *monitor.ConnInfo {
+// subscriptions are listed.
+func (c *client) describe(now time.Time, subs, detail bool) *monitor.ConnInfo {
 	i := &monitor.ConnInfo{
 		Cid: c.id, Kind: monitor.KindClient, Type: monitor.TypeNATS,
 		IP: c.remote.Addr().String(), Port: int(c.remote.Port()), Start: c.start, LastActivity: c.start,
@@ -24,21 +25,19 @@ func (c *client) describe(now time.Time, subs, detail, auth bool) *monitor.ConnI
 	c.life.Lock()
 	i.Name, i.Lang, i.Version = c.life.info.Name, c.life.info.Lang, c.life.info.Version
 	i.RoundTrip, i.AccountName = c.life.rtt, c.life.acc
-	if auth {
-		i.AuthorizedUser, i.Account = c.life.user, c.life.acc
+	i.AuthorizedUser = c.life.user
+	if c.life.acc != config.GlobalAccount {
+		i.Account = c.life.acc
 	}
 	if c.life.reason != wire.ReasonUnknown {
 		i.Stop, i.Reason = &now, c.life.reason.String()
 	}
-	out, state := c.life.out, c.life.tls
+	state := c.life.tls
 	c.life.Unlock()
-	if out != nil {
-		out.mu.Lock()
-		i.Pending, i.OutMsgs, i.OutBytes = int(out.mu.pending), out.mu.msgs, out.mu.msgBytes
-		out.mu.Unlock()
-	}
+	i.Pending, i.OutMsgs, i.OutBytes = c.outgoing()
 	if state != nil {
-		describeTLS(i, state, auth)
+		describeTLS(i, state)
+		i.TLSFirst = c.s.o.TLS.HandshakeFirst
 	}
 	c.subs.Lock()
 	defer c.subs.Unlock()
@@ -55,12 +54,22 @@ func (c *client) describe(now time.Time, subs, detail, auth bool) *monitor.ConnI
 	return i
 }
 
-func describeTLS(i *monitor.ConnInfo, state *tls.ConnectionState, auth bool) {
+// outgoing is what is queued now, and what was queued since the beginning.
+func (c *client) outgoing() (pending int, msgs, bytes int64) {
+	c.life.Lock()
+	out := c.life.out
+	c.life.Unlock()
+	if out == nil {
+		return 0, 0, 0
+	}
+	out.mu.Lock()
+	defer out.mu.Unlock()
+	return int(out.mu.pending), out.mu.msgs, out.mu.msgBytes
+}
+
+func describeTLS(i *monitor.ConnInfo, state *tls.ConnectionState) {
 	i.TLSVersion = tlsVersion(state.Version)
 	i.TLSCipher = tls.CipherSuiteName(state.CipherSuite)
-	if !auth {
-		return
-	}
 	for _, cert := range state.PeerCertificates {
 		spki, whole := sha256.Sum256(cert.RawSubjectPublicKeyInfo), sha256.Sum256(cert.Raw)
 		i.TLSPeerCerts = append(i.TLSPeerCerts, monitor.TLSPeerCert{

@@ -31,14 +31,15 @@ type Server struct {
 	loadedAt time.Time
 	chunks   chunks
 
-	startedAt time.Time             // fixed by Start
-	store     atomic.Pointer[store] // JetStream; nil when off
-	clients   *listener             // fixed by Start, before it accepts
-	monitor   *monitorDoors         // nil when off; fixed by Start
+	startedAt time.Time                // fixed by Start
+	store     atomic.Pointer[store]    // JetStream; nil when off
+	clients   atomic.Pointer[listener] // set by Start, before it accepts
+	monitor   *monitorDoors            // nil when off; fixed by Start
 
 	ready     atomic.Bool // all doors are open
 	connIDs   atomic.Uint64
 	systemSeq atomic.Uint64
+	cpu       cpuMeter
 	stats     serverStats
 	// conns are the goroutines of connections.
 	conns sync.WaitGroup
@@ -174,7 +175,7 @@ func (s *Server) Start() error {
 	if err != nil {
 		return err
 	}
-	s.clients = l
+	s.clients.Store(l)
 	l.run(s.accept)
 	s.log.Info("Listening for client connections on " + l.Addr().String())
 	if s.o.TLS != nil && !s.o.AllowNonTLS {
@@ -213,7 +214,7 @@ func (s *Server) accept(raw net.Conn) {
 
 // forget is the last thing a connection does.
 func (s *Server) forget(c *client) {
-	closed := c.describe(time.Now(), false, false, true)
+	closed := c.describe(time.Now(), false, false)
 	switch c.reason() {
 	case wire.ReasonSlowPending, wire.ReasonSlowDeadline:
 		s.stats.slow.Add(1)
@@ -255,8 +256,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 	defer close(s.stopped)
 	s.log.Info("Initiating Shutdown...")
-	if s.clients != nil {
-		s.clients.close()
+	if l := s.clients.Load(); l != nil {
+		l.close()
 	}
 	var errs []error
 	for i := len(s.modules) - 1; i >= 0; i-- {
@@ -291,17 +292,17 @@ func waitFor(ctx context.Context, wg *sync.WaitGroup) error {
 
 // ClientAddr is where clients connect; nil before Start.
 func (s *Server) ClientAddr() net.Addr {
-	if s.clients == nil {
-		return nil
+	if l := s.clients.Load(); l != nil {
+		return l.Addr()
 	}
-	return s.clients.Addr()
+	return nil
 }
 
 // advertised is the address that clients are told.
 func (s *Server) advertised() (host string, port int) {
 	host, port = s.o.Host, s.o.Port
-	if s.clients != nil {
-		port = int(addrPort(s.clients.Addr()).Port())
+	if a := s.ClientAddr(); a != nil {
+		port = int(addrPort(a).Port())
 	}
 	if a := s.o.ClientAdvertise; a != "" {
 		if h, p, err := config.SplitAdvertise(a, port); err == nil {

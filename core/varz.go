@@ -1,0 +1,178 @@
+package core
+
+import (
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/frondmq/frond/core/monitor"
+)
+
+var _ monitor.Source = (*Server)(nil)
+
+// openClients are the clients now.
+func (s *Server) openClients() []*client {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*client, 0, len(s.mu.open))
+	for _, c := range s.mu.open {
+		all = append(all, c)
+	}
+	return all
+}
+
+// Varz is part of monitor.Source.
+func (s *Server) Varz() *monitor.Varz {
+	o, now := s.o, time.Now().UTC()
+	host, port := s.advertised()
+	v := &monitor.Varz{
+		ID: s.ServerID(), Name: s.ServerName(), Version: Level, Proto: protocolLevel, GoVersion: runtime.Version(),
+		Host: host, Port: port, AuthRequired: s.doors.client.Required(),
+		TLSRequired: o.TLS != nil && !o.AllowNonTLS, TLSVerify: o.TLS != nil && (o.TLS.Verify || o.TLS.VerifyAndMap),
+		MaxConnections: o.MaxConns, MaxSubscriptions: o.MaxSubs, PingInterval: o.PingInterval, PingMax: o.PingMax,
+		HTTPHost: o.HTTPHost, HTTPPort: o.HTTPPort, HTTPBasePath: o.HTTPBasePath, HTTPSPort: o.HTTPSPort,
+		AuthTimeout: o.Auth.AuthTimeout(o.TLS).Seconds(), MaxControlLine: o.MaxControlLine, MaxPayload: o.MaxPayload,
+		MaxPending: o.MaxPending, WriteDeadline: o.WriteDeadline, Start: s.startedAt.UTC(), Now: now,
+		Uptime: monitor.Uptime(now.Sub(s.startedAt)), Mem: memoryUsed(), Cores: runtime.NumCPU(), MaxProcs: runtime.GOMAXPROCS(0),
+		CPU: s.cpu.measure(s.startedAt, now), SlowConsumers: s.stats.slow.Load(), StaleConnections: s.stats.stale.Load(),
+		StalledClients: s.stats.stalls.Load(), ConfigLoadTime: s.loadedAt.UTC(), ConfigDigest: o.Digest,
+		Tags: o.ServerTags, Metadata: o.ServerMetadata, SystemAccount: systemAccount,
+		SlowByKind: &monitor.KindCounts{Clients: uint64(s.stats.slow.Load())},
+	}
+	if s.monitor != nil {
+		p := int(addrPort(s.monitor.Addr()).Port())
+		if s.monitor.scheme == "https" {
+			v.HTTPSPort = p
+		} else {
+			v.HTTPPort = p
+		}
+	}
+	if o.WriteTimeout != "default" {
+		v.WriteTimeout = o.WriteTimeout
+	}
+	if o.TLS != nil {
+		v.TLSTimeout = o.TLS.Timeout.Seconds()
+	}
+	if n := debug.SetMemoryLimit(-1); n < 1<<62 {
+		v.MemLimit = n
+	}
+	s.varzTraffic(v)
+	s.describeStore(&v.JetStream)
+	s.describeModules(&monitor.Description{}).AddTo(v)
+	return v
+}
+
+// varzTraffic counts what clients sent and got.
+func (s *Server) varzTraffic(v *monitor.Varz) {
+	open := s.openClients()
+	v.Connections = len(open)
+	s.mu.Lock()
+	v.TotalConnections = s.mu.total
+	s.mu.Unlock()
+	v.InMsgs, v.InBytes = s.stats.inMsgs.Load(), s.stats.inBytes.Load()
+	v.OutMsgs, v.OutBytes = s.stats.outMsgs.Load(), s.stats.outBytes.Load()
+	for _, c := range open {
+		v.InMsgs += c.stats.inMsgs.Load()
+		v.InBytes += c.stats.inBytes.Load()
+		_, msgs, bytes := c.outgoing()
+		v.OutMsgs += msgs
+		v.OutBytes += bytes
+	}
+	v.InClientMsgs, v.InClientBytes = v.InMsgs, v.InBytes
+	v.OutClientMsgs, v.OutClientBytes = v.OutMsgs, v.OutBytes
+	for _, a := range s.accounts {
+		v.Subscriptions += uint64(a.Subscriptions())
+	}
+}
+
+// describeStore is the part of JetStream. What it holds is told by its own
+// counters once it has them.
+func (s *Server) describeStore(v *monitor.JetStreamVarz) {
+	st := s.store.Load()
+	if st == nil {
+		return
+	}
+	j := &s.o.JetStream
+	v.Config = &monitor.JetStreamConfig{
+		MaxMemory: st.maxMemory, MaxStore: st.maxStore, StoreDir: st.dir, SyncInterval: j.SyncInterval,
+		SyncAlways: j.SyncInterval == 0, Domain: j.Domain, CompressOK: true, Strict: j.Strict,
+	}
+	v.Stats = &monitor.JetStreamStats{Accounts: 1, API: monitor.JetStreamAPIStats{Level: apiLevel}}
+	v.Limits = &monitor.JetStreamLimits{
+		MaxRequestBatch: j.Limits.MaxRequestBatch, MaxAckPending: j.Limits.MaxAckPending,
+		Duplicates: j.Limits.DuplicateWindow, DefaultMaxConsumers: j.Limits.DefaultMaxConsumers,
+	}
+}
+
+// cpuMeter measures what part of a processor this process uses.
+type cpuMeter struct {
+	sync.Mutex
+	at      time.Time
+	used    int64
+	percent float64
+}
+
+// measure is the percentage since the last measurement, which is done again
+// after a second at the earliest.
+func (c *cpuMeter) measure(start, now time.Time) float64 {
+	c.Lock()
+	defer c.Unlock()
+	if c.at.IsZero() {
+		c.at = start
+	}
+	if wall := now.Sub(c.at); wall >= time.Second {
+		used := cpuTime()
+		// One digit behind the point.
+		c.percent = float64((used-c.used)*1000/int64(wall)) / 10
+		c.at, c.used = now, used
+	}
+	return c.percent
+}
+
+// Connz is part of monitor.Source.
+func (s *Server) Connz(o *monitor.ConnzOptions) (*monitor.Connz, error) {
+	now := time.Now().UTC()
+	var all []*monitor.ConnInfo
+	if o.State == monitor.ConnOpen || o.State == monitor.ConnAll {
+		for _, c := range s.openClients() {
+			if o.CID == 0 || o.CID == c.id {
+				all = append(all, c.describe(now, o.Subscriptions, o.SubsDetail))
+			}
+		}
+		d := s.describeModules(&monitor.Description{
+			WantConns: true, WantSubs: o.Subscriptions, WantDetails: o.SubsDetail, WantAuth: o.Auth,
+		})
+		all = append(all, d.Conns...)
+	}
+	if o.State == monitor.ConnClosed || o.State == monitor.ConnAll {
+		s.mu.Lock()
+		gone := s.mu.closed.all()
+		s.mu.Unlock()
+		for _, c := range gone {
+			copied := *c
+			all = append(all, &copied)
+		}
+	}
+	return monitor.NewConnz(s.ServerID(), now, o, all)
+}
+
+// Healthz is part of monitor.Source.
+func (s *Server) Healthz(*monitor.HealthzOptions) *monitor.Healthz {
+	h := &monitor.Healthz{Status: "ok", StatusCode: http.StatusOK}
+	d := s.describeModules(&monitor.Description{})
+	if !s.ready.Load() {
+		d.Health = append(d.Health, monitor.HealthError{Type: monitor.HealthConnection, Error: "not ready for connections"})
+		h.StatusCode = http.StatusInternalServerError
+		h.Status = "error"
+	} else if len(d.Health) > 0 {
+		h.StatusCode = http.StatusServiceUnavailable
+		h.Status = "unavailable"
+	}
+	if len(d.Health) > 0 {
+		h.Error = d.Health[0].Error
+		h.Errors = d.Health
+	}
+	return h
+}
