@@ -234,7 +234,7 @@ func (j *Journal) Raise(lsn edgestore.LSN) error {
 
 // Start begins to commit what is appended. apply gets the entries in order,
 // always from the same goroutine; it owns the slice and what is in it until it
-// returns.
+// returns. It may append, but must not wait for the journal (Sync, Close).
 func (j *Journal) Start(apply func(entries []edgestore.Entry)) {
 	j.mu.Lock()
 	if j.mu.started || j.mu.closed {
