@@ -28,11 +28,12 @@ import (
 // called. So an LSN that was given is applied or the process ends; there is no
 // third state for those above to handle.
 type committer struct {
-	j      *Journal
-	active *segment
-	marked int64 // the tail that has an idle mark
-	kicked bool  // the open group is to be taken
-	final  error // what Close returns; set before run ends
+	j       *Journal
+	active  *segment
+	marked  int64 // the tail that has an idle mark
+	markBuf [sector]byte
+	kicked  bool  // the open group is to be taken
+	final   error // what Close returns; set before run ends
 
 	pace pace
 
@@ -373,7 +374,7 @@ func (c *committer) idleMark() {
 }
 
 func (c *committer) putMark(first, synced edgestore.LSN, flags uint32) error {
-	b := make([]byte, sector)
+	b := c.markBuf[:]
 	putFrame(b, c.active.seed, &frame{first: first, synced: synced, boot: c.j.boot, flags: flags}, 0)
 	_, err := c.active.file.WriteAt(b, c.active.tail)
 	return err
