@@ -178,7 +178,7 @@ func jsSync(publishers int) func(context.Context, *contender, int) (sample, erro
 func fill(ctx context.Context, js jetstream.JetStream, n int) error {
 	data := body()
 	for range n {
-		if _, err := js.PublishAsync("js.a", data); err != nil {
+		if _, err := js.PublishAsync("js.a", data, jetstream.WithStallWait(30*time.Second)); err != nil {
 			return err
 		}
 	}

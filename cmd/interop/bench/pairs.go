@@ -60,7 +60,7 @@ type bench struct {
 }
 
 func (b *bench) header() {
-	fmt.Fprintf(b.out, "%-26s %12s  %-18s %12s  %-22s %-17s %s\n",
+	fmt.Fprintf(b.out, "%-26s %12s  %-18s %12s  %-30s %-17s %s\n",
 		"load", "frond", "rival", "its figure", "ratio [95 % interval]", "CPU µs a message", "flushes/s (messages a flush)")
 }
 
@@ -122,7 +122,7 @@ func (b *bench) line(l load, name string, ours, theirs []sample, ratios []float6
 		disk = syncs(ours) + " / " + syncs(theirs)
 	}
 	value := func(s sample) float64 { return s.value }
-	fmt.Fprintf(b.out, "%-26s %12s  %-18s %12s  %-22s %-17s %s\n", l.name, number(pick(ours, value), l.unit), name,
+	fmt.Fprintf(b.out, "%-26s %12s  %-18s %12s  %-30s %-17s %s\n", l.name, number(pick(ours, value), l.unit), name,
 		number(pick(theirs, value), l.unit), fmt.Sprintf("%.2f [%.2f, %.2f]%s", median(ratios), low, high, mark), cpus, disk)
 }
 

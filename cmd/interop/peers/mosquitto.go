@@ -51,7 +51,7 @@ func StartMosquitto(ctx context.Context, dir string) (*Mosquitto, error) {
 			user = "user root\n" // else it drops to a user that cannot write dir
 		}
 		text := fmt.Sprintf("listener %s 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location %s/\n"+
-			"max_queued_messages 0\nmax_inflight_messages 0\n%s", port, strings.TrimSuffix(dir, "/"), user)
+			"max_queued_messages 0\nmax_inflight_messages 0\nset_tcp_nodelay true\n%s", port, strings.TrimSuffix(dir, "/"), user)
 		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 			return nil, err
 		}
