@@ -269,20 +269,23 @@ func (m *Machine) Undelivered(now int64, fx *Effects) {
 		m.notBefore = now + retryAfter
 		return
 	}
-	if l.finished {
-		return
-	}
 	r := l.request
 	if now-r.arrived >= m.grace {
-		m.waiting.drop(r)
+		if !l.finished {
+			m.waiting.drop(r)
+		}
 		return
 	}
+	if l.finished {
+		m.waiting.revive(r)
+	} else {
+		m.waiting.unlink(r)
+	}
 	r.n++
-	m.waiting.wanted++
 	r.gave--
 	r.bytes += l.cost
 	r.holdUntil = now + retryAfter
-	m.waiting.due(r)
+	m.waiting.add(r)
 }
 
 func (m *Machine) uncountDelivery(l *lastDelivery, fx *Effects) {

@@ -116,6 +116,7 @@ func randomLife(t *testing.T, seed uint64, policy AckPolicy, push bool) {
 	r := newRig(t, config+"}")
 	r.quiet = true
 	r.start()
+	r.m.grace = int64(rnd.IntN(2)) * second
 	md := &model{policy: policy, maxDeliver: maxDeliver, filters: r.m.Filters(), msgs: map[uint64]*fate{}}
 	hidden := 0 // deliveries already compared
 
@@ -515,5 +516,102 @@ func TestMachine_goesOnBehindACompactedStream(t *testing.T) {
 	}
 	if twin := r.recovered(); !bytes.Equal(twin.AppendSnapshot(nil), snapshotKnown(r.m)) {
 		t.Error("what was kept leads elsewhere")
+	}
+}
+
+func TestMachine_waitsForInterestThatComesByALink(t *testing.T) {
+	for _, batch := range []string{"1", "3"} {
+		r := newRig(t, `{"durable_name":"C","ack_policy":"explicit"}`)
+		r.start()
+		r.m.grace = 2 * second
+		r.gone["p"] = true
+		r.m.Pull(r.now, []byte("p"), []byte(batch), &r.fx)
+		r.publish("a", 1)
+		r.pump()
+		r.wait(second)
+		if len(r.got) != 0 || r.m.Waiting() != 1 || r.m.NumPending() != 1 {
+			t.Fatalf("batch %s: %d delivered, %d waiting, %d pending", batch, len(r.got), r.m.Waiting(), r.m.NumPending())
+		}
+		clear(r.gone)
+		r.wait(second)
+		if len(r.got) != 1 || r.got[0].count != 1 || r.got[0].dseq != 1 {
+			t.Fatalf("batch %s: %+v", batch, r.got)
+		}
+		if twin := r.recovered(); !bytes.Equal(twin.AppendSnapshot(nil), snapshotKnown(r.m)) {
+			t.Error("what was kept leads elsewhere")
+		}
+		// Past the grace it is dropped.
+		r.gone["p"] = true
+		r.m.Pull(r.now, []byte("p"), []byte(batch), &r.fx)
+		r.pump()
+		r.now += 3 * second
+		r.publish("a", 1)
+		r.pump()
+		if len(r.got) != 1 || r.m.Waiting() != 0 {
+			t.Fatalf("batch %s: %d delivered, %d waiting", batch, len(r.got), r.m.Waiting())
+		}
+	}
+}
+
+func TestMachine_undeliveredCostsNothing(t *testing.T) {
+	r := newRig(t, `{"durable_name":"C","ack_policy":"none"}`)
+	r.start()
+	r.m.grace = 2 * second
+	r.gone["p"] = true
+	r.m.Pull(r.now, []byte("p"), []byte(`{"batch":2,"max_bytes":200}`), &r.fx)
+	r.publish("a", 100)
+	r.pump()
+	clear(r.gone)
+	r.log = nil
+	r.wait(second)
+	if len(r.got) != 1 {
+		t.Errorf("the limit of bytes paid for what was not delivered: %q", r.log)
+	}
+
+	r = newRig(t, `{"durable_name":"C","ack_policy":"none","deliver_subject":"d","flow_control":true,"idle_heartbeat":1000000000}`)
+	r.start()
+	r.m.SetActive(r.now, true)
+	r.gone["d"] = true
+	r.publish("a", 2_000_000)
+	for range 5 {
+		r.pump()
+		r.now += second
+	}
+	clear(r.gone)
+	r.publish("a", 10)
+	r.flowID = ""
+	r.pump()
+	if len(r.got) != 2 || r.got[1].dseq != 2 || r.flowID == "" {
+		t.Errorf("got %+v, request %q", r.got, r.flowID)
+	}
+}
+
+func TestMachine_callsItselfInactive(t *testing.T) {
+	inactive := func(r *rig) bool { return slices.Contains(r.log, "inactive") }
+	r := newRig(t, `{"ack_policy":"explicit","ack_wait":20000000000,"inactive_threshold":5000000000}`)
+	r.start()
+	r.m.Pull(r.now, []byte("p"), nil, &r.fx)
+	r.wait(30 * second)
+	if inactive(r) {
+		t.Fatal("while a request waits")
+	}
+	r.publish("a", 1)
+	r.pump()
+	r.wait(24 * second)
+	if inactive(r) {
+		t.Fatal("while somebody may be at work on a message")
+	}
+	r.wait(3 * second)
+	if !inactive(r) {
+		t.Error("never")
+	}
+
+	r = newRig(t, `{"ack_policy":"explicit","inactive_threshold":5000000000}`)
+	r.start()
+	r.m.Pull(r.now, []byte("p"), nil, &r.fx)
+	r.gone["p"] = true
+	r.wait(7 * second)
+	if !inactive(r) {
+		t.Error("not when nobody waits for the answer")
 	}
 }

@@ -90,6 +90,15 @@ func (w *waiting) drop(r *request) {
 	}
 }
 
+// revive takes back the last drop, so that r can be added again.
+func (w *waiting) revive(r *request) {
+	if w.free != r {
+		panic("consumer: the request to revive was not the last to go")
+	}
+	w.free = r.next
+	r.next = nil
+}
+
 func (w *waiting) rotate(r *request) {
 	if r == w.tail {
 		w.due(r)
