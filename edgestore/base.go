@@ -97,7 +97,7 @@ func (b *base) State() State {
 func (b *base) learnFirstTime() int64 {
 	var at int64
 	var seq uint64
-	err := b.each(matcher{all: true}, 0, ^uint64(0), func(h *hit) bool {
+	err := b.each(matcher{all: true}, 0, ^uint64(0), func(h hit) bool {
 		at, seq = h.time, h.seq
 		return false
 	})
@@ -231,7 +231,7 @@ type removal struct {
 
 func (b *base) describe(seq uint64) (removal, error) {
 	r := removal{seq: seq}
-	err := b.each(matcher{all: true}, seq, seq, func(h *hit) bool {
+	err := b.each(matcher{all: true}, seq, seq, func(h hit) bool {
 		r.size, r.subject = h.size, h.subject
 		return false
 	})
@@ -342,7 +342,7 @@ func (b *base) Compact(seq uint64) (uint64, error) {
 		return msgs, nil
 	}
 	removed, bytes, counts := uint64(0), uint64(0), make(map[string]uint64)
-	err := b.each(matcher{all: true}, first, seq-1, func(h *hit) bool {
+	err := b.each(matcher{all: true}, first, seq-1, func(h hit) bool {
 		removed++
 		bytes += h.size
 		counts[h.subject]++
@@ -483,7 +483,7 @@ func (b *base) Purge(filter string, seq, keep uint64) (uint64, error) {
 		return 0, nil
 	}
 	var list []removal
-	err := b.each(m, lo, hi, func(h *hit) bool {
+	err := b.each(m, lo, hi, func(h hit) bool {
 		list = append(list, removal{h.seq, h.size, h.subject})
 		return true
 	})

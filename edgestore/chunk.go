@@ -223,10 +223,7 @@ func decodeChunk(b []byte, file uint32) (*chunk, error) {
 	if c.last < rec.id || rec.id == 0 {
 		r.fail("bad range")
 	}
-	n := r.uvarint(uint64(len(r.b)))
-	for i := uint64(0); i < n && r.err == nil; i++ {
-		c.subjects = append(c.subjects, string(r.bytes(r.uvarint(maxMessage))))
-	}
+	c.decodeSubjects(&r)
 	size := c.decodeMsgs(&r)
 	if r.err == nil && rec.flags&^flagS2 != 0 {
 		r.fail("unknown flags")
@@ -249,6 +246,28 @@ func decodeChunk(b []byte, file uint32) (*chunk, error) {
 	}
 	c.filter = newFilter(c.subjects)
 	return c, nil
+}
+
+// decodeSubjects reads the names of the subjects. They share one string: a
+// chunk of many subjects is decoded in few steps.
+func (c *chunk) decodeSubjects(r *reader) {
+	n := r.uvarint(uint64(len(r.b)))
+	scan := *r
+	for i := uint64(0); i < n && scan.err == nil; i++ {
+		scan.bytes(scan.uvarint(maxMessage))
+	}
+	if scan.err != nil {
+		r.err = scan.err
+		return
+	}
+	all := string(r.b[:len(r.b)-len(scan.b)])
+	c.subjects = make([]string, n)
+	for i := range c.subjects {
+		l := r.uvarint(maxMessage)
+		at := len(all) - (len(r.b) - len(scan.b))
+		c.subjects[i] = all[at : at+int(l)]
+		r.bytes(l)
+	}
 }
 
 // decodeMsgs reads the table of messages and returns the length of the bodies.

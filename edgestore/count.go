@@ -96,7 +96,7 @@ func (b *base) settle(name string) error {
 	b.mu.RUnlock()
 	if flags&staleFirst != 0 {
 		at := uint64(0)
-		err := b.each(m, first, last, func(h *hit) bool { at = h.seq; return false })
+		err := b.each(m, first, last, func(h hit) bool { at = h.seq; return false })
 		if err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ func (b *base) settle(name string) error {
 	}
 	if flags&staleLast != 0 {
 		at := uint64(0)
-		err := b.eachDown(m, first, last, func(h *hit) bool { at = h.seq; return false })
+		err := b.eachDown(m, first, last, func(h hit) bool { at = h.seq; return false })
 		if err != nil {
 			return err
 		}
@@ -201,7 +201,7 @@ func (b *base) LastPerSubject(filters []string, start, upTo uint64) []uint64 {
 	})
 	b.mu.RUnlock()
 	if len(older) > 0 {
-		err = b.eachDown(m, max(lo, start), upTo, func(h *hit) bool {
+		err = b.eachDown(m, max(lo, start), upTo, func(h hit) bool {
 			if _, ok := older[h.subject]; ok {
 				out = append(out, h.seq)
 				delete(older, h.subject)
@@ -281,7 +281,7 @@ func (b *base) pendingMatching(m matcher, start uint64) uint64 {
 			return sure
 		}
 		n := uint64(0)
-		count := func(h *hit) bool {
+		count := func(h hit) bool {
 			if _, ok := names[h.subject]; ok {
 				n++
 			}

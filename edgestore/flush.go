@@ -569,7 +569,7 @@ func (f *flusher) publish() error {
 // checkLaws compares what the index says with what the chunks hold, for tests.
 func (s *fileStore) checkLaws() error {
 	var msgs, bytes uint64
-	if err := s.each(matcher{all: true}, 0, ^uint64(0), func(h *hit) bool {
+	if err := s.each(matcher{all: true}, 0, ^uint64(0), func(h hit) bool {
 		msgs++
 		bytes += h.size
 		return true

@@ -39,9 +39,17 @@ func (s *fileStore) open() error {
 	if len(ids) == 0 {
 		return s.create()
 	}
-	err = s.loadHead(ids[len(ids)-1])
-	if isCorrupt(err) {
-		if err = s.salvage(ids, err); err != nil {
+	head := ids[len(ids)-1]
+	err = s.loadHead(head)
+	lostCommit := err == nil && s.lostCommit(fileName(s.o.Dir, head))
+	if isCorrupt(err) || lostCommit {
+		if lostCommit {
+			if err = s.files.close(); err != nil {
+				return err
+			}
+			s.files.head = nil
+		}
+		if err = s.salvage(ids, lostCommit, err); err != nil {
 			return err
 		}
 		if ids, err = s.findFiles(); err != nil {
@@ -59,6 +67,25 @@ func (s *fileStore) open() error {
 		}
 	}
 	return s.removeOrphans()
+}
+
+// lostCommit tells whether a file had a newer commit than the one that opens.
+// The meta page is written after everything it stands for was synced, so when
+// it is torn or damaged the commit is there and whole: only the way to it is
+// lost. Going back to the commit before would lose what the journal may have
+// given up since.
+func (s *fileStore) lostCommit(path string) bool {
+	if !metaDamaged(path) {
+		return false
+	}
+	newer := false
+	err := rawScan(path, func(_ int64, b []byte) error {
+		if rec, err := parseRecord(b, kindState); err == nil && rec.incarnation == s.o.Incarnation && rec.flush > s.number {
+			newer = true
+		}
+		return nil
+	})
+	return err == nil && newer
 }
 
 // findFiles makes the folder if need be, removes temporary files, and returns

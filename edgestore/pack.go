@@ -117,7 +117,7 @@ func (f *flusher) moveOldFiles() error {
 		if file := f.s.files.get(id); file != nil {
 			size = file.size()
 		}
-		if n > size/3 && !(f.rolled && id == f.id-1 && n < 1<<20) {
+		if n > size/3 {
 			continue
 		}
 		moved, err := f.moveFile(id, &budget)

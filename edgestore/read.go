@@ -21,7 +21,7 @@ type hit struct {
 // upLocked calls f for live messages in lo..hi that match, ascending, until f
 // returns false. pin is a chunk that the caller holds, or nil. When it needs a
 // chunk that is not in memory it stops and returns that and where to go on.
-func (b *base) upLocked(m *matcher, lo, hi uint64, pin *chunk, f func(h *hit) bool) (uint64, *chunkRef) {
+func (b *base) upLocked(m *matcher, lo, hi uint64, pin *chunk, f func(h hit) bool) (uint64, *chunkRef) {
 	lo, hi = max(lo, b.mu.first), min(hi, b.mu.last)
 	if b.mu.msgs == 0 {
 		return 0, nil
@@ -58,7 +58,7 @@ func (b *base) upLocked(m *matcher, lo, hi uint64, pin *chunk, f func(h *hit) bo
 }
 
 // downLocked is upLocked in descending order.
-func (b *base) downLocked(m *matcher, lo, hi uint64, pin *chunk, f func(h *hit) bool) (uint64, *chunkRef) {
+func (b *base) downLocked(m *matcher, lo, hi uint64, pin *chunk, f func(h hit) bool) (uint64, *chunkRef) {
 	lo, hi = max(lo, b.mu.first), min(hi, b.mu.last)
 	if b.mu.msgs == 0 || lo > hi {
 		return 0, nil
@@ -104,7 +104,7 @@ func (b *base) skipLostLocked(ref *chunkRef) bool {
 	return ok && l.Last >= ref.last
 }
 
-func (b *base) chunkUpLocked(m *matcher, c *chunk, lo, hi uint64, f func(h *hit) bool) bool {
+func (b *base) chunkUpLocked(m *matcher, c *chunk, lo, hi uint64, f func(h hit) bool) bool {
 	want := c.matches(m)
 	h := hit{chunk: c}
 	for i := c.search(lo); i < len(c.msgs); i++ {
@@ -116,14 +116,14 @@ func (b *base) chunkUpLocked(m *matcher, c *chunk, lo, hi uint64, f func(h *hit)
 			continue
 		}
 		h.set(i)
-		if !f(&h) {
+		if !f(h) {
 			return false
 		}
 	}
 	return true
 }
 
-func (b *base) chunkDownLocked(m *matcher, c *chunk, lo, hi uint64, f func(h *hit) bool) bool {
+func (b *base) chunkDownLocked(m *matcher, c *chunk, lo, hi uint64, f func(h hit) bool) bool {
 	want := c.matches(m)
 	h := hit{chunk: c}
 	i := c.search(hi)
@@ -139,7 +139,7 @@ func (b *base) chunkDownLocked(m *matcher, c *chunk, lo, hi uint64, f func(h *hi
 			continue
 		}
 		h.set(i)
-		if !f(&h) {
+		if !f(h) {
 			return false
 		}
 	}
@@ -154,7 +154,7 @@ func (h *hit) set(i int) {
 }
 
 // tabScanLocked scans the memtable.
-func (b *base) tabScanLocked(m *matcher, lo, hi uint64, down bool, f func(h *hit) bool) bool {
+func (b *base) tabScanLocked(m *matcher, lo, hi uint64, down bool, f func(h hit) bool) bool {
 	id, literal := uint32(0), m.literal != ""
 	if literal {
 		var ok bool
@@ -162,7 +162,6 @@ func (b *base) tabScanLocked(m *matcher, lo, hi uint64, down bool, f func(h *hit
 			return true
 		}
 	}
-	var h hit
 	visit := func(seq uint64, e *entry) bool {
 		if literal && e.subj != id {
 			return true
@@ -180,8 +179,7 @@ func (b *base) tabScanLocked(m *matcher, lo, hi uint64, down bool, f func(h *hit
 		if !literal && !m.match(name) {
 			return true
 		}
-		h = hit{seq: seq, time: e.time, size: uint64(e.size), subject: name, ent: e}
-		return f(&h)
+		return f(hit{seq: seq, time: e.time, size: uint64(e.size), subject: name, ent: e})
 	}
 	if down {
 		return b.mu.tab.down(lo, hi, visit)
@@ -191,7 +189,7 @@ func (b *base) tabScanLocked(m *matcher, lo, hi uint64, down bool, f func(h *hit
 
 // each visits live messages in lo..hi that match, ascending; f runs under the
 // lock, chunks are read outside of it.
-func (b *base) each(m matcher, lo, hi uint64, f func(h *hit) bool) error {
+func (b *base) each(m matcher, lo, hi uint64, f func(h hit) bool) error {
 	var pin *chunk
 	for {
 		b.mu.RLock()
@@ -213,7 +211,7 @@ func (b *base) each(m matcher, lo, hi uint64, f func(h *hit) bool) error {
 }
 
 // eachDown is each in descending order.
-func (b *base) eachDown(m matcher, lo, hi uint64, f func(h *hit) bool) error {
+func (b *base) eachDown(m matcher, lo, hi uint64, f func(h hit) bool) error {
 	var pin *chunk
 	for {
 		b.mu.RLock()
@@ -301,7 +299,7 @@ func (b *base) loadableLocked(seq uint64) error {
 // and reads it.
 func (b *base) pick(m matcher, lo, hi uint64, down bool, buf []byte) (msg Msg, out []byte, found bool, err error) {
 	var p picked
-	take := func(h *hit) bool { p.take(h, b); return false }
+	take := func(h hit) bool { p.take(h, b); return false }
 	for {
 		p = picked{}
 		if down {
@@ -335,7 +333,7 @@ type picked struct {
 	header  int
 }
 
-func (p *picked) take(h *hit, b *base) {
+func (p *picked) take(h hit, b *base) {
 	p.seq, p.time, p.subject, p.chunk, p.i = h.seq, h.time, h.subject, h.chunk, h.i
 	if h.ent != nil {
 		p.at = h.ent.location()
@@ -563,7 +561,7 @@ func (b *base) SeqAt(t time.Time) uint64 {
 	}
 	lo := b.seqAtHint(at)
 	seq := uint64(0)
-	err := b.each(matcher{all: true}, lo, ^uint64(0), func(h *hit) bool {
+	err := b.each(matcher{all: true}, lo, ^uint64(0), func(h hit) bool {
 		if h.time >= at {
 			seq = h.seq
 			return false

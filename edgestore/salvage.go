@@ -14,8 +14,9 @@ import (
 // newest state there is: deletions are for ever, so all gap pages count; a
 // chunk counts when nothing newer answers for its sequences; what neither a
 // chunk nor a gap answers for is lost. Named values that were deleted may come
-// back. Subjects and counts are made anew.
-func (s *fileStore) salvage(ids []uint32, cause error) error {
+// back. Subjects and counts are made anew. With newest set the tree's own state
+// is known to be old.
+func (s *fileStore) salvage(ids []uint32, newest bool, cause error) error {
 	v := &salvager{s: s, aux: make(map[string]found), subs: newSubjects(false)}
 	for _, id := range ids {
 		path := fileName(s.o.Dir, id)
@@ -24,10 +25,13 @@ func (s *fileStore) salvage(ids []uint32, cause error) error {
 			return fmt.Errorf("%w; searching the files: %w", cause, err)
 		}
 	}
-	v.readState(ids)
+	if !newest {
+		v.readState(ids)
+	}
 	if v.state == nil {
 		return fmt.Errorf("no state found: %w", cause)
 	}
+	s.records = nil
 	if err := v.choose(); err != nil {
 		return err
 	}

@@ -7,6 +7,19 @@ import (
 	"os"
 )
 
+// metaDamaged tells whether one of the two meta pages is not valid. bbolt goes on
+// with the other then, which may be the commit before the last.
+func metaDamaged(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	t := treeCheck{f: f, path: path}
+	_, err = t.meta()
+	return err == nil && t.metas == 1
+}
+
 // checkTree reads the branch pages of a bbolt file and refuses what would make
 // bbolt run in circles: a page id that leads back up is an endless recursion,
 // which no recover can stop. Leaf pages are not read: what is wrong there shows
@@ -39,6 +52,7 @@ type treeCheck struct {
 	path     string
 	pageSize uint64
 	high     uint64 // pages in use end here
+	metas    int    // valid ones
 	branches map[uint64]bool
 	leaves   []uint64
 }
@@ -72,6 +86,7 @@ func (t *treeCheck) meta() (root uint64, err error) {
 		if binary.LittleEndian.Uint32(m) != boltMagic || h.Sum64() != binary.LittleEndian.Uint64(m[56:]) {
 			continue
 		}
+		t.metas++
 		tx := binary.LittleEndian.Uint64(m[48:])
 		if found && tx < best {
 			continue
