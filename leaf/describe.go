@@ -56,7 +56,7 @@ func (m *Module) describeBlock(v *monitor.LeafVarz) {
 func (l *link) describe(auth bool) *monitor.ConnInfo {
 	c := &monitor.ConnInfo{
 		Cid: l.id, Kind: monitor.KindLeaf, Start: l.started,
-		LastActivity: time.Unix(0, max(l.lastActivity.Load(), l.lastIn.Load())),
+		LastActivity: time.Unix(0, max(l.lastActivity.Load(), l.heard.at.Load())),
 		Pending:      int(l.out.waiting()),
 		InMsgs:       l.inMsgs.Load(), OutMsgs: l.outMsgs.Load(),
 		InBytes: l.inBytes.Load(), OutBytes: l.outBytes.Load(),

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/frondmq/frond/core/wire"
@@ -18,13 +19,30 @@ const handshakeLine = 256 << 10
 
 // talk reads and writes single lines before the link's goroutines take over.
 type talk struct {
-	conn net.Conn
-	in   *bufio.Reader
-	out  func(line []byte) error // plain, or compressed once negotiated
+	conn  net.Conn
+	heard *heard
+	in    *bufio.Reader
+	out   func(line []byte) error // plain, or compressed once negotiated
+}
+
+// heard notes when the last bytes came, whole lines and blocks or not: on a
+// slow network a compressed block can take longer than a link may be silent.
+type heard struct {
+	in io.Reader
+	at atomic.Int64 // unix nanoseconds
+}
+
+func (h *heard) Read(p []byte) (int, error) {
+	n, err := h.in.Read(p)
+	if n > 0 {
+		h.at.Store(time.Now().UnixNano())
+	}
+	return n, err
 }
 
 func newTalk(c net.Conn) *talk {
-	t := &talk{conn: c, in: bufio.NewReaderSize(c, 4096)}
+	h := &heard{in: c}
+	t := &talk{conn: c, heard: h, in: bufio.NewReaderSize(h, 4096)}
 	t.out = func(line []byte) error {
 		_, err := c.Write(line)
 		return err

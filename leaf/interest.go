@@ -56,9 +56,9 @@ func (i *interest) Interest(e account.Event) {
 	}
 	switch {
 	case after <= 0:
-		i.link.out.line(func(b []byte) []byte { return wire.AppendLeafUnsub(b, key.subject, key.queue) })
+		i.link.queueLine(func(b []byte) []byte { return wire.AppendLeafUnsub(b, key.subject, key.queue) })
 	case before == 0 || key.queue != "":
-		i.link.out.line(func(b []byte) []byte { return wire.AppendLeafSub(b, key.subject, key.queue, after) })
+		i.link.queueLine(func(b []byte) []byte { return wire.AppendLeafSub(b, key.subject, key.queue, after) })
 	}
 }
 
@@ -108,6 +108,6 @@ func (i *interest) announceAll(mappings []string) {
 	}
 	i.mu.silent = false
 	for key, n := range i.mu.announced {
-		i.link.out.line(func(b []byte) []byte { return wire.AppendLeafSub(b, key.subject, key.queue, n) })
+		i.link.queueLine(func(b []byte) []byte { return wire.AppendLeafSub(b, key.subject, key.queue, n) })
 	}
 }

@@ -44,6 +44,7 @@ type link struct {
 	id        uint64
 	conn      net.Conn
 	in        *bufio.Reader // behind TLS and compression
+	heard     *heard        // in front of compression
 	role      account.Role  // of the peer
 	dialed    bool
 	remote    *remote // the one that dialed, or nil
@@ -68,7 +69,7 @@ type link struct {
 
 	// Atomic.
 	end          atomic.Pointer[ending]
-	lastIn       atomic.Int64 // unix nanoseconds of the last bytes
+	closeBy      atomic.Int64 // when the last words must be out, set before end
 	pingAt       atomic.Int64 // of the ping that is out, 0 for none
 	pingsOut     atomic.Int32
 	rtt          atomic.Int64
@@ -95,7 +96,11 @@ func (l *link) Cluster() string { return l.peer.cluster }
 
 // Deliver queues a message for the peer, if the rules let it through.
 func (l *link) Deliver(_ *account.Sub, m *wire.Msg) bool {
-	if !l.rules.sends(m.Subject) || !l.out.message(m, l.peer.headers) {
+	if !l.rules.sends(m.Subject) {
+		return false
+	}
+	l.rules.sent(m.Reply) // before the answer can come
+	if !l.out.message(m, l.peer.headers) {
 		return false
 	}
 	l.outMsgs.Add(1)
@@ -110,9 +115,8 @@ func (l *link) Flush() { l.out.flush() }
 func (l *link) run() *ending {
 	l.subs = make(map[string]*account.Sub)
 	l.origin = account.NewOrigin(l, l.role, l.peer.cluster)
-	now := time.Now().UnixNano()
-	l.lastIn.Store(now)
-	l.lastActivity.Store(now)
+	l.heard.at.Store(time.Now().UnixNano())
+	l.lastActivity.Store(l.heard.at.Load())
 	tune(rawConn(l.conn), unsentBytes, deadPath)
 
 	watch := newInterest(l)
@@ -125,6 +129,7 @@ func (l *link) run() *ending {
 	l.fail(wire.ReasonClientClosed, nil) // if nobody said why before
 	writer.Wait()
 	cancel()
+	l.out.release()
 	for _, s := range l.subs {
 		l.account.Unsubscribe(s)
 	}
@@ -133,6 +138,8 @@ func (l *link) run() *ending {
 
 // fail ends the link. The peer is told the text of err, when it has one.
 func (l *link) fail(reason wire.CloseReason, err error) {
+	by := time.Now().Add(closeTimeout)
+	l.closeBy.CompareAndSwap(0, by.UnixNano())
 	if !l.end.CompareAndSwap(nil, &ending{reason, err}) {
 		return
 	}
@@ -141,10 +148,23 @@ func (l *link) fail(reason wire.CloseReason, err error) {
 	if errors.As(err, &we) {
 		text = we.Text
 	}
-	l.out.fail(text)
+	l.out.fail(text, reason == wire.ReasonServerShutdown)
 	// The reader wakes up; the writer has a moment for the last words.
 	_ = l.conn.SetReadDeadline(time.Unix(1, 0))
-	_ = l.conn.SetWriteDeadline(time.Now().Add(closeTimeout))
+	_ = l.conn.SetWriteDeadline(by)
+}
+
+// say queues an error that does not end the link.
+func (l *link) say(text string) {
+	l.queueLine(func(b []byte) []byte { return wire.AppendErr(b, text) })
+}
+
+// queueLine queues a line that must not be lost. A peer that reads so slowly
+// that not even these find room is cut off: it will ask for all of them again.
+func (l *link) queueLine(add func([]byte) []byte) {
+	if !l.out.line(add) {
+		l.fail(wire.ReasonSlowPending, nil)
+	}
 }
 
 func (l *link) read() {
@@ -154,7 +174,6 @@ func (l *link) read() {
 	for {
 		n, err := l.in.Read(buf)
 		if n > 0 {
-			l.lastIn.Store(time.Now().UnixNano())
 			perr := parser.Parse(buf[:n])
 			l.origin.Flush()
 			if perr != nil {
@@ -246,10 +265,7 @@ func (l *link) Err(text []byte) error {
 func (l *link) LeafSub(subj, queue []byte, weight int) error {
 	if l.m.isLoop(l.account, subj) {
 		l.delay = loopDelay
-		return &wire.Error{
-			Text:   "Loop detected for leafnode account=\"" + l.account.Name() + "\". Delaying attempt to reconnect for 30s",
-			Reason: wire.ReasonDuplicateLeaf,
-		}
+		return errLoop(l.account)
 	}
 	key := subKey(subj, queue)
 	if s, ok := l.subs[key]; ok {
@@ -259,14 +275,18 @@ func (l *link) LeafSub(subj, queue []byte, weight int) error {
 		return nil
 	}
 	s := &account.Sub{Subject: string(subj), Queue: string(queue), Sink: l, Weight: int32(weight)}
-	if !l.rules.accepts(s.Subject, s.Queue) {
+	if !l.rules.accepts(s.Subject) {
 		return &wire.Error{
 			Text:   "Permissions Violation for Subscription to \"" + s.Subject + "\"",
 			Reason: wire.ReasonProtocolViolation,
 		}
 	}
+	if limit := l.m.services.Options().MaxSubs; limit > 0 && len(l.subs) >= limit {
+		l.say("maximum subscriptions exceeded")
+		return nil
+	}
 	if err := l.account.Subscribe(s); err != nil {
-		l.out.line(func(b []byte) []byte { return wire.AppendErr(b, "Invalid Subscription") })
+		l.say("Invalid Subscription")
 		return nil
 	}
 	l.subs[key] = s

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"strconv"
@@ -102,7 +103,11 @@ func (l *listener) handle(ctx context.Context, conn net.Conn) {
 	stop()
 	if err != nil {
 		conn.Close()
-		if ctx.Err() == nil {
+		switch {
+		case ctx.Err() != nil:
+		case errors.Is(err, io.EOF): // a health check, or a peer that changed its mind
+			l.m.log.Debug("Leafnode connection went before CONNECT", "remote", conn.RemoteAddr().String())
+		default:
 			l.m.log.Error("Leafnode connection refused", "remote", conn.RemoteAddr().String(), "err", err)
 		}
 		return
@@ -170,7 +175,7 @@ func (l *listener) accept(conn net.Conn) (*link, error) {
 	if err := t.out(line); err != nil {
 		return nil, fmt.Errorf("answer CONNECT: %w", err)
 	}
-	link.in = t.in
+	link.in, link.heard = t.in, t.heard
 	return link, conn.SetDeadline(time.Time{})
 }
 
@@ -331,7 +336,7 @@ func (l *listener) build(conn net.Conn, t *talk, c *connect, g *auth.Grant, id u
 		k.role = account.RoleHub
 	}
 	var err error
-	if k.rules, err = newRules(!c.Hub, g.Permissions, l.m.here(), k.peer.side, c.DenyPub, nil); err != nil {
+	if k.rules, err = newRules(!c.Hub, true, g.Permissions, l.m.here(), k.peer.side, c.DenyPub, nil); err != nil {
 		return nil, &wire.Error{Text: "Authorization Violation", Reason: wire.ReasonProtocolViolation}
 	}
 	return k, nil

@@ -56,7 +56,7 @@ func (m *Module) Verify(o *config.Options) error {
 		if slices.ContainsFunc(r.URLs, func(u *url.URL) bool { return u.Scheme == "ws" || u.Scheme == "wss" }) {
 			return fmt.Errorf("%s: WebSocket leafnode remotes are not supported yet", r.Pos)
 		}
-		if _, err := newRules(r.Hub, nil, side{}, side{}, r.DenyExports, r.DenyImports); err != nil {
+		if _, err := newRules(r.Hub, false, nil, side{}, side{}, r.DenyExports, r.DenyImports); err != nil {
 			return fmt.Errorf("%s: %w", r.Pos, err)
 		}
 	}
@@ -122,7 +122,12 @@ func (m *Module) Addr() net.Addr {
 func (m *Module) runLink(ctx context.Context, l *link) *ending {
 	l.log = m.log.With("conn", l.id, "account", l.account.Name())
 	m.watchLoops(l.account)
-	if old := m.add(l); old != nil {
+	old, loop := m.add(l)
+	if loop {
+		l.delay = loopDelay
+		l.fail(wire.ReasonDuplicateLeaf, errLoop(l.account))
+	}
+	if old != nil {
 		old.fail(wire.ReasonDuplicateLeaf, &wire.Error{Text: "Duplicate Remote LeafNode Connection", Reason: wire.ReasonDuplicateLeaf})
 	}
 	stop := context.AfterFunc(ctx, func() { l.fail(wire.ReasonServerShutdown, nil) })
@@ -137,21 +142,24 @@ func (m *Module) runLink(ctx context.Context, l *link) *ending {
 	return end
 }
 
-// add registers l and returns the link that it replaces: the same server for
-// the same accounts, whose connection is dead and has not noticed.
-func (m *Module) add(l *link) (old *link) {
+// add registers l. old is the link that it replaces: the same server for the
+// same accounts, whose connection is dead and has not noticed. loop is true
+// when the hub that was dialed is of a cluster that is a spoke of this server.
+func (m *Module) add(l *link) (old *link, loop bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !l.dialed && l.remoteAcc != "" {
-		for _, k := range m.mu.links {
-			if !k.dialed && k.peer.name == l.peer.name && k.peer.cluster == l.peer.cluster &&
-				k.account == l.account && k.remoteAcc == l.remoteAcc {
-				old = k
-			}
+	for _, k := range m.mu.links {
+		if k.account != l.account || k.peer.cluster != l.peer.cluster {
+			continue
+		}
+		if l.dialed {
+			loop = loop || l.role == account.RoleHub && k.role == account.RoleSpoke && l.peer.cluster != ""
+		} else if !k.dialed && l.remoteAcc != "" && k.remoteAcc == l.remoteAcc && k.peer.name == l.peer.name {
+			old = k
 		}
 	}
 	m.mu.links = append(m.mu.links, l)
-	return old
+	return old, loop
 }
 
 func (m *Module) remove(l *link) {
@@ -187,6 +195,14 @@ func (m *Module) isLoop(a *account.Account, subj []byte) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.mu.loops[a] == string(subj)
+}
+
+// errLoop is what both ends understand as "stay away for a while".
+func errLoop(a *account.Account) error {
+	return &wire.Error{
+		Text:   "Loop detected for leafnode account=\"" + a.Name() + "\". Delaying attempt to reconnect for 30s",
+		Reason: wire.ReasonDuplicateLeaf,
+	}
 }
 
 // silent is interest without a receiver.

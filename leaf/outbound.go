@@ -11,8 +11,10 @@ const (
 	// chunkBytes is where a new chunk begins. A chunk ends between protocol
 	// lines, so urgent lines can go between two chunks.
 	chunkBytes = 8 << 10
-	// spareChunks are kept for reuse.
+	// spareChunks are kept for reuse while there is traffic.
 	spareChunks = 16
+	// minLineRoom is what interest may take however low the limit is.
+	minLineRoom = 1 << 20
 )
 
 // outbound is what waits to be written to one peer: urgent lines (PING, PONG,
@@ -62,13 +64,18 @@ func (o *outbound) message(m *wire.Msg, headers bool) bool {
 }
 
 // line queues what must not be lost, such as interest, and wakes the writer.
-func (o *outbound) line(add func([]byte) []byte) {
+// It reports false when there is no room even for that: lines have as much
+// room above the limit as lies below it.
+func (o *outbound) line(add func([]byte) []byte) bool {
 	o.mu.Lock()
-	if !o.mu.closed {
+	full := o.mu.waiting > max(2*o.limit, minLineRoom)
+	if !o.mu.closed && !full {
 		o.appendLocked(add)
 	}
+	full = full && !o.mu.closed
 	o.mu.Unlock()
 	o.flush()
+	return !full
 }
 
 func (o *outbound) appendLocked(add func([]byte) []byte) {
@@ -103,13 +110,15 @@ func (o *outbound) overtake(line string) {
 }
 
 // fail queues a last error text and lets nothing follow it. What waited is
-// given up.
-func (o *outbound) fail(text string) {
+// given up, unless keep is set.
+func (o *outbound) fail(text string, keep bool) {
 	o.mu.Lock()
 	if text != "" && !o.mu.closed {
 		o.mu.urgent = wire.AppendErr(o.mu.urgent, text)
 	}
-	o.mu.chunks, o.mu.waiting = nil, 0
+	if !keep {
+		o.mu.chunks, o.mu.waiting = nil, 0
+	}
 	o.mu.closed = true
 	o.mu.Unlock()
 	o.flush()
@@ -143,6 +152,23 @@ func (o *outbound) giveBack(chunks net.Buffers) {
 			o.mu.spare = append(o.mu.spare, c[:0])
 		}
 	}
+}
+
+// idle gives up spare memory when nothing waits, but for one chunk.
+func (o *outbound) idle() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.mu.chunks) == 0 && len(o.mu.spare) > 1 {
+		o.mu.chunks, o.mu.spare = nil, [][]byte{o.mu.spare[0]}
+	}
+}
+
+// release gives up all memory. Publishers may still remember the link, and
+// with it this buffer.
+func (o *outbound) release() {
+	o.mu.Lock()
+	o.mu.urgent, o.mu.chunks, o.mu.spare, o.mu.waiting = nil, nil, nil, 0
+	o.mu.Unlock()
 }
 
 // waiting is the number of bytes not yet handed to the network.

@@ -251,6 +251,10 @@ func (r *remote) hello(conn net.Conn, u *url.URL) (*info, net.Conn, *talk, error
 		t.refuse("cluster name cannot contain spaces")
 		return nil, nil, nil, fmt.Errorf("cluster name of the hub, %q, contains a blank", hello.Cluster)
 	}
+	if hello.Cluster == "_" {
+		t.refuse("cluster name is reserved")
+		return nil, nil, nil, errors.New("cluster name of the hub, \"_\", is reserved")
+	}
 	if !first && (hello.TLSRequired || r.config.TLS != nil) {
 		if conn, err = r.startTLS(conn, u); err != nil {
 			return nil, nil, nil, err
@@ -380,7 +384,7 @@ func (r *remote) welcome(t *talk) (*info, error) {
 func (r *remote) build(conn net.Conn, t *talk, hello, welcome *info) (*link, error) {
 	c := r.config
 	k := &link{
-		m: r.m, id: r.m.services.NextConnID(), conn: conn, in: t.in, dialed: true, remote: r,
+		m: r.m, id: r.m.services.NextConnID(), conn: conn, in: t.in, heard: t.heard, dialed: true, remote: r,
 		account: r.account, remoteAcc: welcome.RemoteAccount, role: account.RoleHub, isolated: c.Isolate,
 		peer: peer{name: firstOf(hello.ServerName, hello.ServerID), cluster: hello.Cluster, headers: hello.Headers,
 			side: side{domain: hello.Domain, jetstream: hello.JetStream}},
@@ -393,7 +397,7 @@ func (r *remote) build(conn net.Conn, t *talk, hello, welcome *info) (*link, err
 	if err != nil {
 		return nil, fmt.Errorf("permissions from the hub: %w", err)
 	}
-	if k.rules, err = newRules(c.Hub, user, r.m.here(), k.peer.side, c.DenyExports, c.DenyImports); err != nil {
+	if k.rules, err = newRules(c.Hub, false, user, r.m.here(), k.peer.side, c.DenyExports, c.DenyImports); err != nil {
 		return nil, &wire.Error{Reason: wire.ReasonProtocolViolation, Text: ""}
 	}
 	return k, nil

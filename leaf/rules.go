@@ -3,6 +3,8 @@ package leaf
 import (
 	"bytes"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/frondmq/frond/core/subject"
 )
@@ -14,9 +16,13 @@ var apiDenies = [...]string{"$JS.API.>", "$KV.>", "$OBJ.>"}
 // rules say what may cross one link. They never change once made and are safe
 // for concurrent use.
 type rules struct {
-	hub  bool
-	user *subject.Permissions // of the user at the hub; nil allows all
-	own  *subject.Permissions // denies: publish is out, subscribe is in
+	hub bool // this server has the role of the hub
+	// accepted is true at the end that authenticated the other. The user's
+	// rights are those of the end that dialed, whichever of the two is the hub.
+	accepted bool
+	user     *subject.Permissions     // of the dialing end; nil allows all
+	own      *subject.Permissions     // denies: publish is out, subscribe is in
+	replies  *subject.ResponseTracker // what the peer may answer, nil for nothing
 }
 
 // side is what both servers of a link know of each other's JetStream.
@@ -26,8 +32,8 @@ type side struct {
 }
 
 // newRules makes the rules of a link. user are the permissions as seen by the
-// spoke: publish is what the spoke may send.
-func newRules(hub bool, user *subject.Permissions, here, peer side, denyOut, denyIn []string) (*rules, error) {
+// end that dialed: publish is what that end may send.
+func newRules(hub, accepted bool, user *subject.Permissions, here, peer side, denyOut, denyIn []string) (*rules, error) {
 	out := append(apiDenies[:len(apiDenies):len(apiDenies)], denyOut...)
 	in := append(apiDenies[:len(apiDenies):len(apiDenies)], denyIn...)
 	if here.domain != "" && here.jetstream && here.domain != peer.domain {
@@ -38,12 +44,22 @@ func newRules(hub bool, user *subject.Permissions, here, peer side, denyOut, den
 	if err != nil {
 		return nil, fmt.Errorf("deny list of a leaf link: %w", err)
 	}
-	return &rules{hub: hub, user: user, own: own}, nil
+	r := &rules{hub: hub, accepted: accepted, user: user, own: own}
+	if accepted && user != nil && user.Responses() != nil {
+		r.replies = subject.NewResponseTracker(user.Responses())
+	}
+	return r, nil
+}
+
+// exempt is interest that permissions never stop: marks against loops, and
+// replies by way of gateways.
+func exempt(pattern string) bool {
+	return strings.HasPrefix(pattern, "$LDS.") || strings.HasPrefix(pattern, "_GR_.") || strings.HasPrefix(pattern, "$GR.")
 }
 
 // announces reports whether own interest in pattern may be made known.
 func (r *rules) announces(pattern string) bool {
-	if bytes.HasPrefix([]byte(pattern), []byte("$LDS.")) {
+	if exempt(pattern) {
 		return true
 	}
 	if !r.own.MayAnnounceSub(pattern) {
@@ -52,7 +68,7 @@ func (r *rules) announces(pattern string) bool {
 	switch {
 	case r.user == nil:
 		return true
-	case r.hub:
+	case r.accepted:
 		return r.user.MayAnnouncePub(pattern)
 	default:
 		return r.user.MayAnnounceSub(pattern)
@@ -60,8 +76,8 @@ func (r *rules) announces(pattern string) bool {
 }
 
 // accepts reports whether the peer may announce interest in pattern.
-func (r *rules) accepts(pattern, queue string) bool {
-	if r.user == nil || !r.hub || bytes.HasPrefix([]byte(pattern), []byte("$LDS.")) {
+func (r *rules) accepts(pattern string) bool {
+	if r.user == nil || !r.hub || !r.accepted || exempt(pattern) {
 		return true
 	}
 	// Wider wildcards pass; their messages are checked one by one.
@@ -69,13 +85,15 @@ func (r *rules) accepts(pattern, queue string) bool {
 }
 
 // always are subjects of answers that permissions never stop.
-func always(subj []byte) bool {
-	return bytes.HasPrefix(subj, replyPrefix) || bytes.HasPrefix(subj, ackPrefix)
+func (r *rules) always(subj []byte) bool {
+	return bytes.HasPrefix(subj, replyPrefix) || bytes.HasPrefix(subj, ackPrefix) ||
+		!r.hub && bytes.HasPrefix(subj, gatewayPrefix)
 }
 
 var (
-	replyPrefix = []byte("_R_.")
-	ackPrefix   = []byte("$JS.ACK.")
+	replyPrefix   = []byte("_R_.")
+	ackPrefix     = []byte("$JS.ACK.")
+	gatewayPrefix = []byte("_GR_.")
 )
 
 // sends reports whether a message may go out.
@@ -84,12 +102,19 @@ func (r *rules) sends(subj []byte) bool {
 		return false
 	}
 	switch {
-	case r.user == nil || always(subj):
+	case r.user == nil || r.always(subj):
 		return true
-	case r.hub:
+	case r.accepted:
 		return r.user.CanReceive(subj)
 	default:
 		return r.user.CanPublish(subj)
+	}
+}
+
+// sent lets the peer answer a message that it was sent.
+func (r *rules) sent(reply []byte) {
+	if r.replies != nil && len(reply) > 0 {
+		r.replies.Arm(reply, time.Now())
 	}
 }
 
@@ -103,11 +128,16 @@ const (
 )
 
 func (r *rules) takes(subj []byte) verdict {
-	if r.user != nil && !always(subj) {
-		if r.hub && !r.user.CanPublish(subj) {
+	if r.user != nil && !r.always(subj) {
+		switch {
+		case !r.accepted:
+			if !r.user.CanReceive(subj) {
+				return drop
+			}
+		case r.user.CanPublish(subj) || r.replies != nil && r.replies.Use(subj, time.Now()):
+		case r.hub:
 			return violation
-		}
-		if !r.hub && !r.user.CanReceive(subj) {
+		default:
 			return drop
 		}
 	}

@@ -1,7 +1,9 @@
 package leaf
 
 import (
+	"errors"
 	"net"
+	"os"
 	"time"
 
 	"github.com/frondmq/frond/core/config"
@@ -17,9 +19,6 @@ const (
 	// firstPing comes a second after the start, so that both sides know the
 	// round trip soon.
 	firstPing = time.Second
-	// maxPingInterval makes three pings fit into the time after which a dead
-	// path is given up.
-	maxPingInterval = deadPath / 3
 )
 
 // write is the writer goroutine. How much it takes at once follows how fast
@@ -27,26 +26,24 @@ const (
 // chunk only.
 func (l *link) write() {
 	defer l.conn.Close()
-	var (
-		urgent []byte
-		batch  net.Buffers
-		take   = 1
-		comp   *compressor
-	)
+	w := &pacer{link: l}
+	w.plain, _ = l.conn.(*net.TCPConn)
 	if compresses(l.mode) {
 		level := levelFor(l.compress, l.mode, l.nonceRTT)
 		l.level.Store(&level)
-		comp = newCompressor(l.conn, level)
+		w.comp = newCompressor(w, level)
 	}
 	ping := time.NewTimer(firstPing)
 	defer ping.Stop()
+	take := 1
 	for {
-		urgent, batch = l.out.take(urgent, batch, take)
+		w.urgent, w.batch = l.out.take(w.urgent, w.batch, take)
 		ended := l.end.Load() != nil
-		if len(urgent) == 0 && len(batch) == 0 {
+		if len(w.urgent) == 0 && len(w.batch) == 0 {
 			if ended {
 				return
 			}
+			l.out.idle()
 			select {
 			case <-l.out.wake:
 			case <-ping.C:
@@ -56,10 +53,13 @@ func (l *link) write() {
 			continue
 		}
 		begin := time.Now()
-		if err := l.writeBatch(comp, urgent, batch, begin); err != nil {
+		if err := w.send(); err != nil {
 			l.fail(wire.ReasonWriteError, err)
+			// TLS would wait for room for its farewell.
+			_ = rawConn(l.conn).Close()
 			return
 		}
+		l.out.giveBack(w.batch)
 		take = nextTake(take, time.Since(begin))
 		l.lastActivity.Store(begin.UnixNano())
 		select {
@@ -81,35 +81,85 @@ func nextTake(take int, d time.Duration) int {
 	return take
 }
 
-// writeBatch writes the urgent lines, then the chunks. A write that makes no
-// progress for as long as a path counts as dead ends the link; slower ones are
-// simply slow.
-func (l *link) writeBatch(comp *compressor, urgent []byte, batch net.Buffers, now time.Time) error {
-	if err := l.conn.SetWriteDeadline(now.Add(deadPath)); err != nil {
+// pacer writes for one link. A write that makes no progress for as long as a
+// path counts as dead ends the link; slower ones are simply slow. It is owned
+// by the writer goroutine.
+type pacer struct {
+	link  *link
+	plain *net.TCPConn // without TLS: many chunks are one call
+	comp  *compressor  // nil for none
+
+	urgent []byte
+	batch  net.Buffers
+	all    [][]byte    // urgent lines and chunks, as one list
+	vec    net.Buffers // what of all is still to be written
+}
+
+// pieceBytes is what must be written before the path counts as dead.
+const pieceBytes = 16 << 10
+
+// send writes the urgent lines, then the chunks.
+func (w *pacer) send() error {
+	w.all = w.all[:0]
+	if len(w.urgent) > 0 {
+		w.all = append(w.all, w.urgent)
+	}
+	w.all = append(w.all, w.batch...)
+	defer clear(w.all[:cap(w.all)])
+	switch {
+	case w.comp != nil:
+		w.comp.setLevel(*w.link.level.Load())
+		return w.comp.write(w.all...)
+	case w.plain != nil:
+		return w.vector()
+	}
+	for _, b := range w.all {
+		if _, err := w.Write(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// vector writes all with as few calls as the kernel lets it.
+func (w *pacer) vector() error {
+	w.vec = w.all
+	for {
+		if err := w.extend(); err != nil {
+			return err
+		}
+		n, err := w.vec.WriteTo(w.plain)
+		if err == nil || n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) || w.link.end.Load() != nil {
+			return err
+		}
+	}
+}
+
+// Write writes b in pieces with a deadline each.
+func (w *pacer) Write(b []byte) (int, error) {
+	done := 0
+	for done < len(b) {
+		if err := w.extend(); err != nil {
+			return done, err
+		}
+		n, err := w.link.conn.Write(b[done:min(len(b), done+pieceBytes)])
+		done += n
+		if err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// extend gives the next write its time: until the path counts as dead, or
+// until the link must have ended.
+func (w *pacer) extend() error {
+	l := w.link
+	if err := l.conn.SetWriteDeadline(time.Now().Add(deadPath)); err != nil {
 		return err
 	}
 	if l.end.Load() != nil { // looked at after, so that fail's short limit wins
-		_ = l.conn.SetWriteDeadline(now.Add(closeTimeout))
-	}
-	if comp != nil {
-		comp.setLevel(*l.level.Load())
-		if err := comp.write(append([][]byte{urgent}, batch...)...); err != nil {
-			return err
-		}
-		l.out.giveBack(batch)
-		return nil
-	}
-	if len(urgent) > 0 {
-		if _, err := l.conn.Write(urgent); err != nil {
-			return err
-		}
-	}
-	if len(batch) > 0 {
-		all := append(net.Buffers(nil), batch...) // WriteTo eats it
-		if _, err := all.WriteTo(l.conn); err != nil {
-			return err
-		}
-		l.out.giveBack(batch)
+		return l.conn.SetWriteDeadline(time.Unix(0, l.closeBy.Load()))
 	}
 	return nil
 }
@@ -122,7 +172,7 @@ func (l *link) ping() {
 		return
 	}
 	o := l.m.services.Options()
-	quiet := time.Since(time.Unix(0, l.lastIn.Load()))
+	quiet := time.Since(time.Unix(0, l.heard.at.Load()))
 	if quiet < l.pingInterval() {
 		l.pingsOut.Store(0)
 	}
@@ -137,9 +187,11 @@ func (l *link) ping() {
 	l.out.overtake("PING\r\n")
 }
 
-// pingInterval is the configured one, but short enough to notice a dead path.
+// pingInterval is the configured one, but so short that as many pings as may
+// stay unanswered fit into the time after which a dead path is given up.
 func (l *link) pingInterval() time.Duration {
-	return min(l.m.services.Options().PingInterval, maxPingInterval)
+	o := l.m.services.Options()
+	return min(o.PingInterval, deadPath/time.Duration(max(o.PingMax, 0)+1))
 }
 
 // compressionName is what monitoring shows.
