@@ -25,7 +25,7 @@ func (m *Machine) Ack(now int64, a AckSubject, body, reply []byte, fx *Effects) 
 	case AckProgress:
 		if e := m.st.pending.get(a.Seq); e != nil {
 			m.touch(e, now)
-			m.timers.set(e, now+m.wait(e.count), &m.st.pending)
+			m.timers.set(e, later(now, m.wait(e.count)), &m.st.pending)
 		}
 	}
 	if ack.Kind == AckNext {
@@ -114,9 +114,10 @@ func (m *Machine) nak(now int64, a AckSubject, delay int64, fx *Effects) {
 	fx.advise(Advisory{Kind: Naked, Seq: a.Seq, DSeq: a.DSeq, Deliveries: uint64(e.count)})
 	// The time is kept so that after a restart the message is due when the
 	// client wanted it.
-	m.touch(e, now+delay-m.wait(e.count))
+	due := later(now, delay)
+	m.touch(e, due-m.wait(e.count))
 	if delay > 0 {
-		m.timers.set(e, now+delay, &m.st.pending)
+		m.timers.set(e, due, &m.st.pending)
 		if e.queued {
 			m.queue.taken(e)
 		}

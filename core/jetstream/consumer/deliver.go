@@ -199,7 +199,7 @@ func (m *Machine) count(now int64, e *entry, c *Candidate, fx *Effects) {
 		e = m.st.pending.last()
 	}
 	if wait := m.wait(e.count); wait > 0 {
-		m.timers.set(e, now+wait, &m.st.pending)
+		m.timers.set(e, later(now, wait), &m.st.pending)
 	}
 }
 

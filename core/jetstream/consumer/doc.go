@@ -11,6 +11,9 @@
 //
 // # The loop of the caller
 //
+// Config.Check, then StartOf once, New, Activate (or ApplySnapshot, ApplyDelta
+// and Recover) and Recount. SetActive tells a push consumer of its listeners.
+//
 //	fx.Reset()
 //	m.Tick(now, &fx)               // when NextDeadline has passed; perform fx
 //	for budget > 0 {
@@ -42,6 +45,10 @@
 // and timers are not kept; they begin anew. Since deliveries are logged but not
 // waited for, an acknowledgement may name a delivery that a crash forgot; after
 // Recover such an acknowledgement is accepted once.
+//
+// Known limits: a refusal with a delay longer than ack_wait comes after ack_wait
+// when there was a restart in between, since a device's clock is not trusted
+// across one.
 //
 // Where to start reading: Machine (its laws stand above the type), then
 // deliver.go for the way of a message and acking.go for its way back.

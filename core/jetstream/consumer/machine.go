@@ -142,7 +142,7 @@ func (m *Machine) Activate(now int64) {
 	m.activeAt, m.goneAt = now, now
 	m.tokensAt = now
 	if m.cfg.Heartbeat > 0 {
-		m.beatAt = now + int64(m.cfg.Heartbeat)
+		m.beatAt = later(now, int64(m.cfg.Heartbeat))
 	}
 }
 
@@ -157,7 +157,7 @@ func (m *Machine) Recover(now int64, last uint64) {
 	first := now + int64(500*time.Millisecond) + int64(m.rnd(1000))*int64(time.Millisecond)
 	for e := m.st.pending.first(); e != nil; e = m.st.pending.after(e) {
 		if wait := m.wait(e.count); wait > 0 {
-			m.timers.set(e, max(first, min(e.at, now)+wait), &m.st.pending)
+			m.timers.set(e, max(first, later(min(e.at, now), wait)), &m.st.pending)
 		}
 	}
 }
@@ -180,6 +180,10 @@ func (m *Machine) wait(count uint32) int64 {
 	}
 	return int64(m.cfg.AckWait)
 }
+
+// later is t+d; what clients and configurations give as "for ever" must not
+// wrap around.
+func later(t, d int64) int64 { return t + min(d, 1<<61) }
 
 func (m *Machine) timed() bool {
 	return m.cfg.AckPolicy == AckExplicit || m.cfg.AckPolicy == AckAll

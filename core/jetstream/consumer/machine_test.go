@@ -615,3 +615,17 @@ func TestMachine_callsItselfInactive(t *testing.T) {
 		t.Error("not when nobody waits for the answer")
 	}
 }
+
+func TestMachine_survivesForEver(t *testing.T) {
+	r := newRig(t, `{"durable_name":"C","ack_policy":"explicit","ack_wait":9223372036854775807,"inactive_threshold":9223372036854775807}`)
+	r.start()
+	r.m.Pull(r.now, []byte("p"), []byte(`{"batch":9,"expires":9223372036854775807,"idle_heartbeat":4611686018427387903}`), &r.fx)
+	r.publish("a", 1)
+	r.pump()
+	r.ack(1, `-NAK {"delay":9223372036854775807}`)
+	r.log = nil
+	r.wait(3600 * second)
+	if len(r.got) != 1 || len(r.log) != 0 || r.m.Waiting() != 1 {
+		t.Errorf("%d delivered, %d waiting, %q", len(r.got), r.m.Waiting(), r.log)
+	}
+}

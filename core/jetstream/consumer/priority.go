@@ -78,7 +78,7 @@ func (m *Machine) pinDue() int64 {
 	if len(m.pin.id) == 0 || m.cfg.PriorityTimeout <= 0 {
 		return 0
 	}
-	return m.pin.pulledAt + int64(m.cfg.PriorityTimeout)
+	return later(m.pin.pulledAt, int64(m.cfg.PriorityTimeout))
 }
 
 func (m *Machine) tickPin(now int64, fx *Effects) {

@@ -66,10 +66,10 @@ func (m *Machine) Pull(now int64, reply, body []byte, fx *Effects) {
 		r.priority = req.Priority
 	}
 	if req.Expires > 0 {
-		r.expires = now + req.Expires
+		r.expires = later(now, req.Expires)
 	}
 	if req.Heartbeat > 0 {
-		r.interval, r.beatAt = req.Heartbeat, now+req.Heartbeat
+		r.interval, r.beatAt = req.Heartbeat, later(now, req.Heartbeat)
 	}
 	m.waiting.add(r)
 }
@@ -147,7 +147,7 @@ func (m *Machine) served(now int64, r *request, cost int, fx *Effects) {
 	r.bytes -= cost
 	r.holdUntil = 0
 	if r.interval > 0 {
-		r.beatAt = now + r.interval
+		r.beatAt = later(now, r.interval)
 	}
 	switch {
 	case r.n <= 0:
@@ -214,7 +214,7 @@ func (m *Machine) tickRequests(now int64, fx *Effects) {
 		}
 		if r.beatAt != 0 && r.beatAt <= now {
 			fx.heartbeat(r.reply, m.st.delivered(), nil)
-			r.beatAt = now + r.interval
+			r.beatAt = later(now, r.interval)
 		}
 		if r.holdUntil <= now {
 			r.holdUntil = 0

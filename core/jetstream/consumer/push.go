@@ -14,7 +14,7 @@ func (m *Machine) SetActive(now int64, here bool) {
 		// A new listener knows nothing of earlier requests.
 		m.flow.reset()
 		if m.cfg.Heartbeat > 0 {
-			m.beatAt = now + int64(m.cfg.Heartbeat)
+			m.beatAt = later(now, int64(m.cfg.Heartbeat))
 		}
 		return
 	}
@@ -24,7 +24,7 @@ func (m *Machine) SetActive(now int64, here bool) {
 // sent accounts for a message that was pushed.
 func (m *Machine) sent(now int64, cost int, fx *Effects) {
 	if m.cfg.Heartbeat > 0 {
-		m.beatAt = now + int64(m.cfg.Heartbeat)
+		m.beatAt = later(now, int64(m.cfg.Heartbeat))
 	}
 	if !m.cfg.FlowControl {
 		return
@@ -40,7 +40,7 @@ func (m *Machine) tickPush(now int64, fx *Effects) {
 	if !m.here || m.cfg.Heartbeat <= 0 || now < m.beatAt {
 		return
 	}
-	m.beatAt = now + int64(m.cfg.Heartbeat)
+	m.beatAt = later(now, int64(m.cfg.Heartbeat))
 	var stalled []byte
 	if m.flow.open {
 		stalled = m.flow.id
@@ -96,7 +96,7 @@ func (m *Machine) inactiveDue() int64 {
 	if m.cfg.Inactive <= 0 {
 		return 0
 	}
-	threshold := int64(m.cfg.Inactive) + m.jitter
+	threshold := later(m.jitter, int64(m.cfg.Inactive))
 	if !m.cfg.Pull() {
 		if m.here {
 			return 0
@@ -106,7 +106,7 @@ func (m *Machine) inactiveDue() int64 {
 	at := m.activeAt
 	if e := m.st.pending.last(); e != nil {
 		// Somebody may still be at work on it.
-		at = max(at, e.at+m.wait(e.count))
+		at = max(at, later(e.at, m.wait(e.count)))
 	}
 	return at + threshold
 }
