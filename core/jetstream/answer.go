@@ -76,9 +76,10 @@ func (e *Engine) appendLazy(log Log, r *edgestore.Record, token any, data ...[]b
 	return true
 }
 
-// ingestWaiter is the Token of an ingest operation: told what became of it, on
-// the applier's goroutine. It must not block.
-type ingestWaiter interface{ ingested(outcome) }
+// ingestWaiter is the Token of an ingest operation: told what became of the
+// message with that sequence at its origin, on the applier's goroutine. It must
+// not block, and not keep o.
+type ingestWaiter interface{ ingested(seq uint64, o *outcome) }
 
 // tell lets everybody know who waits for the entry. s is nil when there is no
 // stream (any more).
@@ -96,7 +97,13 @@ func (a *applier) tell(s *stream, en *edgestore.Entry, o *outcome) {
 			}
 		}
 	case ingestWaiter:
-		t.ingested(*o)
+		// The operation was read before: this does not fail.
+		seq := (&opReader{b: en.Data}).uint()
+		if en.Kind == opIngest {
+			from, _, _, _ := readOrigin(en.Data)
+			seq = from.seq
+		}
+		t.ingested(seq, o)
 	case wire.Receipt:
 		if o.err != nil {
 			t.Stored(a.nameOf(s), 0, o.err)

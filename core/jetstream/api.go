@@ -39,9 +39,13 @@ var apiSubjects = []string{
 
 // apiPool answers requests on a few goroutines: an answer may wait for the
 // disk, and the goroutine that routes messages must not.
+//
+// Reads have goroutines of their own: they never wait for the disk to sync, and
+// must not wait for those that do.
 type apiPool struct {
 	e     *Engine
 	queue chan *apiRequest
+	reads chan *apiRequest
 	wg    sync.WaitGroup
 	once  sync.Once
 	quit  chan struct{}
@@ -59,13 +63,19 @@ type apiRequest struct {
 }
 
 func newAPIPool(e *Engine) *apiPool {
-	return &apiPool{e: e, queue: make(chan *apiRequest, maxAPIQueue), quit: make(chan struct{})}
+	return &apiPool{
+		e:     e,
+		queue: make(chan *apiRequest, maxAPIQueue),
+		reads: make(chan *apiRequest, maxAPIQueue),
+		quit:  make(chan struct{}),
+	}
 }
 
 func (p *apiPool) start(workers int) {
-	p.wg.Add(workers)
+	p.wg.Add(2 * workers)
 	for range workers {
-		go p.run()
+		go p.run(p.queue)
+		go p.run(p.reads)
 	}
 }
 
@@ -83,8 +93,12 @@ func (p *apiPool) do(job func()) bool {
 // request takes a request on the goroutine that routes it.
 func (p *apiPool) request(a *account, m *wire.Msg) {
 	r := copyRequest(a, m)
+	queue := p.queue
+	if strings.HasPrefix(r.rest, "DIRECT.GET.") || strings.HasPrefix(r.rest, "STREAM.MSG.GET.") {
+		queue = p.reads
+	}
 	select {
-	case p.queue <- r:
+	case queue <- r:
 	default:
 		p.e.logger.Warn("api request dropped: too many are waiting", "account", a.name, "subject", r.subject)
 	}
@@ -115,14 +129,14 @@ func copyRequest(a *account, m *wire.Msg) *apiRequest {
 	return r
 }
 
-func (p *apiPool) run() {
+func (p *apiPool) run(queue <-chan *apiRequest) {
 	defer p.wg.Done()
 	pubs := new(publishers)
 	for {
 		select {
 		case <-p.quit:
 			return
-		case r := <-p.queue:
+		case r := <-queue:
 			if r.job != nil {
 				r.job()
 			} else if strings.HasPrefix(r.rest, "DIRECT.GET.") {

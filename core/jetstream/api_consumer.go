@@ -213,6 +213,9 @@ func (s *stream) facts() *consumer.StreamFacts {
 // so.
 func (e *Engine) upsertConsumer(s *stream, req *consumerCreateRequest) (*member, *APIError) {
 	cfg := req.Config.Clone()
+	if cfg.PauseUntil != nil && cfg.PauseUntil.IsZero() {
+		cfg.PauseUntil = nil // some clients send the zero time for none
+	}
 	facts := s.facts()
 	if err := cfg.Check(facts, req.Pedantic); err != nil {
 		return nil, consumerError(err)

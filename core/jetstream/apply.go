@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -161,6 +162,9 @@ type incoming struct {
 // would be on the heap.
 func (s *stream) incoming(en *edgestore.Entry, flags uint8, blob []byte) (*incoming, error) {
 	subj, header, body, err := edgestore.ParseBlob(blob)
+	if err == nil && len(subj) == 0 {
+		err = fmt.Errorf("message without a subject: %w", edgestore.ErrCorrupt)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -270,8 +274,11 @@ func (s *stream) applyIngest(en *edgestore.Entry, o *outcome) error {
 		return err
 	}
 	cfg := s.config()
+	if !cfg.AllowRollup || rollupOf(m.Header) == rollupInvalid {
+		m.flags &^= flagRollup
+	}
 	if from.source == "" {
-		if from.seq <= s.last {
+		if from.seq <= s.last || cfg.Mirror == nil { // a mirror that was promoted meanwhile
 			o.seq, o.dup = from.seq, true
 			return nil
 		}

@@ -51,7 +51,7 @@ type Config struct {
 	// always.
 	ClockSynced func() bool
 	// InterestGrace is how long a pull request may wait for the interest in its
-	// answers to arrive over a link; 0 where there are no links.
+	// answers to arrive over a link; 0 is a default, negative is not at all.
 	InterestGrace time.Duration
 
 	// backend is replaced by tests.
@@ -62,6 +62,7 @@ const (
 	defaultDrainBytes  = 32 << 20
 	defaultMaxBuffered = 16 << 20
 	defaultWorkers     = 4
+	defaultGrace       = 2 * time.Second
 )
 
 func (c *Config) fill() {
@@ -83,6 +84,10 @@ func (c *Config) fill() {
 	if c.Workers <= 0 {
 		c.Workers = defaultWorkers
 	}
+	if c.InterestGrace == 0 {
+		c.InterestGrace = defaultGrace
+	}
+	c.InterestGrace = max(c.InterestGrace, 0)
 	if c.backend == nil {
 		c.backend = diskBackend{c}
 	}
@@ -106,6 +111,7 @@ type Engine struct {
 	drain   *drainer
 	work    *workers
 	clock   *clock
+	fetch   *fetchers
 	scratch sync.Pool
 	started time.Time
 	quit    chan struct{} // closed when nobody waits for operations any more
@@ -143,6 +149,7 @@ func New(c Config) (*Engine, error) {
 	e.work = newWorkers()
 	e.api = newAPIPool(e)
 	e.clock = newClock(e)
+	e.fetch = newFetchers(e)
 	if c.Dir != "" {
 		if err := e.recover(); err != nil {
 			e.mem.close()
@@ -157,6 +164,7 @@ func New(c Config) (*Engine, error) {
 	e.work.start(c.Workers)
 	e.api.start(c.Workers)
 	e.clock.start()
+	e.fetch.start()
 	for _, s := range e.allStreams() {
 		e.api.do(s.sweep)
 	}
@@ -185,6 +193,7 @@ func (e *Engine) Close() error {
 		a.leave()
 	}
 	close(e.quit)
+	e.fetch.close()
 	e.api.close()
 	e.work.close()
 	for _, s := range e.allStreams() {

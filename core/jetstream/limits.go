@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -173,12 +174,14 @@ func (s *stream) drop(seq uint64, subject string) error {
 	if err != nil {
 		return s.fail(err)
 	}
-	if ok {
-		if subject == "" {
-			s.consumers.compacted()
-		} else {
-			s.consumers.removed(seq, subject, eventRemoved)
-		}
+	if !ok {
+		// The loops that drop would not end.
+		return s.fail(fmt.Errorf("message %d is counted and not there", seq))
+	}
+	if subject == "" {
+		s.consumers.compacted()
+	} else {
+		s.consumers.removed(seq, subject, eventRemoved)
 	}
 	return nil
 }

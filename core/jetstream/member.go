@@ -245,6 +245,7 @@ func (m *member) reattach(b Bus) error {
 func (m *member) end(status string) {
 	pubs := new(publishers)
 	m.mu.Lock()
+	m.absorb(pubs) // requests that came in before
 	m.m.EndRequests(status, &m.fx)
 	m.perform(pubs)
 	m.mu.Unlock()

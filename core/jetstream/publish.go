@@ -166,7 +166,7 @@ func (s *stream) append(v *streamView, m *wire.Msg, header []byte, flags uint8) 
 	p := s.e.scratch.Get().(*publishScratch)
 	subj := m.Subject
 	if v.transform != nil {
-		if b, ok := v.transform.Append(p.subj[:0], subj, s.e.random); ok {
+		if b, ok := v.transform.Append(p.subj[:0], subj, s.e.random); ok && len(b) > 0 {
 			p.subj, subj = b, b
 		}
 	}

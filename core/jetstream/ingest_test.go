@@ -1,0 +1,110 @@
+package jetstream
+
+import (
+	"fmt"
+	"testing"
+)
+
+// waits collects what an ingest was told.
+type waits chan outcome
+
+func (w waits) ingested(_ uint64, o *outcome) { w <- *o }
+
+func TestIngest_mirrorKeepsSequences(t *testing.T) {
+	d := newDevice(t, 11)
+	e, b := d.open()
+	mustStream(t, b, `{"name":"S","mirror":{"name":"ELSEWHERE"}}`)
+	w := make(waits, 10)
+	bring := func(seq uint64) outcome {
+		t.Helper()
+		s := e.account("A").stream("S")
+		if err := s.appendFetched(&fetched{seq: seq, at: int64(seq) * 1e9, subject: []byte("o.x"), body: []byte(fmt.Sprint(seq))}, w); err != nil {
+			t.Fatal(err)
+		}
+		return <-w
+	}
+	s := e.account("A").stream("S")
+	if seq, fresh := s.position(""); seq != 0 || !fresh {
+		t.Errorf("a new mirror stands at %d, fresh %v", seq, fresh)
+	}
+	bring(5)
+	if o := bring(5); !o.dup {
+		t.Errorf("the same again: %+v", o)
+	}
+	if err := s.appendSkip(9, 9e9, w); err != nil {
+		t.Fatal(err)
+	}
+	<-w
+	if o := bring(12); o.seq != 12 || o.err != nil {
+		t.Errorf("%+v", o)
+	}
+	for round := range 3 {
+		s = e.account("A").stream("S")
+		if got := fmt.Sprint(sequences(e, "S")); got != "[5 12]" {
+			t.Errorf("round %d: %s", round, got)
+		}
+		if seq, fresh := s.position(""); seq != 12 || fresh {
+			t.Errorf("round %d: it stands at %d, fresh %v", round, seq, fresh)
+		}
+		if m, _, err := s.store.Load(12, nil); err != nil || m.Time != 12e9 {
+			t.Errorf("round %d: %+v, %v", round, m, err)
+		}
+		if round == 0 {
+			drainSome(t, d, e)
+		}
+		d.crash(e, 0)
+		e, _ = d.open()
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestIngest_sourcesRemembersWhereTheyStand(t *testing.T) {
+	d := newDevice(t, 12)
+	e, b := d.open()
+	mustStream(t, b, `{"name":"S","subjects":["s.>"],"max_msgs":3,"discard":"new"}`)
+	w := make(waits, 10)
+	bring := func(source string, seq uint64, id string) outcome {
+		t.Helper()
+		s := e.account("A").stream("S")
+		f := &fetched{source: source, seq: seq, subject: []byte("o.x")}
+		if id != "" {
+			f.header = []byte(header("Nats-Msg-Id", id))
+		}
+		if err := s.appendFetched(f, w); err != nil {
+			t.Fatal(err)
+		}
+		return <-w
+	}
+	bring("a", 7, "1")
+	bring("b", 3, "2")
+	if o := bring("a", 9, "2"); !o.dup || o.seq != 2 {
+		t.Errorf("an id that came from elsewhere: %+v", o)
+	}
+	bring("a", 10, "")
+	if o := bring("a", 11, ""); o.err == nil {
+		t.Errorf("a full stream took %+v", o)
+	}
+	for round := range 3 {
+		s := e.account("A").stream("S")
+		for source, want := range map[string]uint64{"a": 10, "b": 3} {
+			if seq, fresh := s.position(source); seq != want || fresh {
+				t.Errorf("round %d: source %s stands at %d, want %d", round, source, seq, want)
+			}
+		}
+		if _, fresh := s.position("c"); !fresh {
+			t.Errorf("round %d: an unknown source is not fresh", round)
+		}
+		if round == 0 {
+			if err := e.drain.drain(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.crash(e, 0)
+		e, _ = d.open()
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,82 @@
+package jetstream
+
+import (
+	"testing"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"github.com/frondmq/frond/edgestore"
+)
+
+// Whatever stands in an operation, applying it says what is wrong and goes on.
+func FuzzApply(f *testing.F) {
+	blob := edgestore.AppendBlob(nil, []byte("s.a"), []byte(header("Nats-Msg-Id", "1", "Nats-Rollup", "sub")), []byte("x"))
+	f.Add(opPublish, append([]byte{flagMsgID | flagRollup | flagExpect}, blob...))
+	o := origin{"src", 7, 8}
+	f.Add(opIngest, append(o.append(nil, flagMsgID), blob...))
+	p := purge{"s.>", 3, 1}
+	f.Add(opPurge, p.append(nil))
+	f.Add(opConfig, msgp.AppendBytes(nil, []byte(`{"name":"S","subjects":["s.>"],"storage":"memory","max_msgs":1}`)))
+	f.Add(opMsgDelete, appendUint(nil, 1))
+	f.Add(opExpire, msgp.AppendInt64(nil, 1e18))
+	f.Add(opSkip, msgp.AppendInt64(appendUint(nil, 9), 1))
+	f.Add(opRelease, appendUint(appendUint(nil, 1), 1))
+	c := consumerCreate{"c", 1, []byte(`{"ack_policy":"explicit"}`)}
+	f.Add(opConsumerCreate, c.append(nil))
+	f.Add(opConsumerDelete, msgp.AppendString(nil, "c"))
+	f.Add(opConsumerDelta, msgp.AppendBytes(appendUint(appendUint(nil, 1), 1), []byte{1, 1, 1}))
+	f.Add(uint8(99), []byte{})
+	conf := testConfig(f)
+	conf.Logger = nil // a log of the whole fuzzing is not to be had
+	e, err := New(conf)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { e.Close() })
+	cfg := StreamConfig{Name: "S", Subjects: []string{"s.>"}, Storage: MemoryStorage, AllowRollup: true}
+	if err := cfg.normalise(false, &e.cfg.Limits); err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, kind uint8, data []byte) {
+		s, err := newStream(e, e.account("A"), streamCreate{incarnation: 1, config: encodeConfig(&cfg)}, edgestore.NewMemoryStore(0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		run := make([]edgestore.Entry, 3)
+		run[0].Kind, run[0].Data = opConsumerCreate, c.append(nil)
+		run[1].Kind, run[1].Data = kind, data
+		run[2].Kind, run[2].Data = opPublish, append([]byte{0}, blob...)
+		for i := range run {
+			run[i].LSN = edgestore.LSN(i + 1)
+		}
+		s.applyRun(run, make([]outcome, len(run)))
+		if s.failed != nil {
+			t.Skip("the store refused")
+		}
+	})
+}
+
+// What a request asks for never brings the server down, and what it accepts
+// can be written and read again.
+func FuzzStreamConfig(f *testing.F) {
+	f.Add([]byte(`{"name":"S","subjects":["s.>"],"republish":{"dest":"x.{{wildcard(1)}}"},"metadata":{"a":"b"}}`))
+	f.Add([]byte(`{"name":"S","subject_transform":{"src":"a.*","dest":"b.$1"},"discard":"NEW"}`))
+	f.Add([]byte(`{"name":"S","placement":{},"mirror":{"name":"x"},"storage":"memory"}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		e := &Engine{cfg: Config{Strict: true}}
+		var req StreamConfigRequest
+		if e.decode(body, &req) != nil || req.normalise(req.Pedantic, &Limits{}) != nil {
+			return
+		}
+		again, err := decodeConfig(encodeConfig(&req.StreamConfig))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !equalConfig(again, &req.StreamConfig) {
+			t.Errorf("%s became %s", encodeConfig(&req.StreamConfig), encodeConfig(again))
+		}
+		if _, err := newStreamView(again, ""); err != nil {
+			t.Errorf("accepted, but: %v", err)
+		}
+	})
+}
