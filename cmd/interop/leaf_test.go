@@ -25,20 +25,26 @@ type pair struct {
 func eachPair(t *testing.T, f func(t *testing.T, p pair)) {
 	t.Helper()
 	t.Parallel()
-	for _, k := range []struct{ edge, hub peers.Kind }{
-		{peers.StockKind, peers.StockKind},
-		{peers.FrondKind, peers.FrondKind},
-		{peers.FrondKind, peers.StockKind},
-		{peers.StockKind, peers.FrondKind},
-	} {
-		if !tested(k.edge) || !tested(k.hub) {
-			continue
-		}
+	for _, k := range kindPairs() {
 		t.Run(fmt.Sprintf("%s edge, %s hub", k.edge, k.hub), func(t *testing.T) {
 			t.Parallel()
 			f(t, startPair(t, k.edge, k.hub))
 		})
 	}
+}
+
+type kindPair struct{ edge, hub peers.Kind }
+
+func kindPairs() []kindPair {
+	var pairs []kindPair
+	for _, edge := range []peers.Kind{peers.StockKind, peers.FrondKind} {
+		for _, hub := range []peers.Kind{peers.StockKind, peers.FrondKind} {
+			if tested(edge) && tested(hub) {
+				pairs = append(pairs, kindPair{edge, hub})
+			}
+		}
+	}
+	return pairs
 }
 
 func startPair(t testing.TB, edge, hub peers.Kind) pair {

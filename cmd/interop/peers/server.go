@@ -32,8 +32,10 @@ type Config struct {
 	HTTP         bool
 	// Remotes are URLs of hubs to link to.
 	Remotes []string
-	// Extra is appended to the file.
-	Extra string
+	// Extra is appended to the file. LeafExtra says that a leaf listener is in
+	// it, so that its address gets read.
+	Extra     string
+	LeafExtra bool
 }
 
 // Server is one running nats-server or frond. Its addresses survive Restart.
@@ -99,7 +101,7 @@ func (s *Server) Restart(ctx context.Context) error {
 		addr *string
 	}{
 		{true, clientLine, &s.ports.client},
-		{s.Config.Leaf, leafLine, &s.ports.leaf},
+		{s.Config.Leaf || s.Config.LeafExtra, leafLine, &s.ports.leaf},
 		{s.Config.MQTT, mqttLine, &s.ports.mqtt},
 		{s.Config.HTTP, httpLine, &s.ports.http},
 	} {
