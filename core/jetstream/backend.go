@@ -42,7 +42,7 @@ type backend interface {
 }
 
 // diskBackend is the real disk: the journal in journal/, the catalogue in
-// catalogue/, each stream in streams/<incarnation>/.
+// catalogue.db, each stream in streams/<incarnation>/.
 type diskBackend struct{ c *Config }
 
 func (d diskBackend) journal() (fileLog, error) {
@@ -58,24 +58,13 @@ func (d diskBackend) journal() (fileLog, error) {
 	return j, nil
 }
 
-// table keeps the catalogue in the values of a store without messages.
 func (d diskBackend) table() (table, error) {
-	st, err := edgestore.OpenFileStore(edgestore.FileOptions{Dir: filepath.Join(d.c.Dir, "catalogue"), Blobs: noBlobs{}})
+	t, err := edgestore.OpenTable(filepath.Join(d.c.Dir, "catalogue.db"))
 	if err != nil {
 		return nil, err
 	}
-	return storeTable{st}, nil
+	return t, nil
 }
-
-type storeTable struct{ edgestore.Store }
-
-func (t storeTable) Each(prefix string, f func(key string, value []byte) error) error {
-	return t.Aux(prefix, f)
-}
-
-type noBlobs struct{}
-
-func (noBlobs) Read(edgestore.Location, []byte) ([]byte, error) { return nil, edgestore.ErrNotFound }
 
 func (d diskBackend) streams() string { return filepath.Join(d.c.Dir, "streams") }
 

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"strconv"
 	"sync/atomic"
 	"testing"
 
@@ -46,11 +47,17 @@ func benchmarkPublish(b *testing.B, e *Engine, config string, header string) {
 	if header != "" {
 		m.Header = []byte(header)
 	}
+	var ids []byte
 	b.SetBytes(128)
 	b.ReportAllocs()
 	b.ResetTimer()
-	for range b.N {
+	for i := range b.N {
 		bus.window <- struct{}{}
+		if header == "id" {
+			ids = strconv.AppendInt(append(ids[:0], "NATS/1.0\r\nNats-Msg-Id: "...), int64(i), 10)
+			ids = append(ids, "\r\n\r\n"...)
+			m.Header = ids
+		}
 		s.ingest(m)
 	}
 	<-bus.done
@@ -68,6 +75,25 @@ func BenchmarkPublish_memory(b *testing.B) {
 	} {
 		b.Run(x.name, func(b *testing.B) {
 			c := testConfig(b)
+			e, err := New(c)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer e.Close()
+			benchmarkPublish(b, e, x.config, x.header)
+		})
+	}
+}
+
+// The whole way to a real disk and back.
+func BenchmarkPublish_file(b *testing.B) {
+	for _, x := range []struct{ name, config, header string }{
+		{"plain", `{"name":"S","subjects":["s.>"]}`, ""},
+		{"dedup", `{"name":"S","subjects":["s.>"],"duplicate_window":1000000000}`, "id"},
+	} {
+		b.Run(x.name, func(b *testing.B) {
+			c := testConfig(b)
+			c.Dir = b.TempDir()
 			e, err := New(c)
 			if err != nil {
 				b.Fatal(err)
