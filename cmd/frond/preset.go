@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -131,10 +132,19 @@ func (p *preset) check() error {
 		return errors.New("--user and --pass belong together")
 	case p.creds != "" && p.hub == "":
 		return errors.New("--creds are for --hub")
+	case hasPort(p.listen):
+		return fmt.Errorf("--listen %s: an address without a port; a configuration file sets ports", p.listen)
 	case p.user == "" && p.listen != "" && !isLoopback(p.listen):
 		return fmt.Errorf("--listen %s opens the broker to everybody: give --user and --pass, or use a configuration file", p.listen)
 	}
 	return nil
+}
+
+// hasPort reports whether an address ends in a port; a bare IPv6 address
+// does not.
+func hasPort(addr string) bool {
+	_, port, err := net.SplitHostPort(addr)
+	return err == nil && port != ""
 }
 
 // isLoopback reports whether an address is reached from this machine only.
@@ -179,6 +189,9 @@ func (p *preset) options() (*config.Options, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := readable(p.creds); err != nil {
+			return nil, fmt.Errorf("--creds: %w", err)
+		}
 		o.Leaf.Set = true
 		o.Leaf.Remotes = []config.Remote{newRemote(o, u, p.creds)}
 	}
@@ -205,18 +218,23 @@ func hubURL(text string) (*url.URL, error) {
 	if !strings.Contains(text, "://") {
 		text = "nats-leaf://" + text
 	}
-	u, err := url.Parse(text)
+	u, err := config.LeafURL(text)
 	if err != nil {
-		// The text may hold a password.
-		return nil, errors.New("--hub: not a URL")
-	}
-	if u.Hostname() == "" {
-		return nil, fmt.Errorf("--hub %s: no host", u.Redacted())
-	}
-	if u.Port() == "" {
-		u.Host = net.JoinHostPort(u.Hostname(), fmt.Sprint(config.DefaultLeafPort))
+		return nil, fmt.Errorf("--hub: %w", err)
 	}
 	return u, nil
+}
+
+// readable says what keeps a file from being read; no name is fine.
+func readable(path string) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // keepTimeout bounds making the stream at the start.
@@ -233,6 +251,14 @@ func (p *preset) keepStream(s *core.Server) error {
 		return fmt.Errorf("stream %s: %w", presetStream, err)
 	}
 	return nil
+}
+
+// reachedAt is how another machine names an address we listen on.
+func reachedAt(host string, port int) string {
+	if a, err := netip.ParseAddr(host); err == nil && a.IsUnspecified() {
+		host = "THIS-HOST"
+	}
+	return net.JoinHostPort(host, fmt.Sprint(port))
 }
 
 // explain says what listens where and what to try.
@@ -262,19 +288,23 @@ func (p *preset) explain(s *core.Server, w io.Writer) {
 	if isLoopback(o.Host) {
 		fmt.Fprintf(&b, "\nOnly this machine can connect. To open it: --user USER --pass PASSWORD --listen ADDR,\nor a configuration file (frond -c FILE).\n")
 	}
-	login := ""
+	login, device, leafLogin := "", "", ""
 	if p.user != "" {
 		login = " --user " + p.user + " --password ..."
+		device = " -u " + p.user + " -P ..."
+		leafLogin = url.User(p.user).String() + ":...@"
 	}
 	fmt.Fprintf(&b, "\nTry:\n  nats%s sub 'plant.>'\n  nats%s pub plant.line1.temp 21.5\n", login, login)
 	if o.MQTT.Set {
-		fmt.Fprintf(&b, "  mosquitto_pub -t plant/line1/temp -m 21.5 -q 1\n")
+		fmt.Fprintf(&b, "  mosquitto_pub%s -t plant/line1/temp -m 21.5 -q 1\n", device)
 	}
 	if p.edge && len(p.store) == 0 {
 		fmt.Fprintf(&b, "To keep messages: frond edge --store 'plant.>'\n")
 	}
-	if !p.edge {
-		fmt.Fprintf(&b, "  frond edge --hub nats-leaf://%s   (on another machine)\n", at(o.Leaf.Port))
+	// On loopback nobody else can link to it, and a second preset on this
+	// machine would want the same ports.
+	if o.Leaf.Port != 0 && !isLoopback(o.Host) {
+		fmt.Fprintf(&b, "  frond edge --hub nats-leaf://%s%s   (on another machine)\n", leafLogin, reachedAt(o.Host, o.Leaf.Port))
 	}
 	fmt.Fprintln(&b)
 	io.WriteString(w, b.String())

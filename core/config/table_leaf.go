@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"net/url"
 	"slices"
 	"strconv"
@@ -127,37 +128,41 @@ func setURLs(d *decoder, r *Remote, it item) {
 	}
 	r.URLs = nil
 	for _, s := range list {
-		u, problem := leafURL(s)
-		if problem != "" {
-			d.errorf(it.pos, "error parsing leafnode url %q: %s", s, problem)
+		u, err := LeafURL(s)
+		if err != nil {
+			d.errorf(it.pos, "error parsing leafnode url %q: %s", s, err)
 			continue
 		}
 		r.URLs = append(r.URLs, u)
 	}
 }
 
-// leafURL reads the address of a remote and puts in the default port.
-func leafURL(s string) (*url.URL, string) {
+// LeafURL reads the address of a remote and puts in the default port. An error
+// does not repeat the text, which may hold a password.
+func LeafURL(s string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimSpace(s))
 	if err != nil {
-		return nil, err.(*url.Error).Err.Error()
+		return nil, err.(*url.Error).Err
 	}
 	switch strings.ToLower(u.Scheme) {
 	case "nats", "tls", "nats-leaf":
 	case "ws", "wss":
-		return nil, "WebSocket links are not supported yet by this version of frond"
+		return nil, errors.New("WebSocket links are not supported yet by this version of frond")
 	default:
-		return nil, "it must begin with nats-leaf://, nats:// or tls://"
+		return nil, errors.New("it must begin with nats-leaf://, nats:// or tls://")
 	}
 	if u.Hostname() == "" {
-		return nil, "it names no host"
+		return nil, errors.New("it names no host")
+	}
+	if strings.Contains(u.Hostname(), ":") && u.Host[0] != '[' {
+		return nil, errors.New("an IPv6 address stands in brackets")
 	}
 	if p := u.Port(); p == "" {
 		u.Host = strings.TrimSuffix(u.Host, ":") + ":" + strconv.Itoa(DefaultLeafPort)
 	} else if n, err := strconv.Atoi(p); err != nil || n < 1 || n > 65535 {
-		return nil, "its port is not between 1 and 65535"
+		return nil, errors.New("its port is not between 1 and 65535")
 	}
-	return u, ""
+	return u, nil
 }
 
 // setCredentials expands "~" and "$VAR" of the environment.
