@@ -158,6 +158,9 @@ func (s *stream) attach(b Bus) error {
 	if !cfg.AllowDirect {
 		s.detachDirect()
 	}
+	if err := s.attachFetching(b); err != nil {
+		return err
+	}
 	return s.attachMembers(b)
 }
 
@@ -168,6 +171,7 @@ func (s *stream) detach() {
 	}
 	s.attached = nil
 	s.detachDirect()
+	s.detachFetching()
 	s.detachMembers()
 }
 

@@ -93,6 +93,22 @@ var (
 	errAPILevel              = &APIError{412, 10185, "JetStream minimum api level required"}
 	errSchedulesDisabled     = &APIError{400, 10188, "message schedules is disabled"}
 	errLastSeqNoSequence     = &APIError{400, 10193, "missing sequence for expected last sequence per subject"}
+	errExternalAPI           = &APIError{400, 10021, "stream external api prefix must not overlap"}
+	errExternalOverlap       = &APIError{400, 10022, "stream external delivery prefix overlaps with stream subject"}
+	errExternalDeliver       = &APIError{400, 10024, "stream external delivery prefix must not contain wildcards"}
+	errSourceDuplicate       = &APIError{400, 10140, "duplicate source configuration detected"}
+	errSourceName            = &APIError{400, 10141, "sourced stream name is invalid"}
+	errMirrorName            = &APIError{400, 10142, "mirrored stream name is invalid"}
+	errSourceFilters         = &APIError{400, 10144, "source with multiple subject transforms cannot also have a single subject filter"}
+	errSourceFilter          = &APIError{400, 10145, "source transform source"}
+	errSourceDestination     = &APIError{400, 10146, "source transform"}
+	errSourceOverlap         = &APIError{400, 10147, "source filters can not overlap"}
+	errMirrorFilters         = &APIError{400, 10150, "mirror with multiple subject transforms cannot also have a single subject filter"}
+	errMirrorFilter          = &APIError{400, 10151, "mirror transform source"}
+	errMirrorOverlap         = &APIError{400, 10152, "mirror subject filters can not overlap"}
+	errMirrorDestination     = &APIError{400, 10154, "mirror transform"}
+	errMirrorConsumer        = &APIError{400, 10213, "stream mirror consumer config is invalid"}
+	errSourceConsumer        = &APIError{400, 10215, "stream source consumer config is invalid"}
 	errSourceHeader          = &APIError{400, 10227, "message stream source header is not allowed"}
 )
 

@@ -107,11 +107,14 @@ func (s *stream) info(dynamic bool) *streamInfo {
 	if dynamic {
 		cfg.Metadata = s.e.withServer(cfg.Metadata)
 	}
+	mirror, sources := s.originInfos()
 	return &streamInfo{
 		Config:  &cfg,
 		Created: s.created,
 		State:   s.state(),
 		Domain:  s.e.cfg.Domain,
+		Mirror:  mirror,
+		Sources: sources,
 		At:      s.e.cfg.Now().UTC(),
 	}
 }

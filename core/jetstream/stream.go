@@ -55,6 +55,9 @@ type stream struct {
 	// attached is guarded by acct.changes.
 	attached []attachment
 	direct   []func()
+	fetching []*fetching
+	// fetchingNow is a copy of fetching, for whoever does not hold that.
+	fetchingNow atomic.Pointer[[]*fetching]
 }
 
 type attachment struct {

@@ -44,6 +44,9 @@ func (c *StreamConfig) normalise(pedantic bool, lim *Limits) *APIError {
 	if err := c.checkSubjects(); err != nil {
 		return err
 	}
+	if err := c.checkSources(); err != nil {
+		return err
+	}
 	if err := c.checkTransforms(); err != nil {
 		return err
 	}
@@ -183,10 +186,8 @@ func (c *StreamConfig) checkUnsupported() *APIError {
 	switch {
 	case c.Replicas > 1:
 		return errReplicasNotSupported
-	case c.Mirror != nil:
-		what = "mirrors"
-	case len(c.Sources) > 0:
-		what = "sources"
+	case c.MirrorDirect:
+		what = "direct gets from a mirror in place of its origin"
 	case c.SubjectDeleteMarkerTTL > 0:
 		what = "subject delete markers"
 	case c.AllowMsgTTL:
