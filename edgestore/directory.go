@@ -100,13 +100,6 @@ func newDirPage(id uint64, refs []chunkRef) *dirPage {
 	return p
 }
 
-func (d *directory) chunks() (n int) {
-	for _, p := range d.pages {
-		n += len(p.refs)
-	}
-	return n
-}
-
 // encode appends the payload of the page; see FORMAT.md.
 func (p *dirPage) encode(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(p.refs)))

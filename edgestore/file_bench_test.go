@@ -155,3 +155,57 @@ func BenchmarkMemoryIndex(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkFileStore_open is what a restart takes: records, no messages.
+func BenchmarkFileStore_open(b *testing.B) {
+	for _, subjects := range []int{100, 100_000} {
+		b.Run(fmt.Sprintf("messages=300000,subjects=%d", subjects), func(b *testing.B) {
+			o := edgestore.FileOptions{Dir: b.TempDir(), Incarnation: 1, Blobs: new(edgestoretest.Blobs)}
+			s := mustOpen(b, o)
+			fill(b, s, o.Blobs.(*edgestoretest.Blobs), subjects, 300_000, 8192)
+			b.ResetTimer()
+			for i := 0; i < b.N; i++ {
+				if err := s.Close(); err != nil {
+					b.Fatal(err)
+				}
+				s = mustOpen(b, o)
+			}
+		})
+	}
+}
+
+// BenchmarkFileStore_keyValue keeps one message a key: every append removes an
+// older one, which lies in a chunk most of the time.
+func BenchmarkFileStore_keyValue(b *testing.B) {
+	const keys = 20_000
+	dir := b.TempDir()
+	blobs := new(edgestoretest.Blobs)
+	s := mustOpen(b, edgestore.FileOptions{Dir: dir, Incarnation: 1, Blobs: blobs})
+	names := make([]string, keys)
+	for i := range names {
+		names[i] = fmt.Sprintf("$KV.bucket.key%05d", i)
+	}
+	bytes, before := int64(0), written()
+	b.ResetTimer()
+	for i := 0; i < b.N; i++ {
+		m := edgestore.Msg{Seq: uint64(i + 1), Time: int64(i), Subject: names[uint32(i)*2654435761%keys], Body: benchBody(i)}
+		bytes += int64(len(m.Body) + len(m.Subject))
+		if err := s.Append(&m, blobs.Add(&m)); err != nil {
+			b.Fatal(err)
+		}
+		if st, _ := s.Subject(m.Subject); st.Msgs > 1 {
+			if _, _, err := s.Remove(st.First); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if (i+1)%8192 == 0 || i == b.N-1 {
+			s.Seal(edgestore.LSN(i+1), nil)
+			if err := s.Flush(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(written()-before)/float64(bytes), "written/byte")
+	b.ReportMetric(float64(dirSize(dir))/float64(keys*120), "stored/live-byte")
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msgs/s")
+}

@@ -16,7 +16,7 @@ import (
 	"github.com/frondmq/frond/edgestore/edgestoretest"
 )
 
-var flipsFlag = flag.Int("flips", 80, "damaged files that the damage test tries")
+var flipsFlag = flag.Int("flips", 40, "damaged files that the damage test tries")
 
 // stored is everything that a test has put into a store, and what of it is live.
 type stored struct {

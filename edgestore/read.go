@@ -486,10 +486,30 @@ func (b *base) boundUp(m *matcher, lo uint64) (uint64, uint64, bool) {
 		if s.first < lo && s.msgs == 2 && s.flags&(staleFirst|staleLast) == 0 {
 			at = s.last
 		}
+		if m.literal != "" && s.first < lo && s.flags&staleFirst == 0 {
+			at = max(at, b.followLocked(s.first, lo))
+		}
 		lower = min(lower, at)
 		return true
 	})
 	return lower, upper, upper != 0 && lower <= upper
+}
+
+// followLocked goes from one message of a subject to the next while they are in
+// the memtable, and returns a sequence at or above lo below which, from lo on,
+// the subject has none.
+func (b *base) followLocked(seq, lo uint64) uint64 {
+	for range 64 {
+		e := b.mu.tab.get(seq)
+		if e == nil || e.next == 0 || seq <= b.mu.drained {
+			break
+		}
+		seq += uint64(e.next)
+		if seq >= lo && b.liveLocked(seq) {
+			return seq
+		}
+	}
+	return lo
 }
 
 // LoadPrev reads the last message at or below start that matches.

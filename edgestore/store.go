@@ -68,13 +68,17 @@ type Store interface {
 	Append(m *Msg, blob Location) error
 	// Skip moves LastSeq forward to last without storing anything.
 	Skip(last uint64, at int64)
-	// Remove deletes one message and reports what it was.
+	// Remove deletes one message and reports its size. A message that was lost
+	// to damage can be removed too, with the average size of its neighbours:
+	// limits must be able to move on.
 	Remove(seq uint64) (size uint64, ok bool, err error)
-	// Compact deletes everything below seq and moves FirstSeq there (and
-	// LastSeq to seq-1 if the stream ended before).
+	// Compact deletes everything below seq and moves FirstSeq there or, when
+	// seq is deleted already, to the first message above it (and LastSeq to
+	// seq-1 if the stream ended before).
 	Compact(seq uint64) (removed uint64, err error)
 	// Purge deletes messages that match filter ("" or ">" is all) below seq
-	// (0: no bound), but keeps the newest keep of them.
+	// (0: no bound), but keeps the newest keep of them. Purging all below seq
+	// is Compact.
 	Purge(filter string, seq, keep uint64) (removed uint64, err error)
 
 	// Load reads one message; the error is ErrNotFound or ErrDeleted, or one
@@ -108,13 +112,15 @@ type Store interface {
 
 	// Seal fixes everything applied so far, with aux as of the same moment, as
 	// the next thing to be flushed. It is called by the mutating goroutine and
-	// is cheap. Sealing twice before a Flush adds up.
+	// is cheap. Sealing twice before a Flush adds up. The values of aux are
+	// kept, not copied: they may not change afterwards.
 	Seal(applied LSN, aux []Aux)
 	// Flush writes what was sealed in one durable transaction. It may be
 	// called from another goroutine, one at a time. After an error nothing
 	// sealed is lost: the next Flush tries again.
 	Flush() error
-	// Applied is the LSN that a restart begins above.
+	// Applied is the LSN that a restart begins above: what the journal has to
+	// keep. It never waits for a flush.
 	Applied() LSN
 	// Aux visits the durable values whose key starts with prefix, in order of
 	// their keys, as of the last Flush (or open).
