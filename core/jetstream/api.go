@@ -181,7 +181,8 @@ func (e *Engine) answer(r *apiRequest, pubs *publishers) {
 	if v == nil {
 		return
 	}
-	if !strings.HasPrefix(r.rest, "STREAM.MSG.GET.") {
+	// Reading a message is counted only when it fails.
+	if failed || !strings.HasPrefix(r.rest, "STREAM.MSG.GET.") {
 		a.apiTotal.Add(1)
 		if failed {
 			a.apiErrors.Add(1)

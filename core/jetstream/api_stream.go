@@ -224,6 +224,9 @@ func (e *Engine) updateStream(a *account, cfg *StreamConfig) (*stream, *APIError
 	if err := cfg.checkUpdate(s.config()); err != nil {
 		return nil, err
 	}
+	if err := s.checkConsumerLimits(&cfg.ConsumerLimits); err != nil {
+		return nil, err
+	}
 	if err := e.checkReserve(a, cfg, s); err != nil {
 		return nil, err
 	}
@@ -242,6 +245,26 @@ func (e *Engine) updateStream(a *account, cfg *StreamConfig) (*stream, *APIError
 	s.sweep()
 	e.streamAdvisory(s, "UPDATED", "modify")
 	return s, nil
+}
+
+// checkConsumerLimits refuses limits that a consumer is above already.
+func (s *stream) checkConsumerLimits(l *ConsumerLimits) *APIError {
+	var over []string
+	for _, m := range s.members() {
+		cfg := m.config()
+		if m.direct {
+			continue
+		}
+		if l.MaxAckPending > 0 && (cfg.MaxAckPending > l.MaxAckPending || cfg.MaxAckPending < 0) ||
+			l.InactiveThreshold > 0 && cfg.Inactive > l.InactiveThreshold {
+			over = append(over, m.name)
+		}
+	}
+	if len(over) == 0 {
+		return nil
+	}
+	slices.Sort(over)
+	return errStreamUpdate.with("change to limits violates consumers: %s", strings.Join(over, ", "))
 }
 
 type listRequest struct {
@@ -442,8 +465,12 @@ func (e *Engine) msgDelete(r *apiRequest, base response, name string) (any, *API
 	case s.config().DenyDelete:
 		err = errMsgDelete.with("message delete not permitted")
 	default:
-		_, err = e.submit(s.log, s.incarnation, opMsgDelete, true, appendUint(nil, req.Seq))
+		// A message that is not there is told, but the account's statistics do
+		// not count it as an error.
+		_, out.Error = e.submit(s.log, s.incarnation, opMsgDelete, true, appendUint(nil, req.Seq))
+		out.Success = out.Error == nil
+		return out, nil
 	}
-	out.Error, out.Success = err, err == nil
+	out.Error = err
 	return out, err
 }
