@@ -14,6 +14,9 @@ import (
 // disk. MQTT 5 clients are told; older ones are simply not read further.
 const receiveMaximum = 1024
 
+// keepReceipts is the largest queue kept when all is acknowledged.
+const keepReceipts = 64
+
 // acks are the PUBACKs that one connection owes, in the order of its PUBLISH
 // packets [MQTT-4.6.0-2]. Messages become durable in any order; each PUBACK
 // waits for those before it.
@@ -24,7 +27,6 @@ type acks struct {
 		sync.Mutex
 		queue []*receipt // owed are those from head on
 		head  int
-		spare []*receipt
 	}
 	room chan struct{} // holds one: the queue became shorter
 }
@@ -44,16 +46,13 @@ func newAcks(c *conn) *acks { return &acks{conn: c, room: make(chan struct{}, 1)
 
 // open begins the receipt of one PUBLISH. The caller closes it after routing.
 func (a *acks) open(id uint16) *receipt {
+	r, ok := a.conn.m.receipts.Get().(*receipt)
+	if !ok {
+		r = new(receipt)
+	}
+	*r = receipt{acks: a, id: id, waits: 1}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var r *receipt
-	if n := len(a.mu.spare); n > 0 {
-		r = a.mu.spare[n-1]
-		a.mu.spare = a.mu.spare[:n-1]
-	} else {
-		r = &receipt{acks: a}
-	}
-	r.id, r.waits, r.code, r.err = id, 1, 0, nil
 	a.mu.queue = append(a.mu.queue, r)
 	return r
 }
@@ -110,16 +109,24 @@ func (a *acks) doneLocked(r *receipt) {
 		if r.waits > 0 || !a.conn.acknowledge(r) {
 			break
 		}
-		a.mu.spare = append(a.mu.spare, r)
 		sent++
 	}
 	if sent == 0 {
 		return
 	}
+	for i := a.mu.head; i < a.mu.head+sent; i++ {
+		// All waits are over, so nobody else has it.
+		*a.mu.queue[i] = receipt{}
+		a.conn.m.receipts.Put(a.mu.queue[i])
+		a.mu.queue[i] = nil
+	}
 	if a.mu.head += sent; a.mu.head >= len(a.mu.queue)/2 {
 		n := copy(a.mu.queue, a.mu.queue[a.mu.head:])
 		clear(a.mu.queue[n:])
 		a.mu.queue, a.mu.head = a.mu.queue[:n], 0
+		if n == 0 && cap(a.mu.queue) > keepReceipts {
+			a.mu.queue = nil
+		}
 	}
 	a.conn.out.flush()
 	select {
@@ -142,8 +149,12 @@ func (c *conn) acknowledge(r *receipt) bool {
 		c.fail(fail(packets.ErrUnspecifiedError, "storing a QoS 1 message: %v", r.err))
 		return false
 	}
-	buf, ok := c.out.begin()
+	buf, ok := c.out.beginAnswer()
 	if !ok {
+		if !c.out.isClosed() {
+			c.slow.Store(true)
+			c.fail(errSlow)
+		}
 		return false
 	}
 	buf = appendPuback(buf, c.version, r.id, r.code)

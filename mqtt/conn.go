@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"sync"
@@ -18,6 +19,9 @@ import (
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/wire"
 )
+
+// readBytes is the read buffer of a connection; larger packets borrow a buffer.
+const readBytes = 2 << 10
 
 // conn is one client. Its reader goroutine (serve) decodes packets and routes
 // what is published, its writer goroutine writes.
@@ -41,6 +45,7 @@ type conn struct {
 
 	// Owned by the reader goroutine.
 	frames  framer
+	reading bool // deadlines and flushes are those of a connected client
 	origin  *account.Origin
 	subs    map[string]*subscription
 	will    *will
@@ -79,13 +84,14 @@ var (
 func (c *conn) serve() {
 	defer c.nc.Close()
 	if err := c.connect(); err != nil {
-		c.log.Error("MQTT connection refused", "remote", c.nc.RemoteAddr().String(), "err", err)
+		c.logRefusal(err)
 		return
 	}
 	var writer sync.WaitGroup
 	writer.Go(func() {
 		if err := c.out.write(); err != nil {
 			c.fail(err)
+			_ = rawConn(c.nc).Close() // TLS would wait for room for its farewell
 		}
 		// What is read from now on has nobody to answer to.
 		_ = c.nc.SetReadDeadline(time.Unix(1, 0))
@@ -95,7 +101,41 @@ func (c *conn) serve() {
 	c.finish()
 	writer.Wait()
 	c.m.remove(c)
-	c.log.Debug("MQTT connection closed", "client", c.clientID, "reason", c.end)
+	c.logEnd()
+}
+
+// logRefusal is for whoever did not get in.
+func (c *conn) logRefusal(err error) {
+	remote := c.nc.RemoteAddr().String()
+	if errors.Is(err, io.EOF) { // a health check, or a client that changed its mind
+		c.log.Debug("MQTT connection went before CONNECT", "remote", remote)
+		return
+	}
+	c.log.Error("MQTT connection refused", "remote", remote, "client", c.clientID, "err", err)
+}
+
+// logEnd tells an operator of what the client did wrong or asked for in vain;
+// clients that come and go are not news.
+func (c *conn) logEnd() {
+	attrs := []any{"client", c.clientID, "remote", c.nc.RemoteAddr().String(), "reason", c.end}
+	var f *failure
+	var code packets.Code
+	switch {
+	case errors.Is(c.end, errTakenOver), errors.Is(c.end, errShutdown):
+		c.log.Debug("MQTT connection closed", attrs...)
+	case errors.As(c.end, &f), errors.As(c.end, &code):
+		c.log.Error("MQTT connection ended by the server", attrs...)
+	default:
+		c.log.Debug("MQTT connection closed", attrs...)
+	}
+}
+
+// rawConn is the socket under TLS.
+func rawConn(c net.Conn) net.Conn {
+	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
+		return t.NetConn()
+	}
+	return c
 }
 
 // connect does the handshake. The answer is written here, before anything can
@@ -105,7 +145,7 @@ func (c *conn) connect() error {
 	if err := c.nc.SetDeadline(time.Now().Add(o.MQTT.Auth.AuthTimeout(o.MQTT.TLS))); err != nil {
 		return err
 	}
-	c.frames = framer{in: bufio.NewReaderSize(c.nc, 4096), limit: o.MaxPayload}
+	c.frames = framer{in: bufio.NewReaderSize(socket{c}, readBytes), limit: o.MaxPayload, pool: &c.m.readBuffers}
 	pk, err := c.readConnect()
 	if err == nil {
 		err = c.authenticate(pk)
@@ -119,7 +159,7 @@ func (c *conn) connect() error {
 	}
 	c.frames.limit += maxTopicExtra
 	assigned := pk.Connect.ClientIdentifier == ""
-	if c.clientID = pk.Connect.ClientIdentifier; assigned {
+	if assigned {
 		c.clientID = newClientID()
 	}
 	c.keepAlive = time.Duration(pk.Connect.Keepalive) * time.Second * 3 / 2 // [MQTT-3.1.2-22]
@@ -208,20 +248,64 @@ func (c *conn) finish() {
 		c.publishWill()
 	}
 	c.origin.Flush()
+	// Publishers may still remember the connection by a subscription.
+	c.frames, c.subject, c.header, c.msg = framer{}, nil, nil, wire.Msg{}
+	c.out.mu.Lock() // closed: nothing is delivered any more
+	c.window, c.topic, c.props = window{}, nil, nil
+	c.out.mu.Unlock()
 }
 
-// read handles packets until the connection ends. Deliveries are flushed when
-// nothing more is buffered, so that a burst of packets is one wake-up of each
-// receiver.
-func (c *conn) read() error {
-	for {
-		if c.frames.in.Buffered() == 0 {
-			c.origin.Flush()
-			c.out.flush()
-			if err := c.extend(); err != nil {
-				return err
-			}
+// socket is what packets are read from. What was read before is flushed when
+// more is needed, so that a burst of packets is one wake-up of each receiver,
+// and nothing waits for the rest of a packet that is still on its way.
+type socket struct{ c *conn }
+
+func (s socket) Read(p []byte) (int, error) {
+	if s.c.reading {
+		if err := s.c.pause(); err != nil {
+			return 0, err
 		}
+	}
+	return s.c.nc.Read(p)
+}
+
+// pause is done before the reader may have to wait.
+func (c *conn) pause() error {
+	c.origin.Flush()
+	c.out.flush()
+	if gates := c.origin.Gates(); len(gates) > 0 {
+		stall(gates)
+	}
+	return c.extend()
+}
+
+const (
+	stallStep  = 2 * time.Millisecond
+	stallTotal = 10 * time.Millisecond
+)
+
+// stall waits a little for receivers whose buffers are nearly full, so that a
+// fast publisher does not have them cut off at once.
+func stall(gates []<-chan struct{}) {
+	step := time.NewTimer(stallStep)
+	defer step.Stop()
+	end := time.Now().Add(stallTotal)
+	for _, g := range gates {
+		select {
+		case <-g:
+		case now := <-step.C:
+			if !now.Before(end) {
+				return
+			}
+			step.Reset(stallStep)
+		}
+	}
+}
+
+// read handles packets until the connection ends.
+func (c *conn) read() error {
+	c.reading = true
+	for {
 		f, err := c.frames.next()
 		if err != nil {
 			if errors.Is(err, io.EOF) {
@@ -267,8 +351,7 @@ func (c *conn) handle(f frame) error {
 	case packets.Unsubscribe:
 		return c.unsubscribe(f)
 	case packets.Pingreq:
-		c.out.add([]byte{packets.Pingresp << 4, 0})
-		return nil
+		return c.say(pingResponse)
 	case packets.Disconnect:
 		return c.disconnect(f)
 	case packets.Connect:
@@ -277,6 +360,17 @@ func (c *conn) handle(f frame) error {
 		return fail(errProtocol, "AUTH without an authentication method") // [MQTT-4.12.0-6]
 	}
 	return fail(packets.ErrQosNotSupported, "packet type %d belongs to QoS 2, which is not supported", f.kind())
+}
+
+var pingResponse = []byte{packets.Pingresp << 4, 0}
+
+// say queues an answer to the client.
+func (c *conn) say(packet []byte) error {
+	if !c.out.add(packet) {
+		c.slow.Store(true)
+		return errSlow
+	}
+	return nil
 }
 
 // puback frees a packet identifier and sends what waited for one.
@@ -288,9 +382,10 @@ func (c *conn) puback(f frame) error {
 	if id == 0 {
 		return fail(errProtocol, "packet identifier 0")
 	}
-	buf, ok := c.out.begin()
+	// However much is waiting: what comes now was counted when it was queued.
+	buf, ok := c.out.beginWithin(math.MaxInt)
 	if !ok {
-		return nil // ending, or so slow that it will
+		return nil // ending
 	}
 	c.window.release(id)
 	for {
@@ -307,7 +402,8 @@ func (c *conn) puback(f frame) error {
 }
 
 // disconnect ends the connection on the client's word. Only the plain form
-// discards the will [MQTT-3.14.4-3].
+// discards the will [MQTT-3.14.4-3]; with another reason it is left, whether
+// the client asked for that or reports a failure [MQTT-3.1.2-8].
 func (c *conn) disconnect(f frame) error {
 	code := byte(0)
 	if c.version == v5 && len(f.body) > 0 {
@@ -315,7 +411,7 @@ func (c *conn) disconnect(f frame) error {
 	} else if c.version == v311 && len(f.body) != 0 {
 		return fail(errMalformed, "DISCONNECT of %d bytes", len(f.body))
 	}
-	if code == packets.CodeDisconnectWillMessage.Code {
+	if code != packets.CodeSuccess.Code {
 		return errEnded
 	}
 	c.will = nil

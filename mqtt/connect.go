@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"unicode/utf8"
@@ -54,6 +55,8 @@ func (c *conn) readConnect() (*packets.Packet, error) {
 	if err := pk.ConnectDecode(bytes.Clone(f.body)); err != nil {
 		return nil, err
 	}
+	// Not a view of the packet, which holds the password.
+	c.clientID = strings.Clone(pk.Connect.ClientIdentifier)
 	return pk, c.checkConnect(pk)
 }
 
@@ -61,10 +64,11 @@ func (c *conn) readConnect() (*packets.Packet, error) {
 func (c *conn) checkConnect(pk *packets.Packet) error {
 	k := &pk.Connect
 	if string(k.ProtocolName) != "MQTT" {
-		return fail(packets.ErrMalformedProtocolName, "protocol name %q", k.ProtocolName) // [MQTT-3.1.2-1]
+		// [MQTT-3.1.2-1]
+		return fail(packets.ErrMalformedProtocolName, "protocol name %q: only MQTT 3.1.1 and MQTT 5 are supported", k.ProtocolName)
 	}
 	if pk.ProtocolVersion != v311 && pk.ProtocolVersion != v5 {
-		return &refusal{refusedVersion, packets.ErrUnsupportedProtocolVersion, errors.New("neither MQTT 3.1.1 nor MQTT 5")}
+		return &refusal{refusedVersion, packets.ErrUnsupportedProtocolVersion, fmt.Errorf("protocol level %d: only MQTT 3.1.1 and MQTT 5 are supported", pk.ProtocolVersion)}
 	}
 	c.version = pk.ProtocolVersion
 	switch {
@@ -131,7 +135,7 @@ func (c *conn) prepareWill(pk *packets.Packet) error {
 	if err != nil {
 		return fail(packets.ErrTopicNameInvalid, "will topic %q: %w", k.WillTopic, err)
 	}
-	w := &will{subject: subj, payload: k.WillPayload, topic: k.WillTopic}
+	w := &will{subject: subj, payload: bytes.Clone(k.WillPayload), topic: strings.Clone(k.WillTopic)}
 	w.header = append(w.header, "NATS/1.0\r\n"+headerQoS+":"...)
 	w.header = append(w.header, '0'+k.WillQos, '\r', '\n')
 	if c.version == v5 {
@@ -170,6 +174,8 @@ func (c *conn) connack(pk *packets.Packet, assigned bool) ([]byte, error) {
 		p.SubIDAvailableFlag, p.SubIDAvailable = true, 0
 		if pk.Properties.SessionExpiryInterval > 0 {
 			// The session ends with the connection, whatever was asked for.
+			c.log.Info("MQTT session will end with its connection: longer sessions are not supported yet",
+				"client", c.clientID, "expiry", pk.Properties.SessionExpiryInterval)
 			p.SessionExpiryIntervalFlag, p.SessionExpiryInterval = true, 0
 		}
 		if assigned {

@@ -3,6 +3,7 @@ package mqtt
 import (
 	"bufio"
 	"io"
+	"sync"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 )
@@ -22,11 +23,13 @@ func (f *frame) kind() byte  { return f.first >> 4 }
 func (f *frame) flags() byte { return f.first & 0x0f }
 
 // framer cuts packets out of a stream. The length is checked before anything
-// is allocated for it.
+// is allocated for it, and memory for a large packet grows as it arrives.
 type framer struct {
 	in    *bufio.Reader
-	limit int // of a whole packet, in bytes
-	buf   []byte
+	limit int        // of a whole packet, in bytes
+	pool  *sync.Pool // of *[keepBytes]byte, for packets larger than the buffer of in
+
+	large *[keepBytes]byte // lent by pool for the packet at hand
 }
 
 // keepBytes is the largest buffer kept from packet to packet.
@@ -34,6 +37,10 @@ const keepBytes = 64 << 10
 
 // next reads one packet.
 func (r *framer) next() (frame, error) {
+	if r.large != nil {
+		r.pool.Put(r.large)
+		r.large = nil
+	}
 	first, err := r.in.ReadByte()
 	if err != nil {
 		return frame{}, err
@@ -45,16 +52,37 @@ func (r *framer) next() (frame, error) {
 	if 1+width+n > r.limit {
 		return frame{}, fail(packets.ErrPacketTooLarge, "packet of %d bytes, the limit is %d", 1+width+n, r.limit)
 	}
-	if cap(r.buf) < n {
-		r.buf = make([]byte, max(n, 512))
-	} else if cap(r.buf) > keepBytes && n < keepBytes/2 {
-		r.buf = make([]byte, keepBytes/2)
+	if n > r.in.Size() {
+		body, err := r.readLarge(n)
+		return frame{first, body}, unexpected(err)
 	}
-	body := r.buf[:n]
-	if _, err := io.ReadFull(r.in, body); err != nil {
-		return frame{}, err
+	body, err := r.in.Peek(n)
+	if err != nil {
+		return frame{}, unexpected(err)
 	}
-	return frame{first, body}, nil
+	_, err = r.in.Discard(n) // the bytes stay until the next read
+	return frame{first, body}, err
+}
+
+// readLarge reads what does not fit into the buffer of in.
+func (r *framer) readLarge(n int) ([]byte, error) {
+	r.large, _ = r.pool.Get().(*[keepBytes]byte)
+	if r.large == nil {
+		r.large = new([keepBytes]byte)
+	}
+	body := r.large[:min(n, keepBytes)]
+	done := 0
+	for {
+		if _, err := io.ReadFull(r.in, body[done:]); err != nil {
+			return nil, err
+		}
+		if done = len(body); done == n {
+			return body, nil
+		}
+		more := make([]byte, min(n, 2*done))
+		copy(more, body)
+		body = more
+	}
 }
 
 // length reads the remaining length: at most four bytes, seven bits each

@@ -2,7 +2,6 @@ package mqtt
 
 import (
 	"encoding/binary"
-	"unicode/utf8"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 )
@@ -30,31 +29,73 @@ func checkFlags(f *frame) error {
 	return nil
 }
 
-// skipProperties checks an MQTT 5 property block for its length and for
-// properties that stand twice [MQTT-2.2.2-2], and gives what follows.
-func skipProperties(b []byte) (rest []byte, err error) {
+// properties is a set of identifiers; all are below 64.
+type properties uint64
+
+func setOf(ids ...byte) (s properties) {
+	for _, id := range ids {
+		s |= 1 << id
+	}
+	return s
+}
+
+func (s properties) has(id byte) bool { return id < 64 && s&(1<<id) != 0 }
+
+// Which properties may stand in what clients send [MQTT-2.2.2.2].
+var (
+	connectProperties = setOf(packets.PropSessionExpiryInterval, packets.PropReceiveMaximum, packets.PropMaximumPacketSize,
+		packets.PropTopicAliasMaximum, packets.PropRequestResponseInfo, packets.PropRequestProblemInfo, packets.PropUser,
+		packets.PropAuthenticationMethod, packets.PropAuthenticationData)
+	willProperties = setOf(packets.PropWillDelayInterval, packets.PropPayloadFormat, packets.PropMessageExpiryInterval,
+		packets.PropContentType, packets.PropResponseTopic, packets.PropCorrelationData, packets.PropUser)
+	subscribeProperties   = setOf(packets.PropSubscriptionIdentifier, packets.PropUser)
+	unsubscribeProperties = setOf(packets.PropUser)
+	publishProperties     = setOf(packets.PropPayloadFormat, packets.PropMessageExpiryInterval, packets.PropTopicAlias,
+		packets.PropResponseTopic, packets.PropCorrelationData, packets.PropUser, packets.PropSubscriptionIdentifier,
+		packets.PropContentType)
+	flagProperties = setOf(packets.PropPayloadFormat, packets.PropRequestProblemInfo, packets.PropRequestResponseInfo)
+	// Zero has no meaning for these [MQTT-3.1.2.11.3] [MQTT-3.1.2.11.4] [MQTT-3.8.2.1.2].
+	positiveProperties = setOf(packets.PropReceiveMaximum, packets.PropMaximumPacketSize, packets.PropSubscriptionIdentifier)
+)
+
+// skipProperties checks an MQTT 5 property block: its length, properties that
+// do not belong there, stand twice [MQTT-2.2.2-2], or have a value that is not
+// allowed. It gives what follows.
+func skipProperties(b []byte, allowed properties) (rest []byte, err error) {
 	n, w := varint(b)
 	if w == 0 || w+n > len(b) {
 		return nil, fail(packets.ErrMalformedProperties, "property length")
 	}
 	block, rest := b[w:w+n], b[w+n:]
-	var seen [4]uint64
+	var seen properties
 	for len(block) > 0 {
 		id := block[0]
 		size := propertySize(id, block[1:])
 		if size < 0 || size > len(block)-1 {
 			return nil, fail(packets.ErrMalformedProperties, "property %#x", id)
 		}
-		repeats := id == packets.PropUser || id == packets.PropSubscriptionIdentifier
-		if bit := uint64(1) << (id % 64); !repeats {
-			if seen[id/64]&bit != 0 {
-				return nil, fail(errProtocol, "property %#x twice", id)
-			}
-			seen[id/64] |= bit
+		value := block[1 : 1+size]
+		switch {
+		case !allowed.has(id):
+			return nil, fail(errProtocol, "property %#x does not belong there", id)
+		case seen.has(id) && id != packets.PropUser:
+			return nil, fail(errProtocol, "property %#x twice", id)
+		case flagProperties.has(id) && value[0] > 1, positiveProperties.has(id) && allZero(value):
+			return nil, fail(errProtocol, "property %#x with value %x", id, value)
 		}
+		seen |= setOf(id)
 		block = block[1+size:]
 	}
 	return rest, nil
+}
+
+func allZero(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // propertySize is the width of a property's value, -1 for unknown ones.
@@ -131,7 +172,11 @@ func checkSubscribe(body []byte, version byte, options bool) error {
 	rest := body[2:]
 	if version == v5 {
 		var err error
-		if rest, err = skipProperties(rest); err != nil {
+		allowed := unsubscribeProperties
+		if options {
+			allowed = subscribeProperties
+		}
+		if rest, err = skipProperties(rest, allowed); err != nil {
 			return err
 		}
 	}
@@ -145,7 +190,7 @@ func checkSubscribe(body []byte, version byte, options bool) error {
 			return fail(errMalformed, "topic filter is cut off")
 		case len(filter) == 0:
 			return fail(errProtocol, "empty topic filter") // [MQTT-4.7.3-1]
-		case !utf8.Valid(filter):
+		case !validText(filter):
 			return fail(packets.ErrMalformedInvalidUTF8, "topic filter")
 		}
 		rest = after
@@ -171,26 +216,59 @@ func checkOptions(b, version byte) error {
 	return nil
 }
 
-// checkConnect walks the property blocks of an MQTT 5 CONNECT.
+// checkConnect walks a CONNECT to its end: property blocks, payload fields, and
+// nothing behind them.
 func checkConnect(body []byte) error {
 	name, rest, ok := text(body)
 	if !ok || len(rest) < 4 {
 		return fail(errMalformed, "CONNECT is cut off")
 	}
-	if string(name) != "MQTT" || rest[0] != v5 {
-		return nil // no properties
+	if string(name) != "MQTT" || rest[0] != v5 && rest[0] != v311 {
+		return nil // will be refused for that
 	}
-	flags := rest[1]
-	rest, err := skipProperties(rest[4:])
-	if err != nil {
-		return err
-	}
-	if flags&0x04 == 0 {
+	version, flags := rest[0], rest[1]
+	rest = rest[4:]
+	skip := func(what string, allowed properties, isText bool) (err error) {
+		if version == v5 && allowed != 0 {
+			if rest, err = skipProperties(rest, allowed); err != nil {
+				return err
+			}
+		}
+		var field []byte
+		if field, rest, ok = text(rest); !ok {
+			return fail(errMalformed, "%s is cut off", what)
+		}
+		if isText && !validText(field) {
+			return fail(packets.ErrMalformedInvalidUTF8, "%s is not valid text", what) // [MQTT-1.5.4-1]
+		}
 		return nil
 	}
-	if _, rest, ok = text(rest); !ok {
-		return fail(errMalformed, "client identifier is cut off")
+	if err := skip("client identifier", connectProperties, false); err != nil {
+		return err
 	}
-	_, err = skipProperties(rest)
-	return err
+	if flags&flagWill != 0 {
+		if err := skip("will topic", willProperties, true); err != nil {
+			return err
+		}
+		if err := skip("will payload", 0, false); err != nil {
+			return err
+		}
+	}
+	if flags&flagUser != 0 {
+		if err := skip("user name", 0, false); err != nil {
+			return err
+		}
+	}
+	if flags&flagPassword != 0 {
+		if err := skip("password", 0, false); err != nil {
+			return err
+		}
+	}
+	if len(rest) > 0 {
+		return fail(errMalformed, "%d bytes behind the end of CONNECT", len(rest))
+	}
+	return nil
 }
+
+// Flags of CONNECT that say which fields follow [MQTT-3.1.2.3].
+const flagWill, flagPassword, flagUser = 0x04, 0x40, 0x80

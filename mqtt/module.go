@@ -28,6 +28,10 @@ type Module struct {
 	stop context.CancelFunc // nil before Start
 	work sync.WaitGroup     // the accept loop, which waits for its connections
 
+	writeBuffers sync.Pool // of *[bufferBytes]byte
+	readBuffers  sync.Pool // of *[keepBytes]byte
+	receipts     sync.Pool // of *receipt
+
 	mu struct {
 		sync.Mutex
 		clients map[string]*conn // by client identifier
@@ -139,18 +143,23 @@ func (m *Module) serve(nc net.Conn) {
 		nc = tc
 	}
 	id := m.services.NextConnID()
-	c := &conn{
-		m: m, id: id, nc: nc, log: m.log.With("conn", id), started: time.Now(),
-		ended: make(chan struct{}), out: newOutbound(nc, int(o.MaxPending), o.WriteDeadline),
-	}
-	c.acks = newAcks(c)
-	c.lastSeen.Store(c.started.UnixNano())
+	c := m.newConn(id, nc, o)
 	stop := context.AfterFunc(m.ctx, func() {
 		c.fail(errShutdown)
-		_ = nc.SetDeadline(time.Now().Add(time.Second)) // before CONNECT nobody else ends it
+		_ = nc.SetDeadline(time.Now().Add(farewell)) // before CONNECT nobody else ends it
 	})
 	defer stop()
 	c.serve()
+}
+
+func (m *Module) newConn(id uint64, nc net.Conn, o *config.Options) *conn {
+	c := &conn{
+		m: m, id: id, nc: nc, log: m.log.With("conn", id), started: time.Now(),
+		ended: make(chan struct{}), out: newOutbound(nc, int(o.MaxPending), o.WriteDeadline, &m.writeBuffers),
+	}
+	c.acks = newAcks(c)
+	c.lastSeen.Store(c.started.UnixNano())
+	return c
 }
 
 // add registers a connected client and returns the one it replaces.

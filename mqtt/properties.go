@@ -115,7 +115,7 @@ func appendProperties(dst, header []byte) []byte {
 	}
 	wire.HeaderEach(header, func(name, value []byte) bool {
 		if !bytes.HasPrefix(name, []byte(headerPrefix)) {
-			if len(name) <= 0xffff && len(value) <= 0xffff && utf8.Valid(name) && utf8.Valid(value) {
+			if validText(name) && validText(value) {
 				dst = append(dst, packets.PropUser)
 				dst = appendString(appendString(dst, name), value)
 			}
@@ -138,16 +138,31 @@ func appendOwn(dst []byte, name string, value []byte) []byte {
 			dst = binary.BigEndian.AppendUint32(append(dst, packets.PropMessageExpiryInterval), uint32(n))
 		}
 	case headerContentType:
-		dst = appendString(append(dst, packets.PropContentType), value)
-	case headerResponseTopic:
-		dst = appendString(append(dst, packets.PropResponseTopic), value)
-	case headerCorrelation:
-		raw := make([]byte, base64.StdEncoding.DecodedLen(len(value)))
-		if n, err := base64.StdEncoding.Decode(raw, value); err == nil {
-			dst = appendString(append(dst, packets.PropCorrelationData), raw[:n])
+		if validText(value) {
+			dst = appendString(append(dst, packets.PropContentType), value)
 		}
+	case headerResponseTopic:
+		if validTopic(value) {
+			dst = appendString(append(dst, packets.PropResponseTopic), value)
+		}
+	case headerCorrelation:
+		begin := len(dst)
+		dst = append(dst, packets.PropCorrelationData, 0, 0)
+		data, err := base64.StdEncoding.AppendDecode(dst, value)
+		n := len(data) - len(dst)
+		if err != nil || n > 0xffff {
+			return dst[:begin]
+		}
+		binary.BigEndian.PutUint16(data[begin+1:], uint16(n))
+		dst = data
 	}
 	return dst
+}
+
+// validText reports whether b can be an MQTT string [MQTT-1.5.4-1]
+// [MQTT-1.5.4-2].
+func validText(b []byte) bool {
+	return len(b) <= 0xffff && utf8.Valid(b) && bytes.IndexByte(b, 0) < 0
 }
 
 func appendString(dst, s []byte) []byte {

@@ -45,7 +45,7 @@ func parsePublish(f frame, version byte) (publication, error) {
 		rest = rest[2:]
 	}
 	if version == v5 {
-		after, err := skipProperties(rest)
+		after, err := skipProperties(rest, publishProperties)
 		if err != nil {
 			return p, err
 		}
@@ -66,9 +66,14 @@ func (c *conn) publish(f frame) error {
 	}
 	switch {
 	case p.qos == 2:
-		return fail(packets.ErrQosNotSupported, "QoS 2 is not supported")
+		return fail(packets.ErrQosNotSupported, "PUBLISH with QoS 2 to %q: QoS 2 is not supported yet, use QoS 1", p.topic)
 	case p.retain:
-		return fail(packets.ErrRetainNotSupported, "retained messages are not supported")
+		return fail(packets.ErrRetainNotSupported, "PUBLISH with RETAIN to %q: retained messages are not supported yet", p.topic)
+	}
+	if p.qos == 1 {
+		if err := c.waitForAcks(); err != nil {
+			return err
+		}
 	}
 	subj, err := appendSubject(c.subject[:0], p.topic, false)
 	if err != nil {
@@ -87,7 +92,8 @@ func (c *conn) publish(f frame) error {
 		return c.deny(&p)
 	}
 	if p.qos == 1 {
-		return c.publishQoS1(&p)
+		c.publishQoS1(&p)
+		return nil
 	}
 	c.route(&p, nil)
 	return nil
@@ -105,26 +111,24 @@ func (c *conn) headers(p *publication) ([]byte, error) {
 	return append(h, '\r', '\n'), nil
 }
 
-func (c *conn) publishQoS1(p *publication) error {
-	if c.acks.waiting() >= receiveMaximum {
-		if c.version == v5 {
-			return fail(packets.ErrReceiveMaximum, "more than %d unacknowledged messages", receiveMaximum) // [MQTT-3.3.4-9]
-		}
-		if err := c.waitForAcks(); err != nil {
-			return err
-		}
-	}
+func (c *conn) publishQoS1(p *publication) {
 	r := c.acks.open(p.id)
 	code := packets.CodeSuccess.Code
 	if c.route(p, r) == 0 {
 		code = packets.CodeNoMatchingSubscribers.Code // MQTT 5 only, see appendPuback
 	}
 	r.routed(code)
-	return nil
 }
 
-// waitForAcks stops reading until there is room again.
+// waitForAcks stops reading until one more message may be unacknowledged. MQTT
+// 5 clients know the limit and must not reach it [MQTT-3.3.4-9].
 func (c *conn) waitForAcks() error {
+	if c.acks.waiting() < receiveMaximum {
+		return nil
+	}
+	if c.version == v5 {
+		return fail(packets.ErrReceiveMaximum, "more than %d unacknowledged messages", receiveMaximum)
+	}
 	c.origin.Flush()
 	for c.acks.waiting() >= receiveMaximum {
 		select {
@@ -175,9 +179,11 @@ func (c *conn) refuse(p *publication, err error) error {
 	return nil
 }
 
-// appendPublish appends a PUBLISH to a client. id is for QoS 1; props is the
-// property block without its length, for MQTT 5.
-func appendPublish(dst []byte, version, qos byte, id uint16, topic, props, payload []byte) []byte {
+// maxRemaining is the largest length that a packet can have [MQTT-1.5.5-1].
+const maxRemaining = 1<<28 - 1
+
+// publishSize is the remaining length of a PUBLISH.
+func publishSize(version, qos byte, topic, props, payload []byte) int {
 	n := 2 + len(topic) + len(payload)
 	if qos > 0 {
 		n += 2
@@ -185,8 +191,14 @@ func appendPublish(dst []byte, version, qos byte, id uint16, topic, props, paylo
 	if version == v5 {
 		n += lengthWidth(len(props)) + len(props)
 	}
+	return n
+}
+
+// appendPublish appends a PUBLISH to a client. id is for QoS 1; props is the
+// property block without its length, for MQTT 5.
+func appendPublish(dst []byte, version, qos byte, id uint16, topic, props, payload []byte) []byte {
 	dst = append(dst, packets.Publish<<4|qos<<1)
-	dst = appendLength(dst, n)
+	dst = appendLength(dst, publishSize(version, qos, topic, props, payload))
 	dst = appendString(dst, topic)
 	if qos > 0 {
 		dst = binary.BigEndian.AppendUint16(dst, id)

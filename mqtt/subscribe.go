@@ -53,12 +53,12 @@ func (c *conn) answer(f func(*bytes.Buffer) error) error {
 	if err != nil {
 		return err
 	}
-	c.out.add(b)
-	return nil
+	return c.say(b)
 }
 
 // subscribeTo makes one subscription and returns the granted QoS or why not.
 func (c *conn) subscribeTo(f *packets.Subscription) (byte, error) {
+	f.Filter = strings.Clone(f.Filter) // not a view of the whole packet
 	filter, queue := f.Filter, ""
 	if c.version == v5 && strings.HasPrefix(filter, "$share/") {
 		var ok bool

@@ -29,6 +29,9 @@ func (s *subscription) Cluster() string { return "" }
 // Flush wakes the writer of the connection.
 func (s *subscription) Flush() { s.conn.out.flush() }
 
+// Gate lets publishers wait for a client that does not keep up.
+func (s *subscription) Gate() <-chan struct{} { return s.conn.out.closedGate() }
+
 // Deliver encodes the message for the client.
 func (s *subscription) Deliver(_ *account.Sub, m *wire.Msg) bool {
 	c := s.conn
@@ -66,7 +69,7 @@ func publishedQoS(header []byte) byte {
 func (c *conn) send(qos byte, subj []byte, m *wire.Msg) bool {
 	buf, ok := c.out.begin()
 	if !ok {
-		if c.out.full() {
+		if !c.out.isClosed() {
 			c.slow.Store(true)
 			c.fail(errSlow)
 		}
@@ -78,9 +81,8 @@ func (c *conn) send(qos byte, subj []byte, m *wire.Msg) bool {
 	if c.version == v5 {
 		c.props = appendProperties(c.props, m.Header)
 	}
-	size := 1 + 4 + 2 + len(c.topic) + 2 + 4 + len(c.props) + len(m.Body)
-	if c.maxPacket > 0 && size > c.maxPacket {
-		c.out.commit(buf) // must not be sent, and counts as sent [MQTT-3.1.2-25]
+	if !validTopic(c.topic) || !c.fits(qos, m.Body) {
+		c.out.commit(buf)
 		return false
 	}
 	var id uint16
@@ -101,4 +103,12 @@ func (c *conn) send(qos byte, subj []byte, m *wire.Msg) bool {
 	c.outMsgs.Add(1)
 	c.outBytes.Add(int64(len(m.Body)))
 	return true
+}
+
+// fits reports whether a PUBLISH is no larger than the client and the protocol
+// allow. One that is too large must not be sent, and counts as sent
+// [MQTT-3.1.2-25].
+func (c *conn) fits(qos byte, payload []byte) bool {
+	n := publishSize(c.version, qos, c.topic, c.props, payload)
+	return n <= maxRemaining && (c.maxPacket <= 0 || 1+lengthWidth(n)+n <= c.maxPacket)
 }

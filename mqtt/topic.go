@@ -114,3 +114,11 @@ func validFilter(filter string) bool {
 	}
 	return true
 }
+
+// validTopic reports whether a topic made from a subject can be sent: NATS
+// subjects may hold what MQTT clients disconnect for [MQTT-3.3.2-1]
+// [MQTT-3.3.2-2] [MQTT-4.7.3-1].
+func validTopic(topic []byte) bool {
+	return len(topic) > 0 && len(topic) <= 0xffff && bytes.IndexByte(topic, '+') < 0 && bytes.IndexByte(topic, '#') < 0 &&
+		bytes.IndexByte(topic, 0) < 0 && utf8.Valid(topic)
+}

@@ -9,6 +9,7 @@ type window struct {
 	max   int
 	inUse map[uint16]struct{}
 	next  uint16
+	peak  int // size of inUse since it was made
 
 	queued      []queued
 	queuedBytes int
@@ -17,7 +18,7 @@ type window struct {
 // queued is a message that waits for a packet identifier.
 type queued struct{ topic, props, payload []byte }
 
-func newWindow(limit int) window { return window{max: limit, inUse: make(map[uint16]struct{})} }
+func newWindow(limit int) window { return window{max: limit} }
 
 // take gives the next free identifier; none is free when the window is full or
 // others wait already.
@@ -38,7 +39,11 @@ func (w *window) free() (uint16, bool) {
 			continue
 		}
 		if _, used := w.inUse[w.next]; !used {
+			if w.inUse == nil {
+				w.inUse = make(map[uint16]struct{})
+			}
 			w.inUse[w.next] = struct{}{}
+			w.peak = max(w.peak, len(w.inUse))
 			return w.next, true
 		}
 	}
@@ -47,11 +52,19 @@ func (w *window) free() (uint16, bool) {
 func (w *window) queue(topic, props, payload []byte) {
 	q := queued{slices.Clone(topic), slices.Clone(props), slices.Clone(payload)}
 	w.queued = append(w.queued, q)
-	w.queuedBytes += len(topic) + len(props) + len(payload)
+	w.queuedBytes += q.size()
 }
 
+// size is what a waiting message takes, with what it costs to keep it.
+func (q *queued) size() int { return 80 + len(q.topic) + len(q.props) + len(q.payload) }
+
 // release frees an identifier. Unknown ones are ignored.
-func (w *window) release(id uint16) { delete(w.inUse, id) }
+func (w *window) release(id uint16) {
+	delete(w.inUse, id)
+	if len(w.inUse) == 0 && w.peak > 64 {
+		w.inUse, w.peak = nil, 0 // maps never shrink
+	}
+}
 
 // ready gives the next waiting message with its identifier.
 func (w *window) ready() (q queued, id uint16, ok bool) {
@@ -63,7 +76,9 @@ func (w *window) ready() (q queued, id uint16, ok bool) {
 	}
 	q = w.queued[0]
 	w.queued[0] = queued{}
-	w.queued = w.queued[1:]
-	w.queuedBytes -= len(q.topic) + len(q.props) + len(q.payload)
+	if w.queued = w.queued[1:]; len(w.queued) == 0 {
+		w.queued = nil
+	}
+	w.queuedBytes -= q.size()
 	return q, id, true
 }
