@@ -173,8 +173,8 @@ func (e *Engine) consumerUpsert(r *apiRequest, base response, stream string, che
 	if err == nil && req.Stream != stream {
 		err = errStreamMismatch
 	}
-	if err == nil && req.Config == nil {
-		err = errConsumerConfig
+	if req.Config == nil {
+		req.Config = new(consumer.Config)
 	}
 	if err == nil {
 		err = check(&req)

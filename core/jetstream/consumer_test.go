@@ -62,7 +62,6 @@ func TestConsumer_createErrors(t *testing.T) {
 		code       uint16
 	}{
 		{"CONSUMER.CREATE.S", `{"stream_name":"X","config":{}}`, 10056},
-		{"CONSUMER.CREATE.S", `{"stream_name":"S"}`, 10078},
 		{"CONSUMER.CREATE.S", `{"stream_name":"S","config":{"durable_name":"x"}}`, 10020},
 		{"CONSUMER.CREATE.S.y", `{"stream_name":"S","config":{"durable_name":"x"}}`, 10017},
 		{"CONSUMER.CREATE.S.y.s.a", `{"stream_name":"S","config":{"filter_subject":"s.b"}}`, 10131},
@@ -82,6 +81,10 @@ func TestConsumer_createErrors(t *testing.T) {
 		}
 	}
 	mustConsumer(t, b, "S", "d", `{"ack_policy":"explicit","inactive_threshold":60000000000}`)
+	update := `{"name":"S","subjects":["s.>"],"storage":"memory","max_consumers":2,"consumer_limits":{"max_ack_pending":5}}`
+	if err := b.fails(t, "STREAM.UPDATE.S", update); err.ErrCode != 10069 || err.Description != "change to limits violates consumers: c, d" {
+		t.Errorf("limits below the consumers: %v", err)
+	}
 	if err := b.fails(t, "CONSUMER.CREATE.S.e", `{"stream_name":"S","config":{}}`); err.ErrCode != 10026 {
 		t.Errorf("a third consumer: %v", err)
 	}

@@ -60,6 +60,8 @@ func (e *Engine) msgGet(r *apiRequest, base response, name string) (any, *APIErr
 	err := e.decode(r.body, &req)
 	switch {
 	case err != nil:
+	case emptyBody(r.body):
+		err = errBadRequest
 	case s == nil:
 		err = errStreamNotFound
 	case req.Batch > 0 || req.MaxBytes > 0 || req.empty() || req.conflicts():

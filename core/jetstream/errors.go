@@ -26,13 +26,11 @@ func (e *APIError) with(format string, args ...any) *APIError {
 // The errors that this package answers with; the names follow the catalogue of
 // the protocol, and so do the texts.
 var (
-	errAccountResources      = &APIError{400, 10002, "resource limits exceeded for account"}
 	errBadRequest            = &APIError{400, 10003, "bad request"}
 	errNotAvailable          = &APIError{503, 10008, "JetStream system temporarily unavailable"}
 	errClusterRequired       = &APIError{503, 10010, "JetStream clustering support required"}
 	errConsumerCreate        = &APIError{500, 10012, "consumer could not be created"}
 	errConsumerNotFound      = &APIError{404, 10014, "consumer not found"}
-	errDurableNotInSubject   = &APIError{400, 10016, "consumer expected to be durable but no durable name set in subject"}
 	errDurableMismatch       = &APIError{400, 10017, "consumer name in subject does not match durable name in request"}
 	errDurableNotSet         = &APIError{400, 10018, "consumer expected to be durable but a durable name was not set"}
 	errEphemeralWithDurable  = &APIError{400, 10020, "consumer expected to be ephemeral but a durable name was set in request"}
@@ -45,12 +43,10 @@ var (
 	errMirrorWithSubjects    = &APIError{400, 10034, "stream mirrors can not contain subjects"}
 	errNoMessage             = &APIError{404, 10037, "no message found"}
 	errNotEmptyRequest       = &APIError{400, 10038, "expected an empty request payload"}
-	errNotEnabledForAccount  = &APIError{503, 10039, "JetStream not enabled for account"}
 	errSequenceNotFound      = &APIError{400, 10043, "sequence not found"}
 	errStorageExceeded       = &APIError{500, 10047, "insufficient storage resources available"}
 	errStreamCreate          = &APIError{500, 10049, "error creating store for stream"}
 	errStreamDelete          = &APIError{500, 10050, "stream could not be deleted"}
-	errStreamGeneral         = &APIError{500, 10051, "stream error"}
 	errStreamConfig          = &APIError{500, 10052, "invalid stream configuration"}
 	errMessageTooLarge       = &APIError{400, 10054, "message size exceeds maximum allowed"}
 	errMirrorNotUpdatable    = &APIError{400, 10055, "stream mirror configuration can not be updated"}
@@ -66,15 +62,11 @@ var (
 	errWrongLastMsgID        = &APIError{400, 10070, "wrong last msg ID"}
 	errWrongLastSequence     = &APIError{400, 10071, "wrong last sequence"}
 	errReplicasNotSupported  = &APIError{500, 10074, "replicas > 1 not supported in non-clustered mode"}
-	errNotEnabled            = &APIError{503, 10076, "JetStream not enabled"}
 	errStoreFailed           = &APIError{503, 10077, "message could not be stored"}
-	errConsumerConfig        = &APIError{400, 10078, "consumer config required"}
 	errHeaderTooLarge        = &APIError{400, 10097, "header size exceeds maximum allowed of 64k"}
 	errStreamSealed          = &APIError{400, 10109, "invalid operation on sealed stream"}
 	errPurgeFailed           = &APIError{500, 10110, "stream purge not permitted"}
 	errRollupFailed          = &APIError{500, 10111, "rollup not permitted"}
-	errMaxBytesRequired      = &APIError{400, 10113, "account requires a stream config to have max bytes set"}
-	errMaxStreamBytes        = &APIError{400, 10122, "stream max bytes exceeds account limit max stream bytes"}
 	errConsumerNamePath      = &APIError{400, 10127, "Consumer name can not contain path separators"}
 	errStreamNamePath        = &APIError{400, 10128, "Stream name can not contain path separators"}
 	errConsumerFilterTail    = &APIError{400, 10131, "Consumer create request did not match filtered subject from create subject"}
@@ -109,7 +101,6 @@ var (
 	errMirrorDestination     = &APIError{400, 10154, "mirror transform"}
 	errMirrorConsumer        = &APIError{400, 10213, "stream mirror consumer config is invalid"}
 	errSourceConsumer        = &APIError{400, 10215, "stream source consumer config is invalid"}
-	errSourceHeader          = &APIError{400, 10227, "message stream source header is not allowed"}
 )
 
 // appendError says what a failed Log.Append means to a publisher. Nothing was
