@@ -59,6 +59,12 @@ func (c *client) Flush() {
 	c.removeUsed()
 }
 
+// FlushNow is part of account.Prompt.
+func (c *client) FlushNow() {
+	c.out.writeNow()
+	c.removeUsed()
+}
+
 // Gate is part of account.Gated.
 func (c *client) Gate() <-chan struct{} { return c.out.closedGate() }
 

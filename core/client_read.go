@@ -93,7 +93,7 @@ func (c *client) flush() {
 	c.origin.Flush()
 	if c.spoke {
 		c.spoke = false
-		c.out.wakeWriter()
+		c.out.writeNow()
 	}
 	c.removeUsed()
 	if c.in.msgs > 0 {

@@ -42,14 +42,19 @@ func (c *conn) send(text string) {
 	}
 }
 
+// line reads one line. The server's own PINGs are passed over.
 func (c *conn) line() string {
 	c.t.Helper()
-	c.SetReadDeadline(time.Now().Add(20 * time.Second))
-	l, err := c.r.ReadString('\n')
-	if err != nil {
-		c.t.Fatalf("read: %v after %q", err, l)
+	for {
+		c.SetReadDeadline(time.Now().Add(20 * time.Second))
+		l, err := c.r.ReadString('\n')
+		if err != nil {
+			c.t.Fatalf("read: %v after %q", err, l)
+		}
+		if l != "PING\r\n" {
+			return strings.TrimSuffix(l, "\r\n")
+		}
 	}
-	return strings.TrimSuffix(l, "\r\n")
 }
 
 func (c *conn) expect(want string) {

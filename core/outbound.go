@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,7 +20,8 @@ type outbound struct {
 	pool     *chunks
 	limit    int64 // of pending
 	deadline time.Duration
-	retry    bool // a write that timed out half-way goes on
+	retry    bool    // a write that timed out half-way goes on
+	prompt   *prompt // nil: only the writer writes
 
 	// bytes counts what was written.
 	bytes atomic.Int64
@@ -33,6 +35,7 @@ type outbound struct {
 		pending int64    // not yet written, the write under way included
 		flush   bool     // someone asked to write
 		ending  bool     // write what there is, then stop
+		busy    bool     // someone writes; nobody else may
 		err     error    // the first that stopped it; nothing is taken any more
 		gate    chan struct{}
 
@@ -53,7 +56,7 @@ var (
 )
 
 func newOutbound(conn net.Conn, pool *chunks, limit int64, deadline time.Duration, retry bool) *outbound {
-	b := &outbound{conn: conn, pool: pool, limit: limit, deadline: deadline, retry: retry}
+	b := &outbound{conn: conn, prompt: newPrompt(conn), pool: pool, limit: limit, deadline: deadline, retry: retry}
 	b.mu.wake.L = &b.mu
 	return b
 }
@@ -114,6 +117,46 @@ func (b *outbound) wakeWriter() {
 	b.mu.Unlock()
 }
 
+// writeNow writes what was appended at once if that is little, nobody else is
+// writing, and the socket takes it. Otherwise it wakes the writer.
+func (b *outbound) writeNow() {
+	m := &b.mu
+	m.Lock()
+	if b.prompt == nil || m.busy || m.flush || m.ending || m.err != nil || len(m.bufs) != 1 || len(m.bufs[0]) > promptBytes {
+		if !m.flush && m.pending > 0 {
+			m.flush = true
+			m.wake.Signal()
+		}
+		m.Unlock()
+		return
+	}
+	chunk := m.bufs[0]
+	m.bufs[0] = nil
+	m.bufs = m.bufs[:0]
+	m.busy = true
+	m.Unlock()
+
+	n := b.prompt.write(chunk)
+	b.bytes.Add(int64(n))
+
+	m.Lock()
+	m.busy = false
+	m.pending -= int64(n)
+	if n == len(chunk) {
+		b.pool.put(chunk)
+	} else {
+		// The rest goes first. The chunk is cut in front, so it is not of the
+		// pool any more.
+		m.bufs = slices.Insert(m.bufs, 0, chunk[n:len(chunk):len(chunk)])
+		m.flush = true
+	}
+	// The writer may have been told to go, or to end, meanwhile.
+	if m.flush || m.ending || m.err != nil {
+		m.wake.Signal()
+	}
+	m.Unlock()
+}
+
 // closedGate is closed when there is room again; nil when there is room.
 func (b *outbound) closedGate() <-chan struct{} {
 	b.mu.Lock()
@@ -172,27 +215,30 @@ func (b *outbound) take() (ok bool, err error) {
 	m := &b.mu
 	m.Lock()
 	defer m.Unlock()
-	for !m.flush && !m.ending && m.err == nil {
-		m.wake.Wait()
-	}
-	if m.err != nil {
-		return false, m.err
-	}
-	m.flush = false
-	if len(m.bufs) == 0 {
-		return !m.ending, nil
+	for {
+		for m.busy || !m.flush && !m.ending && m.err == nil {
+			m.wake.Wait()
+		}
+		if m.err != nil {
+			return false, m.err
+		}
+		m.flush = false
+		if len(m.bufs) > 0 {
+			break
+		}
+		if m.ending {
+			return false, nil
+		}
 	}
 	// The list of chunks is swapped with an empty one, so that others append
 	// while this one is written. writing is a copy that net.Buffers consumes.
+	m.busy = true
 	m.bufs, b.spare = b.spare[:0], m.bufs
 	b.writing = append(b.writing[:0], b.spare...)
 	return true, nil
 }
 
 func (b *outbound) write() (int64, error) {
-	if len(b.spare) == 0 {
-		return 0, nil
-	}
 	keep := b.writing
 	total, err := b.writeAll()
 	for i, c := range b.spare {
@@ -243,6 +289,7 @@ func (b *outbound) extendDeadline(again bool) {
 func (b *outbound) wrote(n int64) {
 	m := &b.mu
 	m.Lock()
+	m.busy = false
 	m.pending -= n
 	if m.gate != nil && m.pending <= b.limit/4*3 {
 		close(m.gate)

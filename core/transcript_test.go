@@ -155,6 +155,10 @@ func (p *player) expect(name, want string) {
 		p.t.Fatalf("%s: want %q, got %q and %v", p.at, want, got, err)
 	}
 	got = strings.TrimSuffix(got, "\r\n")
+	if got == "PING" && want != "PING" { // one of the server's own, on a slow machine
+		p.expect(name, want)
+		return
+	}
 	if ok, err := path.Match(escape(want), strings.ReplaceAll(got, "/", "|")); err != nil || !ok {
 		p.t.Fatalf("%s: want %q, got %q", p.at, want, got)
 	}

@@ -64,13 +64,26 @@ func (o *Origin) random(n int) int {
 // is closed when there is room again, or nil when there is room.
 type Gated interface{ Gate() <-chan struct{} }
 
+// Prompt is a sink that can write little things at once, on the caller's
+// goroutine and without waiting, instead of waking its writer.
+type Prompt interface{ FlushNow() }
+
+// maxPrompt is how many sinks of one Flush may be prompt. With more, their
+// writers are woken and work side by side.
+const maxPrompt = 4
+
 // Flush wakes each sink touched since the last Flush once, and adds what was
 // counted to the account.
 func (o *Origin) Flush() {
 	o.gates = o.gates[:0]
 	if len(o.touched) > 0 {
+		few := len(o.touched) <= maxPrompt
 		for i, s := range o.touched {
-			s.Flush()
+			if p, ok := s.(Prompt); few && ok {
+				p.FlushNow()
+			} else {
+				s.Flush()
+			}
 			if o.role == RoleClient {
 				if g, ok := s.(Gated); ok {
 					if c := g.Gate(); c != nil {
