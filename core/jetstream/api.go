@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/frondmq/frond/core/wire"
 )
@@ -48,7 +50,9 @@ type apiPool struct {
 	reads chan *apiRequest
 	wg    sync.WaitGroup
 	once  sync.Once
-	quit  chan struct{}
+	// warned is when a dropped request was logged last.
+	warned atomic.Int64
+	quit   chan struct{}
 }
 
 // apiRequest is one request, copied from the message it came in.
@@ -100,7 +104,11 @@ func (p *apiPool) request(a *account, m *wire.Msg) {
 	select {
 	case queue <- r:
 	default:
-		p.e.logger.Warn("api request dropped: too many are waiting", "account", a.name, "subject", r.subject)
+		// Told once a second at most: whoever asks too much asks often.
+		now := p.e.now()
+		if last := p.warned.Load(); now-last > int64(time.Second) && p.warned.CompareAndSwap(last, now) {
+			p.e.logger.Warn("api requests dropped: too many are waiting", "account", a.name, "subject", r.subject)
+		}
 	}
 }
 
