@@ -189,10 +189,16 @@ func (e *Engine) Close() error {
 	if e.closing.Swap(true) {
 		return nil
 	}
+	// Requests that wait for a disk which does not answer must not hold up
+	// the end for ever.
+	var once sync.Once
+	giveUp := func() { once.Do(func() { close(e.quit) }) }
+	late := time.AfterFunc(requestGrace, giveUp)
 	for _, a := range e.accounts() {
 		a.leave()
 	}
-	close(e.quit)
+	late.Stop()
+	giveUp()
 	e.fetch.close()
 	e.api.close()
 	e.work.close()
@@ -225,7 +231,12 @@ func (e *Engine) Close() error {
 	return errors.Join(errs...)
 }
 
-const closeTimeout = 30 * time.Second
+const (
+	// requestGrace is how long Close waits for requests that are being
+	// answered, closeTimeout how long for the journal.
+	requestGrace = 5 * time.Second
+	closeTimeout = 30 * time.Second
+)
 
 func (e *Engine) accounts() []*account {
 	e.mu.RLock()

@@ -437,6 +437,34 @@ func TestApply_storesAgree(t *testing.T) {
 	}
 }
 
+// What a work queue's consumer acknowledged does not come back, even if the
+// crash forgot that it was removed.
+func TestEngine_workQueueAfterCrash(t *testing.T) {
+	for seed := range uint64(4) {
+		d := newDevice(t, seed)
+		e, b := d.open()
+		mustStream(t, b, `{"name":"W","subjects":["w.>"],"retention":"workqueue"}`)
+		mustConsumer(t, b, "W", "c", `{"durable_name":"c","ack_policy":"explicit","filter_subject":"w.a"}`)
+		for range 10 {
+			b.publish(t, "w.a", "")
+		}
+		b.publish(t, "w.nobody", "")
+		in := b.pull(t, "W.c", "10")
+		for range 6 {
+			b.request(t, in.next().Reply, "", "")
+		}
+		d.crash(e, 0)
+		e, b = d.open()
+		eventually(t, func() bool { return fmt.Sprint(sequences(e, "W")) == "[7 8 9 10 11]" })
+		if a := b.consumer(t, "W", "c"); a.AckFloor.Stream != 6 {
+			t.Errorf("seed %d: %+v", seed, a)
+		}
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A full disk refuses publishes and loses nothing; when there is room again it
 // goes on.
 func TestEngine_fullDisk(t *testing.T) {
