@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/frondmq/frond/core/config"
+)
+
+func TestRun_endsAtOnce(t *testing.T) {
+	good := filepath.Join(t.TempDir(), "good.conf")
+	bad := filepath.Join(t.TempDir(), "bad.conf")
+	for path, text := range map[string]string{good: "port: -1\n", bad: "port: -1\nmax_paylod: 1\n"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		args           string
+		code           int
+		stdout, stderr string // parts
+	}{
+		{"-v", 0, "frond: v", ""},
+		{"--version", 0, "(nats-server level 2.12.0)", ""},
+		{"version", 0, "frond: v", ""},
+		{"-h", 0, "Usage: frond", ""},
+		{"--help", 0, "Usage: frond", ""},
+		{"help", 0, "Usage: frond", ""},
+		{"edge --help", 0, "Usage: frond", ""},
+		{"xyz", 1, "", `frond: unrecognized command: "xyz"`},
+		{"--bogus", 0, "Usage: frond", "flag provided but not defined: -bogus"},
+		{"-p x", 0, "Usage: frond", `invalid value "x" for flag -p: parse error`},
+		{"-t", 1, "", "must specify [-c, --config]"},
+		{"-t -c " + good, 0, "", "good.conf is valid (sha256:"},
+		{"-t -c " + bad, 1, "", "bad.conf:2:1: unknown field"},
+		{"-c " + bad, 1, "", "bad.conf:2:1: unknown field"},
+		{"-c /no/such/file", 1, "", "frond: error opening config file"},
+		{"--routes nats://h:1", 1, "", "flag --routes is not supported yet"},
+		{"-s", 1, "", "flag --s is not supported yet"},
+		{"--tls", 1, "", "TLS Server certificate must be present and valid"},
+		{"--tlscert c.pem", 1, "", "TLS Server private key must be present and valid"},
+		{"--signal foo", 1, "", `frond: unknown signal "foo"`},
+		{"--signal reload=a=b", 1, "", "invalid signal parameters"},
+		{"--signal reload=x", 1, "", "invalid pid: x"},
+		{"edge --listen 0.0.0.0", 1, "", "give --user and --pass"},
+		{"edge --user me", 1, "", "--user and --pass belong together"},
+		{"edge --creds x", 1, "", "--creds are for --hub"},
+		{"edge word", 1, "", `what is "word"?`},
+		{"hub --hub x", 1, "", "flag provided but not defined: -hub"},
+		{"edge --hub nats-leaf://", 1, "", "no host"},
+	} {
+		t.Run(test.args, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			code := run(strings.Fields(test.args), &stdout, &stderr)
+			if code != test.code || !strings.Contains(stdout.String(), test.stdout) || !strings.Contains(stderr.String(), test.stderr) {
+				t.Errorf("code %d, stdout %.200q, stderr %q", code, stdout.String(), stderr.String())
+			}
+		})
+	}
+}
+
+func TestFlags_winOverTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.conf")
+	if err := os.WriteFile(path, []byte("port: 1\nserver_name: file\ndebug: true\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := newFlags()
+	args := "--port=2 -c " + path + " -D=false -a 127.0.0.1 -js --store_dir /data -m 8222 --user u --pass p -T=false -P pid"
+	if err := f.parse(strings.Fields(args)); err != nil {
+		t.Fatal(err)
+	}
+	o, _, err := f.options()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Port != 2 || o.ServerName != "file" || o.Log.Debug || o.Log.Time || o.Host != "127.0.0.1" || !o.JetStream.Enabled ||
+		o.JetStream.StoreDir != "/data" || o.HTTPPort != 8222 || o.Auth.User != "u" || o.Auth.Password != "p" || o.PidFile != "pid" {
+		t.Errorf("options %+v", o)
+	}
+}
+
+func mustPreset(t *testing.T, name string, args string) (*preset, *config.Options) {
+	t.Helper()
+	p := &preset{name: name, edge: name == "edge"}
+	if err := p.parse(strings.Fields(args)); err != nil {
+		t.Fatal(err)
+	}
+	o, err := p.options()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	return p, o
+}
+
+func TestPreset(t *testing.T) {
+	t.Run("listens on this machine only without a user", func(t *testing.T) {
+		for _, name := range []string{"edge", "hub"} {
+			_, o := mustPreset(t, name, "")
+			for _, host := range []string{o.Host, o.HTTPHost, o.Leaf.Host, o.MQTT.Host} {
+				if (o.Leaf.Port != 0 || host != o.Leaf.Host) && (o.MQTT.Port != 0 || host != o.MQTT.Host) && host != loopback {
+					t.Errorf("%s listens on %s", name, host)
+				}
+			}
+			if o.Port != 4222 || o.HTTPPort != 8222 || !o.JetStream.Enabled || o.JetStream.StoreDir != "frond-data" {
+				t.Errorf("%s: %+v", name, o)
+			}
+		}
+	})
+	t.Run("is opened by a user", func(t *testing.T) {
+		_, o := mustPreset(t, "edge", "--user u --pass p")
+		if o.Host != config.DefaultHost || o.Auth.User != "u" {
+			t.Errorf("host %s, user %s", o.Host, o.Auth.User)
+		}
+		_, o = mustPreset(t, "edge", "--user u --pass p --listen 10.0.0.1")
+		if o.Host != "10.0.0.1" {
+			t.Errorf("host %s", o.Host)
+		}
+	})
+	t.Run("stores several subjects", func(t *testing.T) {
+		for _, args := range []string{
+			"--store a.> b --domain d", "--store a.> --store b --domain d", "--store=a.> b --domain d", "--domain d -store a.> b",
+		} {
+			p, o := mustPreset(t, "edge", args)
+			if !slices.Equal(p.store, []string{"a.>", "b"}) || o.JetStream.Domain != "d" {
+				t.Errorf("%s: store %q, domain %q", args, p.store, o.JetStream.Domain)
+			}
+		}
+	})
+	t.Run("links to a hub", func(t *testing.T) {
+		if !has(modules(), "leafnodes") {
+			t.Skip("this build has no leaf links")
+		}
+		creds := filepath.Join(t.TempDir(), "f.creds")
+		if err := os.WriteFile(creds, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for arg, want := range map[string]string{
+			"hub.example.com":               "nats-leaf://hub.example.com:7422",
+			"hub:1234":                      "nats-leaf://hub:1234",
+			"tls://u:p@hub.example.com":     "tls://u:p@hub.example.com:7422",
+			"nats-leaf://hub.example.com:1": "nats-leaf://hub.example.com:1",
+		} {
+			_, o := mustPreset(t, "edge", "--hub "+arg+" --creds "+creds)
+			r := o.Leaf.Remotes[0]
+			if r.URLs[0].String() != want || r.Credentials != creds || r.Account != "$G" || (r.TLS != nil) != strings.HasPrefix(arg, "tls") {
+				t.Errorf("%s: %+v", arg, r)
+			}
+		}
+	})
+}
