@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/frondmq/frond/cross/build"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write linked_edge.txt anew")
@@ -20,7 +22,7 @@ func TestLinked_edge_build_does_not_grow(t *testing.T) {
 	t.Setenv("GOARM", "6")
 	t.Setenv("CGO_ENABLED", "0")
 	var linked []string
-	for _, p := range list(t, "-deps", "-tags", "edge", "./cmd/frond") {
+	for _, p := range list(t, "-deps", "-tags", build.EdgeTags, "./cmd/frond") {
 		linked = append(linked, p.ImportPath)
 		for _, f := range forbidden {
 			if p.ImportPath == f || strings.HasPrefix(p.ImportPath, f+"/") {

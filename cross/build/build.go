@@ -32,6 +32,9 @@ type Options struct {
 	Dir    string // of the module
 	Pkg    string
 	Tags   string
+	// NoInline are packages, as -gcflags takes them, whose code is compiled
+	// without inlining.
+	NoInline []string
 	// Symbols keeps the symbol table, which `go tool nm` needs; the code is the
 	// same.
 	Symbols bool
@@ -40,11 +43,30 @@ type Options struct {
 	Out     string
 }
 
+// EdgeTags are the build tags of the edge build. Its monitoring needs no
+// HTTP/2, which weighs 330 KB.
+const EdgeTags = "edge,nethttpomithttp2"
+
+// Edge is the build for small machines. Inlining in code that runs once, or
+// once a connection, makes it bigger (330 KB on ARMv6) and nothing faster that
+// anyone waits for.
+func Edge(t Target, root, out string) Options {
+	return Options{Target: t, Dir: root, Pkg: "./cmd/frond", Tags: EdgeTags, Out: out, NoInline: []string{
+		module + "/core/config", "crypto/tls", "crypto/x509", "encoding/asn1", "encoding/json", "log/slog", "mime/multipart",
+		"net", "net/http", "regexp/syntax", "vendor/golang.org/x/text/unicode/bidi", "vendor/golang.org/x/text/unicode/norm",
+	}}
+}
+
+const module = "github.com/frondmq/frond"
+
 // Run builds one binary.
 func Run(o Options) error {
 	args := []string{"build", "-trimpath", "-buildvcs=false", "-o", o.Out}
 	if o.Tags != "" {
 		args = append(args, "-tags", o.Tags)
+	}
+	for _, p := range o.NoInline {
+		args = append(args, "-gcflags="+p+"=-l")
 	}
 	var flags []string
 	if !o.Symbols {
@@ -76,9 +98,9 @@ func Go() string {
 
 // Root is the folder of the module, found above the working folder.
 func Root() (string, error) {
-	out, err := exec.Command(Go(), "list", "-m", "-f", "{{.Dir}}", "github.com/frondmq/frond").Output()
+	out, err := exec.Command(Go(), "list", "-m", "-f", "{{.Dir}}", module).Output()
 	if err != nil {
-		return "", fmt.Errorf("find the module github.com/frondmq/frond: %w", err)
+		return "", fmt.Errorf("find the module %s: %w", module, err)
 	}
 	return strings.TrimSpace(string(out)), nil
 }

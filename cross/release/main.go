@@ -32,8 +32,11 @@ func main() {
 	}
 }
 
-// variant is one set of build tags that is packed for every machine.
-type variant struct{ name, tags string }
+// variant is one build that is packed for every machine.
+type variant struct {
+	name string
+	edge bool
+}
 
 func run(version string) error {
 	root, err := build.Root()
@@ -57,11 +60,16 @@ func run(version string) error {
 	}
 	defer sums.Close()
 	at := commitTime(root)
-	for _, v := range []variant{{"frond", ""}, {"frond-edge", "edge"}} {
+	for _, v := range []variant{{"frond", false}, {"frond-edge", true}} {
 		for _, t := range build.Targets() {
 			name := fmt.Sprintf("%s-%s-%s", v.name, version, t.Name)
 			binary := filepath.Join(dist, name)
-			if err := build.Run(build.Options{Target: t, Dir: root, Pkg: "./cmd/frond", Tags: v.tags, Version: version, Out: binary}); err != nil {
+			o := build.Options{Target: t, Dir: root, Pkg: "./cmd/frond", Out: binary}
+			if v.edge {
+				o = build.Edge(t, root, binary)
+			}
+			o.Version = version
+			if err := build.Run(o); err != nil {
 				return err
 			}
 			sum, err := pack(filepath.Join(dist, name+".tar.gz"), name, at, map[string]string{

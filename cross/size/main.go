@@ -8,11 +8,11 @@ package main
 
 import (
 	"bufio"
+	"debug/elf"
 	_ "embed"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sort"
 	"strconv"
@@ -61,7 +61,7 @@ func run(check bool) error {
 	}
 	for _, t := range targets {
 		out := filepath.Join(dir, t.Name)
-		if err := build.Run(build.Options{Target: t, Dir: root, Pkg: "./cmd/frond", Tags: "edge", Out: out}); err != nil {
+		if err := build.Run(build.Edge(t, root, out)); err != nil {
 			return err
 		}
 		info, err := os.Stat(out)
@@ -120,14 +120,15 @@ func parseStock(text string) (map[string]int64, string, error) {
 // package by name.
 func costliest(root, dir string, t build.Target) error {
 	out := filepath.Join(dir, "symbols")
-	if err := build.Run(build.Options{Target: t, Dir: root, Pkg: "./cmd/frond", Tags: "edge", Symbols: true, Out: out}); err != nil {
+	o := build.Edge(t, root, out)
+	o.Symbols = true
+	if err := build.Run(o); err != nil {
 		return err
 	}
-	text, err := exec.Command(build.Go(), "tool", "nm", "-size", out).Output()
+	sizes, err := packageSizes(out)
 	if err != nil {
-		return fmt.Errorf("go tool nm: %w", err)
+		return err
 	}
-	sizes := packageSizes(string(text))
 	names := make([]string, 0, len(sizes))
 	for name := range sizes {
 		names = append(names, name)
@@ -140,22 +141,26 @@ func costliest(root, dir string, t build.Target) error {
 	return nil
 }
 
-// packageSizes adds up the symbols of `go tool nm -size`: address, size, type,
-// name. Symbols without bytes in the file (B, b: zeroed at start) don't count.
-func packageSizes(text string) map[string]int64 {
-	sizes := map[string]int64{}
-	for line := range strings.Lines(text) {
-		f := strings.Fields(line)
-		if len(f) < 4 || f[2] == "B" || f[2] == "b" || f[2] == "U" {
-			continue
-		}
-		size, err := strconv.ParseInt(f[1], 10, 64)
-		if err != nil {
-			continue
-		}
-		sizes[packageOf(strings.Join(f[3:], " "))] += size
+// packageSizes adds up the symbols that have bytes in the file; what is only
+// zeroed at the start does not count.
+func packageSizes(file string) (map[string]int64, error) {
+	f, err := elf.Open(file)
+	if err != nil {
+		return nil, err
 	}
-	return sizes
+	defer f.Close()
+	symbols, err := f.Symbols()
+	if err != nil {
+		return nil, fmt.Errorf("symbols of %s: %w", file, err)
+	}
+	sizes := map[string]int64{}
+	for _, s := range symbols {
+		if i := int(s.Section); i <= 0 || i >= len(f.Sections) || f.Sections[i].Type == elf.SHT_NOBITS {
+			continue
+		}
+		sizes[packageOf(s.Name)] += int64(s.Size)
+	}
+	return sizes, nil
 }
 
 // packageOf takes the package path off a symbol: what is before the first dot

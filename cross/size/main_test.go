@@ -27,10 +27,3 @@ func TestParseStock_is_the_committed_table(t *testing.T) {
 		t.Error("a size that is no number is accepted")
 	}
 }
-
-func TestPackageSizes_counts_what_is_in_the_file(t *testing.T) {
-	got := packageSizes("  401000        100 T runtime.main\n  501000     4000 B runtime.heap\n  401100   20 R runtime.table\n")
-	if len(got) != 1 || got["runtime"] != 120 {
-		t.Fatal(got)
-	}
-}
