@@ -72,12 +72,16 @@ func (r *receipt) Stored(_ string, _ uint64, err error) {
 	if err != nil && r.err == nil {
 		r.err, r.code = err, reasonOf(err)
 	}
-	a.doneLocked(r)
+	sent := a.doneLocked(r)
 	a.mu.Unlock()
+	if sent {
+		a.conn.out.flush()
+	}
 }
 
 // routed is the end of the routing. code is what to answer if no stream has
-// another opinion.
+// another opinion. It is called by the reader, which wakes the writer before it
+// waits for more.
 func (r *receipt) routed(code byte) {
 	a := r.acks
 	a.mu.Lock()
@@ -96,13 +100,13 @@ func reasonOf(err error) byte {
 	return packets.ErrUnspecifiedError.Code
 }
 
-// doneLocked takes one wait off r and sends what can be sent.
-func (a *acks) doneLocked(r *receipt) {
+// doneLocked takes one wait off r and queues what can be sent.
+func (a *acks) doneLocked(r *receipt) (some bool) {
 	if r.waits--; r.waits < 0 {
 		panic("BUG: mqtt: a stream stored a message that it did not expect")
 	}
 	if r.waits > 0 {
-		return
+		return false
 	}
 	sent := 0
 	for _, r := range a.mu.queue[a.mu.head:] {
@@ -112,7 +116,7 @@ func (a *acks) doneLocked(r *receipt) {
 		sent++
 	}
 	if sent == 0 {
-		return
+		return false
 	}
 	for i := a.mu.head; i < a.mu.head+sent; i++ {
 		// All waits are over, so nobody else has it.
@@ -128,11 +132,11 @@ func (a *acks) doneLocked(r *receipt) {
 			a.mu.queue = nil
 		}
 	}
-	a.conn.out.flush()
 	select {
 	case a.room <- struct{}{}:
 	default:
 	}
+	return true
 }
 
 // waiting is the number of PUBLISH packets not acknowledged yet.

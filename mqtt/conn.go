@@ -93,8 +93,6 @@ func (c *conn) serve() {
 			c.fail(err)
 			_ = rawConn(c.nc).Close() // TLS would wait for room for its farewell
 		}
-		// What is read from now on has nobody to answer to.
-		_ = c.nc.SetReadDeadline(time.Unix(1, 0))
 	})
 	err := c.read()
 	c.fail(err)
@@ -145,6 +143,11 @@ func (c *conn) connect() error {
 	if err := c.nc.SetDeadline(time.Now().Add(o.MQTT.Auth.AuthTimeout(o.MQTT.TLS))); err != nil {
 		return err
 	}
+	select {
+	case <-c.ended:
+		return errShutdown
+	default:
+	}
 	c.frames = framer{in: bufio.NewReaderSize(socket{c}, readBytes), limit: o.MaxPayload, pool: &c.m.readBuffers}
 	pk, err := c.readConnect()
 	if err == nil {
@@ -178,11 +181,13 @@ func (c *conn) connect() error {
 	if old := c.m.add(c); old != nil {
 		old.fail(errTakenOver) // [MQTT-3.1.4-3]
 	}
-	if _, err := c.nc.Write(answer); err != nil {
-		c.m.remove(c)
-		return err
+	if _, err = c.nc.Write(answer); err == nil {
+		err = c.nc.SetDeadline(time.Time{})
 	}
-	return c.nc.SetDeadline(time.Time{})
+	if err != nil {
+		c.m.remove(c)
+	}
+	return err
 }
 
 // answerRefused tells the client why, where the protocol has a word for it.
@@ -208,6 +213,8 @@ func (c *conn) fail(err error) {
 		c.end = err
 		close(c.ended)
 		c.out.last(c.goodbye(err))
+		// Whoever moves this deadline looks at ended afterwards.
+		_ = c.nc.SetReadDeadline(time.Unix(1, 0))
 	})
 }
 

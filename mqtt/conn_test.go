@@ -395,12 +395,6 @@ func TestConn_badPackets(t *testing.T) {
 		b := startBroker(t, func(b *broker) { b.opts.MQTT.Auth.Timeout = 50 * time.Millisecond })
 		b.dial(v311).expectEnd(0)
 	})
-	t.Run("silence longer than the keep alive", func(t *testing.T) {
-		x := b.dial(v5)
-		x.send(x.connectPacket("ka", func(pk *packets.Packet) { pk.Connect.Keepalive = 1 }))
-		x.expect(packets.Connack)
-		x.expectEnd(0x8d)
-	})
 }
 
 func TestConn_takeOverAndWill(t *testing.T) {
@@ -441,17 +435,6 @@ func TestConn_takeOverAndWill(t *testing.T) {
 		c := b.connect(v5, "x")
 		b.m.stop()
 		c.expectEnd(0x8b)
-	})
-}
-
-func TestConn_slowClientIsCut(t *testing.T) {
-	b := startBroker(t, func(b *broker) { b.opts.MaxPending = 1 << 20 })
-	c := b.connect(v311, "slow")
-	c.subscribe("a", 0)
-	body := make([]byte, 64<<10)
-	eventually(t, "cut", func() bool {
-		b.publish(wire.Msg{Subject: []byte("a"), Body: body})
-		return !b.acc.HasInterest("a")
 	})
 }
 

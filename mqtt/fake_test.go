@@ -172,7 +172,7 @@ func (b *broker) dial(version byte) *client {
 	}
 	b.t.Cleanup(func() { nc.Close() })
 	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
-	return &client{b.t, nc, framer{in: bufio.NewReader(nc), limit: 1 << 28}, version}
+	return &client{b.t, nc, framer{in: bufio.NewReader(nc), limit: 1 << 28, pool: &b.m.readBuffers}, version}
 }
 
 func (b *broker) connect(version byte, id string) *client {

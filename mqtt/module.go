@@ -144,10 +144,7 @@ func (m *Module) serve(nc net.Conn) {
 	}
 	id := m.services.NextConnID()
 	c := m.newConn(id, nc, o)
-	stop := context.AfterFunc(m.ctx, func() {
-		c.fail(errShutdown)
-		_ = nc.SetDeadline(time.Now().Add(farewell)) // before CONNECT nobody else ends it
-	})
+	stop := context.AfterFunc(m.ctx, func() { c.fail(errShutdown) })
 	defer stop()
 	c.serve()
 }

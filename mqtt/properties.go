@@ -47,8 +47,8 @@ func appendHeaders(dst, block []byte) ([]byte, error) {
 				return dst, err
 			}
 		case packets.PropResponseTopic:
-			if bytes.ContainsAny(v[2:], "+#") {
-				return dst, fail(packets.ErrTopicNameInvalid, "wildcard in a response topic") // [MQTT-3.3.2-14]
+			if !validTopic(v[2:]) {
+				return dst, fail(packets.ErrTopicNameInvalid, "response topic %q", v[2:]) // [MQTT-3.3.2-14]
 			}
 			if dst, err = appendText(dst, headerResponseTopic, v[2:]); err != nil {
 				return dst, err

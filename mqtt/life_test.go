@@ -1,0 +1,432 @@
+package mqtt
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/auth"
+	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/subject"
+	"github.com/frondmq/frond/core/wire"
+)
+
+func TestConn_keepAlive(t *testing.T) {
+	keepTwo := func(pk *packets.Packet) { pk.Connect.Keepalive = 2 }
+	t.Run("silence ends the connection", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBroker(t)
+			c := b.pipeConnected(v5, "c", keepTwo)
+			begin := time.Now()
+			c.expectEnd(packets.ErrKeepAliveTimeout.Code)
+			if d := time.Since(begin); d != 3*time.Second {
+				t.Errorf("after %v", d)
+			}
+			b.stop()
+		})
+	})
+	t.Run("packets do not, wherever reads cut them", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBroker(t)
+			s := b.capture("a")
+			c := b.pipeConnected(v5, "c", keepTwo)
+			packet := unhex(t, "30 05 00 01 61 00 31")
+			// Each write ends in the middle of a packet.
+			c.send(packet[:3])
+			for range 10 {
+				<-time.After(2 * time.Second)
+				c.send(append(packet[3:len(packet):len(packet)], packet[:3]...))
+			}
+			synctest.Wait()
+			if n := len(s.got()); n != 10 {
+				t.Errorf("%d of 10 arrived", n)
+			}
+			c.c.Close()
+			b.stop()
+		})
+	})
+	t.Run("none is none", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBroker(t)
+			c := b.pipeConnected(v311, "c", func(pk *packets.Packet) { pk.Connect.Keepalive = 0 })
+			<-time.After(48 * time.Hour)
+			c.fence()
+			c.c.Close()
+			b.stop()
+		})
+	})
+}
+
+// What was published must not wait for the rest of the next packet.
+func TestConn_halfAPacketHoldsNothingUp(t *testing.T) {
+	b := startBroker(t, nil)
+	sub, pub := b.connect(v311, "sub"), b.connect(v311, "pub")
+	sub.subscribe("a", 0)
+	pub.send(append(unhex(t, "30 04 00 01 61 31"), 0x30))
+	if p := sub.expect(packets.Publish); string(p.Payload) != "1" {
+		t.Errorf("got %q", p.Payload)
+	}
+}
+
+func TestConn_largePackets(t *testing.T) {
+	b := startBroker(t, nil)
+	sub, pub := b.connect(v5, "sub"), b.connect(v5, "pub")
+	sub.subscribe("a", 0)
+	for _, n := range []int{readBytes - 8, readBytes, readBytes + 1, keepBytes, keepBytes + 1, 300_000, 10, 1_000_000} {
+		body := strings.Repeat(fmt.Sprint(n%7), n)
+		pub.publish("a", body, 0, 0)
+		if p := sub.expect(packets.Publish); string(p.Payload) != body {
+			t.Errorf("%d bytes came as %d", n, len(p.Payload))
+		}
+	}
+}
+
+func TestConn_disconnectReasons(t *testing.T) {
+	for _, c := range []struct {
+		packet string
+		will   bool
+	}{{"e0 00", false}, {"e0 01 00", false}, {"e0 01 04", true}, {"e0 01 81", true}, {"e0 02 80 00", true}} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBroker(t)
+			s := b.capture("w")
+			x := b.pipeConnected(v5, "c", func(pk *packets.Packet) {
+				pk.Connect.WillFlag, pk.Connect.WillTopic, pk.Connect.WillPayload = true, "w", []byte("x")
+			})
+			x.send(unhex(t, c.packet))
+			x.expectEnd(0)
+			b.stop()
+			if got := len(s.got()) == 1; got != c.will {
+				t.Errorf("DISCONNECT %s: will %v", c.packet, got)
+			}
+		})
+	}
+}
+
+func TestConn_stuckClientsDoNotHoldUpShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		quiet := b.pipeConnected(v5, "quiet", nil)
+		stuck := b.pipeConnected(v5, "stuck", nil)
+		stuck.subscribe("a", 0)
+		b.publish(wire.Msg{Subject: []byte("a"), Body: make([]byte, 100_000)}) // never read
+		early := b.pipe(v5)                                                    // never sends CONNECT
+		synctest.Wait()
+		ended := make(chan struct{})
+		go func() {
+			quiet.expectEnd(packets.ErrServerShuttingDown.Code)
+			close(ended)
+		}()
+		if d := b.stop(); d > 2*farewell {
+			t.Errorf("shutdown took %v", d)
+		}
+		<-ended
+		stuck.c.Close()
+		early.c.Close()
+	})
+}
+
+func TestConn_slowClients(t *testing.T) {
+	t.Run("messages", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBroker(t)
+			b.opts.MaxPending = 10_000
+			c := b.pipeConnected(v311, "slow", nil)
+			c.subscribe("a", 0)
+			for range 100 {
+				b.publish(wire.Msg{Subject: []byte("a"), Body: make([]byte, 1000)})
+			}
+			synctest.Wait()
+			if b.acc.HasInterest("a") {
+				t.Error("it was not cut off")
+			}
+			c.c.Close()
+			b.stop()
+			if !b.logs.contains("slow consumer") {
+				t.Error("the log does not say why")
+			}
+		})
+	})
+	t.Run("questions without reading the answers", func(t *testing.T) {
+		for _, ask := range []string{"c0 00", "32 06 00 01 61 00 07 31", "82 06 00 01 00 01 61 00"} {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBroker(t)
+				b.opts.MaxPending = 10_000
+				c := b.pipeConnected(v311, "slow", func(pk *packets.Packet) { pk.Connect.Keepalive = 0 })
+				packet := unhex(t, ask)
+				end := time.Now().Add(5 * time.Second) // before the write deadline
+				_ = c.c.SetWriteDeadline(end)
+				var err error
+				for err == nil {
+					_, err = c.c.Write(packet)
+				}
+				if !errors.Is(err, io.ErrClosedPipe) {
+					t.Errorf("%s: it was not cut off: %v", ask, err)
+				}
+				b.stop()
+			})
+		}
+	})
+	t.Run("messages beyond the window", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBroker(t)
+			b.opts.MaxPending = 10_000
+			c := b.pipeConnected(v5, "slow", func(pk *packets.Packet) { pk.Properties.ReceiveMaximum = 1 })
+			c.subscribe("a", 1)
+			go func() { // reads, and acknowledges nothing
+				for {
+					if _, err := c.next(); err != nil {
+						return
+					}
+				}
+			}()
+			for range 1000 { // empty ones take memory too
+				b.publish(wire.Msg{Subject: []byte("a"), Header: []byte("NATS/1.0\r\nNmqtt-Pub:1\r\n\r\n")})
+			}
+			synctest.Wait()
+			if b.acc.HasInterest("a") {
+				t.Error("it was not cut off")
+			}
+			c.c.Close()
+			b.stop()
+		})
+	})
+	t.Run("a write may take as long as it makes progress", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBroker(t)
+			c := b.pipeConnected(v311, "slow", func(pk *packets.Packet) { pk.Connect.Keepalive = 0 })
+			c.subscribe("a", 0)
+			const size = 500_000
+			b.publish(wire.Msg{Subject: []byte("a"), Body: make([]byte, size)})
+			buf := make([]byte, 10_000)
+			for n := 0; n < size; {
+				<-time.After(time.Second) // much more than the write deadline in all
+				k, err := c.c.Read(buf)
+				if err != nil {
+					t.Fatalf("after %d bytes: %v", n, err)
+				}
+				n += k
+			}
+			c.c.Close()
+			b.stop()
+		})
+	})
+}
+
+// A client over its limit is still acknowledged, and its own acknowledgements
+// still count.
+func TestConn_answersAboveTheLimit(t *testing.T) {
+	here, there := net.Pipe()
+	defer here.Close()
+	defer there.Close()
+	b := newBroker(t)
+	defer b.stop()
+	c := b.m.newConn(1, here, b.opts)
+	c.version, c.window, c.out.limit = v311, newWindow(1), 100
+	if _, ok := c.window.take(); !ok {
+		t.Fatal("no identifier")
+	}
+	c.window.queue([]byte("a"), nil, []byte("waits"))
+	buf, _ := c.out.begin()
+	c.out.commit(append(buf, make([]byte, 101)...))
+	if _, ok := c.out.begin(); ok {
+		t.Fatal("not over the limit")
+	}
+	if c.out.closedGate() == nil {
+		t.Error("publishers are not told to wait")
+	}
+	if err := c.puback(frame{packets.Puback << 4, []byte{0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if len(c.window.queued) != 0 {
+		t.Error("a PUBACK was not heard")
+	}
+	r := c.acks.open(7)
+	before := c.out.pending()
+	r.routed(0)
+	if c.out.pending() != before+4 || c.acks.waiting() != 0 {
+		t.Error("a PUBACK was not queued")
+	}
+}
+
+func TestConn_deniedPublishesAreBounded(t *testing.T) {
+	perms, err := subject.NewPermissions(&subject.Rules{Allow: []string{"ok"}}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := startBroker(t, func(b *broker) {
+		b.auth = func(*auth.Request) (*auth.Grant, error) {
+			return &auth.Grant{Account: config.GlobalAccount, Permissions: perms}, nil
+		}
+	})
+	b.capture("ok") // stores nothing
+	c := b.connect(v5, "c")
+	c.publish("ok", "", 1, 1)
+	for i := range receiveMaximum {
+		c.publish("no", "", 1, uint16(i+2))
+	}
+	c.expectEnd(packets.ErrReceiveMaximum.Code)
+}
+
+func TestConn_goneFromSubscribersWhenItEnds(t *testing.T) {
+	b := startBroker(t, nil)
+	c := b.connect(v5, "c")
+	for i := range 50 {
+		c.subscribe(fmt.Sprintf("a/%d/#", i), 1)
+	}
+	if n := b.acc.Subscriptions(); n != 100 {
+		t.Errorf("%d subscriptions", n)
+	}
+	c.c.Close()
+	eventually(t, "no interest is left", func() bool { return b.acc.Subscriptions() == 0 })
+}
+
+// Whatever is refused leaves a line that says what is not supported.
+func TestRefusals_areLogged(t *testing.T) {
+	b := startBroker(t, nil)
+	connect := func(version byte, change func(*packets.Packet)) {
+		c := b.dial(version)
+		c.send(c.connectPacket("the-client", change))
+	}
+	packet := func(version byte, hex string) {
+		b.connect(version, "the-client").send(unhex(t, hex))
+	}
+	for _, c := range []struct {
+		line string
+		do   func()
+	}{
+		{"sessions that outlive the connection are not supported yet", func() { connect(v311, func(pk *packets.Packet) { pk.Connect.Clean = false }) }},
+		{"longer sessions are not supported yet", func() {
+			connect(v5, func(pk *packets.Packet) {
+				pk.Properties.SessionExpiryInterval, pk.Properties.SessionExpiryIntervalFlag = 9, true
+			})
+		}},
+		{"a will with QoS 2 is not supported yet", func() {
+			connect(v311, func(pk *packets.Packet) {
+				pk.Connect.WillFlag, pk.Connect.WillQos, pk.Connect.WillTopic, pk.Connect.WillPayload = true, 2, "w", []byte("x")
+			})
+		}},
+		{"a retained will is not supported yet", func() {
+			connect(v311, func(pk *packets.Packet) {
+				pk.Connect.WillFlag, pk.Connect.WillRetain, pk.Connect.WillTopic, pk.Connect.WillPayload = true, true, "w", []byte("x")
+			})
+		}},
+		{"enhanced authentication is not supported", func() {
+			connect(v5, func(pk *packets.Packet) { pk.Properties.AuthenticationMethod = "SCRAM" })
+		}},
+		{`protocol name \"MQIsdp\": only MQTT 3.1.1 and MQTT 5 are supported`, func() {
+			b.dial(v311).send(unhex(t, "10 10 00 06 4d 51 49 73 64 70 03 02 00 3c 00 02 63 31"))
+		}},
+		{"QoS 2 is not supported yet, use QoS 1", func() { packet(v311, "34 05 00 01 61 00 01") }},
+		{"retained messages are not supported yet", func() { packet(v311, "31 04 00 01 61 31") }},
+		{"topic aliases are not supported", func() { packet(v5, "30 07 00 01 61 03 23 00 01") }},
+		{"subscription identifiers are not supported", func() { packet(v5, "82 09 00 01 02 0b 01 00 01 61 00") }},
+		{"belongs to QoS 2, which is not supported", func() { packet(v311, "62 02 00 01") }},
+	} {
+		t.Run(c.line, func(t *testing.T) {
+			c.do()
+			eventually(t, "the line is in the log", func() bool { return b.logs.contains(c.line) })
+		})
+	}
+	if !b.logs.contains("client=the-client") {
+		t.Error("the log does not name the client")
+	}
+}
+
+func TestConn_healthChecksAreNoErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		c := b.pipe(v311)
+		synctest.Wait()
+		c.c.Close()
+		synctest.Wait()
+		b.stop()
+		if b.logs.contains("refused") {
+			t.Error("the log has an error")
+		}
+	})
+}
+
+// NATS lets pass what MQTT clients would disconnect for.
+func TestDelivery_whatNATSAllowsAndMQTTDoesNot(t *testing.T) {
+	b := startBroker(t, nil)
+	c := b.connect(v5, "c")
+	c.subscribe("#", 0)
+	for _, subj := range []string{"a.+", "#", "a.#.b", "x\xff", "/"} {
+		b.publish(wire.Msg{Subject: []byte(subj), Body: []byte("bad")})
+	}
+	long := strings.Repeat("l", 70_000)
+	b.publish(wire.Msg{Subject: []byte("ok"), Body: []byte("good"), Header: []byte("NATS/1.0\r\n" +
+		"Good: v\r\nBad: \xff\r\nLong: " + long + "\r\nNul: a\x00b\r\n" +
+		"Nmqtt-Content-Type: " + long + "\r\nNmqtt-Response-Topic: a/#\r\nNmqtt-Correlation-Data: %%%\r\n\r\n")})
+	p := c.expect(packets.Publish)
+	if string(p.Payload) != "good" || len(p.Properties.User) != 1 || p.Properties.User[0].Val != "v" ||
+		p.Properties.ContentType != "" || p.Properties.ResponseTopic != "" || len(p.Properties.CorrelationData) != 0 {
+		t.Errorf("got %+v", p)
+	}
+	c.fence()
+}
+
+func TestDelivery_maximumPacketSize(t *testing.T) {
+	b := startBroker(t, nil)
+	const limit = 60
+	c := b.dial(v5)
+	c.send(c.connectPacket("c", func(pk *packets.Packet) { pk.Properties.MaximumPacketSize = limit }))
+	c.expect(packets.Connack)
+	c.subscribe("a", 1)
+	// Fixed header 2, topic 3, packet identifier 2, property length 1.
+	fits := limit - 8
+	for qos, header := range []string{"", "NATS/1.0\r\nNmqtt-Pub:1\r\n\r\n"} {
+		m := wire.Msg{Subject: []byte("a"), Header: []byte(header)}
+		if header == "" {
+			m.Header = nil
+		}
+		room := fits + 2*(1-qos) // without an identifier for QoS 0
+		m.Body = make([]byte, room+1)
+		if n := b.publish(m); n != 0 {
+			t.Errorf("QoS %d: one byte too many was sent", qos)
+		}
+		m.Body = m.Body[:room]
+		b.publish(m)
+		if p := c.expect(packets.Publish); len(p.Payload) != room || int(p.FixedHeader.Qos) != qos {
+			t.Errorf("QoS %d: got %d bytes with QoS %d", qos, len(p.Payload), p.FixedHeader.Qos)
+		}
+	}
+}
+
+func TestConnect_malformed(t *testing.T) {
+	for _, c := range []struct{ name, packet string }{
+		{"receive maximum 0", "10 12 00 04 4d 51 54 54 05 02 00 3c 03 21 00 00 00 02 63 31"},
+		{"maximum packet size 0", "10 14 00 04 4d 51 54 54 05 02 00 3c 05 27 00 00 00 00 00 02 63 31"},
+		{"request problem information 2", "10 11 00 04 4d 51 54 54 05 02 00 3c 02 17 02 00 02 63 31"},
+		{"a property of CONNACK", "10 11 00 04 4d 51 54 54 05 02 00 3c 02 24 01 00 02 63 31"},
+		{"bytes behind the end", "10 0f 00 04 4d 51 54 54 04 02 00 3c 00 02 63 31 00"},
+		{"no client identifier", "10 0a 00 04 4d 51 54 54 04 02 00 3c"},
+		{"a user name that is cut off", "10 0e 00 04 4d 51 54 54 04 82 00 3c 00 02 63 31"},
+		{"a will topic with a NUL", "10 14 00 04 4d 51 54 54 04 06 00 3c 00 02 63 31 00 01 00 00 01 78"},
+		{"a reserved flag", "10 0e 00 04 4d 51 54 54 04 03 00 3c 00 02 63 31"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBroker(t)
+				x := b.pipe(v5)
+				x.send(unhex(t, c.packet))
+				pk, err := x.next()
+				if err == nil && (pk.FixedHeader.Type != packets.Connack || pk.ReasonCode < 0x80) {
+					t.Errorf("got %+v", pk)
+				}
+				x.c.Close()
+				b.stop()
+			})
+		})
+	}
+}
+
+var _ account.Gated = (*subscription)(nil)
