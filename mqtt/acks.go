@@ -7,7 +7,7 @@ import (
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
-	"github.com/frondmq/frond/edgestore"
+	"github.com/frondmq/frond/core"
 )
 
 // receiveMaximum is how many QoS 1 messages of one client may wait for the
@@ -94,7 +94,7 @@ func (r *receipt) routed(code byte) {
 
 // reasonOf is the MQTT 5 reason of a stream's refusal.
 func reasonOf(err error) byte {
-	if errors.Is(err, edgestore.ErrDiskFull) || errors.Is(err, edgestore.ErrBusy) {
+	if errors.Is(err, core.ErrDiskFull) || errors.Is(err, core.ErrBusy) {
 		return packets.ErrQuotaExceeded.Code
 	}
 	return packets.ErrUnspecifiedError.Code

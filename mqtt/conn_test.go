@@ -11,11 +11,11 @@ import (
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/wire"
-	"github.com/frondmq/frond/edgestore"
 )
 
 func bothVersions(t *testing.T, f func(t *testing.T, version byte)) {
@@ -91,7 +91,7 @@ func TestPublish_storeFails(t *testing.T) {
 		c := b.connect(version, "c1")
 		c.publish("a/b", "x", 1, 1)
 		eventually(t, "routed", func() bool { return len(s.got()) == 1 })
-		s.store(0, fmt.Errorf("stream S: %w", edgestore.ErrDiskFull))
+		s.store(0, fmt.Errorf("stream S: %w", core.ErrDiskFull))
 		if version == v5 {
 			if pk := c.expect(packets.Puback); pk.ReasonCode != packets.ErrQuotaExceeded.Code {
 				t.Errorf("PUBACK code %#x", pk.ReasonCode)
@@ -439,7 +439,7 @@ func TestConn_takeOverAndWill(t *testing.T) {
 }
 
 func TestReasonOf(t *testing.T) {
-	if reasonOf(fmt.Errorf("x: %w", edgestore.ErrBusy)) != 0x97 || reasonOf(errors.New("x")) != 0x80 {
+	if reasonOf(fmt.Errorf("x: %w", core.ErrBusy)) != 0x97 || reasonOf(errors.New("x")) != 0x80 {
 		t.Error("wrong reason")
 	}
 }
