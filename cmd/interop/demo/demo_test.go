@@ -32,3 +32,24 @@ func TestDemo(t *testing.T) {
 		})
 	}
 }
+
+func TestTally_tells_what_is_wrong(t *testing.T) {
+	for want, order := range map[string][]int{
+		"": {0, 1, 2},
+		"the hub has 2 of 3: 1 missing, 0 more than once, 0 out of order": {0, 2},
+		"the hub has 3 of 3: 0 missing, 1 more than once, 0 out of order": {0, 1, 1, 2},
+		"the hub has 3 of 3: 0 missing, 0 more than once, 1 out of order": {0, 2, 1},
+	} {
+		c := newTally(3)
+		for _, n := range order {
+			c.add(n)
+		}
+		got := ""
+		if err := c.verdict(); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%v: %q, want %q", order, got, want)
+		}
+	}
+}

@@ -35,37 +35,55 @@ func verify(ctx context.Context, url string, want int) error {
 		return err
 	}
 	defer it.Stop()
-	seen := make([]int, want)
-	count, disorder, last := 0, 0, -1
-	for count < int(str.CachedInfo().State.Msgs) {
+	t := newTally(want)
+	for t.count < int(str.CachedInfo().State.Msgs) {
 		m, err := it.Next(jetstream.NextMaxWait(20 * time.Second))
 		if err != nil {
-			return fmt.Errorf("read the hub's stream after %d messages: %w", count, err)
+			return fmt.Errorf("read the hub's stream after %d messages: %w", t.count, err)
 		}
 		var r reading
 		if err := json.Unmarshal(m.Data(), &r); err != nil {
-			return fmt.Errorf("message %d at the hub: %w", count+1, err)
+			return fmt.Errorf("message %d at the hub: %w", t.count+1, err)
 		}
 		if r.N < 0 || r.N >= want || r.ID != readingID(r.N) || m.Headers().Get("Nats-Msg-Id") != r.ID {
-			return fmt.Errorf("message %d at the hub is no reading of ours: %s, headers %v", count+1, m.Data(), m.Headers())
+			return fmt.Errorf("message %d at the hub is no reading of ours: %s, headers %v", t.count+1, m.Data(), m.Headers())
 		}
-		if seen[r.N]++; r.N < last {
-			disorder++
-		}
-		last = r.N
-		count++
+		t.add(r.N)
 	}
+	return t.verdict()
+}
+
+// tally counts readings as they stand in the stream.
+type tally struct {
+	seen            []int
+	count, disorder int
+	last            int
+}
+
+func newTally(want int) *tally { return &tally{seen: make([]int, want), last: -1} }
+
+func (t *tally) add(n int) {
+	if t.seen[n]++; n < t.last {
+		t.disorder++
+	}
+	t.last = n
+	t.count++
+}
+
+// verdict is nil when every reading was there once and in order.
+func (t *tally) verdict() error {
 	missing, twice := 0, 0
-	for _, n := range seen {
+	for _, n := range t.seen {
 		if n == 0 {
 			missing++
 		} else if n > 1 {
 			twice++
 		}
 	}
-	if missing+twice+disorder > 0 {
-		return fmt.Errorf("the hub has %d of %d: %d missing, %d more than once, %d out of order",
-			want-missing, want, missing, twice, disorder)
+	if missing+twice+t.disorder == 0 {
+		return nil
 	}
-	return nil
+	want := len(t.seen)
+	return fmt.Errorf("the hub has %d of %d: %d missing, %d more than once, %d out of order",
+		want-missing, want, missing, twice, t.disorder)
 }
