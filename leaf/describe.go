@@ -10,7 +10,7 @@ import (
 
 // Describe adds the block, the counters and, when asked, the links.
 func (m *Module) Describe(d *monitor.Description) {
-	if m.services == nil {
+	if !m.ready.Load() { // monitoring may be up before the module
 		return
 	}
 	m.describeBlock(&d.Leaf)

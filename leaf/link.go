@@ -133,6 +133,7 @@ func (l *link) run() *ending {
 	for _, s := range l.subs {
 		l.account.Unsubscribe(s)
 	}
+	l.subs = nil // publishers may still remember the link
 	return l.end.Load()
 }
 

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/frondmq/frond/core"
@@ -26,8 +27,9 @@ type Module struct {
 	listener *listener // nil without a port
 	remotes  []*remote
 
-	stop context.CancelFunc // nil before Start
-	work sync.WaitGroup     // the listener and the remotes
+	stop  context.CancelFunc // nil before Start
+	ready atomic.Bool        // what Start makes can be read
+	work  sync.WaitGroup     // the listener and the remotes
 
 	mu struct {
 		sync.Mutex
@@ -88,6 +90,7 @@ func (m *Module) Start(s core.Services) error {
 		m.log.Info("Listening for leafnode connections on " + l.ln.Addr().String())
 		m.work.Go(func() { l.serve(ctx) })
 	}
+	m.ready.Store(true)
 	for _, r := range m.remotes {
 		m.work.Go(func() { r.run(ctx) })
 	}

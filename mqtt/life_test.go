@@ -65,6 +65,24 @@ func TestConn_keepAlive(t *testing.T) {
 	})
 }
 
+func TestModule_maxConnections(t *testing.T) {
+	b := startBroker(t, func(b *broker) { b.opts.MaxConns = 2 })
+	one, two := b.connect(v5, "one"), b.connect(v5, "two")
+	b.dial(v5).expectEnd(0)
+	one.fence()
+	two.c.Close()
+	eventually(t, "there is room again", func() bool {
+		c := b.dial(v5)
+		defer c.c.Close()
+		_, _ = c.c.Write(c.connectPacket("three", nil))
+		pk, err := c.next()
+		return err == nil && pk.FixedHeader.Type == packets.Connack
+	})
+	if !b.logs.contains("maximum connections exceeded") {
+		t.Error("not in the log")
+	}
+}
+
 // What was published must not wait for the rest of the next packet.
 func TestConn_halfAPacketHoldsNothingUp(t *testing.T) {
 	b := startBroker(t, nil)

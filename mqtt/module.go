@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/frondmq/frond/core"
@@ -24,9 +25,10 @@ type Module struct {
 	ln       net.Listener // nil without a port
 	tls      *tls.Config  // nil without
 
-	ctx  context.Context
-	stop context.CancelFunc // nil before Start
-	work sync.WaitGroup     // the accept loop, which waits for its connections
+	ctx   context.Context
+	stop  context.CancelFunc // nil before Start
+	ready atomic.Bool        // what Start makes can be read
+	work  sync.WaitGroup     // the accept loop, which waits for its connections
 
 	writeBuffers sync.Pool // of *[bufferBytes]byte
 	readBuffers  sync.Pool // of *[keepBytes]byte
@@ -35,6 +37,7 @@ type Module struct {
 	mu struct {
 		sync.Mutex
 		clients map[string]*conn // by client identifier
+		open    int              // sockets, connected or not yet
 		total   uint64
 		slow    int
 	}
@@ -74,6 +77,7 @@ func (m *Module) Start(s core.Services) error {
 	m.services, m.log = s, s.Logger()
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	if o.MQTT.Port == 0 {
+		m.ready.Store(true)
 		return nil
 	}
 	if o.MQTT.TLS != nil {
@@ -88,6 +92,7 @@ func (m *Module) Start(s core.Services) error {
 		return fmt.Errorf("listening on MQTT port: %w", err)
 	}
 	m.ln = ln
+	m.ready.Store(true)
 	scheme := "mqtt"
 	if m.tls != nil {
 		scheme = "tls"
@@ -124,8 +129,35 @@ func (m *Module) accept() {
 			}
 			continue
 		}
-		conns.Go(func() { m.serve(nc) })
+		if !m.admit() {
+			m.log.Error("MQTT connection refused: maximum connections exceeded", "remote", nc.RemoteAddr().String())
+			nc.Close()
+			continue
+		}
+		conns.Go(func() {
+			m.serve(nc)
+			m.leave()
+		})
 	}
+}
+
+// admit counts one more socket, if max_connections leaves room for it. (It
+// counts the clients of this port only.)
+func (m *Module) admit() bool {
+	limit := m.services.Options().MaxConns
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if limit < 0 || limit > 0 && m.mu.open >= limit {
+		return false
+	}
+	m.mu.open++
+	return true
+}
+
+func (m *Module) leave() {
+	m.mu.Lock()
+	m.mu.open--
+	m.mu.Unlock()
 }
 
 func (m *Module) serve(nc net.Conn) {
@@ -200,7 +232,7 @@ func (m *Module) Stop(ctx context.Context) error {
 
 // Describe adds the block, the counters and, when asked, the clients.
 func (m *Module) Describe(d *monitor.Description) {
-	if m.services == nil {
+	if !m.ready.Load() { // monitoring may be up before the module
 		return
 	}
 	o := m.services.Options()
