@@ -203,6 +203,7 @@ func (s *stream) attachFetching(b Bus) error {
 			still = still || equalSource(f.src, src) && (f.key == "") == (cfg.Mirror != nil)
 		}
 		if !still {
+			f.halt()
 			s.e.fetch.remove(f)
 			continue
 		}
@@ -228,6 +229,7 @@ func (s *stream) attachFetching(b Bus) error {
 
 func (s *stream) detachFetching() {
 	for _, f := range s.fetching {
+		f.halt()
 		s.e.fetch.remove(f)
 	}
 	s.fetching = nil

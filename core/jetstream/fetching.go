@@ -102,11 +102,18 @@ func (f *fetching) start(b Bus) error {
 	return nil
 }
 
-// end is called by the fetcher goroutine.
-func (f *fetching) end() {
+// halt makes it take nothing more, from now on: whoever removed a source was
+// answered, and must not find later messages of it. What is on the bus for it
+// goes with end.
+func (f *fetching) halt() {
 	f.mu.Lock()
 	f.mu.stopped = true
 	f.mu.Unlock()
+}
+
+// end is called by the fetcher goroutine.
+func (f *fetching) end() {
+	f.halt()
 	for _, cancel := range f.cancels {
 		cancel()
 	}
