@@ -59,6 +59,20 @@ func dial(t *testing.T, p *Proxy) *client {
 	return &client{c, bufio.NewReader(c)}
 }
 
+// refused: the reset comes while dialling or right after it.
+func refused(t *testing.T, p *Proxy) {
+	t.Helper()
+	c, err := net.Dial("tcp", p.Addr())
+	if errors.Is(err, syscall.ECONNRESET) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	(&client{c, bufio.NewReader(c)}).ended(t)
+}
+
 func (c *client) send(t *testing.T, line string) {
 	t.Helper()
 	if _, err := io.WriteString(c, line+"\n"); err != nil {
@@ -132,7 +146,7 @@ func TestProxy_refuse_resets_new_connections(t *testing.T) {
 	old.send(t, "a")
 	old.expect(t, "a")
 	p.Set(Refuse)
-	dial(t, p).ended(t)
+	refused(t, p)
 	old.send(t, "still")
 	old.expect(t, "still")
 	p.Set(Pass)
