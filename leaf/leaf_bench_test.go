@@ -18,7 +18,7 @@ func BenchmarkLink_out(b *testing.B) {
 	}
 	o := account.NewOrigin(nil, account.RoleClient, "")
 	m := &wire.Msg{Subject: []byte("sensors.a.temperature"), Header: []byte("NATS/1.0\r\nNmqtt-Pub:1\r\n\r\n"), Body: make([]byte, 128)}
-	w := &pacer{link: l}
+	w := newPacer(l)
 	b.ReportAllocs()
 	b.SetBytes(128)
 	for i := 0; b.Loop(); i++ {

@@ -26,7 +26,7 @@ const (
 // chunk only.
 func (l *link) write() {
 	defer l.conn.Close()
-	w := &pacer{link: l}
+	w := newPacer(l)
 	w.plain, _ = l.conn.(*net.TCPConn)
 	if compresses(l.mode) {
 		level := levelFor(l.compress, l.mode, l.nonceRTT)
@@ -82,17 +82,26 @@ func nextTake(take int, d time.Duration) int {
 }
 
 // pacer writes for one link. A write that makes no progress for as long as a
-// path counts as dead ends the link; slower ones are simply slow. It is owned
-// by the writer goroutine.
+// path counts as dead, or as the write deadline of the configuration says, ends
+// the link; slower ones are simply slow. It is owned by the writer goroutine.
 type pacer struct {
 	link  *link
-	plain *net.TCPConn // without TLS: many chunks are one call
-	comp  *compressor  // nil for none
+	wait  time.Duration // how long a piece may take
+	plain *net.TCPConn  // without TLS: many chunks are one call
+	comp  *compressor   // nil for none
 
 	urgent []byte
 	batch  net.Buffers
 	all    [][]byte    // urgent lines and chunks, as one list
 	vec    net.Buffers // what of all is still to be written
+}
+
+func newPacer(l *link) *pacer {
+	w := &pacer{link: l, wait: deadPath}
+	if d := l.m.services.Options().Leaf.WriteDeadline; d > 0 {
+		w.wait = d
+	}
+	return w
 }
 
 // pieceBytes is what must be written before the path counts as dead.
@@ -155,7 +164,7 @@ func (w *pacer) Write(b []byte) (int, error) {
 // until the link must have ended.
 func (w *pacer) extend() error {
 	l := w.link
-	if err := l.conn.SetWriteDeadline(time.Now().Add(deadPath)); err != nil {
+	if err := l.conn.SetWriteDeadline(time.Now().Add(w.wait)); err != nil {
 		return err
 	}
 	if l.end.Load() != nil { // looked at after, so that fail's short limit wins

@@ -108,16 +108,19 @@ func TestLink_deadPathIsCutInTime(t *testing.T) {
 }
 
 func TestLink_stuckWriterIsCut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l, there := newPipeLink(t, config.CompressOff)
-		l.Deliver(nil, &wire.Msg{Subject: []byte("a")})
-		begin := time.Now()
-		end := l.run() // nobody reads
-		there.Close()
-		if d := time.Since(begin); end.reason != wire.ReasonWriteError || d > deadPath+time.Second {
-			t.Errorf("ended after %v: %v", d, end.reason)
-		}
-	})
+	for configured, limit := range map[time.Duration]time.Duration{0: deadPath, 3 * time.Second: 3 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			l, there := newPipeLink(t, config.CompressOff)
+			l.m.services.Options().Leaf.WriteDeadline = configured
+			l.Deliver(nil, &wire.Msg{Subject: []byte("a")})
+			begin := time.Now()
+			end := l.run() // nobody reads
+			there.Close()
+			if d := time.Since(begin); end.reason != wire.ReasonWriteError || d != limit {
+				t.Errorf("write deadline %v: ended after %v: %v", configured, d, end.reason)
+			}
+		})
+	}
 }
 
 // A block of compressed data that takes longer to arrive than a link may be

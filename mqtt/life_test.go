@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,6 +65,44 @@ func TestConn_keepAlive(t *testing.T) {
 			b.stop()
 		})
 	})
+}
+
+// Many at once under one name: the last one stays, and only that.
+func TestConn_manyOfOneName(t *testing.T) {
+	b := startBroker(t, nil)
+	const n = 30
+	clients := make([]*client, n)
+	for i := range clients {
+		clients[i] = b.dial(v5)
+	}
+	var work sync.WaitGroup
+	var alive atomic.Int32
+	for _, c := range clients {
+		work.Go(func() {
+			_, _ = c.c.Write(append(c.connectPacket("same", nil), unhex(t, "82 07 00 01 00 00 01 61 00")...))
+			for {
+				pk, err := c.next()
+				if err != nil || pk.FixedHeader.Type == packets.Disconnect {
+					return
+				}
+				if pk.FixedHeader.Type == packets.Publish {
+					alive.Add(1)
+					return
+				}
+			}
+		})
+	}
+	eventually(t, "one is left", func() bool {
+		b.m.mu.Lock()
+		defer b.m.mu.Unlock()
+		return b.m.mu.total == n && b.m.mu.open == 1
+	})
+	eventually(t, "its subscription", func() bool { return b.acc.Subscriptions() == 1 })
+	b.publish(wire.Msg{Subject: []byte("a")})
+	work.Wait()
+	if alive.Load() != 1 {
+		t.Errorf("%d are alive", alive.Load())
+	}
 }
 
 func TestModule_maxConnections(t *testing.T) {
