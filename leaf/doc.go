@@ -5,12 +5,16 @@
 // nats-server 2.10 to 2.15).
 //
 // A link carries one account. What crosses it is bounded by the permissions of
-// the user that the hub authenticated, by the denies of the remote's
+// the user as whom the dialing side logged in (publish is what that side may
+// send, whichever of the two is the hub), by the denies of the remote's
 // configuration, and by the JetStream rules: each side keeps its own JetStream
 // API, and the other side reaches it through its domain, "$JS.<domain>.API".
 //
 // Links are built for bad networks: pings go out ahead of queued messages, a
-// path that has died is noticed within 45 seconds, the dialer never gives up.
+// path that has died is noticed within 45 seconds, a slow one is never taken
+// for a dead one, and the dialer never gives up. Messages that the network
+// can't carry are dropped and counted when max_pending of them wait; interest
+// is not, a link that has no room even for that is ended and begins again.
 //
 // What it does not do: WebSocket transport, links in operator mode, and store
 // and forward; that is the work of mirrors, sources and streams.

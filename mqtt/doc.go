@@ -12,8 +12,15 @@
 // (publish.go). Connections, sessions and packet identifiers are ours.
 //
 // What it does not do, and answers with the error that the protocol has for
-// it: QoS 2, retained messages, sessions that outlive their connection,
-// enhanced authentication. Clients over WebSocket are not served.
+// it and a line in the log: QoS 2, retained messages, topic aliases,
+// subscription identifiers, sessions that outlive their connection, enhanced
+// authentication. QoS 1 messages are sent once to each connection, and again
+// never: there is no session to send them again to. Clients over WebSocket are
+// not served.
+//
+// Messages of NATS clients whose subject makes no valid topic (an empty one,
+// one with '+' or '#', one that is not UTF-8) are not delivered. Headers that
+// make no valid property are left out.
 //
 // Where to start reading: conn.go for the life of a connection, publish.go and
 // acks.go for the way in, subscription.go for the way out, topic.go for names.

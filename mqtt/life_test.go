@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -218,7 +219,7 @@ func TestConn_slowClients(t *testing.T) {
 				b := newBroker(t)
 				b.opts.MaxPending = 10_000
 				c := b.pipeConnected(v311, "slow", func(pk *packets.Packet) { pk.Connect.Keepalive = 0 })
-				packet := unhex(t, ask)
+				packet := bytes.Repeat(unhex(t, ask), 100)
 				end := time.Now().Add(5 * time.Second) // before the write deadline
 				_ = c.c.SetWriteDeadline(end)
 				var err error

@@ -3,7 +3,6 @@ package mqtt
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -53,23 +52,8 @@ func New() *Module {
 // Name is the module's block.
 func (m *Module) Name() string { return "mqtt" }
 
-// Verify refuses options of the block that nothing here obeys yet.
-func (m *Module) Verify(o *config.Options) error {
-	var errs []error
-	for _, k := range []struct {
-		key string
-		set bool
-	}{
-		{"js_domain", o.MQTT.JSDomain != ""},
-		{"consumer_memory_storage", o.MQTT.ConsumerMemoryStorage},
-		{"consumer_inactive_threshold", o.MQTT.ConsumerInactiveThreshold != 0},
-	} {
-		if k.set {
-			errs = append(errs, fmt.Errorf("%s: mqtt %q is not supported yet: sessions are not kept in streams", o.Pos("mqtt."+k.key), k.key))
-		}
-	}
-	return errors.Join(errs...)
-}
+// Verify finds nothing that the configuration has not found.
+func (m *Module) Verify(*config.Options) error { return nil }
 
 // Start opens the MQTT port.
 func (m *Module) Start(s core.Services) error {
@@ -241,7 +225,6 @@ func (m *Module) Describe(d *monitor.Description) {
 		d.MQTT.Host, d.MQTT.Port = addr.IP.String(), addr.Port
 		d.MQTT.AuthTimeout = o.MQTT.Auth.AuthTimeout(o.MQTT.TLS).Seconds()
 		d.MQTT.MaxAckPending = uint16(o.MQTT.MaxAckPending)
-		d.MQTT.AckWait = o.MQTT.AckWait
 		d.MQTT.NoAuthUser = o.MQTT.NoAuthUser
 	}
 	m.mu.Lock()
