@@ -147,12 +147,14 @@ func (l *link) write(d direction, dst *net.TCPConn, queue <-chan chunk) {
 		if !l.await(d) {
 			return
 		}
-		n, err := dst.Write(c.data)
-		if d == upward {
-			l.p.up.Add(int64(n))
-		} else {
-			l.p.down.Add(int64(n))
+		// Counted first: whoever has received a byte finds it counted.
+		total := &l.p.up
+		if d == downward {
+			total = &l.p.down
 		}
+		total.Add(int64(len(c.data)))
+		n, err := dst.Write(c.data)
+		total.Add(int64(n - len(c.data)))
 		if err != nil {
 			l.reset()
 			return
