@@ -2,24 +2,18 @@ package core
 
 import (
 	"context"
-	"errors"
+	"crypto/tls"
 	"net"
-	"net/http"
-	"time"
 
 	"github.com/frondmq/frond/core/monitor"
 )
 
 // monitorDoors is the HTTP listener for monitoring.
 type monitorDoors struct {
-	net.Listener
-	server *http.Server
+	*listener
+	server *monitor.Server
 	scheme string
-	done   chan struct{}
 }
-
-// headTimeout is how long a monitoring request may take to arrive.
-const headTimeout = 5 * time.Second
 
 // openMonitor opens the monitoring port if there is one.
 func (s *Server) openMonitor() error {
@@ -38,38 +32,23 @@ func (s *Server) openMonitor() error {
 	if err != nil {
 		return err
 	}
-	d := &monitorDoors{Listener: l.Listener, scheme: scheme, done: make(chan struct{})}
-	d.server = &http.Server{
-		Handler:           monitor.NewHandler(s, s.o.HTTPBasePath),
-		ReadHeaderTimeout: headTimeout,
-		TLSConfig:         s.tls,
-	}
+	d := &monitorDoors{listener: l, scheme: scheme, server: monitor.NewServer(monitor.NewHandler(s, s.o.HTTPBasePath))}
 	s.monitor = d
-	go func() {
-		defer close(d.done)
-		var err error
+	l.run(func(c net.Conn) {
 		if scheme == "https" {
-			err = d.server.ServeTLS(d.Listener, "", "")
-		} else {
-			err = d.server.Serve(d.Listener)
+			c = tls.Server(c, s.tls)
 		}
-		if err != nil && !errors.Is(err, http.ErrServerClosed) {
-			s.log.Error("Monitoring ended", "err", err)
-		}
-	}()
+		d.server.Accept(c)
+	})
 	s.log.Info("Starting " + scheme + " monitor on " + l.Addr().String())
 	return nil
 }
 
-func (s *Server) closeMonitor(ctx context.Context) error {
-	if s.monitor == nil {
-		return nil
+func (s *Server) closeMonitor(ctx context.Context) {
+	if s.monitor != nil {
+		s.monitor.close()
+		s.monitor.server.Shutdown(ctx)
 	}
-	if err := s.monitor.server.Shutdown(ctx); err != nil {
-		s.monitor.server.Close()
-	}
-	<-s.monitor.done
-	return nil
 }
 
 // MonitorAddr is where monitoring listens; nil when it does not.

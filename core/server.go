@@ -271,7 +271,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if err := waitFor(ctx, &s.conns); err != nil {
 		errs = append(errs, fmt.Errorf("closing client connections: %w", err))
 	}
-	errs = append(errs, s.closeStore(ctx), s.closeMonitor(ctx), s.removePortsFile())
+	errs = append(errs, s.closeStore(ctx))
+	s.closeMonitor(ctx)
+	errs = append(errs, s.removePortsFile())
 	s.log.Info("Server Exiting..")
 	return errors.Join(errs...)
 }

@@ -8,10 +8,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"encoding/pem"
 	"io"
 	"math/big"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +22,7 @@ import (
 
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/servertest"
 )
 
@@ -173,5 +176,19 @@ func TestTLS_whoDoesNotIsRefused(t *testing.T) {
 	servertest.Eventually(t, "both are closed", func() bool { return len(s.ClosedReasons()) == 2 })
 	if got := s.ClosedReasons(); got[0] != "TLS Handshake Failure" || got[1] != got[0] {
 		t.Errorf("reasons %q", got)
+	}
+}
+
+func TestTLS_monitoring(t *testing.T) {
+	s, tc := startTLS(t, func(o *config.Options) { o.HTTPHost, o.HTTPSPort = "127.0.0.1", -1 })
+	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: tc, ForceAttemptHTTP2: true}}
+	r, err := c.Get("https://" + s.MonitorAddr().String() + "/varz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	var v monitor.Varz
+	if err := json.NewDecoder(r.Body).Decode(&v); err != nil || r.Proto != "HTTP/1.1" || v.HTTPSPort == 0 || v.HTTPPort != 0 {
+		t.Errorf("%s %v, ports %d and %d", r.Proto, err, v.HTTPSPort, v.HTTPPort)
 	}
 }

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"net/http"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -160,14 +159,14 @@ func (s *Server) Connz(o *monitor.ConnzOptions) (*monitor.Connz, error) {
 
 // Healthz is part of monitor.Source.
 func (s *Server) Healthz(*monitor.HealthzOptions) *monitor.Healthz {
-	h := &monitor.Healthz{Status: "ok", StatusCode: http.StatusOK}
+	h := &monitor.Healthz{Status: "ok", StatusCode: 200}
 	d := s.describeModules(&monitor.Description{})
 	if !s.ready.Load() {
 		d.Health = append(d.Health, monitor.HealthError{Type: monitor.HealthConnection, Error: "not ready for connections"})
-		h.StatusCode = http.StatusInternalServerError
+		h.StatusCode = 500
 		h.Status = "error"
 	} else if len(d.Health) > 0 {
-		h.StatusCode = http.StatusServiceUnavailable
+		h.StatusCode = 503
 		h.Status = "unavailable"
 	}
 	if len(d.Health) > 0 {

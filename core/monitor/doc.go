@@ -1,9 +1,10 @@
 // Package monitor owns every JSON shape by which the server shows itself, and
-// the HTTP handler that serves them. Field names, their order and what is left
+// the small HTTP server that serves them. Field names, their order and what is left
 // out when empty are those of nats-server, because dashboards, exporters and
 // the nats CLI read them.
 //
 // The package computes nothing about the server: core implements Source and
 // the modules fill in a Description. It never sees a lock of the data path,
-// only the snapshots it is given. Start reading at handler.go.
+// only the snapshots it is given. Start reading at handler.go; server.go and
+// request.go are what of HTTP/1.1 it takes to serve it.
 package monitor

@@ -3,8 +3,6 @@ package monitor
 import (
 	"encoding/json"
 	"fmt"
-	"html"
-	"net/http"
 	"net/url"
 	"path"
 	"strconv"
@@ -55,37 +53,49 @@ var missing = map[string]bool{
 	"/stacksz": true, "/debug/vars": true,
 }
 
-// ServeHTTP implements http.Handler.
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	p, ok := strings.CutPrefix(r.URL.Path, h.base)
+// Answered is an answer over HTTP.
+type Answered struct {
+	Code int
+	Type string // of the body
+	Body []byte
+}
+
+const (
+	typeJSON = "application/json"
+	typeText = "text/plain; charset=utf-8"
+	typeHTML = "text/html; charset=utf-8"
+)
+
+// Answer is what there is at an address.
+func (h *Handler) Answer(at *url.URL) Answered {
+	p, ok := strings.CutPrefix(at.Path, h.base)
 	if !ok {
-		http.NotFound(w, r)
-		return
+		return notFound()
 	}
-	q := query{values: r.URL.Query()}
+	q := query{values: at.Query()}
 	switch {
 	case p == "" && h.base != "", p == "/" && h.base == "":
 		h.count("/")
-		h.index(w)
+		return h.index()
 	case p == "/varz":
 		h.count(p)
 		v := h.src.Varz()
 		v.HTTPReqStats = h.Requests()
-		reply(w, http.StatusOK, v, "  ")
+		return pretty(v)
 	case p == "/connz":
 		h.count(p)
-		h.connz(w, &q)
+		return h.connz(&q)
 	case p == "/healthz":
 		h.count(p)
-		h.healthz(w, &q)
+		return h.healthz(&q)
 	case missing[p]:
-		http.Error(w, "404 "+p+" is not supported yet by this version of frond", http.StatusNotFound)
+		return text(404, "404 "+p+" is not supported yet by this version of frond\n")
 	default:
-		http.NotFound(w, r)
+		return notFound()
 	}
 }
 
-func (h *Handler) connz(w http.ResponseWriter, q *query) {
+func (h *Handler) connz(q *query) Answered {
 	o := &ConnzOptions{
 		Sort:       q.values.Get("sort"),
 		Auth:       q.boolean("auth"),
@@ -102,18 +112,17 @@ func (h *Handler) connz(w http.ResponseWriter, q *query) {
 		o.Subscriptions = q.boolean("subs")
 	}
 	o.State = q.state()
-	if q.failed(w) {
-		return
+	if q.wrong != "" {
+		return text(400, q.wrong)
 	}
 	z, err := h.src.Connz(o)
 	if err != nil {
-		refuse(w, err.Error())
-		return
+		return text(400, err.Error())
 	}
-	reply(w, http.StatusOK, z, "  ")
+	return pretty(z)
 }
 
-func (h *Handler) healthz(w http.ResponseWriter, q *query) {
+func (h *Handler) healthz(q *query) Answered {
 	o := &HealthzOptions{
 		JSEnabledOnly: q.boolean("js-enabled-only"),
 		JSEnabled:     q.boolean("js-enabled"),
@@ -124,55 +133,50 @@ func (h *Handler) healthz(w http.ResponseWriter, q *query) {
 		Consumer:      q.values.Get("consumer"),
 		Details:       q.boolean("details"),
 	}
-	if q.failed(w) {
-		return
+	if q.wrong != "" {
+		return text(400, q.wrong)
 	}
 	z := *h.src.Healthz(o)
 	code := z.StatusCode
 	if code == 0 {
-		code = http.StatusOK
+		code = 200
 	}
 	z.StatusCode = 0 // it is the status line
-	reply(w, code, &z, "")
+	b, err := json.Marshal(&z)
+	return encoded(code, b, err)
 }
 
 // index is a page for people, with what is there.
-func (h *Handler) index(w http.ResponseWriter) {
+func (h *Handler) index() Answered {
 	// Links are relative to the page, whose address ends without a slash.
 	prefix := "."
 	if h.base != "" {
-		prefix = path.Base(h.base)
+		prefix = (&url.URL{Path: path.Base(h.base)}).EscapedPath()
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	fmt.Fprint(w, "<!doctype html>\n<html lang=\"en\">\n<head><title>frond</title></head>\n<body>\n<h1>frond</h1>\n<ul>\n")
+	b := []byte("<!doctype html>\n<html lang=\"en\">\n<head><title>frond</title></head>\n<body>\n<h1>frond</h1>\n<ul>\n")
 	for _, l := range [...][2]string{{"varz", "General"}, {"connz", "Connections"}, {"healthz", "Health"}} {
-		fmt.Fprintf(w, "<li><a href=\"%s/%s\">%s</a></li>\n", html.EscapeString(prefix), l[0], l[1])
+		b = fmt.Appendf(b, "<li><a href=\"%s/%s\">%s</a></li>\n", prefix, l[0], l[1])
 	}
-	fmt.Fprint(w, "</ul>\n</body>\n</html>\n")
+	return Answered{200, typeHTML, append(b, "</ul>\n</body>\n</html>\n"...)}
 }
 
-// reply sends v as JSON, like nats-server with indent and without a newline at
+// pretty is v as JSON, like nats-server with indent and without a newline at
 // the end.
-func reply(w http.ResponseWriter, code int, v any, indent string) {
-	text, err := json.MarshalIndent(v, "", indent)
-	if indent == "" {
-		text, err = json.Marshal(v)
-	}
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Access-Control-Allow-Origin", "*")
-	w.WriteHeader(code)
-	w.Write(text) // an error means that the asker is gone
+func pretty(v any) Answered {
+	b, err := json.MarshalIndent(v, "", "  ")
+	return encoded(200, b, err)
 }
 
-func refuse(w http.ResponseWriter, text string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.WriteHeader(http.StatusBadRequest)
-	w.Write([]byte(text))
+func encoded(code int, b []byte, err error) Answered {
+	if err != nil {
+		return text(500, err.Error()+"\n")
+	}
+	return Answered{code, typeJSON, b}
 }
+
+func text(code int, s string) Answered { return Answered{code, typeText, []byte(s)} }
+
+func notFound() Answered { return text(404, "404 page not found\n") }
 
 // query reads parameters and keeps the first that can't be read.
 type query struct {
@@ -184,13 +188,6 @@ func (q *query) fail(format string, args ...any) {
 	if q.wrong == "" {
 		q.wrong = fmt.Sprintf(format, args...)
 	}
-}
-
-func (q *query) failed(w http.ResponseWriter) bool {
-	if q.wrong != "" {
-		refuse(w, q.wrong)
-	}
-	return q.wrong != ""
 }
 
 func (q *query) boolean(name string) bool {

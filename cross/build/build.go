@@ -43,17 +43,15 @@ type Options struct {
 	Out     string
 }
 
-// EdgeTags are the build tags of the edge build. Its monitoring needs no
-// HTTP/2, which weighs 330 KB.
-const EdgeTags = "edge,nethttpomithttp2"
+// EdgeTags are the build tags of the edge build.
+const EdgeTags = "edge"
 
 // Edge is the build for small machines. Inlining in code that runs once, or
 // once a connection, makes it bigger (330 KB on ARMv6) and nothing faster that
 // anyone waits for.
 func Edge(t Target, root, out string) Options {
 	return Options{Target: t, Dir: root, Pkg: "./cmd/frond", Tags: EdgeTags, Out: out, NoInline: []string{
-		module + "/core/config", "crypto/tls", "crypto/x509", "encoding/asn1", "encoding/json", "log/slog", "mime/multipart",
-		"net", "net/http", "regexp/syntax", "vendor/golang.org/x/text/unicode/bidi", "vendor/golang.org/x/text/unicode/norm",
+		module + "/core/config", "crypto/tls", "crypto/x509", "encoding/asn1", "encoding/json", "log/slog", "net", "regexp/syntax",
 	}}
 }
 

@@ -1,0 +1,197 @@
+package monitor
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+)
+
+const (
+	maxConns     = 64       // of one server; others are closed
+	maxBody      = 64 << 10 // of a request; bodies are read over
+	headTimeout  = 5 * time.Second
+	idleTimeout  = time.Minute
+	writeTimeout = 30 * time.Second // for one piece
+	writePiece   = 16 << 10
+)
+
+// Server answers HTTP/1.1 with a Handler. It is this small because net/http,
+// which can do so much more, makes the program 0.65 MB bigger on a small
+// machine, and 1 MB with HTTP/2.
+//
+// It has a goroutine a connection, until Shutdown.
+type Server struct {
+	handler *Handler
+	group   sync.WaitGroup // of connections
+
+	mu struct {
+		sync.Mutex
+		conns   map[net.Conn]struct{}
+		closing bool
+	}
+}
+
+// NewServer answers with h.
+func NewServer(h *Handler) *Server {
+	s := &Server{handler: h}
+	s.mu.conns = make(map[net.Conn]struct{})
+	return s
+}
+
+// Accept takes a connection over and returns at once.
+func (s *Server) Accept(c net.Conn) {
+	s.mu.Lock()
+	full := s.mu.closing || len(s.mu.conns) >= maxConns
+	if !full {
+		s.mu.conns[c] = struct{}{}
+		s.group.Add(1)
+	}
+	s.mu.Unlock()
+	if full {
+		c.Close()
+		return
+	}
+	go s.serve(c)
+}
+
+// Shutdown ends idle connections at once and others behind their answer, or
+// when ctx is done. It returns when all have ended. The caller has closed his
+// listener before.
+func (s *Server) Shutdown(ctx context.Context) {
+	s.mu.Lock()
+	s.mu.closing = true
+	for c := range s.mu.conns {
+		c.SetReadDeadline(time.Unix(1, 0))
+	}
+	s.mu.Unlock()
+	stop := context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for c := range s.mu.conns {
+			c.Close()
+		}
+	})
+	defer stop()
+	s.group.Wait()
+}
+
+func (s *Server) serve(c net.Conn) {
+	defer s.group.Done()
+	defer s.drop(c)
+	r := bufio.NewReaderSize(c, maxLine)
+	for wait := headTimeout; s.allow(c, wait); wait = idleTimeout {
+		if _, err := r.Peek(1); err != nil || !s.allow(c, headTimeout) {
+			return
+		}
+		if !s.answer(c, r) {
+			return
+		}
+	}
+}
+
+func (s *Server) drop(c net.Conn) {
+	s.mu.Lock()
+	delete(s.mu.conns, c)
+	s.mu.Unlock()
+	c.Close()
+}
+
+// allow gives a connection some time, unless Shutdown took it.
+func (s *Server) allow(c net.Conn, d time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.mu.closing {
+		c.SetDeadline(time.Now().Add(d))
+	}
+	return !s.mu.closing
+}
+
+// answer serves one request, and reports whether another may follow.
+func (s *Server) answer(c net.Conn, r *bufio.Reader) bool {
+	q, err := readRequest(r)
+	if err == nil && q.body > maxBody {
+		err = &requestError{413, "the body of the request is too long"}
+	}
+	var a Answered
+	var bad *requestError
+	switch {
+	case errors.As(err, &bad):
+		q, a = &request{close: true}, text(bad.code, bad.reason+"\n")
+	case err != nil:
+		return false
+	default:
+		if _, err := io.CopyN(io.Discard, r, q.body); err != nil {
+			return false
+		}
+		a = s.handler.Answer(q.url)
+	}
+	b := appendHead(make([]byte, 0, 256+len(a.Body)), q, &a, time.Now())
+	if q.method != "HEAD" {
+		b = append(b, a.Body...)
+	}
+	return write(c, b) == nil && !q.close
+}
+
+// write gives a slow link time for each piece.
+func write(c net.Conn, b []byte) error {
+	for len(b) > 0 {
+		c.SetWriteDeadline(time.Now().Add(writeTimeout))
+		n, err := c.Write(b[:min(len(b), writePiece)])
+		if err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+func appendHead(b []byte, q *request, a *Answered, now time.Time) []byte {
+	b = append(b, "HTTP/1.1 "...)
+	b = strconv.AppendInt(b, int64(a.Code), 10)
+	b = append(b, ' ')
+	b = append(b, reason(a.Code)...)
+	b = append(b, "\r\nContent-Type: "...)
+	b = append(b, a.Type...)
+	if a.Type == typeJSON {
+		b = append(b, "\r\nAccess-Control-Allow-Origin: *"...)
+	}
+	b = append(b, "\r\nDate: "...)
+	b = now.UTC().AppendFormat(b, "Mon, 02 Jan 2006 15:04:05 GMT")
+	b = append(b, "\r\nContent-Length: "...)
+	b = strconv.AppendInt(b, int64(len(a.Body)), 10)
+	if q.close {
+		b = append(b, "\r\nConnection: close"...)
+	} else if q.old {
+		b = append(b, "\r\nConnection: keep-alive"...)
+	}
+	return append(b, "\r\n\r\n"...)
+}
+
+// reason names the codes that are answered here.
+func reason(code int) string {
+	switch code {
+	case 200:
+		return "OK"
+	case 400:
+		return "Bad Request"
+	case 404:
+		return "Not Found"
+	case 413:
+		return "Content Too Large"
+	case 431:
+		return "Request Header Fields Too Large"
+	case 501:
+		return "Not Implemented"
+	case 503:
+		return "Service Unavailable"
+	case 505:
+		return "HTTP Version Not Supported"
+	default:
+		return "Internal Server Error"
+	}
+}
