@@ -34,6 +34,9 @@ func (c *StreamConfig) checkSources() *APIError {
 	}
 	seen := make(map[string]bool)
 	for _, s := range c.Sources {
+		if s == nil { // JSON says null
+			return errSourceName
+		}
 		if err := s.check(&sourcesErrors, c); err != nil {
 			return err
 		}
