@@ -110,7 +110,12 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) {
 			s.dirtyFrom = en.LSN
 		}
 	}
-	s.e.addUsage(s.memory, int64(s.store.State().Bytes)-int64(before))
+	grown := int64(s.store.State().Bytes) - int64(before)
+	s.e.addUsage(s.memory, grown)
+	if grown < 0 && s.live && !s.memory {
+		// The space comes back with a drain, and whoever purges wants it back.
+		s.e.drain.pending.Add(-grown)
+	}
 	if s.live {
 		s.consumers.publish()
 	} else {

@@ -14,7 +14,7 @@ import (
 // when enough has gathered, when the disk is full, and at the end.
 type drainer struct {
 	e       *Engine
-	pending atomic.Int64 // bytes applied since the last drain began
+	pending atomic.Int64 // bytes applied, and bytes let go of, since the last drain began
 	newest  atomic.Uint64
 	wake    chan struct{}
 	cancel  context.CancelFunc

@@ -503,6 +503,37 @@ func TestEngine_fullDisk(t *testing.T) {
 	}
 }
 
+// A purge gives the disk back by itself, not only once as much was published
+// again.
+func TestEngine_purgeDrains(t *testing.T) {
+	c := newDevice(t, 4).config()
+	c.DrainBytes = 1 << 20
+	e, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newTestBus("A")
+	if err := e.EnableAccount(b); err != nil {
+		t.Fatal(err)
+	}
+	mustStream(t, b, `{"name":"S","subjects":["s.>"]}`)
+	body := strings.Repeat("x", 8<<10)
+	for range 100 {
+		if a := b.publish(t, "s.a", body); a.Error != nil {
+			t.Fatal(a.Error)
+		}
+	}
+	s := e.account("A").stream("S")
+	if s.undrained() == 0 {
+		t.Fatal("drained before there was enough for it")
+	}
+	b.call(t, "STREAM.PURGE.S", "", nil)
+	eventually(t, func() bool { return s.undrained() == 0 })
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestExpire_dropsOldMessages(t *testing.T) {
 	var mu sync.Mutex
 	now := time.Now()
