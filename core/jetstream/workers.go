@@ -58,6 +58,12 @@ func (w *workers) schedule(m *member) {
 func (w *workers) push(m *member) {
 	w.mu.Lock()
 	if !w.mu.closed {
+		if q := w.mu.queue; len(q) == cap(q) && w.mu.head > len(q)/2 {
+			// Under load it is never empty: what was taken must not stay for ever.
+			n := copy(q, q[w.mu.head:])
+			clear(q[n:])
+			w.mu.queue, w.mu.head = q[:n], 0
+		}
 		w.mu.queue = append(w.mu.queue, m)
 		w.mu.cond.Signal()
 	}
