@@ -18,8 +18,10 @@ const (
 	apiPrefix  = "$JS.API."
 	typePrefix = "io.nats.jetstream.api.v1."
 
-	// maxAPIQueue is how many requests wait; at the limit new ones are dropped.
+	// maxAPIQueue is how many requests wait, and maxAPIBytes how large they are
+	// together; at the limit new ones are dropped.
 	maxAPIQueue = 10000
+	maxAPIBytes = 16 << 20
 )
 
 // apiSubjects is where requests arrive. DIRECT.GET and CONSUMER.MSG.NEXT are
@@ -50,6 +52,7 @@ type apiPool struct {
 	reads chan *apiRequest
 	wg    sync.WaitGroup
 	once  sync.Once
+	bytes atomic.Int64 // of what waits
 	// warned is when a dropped request was logged last.
 	warned atomic.Int64
 	quit   chan struct{}
@@ -64,6 +67,12 @@ type apiRequest struct {
 	header  []byte
 	body    []byte
 	job     func() // in place of all others: work of the engine itself
+}
+
+// size is about what a request takes while it waits.
+func (r *apiRequest) size() int64 {
+	const overhead = 256
+	return overhead + int64(len(r.subject)+len(r.reply)+len(r.header)+len(r.body))
 }
 
 func newAPIPool(e *Engine) *apiPool {
@@ -96,19 +105,29 @@ func (p *apiPool) do(job func()) bool {
 
 // request takes a request on the goroutine that routes it.
 func (p *apiPool) request(a *account, m *wire.Msg) {
+	if p.bytes.Load() > maxAPIBytes {
+		p.dropped(a, m)
+		return
+	}
 	r := copyRequest(a, m)
 	queue := p.queue
 	if strings.HasPrefix(r.rest, "DIRECT.GET.") || strings.HasPrefix(r.rest, "STREAM.MSG.GET.") {
 		queue = p.reads
 	}
+	p.bytes.Add(r.size())
 	select {
 	case queue <- r:
 	default:
-		// Told once a second at most: whoever asks too much asks often.
-		now := p.e.now()
-		if last := p.warned.Load(); now-last > int64(time.Second) && p.warned.CompareAndSwap(last, now) {
-			p.e.logger.Warn("api requests dropped: too many are waiting", "account", a.name, "subject", r.subject)
-		}
+		p.bytes.Add(-r.size())
+		p.dropped(a, m)
+	}
+}
+
+// dropped tells of it once a second at most: whoever asks too much asks often.
+func (p *apiPool) dropped(a *account, m *wire.Msg) {
+	now := p.e.now()
+	if last := p.warned.Load(); now-last > int64(time.Second) && p.warned.CompareAndSwap(last, now) {
+		p.e.logger.Warn("api requests dropped: too many are waiting", "account", a.name, "subject", string(m.Subject))
 	}
 }
 
@@ -147,7 +166,10 @@ func (p *apiPool) run(queue <-chan *apiRequest) {
 		case r := <-queue:
 			if r.job != nil {
 				r.job()
-			} else if strings.HasPrefix(r.rest, "DIRECT.GET.") {
+				continue
+			}
+			p.bytes.Add(-r.size())
+			if strings.HasPrefix(r.rest, "DIRECT.GET.") {
 				p.e.directGet(r, pubs)
 			} else {
 				p.e.answer(r, pubs)
