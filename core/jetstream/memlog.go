@@ -35,6 +35,10 @@ type memoryGroup struct {
 
 type memorySpan struct{ data, side, end int }
 
+// entryBytes is about what an entry takes beside its data: more than a small
+// message.
+const entryBytes = 200
+
 func (g *memoryGroup) resolve() {
 	for i := range g.entries {
 		s := g.spans[i]
@@ -46,11 +50,11 @@ func (g *memoryGroup) resolve() {
 }
 
 func (g *memoryGroup) reset() {
+	if cap(g.buf) > 1<<20 || cap(g.entries) > 1<<14 {
+		*g = memoryGroup{} // a large message or a burst must not stay for ever
+	}
 	clear(g.entries)
 	g.entries, g.spans = g.entries[:0], g.spans[:0]
-	if cap(g.buf) > 1<<20 {
-		g.buf = nil // one large message must not stay for ever
-	}
 	g.buf = g.buf[:0]
 }
 
@@ -72,7 +76,7 @@ func (l *memoryLog) Append(r *edgestore.Record, side []byte, token any, data ...
 	for _, d := range data {
 		size += len(d)
 	}
-	if len(g.buf) > 0 && len(g.buf)+size > l.limit {
+	if n := len(g.entries); n > 0 && len(g.buf)+n*entryBytes+size > l.limit {
 		return 0, edgestore.ErrBusy
 	}
 	l.mu.last++
