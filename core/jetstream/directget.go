@@ -268,15 +268,14 @@ func (s *stream) directBatch(d *directReply, g *getRequest) {
 // directMulti sends the newest message of each subject that matches.
 func (s *stream) directMulti(d *directReply, g *getRequest) {
 	s.mu.RLock()
-	upTo := g.UpToSeq
+	upTo := s.last
 	if g.UpToTime != nil {
-		upTo = s.store.SeqAt(*g.UpToTime) - 1
-	}
-	if upTo == 0 || upTo > s.last {
-		upTo = s.last
+		upTo = min(upTo, s.store.SeqAt(*g.UpToTime)-1)
+	} else if g.UpToSeq > 0 {
+		upTo = min(upTo, g.UpToSeq)
 	}
 	var seqs []uint64
-	if g.UpToTime == nil || upTo >= s.store.State().FirstSeq {
+	if upTo >= s.store.State().FirstSeq {
 		seqs = s.store.LastPerSubject(g.MultiLast, max(s.startLocked(g), 1), upTo)
 	}
 	s.mu.RUnlock()

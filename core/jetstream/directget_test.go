@@ -53,6 +53,7 @@ func TestDirectGet_answers(t *testing.T) {
 		{"", `{"seq":7,"batch":9}`, []string{status("404 Message Not Found")}},
 		{"", `{"multi_last":["s.0","s.1"]}`, []string{msg(5, pending(1, 0)...), msg(6, pending(0, 5)...), status("204 EOB", append(pending(0, 6), "Nats-UpTo-Sequence", "6")...)}},
 		{"", `{"multi_last":["s.>"],"up_to_seq":4}`, []string{msg(1, pending(1, 0)...), msg(4, pending(0, 1)...), status("204 EOB", append(pending(0, 4), "Nats-UpTo-Sequence", "4")...)}},
+		{"", `{"multi_last":["s.>"],"up_to_time":"2000-01-01T00:00:00Z"}`, []string{status("404 No Results")}},
 		{"", `{"multi_last":["t.>"]}`, []string{status("404 No Results")}},
 	} {
 		in := b.inbox(t, "r")
