@@ -105,7 +105,7 @@ func (s *stream) sweep() {
 	}
 	var drop []uint64
 	var buf []byte
-	for seq := uint64(1); ; seq++ {
+	for seq := uint64(1); !s.e.closing.Load(); seq++ {
 		var msg edgestore.Msg
 		var err error
 		if msg, buf, err = s.store.LoadNext(nil, seq, buf); err != nil {
