@@ -465,6 +465,9 @@ func (e *Engine) consumerPause(r *apiRequest, base response, arg string) (any, *
 	out := pauseResponse{response: base}
 	var req pauseRequest
 	err := e.decodeOptional(r.body, &req)
+	if y := req.Until.UTC().Year(); err == nil && (y < 0 || y > 9999) {
+		err = errBadRequest // JSON can't say it again
+	}
 	var m *member
 	if err == nil {
 		m, err = r.acct.findConsumer(arg)
