@@ -262,6 +262,22 @@ func TestClient_autoUnsubscribeUnderConcurrency(t *testing.T) {
 	servertest.Eventually(t, "the subscription is gone", func() bool { return a.Subscriptions() == 0 })
 }
 
+func TestClient_sidIsFreeAfterItsLastMessage(t *testing.T) {
+	s := servertest.Start(t)
+	p := connect(t, s, "")
+	p.send("SUB ask 1\r\n")
+	p.barrier()
+	c := connect(t, s, "")
+	for range 200 {
+		c.send("SUB in 7\r\nUNSUB 7 1\r\nPUB ask in 0\r\n\r\n")
+		p.line()
+		p.line()
+		p.send("PUB in 0\r\n\r\n")
+		c.expect("MSG in 7 0")
+		c.expect("")
+	}
+}
+
 func TestServer_life(t *testing.T) {
 	t.Run("ends connections at shutdown", func(t *testing.T) {
 		s := servertest.Start(t)

@@ -195,7 +195,9 @@ func (c *client) sub(subj, queue, sid []byte) string {
 		return `Permissions Violation for Subscription to "` + string(subj) + `", too many tokens`
 	}
 	c.subs.Lock()
-	_, taken := c.subs.bySID[string(sid)]
+	// One that has had its last message may still be waiting to be taken away.
+	old := c.subs.bySID[string(sid)]
+	taken := old != nil && !old.Spent()
 	n := len(c.subs.bySID)
 	c.subs.Unlock()
 	if limit := c.s.o.MaxSubs; limit > 0 && n >= limit {

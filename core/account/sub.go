@@ -47,6 +47,13 @@ func (s *Sub) Limit(max uint64) bool {
 	return s.delivered.Load() < max
 }
 
+// Spent reports whether the limit was reached, so that nothing will be
+// delivered any more.
+func (s *Sub) Spent() bool {
+	limit := s.max.Load()
+	return limit > 0 && s.delivered.Load() >= limit
+}
+
 // Max is the limit set, 0 for none.
 func (s *Sub) Max() uint64 { return s.max.Load() }
 
