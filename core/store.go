@@ -75,12 +75,12 @@ func (s *Server) openStore() error {
 
 func storeLimits(st *store, j *config.JetStream) jetstream.Limits {
 	return jetstream.Limits{
-		MaxMemory:          st.maxMemory,
-		MaxStore:           st.maxStore,
-		MaxDuplicateWindow: j.Limits.DuplicateWindow,
-		MaxAckPending:      j.Limits.MaxAckPending,
-		MaxRequestBatch:    j.Limits.MaxRequestBatch,
-		MaxBuffered:        int(min(j.MaxBufferedSize, 1<<30)),
+		MaxMemory:           st.maxMemory,
+		MaxStore:            st.maxStore,
+		MaxDuplicateWindow:  j.Limits.DuplicateWindow,
+		MaxAckPending:       j.Limits.MaxAckPending,
+		MaxRequestBatch:     j.Limits.MaxRequestBatch,
+		DefaultMaxConsumers: j.Limits.DefaultMaxConsumers,
 	}
 }
 

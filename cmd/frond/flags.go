@@ -44,7 +44,12 @@ func newFlags() *flags {
 	f.textNow(&f.signal, "sl", "signal")
 
 	f.text(func(o *config.Options, s string) { o.Host = s }, "a", "addr", "net")
-	f.number(func(o *config.Options, n int) { o.Port = n }, "p", "port")
+	f.number(func(o *config.Options, n int) {
+		if n == 0 {
+			n = config.DefaultPort // as in a file
+		}
+		o.Port = n
+	}, "p", "port")
 	f.text(func(o *config.Options, s string) { o.ServerName = s }, "n", "name", "server_name")
 	f.text(func(o *config.Options, s string) { o.PidFile = s }, "P", "pid")
 	f.number(func(o *config.Options, n int) { o.HTTPPort = n }, "m", "http_port")
@@ -75,9 +80,9 @@ func (f *flags) logging() {
 	f.bool(func(o *config.Options, b bool) { o.Log.TimeUTC = b }, "logtime_utc")
 	f.bool(func(o *config.Options, b bool) { o.Log.Debug = b }, "D", "debug")
 	f.bool(func(o *config.Options, b bool) { o.Log.Trace = b }, "V", "trace")
-	f.bool(func(o *config.Options, b bool) { o.Log.Trace, o.Log.TraceVerbose = b, b }, "VV")
+	f.bool(func(o *config.Options, b bool) { o.Log.Trace = b }, "VV")
 	f.bool(func(o *config.Options, b bool) { o.Log.Debug, o.Log.Trace = b, b }, "DV")
-	f.bool(func(o *config.Options, b bool) { o.Log.Debug, o.Log.Trace, o.Log.TraceVerbose = b, b, b }, "DVV")
+	f.bool(func(o *config.Options, b bool) { o.Log.Debug, o.Log.Trace = b, b }, "DVV")
 	f.number(func(o *config.Options, n int) { o.Log.SizeLimit = int64(n) }, "log_size_limit")
 	f.number(func(o *config.Options, n int) { o.MaxTracedMsgLen = n }, "max_traced_msg_len")
 }
@@ -229,7 +234,7 @@ Server Options:
     -ms,--https_port <port>          Use port for https monitoring
     -c, --config <file>              Configuration file
     -t                               Test configuration and exit
-    -sl,--signal <signal>[=<pid>]    Send signal to frond process (stop, quit, term, reopen, reload, ldm)
+    -sl,--signal <signal>[=<pid>]    Send signal to frond process (stop, quit, term, reopen)
         --client_advertise <string>  Client URL to advertise to other servers
         --ports_file_dir <dir>       Creates a ports file in the specified directory
 
@@ -239,7 +244,7 @@ Logging Options:
         --logtime_utc=<bool>         Use UTC time in log entries
     -D, --debug=<bool>               Enable debugging output
     -V, --trace=<bool>               Trace the raw protocol
-    -VV, -DV, -DVV                   Verbose trace, debug and trace, all of them
+    -VV, -DV, -DVV                   The same as -V, as -D and -V, as -D and -V
         --log_size_limit <bytes>     Rotate the log file when it gets bigger
         --max_traced_msg_len <len>   Maximum length of traced messages
 

@@ -38,8 +38,8 @@ type Options struct {
 	WriteTimeout  string
 
 	NoHeaders             bool
-	ConnectErrorReports   int // log every n-th failed first dial
-	ReconnectErrorReports int
+	ConnectErrorReports   int // log the first and every n-th failed dial of a remote
+	ReconnectErrorReports int // the same once it was linked
 
 	Auth        Authorization
 	NoAuthUser  string
@@ -55,9 +55,6 @@ type Options struct {
 	PidFile      string
 	PortsFileDir string
 
-	LameDuckDuration    time.Duration
-	LameDuckGracePeriod time.Duration
-
 	JetStream JetStream
 	Leaf      Leaf
 	MQTT      MQTT
@@ -71,8 +68,7 @@ type Log struct {
 	File         string // "" is standard error
 	Debug        bool
 	Trace        bool
-	TraceVerbose bool // also internal traffic; sets Trace
-	TraceHeaders bool // headers only; sets Trace
+	TraceHeaders bool // of messages trace the headers only
 	Time         bool
 	TimeUTC      bool
 	SizeLimit    int64 // rotate above; 0 never
@@ -82,7 +78,7 @@ type Log struct {
 // Authorization says who may connect. Either one user, or one token, or users.
 type Authorization struct {
 	User     string
-	Password string // plain or bcrypt, see IsBcrypt
+	Password string // plain or a bcrypt hash
 	Token    string
 	// NKey is only read for leaf listeners (a public user key).
 	NKey string
@@ -166,9 +162,7 @@ type JetStream struct {
 	// less wear for more latency. 0 commits as soon as the disk is free.
 	CommitInterval time.Duration
 
-	MaxBufferedMsgs int   // per stream, waiting to be stored; 0 is the default
-	MaxBufferedSize int64 // same in bytes
-	Limits          JetStreamLimits
+	Limits JetStreamLimits
 }
 
 // JetStreamLimits bound what one asset may ask for; 0 does not bound.
@@ -252,14 +246,7 @@ type MQTT struct {
 	Auth       Authorization
 	NoAuthUser string
 
-	AckWait                   time.Duration
-	MaxAckPending             int
-	JSAPITimeout              time.Duration
-	JSDomain                  string
-	ConsumerMemoryStorage     bool
-	ConsumerInactiveThreshold time.Duration
-	RejectQoS2Publish         bool
-	DowngradeQoS2Subscribe    bool
+	MaxAckPending int // unacknowledged messages of one client
 }
 
 // Default values that other rooms need by name.
@@ -290,15 +277,11 @@ func Defaults() *Options {
 		ConnectErrorReports:   3600,
 		ReconnectErrorReports: 1,
 		Log:                   Log{Time: true},
-		LameDuckDuration:      2 * time.Minute,
-		LameDuckGracePeriod:   10 * time.Second,
 		JetStream: JetStream{
-			MaxMemory:       -1,
-			MaxStore:        -1,
-			Strict:          true,
-			MaxBufferedMsgs: 100_000,
-			MaxBufferedSize: 128 << 20,
-			Limits:          JetStreamLimits{DefaultMaxConsumers: 1000},
+			MaxMemory: -1,
+			MaxStore:  -1,
+			Strict:    true,
+			Limits:    JetStreamLimits{DefaultMaxConsumers: 1000},
 		},
 		Leaf: Leaf{
 			Host:        DefaultHost,
@@ -308,9 +291,7 @@ func Defaults() *Options {
 		},
 		MQTT: MQTT{
 			Host:          DefaultHost,
-			AckWait:       30 * time.Second,
 			MaxAckPending: 1024,
-			JSAPITimeout:  5 * time.Second,
 		},
 	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -100,43 +101,46 @@ func without[T any](names, why string) field[T] {
 	return field[T]{Key: Key{Name: n[0], Aliases: n[1:], Status: Ignored, Why: why}}
 }
 
-func (b *block[T]) find(key string) *field[T] {
-	for i := range b.fields {
-		f := &b.fields[i]
-		if f.Name == key {
-			return f
-		}
-		for _, a := range f.Aliases {
-			if a == key {
-				return f
-			}
-		}
-	}
-	return nil
+// answers reports whether the row has that name, in small letters.
+func (k *Key) answers(name string) bool {
+	return k.Name == name || slices.Contains(k.Aliases, name)
 }
 
 // decode puts a map into t, key by key in the order of the file, so that of
-// two spellings of one key the later wins.
+// two spellings of one key the later wins. There is one of it for each kind of
+// block: what does not need T stands in the decoder.
 func (b *block[T]) decode(d *decoder, t *T, path string, m *Map) {
 	for _, e := range m.Entries {
-		f := b.find(strings.ToLower(e.Key))
-		if f == nil {
-			if !e.used {
-				d.errorf(e.Pos, b.unknown+"%s", e.Key, b.suggest(e.Key))
-			}
-			continue
+		name := strings.ToLower(e.Key)
+		i := 0
+		for i < len(b.fields) && !b.fields[i].answers(name) {
+			i++
 		}
-		it := item{key: e.Key, name: f.Name, path: join(path, f.Name), pos: e.Pos, v: e.Value}
-		d.positions[it.path] = e.Pos
-		switch f.Status {
-		case NotYet:
-			d.errorf(e.Pos, "%q is not supported yet by this version of frond%s", e.Key, because(f.Why))
-		case Ignored:
-			d.warns = append(d.warns, Warning{Pos: e.Pos, Field: e.Key, Reason: f.Why, Ignored: true})
-		default:
-			f.set(d, t, it)
+		if i == len(b.fields) {
+			d.unknownKey(e, b.unknown, b.section(path))
+		} else if it, ok := d.knownKey(e, &b.fields[i].Key, path); ok {
+			b.fields[i].set(d, t, it)
 		}
 	}
+}
+
+func (d *decoder) unknownKey(e *Entry, unknown string, s Section) {
+	if !e.used {
+		d.errorf(e.Pos, unknown+"%s", e.Key, s.suggest(e.Key))
+	}
+}
+
+// knownKey reports whether the key has something to set.
+func (d *decoder) knownKey(e *Entry, k *Key, path string) (item, bool) {
+	it := item{key: e.Key, name: k.Name, path: join(path, k.Name), pos: e.Pos, v: e.Value}
+	d.positions[it.path] = e.Pos
+	switch k.Status {
+	case NotYet:
+		d.errorf(e.Pos, "%q is not supported yet by this version of frond%s", e.Key, because(k.Why))
+	case Ignored:
+		d.warns = append(d.warns, Warning{Pos: e.Pos, Field: e.Key, Reason: k.Why, Ignored: true})
+	}
+	return it, k.Status == Supported
 }
 
 // decodeMap is decode for a value that must be a map.
@@ -172,7 +176,7 @@ func join(path, name string) string {
 }
 
 // suggest finds the known name nearest to a wrong one.
-func (b *block[T]) suggest(key string) string {
+func (s *Section) suggest(key string) string {
 	key = strings.ToLower(key)
 	best, bestDist := "", min(len(key)/4, 2)+2 // farther than that is a guess
 	if len(key) < 5 {
@@ -183,9 +187,9 @@ func (b *block[T]) suggest(key string) string {
 			best, bestDist = name, d
 		}
 	}
-	for _, f := range b.fields {
-		try(f.Name)
-		for _, a := range f.Aliases {
+	for i := range s.Keys {
+		try(s.Keys[i].Name)
+		for _, a := range s.Keys[i].Aliases {
 			try(a)
 		}
 	}

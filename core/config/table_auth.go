@@ -9,13 +9,6 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// IsBcrypt reports whether a configured password or token is a bcrypt hash:
-// it begins "$2a$10$", with a, b, x or y and two digits.
-func IsBcrypt(s string) bool {
-	return len(s) >= 7 && s[:2] == "$2" && strings.IndexByte("abxy", s[2]) >= 0 &&
-		s[3] == '$' && isDigit(s[4]) && isDigit(s[5]) && s[6] == '$'
-}
-
 // authTable is the authorization block of the client port.
 func authTable() *block[Authorization] {
 	type a = Authorization

@@ -20,8 +20,6 @@ func jetStreamTable() *block[JetStream] {
 			row("strict", "boolean", "true", "refuse unknown fields in API requests", "false", setBool(func(j *j) *bool { return &j.Strict })),
 			row("sync_interval sync", "always or duration", "always", "always: nothing is acknowledged before it is on the disk; a duration gives up that promise and writes out that often", "10s", setSync),
 			row("commit_interval", "duration", "0s", "let a commit wait so that more messages share one write: less wear, more latency", "20ms", setDuration(func(j *j) *time.Duration { return &j.CommitInterval })),
-			row("max_buffered_msgs", "integer", "100000", "messages of one stream that wait to be stored", "1000", setInt(func(j *j) *int { return &j.MaxBufferedMsgs }, 0, math.MaxInt32)),
-			row("max_buffered_size", "size", "128MB", "bytes of one stream that wait to be stored", "1MB", setSize(func(j *j) *int64 { return &j.MaxBufferedSize })),
 			row("limits", "map", "", "bounds of single streams and consumers", "{max_ack_pending: 10}", func(d *decoder, j *j, it item) { jetStreamLimitsTable().decodeMap(d, &j.Limits, it) }),
 			notYet[j]("encryption_key key ek", "encryption at rest", ""),
 			notYet[j]("prev_encryption_key prev_key prev_ek", "encryption at rest", ""),
@@ -35,6 +33,8 @@ func jetStreamTable() *block[JetStream] {
 			without[j]("meta_compact_sync", clusterOnly),
 			without[j]("request_queue_limit", "API requests are not queued apart"),
 			without[j]("info_queue_limit", "API requests are not queued apart"),
+			without[j]("max_buffered_msgs", "what waits to be stored is not counted by stream: one small bound in bytes holds for all"),
+			without[j]("max_buffered_size", "what waits to be stored is not counted by stream: one small bound in bytes holds for all"),
 			without[j]("max_concurrent_io", "one thread writes, for all streams"),
 		},
 	}

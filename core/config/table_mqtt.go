@@ -1,12 +1,10 @@
 package config
 
-import (
-	"math"
-	"time"
-)
+import "math"
 
 func mqttTable() *block[MQTT] {
 	type m = MQTT
+	const noSessions = "sessions are not kept in streams"
 	return &block[m]{
 		unknown: unknownField,
 		fields: []field[m]{
@@ -16,14 +14,14 @@ func mqttTable() *block[MQTT] {
 			row("tls", "map", "off", "TLS on the MQTT port", "{cert_file: CERT, key_file: KEY}", setServerTLS(func(m *m) **TLS { return &m.TLS })),
 			row("authorization authentication", "map", "as the client port", "who may connect", "{user: u, password: p}", setMQTTAuth),
 			row("no_auth_user", "string", "as the client port", "the user of connections that present nothing", "u", setString(func(m *m) *string { return &m.NoAuthUser })),
-			row("ack_wait ackwait", "duration", "30s", "before an unacknowledged message is sent again to a client that comes back", "10s", setDuration(func(m *m) *time.Duration { return &m.AckWait })),
-			row("js_api_timeout api_timeout", "duration", "5s", "for requests to JetStream", "2s", setDuration(func(m *m) *time.Duration { return &m.JSAPITimeout })),
-			row("max_ack_pending max_pending max_inflight", "integer 0..65535", "1024", "unacknowledged messages of one subscription", "10", setMQTTAckPending),
-			row("js_domain", "name", "", "JetStream domain that keeps sessions and retained messages", "hub", setDomain(func(m *m) *string { return &m.JSDomain })),
-			row("consumer_memory_storage", "boolean", "false", "keep what was delivered in memory", "true", setBool(func(m *m) *bool { return &m.ConsumerMemoryStorage })),
-			row("consumer_inactive_threshold consumer_auto_cleanup", "duration", "0s", "remove consumers that nobody used for so long; 0 never", "1h", setDuration(func(m *m) *time.Duration { return &m.ConsumerInactiveThreshold })),
-			row("reject_qos2_publish", "boolean", "false", "refuse QoS 2 publishes", "true", setBool(func(m *m) *bool { return &m.RejectQoS2Publish })),
-			row("downgrade_qos2_subscribe", "boolean", "false", "grant QoS 1 to who asks for 2", "true", setBool(func(m *m) *bool { return &m.DowngradeQoS2Subscribe })),
+			row("max_ack_pending max_pending max_inflight", "integer 0..65535", "1024", "messages of QoS 1 that a client has not acknowledged; more wait", "10", setMQTTAckPending),
+			notYet[m]("js_domain", "JetStream domain that keeps sessions and retained messages", noSessions),
+			notYet[m]("consumer_memory_storage", "keep what was delivered in memory", noSessions),
+			notYet[m]("consumer_inactive_threshold consumer_auto_cleanup", "remove consumers that nobody used for so long", noSessions),
+			without[m]("ack_wait ackwait", "a session ends with its connection, so nothing is sent again"),
+			without[m]("js_api_timeout api_timeout", "nothing is asked of JetStream by requests"),
+			without[m]("reject_qos2_publish", "QoS 2 publishes are always refused by this version"),
+			without[m]("downgrade_qos2_subscribe", "who asks for QoS 2 is always granted 1 by this version"),
 			without[m]("stream_replicas", "it only matters in a cluster"),
 			without[m]("consumer_replicas", "it only matters in a cluster"),
 		},

@@ -27,7 +27,7 @@ func topTable() *block[Options] {
 func networkRows() []field[Options] {
 	type o = Options
 	return []field[o]{
-		row("listen", "port or host:port", "0.0.0.0:4222", "the client port", "127.0.0.1:4333", setListen(func(o *o) *string { return &o.Host }, func(o *o) *int { return &o.Port })),
+		row("listen", "port or host:port", "0.0.0.0:4222", "the client port; port 0 is the default", "127.0.0.1:4333", setClientListen),
 		row("host net", "string", "0.0.0.0", "the interface of the client port", "127.0.0.1", setString(func(o *o) *string { return &o.Host })),
 		row("port", "integer -1..65535", "4222", "the client port; -1 picks a free one, 0 is the default", "4333", setClientPort),
 		row("client_advertise", "host or host:port", "", "what INFO tells clients instead of the own address", "example.com", setAdvertise(func(o *o) *string { return &o.ClientAdvertise })),
@@ -39,10 +39,8 @@ func networkRows() []field[Options] {
 		row("write_deadline", "duration", "10s", "one write to a client may take that long, then it is closed", "5s", setDuration(func(o *o) *time.Duration { return &o.WriteDeadline })),
 		row("write_timeout", "default, close or retry", "default", "what happens to a client when write_deadline passes; default closes it", "retry", setWriteTimeout),
 		row("no_header_support", "boolean", "false", "refuse messages with headers", "true", setBool(func(o *o) *bool { return &o.NoHeaders })),
-		row("connect_error_reports", "integer", "3600", "log every n-th failed first dial", "10", setInt(func(o *o) *int { return &o.ConnectErrorReports }, 1, math.MaxInt32)),
-		row("reconnect_error_reports", "integer", "1", "log every n-th failed later dial", "10", setInt(func(o *o) *int { return &o.ReconnectErrorReports }, 1, math.MaxInt32)),
-		row("lame_duck_duration", "duration from 30s", "2m", "how long a lame duck takes to send its clients away", "60s", setLameDuckDuration),
-		row("lame_duck_grace_period", "duration", "10s", "before it begins with that", "5s", setDurationString(func(o *o) *time.Duration { return &o.LameDuckGracePeriod })),
+		row("connect_error_reports", "integer", "3600", "of a leaf remote that was never linked, log the first failed dial and every n-th", "10", setInt(func(o *o) *int { return &o.ConnectErrorReports }, 1, math.MaxInt32)),
+		row("reconnect_error_reports", "integer", "1", "of a leaf remote that was linked before, log the first failed dial and every n-th", "10", setInt(func(o *o) *int { return &o.ReconnectErrorReports }, 1, math.MaxInt32)),
 		row("pid_file pidfile", "path", "", "file for the process id", "/run/x.pid", setString(func(o *o) *string { return &o.PidFile })),
 		row("ports_file_dir", "path", "", "folder for a file with the ports", "/run", setString(func(o *o) *string { return &o.PortsFileDir })),
 	}
@@ -51,7 +49,7 @@ func networkRows() []field[Options] {
 func limitRows() []field[Options] {
 	type o = Options
 	return []field[o]{
-		row("max_connections max_conn", "integer", "65536", "clients at a time; 0 and below refuse all", "10", setMaxConns),
+		row("max_connections max_conn", "integer", "65536", "clients of a port at a time, on the client port and the MQTT port; 0 and below refuse all", "10", setMaxConns),
 		row("max_subscriptions max_subs", "integer", "0", "subscriptions of one connection; 0 is unlimited", "10", setInt(func(o *o) *int { return &o.MaxSubs }, 0, math.MaxInt32)),
 		row("max_sub_tokens max_subscription_tokens", "integer 0..255", "0", "tokens of one subscription; 0 is unlimited", "8", setMaxSubTokens),
 		row("max_control_line", "integer", "4096", "bytes of one protocol line", "1024", setMaxInt32(func(o *o) *int { return &o.MaxControlLine }, 1)),
@@ -65,10 +63,10 @@ func limitRows() []field[Options] {
 func logRows() []field[Options] {
 	type o = Options
 	return []field[o]{
-		row("debug", "boolean", "false", "log every operation", "true", setBool(func(o *o) *bool { return &o.Log.Debug })),
-		row("trace", "boolean", "false", "log the protocol", "true", setBool(func(o *o) *bool { return &o.Log.Trace })),
-		row("trace_verbose", "boolean", "false", "log the protocol of internal traffic too", "true", setTrace(func(o *o) *bool { return &o.Log.TraceVerbose })),
-		row("trace_headers", "boolean", "false", "of messages log headers only", "true", setTrace(func(o *o) *bool { return &o.Log.TraceHeaders })),
+		row("debug", "boolean", "false", "log what an operator rarely wants to know", "true", setBool(func(o *o) *bool { return &o.Log.Debug })),
+		row("trace", "boolean", "false", "log the protocol of the client port; secrets are left out", "true", setBool(func(o *o) *bool { return &o.Log.Trace })),
+		row("trace_verbose", "boolean", "false", "as trace: there is no internal traffic with a protocol", "true", setTraceVerbose),
+		row("trace_headers", "boolean", "false", "of messages log headers only", "true", setTraceHeaders),
 		row("logtime", "boolean", "true", "begin lines with the time", "false", setBool(func(o *o) *bool { return &o.Log.Time })),
 		row("logtime_utc", "boolean", "false", "in UTC", "true", setBool(func(o *o) *bool { return &o.Log.TimeUTC })),
 		row("log_file logfile", "path", "standard error", "file to log to", "/var/log/x", setString(func(o *o) *string { return &o.Log.File })),
@@ -115,10 +113,19 @@ func topOthers() []field[Options] {
 		notYet[o]("proxies", "trusted proxies", ""),
 		notYet[o]("ocsp", "OCSP stapling", ""),
 		notYet[o]("ocsp_cache", "OCSP responses", ""),
+		notYet[o]("lame_duck_duration", "how long a lame duck takes to send its clients away", "a server that is told to stop stops at once"),
+		notYet[o]("lame_duck_grace_period", "before it begins with that", "a server that is told to stop stops at once"),
 		without[o]("no_system_account no_system no_sys_acc", "this version has no system account that clients could use"),
 		without[o]("no_fast_producer_stall", "publishers are not stalled for slow subscribers"),
 		without[o]("disable_sublist_cache no_sublist_cache", "the cache of matches is bounded and needs no switch"),
 		without[o]("feature_flags", "they switch parts of nats-server"),
+	}
+}
+
+func setClientListen(d *decoder, o *Options, it item) {
+	setListen(func(o *Options) *string { return &o.Host }, func(o *Options) *int { return &o.Port })(d, o, it)
+	if o.Port == 0 {
+		o.Port = DefaultPort
 	}
 }
 
@@ -195,27 +202,17 @@ func setMaxInt32[T any](at func(*T) *int, lo int64) func(*decoder, *T, item) {
 	}
 }
 
-// setTrace is for kinds of trace: each switches tracing on.
-func setTrace(at func(*Options) *bool) func(*decoder, *Options, item) {
-	return func(d *decoder, o *Options, it item) {
-		setBool(at)(d, o, it)
-		if it.v.Kind == KindBool && it.v.Bool {
-			o.Log.Trace = true
-		}
-	}
+// Kinds of trace: each switches tracing on, none switches it off.
+func setTraceVerbose(d *decoder, o *Options, it item) {
+	on := false
+	setBool(func(*Options) *bool { return &on })(d, o, it)
+	o.Log.Trace = o.Log.Trace || on
 }
 
-func setLameDuckDuration(d *decoder, o *Options, it item) {
-	dur := o.LameDuckDuration
-	setDurationString(func(*Options) *time.Duration { return &dur })(d, o, it)
-	if dur < minLameDuck {
-		d.errorf(it.pos, "invalid lame_duck_duration of %v, minimum is 30 seconds", dur)
-		return
-	}
-	o.LameDuckDuration = dur
+func setTraceHeaders(d *decoder, o *Options, it item) {
+	setBool(func(o *Options) *bool { return &o.Log.TraceHeaders })(d, o, it)
+	o.Log.Trace = o.Log.Trace || o.Log.TraceHeaders
 }
-
-const minLameDuck = 30 * time.Second
 
 func setWriteTimeout(d *decoder, o *Options, it item) {
 	switch {

@@ -38,12 +38,6 @@ func (v *validator) limits() {
 	if strings.Contains(o.ServerName, " ") {
 		v.errorf("server_name", "server name cannot contain spaces")
 	}
-	if o.LameDuckDuration < minLameDuck {
-		v.errorf("lame_duck_duration", "invalid lame_duck_duration of %v, minimum is 30 seconds", o.LameDuckDuration)
-	}
-	if o.LameDuckGracePeriod >= o.LameDuckDuration {
-		v.errorf("lame_duck_grace_period", "lame duck grace period (%v) should be strictly lower than lame duck duration (%v)", o.LameDuckGracePeriod, o.LameDuckDuration)
-	}
 	if o.AllowNonTLS && o.TLS == nil {
 		v.errorf("allow_non_tls", "allow_non_tls needs a tls block")
 	}

@@ -266,6 +266,9 @@ func (e *Engine) checkConsumerCount(s *stream, cfg *consumer.Config) *APIError {
 		return nil
 	}
 	limit := s.config().MaxConsumers
+	if limit <= 0 {
+		limit = e.cfg.Limits.DefaultMaxConsumers
+	}
 	if l := e.cfg.Limits.MaxConsumers; l > 0 && (limit <= 0 || l < limit) {
 		limit = l
 	}

@@ -16,6 +16,9 @@ type Limits struct {
 	MaxMemory, MaxStore int64 // bytes
 	MaxStreams          int
 	MaxConsumers        int
+	// DefaultMaxConsumers holds for streams that do not say how many they may
+	// have; below 0 is no limit either.
+	DefaultMaxConsumers int
 	MaxDuplicateWindow  time.Duration
 	MaxAckPending       int
 	MaxRequestBatch     int
