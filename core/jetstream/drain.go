@@ -14,16 +14,19 @@ import (
 // when enough has gathered, when the disk is full, and at the end.
 type drainer struct {
 	e       *Engine
-	pending atomic.Int64 // bytes applied, and bytes let go of, since the last drain began
-	newest  atomic.Uint64
+	pending atomic.Int64  // bytes applied, and bytes let go of, since the last drain began
+	newest  atomic.Uint64 // LSN of the operation applied last
 	wake    chan struct{}
 	cancel  context.CancelFunc
 	stopped chan struct{}
 }
 
-func newDrainer(e *Engine) *drainer {
+// newDrainer starts one; recovered is the newest operation that the recovery
+// applied.
+func newDrainer(e *Engine, recovered edgestore.LSN) *drainer {
 	ctx, cancel := context.WithCancel(context.Background())
 	d := &drainer{e: e, wake: make(chan struct{}, 1), cancel: cancel, stopped: make(chan struct{})}
+	d.newest.Store(uint64(recovered))
 	go d.run(ctx)
 	return d
 }

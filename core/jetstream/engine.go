@@ -151,11 +151,12 @@ func New(c Config) (*Engine, error) {
 	e.clock = newClock(e)
 	e.fetch = newFetchers(e)
 	if c.Dir != "" {
-		if err := e.recover(); err != nil {
+		newest, err := e.recover()
+		if err != nil {
 			e.mem.close()
 			return nil, fmt.Errorf("jetstream: %w", err)
 		}
-		e.drain = newDrainer(e)
+		e.drain = newDrainer(e, newest)
 		file := &applier{e: e, live: true, durable: true}
 		e.journal.Start(file.apply)
 	}

@@ -503,6 +503,28 @@ func TestEngine_fullDisk(t *testing.T) {
 	}
 }
 
+// What a restart found in the journal is released as well: a disk that was full
+// when the power went must not stay full.
+func TestEngine_fullDiskAtStart(t *testing.T) {
+	d := newDevice(t, 5)
+	e, b := d.open()
+	mustStream(t, b, `{"name":"S","subjects":["s.>"]}`)
+	d.mem.SetCapacity(d.mem.Used() + 512<<10)
+	body := strings.Repeat("x", 8<<10)
+	eventually(t, func() bool { return b.publish(t, "s.a", body).Error != nil })
+	capacity := d.mem.Used()
+	d.crash(e, 1)
+	d.mem.SetCapacity(capacity)
+	e, b = d.open()
+	eventually(t, func() bool { return b.publish(t, "s.a", body).Error == nil })
+	for range 100 {
+		eventually(t, func() bool { return b.publish(t, "s.a", body).Error == nil })
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A purge gives the disk back by itself, not only once as much was published
 // again.
 func TestEngine_purgeDrains(t *testing.T) {

@@ -8,13 +8,13 @@ import (
 
 // recover opens the journal, the catalogue and the stores, and applies again
 // what the journal has above what each of them had brought to its own files.
-func (e *Engine) recover() error {
-	var err error
+// It returns the newest LSN in the journal.
+func (e *Engine) recover() (newest edgestore.LSN, err error) {
 	if e.journal, err = e.cfg.backend.journal(); err != nil {
-		return err
+		return 0, err
 	}
-	if err = e.reopen(); err == nil {
-		return nil
+	if newest, err = e.reopen(); err == nil {
+		return newest, nil
 	}
 	for _, s := range e.allStreams() {
 		s.store.Close()
@@ -23,16 +23,15 @@ func (e *Engine) recover() error {
 		e.table.Close()
 	}
 	e.journal.Close()
-	return err
+	return 0, err
 }
 
-func (e *Engine) reopen() error {
-	var err error
+func (e *Engine) reopen() (newest edgestore.LSN, err error) {
 	if e.table, err = e.cfg.backend.table(); err != nil {
-		return err
+		return 0, err
 	}
 	if err := e.loadCatalogue(); err != nil {
-		return err
+		return 0, err
 	}
 	// The journal was released up to what every part had, so from its start
 	// is from the smallest of them; each record is skipped where it is known.
@@ -40,26 +39,27 @@ func (e *Engine) reopen() error {
 	n := 0
 	err = e.journal.Replay(0, func(en *edgestore.Entry) error {
 		n++
+		newest = en.LSN
 		a.apply([]edgestore.Entry{*en})
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("replay: %w", err)
+		return 0, fmt.Errorf("replay: %w", err)
 	}
-	newest := e.table.Applied()
+	drained := e.table.Applied()
 	for _, s := range e.allStreams() {
-		newest = max(newest, s.store.Applied())
+		drained = max(drained, s.store.Applied())
 		s.recovered()
 	}
 	// A journal that was lost must not give a number twice.
-	if err := e.journal.Raise(newest); err != nil {
-		return err
+	if err := e.journal.Raise(drained); err != nil {
+		return 0, err
 	}
 	if err := e.cfg.backend.clean(e.keeps); err != nil {
 		e.logger.Warn("recovery: files of deleted streams could not be removed", "err", err)
 	}
 	e.logger.Info("jetstream recovered", "streams", len(e.allStreams()), "records", n)
-	return nil
+	return newest, nil
 }
 
 // keeps reports whether the files of an incarnation are still needed.
