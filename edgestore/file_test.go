@@ -1,6 +1,8 @@
 package edgestore_test
 
 import (
+	"bytes"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -36,6 +38,53 @@ func TestFileStore(t *testing.T) {
 				return mustOpen(t, o)
 			})
 		})
+	}
+}
+
+// One flush after a purge, no message has to follow, shrinks the files.
+func TestFileStore_purgeGivesTheDiskBack(t *testing.T) {
+	blobs := new(edgestoretest.Blobs)
+	dir := t.TempDir()
+	s := mustOpen(t, edgestore.FileOptions{Dir: dir, Incarnation: 7, Blobs: blobs, MaxFileBytes: 8 << 20})
+	body := bytes.Repeat([]byte("x"), 10<<10)
+	const n = 600
+	for seq := uint64(1); seq <= n; seq++ {
+		m := edgestore.Msg{Seq: seq, Time: int64(seq), Subject: "s", Body: body}
+		if err := s.Append(&m, blobs.Add(&m)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flush := func(applied edgestore.LSN) (size int64) {
+		t.Helper()
+		s.Seal(applied, nil)
+		if err := s.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		files, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			if i, err := f.Info(); err == nil {
+				size += i.Size()
+			}
+		}
+		return size
+	}
+	before := flush(n)
+	if before < n*int64(len(body)) {
+		t.Fatalf("%d bytes on the disk hold %d messages of %d", before, n, len(body))
+	}
+	if _, err := s.Purge("", 0, 10); err != nil {
+		t.Fatal(err)
+	}
+	if after := flush(n + 1); after > before/4 {
+		t.Errorf("%d bytes on the disk before the purge, %d after it", before, after)
+	}
+	for seq := uint64(n - 9); seq <= n; seq++ {
+		if m, _, err := s.Load(seq, nil); err != nil || !bytes.Equal(m.Body, body) {
+			t.Errorf("message %d: %d bytes, %v", seq, len(m.Body), err)
+		}
 	}
 }
 

@@ -120,8 +120,9 @@ func (f *flusher) mustRoll() bool {
 	live := int64(0)
 	for _, p := range f.edit.pages {
 		for i := range p.refs {
-			if p.refs[i].file == f.id {
-				live += int64(p.refs[i].length)
+			r := &p.refs[i]
+			if r.file == f.id && r.msgs > 0 {
+				live += int64(uint64(r.length) * f.alive(r) / uint64(r.msgs))
 			}
 		}
 	}
