@@ -157,11 +157,13 @@ func (m *Machine) Deliver(now int64, c *Candidate, fx *Effects) (Delivery, bool)
 		return d, false
 	}
 	var r *request
+	free, advisories := len(m.pin.id) == 0, 0
 	if m.cfg.Pull() {
 		if r = m.fit(now, cost, fx); r == nil {
 			return d, false
 		}
 		d.To = r.reply
+		advisories = len(fx.Advisories)
 		d.PinID = m.pinFor(now, r, fx)
 	} else {
 		d.To = m.deliverTo
@@ -169,6 +171,7 @@ func (m *Machine) Deliver(now int64, c *Candidate, fx *Effects) (Delivery, bool)
 	m.delivered = lastDelivery{
 		valid: true, again: e != nil, seq: c.Seq, cost: cost, request: r,
 		pendingN: e == nil && m.pendingN > 0, statuses: len(fx.Statuses), to: append(m.delivered.to[:0], d.To...),
+		madePin: free && len(d.PinID) > 0, advisories: advisories,
 	}
 	m.count(now, e, c, fx)
 	d.To = m.delivered.to // the request may be gone
@@ -270,6 +273,11 @@ func (m *Machine) Undelivered(now int64, fx *Effects) {
 		return
 	}
 	r := l.request
+	if l.madePin {
+		m.pin = pin{id: m.pin.id[:0]}
+		r.id = r.id[:0]
+		fx.Advisories = fx.Advisories[:l.advisories]
+	}
 	if now-r.arrived >= m.grace {
 		if !l.finished {
 			m.waiting.drop(r)

@@ -90,6 +90,9 @@ type lastDelivery struct {
 	finished bool     // the request ended with this message
 	statuses int      // len(fx.Statuses) before what the delivery added
 	asked    bool
+
+	madePin    bool // the client that was not there would be the pinned one
+	advisories int  // len(fx.Advisories) before that was told
 }
 
 // New makes a consumer that has delivered nothing. cfg must have passed Check.
