@@ -50,15 +50,18 @@ func IsNoSpace(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, errQuota) || errors.Is(err, errDiskFull)
 }
 
+// zeros is never written to, so it takes no memory: the kernel shows its page
+// of zeros there.
+var zeros [256 << 10]byte
+
 // Zero writes zeros to f from offset from up to offset to, and makes them
 // durable step by step: one large sync would hold up everybody else's.
 func Zero(f File, from, to int64, step int) error {
-	if step <= 0 {
-		step = 256 << 10
+	if step <= 0 || step > len(zeros) {
+		step = len(zeros)
 	}
-	zeros := make([]byte, min(int64(step), max(to-from, 0)))
 	for from < to {
-		n := min(int64(len(zeros)), to-from)
+		n := min(int64(step), to-from)
 		if _, err := f.WriteAt(zeros[:n], from); err != nil {
 			return err
 		}
