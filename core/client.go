@@ -31,6 +31,7 @@ type client struct {
 	start   time.Time
 	nonce   string
 	log     *slog.Logger
+	trace   *tracer // nil unless the protocol is logged
 
 	// Owned by the reader.
 	parser    *wire.ClientParser
@@ -136,6 +137,7 @@ func (c *client) cut(reason wire.CloseReason) {
 // say queues p for this client and remembers to wake the writer at the end of
 // the read buffer. For the reader goroutine only.
 func (c *client) say(p string) {
+	c.trace.out(p)
 	if errors.Is(c.out.append(p), errSlowPending) {
 		c.cut(wire.ReasonSlowPending)
 	}

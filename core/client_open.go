@@ -93,7 +93,9 @@ const tlsRecordHandshake = 0x16
 func (c *client) sendInfo() error {
 	i := c.s.clientInfo()
 	i.ClientID, i.ClientIP, i.Nonce = c.id, c.remote.Addr().String(), c.nonce
-	return c.writeNow(i.line())
+	line := i.line()
+	c.trace.out(string(line))
+	return c.writeNow(line)
 }
 
 // writeNow writes before the writer goroutine exists.
@@ -191,6 +193,7 @@ func (c *client) pingTick() {
 	case stale:
 		c.fail(wire.ReasonStale, "Stale Connection")
 	case ping:
+		c.trace.out(wire.PingLine)
 		c.out.append(wire.PingLine)
 		c.out.wakeWriter()
 	}

@@ -41,6 +41,9 @@ func (c *client) Deliver(s *account.Sub, m *wire.Msg) bool {
 	b.mu.msgs++
 	b.mu.msgBytes += int64(len(m.Header) + len(m.Body))
 	b.mu.Unlock()
+	if c.trace != nil {
+		c.trace.message("->>", wire.AppendMsg(nil, m, s.SID, sess.headers), m)
+	}
 	if sess.replies != nil && len(m.Reply) > 0 {
 		sess.replies.Arm(m.Reply, time.Now())
 	}

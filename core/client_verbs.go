@@ -101,6 +101,7 @@ func (c *client) Connect(args []byte) error {
 		c.log.Error("bad CONNECT", "err", err)
 		return errBadConnect
 	}
+	c.trace.connect(c.connect)
 	if c.account != nil {
 		c.unsubscribeAll()
 	}
@@ -145,6 +146,7 @@ func (c *client) Err([]byte) error { return wire.ErrPeerError }
 // Ping is part of wire.ClientHandler.
 func (c *client) Ping() error {
 	c.active = true
+	c.trace.in("PING")
 	c.say(wire.PongLine)
 	if c.connected && !c.told {
 		c.told = true
@@ -160,6 +162,7 @@ func (c *client) Ping() error {
 
 // Pong is part of wire.ClientHandler.
 func (c *client) Pong() error {
+	c.trace.in("PONG")
 	now := time.Now()
 	c.life.Lock()
 	defer c.life.Unlock()
@@ -174,6 +177,9 @@ func (c *client) Pong() error {
 // Sub is part of wire.ClientHandler.
 func (c *client) Sub(subj, queue, sid []byte) error {
 	c.active = true
+	if c.trace != nil {
+		c.trace.in("SUB", string(subj), string(queue), string(sid))
+	}
 	if err := c.sub(subj, queue, sid); err != "" {
 		c.sayErr(err)
 		return nil
@@ -237,6 +243,9 @@ func (c *client) maySubscribe(subj, queue []byte) bool {
 // Unsub is part of wire.ClientHandler.
 func (c *client) Unsub(sid []byte, max int) error {
 	c.active = true
+	if c.trace != nil {
+		c.trace.in("UNSUB", string(sid), countText(max))
+	}
 	c.subs.Lock()
 	s := c.subs.bySID[string(sid)]
 	if s != nil && (max <= 0 || !s.Limit(uint64(max))) {
@@ -270,6 +279,9 @@ func (c *client) Pub(m *wire.Msg) error {
 	c.active = true
 	c.in.msgs++
 	c.in.bytes += int64(len(m.Header) + len(m.Body))
+	if c.trace != nil {
+		c.trace.message("<<-", wire.AppendPub(nil, m), m)
+	}
 	if c.connect.Pedantic && !(subject.Valid(m.Subject) && subject.IsLiteral(m.Subject)) {
 		c.sayErr("Invalid Publish Subject")
 	}
@@ -338,7 +350,7 @@ func (c *client) noResponders(m *wire.Msg) {
 	var sid []byte
 	c.subs.Lock()
 	for _, s := range c.subs.bySID {
-		if s.Queue == "" && subject.Match(s.Subject, m.Reply) {
+		if s.Queue == "" && !s.Spent() && subject.Match(s.Subject, m.Reply) {
 			sid = s.SID
 			break
 		}
@@ -349,15 +361,13 @@ func (c *client) noResponders(m *wire.Msg) {
 	}
 	c.out503 = wire.AppendNoResponders(c.out503[:0], m.Subject)
 	answer := wire.Msg{Subject: m.Reply, Header: c.out503}
-	c.out.mu.Lock()
-	defer c.out.mu.Unlock()
-	chunk, err := c.out.reserveLocked(len(answer.Subject) + len(sid) + len(answer.Header) + overhead)
-	if err != nil {
-		if errors.Is(err, errSlowPending) {
-			c.cut(wire.ReasonSlowPending)
+	switch err := c.out.appendMsg(&answer, sid); {
+	case err == nil:
+		c.spoke = true
+		if c.trace != nil {
+			c.trace.message("->>", wire.AppendMsg(nil, &answer, sid, true), &answer)
 		}
-		return
+	case errors.Is(err, errSlowPending):
+		c.cut(wire.ReasonSlowPending)
 	}
-	c.out.commitLocked(wire.AppendMsg(chunk, &answer, sid, true))
-	c.spoke = true
 }

@@ -28,7 +28,8 @@ const (
 //	[pid] 2006/01/02 15:04:05.000000 [INF] text key=value
 type Log struct {
 	out    *logOutput
-	level  slog.Level
+	debug  bool
+	trace  bool
 	stamp  bool
 	utc    bool
 	prefix string // "[pid] "
@@ -64,12 +65,7 @@ func OpenLog(o *config.Log) (*Log, error) {
 func NewLog(w io.Writer, o *config.Log) *Log {
 	l := &Log{out: &logOutput{}, stamp: o.Time, utc: o.TimeUTC, prefix: "[" + strconv.Itoa(os.Getpid()) + "] "}
 	l.out.mu.w = w
-	switch {
-	case o.Trace:
-		l.level = LevelTrace
-	case o.Debug:
-		l.level = slog.LevelDebug
-	}
+	l.debug, l.trace = o.Debug, o.Trace
 	return l
 }
 
@@ -100,7 +96,16 @@ func (l *Log) Close() error {
 }
 
 // Enabled is part of slog.Handler.
-func (l *Log) Enabled(_ context.Context, level slog.Level) bool { return level >= l.level }
+func (l *Log) Enabled(_ context.Context, level slog.Level) bool {
+	switch {
+	case level >= slog.LevelInfo:
+		return true
+	case level >= slog.LevelDebug:
+		return l.debug
+	default:
+		return l.trace
+	}
+}
 
 // Handle is part of slog.Handler.
 func (l *Log) Handle(_ context.Context, r slog.Record) error {

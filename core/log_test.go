@@ -16,7 +16,7 @@ import (
 
 func TestLog_lines(t *testing.T) {
 	var b bytes.Buffer
-	l := slog.New(NewLog(&b, &config.Log{Time: true, TimeUTC: true, Trace: true}))
+	l := slog.New(NewLog(&b, &config.Log{Time: true, TimeUTC: true, Debug: true, Trace: true}))
 	l.Info("Server is ready")
 	l.With("conn", 7).WithGroup("g").Warn("odd", "err", errors.New("a b"), "n", 1, "empty", "")
 	l.Error("e", slog.Group("h", "k", "v"))
@@ -44,7 +44,8 @@ func TestLog_levelAndTime(t *testing.T) {
 	}{
 		{config.Log{}, "[INF] i\n"},
 		{config.Log{Debug: true}, "[DBG] d\n[INF] i\n"},
-		{config.Log{Trace: true}, "[TRC] t\n[DBG] d\n[INF] i\n"},
+		{config.Log{Trace: true}, "[TRC] t\n[INF] i\n"},
+		{config.Log{Debug: true, Trace: true}, "[TRC] t\n[DBG] d\n[INF] i\n"},
 	} {
 		var b bytes.Buffer
 		l := slog.New(NewLog(&b, &test.o))

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/frondmq/frond/core/wire"
 )
 
 // outbound is what is to be written to one connection. Anyone may append; one
@@ -104,6 +106,18 @@ func (b *outbound) append(p string) error {
 		return err
 	}
 	b.commitLocked(append(chunk, p...))
+	return nil
+}
+
+// appendMsg queues a message with headers for the subscription sid.
+func (b *outbound) appendMsg(m *wire.Msg, sid []byte) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	chunk, err := b.reserveLocked(len(m.Subject) + len(sid) + len(m.Header) + len(m.Body) + overhead)
+	if err != nil {
+		return err
+	}
+	b.commitLocked(wire.AppendMsg(chunk, m, sid, true))
 	return nil
 }
 

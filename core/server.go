@@ -193,6 +193,7 @@ func (s *Server) Start() error {
 func (s *Server) accept(raw net.Conn) {
 	c := &client{id: s.NextConnID(), s: s, raw: raw, remote: addrPort(raw.RemoteAddr()), start: time.Now()}
 	c.log = s.log.With("conn", c.id)
+	c.trace = newTracer(s.o, c.log)
 	s.mu.Lock()
 	if s.mu.state != stateRunning {
 		s.mu.Unlock()
