@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -553,6 +554,81 @@ func TestEngine_purgeDrains(t *testing.T) {
 	eventually(t, func() bool { return s.undrained() == 0 })
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// refusing is a disk whose log can be told to take nothing.
+type refusing struct {
+	backend
+	now *atomic.Bool
+}
+
+type refusingLog struct {
+	fileLog
+	now *atomic.Bool
+}
+
+func (r refusing) journal() (fileLog, error) {
+	l, err := r.backend.journal()
+	return refusingLog{l, r.now}, err
+}
+
+func (l refusingLog) AppendReserved(r *edgestore.Record, side []byte, token any, data ...[]byte) (edgestore.LSN, error) {
+	if l.now.Load() {
+		return 0, edgestore.ErrBusy
+	}
+	return l.fileLog.(reserver).AppendReserved(r, side, token, data...)
+}
+
+// A drain while the log takes nothing must not lose what it took before: the
+// flush says that it is in the store.
+func TestEngine_drainWhileTheLogRefuses(t *testing.T) {
+	for deltas := 1; deltas <= 2; deltas++ {
+		d := newDevice(t, 6)
+		c := d.config()
+		var refuse atomic.Bool
+		c.backend = refusing{diskBackend{&c}, &refuse}
+		e, err := New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := newTestBus("A")
+		if err := e.EnableAccount(b); err != nil {
+			t.Fatal(err)
+		}
+		mustStream(t, b, `{"name":"S","subjects":["s"]}`)
+		mustConsumer(t, b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+		for range 10 {
+			b.publish(t, "s", "")
+		}
+		in := b.pull(t, "S.c", "8")
+		for range 4 {
+			b.request(t, in.next().Reply, "", "")
+		}
+		m := e.account("A").stream("S").member("c")
+		refuse.Store(true)
+		for n := range deltas {
+			b.route(&wire.Msg{Subject: []byte(in.next().Reply)})
+			eventually(t, func() bool {
+				m.mu.Lock()
+				defer m.mu.Unlock()
+				return m.m.Info(0).NumAckPending == 3-n && len(m.unsent) == n+1
+			})
+			if err := e.drain.drain(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		refuse.Store(false)
+		// The answer comes when this and what waited are durable.
+		b.request(t, in.next().Reply, "", "")
+		d.crash(e, 0)
+		e, b = d.open()
+		if a := b.consumer(t, "S", "c"); a.AckFloor.Stream != uint64(5+deltas) || a.NumAckPending != 3-deltas {
+			t.Errorf("%d deltas waited: %+v", deltas, a)
+		}
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -51,10 +51,12 @@ type member struct {
 	m        *consumer.Machine
 	fx       consumer.Effects
 	cfg      *consumer.Config // as it was logged last; the machine's may be older until the next step
-	number   uint64           // of the last delta that was appended
+	number   uint64           // of the newest delta
+	sealed   uint64           // of the newest delta that is in a sealed snapshot
 	live     bool             // takes part: recovered or created, not being recovered
 	dirty    bool             // not as it was sealed last
-	unsent   []byte           // delta that the log did not take yet
+	unsent   [][]byte         // deltas that the log did not take yet, oldest first
+	spare    []byte           // for the next delta
 	answers  [][]byte         // replies that wait for the delta
 	taken    batch            // the inputs being worked on
 	buf, hdr []byte
@@ -274,7 +276,9 @@ func (m *member) stepLocked(pubs *publishers) (more bool) {
 	now := m.e.now()
 	m.m.Tick(now, &m.fx)
 	m.perform(pubs)
-	more = m.deliver(pubs)
+	if n := len(m.unsent); n == 0 || len(m.unsent[n-1]) < maxUnsent {
+		more = m.deliver(pubs)
+	}
 	m.log()
 	if more {
 		return true
@@ -294,6 +298,9 @@ func (m *member) stepLocked(pubs *publishers) (more bool) {
 const (
 	// unsentRetry is when a delta that the log refused is offered again.
 	unsentRetry = int64(1e9)
+	// maxUnsent is how large such a delta may be before nothing more is
+	// delivered.
+	maxUnsent = 64 << 10
 	// minPause keeps a deadline that stays in the past from spinning.
 	minPause = int64(1e6)
 )
@@ -522,29 +529,47 @@ func (m *member) perform(pubs *publishers) {
 // mu.
 func (m *member) log() {
 	if !m.logged {
-		m.unsent = m.m.TakeDelta(m.unsent[:0])[:0]
+		m.spare = m.m.TakeDelta(m.spare[:0])
 		m.answer(m.answers)
 		m.answers = nil
 		return
 	}
-	if !m.m.HasDelta() && len(m.unsent) == 0 && len(m.answers) == 0 {
+	m.takeDelta()
+	for len(m.unsent) > 0 {
+		delta := m.unsent[0]
+		head := msgp.AppendUint64(make([]byte, 0, 32), m.id)
+		head = msgp.AppendUint64(head, m.number-uint64(len(m.unsent))+1)
+		head = msgp.AppendBytesHeader(head, uint32(len(delta)))
+		rec := edgestore.Record{Kind: opConsumerDelta, Incarnation: m.s.incarnation, Stamp: m.e.stamp()}
+		var token any
+		if len(m.unsent) == 1 && len(m.answers) > 0 {
+			token = &ackAnswers{m: m, to: m.answers}
+		}
+		if !m.e.appendLazy(m.s.log, &rec, token, head, delta) {
+			return // again with the next step
+		}
+		m.spare = delta
+		m.unsent = slices.Delete(m.unsent, 0, 1)
+	}
+	m.answers = nil
+}
+
+// takeDelta puts what changed behind the deltas that wait. It goes into the
+// last of them, unless a snapshot has that one already: a recovery that finds
+// the snapshot skips the delta as a whole.
+func (m *member) takeDelta() {
+	n := len(m.unsent)
+	switch {
+	case !m.m.HasDelta() && (n > 0 || len(m.answers) == 0):
 		return
+	case n > 0 && m.number > m.sealed:
+		m.unsent[n-1] = m.m.TakeDelta(m.unsent[n-1])
+	default:
+		m.unsent = append(m.unsent, m.m.TakeDelta(m.spare[:0]))
+		m.spare = nil
+		m.number++
 	}
-	m.unsent = m.m.TakeDelta(m.unsent)
-	head := msgp.AppendUint64(make([]byte, 0, 32), m.id)
-	head = msgp.AppendUint64(head, m.number+1)
-	head = msgp.AppendBytesHeader(head, uint32(len(m.unsent)))
-	rec := edgestore.Record{Kind: opConsumerDelta, Incarnation: m.s.incarnation, Stamp: m.e.stamp()}
-	var token any
-	if len(m.answers) > 0 {
-		token = &ackAnswers{m: m, to: m.answers}
-	}
-	if !m.e.appendLazy(m.s.log, &rec, token, head, m.unsent) {
-		return // again with the next step
-	}
-	m.number++
 	m.dirty = true
-	m.unsent, m.answers = m.unsent[:0], nil
 }
 
 // ackAnswers is the Token of a delta that acknowledgements wait for.
@@ -561,14 +586,15 @@ func (m *member) answer(to [][]byte) {
 	}
 }
 
-// seal gives what has to be written of the consumer, if anything. The caller
-// holds the stream's mu.
+// seal gives what has to be written of the consumer, if anything. What the log
+// did not take yet is in it: the deltas before are not read again once the
+// stream is flushed, so it can't wait. The caller holds the stream's mu.
 func (m *member) seal() ([]byte, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.dirty = m.dirty || !m.logged && m.m.HasDelta()
 	m.log()
-	if !m.dirty || len(m.unsent) > 0 {
+	if !m.dirty {
 		return nil, false
 	}
 	config, err := json.Marshal(m.cfg)
@@ -580,6 +606,6 @@ func (m *member) seal() ([]byte, bool) {
 	b = msgp.AppendBytes(b, config)
 	b = msgp.AppendUint64(b, m.number)
 	b = msgp.AppendBytes(b, m.m.AppendSnapshot(nil))
-	m.dirty = false
+	m.dirty, m.sealed = false, m.number
 	return b, true
 }
