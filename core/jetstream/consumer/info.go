@@ -30,7 +30,7 @@ func (m *Machine) Info(now int64) Info {
 		AckedAt:        stamp(m.st.ackedAt),
 		NumAckPending:  m.st.pending.len(),
 		NumRedelivered: m.st.pending.again + len(m.st.exhausted),
-		NumWaiting:     m.waiting.n,
+		NumWaiting:     m.heard(),
 		NumPending:     m.pendingN,
 		PushBound:      !m.cfg.Pull() && m.here,
 		Paused:         m.paused(now),
@@ -45,6 +45,21 @@ func (m *Machine) Info(now int64) Info {
 		i.Pin = &PinState{Group: m.group(), ID: string(m.pin.id), At: stamp(m.pin.at)}
 	}
 	return i
+}
+
+// heard counts the pull requests that somebody listens for. Those of clients
+// that left stay in the queue until something is delivered.
+func (m *Machine) heard() int {
+	if m.interest == nil {
+		return m.waiting.n
+	}
+	n := 0
+	for r := m.waiting.head; r != nil; r = r.next {
+		if m.interest(r.reply) {
+			n++
+		}
+	}
+	return n
 }
 
 func stamp(at int64) time.Time {
