@@ -98,12 +98,8 @@ func (a *applier) tell(s *stream, en *edgestore.Entry, o *outcome) {
 		}
 	case ingestWaiter:
 		// The operation was read before: this does not fail.
-		seq := (&opReader{b: en.Data}).uint()
-		if en.Kind == opIngest {
-			from, _, _, _ := readOrigin(en.Data)
-			seq = from.seq
-		}
-		t.ingested(seq, o)
+		from, _, _, _ := readOrigin(en.Data)
+		t.ingested(from.seq, o)
 	case wire.Receipt:
 		if o.err != nil {
 			t.Stored(a.nameOf(s), 0, o.err)

@@ -287,12 +287,19 @@ func (s *stream) applyIngest(en *edgestore.Entry, o *outcome) error {
 			o.seq, o.dup = from.seq, true
 			return nil
 		}
+		if s.last < from.after {
+			return errOriginGap
+		}
 		m.Seq, m.Time, m.id = from.seq, from.at, nil
 		return s.put(cfg, m, o)
 	}
-	if from.seq <= s.positions[from.source] {
+	position := s.positions[from.source]
+	if from.seq <= position {
 		o.dup = true
 		return nil
+	}
+	if position < from.after {
+		return errOriginGap
 	}
 	if m.id != nil {
 		if seq, seen := s.dedup.seen(m.id, m.stamp); seen {
@@ -309,13 +316,17 @@ func (s *stream) applyIngest(en *edgestore.Entry, o *outcome) error {
 	return nil
 }
 
+// errOriginGap is for a message behind one that was refused: the position of the
+// stream must not move over that. Both are brought again.
+var errOriginGap = errStoreFailed.with("the message before it was not stored")
+
 func (s *stream) applySkip(data []byte) error {
 	r := opReader{b: data}
 	last, at := r.uint(), r.int()
 	if err := r.done("skip"); err != nil {
 		return err
 	}
-	if last > s.last {
+	if last > s.last && s.config().Mirror != nil {
 		s.store.Skip(last, at)
 		s.last = last
 	}

@@ -33,7 +33,6 @@ type fetching struct {
 		f       *sourcing.Fetcher
 		fx      sourcing.Effects
 		todo    []todo
-		queued  bool // with the fetcher goroutine
 		stopped bool
 		seen    bool // the first report of interest is the present state
 		header  []byte
@@ -278,7 +277,7 @@ func (f *fetching) appendLocked(in *sourcing.Incoming, m *wire.Msg) error {
 	if len(m.Header) == 0 && f.key == "" {
 		header = nil
 	}
-	return s.appendFetched(&fetched{source: f.key, seq: in.Seq, at: in.Time, subject: subj, header: header, body: m.Body}, f)
+	return s.appendFetched(&fetched{source: f.key, seq: in.Seq, at: in.Time, after: in.After, subject: subj, header: header, body: m.Body}, f)
 }
 
 // skipLocked records that the origin has nothing up to seq.
@@ -287,7 +286,7 @@ func (f *fetching) skipLocked(seq uint64) {
 		return // a source has sequences of its own
 	}
 	// If it is lost, the first message behind the gap makes it too.
-	_ = f.s.appendSkip(seq, f.s.e.cfg.Now().UnixNano(), nil)
+	_ = f.s.appendSkip(seq, f.s.e.cfg.Now().UnixNano())
 }
 
 // ingested is told by the applier what became of a message.

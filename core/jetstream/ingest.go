@@ -15,11 +15,13 @@ import (
 
 // fetched is one message of an origin. source is "" when the stream mirrors
 // it: then it keeps seq and at; else it gets the stream's next sequence and
-// the time of now, and seq is remembered as the source's position.
+// the time of now, and seq is remembered as the source's position. after is
+// the sequence of the message that was brought before it.
 type fetched struct {
 	source  string
 	seq     uint64
 	at      int64 // nanoseconds since 1970
+	after   uint64
 	subject []byte
 	header  []byte // as it is to be stored
 	body    []byte
@@ -28,13 +30,14 @@ type fetched struct {
 // appendFetched appends an ingest operation. It does not wait: w, if not nil,
 // is told when the message is durable and applied, in the order of the calls.
 // A message at or below the position is dropped with outcome.dup set, so what
-// was brought twice does no harm.
+// was brought twice does no harm. One behind a message that was refused is
+// refused too, so nothing is left out.
 func (s *stream) appendFetched(f *fetched, w ingestWaiter) error {
 	var flags uint8
 	if f.source != "" {
 		flags = fetchedFlags(f.header)
 	}
-	o := origin{f.source, f.seq, f.at}
+	o := origin{f.source, f.seq, f.at, f.after}
 	head := o.append(make([]byte, 0, 64+len(f.source)), flags)
 	head = edgestore.AppendBlobHead(head, len(f.subject), len(f.header))
 	rec := edgestore.Record{Kind: opIngest, Incarnation: s.incarnation, Stamp: s.e.stamp()}
@@ -64,15 +67,11 @@ func fetchedFlags(header []byte) (flags uint8) {
 }
 
 // appendSkip says that the mirrored stream has nothing up to last, so the
-// mirror has a gap there.
-func (s *stream) appendSkip(last uint64, at int64, w ingestWaiter) error {
+// mirror has a gap there. Nobody waits for it.
+func (s *stream) appendSkip(last uint64, at int64) error {
 	b := msgp.AppendInt64(msgp.AppendUint64(nil, last), at)
 	rec := edgestore.Record{Kind: opSkip, Incarnation: s.incarnation, Stamp: s.e.stamp()}
-	var token any
-	if w != nil {
-		token = w
-	}
-	return s.e.append(s.log, false, &rec, nil, token, b)
+	return s.e.append(s.log, false, &rec, nil, nil, b)
 }
 
 // position is the newest sequence that was taken from a source; for a mirror,

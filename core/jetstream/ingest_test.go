@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 )
@@ -31,10 +32,9 @@ func TestIngest_mirrorKeepsSequences(t *testing.T) {
 	if o := bring(5); !o.dup {
 		t.Errorf("the same again: %+v", o)
 	}
-	if err := s.appendSkip(9, 9e9, w); err != nil {
+	if err := s.appendSkip(9, 9e9); err != nil {
 		t.Fatal(err)
 	}
-	<-w
 	if o := bring(12); o.seq != 12 || o.err != nil {
 		t.Errorf("%+v", o)
 	}
@@ -106,5 +106,47 @@ func TestIngest_sourcesRemembersWhereTheyStand(t *testing.T) {
 	}
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A message that was refused is not left out because the next one, which is
+// smaller, has room.
+func TestIngest_nothingPassesARefusedMessage(t *testing.T) {
+	for _, source := range []string{"", "a"} {
+		e, b := newTestEngine(t)
+		config := `{"name":"S","storage":"memory","max_bytes":500,"discard":"new"`
+		if source == "" {
+			config += `,"mirror":{"name":"ELSEWHERE"}`
+		}
+		mustStream(t, b, config+"}")
+		s := e.account("A").stream("S")
+		w := make(waits, 10)
+		bring := func(after, seq uint64, size int) error {
+			t.Helper()
+			f := &fetched{source: source, seq: seq, after: after, subject: []byte("o"), body: make([]byte, size)}
+			if err := s.appendFetched(f, w); err != nil {
+				t.Fatal(err)
+			}
+			if o := <-w; o.err != nil {
+				return o.err
+			}
+			return nil
+		}
+		if err := bring(0, 2, 100); err != nil {
+			t.Error(err)
+		}
+		if err := bring(2, 3, 450); err == nil {
+			t.Error("a message was stored that is too large")
+		}
+		if err := bring(3, 4, 100); err == nil {
+			t.Error("message 4 was stored without 3")
+		}
+		if seq, _ := s.position(source); seq != 2 {
+			t.Errorf("it stands at %d", seq)
+		}
+		b.call(t, "STREAM.PURGE.S", "", nil)
+		if err := errors.Join(bring(2, 3, 450), bring(3, 5, 1)); err != nil {
+			t.Error(err)
+		}
 	}
 }

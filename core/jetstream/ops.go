@@ -22,7 +22,7 @@ const (
 
 	// Of one stream.
 	opPublish        uint8 = 16 // flags; blob
-	opIngest         uint8 = 17 // flags, origin, origin sequence, origin time; blob
+	opIngest         uint8 = 17 // flags, origin, origin sequence, origin time, origin sequence before; blob
 	opConfig         uint8 = 18 // config
 	opMsgDelete      uint8 = 19 // sequence
 	opPurge          uint8 = 20 // filter, sequence, keep
@@ -41,6 +41,7 @@ const (
 	flagMsgID uint8 = 1 << iota
 	flagExpect
 	flagRollup
+	flagAfter // an ingest tells the origin sequence before it
 )
 
 // opReader reads the values of an operation. The first error sticks.
@@ -132,26 +133,32 @@ func readPurge(b []byte) (p purge, err error) {
 }
 
 // origin is where an ingested message comes from: which source of the stream
-// ("" for the stream that is mirrored), and its place and time there.
+// ("" for the stream that is mirrored), its place and time there, and the place
+// of the one that was brought before it.
 type origin struct {
 	source string
 	seq    uint64
 	at     int64
+	after  uint64
 }
 
 func (o *origin) append(b []byte, flags uint8) []byte {
-	b = msgp.AppendUint64(b, uint64(flags))
+	b = msgp.AppendUint64(b, uint64(flags|flagAfter))
 	b = msgp.AppendString(b, o.source)
 	b = msgp.AppendUint64(b, o.seq)
-	return msgp.AppendInt64(b, o.at)
+	b = msgp.AppendInt64(b, o.at)
+	return msgp.AppendUint64(b, o.after)
 }
 
 // readOrigin also gives what follows: the blob.
 func readOrigin(b []byte) (o origin, flags uint8, blob []byte, err error) {
 	r := opReader{b: b}
 	flags = uint8(r.uint())
-	o = origin{r.string(), r.uint(), r.int()}
-	return o, flags, r.b, r.done("ingest")
+	o = origin{source: r.string(), seq: r.uint(), at: r.int()}
+	if flags&flagAfter != 0 {
+		o.after = r.uint()
+	}
+	return o, flags &^ flagAfter, r.b, r.done("ingest")
 }
 
 func stampTime(s edgestore.Stamp) time.Time { return time.Unix(0, s.Wall).UTC() }

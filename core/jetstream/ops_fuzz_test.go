@@ -12,7 +12,7 @@ import (
 func FuzzApply(f *testing.F) {
 	blob := edgestore.AppendBlob(nil, []byte("s.a"), []byte(header("Nats-Msg-Id", "1", "Nats-Rollup", "sub")), []byte("x"))
 	f.Add(opPublish, append([]byte{flagMsgID | flagRollup | flagExpect}, blob...))
-	o := origin{"src", 7, 8}
+	o := origin{"src", 7, 8, 0}
 	f.Add(opIngest, append(o.append(nil, flagMsgID), blob...))
 	p := purge{"s.>", 3, 1}
 	f.Add(opPurge, p.append(nil))

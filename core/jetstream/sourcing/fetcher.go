@@ -76,6 +76,9 @@ type Reply struct{ Subject string }
 type Incoming struct {
 	Seq  uint64 // at the origin
 	Time int64  // when it was stored there, nanoseconds since 1970
+	// After is the sequence of the message that was handed over before it: when
+	// that could not be stored this one must not be either.
+	After uint64
 }
 
 // Answer is the origin's answer to a Request.
@@ -118,6 +121,7 @@ type Fetcher struct {
 
 	taken  uint64 // newest origin sequence given to the caller
 	stored uint64 // newest one that is durable
+	before uint64 // newest one given to the caller or durable: what the next one comes after
 
 	consumer string
 	deliver  string
@@ -220,7 +224,7 @@ func (f *Fetcher) fail(now int64, fx *Effects) {
 // but not stored may have been refused: it is asked for again.
 func (f *Fetcher) ask(now int64, fx *Effects) {
 	f.attempt++
-	f.taken = f.stored
+	f.taken, f.before = f.stored, f.stored
 	f.phase, f.asked, f.due = asking, now, now+int64(answerTimeout)
 	f.cseq, f.heard = 0, 0
 	body, _ := json.Marshal(&createRequest{Stream: f.c.Stream, Config: f.request()}) // plain data
@@ -354,8 +358,9 @@ func (f *Fetcher) Message(now int64, attempt uint64, reply []byte, fx *Effects) 
 	if a.Seq <= f.taken {
 		return in, false // have it
 	}
-	f.taken = a.Seq
-	return Incoming{Seq: a.Seq, Time: a.Time}, true
+	in = Incoming{Seq: a.Seq, Time: a.Time, After: f.before}
+	f.taken, f.before = a.Seq, a.Seq
+	return in, true
 }
 
 func (f *Fetcher) live(now int64) {

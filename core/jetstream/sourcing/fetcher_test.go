@@ -368,3 +368,23 @@ func TestHeader(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestFetcher_messagesSayWhatTheyComeAfter(t *testing.T) {
+	p := begin(t, Config{}, 41, false)
+	p.granted(0)
+	after := func(sseq, dseq, want uint64) {
+		t.Helper()
+		in, ok := p.f.Message(p.now, p.f.Attempt(), []byte(fmt.Sprintf("$JS.ACK.EV.C.1.%d.%d.1.0", sseq, dseq)), &p.fx)
+		if !ok || in.After != want {
+			t.Errorf("%d: %+v, %v", sseq, in, ok)
+		}
+	}
+	after(45, 1, 41)
+	after(46, 2, 45)
+	p.stored(45)
+	p.f.Refused(p.now, &p.fx)
+	p.later(time.Second)
+	p.granted(45)
+	after(46, 1, 45)
+	after(50, 2, 46)
+}
