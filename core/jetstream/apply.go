@@ -208,8 +208,20 @@ func (s *stream) applyPublish(en *edgestore.Entry, o *outcome) error {
 	return s.put(cfg, m, o)
 }
 
-// put stores m, as the next message unless it has a sequence, and then makes room as the limits say.
+// maxSeq bounds what a stream counts up to, for a purge, an origin or a
+// configuration may move it to anywhere: nothing that adds to a sequence comes
+// near an overflow.
+const maxSeq = 1<<63 - 1
+
+// put stores m, as the next message unless it has a sequence, and then makes
+// room as the limits say.
 func (s *stream) put(cfg *StreamConfig, m *incoming, o *outcome) error {
+	if m.Seq == 0 {
+		m.Seq = s.last + 1
+	}
+	if m.Seq > maxSeq {
+		return errStoreFailed.with("no sequence is left")
+	}
 	if cfg.Retention == InterestRetention && !s.consumers.interested(m.Subject) {
 		s.pass(m, o)
 		return nil
@@ -229,9 +241,6 @@ func (s *stream) put(cfg *StreamConfig, m *incoming, o *outcome) error {
 			o.prev = st.Last
 		}
 	}
-	if m.Seq == 0 {
-		m.Seq = s.last + 1
-	}
 	if err := s.store.Append(&m.Msg, m.at); err != nil {
 		return s.fail(err)
 	}
@@ -250,9 +259,6 @@ func (s *stream) put(cfg *StreamConfig, m *incoming, o *outcome) error {
 // pass counts a message that no consumer of an interest stream is there for:
 // it gets a sequence, and is not stored.
 func (s *stream) pass(m *incoming, o *outcome) {
-	if m.Seq == 0 {
-		m.Seq = s.last + 1
-	}
 	s.store.Skip(m.Seq, m.Time)
 	s.last, o.seq = m.Seq, m.Seq
 	o.passed = true
@@ -326,7 +332,7 @@ func (s *stream) applySkip(data []byte) error {
 	if err := r.done("skip"); err != nil {
 		return err
 	}
-	if last > s.last && s.config().Mirror != nil {
+	if last = min(last, maxSeq); last > s.last && s.config().Mirror != nil {
 		s.store.Skip(last, at)
 		s.last = last
 	}
@@ -382,7 +388,7 @@ func (s *stream) applyPurge(data []byte, o *outcome) error {
 	}
 	all := p.filter == "" || p.filter == ">"
 	if all && p.keep == 0 && p.seq != 1 {
-		to := p.seq
+		to := min(p.seq, maxSeq+1)
 		if to == 0 {
 			to = s.last + 1
 		}

@@ -163,6 +163,8 @@ func (c *StreamConfig) checkRules() *APIError {
 		return errStreamConfig.with("discard new per subject requires discard new policy to be set")
 	case c.DiscardNewPer && c.MaxMsgsPer <= 0:
 		return errStreamConfig.with("discard new per subject requires max msgs per subject > 0")
+	case c.FirstSeq > maxSeq:
+		return errStreamConfig.with("first sequence is too large")
 	case c.Mirror == nil && c.MirrorDirect:
 		return errStreamConfig.with("stream has no mirror but does have mirror direct")
 	}
