@@ -130,7 +130,7 @@ func setURLs(d *decoder, r *Remote, it item) {
 	for _, s := range list {
 		u, err := LeafURL(s)
 		if err != nil {
-			d.errorf(it.pos, "error parsing leafnode url %q: %s", s, err)
+			d.errorf(it.pos, "error parsing leafnode url %q: %s", withoutUser(s), err)
 			continue
 		}
 		r.URLs = append(r.URLs, u)
@@ -141,7 +141,11 @@ func setURLs(d *decoder, r *Remote, it item) {
 // does not repeat the text, which may hold a password.
 func LeafURL(s string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimSpace(s))
-	if err != nil {
+	switch {
+	case err != nil && strings.Contains(s, "@"):
+		// What exactly is wrong may be a part of the password.
+		return nil, errors.New("it is no URL; in a user and a password, characters like '/', '%' and '#' are written as %2F, %25 and %23")
+	case err != nil:
 		return nil, err.(*url.Error).Err
 	}
 	switch strings.ToLower(u.Scheme) {
@@ -163,6 +167,20 @@ func LeafURL(s string) (*url.URL, error) {
 		return nil, errors.New("its port is not between 1 and 65535")
 	}
 	return u, nil
+}
+
+// withoutUser leaves out of a URL, which need not be a correct one, what may be
+// a password.
+func withoutUser(s string) string {
+	at := strings.LastIndexByte(s, '@')
+	if at < 0 {
+		return s
+	}
+	scheme, _, ok := strings.Cut(s[:at], "://")
+	if !ok || strings.Contains(scheme, ":") {
+		return "..." + s[at:]
+	}
+	return scheme + "://..." + s[at:]
 }
 
 // setCredentials expands "~" and "$VAR" of the environment.
