@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
 )
@@ -194,7 +193,7 @@ func (e *Engine) directGet(r *apiRequest, pubs *publishers) {
 	d.bare = req.NoHeader
 	switch {
 	case bySubject:
-		if key == "" || !req.empty() || req.Batch > 0 || len(req.MultiLast) > 0 || !subject.IsLiteral(key) {
+		if key == "" || !req.empty() || req.Batch > 0 || len(req.MultiLast) > 0 {
 			d.status(408, "Bad Request")
 			return
 		}
