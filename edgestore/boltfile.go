@@ -6,13 +6,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"time"
 
 	"go.etcd.io/bbolt"
 	bbolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/frondmq/frond/edgestore/vfs"
 )
 
 // CorruptError says which file is damaged, where, and what refused it. It is
@@ -122,24 +123,12 @@ func (b *boltFile) finish(path string) error {
 		return err
 	}
 	b.path = path
-	return syncDir(filepath.Dir(path))
+	return vfs.OS{}.SyncDir(filepath.Dir(path))
 }
 
 func (b *boltFile) discard() {
 	_ = b.close()
 	_ = os.Remove(b.path)
-}
-
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // folders cannot be synced there
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	return errors.Join(err, d.Close())
 }
 
 // acquire holds the file open; the caller releases b.mu for reading.

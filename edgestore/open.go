@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/frondmq/frond/edgestore/vfs"
 )
 
 // OpenFileStore opens the stream in o.Dir, or makes it. It reads the records of
@@ -20,7 +22,7 @@ import (
 // new file of what it finds; what is lost is in Damage.
 func OpenFileStore(o FileOptions) (Store, error) {
 	o.fill()
-	s := &fileStore{o: o, cache: newChunkCache(o.CacheBytes)}
+	s := &fileStore{o: o, cache: newChunkCache(o.CacheBytes), husks: make(map[chunkKey]bool)}
 	s.base.files = s
 	s.init(o.FirstSeq, true)
 	s.files.dir, s.files.old, s.files.raw = o.Dir, make(map[uint32]*oldFile), make(map[uint32]rawIndex)
@@ -66,7 +68,12 @@ func (s *fileStore) open() error {
 			}
 		}
 	}
-	return s.removeOrphans()
+	if err := s.removeOrphans(); noSpace(err) {
+		s.orphans = true // the first flush that finds room does it
+	} else if err != nil {
+		return err
+	}
+	return nil
 }
 
 // lostCommit tells whether a file had a newer commit than the one that opens.
@@ -91,13 +98,8 @@ func (s *fileStore) lostCommit(path string) bool {
 // findFiles makes the folder if need be, removes temporary files, and returns
 // the numbers of the rest, ascending.
 func (s *fileStore) findFiles() ([]uint32, error) {
-	if _, err := os.Stat(s.o.Dir); errors.Is(err, os.ErrNotExist) {
-		if err := os.MkdirAll(s.o.Dir, 0o700); err != nil {
-			return nil, err
-		}
-		if err := syncDir(filepath.Dir(s.o.Dir)); err != nil {
-			return nil, err
-		}
+	if err := (vfs.OS{}).MkdirAll(s.o.Dir); err != nil {
+		return nil, err
 	}
 	names, err := listFiles(s.o.Dir)
 	if err != nil {
@@ -321,7 +323,7 @@ func (s *fileStore) removeOrphans() error {
 		for k, _ := c.Seek(binary.BigEndian.AppendUint64(nil, from)); k != nil; k, _ = c.Next() {
 			if len(k) == 12 {
 				r := s.mu.dir.find(binary.BigEndian.Uint64(k))
-				if r != nil && r.file == s.files.id && bytes.Equal(r.rowKey(), k) {
+				if r != nil && bytes.Equal(r.rowKey(), k) { // the chunk, or its husk
 					continue
 				}
 			}
@@ -335,7 +337,7 @@ func (s *fileStore) removeOrphans() error {
 		}
 		return err
 	}
-	return s.files.head.update("orphans", func(tx *bbolt.Tx) error {
+	return s.update(s.files.head, "orphans", func(tx *bbolt.Tx) error {
 		b := tx.Bucket(chunksBucket)
 		for _, k := range keys {
 			if err := b.Delete(k); err != nil {

@@ -12,6 +12,8 @@ import (
 	"sync"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/frondmq/frond/edgestore/vfs"
 )
 
 // Table is a small durable map from names to values with the LSN up to which
@@ -55,7 +57,7 @@ func (t *Table) open() error {
 		return err
 	}
 	if _, err := os.Stat(t.path); errors.Is(err, os.ErrNotExist) {
-		if err := os.MkdirAll(filepath.Dir(t.path), 0o700); err != nil {
+		if err := (vfs.OS{}).MkdirAll(filepath.Dir(t.path)); err != nil {
 			return err
 		}
 		return t.create()

@@ -23,6 +23,7 @@ type FS interface {
 	Remove(name string) error
 	// List names the files of dir in ascending order.
 	List(dir string) ([]string, error)
+	// MkdirAll makes dir and what is missing above it, durably.
 	MkdirAll(dir string) error
 	// SyncDir makes creations, renames and removals in dir durable.
 	SyncDir(dir string) error

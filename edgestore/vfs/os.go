@@ -1,8 +1,10 @@
 package vfs
 
 import (
+	"errors"
 	"io"
 	"os"
+	"path/filepath"
 )
 
 // OS is the file system of the machine.
@@ -30,7 +32,23 @@ func (OS) Rename(oldName, newName string) error { return os.Rename(oldName, newN
 
 func (OS) Remove(name string) error { return os.Remove(name) }
 
-func (OS) MkdirAll(dir string) error { return os.MkdirAll(dir, 0o700) }
+// MkdirAll syncs the folder above each one that it makes: a file that was
+// synced is lost all the same if the way to it is.
+func (o OS) MkdirAll(dir string) error {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	parent := filepath.Dir(dir)
+	if parent != dir {
+		if err := o.MkdirAll(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return syncDir(parent)
+}
 
 func (OS) List(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
