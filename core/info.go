@@ -66,7 +66,7 @@ func (s *Server) clientInfo() info {
 		XKey:         s.identity.xkey,
 	}
 	if t := s.o.TLS; t != nil {
-		i.TLSVerify = t.Verify || t.VerifyAndMap
+		i.TLSVerify = t.Verify
 		i.TLSRequired = !s.o.AllowNonTLS
 		i.TLSAvailable = s.o.AllowNonTLS
 	}

@@ -47,6 +47,4 @@ type Services interface {
 	// Account finds an account by name; "$G" always exists.
 	Account(name string) (*account.Account, bool)
 	Authenticate(r *auth.Request) (*auth.Grant, error)
-	// AuthRequired reports whether peers of that kind must present something.
-	AuthRequired(k auth.Kind) bool
 }

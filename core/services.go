@@ -75,9 +75,6 @@ func (s *Server) Authenticate(r *auth.Request) (*auth.Grant, error) {
 	return s.door(r.Kind).Authenticate(r)
 }
 
-// AuthRequired reports whether peers of that kind must present something.
-func (s *Server) AuthRequired(k auth.Kind) bool { return s.door(k).Required() }
-
 // newDoors gives every door its directory. Leaf and MQTT listeners without an
 // authorization of their own use the server's.
 func newDoors(o *config.Options) (d doors, err error) {

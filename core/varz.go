@@ -29,7 +29,7 @@ func (s *Server) Varz() *monitor.Varz {
 	v := &monitor.Varz{
 		ID: s.ServerID(), Name: s.ServerName(), Version: Level, Proto: protocolLevel, GoVersion: runtime.Version(),
 		Host: host, Port: port, AuthRequired: s.doors.client.Required(),
-		TLSRequired: o.TLS != nil && !o.AllowNonTLS, TLSVerify: o.TLS != nil && (o.TLS.Verify || o.TLS.VerifyAndMap),
+		TLSRequired: o.TLS != nil && !o.AllowNonTLS, TLSVerify: o.TLS != nil && o.TLS.Verify,
 		MaxConnections: o.MaxConns, MaxSubscriptions: o.MaxSubs, PingInterval: o.PingInterval, PingMax: o.PingMax,
 		HTTPHost: o.HTTPHost, HTTPPort: o.HTTPPort, HTTPBasePath: o.HTTPBasePath, HTTPSPort: o.HTTPSPort,
 		AuthTimeout: o.Auth.AuthTimeout(o.TLS).Seconds(), MaxControlLine: o.MaxControlLine, MaxPayload: o.MaxPayload,

@@ -41,19 +41,16 @@ func newNode(t *testing.T, name string) *node {
 	return n
 }
 
-func (n *node) Options() *config.Options { return n.opts }
-func (n *node) Logger() *slog.Logger     { return slog.New(slog.NewTextHandler(&n.logs, nil)) }
-func (n *node) ServerID() string         { return "N" + n.name }
-func (n *node) ServerName() string       { return n.name }
-func (n *node) ClusterName() string      { return "" }
-func (n *node) Domain() string           { return n.domain }
-func (n *node) JetStream() bool          { return n.domain != "" }
-func (n *node) Version() string          { return "2.12.0" }
-func (n *node) APILevel() int            { return 2 }
-func (n *node) NextConnID() uint64       { return n.ids.Add(1) }
-func (n *node) AuthRequired(auth.Kind) bool {
-	return false
-}
+func (n *node) Options() *config.Options                     { return n.opts }
+func (n *node) Logger() *slog.Logger                         { return slog.New(slog.NewTextHandler(&n.logs, nil)) }
+func (n *node) ServerID() string                             { return "N" + n.name }
+func (n *node) ServerName() string                           { return n.name }
+func (n *node) ClusterName() string                          { return "" }
+func (n *node) Domain() string                               { return n.domain }
+func (n *node) JetStream() bool                              { return n.domain != "" }
+func (n *node) Version() string                              { return "2.12.0" }
+func (n *node) APILevel() int                                { return 2 }
+func (n *node) NextConnID() uint64                           { return n.ids.Add(1) }
 func (n *node) Account(name string) (*account.Account, bool) { return n.acc, name == n.acc.Name() }
 func (n *node) Authenticate(r *auth.Request) (*auth.Grant, error) {
 	return n.auth(r)

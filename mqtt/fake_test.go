@@ -69,7 +69,6 @@ func (b *broker) JetStream() bool                                   { return tru
 func (b *broker) Version() string                                   { return "2.12.0" }
 func (b *broker) APILevel() int                                     { return 2 }
 func (b *broker) NextConnID() uint64                                { return b.ids.Add(1) }
-func (b *broker) AuthRequired(auth.Kind) bool                       { return false }
 func (b *broker) Account(name string) (*account.Account, bool)      { return b.acc, name == b.acc.Name() }
 func (b *broker) Authenticate(r *auth.Request) (*auth.Grant, error) { return b.auth(r) }
 

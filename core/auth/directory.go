@@ -122,9 +122,6 @@ func (d *Directory) Open() bool {
 // HasNKeys reports whether some user signs a nonce to come in.
 func (d *Directory) HasNKeys() bool { return len(d.nkeys) > 0 }
 
-// HasStand reports whether there is a user for those who present nothing.
-func (d *Directory) HasStand() bool { return d.stand != nil }
-
 // Authenticate finds out who r is. Errors wrap ErrDenied and say why, for the
 // log only.
 func (d *Directory) Authenticate(r *Request) (*Grant, error) {

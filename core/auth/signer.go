@@ -12,8 +12,8 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// Signer proves who this server is to a server that it dials. It keeps no
-// secret in memory: the file is read again for every proof, so that rotated
+// Signer proves who this server is to a server that it dials. A file is read
+// again for every proof and its secrets are not kept, so that rotated
 // credentials are used at the next connection.
 type Signer struct {
 	path  string
@@ -40,12 +40,6 @@ func NewSeedSigner(seedOrPath string) *Signer {
 	return &Signer{path: seedOrPath}
 }
 
-// Check reads and checks the credentials without using them.
-func (s *Signer) Check() error {
-	_, err := s.Sign("check")
-	return err
-}
-
 // Sign proves knowledge of the seed by signing the text of the nonce.
 func (s *Signer) Sign(nonce string) (Proof, error) {
 	text := []byte(s.seed)
@@ -63,45 +57,6 @@ func (s *Signer) Sign(nonce string) (Proof, error) {
 		return Proof{}, fmt.Errorf("%s: %w", name, err)
 	}
 	return p, nil
-}
-
-// LoadCreds reads and checks a credentials file. sign signs the text of a
-// nonce; it reads the file again and fails if another JWT is in it by then.
-func LoadCreds(path string) (jwt string, sign func(nonce string) (sig string, err error), err error) {
-	s := NewCredsSigner(path)
-	first, err := s.Sign("check")
-	if err != nil {
-		return "", nil, err
-	}
-	return first.JWT, func(nonce string) (string, error) {
-		p, err := s.Sign(nonce)
-		switch {
-		case err != nil:
-			return "", err
-		case p.JWT != first.JWT:
-			return "", fmt.Errorf("%s: the user JWT has changed since it was loaded", path)
-		}
-		return p.Sig, nil
-	}, nil
-}
-
-// LoadSeed is LoadCreds for an nkey seed or a file that holds one.
-func LoadSeed(seedOrPath string) (public string, sign func(nonce string) (sig string, err error), err error) {
-	s := NewSeedSigner(seedOrPath)
-	first, err := s.Sign("check")
-	if err != nil {
-		return "", nil, err
-	}
-	return first.NKey, func(nonce string) (string, error) {
-		p, err := s.Sign(nonce)
-		switch {
-		case err != nil:
-			return "", err
-		case p.NKey != first.NKey:
-			return "", fmt.Errorf("%s: the seed has changed since it was loaded", seedOrPath)
-		}
-		return p.Sig, nil
-	}, nil
 }
 
 const (

@@ -52,7 +52,7 @@ func mustWrite(t *testing.T, path, text string) string {
 	return path
 }
 
-func TestLoadCreds_signsWithTheSeedOfTheFile(t *testing.T) {
+func TestSigner_credentials(t *testing.T) {
 	public, seed := mustUserKey(t)
 	want := jwtFor(public)
 	for name, text := range map[string]string{
@@ -62,46 +62,39 @@ func TestLoadCreds_signsWithTheSeedOfTheFile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := mustWrite(t, filepath.Join(t.TempDir(), "edge.creds"), text)
-			jwt, sign, err := LoadCreds(path)
+			p, err := NewCredsSigner(path).Sign("p_ea6zRKNZbUjXg")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if jwt != want {
-				t.Errorf("jwt is %q, want %q", jwt, want)
+			if p.JWT != want || p.NKey != "" {
+				t.Errorf("got %+v, want the JWT %q", p, want)
 			}
-			sig, err := sign("p_ea6zRKNZbUjXg")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := verifyNonce(public, "p_ea6zRKNZbUjXg", sig); err != nil {
+			if err := verifyNonce(public, "p_ea6zRKNZbUjXg", p.Sig); err != nil {
 				t.Error(err)
 			}
-			if verifyNonce(public, "p_ea6zRKNZbUjXh", sig) == nil {
+			if verifyNonce(public, "p_ea6zRKNZbUjXh", p.Sig) == nil {
 				t.Error("the signature fits another nonce too")
 			}
 		})
 	}
 }
 
-func TestLoadCreds_noticesRotation(t *testing.T) {
+func TestSigner_readsTheFileAgain(t *testing.T) {
 	public, seed := mustUserKey(t)
 	path := mustWrite(t, filepath.Join(t.TempDir(), "edge.creds"), credsText(jwtFor(public), seed))
-	_, sign, err := LoadCreds(path)
-	if err != nil {
+	signer := NewCredsSigner(path)
+	if _, err := signer.Sign("n"); err != nil {
 		t.Fatal(err)
 	}
 	public, seed = mustUserKey(t)
 	mustWrite(t, path, credsText(jwtFor(public), seed))
-	if _, err := sign("n"); err == nil || !strings.Contains(err.Error(), "has changed") {
-		t.Errorf("got %v", err)
-	}
-	p, err := NewCredsSigner(path).Sign("n")
+	p, err := signer.Sign("n")
 	if err != nil || p.JWT != jwtFor(public) || p.NKey != "" {
 		t.Errorf("got %+v, %v", p, err)
 	}
 }
 
-func TestLoadCreds_saysWhatIsWrong(t *testing.T) {
+func TestSigner_saysWhatIsWrong(t *testing.T) {
 	public, seed := mustUserKey(t)
 	other, _ := mustUserKey(t)
 	account, err := nkeys.CreateAccount()
@@ -127,7 +120,7 @@ func TestLoadCreds_saysWhatIsWrong(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := mustWrite(t, filepath.Join(t.TempDir(), "edge.creds"), test.text)
-			_, _, err := LoadCreds(path)
+			_, err := NewCredsSigner(path).Sign("n")
 			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), path) {
 				t.Errorf("got %v, want %q and the path", err, test.want)
 			}
@@ -138,18 +131,18 @@ func TestLoadCreds_saysWhatIsWrong(t *testing.T) {
 	}
 	t.Run("no file", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "none.creds")
-		if _, _, err := LoadCreds(path); err == nil || !strings.Contains(err.Error(), path) {
+		if _, err := NewCredsSigner(path).Sign("n"); err == nil || !strings.Contains(err.Error(), path) {
 			t.Errorf("got %v", err)
 		}
 	})
 	t.Run("a folder", func(t *testing.T) {
-		if _, _, err := LoadCreds(t.TempDir()); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		if _, err := NewCredsSigner(t.TempDir()).Sign("n"); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 			t.Errorf("got %v", err)
 		}
 	})
 }
 
-func TestLoadSeed_takesSeedOrFile(t *testing.T) {
+func TestSigner_seedOrFile(t *testing.T) {
 	public, seed := mustUserKey(t)
 	dir := t.TempDir()
 	for name, source := range map[string]string{
@@ -159,25 +152,21 @@ func TestLoadSeed_takesSeedOrFile(t *testing.T) {
 		"a decorated file": mustWrite(t, filepath.Join(dir, "c.nk"), "-----BEGIN USER NKEY SEED-----\n"+seed+"\n------END USER NKEY SEED------\n"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, sign, err := LoadSeed(source)
+			p, err := NewSeedSigner(source).Sign("nonce")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got != public {
-				t.Errorf("public key is %s, want %s", got, public)
+			if p.NKey != public || p.JWT != "" {
+				t.Errorf("got %+v, want the key %s", p, public)
 			}
-			sig, err := sign("nonce")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := verifyNonce(public, "nonce", sig); err != nil {
+			if err := verifyNonce(public, "nonce", p.Sig); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	t.Run("a damaged seed is not shown", func(t *testing.T) {
 		bad := seed[:len(seed)-2] + "AA"
-		if _, _, err := LoadSeed(bad); err == nil || strings.Contains(err.Error(), bad) {
+		if _, err := NewSeedSigner(bad).Sign("n"); err == nil || strings.Contains(err.Error(), bad) {
 			t.Errorf("got %v", err)
 		}
 	})

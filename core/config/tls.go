@@ -20,10 +20,9 @@ type TLS struct {
 	CAFile   string
 	Certs    []CertPair // instead of CertFile and KeyFile
 
-	Verify       bool // demand a client certificate
-	VerifyAndMap bool // and let it name the user; files can't ask for that yet
-	Insecure     bool // as client: do not check the server's certificate
-	Timeout      time.Duration
+	Verify   bool // demand a client certificate
+	Insecure bool // as client: do not check the server's certificate
+	Timeout  time.Duration
 
 	// HandshakeFirst starts TLS before INFO. With a Fallback the server waits
 	// that long for a client to begin, then sends INFO in clear.
@@ -79,7 +78,7 @@ func (t *TLS) ServerConfig() (*tls.Config, error) {
 	if len(c.Certificates) == 0 {
 		return nil, errors.New("missing 'cert_file' in TLS configuration: a listener needs one")
 	}
-	if t.Verify || t.VerifyAndMap {
+	if t.Verify {
 		c.ClientAuth = tls.RequireAndVerifyClientCert
 	} else if len(t.PinnedCerts) > 0 {
 		c.ClientAuth = tls.RequireAnyClientCert

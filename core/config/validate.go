@@ -54,6 +54,15 @@ func (v *validator) monitoring() {
 }
 
 func (v *validator) users() {
+	for _, a := range []struct {
+		path string
+		auth *Authorization
+	}{{"authorization", &v.o.Auth}, {"leafnodes.authorization", &v.o.Leaf.Auth}, {"mqtt.authorization", &v.o.MQTT.Auth}} {
+		if a.auth.Password != "" && a.auth.User == "" {
+			// It would be nobody's, and leave the door open.
+			v.errorf(a.path, "authorization has a password and no user")
+		}
+	}
 	v.noAuthUser("no_auth_user", v.o.NoAuthUser)
 	v.noAuthUser("mqtt.no_auth_user", v.o.MQTT.NoAuthUser)
 }
