@@ -52,11 +52,8 @@ func (m *Module) listen(o *config.Options) (*listener, error) {
 // advertised lists how spokes can reach the listener.
 func advertised(configured string, addr *net.TCPAddr) []string {
 	port := strconv.Itoa(addr.Port)
-	if configured != "" {
-		if _, _, err := net.SplitHostPort(configured); err == nil {
-			return []string{configured}
-		}
-		return []string{net.JoinHostPort(configured, port)}
+	if host, p, err := config.SplitAdvertise(configured, addr.Port); configured != "" && err == nil {
+		return []string{net.JoinHostPort(host, strconv.Itoa(p))}
 	}
 	if !addr.IP.IsUnspecified() {
 		return []string{net.JoinHostPort(addr.IP.String(), port)}

@@ -65,7 +65,7 @@ func (m *Module) newRemote(c *config.Remote) (*remote, error) {
 // run dials until ctx ends.
 func (r *remote) run(ctx context.Context) {
 	log := r.m.log
-	failures := 0
+	failures, linked := 0, false
 	for n := 0; ctx.Err() == nil; n++ {
 		u := r.url(n)
 		link, err := r.dial(ctx, u)
@@ -75,12 +75,12 @@ func (r *remote) run(ctx context.Context) {
 				return
 			}
 			failures++
-			if r.report(failures) {
+			if r.report(failures, linked) {
 				log.Error("Error trying to connect as leafnode to remote server", "url", u.Redacted(), "attempt", failures, "err", err)
 			}
 			delay = r.pause(delayAfter(err))
 		} else {
-			failures = 0
+			failures, linked = 0, true
 			end := r.m.runLink(ctx, link)
 			delay = r.pause(max(link.delay, delayAfter(end.err)))
 			n = -1 // begin again with the configured addresses
@@ -91,9 +91,14 @@ func (r *remote) run(ctx context.Context) {
 	}
 }
 
-// report decides which of many failures in a row are logged.
-func (r *remote) report(failures int) bool {
-	every := r.m.services.Options().ReconnectErrorReports
+// report decides which of many failures in a row are logged. How often is
+// configured apart for a hub that was never reached and for one that was.
+func (r *remote) report(failures int, linked bool) bool {
+	o := r.m.services.Options()
+	every := o.ConnectErrorReports
+	if linked {
+		every = o.ReconnectErrorReports
+	}
 	return failures == 1 || every <= 1 || failures%every == 0
 }
 
