@@ -1,5 +1,10 @@
 package core
 
+import "time"
+
+// ClockPlausible is for tests of the rule.
+func ClockPlausible(now time.Time) bool { return clockPlausible(now) }
+
 // ClosedReasons are why connections ended, oldest first.
 func (s *Server) ClosedReasons() []string {
 	s.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/jetstream"
@@ -65,6 +66,9 @@ func (s *Server) openStore() error {
 		Strict:     j.Strict,
 		Limits:     storeLimits(st, j),
 		Logger:     s.log,
+		ClockSynced: func() bool {
+			return clockPlausible(time.Now())
+		},
 	})
 	if err != nil {
 		return err
@@ -72,6 +76,19 @@ func (s *Server) openStore() error {
 	s.store.Store(st)
 	return st.engine.EnableAccount(bus{s.global()})
 }
+
+// clockPlausible reports whether the wall clock may be right. A clock from
+// before this program was made is surely wrong, as those of devices are that
+// have none which runs without power: until it is set, nothing expires by it
+// and duplicates are told by the monotonic clock. More is not claimed. The
+// kernel's "not synchronized" says nothing, for it also stands for good on
+// machines that are set by hand, by their host or by a daemon which does not
+// tell the kernel; there, messages would never expire.
+func clockPlausible(now time.Time) bool {
+	return now.Year() >= clockYear
+}
+
+const clockYear = 2026
 
 func storeLimits(st *store, j *config.JetStream) jetstream.Limits {
 	return jetstream.Limits{

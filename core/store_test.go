@@ -3,7 +3,9 @@ package core_test
 import (
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/servertest"
 )
@@ -56,5 +58,13 @@ func TestServer_answersUnderItsDomain(t *testing.T) {
 	c.send("PUB $JS.other.API.INFO in 0\r\n\r\n")
 	if got := c.line(); !strings.HasPrefix(got, "HMSG in 1 ") {
 		t.Errorf("answer %s", got)
+	}
+}
+
+func TestClockPlausible(t *testing.T) {
+	for year, want := range map[int]bool{1970: false, 2000: false, 2025: false, 2026: true, 2038: true, 2100: true} {
+		if got := core.ClockPlausible(time.Date(year, 6, 1, 0, 0, 0, 0, time.UTC)); got != want {
+			t.Errorf("%d: %v", year, got)
+		}
 	}
 }

@@ -149,7 +149,7 @@ func TestPreset(t *testing.T) {
 		} {
 			_, o := mustPreset(t, "edge", "--hub "+arg+" --creds "+creds)
 			r := o.Leaf.Remotes[0]
-			if r.URLs[0].String() != want || r.Credentials != creds || r.Account != "$G" || (r.TLS != nil) != strings.HasPrefix(arg, "tls") {
+			if r.URLs[0].String() != want || r.Credentials != creds || r.Account != "$G" || !r.IgnoreDiscovered || (r.TLS != nil) != strings.HasPrefix(arg, "tls") {
 				t.Errorf("%s: %+v", arg, r)
 			}
 		}

@@ -206,6 +206,9 @@ func newRemote(o *config.Options, u *url.URL, creds string) config.Remote {
 		Compression:       o.Leaf.Compression,
 		DialTimeout:       o.Leaf.DialTimeout,
 		ReconnectInterval: o.Leaf.Reconnect,
+		// A device reaches its hub under the name it was given, and often
+		// under no other: what the hub knows of itself is behind NAT.
+		IgnoreDiscovered: true,
 	}
 	if u.Scheme == "tls" {
 		r.TLS = newTLS()
