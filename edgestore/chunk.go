@@ -217,14 +217,7 @@ func decodeChunk(b []byte, file uint32) (*chunk, error) {
 	}
 	c := &chunk{key: chunkKey{file, rec.crc, rec.id}, incarn: rec.incarnation, flush: rec.flush}
 	r := reader{b: rec.payload}
-	c.last = rec.id + r.uvarint(^uint64(0))
-	c.prev = r.uvarint(^uint64(0))
-	c.bytes = r.uvarint(^uint64(0))
-	if c.last < rec.id || rec.id == 0 {
-		r.fail("bad range")
-	}
-	c.decodeSubjects(&r)
-	size := c.decodeMsgs(&r)
+	size := c.decodeMeta(&r)
 	if r.err == nil && rec.flags&^flagS2 != 0 {
 		r.fail("unknown flags")
 	}
@@ -246,6 +239,19 @@ func decodeChunk(b []byte, file uint32) (*chunk, error) {
 	}
 	c.filter = newFilter(c.subjects)
 	return c, nil
+}
+
+// decodeMeta reads what stands before the bodies and returns their length.
+func (c *chunk) decodeMeta(r *reader) uint64 {
+	first := c.key.first
+	c.last = first + r.uvarint(^uint64(0))
+	c.prev = r.uvarint(^uint64(0))
+	c.bytes = r.uvarint(^uint64(0))
+	if c.last < first || first == 0 {
+		r.fail("bad range")
+	}
+	c.decodeSubjects(r)
+	return c.decodeMsgs(r)
 }
 
 // decodeSubjects reads the names of the subjects. They share one string: a

@@ -26,14 +26,33 @@ func (s *fileStore) Flush() error {
 	if cur == nil {
 		return nil
 	}
-	f := &flusher{s: s, cur: cur, number: s.number + 1, fresh: make(map[chunkKey]bool), put: make(map[string][]byte)}
-	err := f.run()
+	rolled, err := s.flush(cur, true)
+	if noSpace(err) {
+		// Room is made inside the head, so that is where the rest must go.
+		freed, serr := s.shrink(cur)
+		if freed || rolled {
+			_, err = s.flush(cur, false)
+		}
+		if err != nil && !noSpace(serr) {
+			err = errors.Join(err, serr)
+		}
+	}
 	if err != nil {
-		f.abandon()
 		s.untake()
 		return fmt.Errorf("flush %s: %w", s.o.Dir, err)
 	}
 	return nil
+}
+
+// flush tries once, and reports whether it began a new file.
+func (s *fileStore) flush(cur *seal, mayRoll bool) (rolled bool, err error) {
+	f := &flusher{s: s, cur: cur, number: s.number + 1, mayRoll: mayRoll,
+		fresh: make(map[chunkKey]bool), put: make(map[string][]byte)}
+	err = f.run()
+	if err != nil {
+		f.abandon()
+	}
+	return f.rolled, err
 }
 
 // flusher is one flush under way.
@@ -41,6 +60,8 @@ type flusher struct {
 	s      *fileStore
 	cur    *seal
 	number uint64
+	// mayRoll: a new file may be begun.
+	mayRoll bool
 
 	file   *boltFile // that is written: the head, or the next one
 	id     uint32
@@ -100,7 +121,7 @@ func (f *flusher) begin() error {
 		}
 		s.orphans = false
 	}
-	if f.mustRoll() {
+	if f.mayRoll && f.mustRoll() {
 		return f.roll()
 	}
 	return nil
@@ -143,7 +164,7 @@ func (f *flusher) roll() error {
 	f.file, f.rolled, f.changed = file, true, true
 	f.state.files = append(f.state.files, f.id)
 	f.id = next
-	if err := file.update("create", makeBuckets); err != nil {
+	if err := s.update(file, "create", makeBuckets); err != nil {
 		return err
 	}
 	keys := make([]string, 0, len(s.records))
@@ -173,7 +194,7 @@ func (f *flusher) roll() error {
 		if err != nil {
 			return err
 		}
-		err = file.update("records", func(tx *bbolt.Tx) error { return putAll(tx.Bucket(recordsBucket), batch) })
+		err = s.update(file, "records", func(tx *bbolt.Tx) error { return putAll(tx.Bucket(recordsBucket), batch) })
 		if err != nil {
 			return err
 		}
@@ -378,7 +399,7 @@ func (f *flusher) write(ref chunkRef, value []byte) error {
 		return nil
 	}
 	f.s.orphans = true
-	err := f.file.update("chunks", func(tx *bbolt.Tx) error { return putAll(tx.Bucket(chunksBucket), f.rows) })
+	err := f.s.update(f.file, "chunks", func(tx *bbolt.Tx) error { return putAll(tx.Bucket(chunksBucket), f.rows) })
 	f.rows, f.rowBytes = f.rows[:0], 0
 	return err
 }
@@ -419,17 +440,16 @@ func (f *flusher) set(key string, r *record) {
 // its name after that.
 func (f *flusher) commit() error {
 	f.s.orphans = true
-	err := f.file.update("commit", func(tx *bbolt.Tx) error {
+	err := f.s.update(f.file, "commit", func(tx *bbolt.Tx) error {
 		chunks, records := tx.Bucket(chunksBucket), tx.Bucket(recordsBucket)
 		if chunks == nil || records == nil {
 			return fmt.Errorf("buckets are missing: %w", ErrCorrupt)
 		}
 		if !f.rolled {
 			for i := range f.dropped {
-				if r := &f.dropped[i]; r.file == f.id {
-					if err := chunks.Delete(r.rowKey()); err != nil {
-						return err
-					}
+				// Those of older files may have a husk here.
+				if err := chunks.Delete(f.dropped[i].rowKey()); err != nil {
+					return err
 				}
 			}
 		}
@@ -530,6 +550,7 @@ func (f *flusher) publish() error {
 		}
 	}
 	s.state, s.number, s.orphans = f.state, f.number, false
+	clear(s.husks) // dropped, every one
 	var err error
 	if f.rolled {
 		err = s.files.roll(f.file, f.id)

@@ -14,17 +14,21 @@ func (f *flusher) packChunks() error {
 	slices.Sort(touched)
 	budget := moveBytes
 	done := uint64(0)
-	for i, seq := range touched {
+	for _, seq := range touched {
 		if seq <= done {
 			continue
 		}
 		r := f.find(seq)
-		if r == nil || f.fresh[r.key()] || !f.worth(r, f.alive(r)) {
+		if r == nil || f.fresh[r.key()] {
 			continue
 		}
-		if budget <= 0 {
-			f.carry = append(f.carry, touched[i:]...)
-			return nil
+		alive := f.alive(r)
+		if !f.worth(r, alive) {
+			continue
+		}
+		if budget <= 0 && alive > 0 {
+			f.carry = append(f.carry, seq)
+			continue
 		}
 		last, err := f.pack(*r, &budget)
 		if err != nil {

@@ -23,6 +23,7 @@ type record struct {
 
 const (
 	kindChunk = 'c'
+	kindHusk  = 'h'
 	kindDir   = 'd'
 	kindGap   = 'g'
 	kindRun   = 's'
