@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -341,7 +343,14 @@ func (e *Engine) decode(body []byte, v any) *APIError {
 	if e.cfg.Strict {
 		d.DisallowUnknownFields()
 	}
-	return jsonError(d.Decode(v))
+	err := d.Decode(v)
+	for err == nil {
+		// What follows must be right too.
+		if err = d.Decode(v); err == io.EOF {
+			return nil
+		}
+	}
+	return jsonError(err)
 }
 
 // decodeOptional is decode for requests that may come without a body: what
@@ -362,10 +371,41 @@ func jsonError(err error) *APIError {
 	if errors.As(err, &syntax) {
 		return errInvalidJSON.with("invalid JSON: %v at offset %d", err, syntax.Offset)
 	}
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		return errInvalidJSON.with("invalid JSON: json: cannot unmarshal %s into %s", wrong.Value, jsonPlace(wrong))
+	}
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
 	return errInvalidJSON.with("invalid JSON: %v", err)
+}
+
+// jsonPlace is where a value does not fit, in the words of JSON: the names of
+// our types say nothing to a client.
+func jsonPlace(e *json.UnmarshalTypeError) string {
+	t := e.Type
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	kind := t.Kind().String()
+	switch t.Kind() {
+	case reflect.Struct, reflect.Map:
+		kind = "object"
+	case reflect.Slice, reflect.Array:
+		kind = "array"
+	case reflect.Int, reflect.Int64, reflect.Uint64:
+		kind = "integer"
+	}
+	// Structs that are embedded are in the path too; no member of the protocol
+	// begins with a capital letter.
+	path := slices.DeleteFunc(strings.Split(e.Field, "."), func(name string) bool {
+		return name == "" || name[0] >= 'A' && name[0] <= 'Z'
+	})
+	if len(path) == 0 {
+		return kind
+	}
+	return "field " + strings.Join(path, ".") + " of type " + kind
 }
 
 // emptyBody reports whether a request has nothing to say.
@@ -374,7 +414,7 @@ func emptyBody(b []byte) bool {
 		return true
 	}
 	var m map[string]json.RawMessage
-	return json.Unmarshal(b, &m) == nil && len(m) == 0
+	return json.Unmarshal(b, &m) == nil && m != nil && len(m) == 0 // null is something
 }
 
 // page cuts one page out of n entries.

@@ -220,12 +220,13 @@ func (e *Engine) upsertConsumer(s *stream, req *consumerCreateRequest) (*member,
 	if err := cfg.Check(facts, req.Pedantic); err != nil {
 		return nil, consumerError(err)
 	}
-	if cfg.Name == "" {
-		cfg.Name = e.token(8)
+	name := cfg.Name
+	if name == "" {
+		name = e.token(8) // which its configuration does not tell
 	}
 	s.changes.Lock()
 	defer s.changes.Unlock()
-	old := s.member(cfg.Name)
+	old := s.member(name)
 	if old == nil && req.Action == updateOnly {
 		return nil, errConsumerMissing
 	}
@@ -242,7 +243,7 @@ func (e *Engine) upsertConsumer(s *stream, req *consumerCreateRequest) (*member,
 		if err := cfg.CheckUnique(facts, others); err != nil {
 			return nil, consumerError(err)
 		}
-		return e.createConsumer(s, cfg)
+		return e.createConsumer(s, name, cfg)
 	}
 	was := old.config()
 	cfg.PauseUntil = was.PauseUntil
@@ -291,8 +292,8 @@ func marshalConsumer(cfg *consumer.Config) []byte {
 
 // createConsumer makes a consumer of a checked configuration. The caller holds
 // s.changes.
-func (e *Engine) createConsumer(s *stream, cfg *consumer.Config) (*member, *APIError) {
-	op := consumerCreate{cfg.Name, e.cfg.Now().UnixNano(), marshalConsumer(cfg)}
+func (e *Engine) createConsumer(s *stream, name string, cfg *consumer.Config) (*member, *APIError) {
+	op := consumerCreate{name, e.cfg.Now().UnixNano(), marshalConsumer(cfg)}
 	p, err := e.submit(s.log, s.incarnation, opConsumerCreate, false, op.append(nil))
 	if err != nil {
 		return nil, err

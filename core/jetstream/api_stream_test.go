@@ -40,6 +40,7 @@ func TestAPI_streamAnswersAreByteExact(t *testing.T) {
 		{"STREAM.PURGE.S", "", `{"filter":"s.a","keep":1}`, typ + `stream_purge_response","success":true,"purged":1}`},
 		{"STREAM.PURGE.S", "", `{"seq":4,"keep":3}`, typ + `stream_purge_response","error":{"code":400,"err_code":10003,"description":"bad request"},"purged":0}`},
 		{"STREAM.PURGE.S", "", `{"x":4}`, typ + `stream_purge_response","error":{"code":400,"err_code":10025,"description":"invalid JSON: json: unknown field \"x\""},"purged":0}`},
+		{"STREAM.MSG.DELETE.S", "", "null", typ + `stream_msg_delete_response","error":{"code":400,"err_code":10043,"description":"sequence 0 not found"}}`},
 		{"STREAM.MSG.DELETE.S", "", `{"seq":2}`, typ + `stream_msg_delete_response","success":true}`},
 		{"STREAM.LIST", "", "", typ + `stream_list_response","total":1,"offset":0,"limit":256,"streams":[{"config":` + listed + `,"created":"T","state":{"messages":0,"bytes":0,"first_seq":3,"first_ts":"0001-01-01T00:00:00Z","last_seq":2,"last_ts":"T","consumer_count":0},"ts":"T"}]}`},
 		{"STREAM.DELETE.S", "", "x", typ + `stream_delete_response","error":{"code":400,"err_code":10038,"description":"expected an empty request payload"}}`},
@@ -68,7 +69,14 @@ func TestAPI_streamConfigErrors(t *testing.T) {
 	}{
 		{`{"name":"P","foo":1}`, 10025, `invalid JSON: json: unknown field "foo"`},
 		{`{"name":"P",`, 10025, `invalid JSON: unexpected EOF`},
-		{`{"name":"P","max_msgs":"x"}`, 10025, `invalid JSON: json: cannot unmarshal string into Go struct field StreamConfigRequest.StreamConfig.max_msgs of type int64`},
+		{`{"name":"P","max_msgs":"x"}`, 10025, `invalid JSON: json: cannot unmarshal string into field max_msgs of type integer`},
+		{`{"name":"P","max_msgs":1.5}`, 10025, `invalid JSON: json: cannot unmarshal number 1.5 into field max_msgs of type integer`},
+		{`{"name":"P","subjects":5}`, 10025, `invalid JSON: json: cannot unmarshal number into field subjects of type array`},
+		{`{"name":"P","mirror":{"name":3}}`, 10025, `invalid JSON: json: cannot unmarshal number into field mirror.name of type string`},
+		{`{"name":"P","sources":[3]}`, 10025, `invalid JSON: json: cannot unmarshal number into field sources of type object`},
+		{`[]`, 10025, `invalid JSON: json: cannot unmarshal array into object`},
+		{`{"name":"P"} x`, 10025, `invalid JSON: invalid character 'x' looking for beginning of value at offset 14`},
+		{`{"name":"P"} {"foo":1}`, 10025, `invalid JSON: json: unknown field "foo"`},
 		{`{"name":"P","retention":"foo"}`, 10025, `invalid JSON: can not unmarshal "\"foo\""`},
 		{`{"name":"P","compression":"foo"}`, 10025, `invalid JSON: unknown compression algorithm`},
 		{``, 10056, `stream name in subject does not match request`},
@@ -97,6 +105,8 @@ func TestAPI_streamConfigErrors(t *testing.T) {
 		{`{"name":"P","subjects":["$JS.>"]}`, 10052, `subjects that overlap with jetstream api require no-ack to be true`},
 		{`{"name":"P","subjects":["$SYS.>"]}`, 10052, `subjects that overlap with system api require no-ack to be true`},
 		{`{"name":"P","placement":{"preferred":"x"}}`, 10052, `preferred server not permitted in placement`},
+		{`{"name":"P","mirror":{"name":"P"}}`, 10052, `detected cycle`},
+		{`{"name":"P","sources":[{"name":"P"}]}`, 10052, `detected cycle`},
 		{`{"name":"P","first_seq":5,"mirror":{"name":"x"}}`, 10143, `stream mirrors can not have first sequence configured`},
 		{`{"name":"P","subjects":["p"],"mirror":{"name":"x"}}`, 10034, `stream mirrors can not contain subjects`},
 		{`{"name":"P","subject_delete_marker_ttl":5}`, 10052, `subject delete marker TTL must be at least 1 second`},
@@ -126,6 +136,7 @@ func TestAPI_streamUpdate(t *testing.T) {
 		code   uint16
 		text   string
 	}{
+		{`{"subjects":["f.>"]}`, 10052, `stream name is required and can not contain '.', '*', '>', '\', '/'`},
 		{`{"name":"F","subjects":["f.>"]}`, 10052, `stream configuration update can not change storage type`},
 		{`{"name":"G","subjects":["g"],"storage":"memory"}`, 10056, `stream name in subject does not match request`},
 	} {

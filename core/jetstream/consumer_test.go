@@ -34,6 +34,8 @@ func TestAPI_consumerAnswersAreByteExact(t *testing.T) {
 		{"CONSUMER.INFO.S.c1", "", consumerType + `consumer_info_response",` + state(config)},
 		{"CONSUMER.LIST.S", "", consumerType + `consumer_list_response","total":1,"offset":0,"limit":256,"consumers":[{` + state(listed) + `]}`},
 		{"CONSUMER.NAMES.S", "", consumerType + `consumer_names_response","total":1,"offset":0,"limit":1024,"consumers":["c1"]}`},
+		{"CONSUMER.INFO.S.c1", "null", consumerType + `consumer_info_response","error":{"code":400,"err_code":10038,"description":"expected an empty request payload"}}`},
+		{"CONSUMER.DELETE.S.c1", "null", consumerType + `consumer_delete_response","error":{"code":400,"err_code":10038,"description":"expected an empty request payload"}}`},
 		{"CONSUMER.DELETE.S.c1", "x", consumerType + `consumer_delete_response","error":{"code":400,"err_code":10038,"description":"expected an empty request payload"}}`},
 		{"CONSUMER.DELETE.S.c1", "", consumerType + `consumer_delete_response","success":true}`},
 		{"CONSUMER.INFO.S.c1", "", consumerType + `consumer_info_response","error":{"code":404,"err_code":10014,"description":"consumer not found"}}`},
@@ -71,6 +73,9 @@ func TestConsumer_createErrors(t *testing.T) {
 		{"CONSUMER.CREATE.Z.y", `{"stream_name":"Z","config":{}}`, 10059},
 		{"CONSUMER.CREATE.S.y", `{"stream_name":"S","config":{"x":1}}`, 10025},
 		{"CONSUMER.CREATE.S.y", `{"stream_name":"S","config":{},"action":"foo"}`, 10025},
+		{"CONSUMER.CREATE.S.y", `{"stream_name":"S","config":{"filter_subjects":["s.a","s.>",""]}}`, 10139},
+		{"CONSUMER.CREATE.S.y", `{"stream_name":"S","config":{"filter_subjects":["s.a","s.a","s..b"]}}`, 10052},
+		{"CONSUMER.CREATE.S.y", `{"stream_name":"S","config":{"filter_subjects":["s.a","s.>"]}}`, 10138},
 		{"CONSUMER.CREATE.S.y", `{"stream_name":"S","config":{},"action":"update"}`, 10149},
 		{"CONSUMER.CREATE.S.c", `{"stream_name":"S","config":{"durable_name":"c","ack_policy":"all"},"action":"create"}`, 10148},
 		{"CONSUMER.CREATE.S.c", `{"stream_name":"S","config":{"durable_name":"c","ack_policy":"all"}}`, 10012},
@@ -88,6 +93,27 @@ func TestConsumer_createErrors(t *testing.T) {
 	if err := b.fails(t, "CONSUMER.CREATE.S.e", `{"stream_name":"S","config":{}}`); err.ErrCode != 10026 {
 		t.Errorf("a third consumer: %v", err)
 	}
+}
+
+// The server's name of a consumer without one is not a part of its
+// configuration.
+func TestConsumer_ephemeralWithoutName(t *testing.T) {
+	_, b := newTestEngine(t)
+	mustStream(t, b, `{"name":"S","subjects":["s.>"],"storage":"memory"}`)
+	var made, again struct {
+		Name   string         `json:"name"`
+		Config map[string]any `json:"config"`
+	}
+	b.call(t, "CONSUMER.CREATE.S", `{"stream_name":"S","config":{"ack_policy":"explicit"}}`, &made)
+	b.call(t, "CONSUMER.INFO.S."+made.Name, "", &again)
+	if made.Name == "" || made.Config["name"] != nil || again.Name != made.Name || again.Config["name"] != nil {
+		t.Errorf("made %+v, then %+v", made, again)
+	}
+	b.publish(t, "s.a", "x")
+	if m := b.pull(t, "S."+made.Name, "1").next(); m.Shown != "s.a" {
+		t.Errorf("got %+v", m)
+	}
+	b.call(t, "CONSUMER.DELETE.S."+made.Name, "", nil)
 }
 
 // pull asks for messages and gives the inbox of the answers.

@@ -55,7 +55,7 @@ func (s *StreamSource) check(e *sourceErrors, c *StreamConfig) *APIError {
 			return e.name
 		}
 		if s.Name == c.Name {
-			return errStreamConfig.with("stream can not %s itself", e.what)
+			return errStreamConfig.with("detected cycle")
 		}
 	} else if err := s.External.check(c); err != nil {
 		return err

@@ -56,14 +56,10 @@ func (c *StreamConfig) normalise(pedantic bool, lim *Limits) *APIError {
 
 func (c *StreamConfig) checkName() *APIError {
 	switch {
-	case c.Name == "" || len(c.Name) > maxNameBytes || strings.ContainsAny(c.Name, " \t\r\n\f.*>"):
-		if c.Name == "" {
-			return errStreamConfig.with("stream name is required and can not contain '.', '*', '>'")
-		}
-		if len(c.Name) > maxNameBytes {
-			return errStreamConfig.with("stream name is too long, maximum allowed is %d", maxNameBytes)
-		}
-		return errStreamConfig.with("stream name is required and can not contain '.', '*', '>'")
+	case len(c.Name) > maxNameBytes:
+		return errStreamConfig.with("stream name is too long, maximum allowed is %d", maxNameBytes)
+	case c.Name == "" || strings.ContainsAny(c.Name, " \t\r\n\f.*>"):
+		return errStreamConfig.with(`stream name is required and can not contain '.', '*', '>', '\', '/'`)
 	case strings.ContainsAny(c.Name, `/\`):
 		return errStreamNamePath
 	case len(c.Description) > maxDescriptionBytes:

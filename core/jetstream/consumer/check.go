@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -331,19 +332,19 @@ func (c *Config) checkFilters(*StreamFacts, bool) *Error {
 	if c.FilterSubject != "" && len(c.FilterSubjects) > 0 {
 		return errBothFilters
 	}
-	for i, f := range c.FilterSubjects {
-		if f == "" {
-			return errEmptyFilter
-		}
-		for _, g := range c.FilterSubjects[:i] {
-			if subject.Valid(f) && subject.Valid(g) && (subject.Covers(f, g) || subject.Covers(g, f)) {
-				return errOverlappingFilters
-			}
-		}
+	if slices.Contains(c.FilterSubjects, "") {
+		return errEmptyFilter
 	}
 	for _, f := range c.Filters() {
 		if !subject.ValidPattern(f) {
 			return errInvalidConfig.with("invalid subject")
+		}
+	}
+	for i, f := range c.FilterSubjects {
+		for _, g := range c.FilterSubjects[:i] {
+			if subject.Covers(f, g) || subject.Covers(g, f) {
+				return errOverlappingFilters
+			}
 		}
 	}
 	return nil
