@@ -352,12 +352,12 @@ func (m *member) happened(now int64, events []event) {
 			if ev.subject != "" {
 				m.shown = append(m.shown[:0], ev.subject...)
 				subj = m.shown
-			} else if ev.seq > m.m.Delivered().Stream {
+			} else if ev.seq > m.m.Looked() {
 				recount = true
 			}
 			m.m.Removed(now, ev.seq, subj, reason, &m.fx)
 		case eventCompacted:
-			recount = recount || ev.seq > m.m.Delivered().Stream+1
+			recount = recount || ev.seq > m.m.Looked()+1
 			m.m.Compacted(now, ev.seq, &m.fx)
 		case eventPurged:
 			m.m.Compacted(now, m.s.store.State().FirstSeq, &m.fx)

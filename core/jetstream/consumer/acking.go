@@ -192,6 +192,10 @@ func (m *Machine) Compacted(now int64, first uint64, fx *Effects) {
 	if first > m.st.next {
 		fx.Recount = true
 		m.skipTo(first)
+		if !m.st.tracks() {
+			m.rec.moved = true
+			m.st.shown = first - 1
+		}
 	}
 	if m.st.tracks() && m.st.pending.len() == 0 {
 		m.change(opSettleAll, int64(first-1), int64(m.st.dseq))

@@ -98,7 +98,7 @@ func (m *Machine) skipTo(next uint64) {
 	}
 	m.st.advance(next)
 	if !m.st.tracks() {
-		m.st.floor = m.st.delivered()
+		m.st.floor = m.st.looked()
 	}
 }
 

@@ -27,6 +27,7 @@ const (
 	opPosition  = 13 // next'-next, dseq'-dseq, at-deliveredAt: without acknowledgements
 	opAckedAt   = 14 // ackedAt'-ackedAt
 	opUnlist    = 15 // seq: a message of the list is gone
+	opShown     = 16 // next-shown, behind opPosition if it is not 1
 )
 
 // recorder collects changes until they are taken.
@@ -93,6 +94,9 @@ func (m *Machine) TakeDelta(dst []byte) []byte {
 	if r.moved {
 		k := &r.known
 		r.op(opPosition, int64(s.next-k.next), int64(s.dseq-k.dseq), s.deliveredAt-k.deliveredAt)
+		if back := s.next - s.shown; back != 1 {
+			r.op(opShown, int64(back))
+		}
 		r.know(s)
 	}
 	if r.acked {
@@ -134,7 +138,7 @@ func numArgs(kind int64) int {
 		return 2
 	case opPosition:
 		return 3
-	case opSettle, opExhaust, opAdvance, opAhead, opReset, opUndeliver, opUnagain, opForget, opAckedAt, opUnlist:
+	case opSettle, opExhaust, opAdvance, opAhead, opReset, opUndeliver, opUnagain, opForget, opAckedAt, opUnlist, opShown:
 		return 1
 	}
 	return -1
@@ -222,6 +226,11 @@ func (s *state) change(kind int64, a [3]int64) bool {
 		s.ackedAt += a[0]
 	case opUnlist:
 		s.unlist(seq)
+	case opShown:
+		if seq == 0 || seq > s.next {
+			return false
+		}
+		s.shown = s.next - seq
 	}
 	return true
 }

@@ -25,7 +25,7 @@ type Info struct {
 func (m *Machine) Info(now int64) Info {
 	i := Info{
 		Delivered:      m.st.delivered(),
-		AckFloor:       m.st.floor,
+		AckFloor:       m.st.acked(),
 		DeliveredAt:    stamp(m.st.deliveredAt),
 		AckedAt:        stamp(m.st.ackedAt),
 		NumAckPending:  m.st.pending.len(),
@@ -69,11 +69,14 @@ func stamp(at int64) time.Time {
 	return time.Unix(0, at).UTC()
 }
 
+// Looked is the sequence up to which messages were delivered or are not wanted.
+func (m *Machine) Looked() uint64 { return m.st.next - 1 }
+
 // Delivered is the delivered position.
 func (m *Machine) Delivered() SeqPair { return m.st.delivered() }
 
 // AckFloor is the position up to which everything was acknowledged.
-func (m *Machine) AckFloor() SeqPair { return m.st.floor }
+func (m *Machine) AckFloor() SeqPair { return m.st.acked() }
 
 // NumPending counts the matching messages that were not delivered yet.
 func (m *Machine) NumPending() uint64 { return m.pendingN }

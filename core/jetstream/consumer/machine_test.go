@@ -277,7 +277,7 @@ func snapshotKnown(m *Machine) []byte {
 	defer func() { m.st.next, m.st.floor = next, floor }()
 	m.st.next = m.rec.known.next
 	if !m.st.tracks() {
-		m.st.floor = m.st.delivered()
+		m.st.floor = m.st.looked()
 	}
 	return m.AppendSnapshot(nil)
 }
@@ -289,6 +289,9 @@ func (s *state) valid() error {
 	}
 	if s.floor.Stream >= s.next || s.floor.Consumer > s.dseq {
 		return fmt.Errorf("floor %v above %v", s.floor, s.delivered())
+	}
+	if s.shown >= s.next {
+		return fmt.Errorf("shown %d, next %d", s.shown, s.next)
 	}
 	n, again := 0, 0
 	last := s.floor.Stream
@@ -447,6 +450,66 @@ func TestMachine_deliversAllAgainElsewhere(t *testing.T) {
 	r.pump()
 	if n := len(r.got); n != 4 || r.got[2].to != "e" || r.got[2].seq != 1 || r.got[2].count != 2 {
 		t.Errorf("got %+v", r.got)
+	}
+}
+
+// What is looked at and not for the consumer does not move the positions that
+// clients are told.
+func TestMachine_showsTheLastDelivery(t *testing.T) {
+	for _, policy := range []string{"explicit", "all", "none"} {
+		t.Run(policy, func(t *testing.T) {
+			r := newRig(t, `{"durable_name":"C","ack_policy":"`+policy+`","filter_subject":"f"}`)
+			r.start()
+			at := func(when string, delivered, floor SeqPair) {
+				t.Helper()
+				r.keep()
+				i, j := r.m.Info(r.now), r.recovered().Info(r.now)
+				if i.Delivered != delivered || i.AckFloor != floor {
+					t.Errorf("%s: delivered %v, floor %v; want %v, %v", when, i.Delivered, i.AckFloor, delivered, floor)
+				}
+				if j.Delivered != delivered || j.AckFloor != floor {
+					t.Errorf("%s, recovered: delivered %v, floor %v; want %v, %v", when, j.Delivered, j.AckFloor, delivered, floor)
+				}
+			}
+			r.publish("x", 1)
+			at("nothing yet", SeqPair{}, SeqPair{})
+			r.publish("f", 1)
+			r.m.Pull(r.now, []byte("p"), []byte("1"), &r.fx)
+			r.pump()
+			r.ack(2, "")
+			at("one", SeqPair{1, 2}, SeqPair{1, 2})
+			r.publish("x", 1)
+			r.publish("x", 1)
+			at("behind it", SeqPair{1, 2}, SeqPair{1, 2})
+			r.m.Pull(r.now, []byte("p"), []byte(`{"batch":1,"no_wait":true}`), &r.fx)
+			r.pump()
+			at("an empty pull", SeqPair{1, 2}, SeqPair{1, 2})
+			r.publish("f", 1)
+			r.publish("x", 1)
+			r.m.Pull(r.now, []byte("p"), []byte("1"), &r.fx)
+			r.pump()
+			r.ack(5, "")
+			at("two", SeqPair{2, 5}, SeqPair{2, 5})
+			r.m.Compacted(r.now, 7, &r.fx)
+			at("a purge", SeqPair{2, 6}, SeqPair{2, 6})
+		})
+	}
+}
+
+func TestMachine_readsOldSnapshots(t *testing.T) {
+	r := newRig(t, `{"durable_name":"C","ack_policy":"explicit","filter_subject":"f"}`)
+	r.start()
+	r.publish("f", 1)
+	r.m.Pull(r.now, []byte("p"), []byte("1"), &r.fx)
+	r.pump()
+	b := r.m.AppendSnapshot(nil)
+	b[0] = 1 // without what came with 2
+	old := New(&r.cfg, Options{Stream: "S", Name: "C", Rand: func(int) int { return 0 }})
+	if err := old.ApplySnapshot(b[:len(b)-1]); err != nil {
+		t.Fatal(err)
+	}
+	if i := old.Info(r.now); i.Delivered != (SeqPair{1, 1}) || i.NumAckPending != 1 {
+		t.Errorf("%+v", i)
 	}
 }
 

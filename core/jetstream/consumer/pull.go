@@ -213,7 +213,7 @@ func (m *Machine) tickRequests(now int64, fx *Effects) {
 			continue
 		}
 		if r.beatAt != 0 && r.beatAt <= now {
-			fx.heartbeat(r.reply, m.st.delivered(), nil)
+			fx.heartbeat(r.reply, m.st.looked(), nil)
 			r.beatAt = later(now, r.interval)
 		}
 		if r.holdUntil <= now {

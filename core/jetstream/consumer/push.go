@@ -45,7 +45,7 @@ func (m *Machine) tickPush(now int64, fx *Effects) {
 	if m.flow.open {
 		stalled = m.flow.id
 	}
-	fx.heartbeat(m.deliverTo, m.st.delivered(), stalled)
+	fx.heartbeat(m.deliverTo, m.st.looked(), stalled)
 	if m.cfg.AckPolicy == AckFlowControl && !m.flow.open && m.st.pending.len() > 0 {
 		m.askFlow(fx)
 	}

@@ -8,8 +8,9 @@ import (
 	"github.com/tinylib/msgp/msgp"
 )
 
-// snapshotVersion is the first number of a snapshot. It only grows.
-const snapshotVersion = 1
+// snapshotVersion is the first number of a snapshot. It only grows; older ones
+// are read.
+const snapshotVersion = 2
 
 // AppendSnapshot appends all that is kept. Changes that were not taken as a
 // delta are in it: take them before, or throw them away.
@@ -17,7 +18,8 @@ const snapshotVersion = 1
 // Format, MessagePack integers and arrays: version, policy, dseq, next,
 // floor.consumer, floor.stream, live, deliveredAt, ackedAt, replayEnd, list as
 // differences, pending as [seq difference, dseq difference, deliveredAt-at,
-// count], exhausted as [seq, count] ascending, ahead ascending.
+// count], exhausted as [seq, count] ascending, ahead ascending; from version 2
+// next-shown.
 func (m *Machine) AppendSnapshot(dst []byte) []byte {
 	s := &m.st
 	for _, n := range []uint64{snapshotVersion, uint64(s.policy), s.dseq, s.next, s.floor.Consumer, s.floor.Stream, s.live} {
@@ -51,13 +53,14 @@ func (m *Machine) AppendSnapshot(dst []byte) []byte {
 	for _, seq := range slices.Sorted(maps.Keys(s.ahead)) {
 		dst = msgp.AppendUint64(dst, seq)
 	}
-	return dst
+	return msgp.AppendUint64(dst, s.next-s.shown)
 }
 
 // ApplySnapshot puts a new Machine where another one stood.
 func (m *Machine) ApplySnapshot(b []byte) error {
 	r := reader{b: b}
-	if v := r.uint(); r.err == nil && v != snapshotVersion {
+	v := r.uint()
+	if r.err == nil && (v == 0 || v > snapshotVersion) {
 		return fmt.Errorf("consumer %q: snapshot of version %d, this server reads %d", m.name, v, snapshotVersion)
 	}
 	s := newState(AckPolicy(r.uint()), Start{})
@@ -90,6 +93,14 @@ func (m *Machine) ApplySnapshot(b []byte) error {
 	}
 	for n := r.array(); n > 0 && r.err == nil; n-- {
 		s.ahead[r.uint()] = struct{}{}
+	}
+	s.shown = s.next - 1
+	if v > 1 {
+		if back := r.uint(); r.err == nil && (back == 0 || back > s.next) {
+			r.err = fmt.Errorf("position shown is %d below %d", back, s.next)
+		} else {
+			s.shown = s.next - back
+		}
 	}
 	switch {
 	case r.err != nil:

@@ -14,8 +14,9 @@ type SeqPair struct {
 // state is what survives a restart.
 //
 // Laws:
-//  1. next is the lowest stream sequence that was not looked at yet; the
-//     delivered position is {dseq, next-1}.
+//  1. next is the lowest stream sequence that was not looked at yet. shown,
+//     below it, is the last one that was delivered or is gone: what clients are
+//     told, who need not know what was looked at and is not for them.
 //  2. Every pending sequence is below next and above floor.Stream.
 //  3. While list is not empty, only its sequences are wanted, list[0] first;
 //     all of them are at or above next. Then next is at least live.
@@ -31,9 +32,12 @@ type state struct {
 
 	dseq  uint64
 	next  uint64
+	shown uint64
 	floor SeqPair
 	list  []uint64
 	live  uint64
+
+	before uint64 // shown before the last first delivery, for undeliverNew
 
 	pending   pending
 	exhausted map[uint64]uint32 // delivered max_deliver times and given up
@@ -56,10 +60,20 @@ func newState(p AckPolicy, s Start) state {
 		st.next = st.list[0]
 	}
 	st.floor.Stream = st.next - 1
+	st.shown = st.next - 1
 	return st
 }
 
-func (s *state) delivered() SeqPair { return SeqPair{s.dseq, s.next - 1} }
+// looked is the position up to which messages were delivered or skipped.
+func (s *state) looked() SeqPair { return SeqPair{s.dseq, s.next - 1} }
+
+// delivered is the position of the last delivery, and acked that up to which
+// everything is acknowledged, as clients are told.
+func (s *state) delivered() SeqPair { return SeqPair{s.dseq, s.shown} }
+
+func (s *state) acked() SeqPair {
+	return SeqPair{s.floor.Consumer, min(s.floor.Stream, s.shown)}
+}
 
 // tracks reports whether deliveries wait for an acknowledgement.
 func (s *state) tracks() bool { return s.policy != AckNone }
@@ -103,7 +117,8 @@ func (s *state) position(next, dseq uint64, at int64) {
 		s.advance(next)
 	}
 	s.dseq, s.deliveredAt = dseq, at
-	s.floor = s.delivered()
+	s.shown = s.next - 1
+	s.floor = s.looked()
 }
 
 // rewind takes back that seq was looked at.
@@ -118,9 +133,10 @@ func (s *state) rewind(seq uint64) {
 func (s *state) deliverNew(seq uint64, at int64) *entry {
 	s.dseq++
 	s.deliveredAt = at
+	s.before, s.shown = s.shown, seq
 	s.advance(seq + 1)
 	if !s.tracks() {
-		s.floor = s.delivered()
+		s.floor = s.looked()
 		return nil
 	}
 	return s.pending.add(seq, s.dseq, at, 1)
@@ -148,8 +164,9 @@ func (s *state) undeliverNew(seq uint64) {
 	s.dseq--
 	s.pending.remove(seq)
 	s.rewind(seq)
+	s.shown = min(s.before, s.next-1)
 	if !s.tracks() {
-		s.floor = s.delivered()
+		s.floor = s.looked()
 	}
 }
 
@@ -171,7 +188,7 @@ func (s *state) moveFloor() {
 		s.floor = SeqPair{e.dseq - 1, e.seq - 1}
 		return
 	}
-	s.floor = s.delivered()
+	s.floor = s.looked()
 }
 
 // settleUpTo forgets everything at or below seq; dseq is the consumer sequence
@@ -184,8 +201,9 @@ func (s *state) settleUpTo(seq, dseq uint64) {
 		s.advance(seq + 1)
 	}
 	s.dseq = max(s.dseq, dseq)
+	s.shown = max(s.shown, seq)
 	if !s.tracks() {
-		s.floor = s.delivered()
+		s.floor = s.looked()
 		return
 	}
 	if seq > s.floor.Stream {
@@ -206,7 +224,7 @@ func (s *state) reset(seq uint64) {
 	clear(s.exhausted)
 	clear(s.ahead)
 	s.list, s.live = nil, 0
-	s.dseq, s.next = 0, seq
+	s.dseq, s.next, s.shown = 0, seq, seq-1
 	s.floor = SeqPair{0, seq - 1}
 	s.deliveredAt, s.ackedAt = 0, 0
 }
