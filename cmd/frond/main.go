@@ -18,7 +18,10 @@ var version = "0.1.0-dev"
 // stopTimeout bounds a clean stop.
 const stopTimeout = 30 * time.Second
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	forget()
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // run is the program. It returns the exit code.
 func run(args []string, stdout, stderr io.Writer) int {
@@ -117,6 +120,7 @@ func serve(o *config.Options, warns []config.Warning, stderr io.Writer, ready fu
 		stop(s, logger)
 		return 1
 	}
+	trim()
 	signals.wait(logger, log)
 	return stop(s, logger)
 }

@@ -5,3 +5,5 @@ package main
 import "github.com/frondmq/frond/core"
 
 func mqttModule() core.Module { return nil }
+
+func forget() {}
