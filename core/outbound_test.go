@@ -1,6 +1,8 @@
 package core
 
 import (
+	"net"
+	"os"
 	"testing"
 	"time"
 )
@@ -30,5 +32,52 @@ func TestOutbound_emptyWakeUp(t *testing.T) {
 	out.wakeWriter()
 	if n := <-got; n != 1 {
 		t.Errorf("take returned with %d chunks", n)
+	}
+}
+
+// slowConn takes so many bytes a write and then lets its deadline pass.
+type slowConn struct {
+	net.Conn
+	takes []int
+	got   []byte
+}
+
+func (c *slowConn) SetWriteDeadline(time.Time) error { return nil }
+
+func (c *slowConn) Write(b []byte) (int, error) {
+	n := len(b)
+	if len(c.takes) > 0 {
+		n, c.takes = min(n, c.takes[0]), c.takes[1:]
+	}
+	c.got = append(c.got, b[:n]...)
+	if n < len(b) {
+		return n, os.ErrDeadlineExceeded
+	}
+	return n, nil
+}
+
+func TestOutbound_writeTimeout(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		retry bool
+		takes []int
+		got   string
+		err   error
+	}{
+		{"closes", false, []int{3}, "abc", errSlowDeadline},
+		{"goes on as long as something is taken", true, []int{3, 1, 1}, "abcdefgh", nil},
+		{"closes when nothing is", true, []int{3, 0}, "abc", errSlowDeadline},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := &slowConn{takes: test.takes}
+			out := newOutbound(c, &chunks{}, 1<<20, time.Second, test.retry)
+			if err := out.append("abcdefgh"); err != nil {
+				t.Fatal(err)
+			}
+			out.mu.ending = true
+			if err := out.run(); err != test.err || string(c.got) != test.got {
+				t.Errorf("wrote %q, %v; want %q, %v", c.got, err, test.got, test.err)
+			}
+		})
 	}
 }
