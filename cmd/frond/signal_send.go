@@ -20,6 +20,10 @@ func sendSignal(arg string) error {
 	if !knownSignal(command) {
 		return fmt.Errorf("frond: unknown signal %q", command)
 	}
+	if command == "reload" || command == "ldm" {
+		// A server that gets it says so in its log; here somebody reads it.
+		return fmt.Errorf("frond: signal %q is not supported yet", command)
+	}
 	pids, err := signalTargets(target)
 	if err != nil {
 		return err
