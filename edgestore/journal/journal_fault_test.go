@@ -610,3 +610,59 @@ func TestJournal_readsWhileItIsWritten(t *testing.T) {
 		})
 	}
 }
+
+// On a disk that is shared with what drains it, the journal leaves room for
+// that, and goes on by itself once it was drained; reserved records always pass.
+func TestJournal_leavesRoomToDrain(t *testing.T) {
+	mem := vfs.NewMem()
+	const capacity = 40 * minSegment
+	mem.SetCapacity(capacity)
+	o := memOptions(mem)
+	o.SegmentBytes, o.SharedDisk = minSegment, true
+	var n told
+	o.Events = n.events()
+	j, _ := mustOpen(t, o)
+	var c collector
+	j.Start(c.apply)
+	body := make([]byte, 1000)
+	fill := func() (lsn edgestore.LSN) {
+		t.Helper()
+		for {
+			l, err := j.Append(&edgestore.Record{}, nil, nil, body)
+			if errors.Is(err, edgestore.ErrDiskFull) {
+				return lsn
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			lsn = l
+			if l%20 == 0 {
+				mustSync(t, j)
+			}
+		}
+	}
+	lsn := fill()
+	mustSync(t, j)
+	live := j.Stats().UnreleasedBytes
+	free, _ := mem.Free(testDir)
+	if free < live || live < 8*minSegment {
+		t.Errorf("%d bytes are free to drain %d into, of %d", free, live, capacity)
+	}
+	for range 20 {
+		if _, err := j.AppendReserved(&edgestore.Record{}, nil, nil, body); err != nil {
+			t.Fatalf("reserved append: %v", err)
+		}
+		mustSync(t, j)
+	}
+	waitFor(t, "the word that it is full", func() bool { return n.full.Load() == 1 })
+	// The stores take as much as was drained, for good: less each time.
+	mem.SetCapacity(capacity - live)
+	j.Release(lsn + 20)
+	waitFor(t, "room", func() bool { return n.roomy.Load() == 1 })
+	fill()
+	mustSync(t, j)
+	if again := j.Stats().UnreleasedBytes; again >= live {
+		t.Errorf("with less room it took %d bytes, %d before", again, live)
+	}
+	mustClose(t, j)
+}

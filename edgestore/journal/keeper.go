@@ -104,10 +104,14 @@ func (s *shelf) fillNext() error {
 	}
 	s.mu.Unlock()
 	if have {
-		return nil
+		return s.freeNext()
 	}
-	err := s.toName(segmentName(number))
-	if err != nil && (errors.Is(err, errStopped) || !s.useReserve(segmentName(number))) {
+	err := s.roomToDrain()
+	spare := err != nil && s.recycle(segmentName(number)) == nil
+	if err == nil {
+		err = s.toName(segmentName(number))
+	}
+	if err != nil && !spare && (errors.Is(err, errStopped) || !s.useReserve(segmentName(number))) {
 		return err
 	}
 	seg, openErr := s.prepare(number)
@@ -123,15 +127,30 @@ func (s *shelf) fillNext() error {
 	return err
 }
 
+// freeNext lets everything into the next segment, not only reserved records, when
+// there is room to drain it.
+func (s *shelf) freeNext() error {
+	s.mu.Lock()
+	held := s.mu.next != nil && s.mu.next.reserve
+	s.mu.Unlock()
+	if !held {
+		return nil
+	}
+	if err := s.roomToDrain(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	if s.mu.next != nil {
+		s.mu.next.reserve = false
+	}
+	s.mu.Unlock()
+	return nil
+}
+
 // toName puts a file of segment size, drained or fresh, under a name.
 func (s *shelf) toName(name string) error {
-	if seg := s.popFree(); seg != nil {
-		err := seg.file.Close()
-		if renameErr := s.o.FS.Rename(seg.path, s.path(name)); renameErr == nil {
-			return nil
-		} else {
-			return errors.Join(err, renameErr)
-		}
+	if err := s.recycle(name); !errors.Is(err, errNoneFree) {
+		return err
 	}
 	if err := s.roomFor(s.o.SegmentBytes); err != nil {
 		return err
@@ -140,6 +159,51 @@ func (s *shelf) toName(name string) error {
 		return err
 	}
 	return s.o.FS.Rename(s.path(freshName), s.path(name))
+}
+
+var errNoneFree = errors.New("no drained segment")
+
+// recycle puts a drained file under a name.
+func (s *shelf) recycle(name string) error {
+	seg := s.popFree()
+	if seg == nil {
+		return errNoneFree
+	}
+	err := seg.file.Close()
+	if renameErr := s.o.FS.Rename(seg.path, s.path(name)); renameErr != nil {
+		return errors.Join(err, renameErr)
+	}
+	return nil
+}
+
+// roomToDrain refuses another segment when the stores could not drain it, and
+// what is waiting, into what the disk has left: a journal that cannot be drained
+// does not become smaller again. A quarter more is for what the stores put
+// around messages; a segment more is for what must go on when the disk is full.
+// When it was full, there must be a little more, lest it goes to and fro.
+func (s *shelf) roomToDrain() error {
+	if !s.o.SharedDisk || s.opening {
+		return nil
+	}
+	size := s.o.SegmentBytes
+	need := 2 * size
+	if s.full.Load() {
+		need += size / 2
+	}
+	s.mu.Lock()
+	for _, seg := range s.mu.live {
+		need += seg.size
+	}
+	if s.mu.ballast {
+		need -= s.o.BallastBytes
+	}
+	s.mu.Unlock()
+	need += need / 4
+	free, err := s.o.FS.Free(s.o.Dir)
+	if err == nil && free >= 0 && free < need {
+		return fmt.Errorf("%d bytes free, %d needed to drain the journal: %w", free, need, syscall.ENOSPC)
+	}
+	return nil
 }
 
 // roomFor refuses early what would take the room that the ballast gave up: that
@@ -314,12 +378,20 @@ func (s *shelf) bury() {
 
 // ready takes a first segment; used while opening, before the keeper runs.
 func (s *shelf) ready() (*segment, error) {
-	err := s.fillNext()
-	s.mu.Lock()
-	have := s.mu.next != nil // perhaps the reserve, in spite of the error
-	s.mu.Unlock()
-	if !have {
-		return nil, wrapSpace(err)
+	s.opening = true
+	defer func() { s.opening = false }()
+	for again := true; ; again = false {
+		err := s.fillNext()
+		s.mu.Lock()
+		have := s.mu.next != nil // perhaps the reserve, in spite of the error
+		ballast := s.mu.ballast
+		s.mu.Unlock()
+		if have {
+			return s.take()
+		}
+		if !again || !ballast || !vfs.IsNoSpace(err) {
+			return nil, wrapSpace(err)
+		}
+		s.dropBallast()
 	}
-	return s.take()
 }

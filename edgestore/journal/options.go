@@ -24,6 +24,9 @@ type Options struct {
 	// full so that the stores can write while they drain the journal. By
 	// default half a segment; negative is none.
 	BallastBytes int64
+	// SharedDisk: what drains the journal writes to the same disk. Then no
+	// segment is begun without the room that draining it and all before takes.
+	SharedDisk bool
 	// KeepFree is how many drained segments are kept for reuse. By default 2.
 	KeepFree int
 

@@ -33,6 +33,8 @@ type shelf struct {
 		err     error      // why there is no next one; nil while it may just take time
 		changed chan struct{}
 	}
+	// opening: a start must succeed on a full disk too, so that it can drain.
+	opening bool
 	// full: no room for another segment but the reserve.
 	full atomic.Bool
 
