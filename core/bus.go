@@ -36,5 +36,9 @@ type busPublisher struct {
 	o *account.Origin
 }
 
-func (p *busPublisher) Publish(m *wire.Msg) int { return p.a.Route(p.o, m) }
-func (p *busPublisher) Flush()                  { p.o.Flush() }
+func (p *busPublisher) Publish(m *wire.Msg) int {
+	m.Own = true
+	return p.a.Route(p.o, m)
+}
+
+func (p *busPublisher) Flush() { p.o.Flush() }

@@ -32,7 +32,8 @@ type Sink interface {
 	Cluster() string
 	// Deliver hands m over to the sink for subscription s. It is called from
 	// any goroutine, must not block on the network, must not call back into
-	// the account's Subscribe or Unsubscribe, and must copy what it keeps.
+	// the account's Subscribe or Unsubscribe, and must copy what it keeps. Only
+	// a stream may hold the caller up, while the disk is behind.
 	// It reports whether the sink took the message; echo, permission and
 	// expiry are the sink's to check.
 	// For links the account calls Deliver once per message, with the queue

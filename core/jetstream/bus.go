@@ -13,8 +13,9 @@ type Bus interface {
 	// take several publishers.
 	Publisher() Publisher
 	// Subscribe adds interest. h runs on whichever goroutine routes the
-	// message and must not block; m is borrowed. A non-empty queue joins that
-	// queue group. The returned function takes the interest away; h may still
+	// message and must not block, except that a stream holds up a publisher
+	// other than the server while its disk is behind. m is borrowed. A
+	// non-empty queue joins that queue group. The returned function takes the interest away; h may still
 	// run once while it does.
 	Subscribe(subject, queue string, h func(m *wire.Msg)) (unsubscribe func(), err error)
 	// HasInterest reports whether a message on the literal subject would reach

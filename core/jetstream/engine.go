@@ -116,6 +116,8 @@ type Engine struct {
 	started time.Time
 	quit    chan struct{} // closed when nobody waits for operations any more
 
+	room roomWaiter
+
 	nextIncarnation atomic.Uint64
 	usage           [2]atomic.Int64 // bytes in files, in memory
 	reserved        [2]atomic.Int64 // sum of max_bytes, in files, in memory

@@ -2,6 +2,8 @@ package jetstream
 
 import (
 	"bytes"
+	"errors"
+	"time"
 
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
@@ -24,19 +26,27 @@ type publishScratch struct {
 // ingest is the way in of every message that a client publishes to the stream.
 // It runs on the goroutine that routes the message: it only checks what
 // operations in flight can not change, encodes, and appends. Everything else
-// is decided when the operation is applied, and so is the answer.
+// is decided when the operation is applied, and so is the answer. A publisher
+// that is faster than the disk is held up here for a while.
 func (s *stream) ingest(m *wire.Msg) {
-	v := s.view.Load()
 	if m.Receipt != nil {
 		m.Receipt.Expect()
 	}
-	header, flags, err := s.admit(v, m)
-	if err != nil {
-		s.refuse(v, m, err)
-		return
-	}
-	if err := s.append(v, m, header, flags); err != nil {
-		s.refuse(v, m, appendError(err))
+	for since := (time.Time{}); ; {
+		v := s.view.Load()
+		header, flags, refusal := s.admit(v, m)
+		if refusal != nil {
+			s.refuse(v, m, refusal)
+			return
+		}
+		err := s.append(v, m, header, flags)
+		if err == nil {
+			return
+		}
+		if m.Own || !errors.Is(err, edgestore.ErrBusy) || !s.e.room.wait(&since, s.e) {
+			s.refuse(v, m, appendError(err))
+			return
+		}
 	}
 }
 

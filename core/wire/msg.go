@@ -28,6 +28,9 @@ type Msg struct {
 	// Receipt, when not nil, is told about each stream that takes the message.
 	// It never crosses a link.
 	Receipt Receipt
+	// Own marks what the server itself publishes. A stream never holds the
+	// publisher up for the disk then, because the disk may wait for it.
+	Own bool
 }
 
 // Receipt lets a local publisher learn when its message is durable, without a
