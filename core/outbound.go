@@ -154,8 +154,7 @@ func (b *outbound) writeNow() {
 	b.bytes.Add(int64(n))
 
 	m.Lock()
-	m.busy = false
-	m.pending -= int64(n)
+	b.wroteLocked(int64(n))
 	if n == len(chunk) {
 		b.pool.put(chunk)
 	} else {
@@ -301,15 +300,21 @@ func (b *outbound) extendDeadline(again bool) {
 }
 
 func (b *outbound) wrote(n int64) {
+	b.mu.Lock()
+	b.wroteLocked(n)
+	b.mu.Unlock()
+}
+
+// wroteLocked ends a write of n bytes and lets publishers on when there is
+// room again.
+func (b *outbound) wroteLocked(n int64) {
 	m := &b.mu
-	m.Lock()
 	m.busy = false
 	m.pending -= n
 	if m.gate != nil && m.pending <= b.limit/4*3 {
 		close(m.gate)
 		m.gate = nil
 	}
-	m.Unlock()
 }
 
 // drop gives everything back that will never be written.

@@ -3,6 +3,7 @@ package core
 import (
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -79,5 +80,30 @@ func TestOutbound_writeTimeout(t *testing.T) {
 				t.Errorf("wrote %q, %v; want %q, %v", c.got, err, test.got, test.err)
 			}
 		})
+	}
+}
+
+// What writeNow writes lets publishers on too.
+func TestOutbound_gateOpensWithTheNextWrite(t *testing.T) {
+	ours, _ := tcpPair(t)
+	out := newOutbound(ours, &chunks{}, 100, time.Minute, false)
+	if out.prompt == nil {
+		t.Skip("nothing is written at once here")
+	}
+	if err := out.append(strings.Repeat("x", 90)); err != nil {
+		t.Fatal(err)
+	}
+	gate := out.closedGate()
+	if gate == nil {
+		t.Fatal("nearly full, but the gate is open")
+	}
+	out.writeNow()
+	select {
+	case <-gate:
+	default:
+		t.Error("the gate is still closed")
+	}
+	if out.closedGate() != nil {
+		t.Error("there is a gate")
 	}
 }
