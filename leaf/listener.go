@@ -203,11 +203,12 @@ func (l *listener) greet(conn net.Conn, o *config.Options, hello *info) (net.Con
 		}
 	}
 	if l.tls != nil {
-		tc := tls.Server(conn, l.tls)
-		if err := tc.Handshake(); err != nil {
-			return nil, nil, fmt.Errorf("TLS handshake: %w", err)
+		if conn, err = l.startTLS(conn, min(timeout, o.Leaf.TLS.Timeout)); err != nil {
+			return nil, nil, err
 		}
-		conn = tc
+		if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
+			return nil, nil, err
+		}
 	}
 	if first {
 		if _, err := conn.Write(line); err != nil {
@@ -215,6 +216,19 @@ func (l *listener) greet(conn net.Conn, o *config.Options, hello *info) (net.Con
 		}
 	}
 	return conn, newTalk(conn), nil
+}
+
+func (l *listener) startTLS(conn net.Conn, limit time.Duration) (net.Conn, error) {
+	if limit > 0 {
+		if err := conn.SetDeadline(time.Now().Add(limit)); err != nil {
+			return nil, err
+		}
+	}
+	c := tls.Server(conn, l.tls)
+	if err := c.Handshake(); err != nil {
+		return nil, fmt.Errorf("TLS handshake: %w", err)
+	}
+	return c, nil
 }
 
 // readConnect reads up to CONNECT, with the compression in front of it when

@@ -1,9 +1,18 @@
 package leaf
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/frondmq/frond/core/config"
 )
@@ -157,4 +166,43 @@ func TestLink_isolation(t *testing.T) {
 			}
 		})
 	}
+}
+
+// mustCertificate writes a certificate that signs itself.
+func mustCertificate(t *testing.T) (certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	for file, b := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: cert}, keyFile: {Type: "EC PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(b), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return certFile, keyFile
+}
+
+// The time to present oneself does not make the handshake longer.
+func TestListener_tlsTimeout(t *testing.T) {
+	cert, key := mustCertificate(t)
+	hub := startHub(t, func(n *node) {
+		n.opts.Leaf.Auth.Timeout = time.Hour
+		n.opts.Leaf.TLS = &config.TLS{CertFile: cert, KeyFile: key, Timeout: 50 * time.Millisecond}
+	})
+	r := dialRaw(t, hub.addr())
+	r.until("INFO ")
+	r.until("") // silence is cut off, before the test's own patience ends
+	eventually(t, "the reason is in the log", func() bool { return hub.logs.contains("TLS handshake") })
 }
