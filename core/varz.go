@@ -86,19 +86,31 @@ func (s *Server) varzTraffic(v *monitor.Varz) {
 	}
 }
 
-// describeStore is the part of JetStream. What it holds is told by its own
-// counters once it has them.
+// alwaysSyncInterval is the sync_interval that the stock server tells beside
+// sync_always, where it has no meaning.
+const alwaysSyncInterval = 2 * time.Minute
+
+// describeStore is the part of JetStream.
 func (s *Server) describeStore(v *monitor.JetStreamVarz) {
 	st := s.store.Load()
 	if st == nil {
 		return
 	}
 	j := &s.o.JetStream
+	sync := j.SyncInterval
+	if sync == 0 {
+		sync = alwaysSyncInterval
+	}
 	v.Config = &monitor.JetStreamConfig{
-		MaxMemory: st.maxMemory, MaxStore: st.maxStore, StoreDir: st.dir, SyncInterval: j.SyncInterval,
+		MaxMemory: st.maxMemory, MaxStore: st.maxStore, StoreDir: st.dir, SyncInterval: sync,
 		SyncAlways: j.SyncInterval == 0, Domain: j.Domain, CompressOK: true, Strict: j.Strict,
 	}
-	v.Stats = &monitor.JetStreamStats{Accounts: 1, API: monitor.JetStreamAPIStats{Level: apiLevel}}
+	use := st.engine.Stats()
+	v.Stats = &monitor.JetStreamStats{
+		Memory: use.Memory, Store: use.Storage, ReservedMemory: use.ReservedMemory, ReservedStore: use.ReservedStorage,
+		Accounts: use.Accounts,
+		API:      monitor.JetStreamAPIStats{Level: apiLevel, Total: use.APITotal, Errors: use.APIErrors, Inflight: use.APIInflight},
+	}
 	v.Limits = &monitor.JetStreamLimits{
 		MaxRequestBatch: j.Limits.MaxRequestBatch, MaxAckPending: j.Limits.MaxAckPending,
 		Duplicates: j.Limits.DuplicateWindow, DefaultMaxConsumers: j.Limits.DefaultMaxConsumers,

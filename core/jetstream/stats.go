@@ -1,0 +1,35 @@
+package jetstream
+
+// Stats is what all accounts together use.
+type Stats struct {
+	Memory, Storage                 uint64 // bytes that streams hold
+	ReservedMemory, ReservedStorage uint64 // the sum of their max_bytes
+	Accounts                        int    // that have JetStream
+	APITotal, APIErrors             uint64 // requests that were answered, and those refused
+	APIInflight                     uint64
+}
+
+// Stats tells what is used now.
+func (e *Engine) Stats() Stats {
+	st := Stats{
+		Storage: uint64(max(e.usage[usageIndex(false)].Load(), 0)),
+		Memory:  uint64(max(e.usage[usageIndex(true)].Load(), 0)),
+	}
+	for _, s := range e.allStreams() {
+		reserved := uint64(max(s.config().MaxBytes, 0))
+		if s.memory {
+			st.ReservedMemory += reserved
+		} else {
+			st.ReservedStorage += reserved
+		}
+	}
+	for _, a := range e.accounts() {
+		if a.bus() != nil {
+			st.Accounts++
+		}
+		st.APITotal += a.apiTotal.Load()
+		st.APIErrors += a.apiErrors.Load()
+		st.APIInflight += a.apiInflight.Load()
+	}
+	return st
+}
