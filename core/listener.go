@@ -30,6 +30,13 @@ func listen(host string, port int) (*listener, error) {
 	return &listener{Listener: nl}, nil
 }
 
+// ListenAddr is how an open door is announced: with the host as it was
+// configured, for which scripts wait in the log. The system would say "[::]" for
+// "0.0.0.0".
+func ListenAddr(host string, a net.Addr) string {
+	return net.JoinHostPort(host, strconv.Itoa(int(addrPort(a).Port())))
+}
+
 // run opens the door. accepted is called for each connection, on the accepting
 // goroutine, and must not block.
 func (l *listener) run(accepted func(net.Conn)) {

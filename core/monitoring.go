@@ -40,7 +40,7 @@ func (s *Server) openMonitor() error {
 		}
 		d.server.Accept(c)
 	})
-	s.log.Info("Starting " + scheme + " monitor on " + l.Addr().String())
+	s.log.Info("Starting " + scheme + " monitor on " + ListenAddr(host, l.Addr()))
 	return nil
 }
 

@@ -142,8 +142,9 @@ func optionError(o *config.Options, path string, err error) error {
 	return &config.Error{Pos: o.Pos(path), Reason: err.Error()}
 }
 
-// Start opens the doors: the store first, then modules, then clients. After an
-// error the caller still calls Shutdown.
+// Start opens the store, and then the doors: monitoring, modules, clients. So
+// who starts a second server on one folder is told that, and not of a port.
+// After an error the caller still calls Shutdown.
 func (s *Server) Start() error {
 	s.mu.Lock()
 	if s.mu.state != stateNew {
@@ -160,15 +161,15 @@ func (s *Server) Start() error {
 	if s.o.File != "" {
 		s.log.Info("Using configuration file: " + s.o.File + " (" + s.o.Digest + ")")
 	}
-	if err := s.openMonitor(); err != nil {
+	if err := s.openStore(); err != nil {
 		return err
 	}
-	if err := s.openStore(); err != nil {
+	if err := s.openMonitor(); err != nil {
 		return err
 	}
 	for _, m := range s.modules {
 		if err := m.Start(s); err != nil {
-			return fmt.Errorf("%s: %w", m.Name(), err)
+			return fmt.Errorf("starting %s: %w", m.Name(), err)
 		}
 	}
 	l, err := listen(s.o.Host, s.o.Port)
@@ -177,7 +178,7 @@ func (s *Server) Start() error {
 	}
 	s.clients.Store(l)
 	l.run(s.accept)
-	s.log.Info("Listening for client connections on " + l.Addr().String())
+	s.log.Info("Listening for client connections on " + ListenAddr(s.o.Host, l.Addr()))
 	if s.o.TLS != nil && !s.o.AllowNonTLS {
 		s.log.Info("TLS required for client connections")
 	}

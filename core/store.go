@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/jetstream"
+	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/journal"
 )
 
@@ -42,7 +44,7 @@ func (s *Server) openStore() error {
 	}
 	st := &store{dir: filepath.Join(base, storeFolder), maxMemory: j.MaxMemory, maxStore: j.MaxStore}
 	if err := os.MkdirAll(st.dir, 0o750); err != nil {
-		return fmt.Errorf("jetstream: store directory: %w", err)
+		return fmt.Errorf("opening the store: %w", err)
 	}
 	if st.maxMemory < 0 {
 		st.maxMemory = int64(float64(memoryTotal()) * dynamicMemory)
@@ -70,8 +72,11 @@ func (s *Server) openStore() error {
 			return clockPlausible(time.Now())
 		},
 	})
-	if err != nil {
-		return err
+	switch {
+	case errors.Is(err, edgestore.ErrLocked):
+		return fmt.Errorf("opening the store %s: %w (is this server running already?)", st.dir, edgestore.ErrLocked)
+	case err != nil:
+		return fmt.Errorf("opening the store: %w", err)
 	}
 	s.store.Store(st)
 	return st.engine.EnableAccount(bus{s.global()})

@@ -30,8 +30,7 @@ func (m *Module) Describe(d *monitor.Description) {
 func (m *Module) describeBlock(v *monitor.LeafVarz) {
 	o := m.services.Options()
 	if m.listener != nil {
-		addr := m.listener.ln.Addr().(*net.TCPAddr)
-		v.Host, v.Port = addr.IP.String(), addr.Port
+		v.Host, v.Port = o.Leaf.Host, m.listener.ln.Addr().(*net.TCPAddr).Port
 		v.AuthTimeout = o.Leaf.Auth.AuthTimeout(o.Leaf.TLS).Seconds()
 		if t := o.Leaf.TLS; t != nil {
 			v.TLSRequired, v.TLSVerify, v.TLSTimeout = true, t.Verify, t.Timeout.Seconds()

@@ -87,7 +87,7 @@ func (m *Module) Start(s core.Services) error {
 			return err
 		}
 		m.listener = l
-		m.log.Info("Listening for leafnode connections on " + l.ln.Addr().String())
+		m.log.Info("Listening for leafnode connections on " + core.ListenAddr(o.Leaf.Host, l.ln.Addr()))
 		m.work.Go(func() { l.serve(ctx) })
 	}
 	m.ready.Store(true)

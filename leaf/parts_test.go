@@ -1,6 +1,7 @@
 package leaf
 
 import (
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -9,6 +10,14 @@ import (
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/wire"
 )
+
+func TestModule_announcesTheConfiguredHost(t *testing.T) {
+	n := startHub(t, func(n *node) { n.opts.Leaf.Host = "localhost" })
+	want := fmt.Sprintf("leafnode connections on localhost:%d", n.m.Addr().(*net.TCPAddr).Port)
+	if log := n.logs.all(); !strings.Contains(log, want) {
+		t.Errorf("no %s in\n%s", want, log)
+	}
+}
 
 func TestNegotiate(t *testing.T) {
 	const auto, off, accept, none = config.CompressAuto, config.CompressOff, config.CompressAccept, config.CompressNotSupported

@@ -22,6 +22,14 @@ import (
 	"github.com/frondmq/frond/core/wire"
 )
 
+func TestModule_announcesTheConfiguredHost(t *testing.T) {
+	b := startBroker(t, func(b *broker) { b.opts.MQTT.Host = "localhost" })
+	want := fmt.Sprintf("mqtt://localhost:%d", b.m.Addr().(*net.TCPAddr).Port)
+	if !b.logs.contains(want) {
+		t.Errorf("no %s in the log", want)
+	}
+}
+
 func TestConn_keepAlive(t *testing.T) {
 	keepTwo := func(pk *packets.Packet) { pk.Connect.Keepalive = 2 }
 	t.Run("silence ends the connection", func(t *testing.T) {

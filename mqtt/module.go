@@ -81,7 +81,7 @@ func (m *Module) Start(s core.Services) error {
 	if m.tls != nil {
 		scheme = "tls"
 	}
-	m.log.Info("Listening for MQTT clients on " + scheme + "://" + ln.Addr().String())
+	m.log.Info("Listening for MQTT clients on " + scheme + "://" + core.ListenAddr(o.MQTT.Host, ln.Addr()))
 	m.work.Go(m.accept)
 	return nil
 }
@@ -221,8 +221,7 @@ func (m *Module) Describe(d *monitor.Description) {
 	}
 	o := m.services.Options()
 	if m.ln != nil {
-		addr := m.ln.Addr().(*net.TCPAddr)
-		d.MQTT.Host, d.MQTT.Port = addr.IP.String(), addr.Port
+		d.MQTT.Host, d.MQTT.Port = o.MQTT.Host, m.ln.Addr().(*net.TCPAddr).Port
 		d.MQTT.AuthTimeout = o.MQTT.Auth.AuthTimeout(o.MQTT.TLS).Seconds()
 		d.MQTT.MaxAckPending = uint16(o.MQTT.MaxAckPending)
 		d.MQTT.NoAuthUser = o.MQTT.NoAuthUser
