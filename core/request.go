@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/jetstream"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -88,6 +89,10 @@ func (s *Server) streamRequest(ctx context.Context, verb, name string, body any)
 }
 
 const streamNotFound = 10059
+
+// CheckSubjects says, before there is a server, why KeepStream could not give a
+// stream these subjects.
+func CheckSubjects(subjects []string) error { return jetstream.CheckSubjects(subjects) }
 
 // KeepStream makes sure that a stream with these subjects is there: it is
 // created, or is given the subjects if it has others. Nothing else of an

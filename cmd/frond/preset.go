@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -136,6 +137,12 @@ func (p *preset) check() error {
 		return fmt.Errorf("--listen %s: an address without a port; a configuration file sets ports", p.listen)
 	case p.user == "" && p.listen != "" && !isLoopback(p.listen):
 		return fmt.Errorf("--listen %s opens the broker to everybody: give --user and --pass, or use a configuration file", p.listen)
+	}
+	if slices.Contains(p.store, ">") {
+		return errors.New(`--store ">" would store the server's own answers too: name subjects, as 'plant.>'`)
+	}
+	if err := core.CheckSubjects(p.store); err != nil {
+		return fmt.Errorf("--store %w", err)
 	}
 	return nil
 }

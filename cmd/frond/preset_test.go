@@ -24,6 +24,10 @@ func TestPreset_refuses_what_can_not_work(t *testing.T) {
 		{"a hub of another scheme", "edge --hub http://h", "it must begin with nats-leaf://"},
 		{"a hub behind WebSocket", "edge --hub ws://h", "not supported yet"},
 		{"a hub's port out of range", "edge --hub nats://u:secret@h:99999", "port is not between"},
+		{"a subject that is none", "edge --store a b..c", `--store "b..c": invalid subject`},
+		{"subjects that overlap", "edge --store a.b a.*", `--store "a.*": subject "a.b" overlaps with "a.*"`},
+		{"all subjects", "edge --store >", "name subjects"},
+		{"subjects of the server", "hub --store $JS.>", "jetstream api"},
 		{"a domain with a dot", "edge --domain a.b", "invalid domain name"},
 	}
 	for _, c := range cases {

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -232,6 +233,17 @@ func (c *StreamConfig) checkSubjects() *APIError {
 			return errStreamConfig.with("subjects that overlap with jetstream api require no-ack to be true")
 		case collidesAny(s, "$SYS.>") && !subject.Covers("$SYS.ACCOUNT.>", s):
 			return errStreamConfig.with("subjects that overlap with system api require no-ack to be true")
+		}
+	}
+	return nil
+}
+
+// CheckSubjects says why a stream can't have these subjects, if it can't.
+func CheckSubjects(subjects []string) error {
+	for i, s := range subjects {
+		c := StreamConfig{Subjects: subjects[:i+1]}
+		if err := c.checkSubjects(); err != nil {
+			return fmt.Errorf("%q: %s", s, err.Description)
 		}
 	}
 	return nil
