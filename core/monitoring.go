@@ -34,9 +34,15 @@ func (s *Server) openMonitor() error {
 	}
 	d := &monitorDoors{listener: l, scheme: scheme, server: monitor.NewServer(monitor.NewHandler(s, s.o.HTTPBasePath))}
 	s.monitor = d
+	var secure *tls.Config
+	if scheme == "https" {
+		// Who looks needs no certificate, even where clients do.
+		secure = s.tls.Clone()
+		secure.ClientAuth, secure.VerifyConnection = tls.NoClientCert, nil
+	}
 	l.run(func(c net.Conn) {
-		if scheme == "https" {
-			c = tls.Server(c, s.tls)
+		if secure != nil {
+			c = tls.Server(c, secure)
 		}
 		d.server.Accept(c)
 	})

@@ -112,7 +112,7 @@ func TestOptions_files(t *testing.T) {
 func TestOptions_monitoring(t *testing.T) {
 	cert, key, roots := mustCertificate(t)
 	s := servertest.Start(t, configured(t, fmt.Sprintf(`
-		https: "127.0.0.1:-1", http_base_path: "/nats", tls { cert_file: %q, key_file: %q }`, cert, key)))
+		https: "127.0.0.1:-1", http_base_path: "/nats", tls { cert_file: %q, key_file: %q, ca_file: %q, verify: true }`, cert, key, cert)))
 	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}
 	for path, want := range map[string]int{"/nats/varz": http.StatusOK, "/varz": http.StatusNotFound} {
 		r, err := (&http.Client{Transport: tr}).Get("https://" + s.MonitorAddr().String() + path)
