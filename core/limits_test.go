@@ -18,6 +18,22 @@ func (c *conn) api(subject, body string) string {
 	return c.line()
 }
 
+// An acknowledgement can't come before the commit that it waits for.
+func TestServer_commitInterval(t *testing.T) {
+	const interval = 150 * time.Millisecond
+	s := servertest.Start(t, servertest.JetStream(t), servertest.With(func(o *config.Options) { o.JetStream.CommitInterval = interval }))
+	c := connect(t, s, "")
+	c.api("STREAM.CREATE.S", `{"name":"S","subjects":["s"]}`)
+	c.send("SUB in 1\r\n")
+	c.barrier()
+	began := time.Now()
+	c.send("PUB s in 0\r\n\r\n")
+	c.line()
+	if got := c.line(); got != `{"stream":"S","seq":1}` || time.Since(began) < interval {
+		t.Errorf("answer %s after %v", got, time.Since(began))
+	}
+}
+
 func TestServer_limitsOfStreamsAndConsumers(t *testing.T) {
 	s := servertest.Start(t, servertest.JetStream(t), servertest.With(func(o *config.Options) {
 		o.JetStream.Limits = config.JetStreamLimits{

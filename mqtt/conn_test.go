@@ -162,9 +162,19 @@ func TestDelivery(t *testing.T) {
 }
 
 func TestDelivery_windowOfReceiveMaximum(t *testing.T) {
-	b := startBroker(t, nil)
+	for name, test := range map[string]struct{ asked, configured int }{
+		"the client asks for two": {2, 1024}, "max_ack_pending is two": {100, 2}, "the client says nothing": {0, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := startBroker(t, func(b *broker) { b.opts.MQTT.MaxAckPending = test.configured })
+			checkWindowOfTwo(t, b, uint16(test.asked))
+		})
+	}
+}
+
+func checkWindowOfTwo(t *testing.T, b *broker, asked uint16) {
 	c := b.dial(v5)
-	c.send(c.connectPacket("c1", func(pk *packets.Packet) { pk.Properties.ReceiveMaximum = 2 }))
+	c.send(c.connectPacket("c1", func(pk *packets.Packet) { pk.Properties.ReceiveMaximum = asked }))
 	c.expect(packets.Connack)
 	c.subscribe("a", 1)
 	pub := b.connect(v5, "pub")
