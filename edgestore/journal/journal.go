@@ -134,6 +134,10 @@ func (j *Journal) refuseLocked(staged int64, reserved bool) error {
 	}
 	// With the disk full, an eighth of the last segment and the reserve are
 	// for reserved records.
+	// So they are while the stores are behind with draining.
+	if !reserved && j.shelf.behind.Load() && j.mu.staged+staged > j.room.Load()-j.o.SegmentBytes/8 {
+		return edgestore.ErrBusy
+	}
 	if !reserved && j.shelf.full.Load() && j.mu.staged+staged > j.room.Load()-j.o.SegmentBytes/8 {
 		return edgestore.ErrDiskFull
 	}

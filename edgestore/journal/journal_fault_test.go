@@ -625,44 +625,58 @@ func TestJournal_leavesRoomToDrain(t *testing.T) {
 	var c collector
 	j.Start(c.apply)
 	body := make([]byte, 1000)
-	fill := func() (lsn edgestore.LSN) {
+	last := edgestore.LSN(0)
+	fill := func(want error) {
 		t.Helper()
 		for {
-			l, err := j.Append(&edgestore.Record{}, nil, nil, body)
-			if errors.Is(err, edgestore.ErrDiskFull) {
-				return lsn
-			}
+			lsn, err := j.Append(&edgestore.Record{}, nil, nil, body)
 			if err != nil {
-				t.Fatal(err)
+				if !errors.Is(err, want) {
+					t.Fatalf("refused with %v, want %v", err, want)
+				}
+				break
 			}
-			lsn = l
-			if l%20 == 0 {
+			if last = lsn; lsn%20 == 0 {
 				mustSync(t, j)
 			}
 		}
-	}
-	lsn := fill()
-	mustSync(t, j)
-	live := j.Stats().UnreleasedBytes
-	free, _ := mem.Free(testDir)
-	if free < live || live < 8*minSegment {
-		t.Errorf("%d bytes are free to drain %d into, of %d", free, live, capacity)
-	}
-	for range 20 {
-		if _, err := j.AppendReserved(&edgestore.Record{}, nil, nil, body); err != nil {
-			t.Fatalf("reserved append: %v", err)
+		mustSync(t, j)
+		for range 20 {
+			lsn, err := j.AppendReserved(&edgestore.Record{}, nil, nil, body)
+			if err != nil {
+				t.Fatalf("reserved append: %v", err)
+			}
+			last = lsn
+			mustSync(t, j)
 		}
+	}
+	resume := func() {
+		t.Helper()
+		waitFor(t, "room", func() bool {
+			lsn, err := j.Append(&edgestore.Record{}, nil, nil, body)
+			if err == nil {
+				last = lsn
+			}
+			return err == nil
+		})
 		mustSync(t, j)
 	}
-	waitFor(t, "the word that it is full", func() bool { return n.full.Load() == 1 })
-	// The stores take as much as was drained, for good: less each time.
-	mem.SetCapacity(capacity - live)
-	j.Release(lsn + 20)
-	waitFor(t, "room", func() bool { return n.roomy.Load() == 1 })
-	fill()
-	mustSync(t, j)
-	if again := j.Stats().UnreleasedBytes; again >= live {
-		t.Errorf("with less room it took %d bytes, %d before", again, live)
+	fill(edgestore.ErrBusy)
+	live := j.Stats().UnreleasedBytes
+	if free, _ := mem.Free(testDir); free < live || live < 8*minSegment {
+		t.Errorf("%d bytes are free to drain %d into, of %d", free, live, capacity)
 	}
+	if n.full.Load() != 0 {
+		t.Error("it says that the disk is full, and it is behind only")
+	}
+	j.Release(last)
+	resume()
+
+	mem.SetCapacity(mem.Used() + 4*minSegment)
+	fill(edgestore.ErrDiskFull)
+	waitFor(t, "the word that it is full", func() bool { return n.full.Load() == 1 })
+	mem.SetCapacity(capacity)
+	waitFor(t, "the word that there is room", func() bool { return n.roomy.Load() == 1 })
+	resume()
 	mustClose(t, j)
 }

@@ -48,7 +48,7 @@ func (s *shelf) tend() (again bool) {
 	if errors.Is(err, errStopped) {
 		return false
 	}
-	if err != nil && vfs.IsNoSpace(err) {
+	if err != nil && vfs.IsNoSpace(err) && !s.behind.Load() {
 		s.dropBallast()
 	}
 	if err == nil && !s.fillBallast() {
@@ -65,8 +65,12 @@ func (s *shelf) tend() (again bool) {
 		s.broadcastLocked()
 	}
 	s.mu.Unlock()
-	if was := s.full.Swap(err != nil); was != (err != nil) {
-		if err != nil {
+	if err == nil {
+		s.behind.Store(false)
+	}
+	full := err != nil && !s.behind.Load()
+	if was := s.full.Swap(full); was != full {
+		if full {
 			if f := s.o.Events.Full; f != nil {
 				f(wrapSpace(err))
 			}
@@ -131,7 +135,8 @@ func (s *shelf) fillNext() error {
 // there is room to drain it.
 func (s *shelf) freeNext() error {
 	s.mu.Lock()
-	held := s.mu.next != nil && s.mu.next.reserve
+	// Without a reserve it is the reserve.
+	held := s.o.SharedDisk && s.mu.reserve && s.mu.next != nil && s.mu.next.reserve
 	s.mu.Unlock()
 	if !held {
 		return nil
@@ -186,21 +191,29 @@ func (s *shelf) roomToDrain() error {
 		return nil
 	}
 	size := s.o.SegmentBytes
-	need := 2 * size
+	empty := 2 * size // needed when nothing waits
 	if s.full.Load() {
-		need += size / 2
+		empty += size / 2
 	}
+	live := int64(0)
 	s.mu.Lock()
 	for _, seg := range s.mu.live {
-		need += seg.size
+		live += seg.size
 	}
 	if s.mu.ballast {
-		need -= s.o.BallastBytes
+		empty -= s.o.BallastBytes
 	}
 	s.mu.Unlock()
-	need += need / 4
+	need := (empty + live) * 5 / 4
 	free, err := s.o.FS.Free(s.o.Dir)
-	if err == nil && free >= 0 && free < need {
+	if err != nil || free < 0 {
+		return nil
+	}
+	// What is drained takes a quarter more, and gives back its segments but
+	// those that are kept.
+	kept := int64(s.o.KeepFree+1) * size
+	s.behind.Store(free < need && free-live/4-kept >= (empty+size)*5/4)
+	if free < need {
 		return fmt.Errorf("%d bytes free, %d needed to drain the journal: %w", free, need, syscall.ENOSPC)
 	}
 	return nil

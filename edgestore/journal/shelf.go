@@ -37,6 +37,8 @@ type shelf struct {
 	opening bool
 	// full: no room for another segment but the reserve.
 	full atomic.Bool
+	// behind: there will be room when what waits is drained.
+	behind atomic.Bool
 
 	kicked chan struct{}
 	stop   chan struct{}
