@@ -31,8 +31,8 @@ demo: ## 5,000 readings from a device to a hub, through cuts and a kill -9 (HUB=
 bench: ## frond beside nats-server and mosquitto, in alternating pairs (PAIRS=9)
 	@cd $(INTEROP) && $(GO) run ./bench -pairs $(PAIRS)
 
-soak: ## crash, leaf and durability tests many times over (SOAK=20)
-	$(GO) test -race -tags invariants -timeout 0 -count=$(SOAK) ./edgestore/... ./core/jetstream/...
+soak: ## crash, leaf and durability tests many times over, with other seeds each time (SOAK=20)
+	FROND_SOAK=1 $(GO) test -race -tags invariants -timeout 0 -count=$(SOAK) ./edgestore/... ./core/jetstream/...
 	cd $(INTEROP) && $(GO) test -timeout 0 -count=$(SOAK) -run 'Crash|Leaf|into_a_stream' -kills 20 .
 
 size: ## bytes of the edge build on each machine beside nats-server, and what costs most

@@ -18,7 +18,7 @@ import (
 func TestFileStore_readersBesideFlushes(t *testing.T) {
 	blobs := new(edgestoretest.Blobs)
 	s := mustOpen(t, edgestore.FileOptions{Dir: t.TempDir(), Incarnation: 1, Blobs: blobs, MaxFileBytes: 128 << 10, CacheBytes: 40 << 10})
-	const total = 6000
+	total := uint64(rounds(2500, 8000))
 	var done atomic.Bool
 	flush := make(chan struct{}, 1)
 	var wg sync.WaitGroup
@@ -94,7 +94,7 @@ func TestFileStore_readersBesideFlushes(t *testing.T) {
 	close(flush)
 	done.Store(true)
 	wg.Wait()
-	s.Seal(total, nil)
+	s.Seal(edgestore.LSN(total), nil)
 	if err := s.Flush(); err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/frondmq/frond/edgestore/edgestoretest"
 )
 
-var flipsFlag = flag.Int("flips", 40, "damaged files that the damage test tries")
+var flipsFlag = flag.Int("flips", rounds(20, 60), "damaged files that the damage test tries")
 
 // stored is everything that a test has put into a store, and what of it is live.
 type stored struct {
@@ -288,8 +288,9 @@ func TestFileStore_mixedPages(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 2))
 	tried := map[edgestore.LSN]int{}
-	for round := 0; round < 12; round++ {
-		if round == 6 {
+	n := rounds(6, 18)
+	for round := range n {
+		if round == n/2 {
 			step(3000)
 		}
 		if err := s.Close(); err != nil {

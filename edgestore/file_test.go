@@ -32,7 +32,7 @@ var fileVariants = []struct {
 func TestFileStore(t *testing.T) {
 	for _, v := range fileVariants {
 		t.Run(v.name, func(t *testing.T) {
-			edgestoretest.Run(t, edgestoretest.Kind{}, func(t testing.TB, blobs *edgestoretest.Blobs, firstSeq uint64) edgestore.Store {
+			edgestoretest.Run(t, edgestoretest.Kind{Steps: rounds(200, 500), Seed: *seedFlag}, func(t testing.TB, blobs *edgestoretest.Blobs, firstSeq uint64) edgestore.Store {
 				o := v.o
 				o.Dir, o.Incarnation, o.Blobs, o.FirstSeq = filepath.Join(t.TempDir(), "s"), 7, blobs, firstSeq
 				return mustOpen(t, o)
@@ -116,7 +116,7 @@ func TestFileStore_replaysAfterCrashes(t *testing.T) {
 				o.Dir, o.Incarnation, o.Blobs, o.Invariants = t.TempDir(), seed, blobs, true
 				s := mustOpen(t, o)
 				edgestoretest.Random(t, edgestoretest.RandomOptions{
-					Seed: *seedFlag + seed, Steps: 300, Store: s, Blobs: blobs,
+					Seed: *seedFlag + seed, Steps: rounds(150, 400), Store: s, Blobs: blobs,
 					Crash: func(t testing.TB) edgestore.Store {
 						s.Close()
 						s = mustOpen(t, o)

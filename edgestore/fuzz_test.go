@@ -205,7 +205,7 @@ func slowMatch(pattern, name string) bool {
 func FuzzGapSet(f *testing.F) {
 	f.Add([]byte{0, 1, 0, 2, 1, 0, 200, 2, 0, 0, 3, 1, 0, 255, 255})
 	f.Add(bytes.Repeat([]byte{1, 0, 0, 255, 7}, 20))
-	for seed := range uint64(12) {
+	for seed := range uint64(4) {
 		rnd := rand.New(rand.NewPCG(seed, 3))
 		b := make([]byte, 200)
 		for i := range b {

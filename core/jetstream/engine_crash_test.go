@@ -22,7 +22,7 @@ import (
 	"github.com/frondmq/frond/edgestore/vfs"
 )
 
-var crashSeed = flag.Uint64("seed", 0, "seed of the crash test; 0 goes through a few")
+var crashSeed = flag.Uint64("seed", 0, "seed of the crash test; 0 goes through a few, with FROND_SOAK in the environment through more")
 
 // device is a disk that survives crashes: the journal on a file system in
 // memory that forgets what was not synced, the stores in a folder.
@@ -218,9 +218,12 @@ func (p *crashPublisher) count() int {
 // Whatever was acknowledged is there after a crash, at its sequence, once; what
 // is sent again is known by its id.
 func TestEngine_crashLosesNothingAcknowledged(t *testing.T) {
-	seeds := []uint64{1, 2, 3, 4, 5, 6}
-	if *crashSeed != 0 {
+	seeds := []uint64{1, 2}
+	switch {
+	case *crashSeed != 0:
 		seeds = []uint64{*crashSeed}
+	case os.Getenv("FROND_SOAK") != "":
+		seeds = []uint64{1, 2, 3, rand.Uint64(), rand.Uint64(), rand.Uint64()}
 	}
 	for _, seed := range seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { crashRun(t, seed) })
@@ -265,7 +268,9 @@ func crashRun(t *testing.T, seed uint64) {
 		}
 		p.mu.Unlock()
 		d.crash(e, d.rnd.Float64())
-		checkDeterminism(t, d)
+		if round%2 == 1 {
+			checkDeterminism(t, d)
+		}
 		e, b = d.open()
 		p.listen(t, b)
 		checkPromises(t, e, promised, round)

@@ -19,13 +19,17 @@ type Open func(t testing.TB, blobs *Blobs, firstSeq uint64) edgestore.Store
 type Kind struct {
 	Memory bool // sizes count as in memory streams
 	Slow   bool // every step takes milliseconds: fewer of them, and none at random
+	// Steps is how many random operations there are, Seed is added to their
+	// seeds.
+	Steps int
+	Seed  uint64
 }
 
 // Run tests a store.
 func Run(t *testing.T, k Kind, open Open) {
 	runCases(t, k, open)
 	if !k.Slow {
-		runRandom(t, k.Memory, open)
+		runRandom(t, k, open)
 	}
 }
 
@@ -54,12 +58,12 @@ func runCases(t *testing.T, k Kind, open Open) {
 	}
 }
 
-func runRandom(t *testing.T, memory bool, open Open) {
+func runRandom(t *testing.T, k Kind, open Open) {
 	for _, seed := range []uint64{1, 2} {
 		t.Run(fmt.Sprintf("random operations agree with a model, seed %d", seed), func(t *testing.T) {
 			blobs := new(Blobs)
 			s := open(t, blobs, 1)
-			Random(t, RandomOptions{Seed: seed, Steps: 400, Memory: memory, Store: s, Blobs: blobs})
+			Random(t, RandomOptions{Seed: k.Seed + seed, Steps: k.Steps, Memory: k.Memory, Store: s, Blobs: blobs})
 			if err := s.Close(); err != nil {
 				t.Fatalf("close: %v", err)
 			}

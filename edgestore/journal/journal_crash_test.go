@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,8 +19,16 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("seed", 0, "seed of the crash tests; 0 chooses one")
-	livesFlag = flag.Int("lives", 60, "how often the crash test pulls the plug")
+	livesFlag = flag.Int("lives", lives(), "how often the crash test pulls the plug")
 )
+
+// lives is more in the long form of the test, which make soak asks for.
+func lives() int {
+	if os.Getenv("FROND_SOAK") != "" {
+		return 80
+	}
+	return 20
+}
 
 func testSeed(t *testing.T) uint64 {
 	seed := *seedFlag
