@@ -238,7 +238,7 @@ func (s *Server) forget(c *client) {
 
 // Shutdown closes the doors, then connections, then the store, and returns
 // when every goroutine has ended or ctx is done. It works after a failed Start
-// too, and again.
+// too, and again, but not while Start runs.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	if s.mu.state == stateStopping {
