@@ -5,41 +5,39 @@ import (
 	"time"
 )
 
-
-// roomWaiter holds up publishers that are faster than the disk, each on its own
-// goroutine, until the log has room; when the disk is stuck nobody waits again
-// for a while.
-type roomWaiter struct {
-	stuckUntil atomic.Int64 // unix nanoseconds
-}
-
 const (
-	// roomPatience is how long a publisher waits for room, roomPause how long
-	// nobody waits after that was in vain, roomStep between two tries.
+	// A publisher that is refused loses messages: most clients do not try
+	// again. Held up it stops reading from its socket, and its own sends stop.
 	roomPatience = 2 * time.Second
-	roomPause    = 10 * time.Second
 	roomStep     = 2 * time.Millisecond
+	// roomPause is how long nobody waits after somebody did in vain: the disk
+	// is stuck, and connections have to stay alive.
+	roomPause = 5 * roomPatience
 )
 
-// wait waits a moment and reports whether it is worth another try; since is when
-// the caller began to wait, zero at first.
-func (r *roomWaiter) wait(since *time.Time, e *Engine) bool {
+// roomWaiter holds up publishers while more waits for the disk than there is
+// memory for. It runs on the readers of connections, so it must end by itself.
+type roomWaiter struct{ stuckAt atomic.Pointer[time.Time] }
+
+// wait lets a moment pass and says whether to try again. since is the zero time
+// on the first call for a message.
+func (w *roomWaiter) wait(since *time.Time, e *Engine) bool {
 	now := time.Now()
 	if since.IsZero() {
-		if now.UnixNano() < r.stuckUntil.Load() {
+		if at := w.stuckAt.Load(); at != nil && now.Sub(*at) < roomPause {
 			return false
 		}
 		*since = now
 	}
 	if now.Sub(*since) >= roomPatience {
-		r.stuckUntil.Store(now.Add(roomPause).UnixNano())
+		w.stuckAt.Store(&now)
 		return false
 	}
 	t := time.NewTimer(roomStep)
 	defer t.Stop()
 	select {
 	case <-t.C:
-		return true
+		return !e.closing.Load()
 	case <-e.quit:
 		return false
 	}
