@@ -96,13 +96,13 @@ func (m *Machine) inactiveDue() int64 {
 	if m.cfg.Inactive <= 0 {
 		return 0
 	}
-	threshold := later(m.jitter, int64(m.cfg.Inactive))
 	if !m.cfg.Pull() {
 		if m.here {
 			return 0
 		}
-		return m.goneAt + threshold
+		return later(m.goneAt, int64(m.cfg.Inactive))
 	}
+	threshold := later(m.jitter, int64(m.cfg.Inactive))
 	at := m.activeAt
 	if e := m.st.pending.last(); e != nil {
 		// Somebody may still be at work on it.
