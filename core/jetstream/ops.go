@@ -2,7 +2,6 @@ package jetstream
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/tinylib/msgp/msgp"
 
@@ -160,5 +159,3 @@ func readOrigin(b []byte) (o origin, flags uint8, blob []byte, err error) {
 	}
 	return o, flags &^ flagAfter, r.b, r.done("ingest")
 }
-
-func stampTime(s edgestore.Stamp) time.Time { return time.Unix(0, s.Wall).UTC() }

@@ -14,6 +14,6 @@
 // control. Flow control is answered when what came before it is durable, so
 // that the origin's window bounds what is in flight.
 //
-// Where to start reading: Fetcher, then its inputs in the order Wake, Answer,
-// Message, Status, Stored.
+// Where to start reading: Fetcher, then its inputs in the order Tick,
+// Answer, Message, FlowControl, Stored.
 package sourcing

@@ -50,8 +50,8 @@ type Effects struct {
 	// Request is published to Subject; its answer goes to Answer with the
 	// same Attempt.
 	Request *Request
-	// Subscribe begins a subscription whose messages go to Message and Status
-	// with the same Attempt.
+	// Subscribe begins a subscription whose messages go to Message, Heartbeat and
+	// FlowControl with the same Attempt.
 	Subscribe string
 	// Skip, when not 0, says that the origin has nothing up to that sequence.
 	Skip uint64
@@ -99,7 +99,6 @@ const (
 	pausing phase = iota
 	asking
 	running
-	stopped
 )
 
 // Fetcher fetches from one origin. It is used by one goroutine at a time.
@@ -141,17 +140,14 @@ func New(c Config, seq uint64, fresh bool, rnd func(n int) int) *Fetcher {
 	return &Fetcher{c: c, rnd: rnd, taken: seq, stored: seq, fresh: fresh}
 }
 
-// Deadline is when Tick is to be called, 0 for never.
+// Deadline is when Tick is to be called.
 func (f *Fetcher) Deadline() int64 {
-	if f.phase == stopped {
-		return 0
-	}
 	return f.due
 }
 
 // Tick does what has become due.
 func (f *Fetcher) Tick(now int64, fx *Effects) {
-	if f.phase == stopped || now < f.due {
+	if now < f.due {
 		return
 	}
 	switch f.phase {
@@ -167,9 +163,6 @@ func (f *Fetcher) Tick(now int64, fx *Effects) {
 // Reachable says that the origin's API can be reached, now or again: a link
 // came up. What was on its way may be lost, so it begins anew.
 func (f *Fetcher) Reachable(now int64, fx *Effects) {
-	if f.phase == stopped {
-		return
-	}
 	f.fails = 0
 	f.restart(now, fx)
 }
@@ -177,17 +170,8 @@ func (f *Fetcher) Reachable(now int64, fx *Effects) {
 // Unreachable says that the link to the origin went down. There is no sense
 // in asking before Reachable, but for a rare try.
 func (f *Fetcher) Unreachable(now int64, fx *Effects) {
-	if f.phase == stopped {
-		return
-	}
 	f.leave(fx)
 	f.phase, f.due = pausing, now+int64(maxPause)
-}
-
-// Stop ends the fetching.
-func (f *Fetcher) Stop(fx *Effects) {
-	f.leave(fx)
-	f.phase = stopped
 }
 
 // leave gives the current consumer up. The origin forgets it by itself.

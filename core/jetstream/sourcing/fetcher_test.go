@@ -265,19 +265,6 @@ func TestFetcher_failures(t *testing.T) {
 			t.Errorf("asks from %d", c.OptStartSeq)
 		}
 	})
-	t.Run("a stopped one stays quiet", func(t *testing.T) {
-		p := begin(t, Config{}, 0, true)
-		p.granted(0)
-		p.fx.Reset()
-		p.f.Stop(&p.fx)
-		if !p.fx.Unsubscribe || p.f.Deadline() != 0 {
-			t.Error("still there")
-		}
-		p.f.Reachable(p.now, &p.fx)
-		if p.fx.Request != nil || p.deliver(1, 1) != 0 {
-			t.Error("still working")
-		}
-	})
 }
 
 // An origin that loses deliveries, a link that goes and comes, a stream that
