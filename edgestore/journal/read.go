@@ -47,8 +47,17 @@ type windows struct {
 type window struct {
 	segment uint64
 	off     int64
-	mu      sync.Mutex // guards bytes, also while they are read
+	mu      sync.Mutex // guards the rest, also while bytes are read
 	bytes   []byte
+	last    bookmark
+}
+
+// bookmark is where a window found its last record. Readers go from record to
+// record: each would otherwise be looked for from the beginning of its frame,
+// past a hundred others when they are small.
+type bookmark struct {
+	at, end int // of that record and of its frame, within the window
+	seed    uint32
 }
 
 const maxWindows = 4
@@ -90,26 +99,28 @@ func (w *windows) read(seg *segment, loc edgestore.Location, buf []byte) ([]byte
 	end = min(end, max(align(loc.Offset+int64(loc.Length)), off+2*frameMax))
 	win := w.take(seg.number, off)
 	defer win.mu.Unlock()
-	if b, ok := findRecord(win.bytes, off, seg.seed, loc); ok {
+	if b, ok := win.find(seg.seed, loc); ok {
 		return append(buf[:0], b...), nil
 	}
 	n := int(end - off)
 	if cap(win.bytes) < n {
 		win.bytes = make([]byte, n)
 	}
-	win.bytes = win.bytes[:n]
+	win.bytes, win.last = win.bytes[:n], bookmark{}
 	readWhatCanBeRead(seg.file, win.bytes, off)
-	b, ok := findRecord(win.bytes, off, seg.seed, loc)
+	b, ok := win.find(seg.seed, loc)
 	if !ok {
 		return nil, fmt.Errorf("no intact record there: %w", edgestore.ErrCorrupt)
 	}
 	return append(buf[:0], b...), nil
 }
 
-// findRecord finds the record that holds loc in a stretch of frames that
-// begins at off, checks it, and returns the bytes.
-func findRecord(b []byte, off int64, seed uint32, loc edgestore.Location) ([]byte, bool) {
-	want := int(loc.Offset - off)
+// find finds the record that holds loc, checks it, and returns the bytes.
+func (w *window) find(seed uint32, loc edgestore.Location) ([]byte, bool) {
+	b, want := w.bytes, int(loc.Offset-w.off)
+	if w.last.at <= want && want < w.last.end {
+		return w.findInFrame(want, int(loc.Length))
+	}
 	var f frame
 	for at := 0; at+frameHeader <= len(b) && at < want; {
 		body, ok := getFrame(b[at:], seed, &f)
@@ -117,32 +128,37 @@ func findRecord(b []byte, off int64, seed uint32, loc edgestore.Location) ([]byt
 			at += sector
 			continue
 		}
-		records := b[at+frameHeader:][:body]
-		if want < at+frameHeader+int(body) {
-			return findInFrame(records, want-at-frameHeader, int(loc.Length), f.seed)
+		end := at + frameHeader + int(body)
+		if want < end {
+			w.last = bookmark{at: at + frameHeader, end: end, seed: f.seed}
+			return w.findInFrame(want, int(loc.Length))
 		}
 		at += align(frameHeader + int(body))
 	}
 	return nil, false
 }
 
-func findInFrame(records []byte, want, n int, seed uint32) ([]byte, bool) {
-	for at := 0; at < len(records); {
-		header, total, ok := recordSpan(records[at:])
+// findInFrame goes on from the last record, which stays within its frame and at
+// or before what is wanted.
+func (w *window) findInFrame(want, n int) ([]byte, bool) {
+	c := &w.last
+	for c.at < c.end {
+		records := w.bytes[c.at:c.end]
+		header, total, ok := recordSpan(records)
 		if !ok {
 			return nil, false
 		}
-		if want < at+total {
+		if want < c.at+total {
 			var r edgestore.Record
-			if want < at+header || want+n > at+total {
+			if want < c.at+header || want+n > c.at+total {
 				return nil, false
 			}
-			if _, _, ok := getRecord(records[at:], seed, &r); !ok {
+			if _, _, ok := getRecord(records, c.seed, &r); !ok {
 				return nil, false
 			}
-			return records[want : want+n], true
+			return w.bytes[want : want+n], true
 		}
-		at += total
+		c.at += total
 	}
 	return nil, false
 }
