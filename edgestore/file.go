@@ -26,8 +26,8 @@ type FileOptions struct {
 	FirstSeq uint64
 	// Blobs reads messages that are not in chunks yet: the journal.
 	Blobs BlobReader
-	// MaxFileBytes is when a new file is begun; 0 is 64 MB on 32-bit
-	// machines, where all maps share one small address space, else 256 MB.
+	// MaxFileBytes is when a new file is begun; 0, and the most, is 64 MB on
+	// 32-bit machines, where all maps share one small address space, else 256 MB.
 	MaxFileBytes int64
 	// CacheBytes bounds the decoded chunks in memory; 0 is 1 MB.
 	CacheBytes int64
@@ -44,11 +44,12 @@ type FileOptions struct {
 }
 
 func (o *FileOptions) fill() {
-	if o.MaxFileBytes == 0 {
-		o.MaxFileBytes = 64 << 20
-		if strconv.IntSize == 64 {
-			o.MaxFileBytes = 256 << 20
-		}
+	most := int64(64 << 20)
+	if strconv.IntSize == 64 {
+		most = 256 << 20
+	}
+	if o.MaxFileBytes == 0 || o.MaxFileBytes > most {
+		o.MaxFileBytes = most
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 1 << 20

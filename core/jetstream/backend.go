@@ -50,6 +50,9 @@ func (d diskBackend) journal() (fileLog, error) {
 	if o.Dir == "" {
 		o.Dir = filepath.Join(d.c.Dir, "journal")
 	}
+	if d.c.disk != nil {
+		d.c.disk.watch(&o.Events)
+	}
 	j, rec, err := journal.Open(o)
 	if err != nil {
 		return nil, err
@@ -70,12 +73,13 @@ func (d diskBackend) streams() string { return filepath.Join(d.c.Dir, "streams")
 
 func (d diskBackend) store(incarnation uint64, cfg *StreamConfig, blobs edgestore.BlobReader) (edgestore.Store, error) {
 	return edgestore.OpenFileStore(edgestore.FileOptions{
-		Dir:         filepath.Join(d.streams(), strconv.FormatUint(incarnation, 10)),
-		Incarnation: incarnation,
-		FirstSeq:    cfg.FirstSeq,
-		Blobs:       blobs,
-		CacheBytes:  d.c.StoreCacheBytes,
-		Compression: cfg.Compression == S2Compression,
+		Dir:          filepath.Join(d.streams(), strconv.FormatUint(incarnation, 10)),
+		Incarnation:  incarnation,
+		FirstSeq:     cfg.FirstSeq,
+		Blobs:        blobs,
+		CacheBytes:   d.c.StoreCacheBytes,
+		MaxFileBytes: d.c.StoreFileBytes,
+		Compression:  cfg.Compression == S2Compression,
 	})
 }
 

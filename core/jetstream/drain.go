@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/frondmq/frond/edgestore"
+	"github.com/frondmq/frond/edgestore/vfs"
 )
 
 // drainer brings what was applied from memory into the files of the stores
@@ -16,6 +18,7 @@ type drainer struct {
 	e       *Engine
 	pending atomic.Int64  // bytes applied, and bytes let go of, since the last drain began
 	newest  atomic.Uint64 // LSN of the operation applied last
+	spare   *spare
 	wake    chan struct{}
 	cancel  context.CancelFunc
 	stopped chan struct{}
@@ -25,7 +28,7 @@ type drainer struct {
 // applied.
 func newDrainer(e *Engine, recovered edgestore.LSN) *drainer {
 	ctx, cancel := context.WithCancel(context.Background())
-	d := &drainer{e: e, wake: make(chan struct{}, 1), cancel: cancel, stopped: make(chan struct{})}
+	d := &drainer{e: e, wake: make(chan struct{}, 1), cancel: cancel, stopped: make(chan struct{}), spare: newSpare(e.cfg.Dir)}
 	d.newest.Store(uint64(recovered))
 	go d.run(ctx)
 	return d
@@ -61,17 +64,39 @@ func (d *drainer) kick() {
 
 func (d *drainer) run(ctx context.Context) {
 	defer close(d.stopped)
+	retry := time.NewTimer(drainRetry)
+	defer retry.Stop()
+	var said time.Time // when a failure was logged last
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-d.wake:
-			if err := d.drain(); err != nil {
-				d.e.logger.Error("drain", "err", err)
+		case <-retry.C:
+		}
+		err := d.drain()
+		retry.Stop()
+		switch now := time.Now(); {
+		case err == nil && !said.IsZero():
+			d.e.logger.Info("JetStream stores take what is in the journal again")
+			said = time.Time{}
+		case err == nil:
+		default:
+			if now.Sub(said) >= drainSilence {
+				d.e.logger.Error("JetStream stores do not take what is in the journal, it stays there", "err", err)
+				said = now
 			}
+			retry.Reset(drainRetry)
 		}
 	}
 }
+
+const (
+	// drainRetry is when a drain that failed is tried again by itself,
+	// drainSilence how long the next failures are not logged.
+	drainRetry   = 5 * time.Second
+	drainSilence = 10 * time.Minute
+)
 
 // close ends the goroutine and drains once more.
 func (d *drainer) close() error {
@@ -81,10 +106,35 @@ func (d *drainer) close() error {
 }
 
 // drain flushes everything dirty. A stream whose store fails keeps its part of
-// the journal; the others go on.
+// the journal; the others go on. When the disk is full, what was removed makes
+// room first.
 func (d *drainer) drain() error {
 	d.pending.Store(0)
 	newest := edgestore.LSN(d.newest.Load())
+	err := d.round(newest)
+	if vfs.IsNoSpace(err) && d.makeRoom() {
+		err = d.round(newest)
+	}
+	if err == nil {
+		d.spare.fill()
+	}
+	return err
+}
+
+// makeRoom reports whether it found any.
+func (d *drainer) makeRoom() bool {
+	made := d.spare.drop()
+	for _, s := range d.e.allStreams() {
+		if st, ok := s.store.(interface{ Shrink() (bool, error) }); ok {
+			freed, _ := st.Shrink() // an error is one of the flush that follows
+			made = made || freed
+		}
+	}
+	return made
+}
+
+// round flushes everything dirty once.
+func (d *drainer) round(newest edgestore.LSN) error {
 	var errs []error
 	for _, s := range d.e.allStreams() {
 		if s.memory || !s.seal() {

@@ -34,6 +34,10 @@ type Config struct {
 	// DrainBytes is how much of the journal may be undrained before the
 	// stores are flushed; 0 is a default.
 	DrainBytes int64
+	// StoreFileBytes is when a store begins a new file; 0 is the store's
+	// default, and the most. Small files give a small disk back what was
+	// removed sooner.
+	StoreFileBytes int64
 	// StoreCacheBytes bounds what each file store keeps decoded; 0 is the
 	// store's default.
 	StoreCacheBytes int64
@@ -56,6 +60,7 @@ type Config struct {
 
 	// backend is replaced by tests.
 	backend backend
+	disk    *diskWatch
 }
 
 const (
@@ -88,6 +93,7 @@ func (c *Config) fill() {
 		c.InterestGrace = defaultGrace
 	}
 	c.InterestGrace = max(c.InterestGrace, 0)
+	c.disk = &diskWatch{logger: c.Logger}
 	if c.backend == nil {
 		c.backend = diskBackend{c}
 	}

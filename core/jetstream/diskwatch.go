@@ -1,0 +1,127 @@
+package jetstream
+
+import (
+	"log/slog"
+	"path/filepath"
+	"sync"
+
+	"github.com/frondmq/frond/edgestore/journal"
+	"github.com/frondmq/frond/edgestore/vfs"
+)
+
+// diskWatch is what is known of the disk's being full or stuck, for the operator.
+type diskWatch struct {
+	logger *slog.Logger
+	mu     struct {
+		sync.Mutex
+		full, stalled error
+	}
+}
+
+// watch puts itself in front of who listens to the journal already.
+func (r *diskWatch) watch(ev *journal.Events) {
+	was := *ev
+	ev.Full = func(err error) {
+		r.set(&r.mu.full, err)
+		r.logger.Error("JetStream disk full: publishing to streams in files is refused until there is room", "err", err)
+		if was.Full != nil {
+			was.Full(err)
+		}
+	}
+	ev.Roomy = func() {
+		r.set(&r.mu.full, nil)
+		r.logger.Info("JetStream disk has room again: publishing goes on")
+		if was.Roomy != nil {
+			was.Roomy()
+		}
+	}
+	ev.Stalled = func(err error) {
+		r.set(&r.mu.stalled, err)
+		r.logger.Error("JetStream disk does not take anything: nothing in files is stored until it does", "err", err)
+		if was.Stalled != nil {
+			was.Stalled(err)
+		}
+	}
+	ev.Resumed = func() {
+		r.set(&r.mu.stalled, nil)
+		r.logger.Info("JetStream disk takes writes again")
+		if was.Resumed != nil {
+			was.Resumed()
+		}
+	}
+}
+
+func (r *diskWatch) set(what *error, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	*what = err
+}
+
+// Trouble says what keeps streams in files from taking messages, "" if nothing
+// does.
+func (e *Engine) Trouble() string {
+	r := e.cfg.disk
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.mu.stalled != nil:
+		return "JetStream disk does not take anything: " + r.mu.stalled.Error()
+	case r.mu.full != nil:
+		return "JetStream disk full: " + r.mu.full.Error()
+	}
+	return ""
+}
+
+// spare is a file that only takes room, given up so that stores can begin to
+// make room on a disk that has none.
+type spare struct {
+	path string
+	have bool
+}
+
+const (
+	spareName  = "spare"
+	spareBytes = 256 << 10
+)
+
+func newSpare(dir string) *spare {
+	s := &spare{path: filepath.Join(dir, spareName)}
+	s.fill()
+	return s
+}
+
+// fill makes the file if it is not there and there is room to spare.
+func (s *spare) fill() {
+	if s.have {
+		return
+	}
+	fs := vfs.OS{}
+	f, err := fs.Open(s.path)
+	if err == nil {
+		size, serr := f.Size()
+		s.have = serr == nil && size >= spareBytes
+		if f.Close() == nil && s.have {
+			return
+		}
+	}
+	if free, err := fs.Free(filepath.Dir(s.path)); err != nil || free >= 0 && free < 16*spareBytes {
+		return
+	}
+	if f, err = fs.Create(s.path); err != nil {
+		return
+	}
+	err = vfs.Zero(f, 0, spareBytes, 0)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if s.have = err == nil; !s.have {
+		_ = fs.Remove(s.path)
+	}
+}
+
+// drop reports whether it gave up anything.
+func (s *spare) drop() bool {
+	had := s.have
+	s.have = false
+	return had && vfs.OS{}.Remove(s.path) == nil
+}
