@@ -49,8 +49,9 @@ func (s *Server) openStore() error {
 	if st.maxMemory < 0 {
 		st.maxMemory = int64(float64(memoryTotal()) * dynamicMemory)
 	}
+	shares := shareDisk(diskFree(st.dir) + folderBytes(st.dir))
 	if st.maxStore < 0 {
-		st.maxStore = int64(float64(diskFree(st.dir)) * dynamicStore)
+		st.maxStore = shares.streams
 	}
 	s.announceStore(st)
 	var err error
@@ -59,15 +60,19 @@ func (s *Server) openStore() error {
 		Journal: journal.Options{
 			CommitInterval: j.CommitInterval,
 			SyncInterval:   j.SyncInterval,
+			SegmentBytes:   shares.segment,
+			SharedDisk:     true,
 		},
-		Domain:     j.Domain,
-		ServerName: s.ServerName(),
-		ServerID:   s.ServerID(),
-		Version:    Level,
-		APILevel:   apiLevel,
-		Strict:     j.Strict,
-		Limits:     storeLimits(st, j),
-		Logger:     s.log,
+		DrainBytes:     shares.drain,
+		StoreFileBytes: shares.file,
+		Domain:         j.Domain,
+		ServerName:     s.ServerName(),
+		ServerID:       s.ServerID(),
+		Version:        Level,
+		APILevel:       apiLevel,
+		Strict:         j.Strict,
+		Limits:         storeLimits(st, j),
+		Logger:         s.log,
 		ClockSynced: func() bool {
 			return clockPlausible(time.Now())
 		},
@@ -80,6 +85,45 @@ func (s *Server) openStore() error {
 	}
 	s.store.Store(st)
 	return st.engine.EnableAccount(bus{s.global()})
+}
+
+// diskShares is how a disk is divided.
+type diskShares struct {
+	streams int64 // the limit when nothing is said
+	segment int64 // of the journal
+	drain   int64 // what the journal gathers before it is drained
+	file    int64 // when a store begins a new file
+}
+
+// shareDisk divides a disk of which total bytes are for JetStream, used or not.
+// What waits in the journal lies there once more until it is drained, so the
+// journal's share is not for streams: their limit must be reached before the
+// disk is full.
+func shareDisk(total int64) diskShares {
+	const mb = 1 << 20
+	d := diskShares{
+		segment: min(max(total/256, mb), 32*mb) &^ (mb - 1),
+		drain:   min(max(total/32, mb), 32*mb),
+		file:    max(total/16, 4*mb),
+	}
+	// While one part is drained another gathers; the segments are the active
+	// one, the next one, two drained ones, the reserve, and half of one as ballast.
+	journal := 2*d.drain + 6*d.segment
+	d.streams = int64(float64(max(total-journal, total/4)) * dynamicStore)
+	return d
+}
+
+// folderBytes is what the files below dir take.
+func folderBytes(dir string) (n int64) {
+	_ = filepath.WalkDir(dir, func(_ string, e os.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() {
+			if info, err := e.Info(); err == nil {
+				n += info.Size()
+			}
+		}
+		return nil // what can not be read is not counted
+	})
+	return n
 }
 
 // clockPlausible reports whether the wall clock may be right. A clock from

@@ -173,6 +173,11 @@ func (s *Server) Connz(o *monitor.ConnzOptions) (*monitor.Connz, error) {
 func (s *Server) Healthz(*monitor.HealthzOptions) *monitor.Healthz {
 	h := &monitor.Healthz{Status: "ok", StatusCode: 200}
 	d := s.describeModules(&monitor.Description{})
+	if st := s.store.Load(); st != nil {
+		if text := st.engine.Trouble(); text != "" {
+			d.Health = append(d.Health, monitor.HealthError{Type: monitor.HealthJetStream, Error: text})
+		}
+	}
 	if !s.ready.Load() {
 		d.Health = append(d.Health, monitor.HealthError{Type: monitor.HealthConnection, Error: "not ready for connections"})
 		h.StatusCode = 500
