@@ -663,7 +663,8 @@ func TestJournal_leavesRoomToDrain(t *testing.T) {
 	}
 	fill(edgestore.ErrBusy)
 	live := j.Stats().UnreleasedBytes
-	if free, _ := mem.Free(testDir); free < live || live < 8*minSegment {
+	// The ballast is room too, and what was reserved may have taken a segment.
+	if free, _ := mem.Free(testDir); free+2*minSegment < live || live < 8*minSegment {
 		t.Errorf("%d bytes are free to drain %d into, of %d", free, live, capacity)
 	}
 	if n.full.Load() != 0 {
