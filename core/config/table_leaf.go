@@ -149,7 +149,7 @@ func LeafURL(s string) (*url.URL, error) {
 		return nil, err.(*url.Error).Err
 	}
 	switch strings.ToLower(u.Scheme) {
-	case "nats", "tls", "nats-leaf":
+	case "nats", "tls", "nats-leaf", "leaf":
 	case "ws", "wss":
 		return nil, errors.New("WebSocket links are not supported yet by this version of frond")
 	default:
