@@ -618,7 +618,7 @@ func TestJournal_leavesRoomToDrain(t *testing.T) {
 	const capacity = 40 * minSegment
 	mem.SetCapacity(capacity)
 	o := memOptions(mem)
-	o.SegmentBytes, o.SharedDisk = minSegment, true
+	o.SegmentBytes, o.SharedDisk, o.StagedBytes = minSegment, true, minSegment/2
 	var n told
 	o.Events = n.events()
 	j, _ := mustOpen(t, o)

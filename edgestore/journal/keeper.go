@@ -44,6 +44,8 @@ func (s *shelf) tend() (again bool) {
 	err := s.fillNext()
 	if err == nil {
 		err = s.fillReserve()
+	} else if s.behind.Load() {
+		_ = s.fillReserve() // the room is there, and next may be the reserve
 	}
 	if errors.Is(err, errStopped) {
 		return false
@@ -135,8 +137,7 @@ func (s *shelf) fillNext() error {
 // there is room to drain it.
 func (s *shelf) freeNext() error {
 	s.mu.Lock()
-	// Without a reserve it is the reserve.
-	held := s.o.SharedDisk && s.mu.reserve && s.mu.next != nil && s.mu.next.reserve
+	held := s.o.SharedDisk && s.mu.next != nil && s.mu.next.reserve
 	s.mu.Unlock()
 	if !held {
 		return nil
@@ -145,7 +146,7 @@ func (s *shelf) freeNext() error {
 		return err
 	}
 	s.mu.Lock()
-	if s.mu.next != nil {
+	if s.mu.next != nil && s.mu.reserve { // else it is the reserve
 		s.mu.next.reserve = false
 	}
 	s.mu.Unlock()
