@@ -10,6 +10,9 @@ import (
 // more for each subscription that it holds on its own.
 const maxCached = 4096
 
+// alwaysCached is up to where an Origin remembers every subject at once.
+const alwaysCached = 64
+
 // Origin is one publisher: a connection, a link, an internal worker. It holds
 // the compiled matches of that publisher and the sinks it has delivered to
 // since the last Flush. It is used by one goroutine.
@@ -22,6 +25,8 @@ type Origin struct {
 	account *Account
 	plans   map[string]*plan
 	cached  int
+	misses  uint32 // beyond alwaysCached
+	once    plan   // of a subject that is not remembered
 	maps    *mappingSet
 	mapped  map[string]*mappedSubject
 

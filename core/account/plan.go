@@ -43,9 +43,13 @@ func (o *Origin) plan(a *Account, subj []byte) *plan {
 	if ok && p.gen == gen {
 		return p
 	}
-	if ok {
+	switch {
+	case ok:
 		o.cached -= p.weight
-	} else {
+	case o.cached >= alwaysCached && !o.admits():
+		o.compile(&o.once, a.index.Match(subj), gen)
+		return &o.once
+	default:
 		p = &plan{}
 		if o.cached >= maxCached {
 			o.forget()
@@ -57,6 +61,14 @@ func (o *Origin) plan(a *Account, subj []byte) *plan {
 	o.compile(p, a.index.Match(subj), gen)
 	o.cached += p.weight
 	return p
+}
+
+// admits tells whether a plan that is missing is to be remembered: every eighth.
+// Who comes back is admitted before long, and most acknowledgements and replies
+// to inboxes, which never do, cost no place, no string and no other's plan.
+func (o *Origin) admits() bool {
+	o.misses++
+	return o.misses%8 == 0
 }
 
 // forget makes room by dropping a quarter of the plans, whichever come first

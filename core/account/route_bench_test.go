@@ -41,3 +41,21 @@ func BenchmarkRoute(b *testing.B) {
 	b.Run("queue of 10", func(b *testing.B) { benchmarkRoute(b, 10, "q", RoleClient) })
 	b.Run("sink and link", func(b *testing.B) { benchmarkRoute(b, 1, "", RoleHub) })
 }
+
+// BenchmarkRoute_subjects_seen_once is what acknowledgements of deliveries are.
+func BenchmarkRoute_subjects_seen_once(b *testing.B) {
+	a := New("A")
+	mustSubscribe(b, a, &countingSink{}, "acks.>", "")
+	o := NewOrigin(nil, RoleClient, "")
+	m := &wire.Msg{Subject: []byte("acks.stream.consumer.1.0000000000")}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		for at, n := len(m.Subject)-1, i; n > 0; at, n = at-1, n/10 {
+			m.Subject[at] = byte('0' + n%10)
+		}
+		a.Route(o, m)
+		if i%100 == 0 {
+			o.Flush()
+		}
+	}
+}

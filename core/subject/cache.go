@@ -64,16 +64,24 @@ func (c *cache[T]) put(at int, subject []byte, r *Result[T]) {
 	if c.slots.Load() > cacheSlots {
 		c.clear()
 	}
-	e := &cached[T]{subject: string(subject), epoch: c.epoch.Load(), result: r}
-	victim := at + int(c.turn.Add(1))&(cacheWays-1)
+	victim, epoch := -1, c.epoch.Load()
 	for i := at; i < at+cacheWays; i++ {
 		old := c.table[i].Load()
-		if old == nil || old.epoch != e.epoch || old.subject == e.subject {
+		if old == nil || old.epoch != epoch || old.subject == string(subject) {
 			victim = i
 			break
 		}
 	}
-	c.replace(victim, e)
+	if victim < 0 {
+		// Only every eighth displaces another: many subjects are seen once, and
+		// those that come back get in before long.
+		turn := int(c.turn.Add(1))
+		if turn%8 != 0 {
+			return
+		}
+		victim = at + turn/8&(cacheWays-1)
+	}
+	c.replace(victim, &cached[T]{subject: string(subject), epoch: epoch, result: r})
 }
 
 func (c *cache[T]) replace(i int, e *cached[T]) {
