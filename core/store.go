@@ -13,6 +13,7 @@ import (
 	"github.com/frondmq/frond/core/jetstream"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/journal"
+	"github.com/frondmq/frond/edgestore/vfs"
 )
 
 // store is JetStream of this server.
@@ -43,7 +44,9 @@ func (s *Server) openStore() error {
 		s.log.Warn("Temporary storage directory used, data could be lost on system reboot")
 	}
 	st := &store{dir: filepath.Join(base, storeFolder), maxMemory: j.MaxMemory, maxStore: j.MaxStore}
-	if err := os.MkdirAll(st.dir, 0o750); err != nil {
+	// Durably: what is acknowledged must not hang on a folder that a power cut
+	// takes away.
+	if err := (vfs.OS{}).MkdirAll(st.dir); err != nil {
 		return fmt.Errorf("opening the store: %w", err)
 	}
 	if st.maxMemory < 0 {
