@@ -126,7 +126,6 @@ type Engine struct {
 
 	nextIncarnation atomic.Uint64
 	usage           [2]atomic.Int64 // bytes in files, in memory
-	reserved        [2]atomic.Int64 // sum of max_bytes, in files, in memory
 	closing         atomic.Bool
 
 	rand struct {
