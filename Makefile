@@ -9,7 +9,7 @@ FUZZTIME ?= 1m
 PAIRS    ?= 9
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit interop demo bench soak size lint fuzz release
+.PHONY: help run test unit interop demo bench soak size lint fuzz mutants release
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -35,7 +35,7 @@ soak: ## crash, leaf and durability tests many times over, with other seeds each
 	FROND_SOAK=1 $(GO) test -race -tags invariants -timeout 0 -count=$(SOAK) ./edgestore/... ./core/jetstream/...
 	cd $(INTEROP) && $(GO) test -timeout 0 -count=$(SOAK) -run 'Crash|Leaf|into_a_stream' -kills 20 .
 
-size: ## bytes of the edge build on each machine beside nats-server, and what costs most
+size: ## bytes of each build beside its gate and nats-server, and what costs most
 	@$(GO) run ./cross/size
 
 lint: ## format, vet, import floors, house rules, size budget
@@ -46,6 +46,7 @@ lint: ## format, vet, import floors, house rules, size budget
 	cd $(INTEROP) && $(GO) vet ./...
 	$(GO) test -count=1 ./cross
 	$(GO) run ./cross/size -check
+	$(GO) run ./cross/mutants -check
 
 fuzz: ## every fuzz target for a while (FUZZTIME=1m each)
 	@for f in $$(grep -rl --include='*_test.go' '^func Fuzz' .); do \
@@ -54,6 +55,9 @@ fuzz: ## every fuzz target for a while (FUZZTIME=1m each)
 	    $(GO) test $$(dirname $$f) -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) || exit 1; \
 	  done; \
 	done
+
+mutants: ## weaken the code in each way of cross/mutants/*.patch: a named test must notice
+	@$(GO) run ./cross/mutants
 
 release: ## tarballs for every machine in dist/, with checksums
 	$(GO) run ./cross/release

@@ -43,16 +43,43 @@ type Options struct {
 	Out     string
 }
 
-// EdgeTags are the build tags of the edge build.
-const EdgeTags = "edge"
+// Variant is one selection of what is linked in.
+type Variant struct {
+	Name string // as in gates and lists of packages
+	File string // as in file names
+	Tags string
+	// NoInline: see Options.
+	NoInline []string
+}
 
-// Edge is the build for small machines. Inlining in code that runs once, or
-// once a connection, makes it bigger (330 KB on ARMv6) and nothing faster that
-// anyone waits for.
-func Edge(t Target, root, out string) Options {
-	return Options{Target: t, Dir: root, Pkg: "./cmd/frond", Tags: EdgeTags, Out: out, NoInline: []string{
+// smallFirst is code that runs once, or once a connection: inlining in it makes
+// a build bigger (330 KB on ARMv6) and nothing faster that anyone waits for.
+func smallFirst() []string {
+	return []string{
 		module + "/core/config", "crypto/tls", "crypto/x509", "encoding/asn1", "encoding/json", "log/slog", "net", "regexp/syntax",
-	}}
+	}
+}
+
+// Full is everything: what a hub runs.
+func Full() Variant { return Variant{Name: "full", File: "frond"} }
+
+// Edge is the build for gateways: no hub.
+func Edge() Variant {
+	return Variant{Name: "edge", File: "frond-edge", Tags: "edge", NoInline: smallFirst()}
+}
+
+// Lite is the edge build for 16 MB of flash: nothing that brings net/http.
+// As long as nothing does, it has the bytes of Edge.
+func Lite() Variant {
+	return Variant{Name: "lite", File: "frond-edge-lite", Tags: "edge,lite", NoInline: smallFirst()}
+}
+
+// Variants returns all of them, the smallest first.
+func Variants() []Variant { return []Variant{Lite(), Edge(), Full()} }
+
+// For is the build of a variant for a machine.
+func (v Variant) For(t Target, root, out string) Options {
+	return Options{Target: t, Dir: root, Pkg: "./cmd/frond", Tags: v.Tags, Out: out, NoInline: v.NoInline}
 }
 
 const module = "github.com/frondmq/frond"

@@ -32,12 +32,6 @@ func main() {
 	}
 }
 
-// variant is one build that is packed for every machine.
-type variant struct {
-	name string
-	edge bool
-}
-
 func run(version string) error {
 	root, err := build.Root()
 	if err != nil {
@@ -60,14 +54,11 @@ func run(version string) error {
 	}
 	defer sums.Close()
 	at := commitTime(root)
-	for _, v := range []variant{{"frond", false}, {"frond-edge", true}} {
+	for _, v := range []build.Variant{build.Full(), build.Edge()} {
 		for _, t := range build.Targets() {
-			name := fmt.Sprintf("%s-%s-%s", v.name, version, t.Name)
+			name := fmt.Sprintf("%s-%s-%s", v.File, version, t.Name)
 			binary := filepath.Join(dist, name)
-			o := build.Options{Target: t, Dir: root, Pkg: "./cmd/frond", Out: binary}
-			if v.edge {
-				o = build.Edge(t, root, binary)
-			}
+			o := v.For(t, root, binary)
 			o.Version = version
 			if err := build.Run(o); err != nil {
 				return err

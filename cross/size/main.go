@@ -1,15 +1,18 @@
-// Command size cross-compiles the edge build, prints its bytes beside those of
-// the stock nats-server, and names the packages that cost most.
+// Command size cross-compiles what gates.txt names, prints its bytes beside the
+// gates and beside those of the stock nats-server, and names the packages that
+// cost most.
 //
-// What for: `make size`; with -check, `make lint` (the budget only). What not:
-// it does not build nats-server: stock_sizes.txt holds what was measured once,
-// with its version and flags. Where to start: main.
+// What for: `make size`; with -check, `make lint` (the gates of the machines
+// that builds are made for most often). What not: it does not build
+// nats-server: stock_sizes.txt holds what was measured once, with its version
+// and flags. Where to start: main; the gates are in gates.go.
 package main
 
 import (
 	"bufio"
 	"debug/elf"
 	_ "embed"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -21,17 +24,11 @@ import (
 	"github.com/frondmq/frond/cross/build"
 )
 
-// budget is what the edge build may weigh on an ARMv6 machine, in bytes.
-const budget = 10_000_000
-
-// goal is where it should be: half of nats-server.
-const goal = 0.5
-
 //go:embed stock_sizes.txt
 var stockTable string
 
 func main() {
-	check := flag.Bool("check", false, "only build for ARMv6 and compare with the budget")
+	check := flag.Bool("check", false, "only compare the most common builds with their gates")
 	flag.Parse()
 	if err := run(*check); err != nil {
 		fmt.Fprintln(os.Stderr, "size:", err)
@@ -49,47 +46,51 @@ func run(check bool) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	gates, err := parseGates(gateTable)
+	if err != nil {
+		return err
+	}
+	if check {
+		return checkGates(gates, root, dir)
+	}
 	stock, version, err := parseStock(stockTable)
 	if err != nil {
 		return err
 	}
-	targets := build.Targets()
-	if check {
-		targets = targets[:1]
-	} else {
-		fmt.Printf("%-16s %12s %26s %8s\n", "target", "frond edge", "nats-server "+version, "ratio")
-	}
-	for _, t := range targets {
-		out := filepath.Join(dir, t.Name)
-		if err := build.Run(build.Edge(t, root, out)); err != nil {
-			return err
-		}
-		info, err := os.Stat(out)
-		if err != nil {
-			return err
-		}
-		if !check {
-			fmt.Printf("%-16s %12d %26d %8.2f\n", t.Name, info.Size(), stock[t.Name], float64(info.Size())/float64(stock[t.Name]))
-		}
-		if t.Name != "linux-armv6" {
-			continue
-		}
-		if info.Size() > budget {
-			err = fmt.Errorf("the edge build for ARMv6 has %d bytes, more than %d; `make size` names the costliest packages", info.Size(), budget)
-		}
-		if check {
-			if err == nil {
-				fmt.Printf("edge build for ARMv6: %d of %d bytes\n", info.Size(), budget)
+	fmt.Printf("%-6s %-16s %12s %12s %12s %26s %8s\n", "build", "machine", "bytes", "gate", "goal", "nats-server "+version, "ratio")
+	var over []error
+	for _, v := range []build.Variant{build.Edge(), build.Lite(), build.Full()} {
+		for _, t := range build.Targets() {
+			g := gates.of(v.Name, t.Name)
+			if g == nil && v.Name != "edge" {
+				continue
 			}
-			return err
-		}
-		if err != nil {
-			defer fmt.Fprintln(os.Stderr, "size: over budget:", err)
-		} else {
-			fmt.Printf("%-16s budget %d, goal %.0f\n", "", budget, goal*float64(stock[t.Name]))
+			n, err := weigh(v, t, root, dir)
+			if err != nil {
+				return err
+			}
+			fmt.Printf("%-6s %-16s %12d %12s %12s %26d %8.2f\n", v.Name, t.Name, n, g.gateText(), g.goalText(),
+				stock[t.Name], float64(n)/float64(stock[t.Name]))
+			over = append(over, g.judge(n))
 		}
 	}
-	return costliest(root, dir, targets[0])
+	if err := costliest(root, dir, build.Targets()[0]); err != nil {
+		return err
+	}
+	return errors.Join(over...)
+}
+
+// weigh builds and returns the bytes of the binary.
+func weigh(v build.Variant, t build.Target, root, dir string) (int64, error) {
+	out := filepath.Join(dir, v.File+"-"+t.Name)
+	if err := build.Run(v.For(t, root, out)); err != nil {
+		return 0, err
+	}
+	info, err := os.Stat(out)
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), os.Remove(out)
 }
 
 // parseStock reads "name bytes" lines; the line "version X" names the server.
@@ -120,7 +121,7 @@ func parseStock(text string) (map[string]int64, string, error) {
 // package by name.
 func costliest(root, dir string, t build.Target) error {
 	out := filepath.Join(dir, "symbols")
-	o := build.Edge(t, root, out)
+	o := build.Edge().For(t, root, out)
 	o.Symbols = true
 	if err := build.Run(o); err != nil {
 		return err
