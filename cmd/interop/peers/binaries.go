@@ -15,7 +15,7 @@ import (
 // go.mod decides what is built; the names here only key the cache, and a
 // mismatch fails a test.
 const (
-	StockVersion = "2.15.2"
+	StockVersion = "2.15.3"
 	CLIVersion   = "0.5.0"
 )
 
