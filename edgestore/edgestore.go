@@ -40,8 +40,39 @@ type Record struct {
 	// Incarnation names the stream that the record belongs to and is never
 	// reused; 0 is the catalogue.
 	Incarnation uint64
-	Stamp       Stamp
-	Data        []byte
+	// Seat is the number of this operation within its incarnation: 1, 2, 3 and
+	// so on without holes, so that a reader sees what is missing between two of
+	// them. 0 is not numbered.
+	Seat uint64
+	// Place is how many sequences all operations of the stream before this one
+	// take, if each takes what it says: a count that is never corrected.
+	Place uint64
+	// Takes: this operation takes one sequence of its stream.
+	Takes bool
+	// Twice: the record is written a second time, into another page of the
+	// same group, so that damage of one page does not lose it.
+	Twice bool
+	Stamp Stamp
+	Data  []byte
+	// Chain gives Seat and Place when the record is appended. It is in memory
+	// only; without one the record is not numbered.
+	Chain *Chain
+}
+
+// Chain numbers the operations of one stream in the order of the log. Between
+// Open and Close of a log only that log touches it, under its lock.
+type Chain struct {
+	Seat  uint64 // of the operation appended last
+	Place uint64 // that the next operation gets
+}
+
+// Next numbers r as the operation behind the last one of the chain.
+func (c *Chain) Next(r *Record) {
+	c.Seat++
+	r.Seat, r.Place = c.Seat, c.Place
+	if r.Takes {
+		c.Place++
+	}
 }
 
 // Location says where in the journal some bytes lie. The zero Location is
@@ -64,6 +95,16 @@ type Entry struct {
 	Side []byte
 	// Token is the appender's, in memory only like Side.
 	Token any
+}
+
+// ReplayHandler takes what a log holds, in the order of the log. An error of
+// either call ends the replay.
+type ReplayHandler interface {
+	// Entry is valid until the call returns.
+	Entry(e *Entry) error
+	// Hole says that the records from first to last were durable and can't be
+	// read. It comes before the entry behind them.
+	Hole(first, last LSN) error
 }
 
 // Errors that callers may ask for with errors.Is.

@@ -15,7 +15,8 @@ import (
 type fileLog interface {
 	Log
 	edgestore.BlobReader
-	Replay(from edgestore.LSN, f func(*edgestore.Entry) error) error
+	Replay(from edgestore.LSN, h edgestore.ReplayHandler) error
+	Scan(from edgestore.LSN, f func(*edgestore.Entry) error) error
 	Start(apply func([]edgestore.Entry))
 	Sync(ctx context.Context) error
 	Release(upTo edgestore.LSN)

@@ -35,15 +35,8 @@ func (e *Engine) reopen() (newest edgestore.LSN, err error) {
 	}
 	// The journal was released up to what every part had, so from its start
 	// is from the smallest of them; each record is skipped where it is known.
-	a := &applier{e: e, durable: true}
-	n := 0
-	err = e.journal.Replay(0, func(en *edgestore.Entry) error {
-		n++
-		newest = en.LSN
-		a.apply([]edgestore.Entry{*en})
-		return nil
-	})
-	if err != nil {
+	r := &replay{applier: applier{e: e, durable: true}}
+	if err := e.journal.Replay(0, r); err != nil {
 		return 0, fmt.Errorf("replay: %w", err)
 	}
 	drained := e.table.Applied()
@@ -58,8 +51,27 @@ func (e *Engine) reopen() (newest edgestore.LSN, err error) {
 	if err := e.cfg.backend.clean(e.keeps); err != nil {
 		e.logger.Warn("recovery: files of deleted streams could not be removed", "err", err)
 	}
-	e.logger.Info("jetstream recovered", "streams", len(e.allStreams()), "records", n)
-	return newest, nil
+	e.logger.Info("jetstream recovered", "streams", len(e.allStreams()), "records", r.records)
+	return r.newest, nil
+}
+
+// replay applies again what the journal gives.
+type replay struct {
+	applier
+	newest  edgestore.LSN
+	records int
+}
+
+func (r *replay) Entry(en *edgestore.Entry) error {
+	r.records++
+	r.newest = en.LSN
+	r.apply([]edgestore.Entry{*en})
+	return nil
+}
+
+func (r *replay) Hole(first, last edgestore.LSN) error {
+	r.e.logger.Error("the journal is damaged: operations are lost", "first", first, "last", last)
+	return nil
 }
 
 // keeps reports whether the files of an incarnation are still needed.

@@ -163,7 +163,7 @@ func (c *committer) takeGroup() *group {
 // commit makes a group durable. It gives up only when the journal closes.
 func (c *committer) commit(g *group) error {
 	j := c.j
-	g.endFrame()
+	g.finish()
 	err := c.tryTwice(g)
 	if err != nil {
 		err = c.persist(g, err)
@@ -229,7 +229,7 @@ func (c *committer) write(g *group) error {
 		}
 	}
 	seg := c.active
-	g.seal(seg.seed, j.boot, j.Synced(), 0)
+	g.seal(seg.seed, j.boot, j.Synced())
 	began := time.Now()
 	_, err := seg.file.WriteAt(g.buf, seg.tail)
 	if err == nil && j.o.SyncInterval == 0 {

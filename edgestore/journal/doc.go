@@ -13,6 +13,9 @@
 //  2. Entries reach apply in the order of their LSNs, each exactly once in a
 //     life of the process; Replay gives the same order after a restart.
 //
+// An entry that was durable is never missing in silence: Replay tells the
+// holes, and each record says its place in its stream (edgestore.Chain).
+//
 // # The way of a record
 //
 // Append copies the record into the open group, a buffer laid out exactly as

@@ -10,12 +10,12 @@ import (
 const (
 	sector = vfs.Sector
 	// frameHeader is the width of the header of a frame; FORMAT.md has the table.
-	frameHeader = 40
+	frameHeader = 64
 	// frameMax is how large a frame gets, header included, unless a single
 	// record is larger: what is lost at most when a header is damaged.
 	frameMax = 32 << 10
 
-	frameMagic = 0x314d5246 // "FRM1"
+	frameMagic = 0x324d5246 // "FRM2"
 )
 
 const (
@@ -24,6 +24,11 @@ const (
 	frameJump = 1 << 0
 	// frameClean: the journal was closed here.
 	frameClean = 1 << 1
+	// frameCopy: its records stand in the frames before it already, in another
+	// page. Their LSNs may have gaps.
+	frameCopy = 1 << 2
+	// frameGroup: a group begins here.
+	frameGroup = 1 << 3
 )
 
 // maxLSN keeps sums of an LSN and a count from running over.
@@ -43,20 +48,32 @@ type frame struct {
 	boot   uint32
 	flags  uint32
 	seed   uint32 // of its records
+	format uint32
 }
 
-// last is the LSN of the last record, first-1 for a marker.
+// header is the width of the header.
+func (f *frame) header() int64 {
+	if f.format == 1 {
+		return frameHeader1
+	}
+	return frameHeader
+}
+
+// last is the LSN of the last record, first-1 for a marker. It is not known of
+// copies.
 func (f *frame) last() edgestore.LSN { return f.first + edgestore.LSN(f.count) - 1 }
 
 // end is where the next frame begins.
-func (f *frame) end() int64 { return align(f.off + frameHeader + int64(len(f.body))) }
+func (f *frame) end() int64 { return align(f.off + f.header() + int64(len(f.body))) }
 
 // recordSeed is what the checksums of the records of a frame start from: the
 // boot is part of it, so that sectors which an earlier life left behind can't
-// be taken for a part of this frame.
-func recordSeed(segmentSeed, boot uint32) uint32 {
-	var b [4]byte
+// be taken for a part of this frame; and the LSN, for a record only has its
+// place in the frame.
+func recordSeed(segmentSeed, boot uint32, first edgestore.LSN) uint32 {
+	var b [12]byte
 	le.PutUint32(b[:], boot)
+	le.PutUint64(b[4:], uint64(first))
 	return crc32.Update(segmentSeed, castagnoli, b[:])
 }
 
@@ -70,13 +87,25 @@ func putFrame(b []byte, seed uint32, f *frame, body int) {
 	le.PutUint64(b[24:], uint64(f.synced))
 	le.PutUint32(b[32:], f.boot)
 	le.PutUint32(b[36:], f.flags)
+	clear(b[40:frameHeader]) // cipher and nonce: not encrypted
 	le.PutUint32(b[4:], crc32.Update(seed, castagnoli, b[8:frameHeader]))
 }
 
 // getFrame reads and checks a frame header. body is the width of what follows.
 func getFrame(b []byte, seed uint32, f *frame) (body int64, ok bool) {
-	if len(b) < frameHeader || le.Uint32(b) != frameMagic ||
-		crc32.Update(seed, castagnoli, b[8:frameHeader]) != le.Uint32(b[4:]) {
+	if len(b) < frameHeader {
+		return 0, false
+	}
+	record := uint64(recordHeader)
+	switch le.Uint32(b) {
+	case frameMagic:
+		f.format = 2
+	case frameMagic1:
+		f.format, record = 1, recordHeader1
+	default:
+		return 0, false
+	}
+	if crc32.Update(seed, castagnoli, b[8:f.header()]) != le.Uint32(b[4:]) {
 		return 0, false
 	}
 	f.count = le.Uint32(b[12:])
@@ -84,13 +113,41 @@ func getFrame(b []byte, seed uint32, f *frame) (body int64, ok bool) {
 	f.synced = edgestore.LSN(le.Uint64(b[24:]))
 	f.boot = le.Uint32(b[32:])
 	f.flags = le.Uint32(b[36:])
-	f.seed = recordSeed(seed, f.boot)
+	if f.format == 1 {
+		f.seed = recordSeed1(seed, f.boot)
+	} else {
+		f.seed = recordSeed(seed, f.boot, f.first)
+	}
 	body = int64(le.Uint32(b[8:]))
 	// The law of the writer, kept here because a checksum of 32 bits is no proof.
-	if uint64(f.count)*recordHeader > uint64(body) || f.first == 0 || f.first >= maxLSN || f.synced >= f.first {
+	if uint64(f.count)*record > uint64(body) || f.first == 0 || f.first >= maxLSN || f.synced >= f.first {
 		return 0, false
 	}
 	return body, true
+}
+
+// span is recordSpan in the format of the frame.
+func (f *frame) span(b []byte) (header, total int, ok bool) {
+	if f.format == 1 {
+		return recordSpan1(b)
+	}
+	return recordSpan(b)
+}
+
+// record reads the record at the start of b, which lies in the frame, and
+// checks it. Data aliases b.
+func (f *frame) record(b []byte, r *edgestore.Record) (header, total int, ok bool) {
+	header, total, ok = f.span(b)
+	if !ok || crc32.Update(f.seed, castagnoli, b[4:total]) != le.Uint32(b) {
+		return 0, 0, false
+	}
+	if f.format == 1 {
+		readRecord1(b, header, total, r)
+	} else {
+		readRecord(b, header, total, r)
+		r.LSN = f.first + edgestore.LSN(recordIndex(b))
+	}
+	return header, total, true
 }
 
 // cursor reads the records of a frame in order, and goes on behind a damaged
@@ -105,18 +162,19 @@ func (f *frame) records() cursor { return cursor{frame: f, last: f.first - 1} }
 
 // next reads the next whole record; at is where its data begins in the body.
 func (c *cursor) next(r *edgestore.Record) (at int, ok bool) {
-	for c.pos < len(c.frame.body) {
-		b := c.frame.body[c.pos:]
-		header, total, ok := getRecord(b, c.frame.seed, r)
-		if ok && r.LSN > c.last && r.LSN <= c.frame.last() {
+	f := c.frame
+	for c.pos < len(f.body) {
+		b := f.body[c.pos:]
+		header, total, ok := f.record(b, r)
+		if ok && r.LSN > c.last && (f.flags&frameCopy != 0 || r.LSN <= f.last()) {
 			at = c.pos + header
 			c.pos += total
 			c.last = r.LSN
 			return at, true
 		}
-		_, total, ok = recordSpan(b)
+		_, total, ok = f.span(b)
 		if !ok {
-			c.pos = len(c.frame.body)
+			c.pos = len(f.body)
 			break
 		}
 		c.pos += total

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"math"
 	"slices"
 
 	"github.com/frondmq/frond/edgestore"
@@ -19,6 +20,13 @@ type group struct {
 	// frameAt is where the open frame begins in buf, -1 when there is none.
 	frameAt    int
 	frameCount uint32
+	frameFirst edgestore.LSN
+	// frames are where the frames begin in buf.
+	frames []int
+	// twice are the records that are to be written twice, by their place in
+	// refs; copyBytes is what that takes at most.
+	twice     []int
+	copyBytes int
 
 	// staged is what the group counts towards Options.StagedBytes.
 	staged int64
@@ -43,6 +51,7 @@ func newGroup() *group { return &group{frameAt: -1} }
 func (g *group) reset(max int) {
 	clear(g.refs) // let go of the tokens
 	g.buf, g.refs, g.sides = g.buf[:0], g.refs[:0], g.sides[:0]
+	g.frames, g.twice = g.frames[:0], g.twice[:0]
 	if cap(g.buf) > max {
 		g.buf = nil
 	}
@@ -52,7 +61,7 @@ func (g *group) reset(max int) {
 	if cap(g.refs) > max/recordHeader {
 		g.refs = nil
 	}
-	g.first, g.last, g.frameAt, g.frameCount, g.staged = 0, 0, -1, 0, 0
+	g.first, g.last, g.frameAt, g.frameCount, g.staged, g.copyBytes = 0, 0, -1, 0, 0, 0
 }
 
 // extend makes the buffer n bytes longer; the new bytes are not cleared.
@@ -67,7 +76,7 @@ func (g *group) extend(n int) []byte {
 func (g *group) add(lsn edgestore.LSN, boot uint32, r *edgestore.Record, size int, side []byte, token any, data [][]byte) {
 	if g.frameAt < 0 || g.frameCount > 0 && len(g.buf)-g.frameAt+size > frameMax {
 		g.endFrame()
-		g.beginFrame(lsn)
+		g.beginFrame(lsn, 0)
 	}
 	at := len(g.buf)
 	b := g.extend(size)
@@ -75,7 +84,7 @@ func (g *group) add(lsn edgestore.LSN, boot uint32, r *edgestore.Record, size in
 	for _, d := range data {
 		n += len(d)
 	}
-	b = b[putRecord(b, lsn, boot, r, n):]
+	b = b[putRecord(b, int(lsn-g.frameFirst), boot, r, n):]
 	b = b[copy(b, r.Data):]
 	for _, d := range data {
 		b = b[copy(b, d):]
@@ -90,14 +99,23 @@ func (g *group) add(lsn edgestore.LSN, boot uint32, r *edgestore.Record, size in
 		rf.side, rf.sideLen = uint32(len(g.sides)), int32(len(side))
 		g.sides = append(g.sides, side...)
 	}
+	if r.Twice {
+		g.twice = append(g.twice, len(g.refs))
+		g.copyBytes += copyBytes(size)
+	}
 	g.refs = append(g.refs, rf)
 }
 
-func (g *group) beginFrame(first edgestore.LSN) {
+func (g *group) beginFrame(first edgestore.LSN, flags uint32) {
+	if len(g.buf) == 0 {
+		flags |= frameGroup
+	}
 	g.frameAt = len(g.buf)
-	g.frameCount = 0
+	g.frames = append(g.frames, g.frameAt)
+	g.frameCount, g.frameFirst = 0, first
 	b := g.extend(frameHeader)
 	le.PutUint64(b[16:], uint64(first))
+	le.PutUint32(b[36:], flags)
 }
 
 // endFrame notes the widths of the open frame and fills up to the next sector.
@@ -114,25 +132,72 @@ func (g *group) endFrame() {
 	g.frameAt = -1
 }
 
+// A copy lies behind the record that it is for, with a whole page between the
+// two wherever the group goes: so no damage of a page, and of nothing else,
+// takes both.
+const copyGap = 2*pageBytes - sector
+
+// copyBytes is what the copy of a record takes at most, the gap aside.
+func copyBytes(size int) int { return frameHeader + size + sector }
+
+// fits tells whether the group with one record more still fits into limit
+// bytes, its copies included.
+func (g *group) fits(size int, twice bool, limit int) bool {
+	n := len(g.buf) + frameHeader + size + sector
+	if twice || len(g.twice) > 0 {
+		n += copyGap + sector + g.copyBytes
+	}
+	if twice {
+		n += copyBytes(size)
+	}
+	return n <= limit
+}
+
+// finish ends the last frame and adds the copies.
+func (g *group) finish() {
+	g.endFrame()
+	if len(g.twice) == 0 {
+		return
+	}
+	rf := &g.refs[g.twice[len(g.twice)-1]]
+	_, total, _ := recordSpan(g.buf[rf.record:])
+	if gap := align(rf.record+total+copyGap) - len(g.buf); gap > 0 {
+		clear(g.extend(gap))
+	}
+	for _, i := range g.twice {
+		lsn := g.first + edgestore.LSN(i)
+		from := g.refs[i].record
+		_, total, _ := recordSpan(g.buf[from:])
+		if g.frameAt < 0 || len(g.buf)-g.frameAt+total > frameMax || lsn-g.frameFirst > math.MaxUint16 {
+			g.endFrame()
+			g.beginFrame(lsn, frameCopy)
+		}
+		b := g.extend(total)
+		copy(b, g.buf[from:][:total])
+		le.PutUint16(b[52:], uint16(lsn-g.frameFirst))
+		g.frameCount++
+	}
+	g.endFrame()
+}
+
 // seal fills in everything that depends on where and when the group is
-// written. The frames must be ended.
-func (g *group) seal(seed, boot uint32, synced edgestore.LSN, flags uint32) {
-	rseed := recordSeed(seed, boot)
-	for at := 0; at < len(g.buf); {
+// written. It must be finished.
+func (g *group) seal(seed, boot uint32, synced edgestore.LSN) {
+	for _, at := range g.frames {
 		h := g.buf[at:]
 		body := int(le.Uint32(h[8:]))
 		f := frame{
 			count: le.Uint32(h[12:]), first: edgestore.LSN(le.Uint64(h[16:])),
-			synced: synced, boot: boot, flags: flags,
+			synced: synced, boot: boot, flags: le.Uint32(h[36:]),
 		}
 		putFrame(h, seed, &f, body)
+		rseed := recordSeed(seed, boot, f.first)
 		records := h[frameHeader : frameHeader+body]
 		for len(records) > 0 {
 			_, total, _ := recordSpan(records)
 			sealRecord(records[:total], rseed)
 			records = records[total:]
 		}
-		at += align(frameHeader + body)
 	}
 }
 
@@ -145,6 +210,7 @@ func (g *group) entries(dst []edgestore.Entry, from, to int) []edgestore.Entry {
 		b := g.buf[rf.record:]
 		header, total, _ := recordSpan(b)
 		readRecord(b, header, total, &e.Record)
+		e.LSN = g.first + edgestore.LSN(i)
 		e.At = edgestore.Location{
 			Segment: g.segment,
 			Offset:  g.off + int64(rf.record+header),

@@ -25,7 +25,7 @@ type Journal struct {
 	shelf     *shelf
 	cache     *cache
 	windows   *windows
-	maxRecord int // with its header
+	maxGroup  int // bytes of a group that fill a segment
 	maxSpare  int // empty groups kept
 
 	wake    chan struct{} // to the committer: take the open group
@@ -69,6 +69,8 @@ type waiter struct {
 // Append copies a record into the open group and returns its LSN. The data of
 // the record is r.Data followed by data; side is copied too and, like token,
 // comes back with the entry. r.LSN is ignored; r.Stamp.Boot 0 means this boot.
+// r.Seat and r.Place are set from r.Chain, in the order of the LSNs; a record
+// that is not taken moves no chain.
 //
 // The record is not on its way before Kick (or Sync) is called. When Append
 // returns an error nothing was taken; it is of class ErrBusy, ErrDiskFull,
@@ -91,10 +93,13 @@ func (j *Journal) append(r *edgestore.Record, side []byte, token any, reserved b
 		n += len(d)
 	}
 	size := recordBytes(r, n)
-	if n > j.maxRecord || size > j.maxRecord {
-		return 0, fmt.Errorf("append %d bytes, at most %d fit: %w", n, j.maxRecord-recordHeader-groupFields, ErrTooLarge)
+	if limit := j.maxRecord(r.Twice); n > limit || size > limit {
+		return 0, fmt.Errorf("append %d bytes, at most %d fit: %w", n, limit-recordHeader-groupFields, ErrTooLarge)
 	}
 	staged := int64(size + len(side))
+	if r.Twice {
+		staged += int64(copyBytes(size))
+	}
 	rolled := false
 	j.mu.Lock()
 	if err := j.refuseLocked(staged, reserved); err != nil {
@@ -102,7 +107,7 @@ func (j *Journal) append(r *edgestore.Record, side []byte, token any, reserved b
 		return 0, err
 	}
 	g := j.mu.open
-	if len(g.buf) > 0 && len(g.buf)+size > j.mu.bound {
+	if len(g.buf) > 0 && (len(g.buf)+size > j.mu.bound || !g.fits(size, r.Twice, j.maxGroup)) {
 		j.mu.full = append(j.mu.full, g)
 		g = j.spareLocked()
 		j.mu.open = g
@@ -110,6 +115,11 @@ func (j *Journal) append(r *edgestore.Record, side []byte, token any, reserved b
 	}
 	lsn := j.mu.next
 	j.mu.next++
+	if r.Chain != nil {
+		r.Chain.Next(r)
+	} else {
+		r.Seat, r.Place = 0, 0
+	}
 	g.add(lsn, j.boot, r, size, side, token, data)
 	g.staged += staged
 	j.mu.staged += staged
@@ -118,6 +128,15 @@ func (j *Journal) append(r *edgestore.Record, side []byte, token any, reserved b
 		j.Kick()
 	}
 	return lsn, nil
+}
+
+// maxRecord is the size of the largest record, its header included.
+func (j *Journal) maxRecord(twice bool) int {
+	n := j.maxGroup - frameHeader - sector
+	if twice {
+		n = (n - copyGap - sector - copyBytes(0)) / 2
+	}
+	return n
 }
 
 func (j *Journal) refuseLocked(staged int64, reserved bool) error {

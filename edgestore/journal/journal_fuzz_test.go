@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"hash/crc32"
 	"testing"
 
 	"github.com/frondmq/frond/edgestore"
@@ -15,11 +16,11 @@ import (
 func FuzzScanner(f *testing.F) {
 	g := newGroup()
 	for i, data := range []string{"one", "two", ""} {
-		r := edgestore.Record{Group: uint64(i), Index: 1, Term: 1, Kind: 1, Data: []byte(data)}
+		r := edgestore.Record{Group: uint64(i), Index: 1, Term: 1, Kind: 1, Twice: i == 1, Data: []byte(data)}
 		g.add(edgestore.LSN(i+1), 1, &r, recordBytes(&r, len(data)), nil, nil, nil)
 	}
-	g.endFrame()
-	g.seal(segmentSeed(0, 1), 1, 0, 0)
+	g.finish()
+	g.seal(segmentSeed(0, 1), 1, 0)
 	f.Add(g.buf, false)
 	f.Add(g.buf, true)
 	f.Add(append(bytes.Clone(g.buf), g.buf...), true)
@@ -40,10 +41,11 @@ func FuzzScanner(f *testing.F) {
 			t.Fatal(err)
 		}
 		seg := &segment{number: 1, file: file, seed: seed, size: segmentHeader + int64(len(content))}
-		w := walk{expect: 1, limit: maxLSN, lost: func(l Lost) {
+		w := walk{expect: 1, limit: maxLSN, lost: func(l Lost) error {
 			if l.First > l.Last {
 				t.Errorf("lost %v", l)
 			}
+			return nil
 		}}
 		last := edgestore.LSN(0)
 		var win windows
@@ -78,46 +80,59 @@ func sealAnything(b []byte, seed uint32) {
 		f := frame{
 			count: le.Uint32(h[12:]), first: edgestore.LSN(le.Uint64(h[16:])),
 			synced: edgestore.LSN(le.Uint64(h[24:])), boot: le.Uint32(h[32:]), flags: le.Uint32(h[36:]),
+			format: 2,
 		}
-		body := int(min(le.Uint32(h[8:]), uint32(len(h)-frameHeader)))
-		putFrame(h, seed, &f, body)
-		records := h[frameHeader:][:body]
+		f.seed = recordSeed(seed, f.boot, f.first)
+		old := le.Uint32(h) == frameMagic1
+		if old {
+			f.format, f.seed = 1, recordSeed1(seed, f.boot)
+		}
+		body := int(min(le.Uint32(h[8:]), uint32(len(h)-int(f.header()))))
+		if old {
+			le.PutUint32(h[8:], uint32(body))
+			le.PutUint32(h[4:], crc32.Update(seed, castagnoli, h[8:frameHeader1]))
+		} else {
+			putFrame(h, seed, &f, body)
+		}
+		records := h[f.header():][:body]
 		for len(records) > 0 {
-			_, total, ok := recordSpan(records)
+			_, total, ok := f.span(records)
 			if !ok {
 				break
 			}
-			sealRecord(records[:total], recordSeed(seed, f.boot))
+			sealRecord(records[:total], f.seed)
 			records = records[total:]
 		}
-		at += align(frameHeader + body)
+		at += align(int(f.header()) + body)
 	}
 }
 
-// FuzzRecord: what putRecord wrote getRecord reads, and a changed byte is seen.
+// FuzzRecord: what putRecord wrote is read, and a changed byte is seen.
 func FuzzRecord(f *testing.F) {
 	f.Add(uint64(1), uint64(0), uint64(7), int64(1), uint8(3), true, []byte("data"), uint16(9))
 	f.Add(uint64(1<<40), uint64(5), uint64(0), int64(-1), uint8(0), false, []byte{}, uint16(0))
 	f.Fuzz(func(t *testing.T, lsn, group, incarnation uint64, wall int64, kind uint8, synced bool, data []byte, flip uint16) {
 		want := edgestore.Record{
 			LSN: edgestore.LSN(lsn), Group: group, Kind: kind, Incarnation: incarnation,
+			Seat: lsn ^ incarnation, Place: uint64(wall), Takes: kind&1 != 0, Twice: kind&2 != 0,
 			Stamp: edgestore.Stamp{Boot: 9, Mono: -wall, Wall: wall, Synced: synced}, Data: data,
 		}
 		if group != 0 {
 			want.Index, want.Term = lsn+1, incarnation+1
 		}
 		b := make([]byte, recordBytes(&want, len(data)))
-		n := putRecord(b, want.LSN, 1, &want, len(data))
+		n := putRecord(b, int(flip), 1, &want, len(data))
 		copy(b[n:], data)
 		sealRecord(b, 5)
+		in := frame{format: 2, seed: 5, first: want.LSN - edgestore.LSN(flip)}
 		var got edgestore.Record
-		header, total, ok := getRecord(b, 5, &got)
+		header, total, ok := in.record(b, &got)
 		if !ok || header != n || total != len(b) {
 			t.Fatalf("header %d, total %d, ok %v", header, total, ok)
 		}
 		checkRecord(t, &got, &want)
 		b[int(flip)%len(b)] ^= 1 << (flip >> 8 & 7)
-		if _, _, ok := getRecord(b, 5, &got); ok {
+		if _, _, ok := in.record(b, &got); ok {
 			t.Error("a flipped bit was not seen")
 		}
 	})

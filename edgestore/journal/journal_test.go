@@ -109,15 +109,35 @@ func mustAppend(t testing.TB, j *Journal, data string) edgestore.LSN {
 func mustReplay(t testing.TB, j *Journal, from edgestore.LSN) []edgestore.Entry {
 	t.Helper()
 	var got []edgestore.Entry
-	if err := j.Replay(from, func(e *edgestore.Entry) error {
+	if err := j.Replay(from, replayer{entry: func(e *edgestore.Entry) error {
 		c := *e
 		c.Data = bytes.Clone(e.Data)
 		got = append(got, c)
 		return nil
-	}); err != nil {
+	}}); err != nil {
 		t.Fatal(err)
 	}
 	return got
+}
+
+// replayer is a handler made of functions; either may be nil.
+type replayer struct {
+	entry func(*edgestore.Entry) error
+	hole  func(first, last edgestore.LSN) error
+}
+
+func (r replayer) Entry(e *edgestore.Entry) error {
+	if r.entry == nil {
+		return nil
+	}
+	return r.entry(e)
+}
+
+func (r replayer) Hole(first, last edgestore.LSN) error {
+	if r.hole == nil {
+		return nil
+	}
+	return r.hole(first, last)
 }
 
 // waitFor polls until ok, with a deadline.

@@ -57,7 +57,7 @@ type window struct {
 // past a hundred others when they are small.
 type bookmark struct {
 	at, end int // of that record and of its frame, within the window
-	seed    uint32
+	frame   frame
 }
 
 const maxWindows = 4
@@ -124,16 +124,17 @@ func (w *window) find(seed uint32, loc edgestore.Location) ([]byte, bool) {
 	var f frame
 	for at := 0; at+frameHeader <= len(b) && at < want; {
 		body, ok := getFrame(b[at:], seed, &f)
-		if !ok || int64(at)+frameHeader+body > int64(len(b)) {
+		header := int(f.header())
+		if !ok || int64(at+header)+body > int64(len(b)) {
 			at += sector
 			continue
 		}
-		end := at + frameHeader + int(body)
+		end := at + header + int(body)
 		if want < end {
-			w.last = bookmark{at: at + frameHeader, end: end, seed: f.seed}
+			w.last = bookmark{at: at + header, end: end, frame: f}
 			return w.findInFrame(want, int(loc.Length))
 		}
-		at += align(frameHeader + int(body))
+		at += align(header + int(body))
 	}
 	return nil, false
 }
@@ -144,7 +145,7 @@ func (w *window) findInFrame(want, n int) ([]byte, bool) {
 	c := &w.last
 	for c.at < c.end {
 		records := w.bytes[c.at:c.end]
-		header, total, ok := recordSpan(records)
+		header, total, ok := c.frame.span(records)
 		if !ok {
 			return nil, false
 		}
@@ -153,7 +154,7 @@ func (w *window) findInFrame(want, n int) ([]byte, bool) {
 			if want < c.at+header || want+n > c.at+total {
 				return nil, false
 			}
-			if _, _, ok := getRecord(records, c.seed, &r); !ok {
+			if _, _, ok := c.frame.record(records, &r); !ok {
 				return nil, false
 			}
 			return w.bytes[want : want+n], true

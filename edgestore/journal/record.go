@@ -9,13 +9,15 @@ import (
 
 // Widths of a record on disk; FORMAT.md has the table.
 const (
-	recordHeader = 48
+	recordHeader = 56
 	groupFields  = 24 // group, index, term: only when the group is not 0
 )
 
 const (
 	recordGrouped     = 1 << 0 // the group fields follow the header
 	recordClockSynced = 1 << 1 // Stamp.Synced
+	recordTakes       = 1 << 2 // Record.Takes
+	recordTwice       = 1 << 3 // Record.Twice
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -31,8 +33,9 @@ func recordBytes(r *edgestore.Record, n int) int {
 }
 
 // putRecord writes the header of a record with n bytes of data to b, all but
-// the checksum, and returns the width of the header.
-func putRecord(b []byte, lsn edgestore.LSN, boot uint32, r *edgestore.Record, n int) int {
+// the checksum, and returns the width of the header. index is its place in its
+// frame.
+func putRecord(b []byte, index int, boot uint32, r *edgestore.Record, n int) int {
 	_ = b[recordHeader-1]
 	if r.Stamp.Boot != 0 {
 		boot = r.Stamp.Boot
@@ -41,23 +44,30 @@ func putRecord(b []byte, lsn edgestore.LSN, boot uint32, r *edgestore.Record, n 
 	if r.Stamp.Synced {
 		flags |= recordClockSynced
 	}
+	if r.Takes {
+		flags |= recordTakes
+	}
+	if r.Twice {
+		flags |= recordTwice
+	}
 	le.PutUint32(b[4:], uint32(n))
-	le.PutUint64(b[8:], uint64(lsn))
-	le.PutUint64(b[16:], r.Incarnation)
-	le.PutUint64(b[24:], uint64(r.Stamp.Mono))
-	le.PutUint64(b[32:], uint64(r.Stamp.Wall))
-	le.PutUint32(b[40:], boot)
-	b[44] = r.Kind
-	b[46], b[47] = 0, 0
+	le.PutUint64(b[8:], r.Incarnation)
+	le.PutUint64(b[16:], r.Seat)
+	le.PutUint64(b[24:], r.Place)
+	le.PutUint64(b[32:], uint64(r.Stamp.Mono))
+	le.PutUint64(b[40:], uint64(r.Stamp.Wall))
+	le.PutUint32(b[48:], boot)
+	le.PutUint16(b[52:], uint16(index))
+	b[54] = r.Kind
 	if r.Group == 0 {
-		b[45] = flags
+		b[55] = flags
 		return recordHeader
 	}
-	b[45] = flags | recordGrouped
+	b[55] = flags | recordGrouped
 	_ = b[recordHeader+groupFields-1]
-	le.PutUint64(b[48:], r.Group)
-	le.PutUint64(b[56:], r.Index)
-	le.PutUint64(b[64:], r.Term)
+	le.PutUint64(b[56:], r.Group)
+	le.PutUint64(b[64:], r.Index)
+	le.PutUint64(b[72:], r.Term)
 	return recordHeader + groupFields
 }
 
@@ -68,7 +78,7 @@ func recordSpan(b []byte) (header, total int, ok bool) {
 		return 0, 0, false
 	}
 	header = recordHeader
-	if b[45]&recordGrouped != 0 {
+	if b[55]&recordGrouped != 0 {
 		header += groupFields
 	}
 	n := le.Uint32(b[4:])
@@ -78,35 +88,32 @@ func recordSpan(b []byte) (header, total int, ok bool) {
 	return header, header + int(n), true
 }
 
+// recordIndex is the place of a record in its frame.
+func recordIndex(b []byte) int { return int(le.Uint16(b[52:])) }
+
 // sealRecord fills in the checksum of the record that b is.
 func sealRecord(b []byte, seed uint32) {
 	le.PutUint32(b, crc32.Update(seed, castagnoli, b[4:]))
 }
 
-// getRecord reads the record at the start of b and checks it. Data aliases b.
-func getRecord(b []byte, seed uint32, r *edgestore.Record) (header, total int, ok bool) {
-	header, total, ok = recordSpan(b)
-	if !ok || crc32.Update(seed, castagnoli, b[4:total]) != le.Uint32(b) {
-		return 0, 0, false
-	}
-	readRecord(b, header, total, r)
-	return header, total, true
-}
-
-// readRecord reads a record without checking it: its widths are known.
+// readRecord reads a record without checking it: its widths are known. The LSN
+// is for the caller to fill in.
 func readRecord(b []byte, header, total int, r *edgestore.Record) {
-	r.LSN = edgestore.LSN(le.Uint64(b[8:]))
-	r.Incarnation = le.Uint64(b[16:])
-	r.Stamp.Mono = int64(le.Uint64(b[24:]))
-	r.Stamp.Wall = int64(le.Uint64(b[32:]))
-	r.Stamp.Boot = le.Uint32(b[40:])
-	r.Stamp.Synced = b[45]&recordClockSynced != 0
-	r.Kind = b[44]
+	r.Incarnation = le.Uint64(b[8:])
+	r.Seat = le.Uint64(b[16:])
+	r.Place = le.Uint64(b[24:])
+	r.Stamp.Mono = int64(le.Uint64(b[32:]))
+	r.Stamp.Wall = int64(le.Uint64(b[40:]))
+	r.Stamp.Boot = le.Uint32(b[48:])
+	r.Kind = b[54]
+	r.Stamp.Synced = b[55]&recordClockSynced != 0
+	r.Takes = b[55]&recordTakes != 0
+	r.Twice = b[55]&recordTwice != 0
 	r.Group, r.Index, r.Term = 0, 0, 0
 	if header > recordHeader {
-		r.Group = le.Uint64(b[48:])
-		r.Index = le.Uint64(b[56:])
-		r.Term = le.Uint64(b[64:])
+		r.Group = le.Uint64(b[56:])
+		r.Index = le.Uint64(b[64:])
+		r.Term = le.Uint64(b[72:])
 	}
 	r.Data = b[header:total:total]
 }

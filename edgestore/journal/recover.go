@@ -21,6 +21,9 @@ type Recovery struct {
 	// Torn: behind Last there were parts of a group that had not been synced.
 	// That is what a power cut leaves; nobody was told that it is stored.
 	Torn bool
+	// Format is what the folder had. It is below the constant Format once: the
+	// journal goes on in the newer one, beside what it holds in the older.
+	Format uint32
 }
 
 // Lost is a range of records that had been durable and can't be read.
@@ -61,7 +64,7 @@ func Open(o Options) (*Journal, Recovery, error) {
 		toApply: make(chan *group, 1),
 		closing: make(chan struct{}),
 	}
-	j.maxRecord = int(o.SegmentBytes) - segmentHeader - frameHeader - sector
+	j.maxGroup = int(o.SegmentBytes) - segmentHeader
 	// One fills, one is written, one is applied, one is on the way; more as far
 	// as half the budget goes.
 	j.maxSpare = max(4, int(o.StagedBytes/2)/o.GroupBytes)
@@ -108,6 +111,14 @@ func (j *Journal) recover() (rec Recovery, err error) {
 		m.id = binary.LittleEndian.Uint64(id[:])
 	}
 	j.shelf.id = m.id
+	if rec.Format = m.format; rec.Format == 0 { // a new folder, or the small file is lost
+		rec.Format = Format
+		for i := range segs {
+			if f := segs[i].format; f > 0 {
+				rec.Format = min(rec.Format, f)
+			}
+		}
+	}
 	m.format = Format
 	for i := range segs {
 		m.boot = max(m.boot, segs[i].firstFrame(m.id), segs[i].info.boot)
@@ -160,7 +171,11 @@ func (j *Journal) goOn(m meta, end tail) error {
 		if err := rewrite(seg, end.unsure, end.end); err != nil {
 			return fmt.Errorf("write the end of segment %s again: %w", segmentName(seg.number), err)
 		}
-		j.committer.active = seg
+		if seg.format == Format {
+			// Not behind records of an older format: whoever can't read this one
+			// would take it for the end.
+			j.committer.active = seg
+		}
 	}
 	if err := m.write(j.o.FS, j.o.Dir); err != nil {
 		return wrapSpace(err)
@@ -237,6 +252,7 @@ func (j *Journal) findSegments(m *meta, metaOK *bool) ([]found, error) {
 		readWhatCanBeRead(s.file, page, 0)
 		fd.info, fd.infoOK = getSegmentInfo(page)
 		if fd.infoOK {
+			s.format = fd.info.format
 			if fd.info.format > Format {
 				return nil, newerFormat(name, fd.info.format)
 			}
@@ -328,7 +344,7 @@ func findTail(s *segment, durable edgestore.LSN) tail {
 	t := tail{last: durable, unsure: segmentHeader, end: segmentHeader}
 	above := false // in the group that was being written
 	for sc := newScanner(s); sc.next(&f); {
-		if f.count > 0 && f.first > durable {
+		if f.count > 0 && f.first > durable && f.flags&frameCopy == 0 {
 			if f.first != t.last+1 || !f.whole() {
 				t.torn = true
 				break

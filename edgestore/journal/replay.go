@@ -1,22 +1,37 @@
 package journal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
 	"github.com/frondmq/frond/edgestore"
 )
 
-// Replay calls f for every durable record above from that can be read, in
-// order. The entry and its data are valid until f returns; an error of f ends
-// it. Call it between Open and Start. Records that can't be read are skipped
-// and told to Events.Damaged and Damage.
-func (j *Journal) Replay(from edgestore.LSN, f func(*edgestore.Entry) error) error {
+// Replay gives h every durable record above from, in order, and the holes
+// where records were durable and can't be read; these are told to
+// Events.Damaged and Damage too. A record that was written twice is in a hole
+// only when both are damaged. Call it between Open and Start.
+func (j *Journal) Replay(from edgestore.LSN, h edgestore.ReplayHandler) error {
+	return j.walk(from, h.Entry, func(l Lost) error {
+		j.noteLost(l)
+		return h.Hole(l.First, l.Last)
+	})
+}
+
+// Scan gives f every durable record above from that can be read, in order, and
+// tells no damage: it is for looking ahead, out of a Replay too. Call it
+// between Open and Start.
+func (j *Journal) Scan(from edgestore.LSN, f func(*edgestore.Entry) error) error {
+	return j.walk(from, f, func(Lost) error { return nil })
+}
+
+func (j *Journal) walk(from edgestore.LSN, call func(*edgestore.Entry) error, lost func(Lost) error) error {
 	j.mu.Lock()
 	started := j.mu.started
 	j.mu.Unlock()
 	if started {
-		return errors.New("journal: Replay after Start")
+		return errors.New("journal: Replay or Scan after Start")
 	}
 	segs := j.shelf.snapshot()
 	defer func() {
@@ -24,7 +39,7 @@ func (j *Journal) Replay(from edgestore.LSN, f func(*edgestore.Entry) error) err
 			j.shelf.doneReading(s)
 		}
 	}()
-	w := walk{expect: from + 1, call: f, lost: j.noteLost}
+	w := walk{expect: from + 1, call: call, lost: lost}
 	begun := false
 	for i, s := range segs {
 		// What a later segment begins with is not taken from this one: it was
@@ -44,7 +59,9 @@ func (j *Journal) Replay(from edgestore.LSN, f func(*edgestore.Entry) error) err
 		if err := w.segment(s); err != nil {
 			return err
 		}
-		w.missing(w.limit)
+		if err := w.missing(w.limit); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -69,49 +86,138 @@ type walk struct {
 	expect edgestore.LSN // the next one
 	limit  edgestore.LSN // the first that is not wanted
 	call   func(*edgestore.Entry) error
-	lost   func(Lost)
+	lost   func(Lost) error
+
+	seg *segment
+	// copies are second records whose first ones were not met, in order.
+	copies []edgestore.Entry
+	// ahead is up to where in the segment copies were looked for.
+	ahead int64
 }
 
-// missing reports everything from the expected record up to next as lost.
-func (w *walk) missing(next edgestore.LSN) {
-	if next > w.expect {
-		w.lost(Lost{w.expect, next - 1})
-		w.expect = next
+// missing goes on to next: what is between is taken from the copies, or lost.
+func (w *walk) missing(next edgestore.LSN) error {
+	for w.expect < next {
+		for len(w.copies) > 0 && w.copies[0].LSN < w.expect {
+			w.copies = w.copies[1:]
+		}
+		end := next
+		if len(w.copies) > 0 {
+			end = min(end, w.copies[0].LSN)
+		}
+		if end > w.expect {
+			l := Lost{w.expect, end - 1}
+			w.expect = end
+			if err := w.lost(l); err != nil {
+				return fmt.Errorf("replay: records %d to %d are damaged: %w", l.First, l.Last, err)
+			}
+			continue
+		}
+		if err := w.give(&w.copies[0]); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// give hands out the expected record.
+func (w *walk) give(e *edgestore.Entry) error {
+	w.expect = e.LSN + 1
+	if err := w.call(e); err != nil {
+		return fmt.Errorf("replay LSN %d: %w", e.LSN, err)
+	}
+	return nil
 }
 
 func (w *walk) segment(s *segment) error {
+	w.seg, w.copies, w.ahead = s, nil, 0
 	sc := newScanner(s)
 	var f frame
-	var e edgestore.Entry
 	for sc.next(&f) {
 		if f.first >= w.limit {
 			continue
 		}
+		if f.flags&frameCopy != 0 {
+			if f.end() > w.ahead {
+				w.keep(&f)
+			}
+			continue
+		}
 		if f.flags&frameJump != 0 && f.first > w.expect {
-			w.missing(f.synced + 1)
+			if err := w.missing(f.synced + 1); err != nil {
+				return err
+			}
 			w.expect = max(w.expect, f.first)
 		}
-		c := f.records()
-		for {
-			at, ok := c.next(&e.Record)
-			if !ok || e.LSN >= w.limit {
-				break
-			}
-			if e.LSN < w.expect {
-				continue
-			}
-			w.missing(e.LSN)
-			e.At = edgestore.Location{
-				Segment: s.number,
-				Offset:  f.off + frameHeader + int64(at),
-				Length:  uint32(len(e.Data)),
-			}
-			w.expect = e.LSN + 1
-			if err := w.call(&e); err != nil {
-				return fmt.Errorf("replay LSN %d: %w", e.LSN, err)
-			}
+		if err := w.records(&f); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// records hands out the records of a frame.
+func (w *walk) records(f *frame) error {
+	var e edgestore.Entry
+	for c := f.records(); ; {
+		at, ok := c.next(&e.Record)
+		if !ok || e.LSN >= w.limit {
+			return nil
+		}
+		if e.LSN < w.expect {
+			continue
+		}
+		if e.LSN > w.expect {
+			w.lookAhead(f)
+			if err := w.missing(e.LSN); err != nil {
+				return err
+			}
+		}
+		e.At = w.at(f, &e, at)
+		if err := w.give(&e); err != nil {
+			return err
+		}
+	}
+}
+
+// at is the location of a record in a frame, whose data begins at pos.
+func (w *walk) at(f *frame, e *edgestore.Entry, pos int) edgestore.Location {
+	return edgestore.Location{Segment: w.seg.number, Offset: f.off + f.header() + int64(pos), Length: uint32(len(e.Data))}
+}
+
+// keep remembers the copies in a frame that are still expected: in a sound log
+// there are none, for what they are copies of comes first.
+func (w *walk) keep(f *frame) {
+	var e edgestore.Entry
+	for c := f.records(); ; {
+		at, ok := c.next(&e.Record)
+		if !ok || e.LSN >= w.limit {
+			return
+		}
+		if e.LSN < w.expect || len(w.copies) > 0 && e.LSN <= w.copies[len(w.copies)-1].LSN {
+			continue
+		}
+		e.At = w.at(f, &e, at)
+		kept := e
+		kept.Data = bytes.Clone(e.Data)
+		w.copies = append(w.copies, kept)
+	}
+}
+
+// lookAhead collects the copies behind a frame with a hole in or before it, up
+// to the end of its group.
+func (w *walk) lookAhead(f *frame) {
+	if f.end() <= w.ahead {
+		return
+	}
+	sc := newScanner(w.seg)
+	sc.off, sc.boot = f.end(), f.boot
+	w.ahead = sc.off
+	var next frame
+	for sc.next(&next) && next.flags&frameGroup == 0 && next.format > 1 && next.count > 0 {
+		if next.flags&frameCopy != 0 {
+			w.keep(&next)
+		}
+		w.ahead = next.end()
+	}
 }

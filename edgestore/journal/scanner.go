@@ -30,9 +30,9 @@ func newScanner(s *segment) *scanner {
 func (s *scanner) next(f *frame) bool {
 	for s.off+frameHeader <= s.size {
 		if body, ok := getFrame(s.view(s.off, frameHeader), s.seed, f); ok &&
-			f.boot >= s.boot && s.off+frameHeader+body <= s.size {
+			f.boot >= s.boot && s.off+f.header()+body <= s.size {
 			f.off = s.off
-			f.body = s.view(s.off, frameHeader+body)[frameHeader:]
+			f.body = s.view(s.off, f.header()+body)[f.header():]
 			s.off = f.end()
 			s.boot = f.boot
 			return true

@@ -13,11 +13,14 @@ import (
 const (
 	// segmentHeader is what the header page of a segment takes; a page of its
 	// own, so that a commit never writes over it.
-	segmentHeader = 4096
-	segmentMagic  = "frondseg"
+	segmentHeader = pageBytes
+	// pageBytes is what damage of flash or of a page cache takes at once.
+	pageBytes    = 4096
+	segmentMagic = "frondseg"
 	// Format is the number of the disk format that this code writes. It only
-	// grows; a journal of a newer format is refused.
-	Format = 1
+	// grows; a journal of a newer format is refused, one of an older format is
+	// read and goes on in this one.
+	Format = 2
 
 	segmentSuffix = ".seg"
 )
@@ -31,6 +34,7 @@ type segment struct {
 	file   vfs.File
 	size   int64
 	seed   uint32
+	format uint32 // of its header; 0 when that is damaged
 	// reserve: it was the reserve, so only reserved records may fill it.
 	reserve bool
 
@@ -69,9 +73,8 @@ func (m *marks) addLocked(off int64) {
 func (m *marks) note(g *group) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for at := 0; at < len(g.buf); {
+	for _, at := range g.frames {
 		m.addLocked(g.off + int64(at))
-		at += align(frameHeader + int(le.Uint32(g.buf[at+8:])))
 	}
 }
 
