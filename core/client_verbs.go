@@ -334,12 +334,13 @@ func reservedSubject(subj []byte) bool {
 		bytes.HasPrefix(subj, []byte("$NRG."))
 }
 
-// reservedReply reports whether only servers use reply.
+// reservedReply reports whether only servers use reply: an answer there would be
+// a request.
 func reservedReply(reply []byte) bool {
 	if reply[0] != '_' && reply[0] != '$' {
 		return false
 	}
-	return bytes.HasPrefix(reply, []byte("_R_.")) || bytes.HasPrefix(reply, []byte("$JS.ACK.")) ||
+	return bytes.HasPrefix(reply, []byte("_R_.")) || bytes.HasPrefix(reply, []byte("$JS.")) ||
 		bytes.HasPrefix(reply, []byte("_GR_.")) || bytes.HasPrefix(reply, []byte("$GR."))
 }
 

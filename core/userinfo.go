@@ -39,7 +39,7 @@ func (c *client) answerUserInfo(m *wire.Msg) bool {
 		return false
 	}
 	o := account.NewOrigin(nil, account.RoleInternal, "")
-	c.account.Route(o, &wire.Msg{Subject: m.Reply, Body: body})
+	c.account.Route(o, &wire.Msg{Subject: m.Reply, Body: body, Own: true})
 	o.Flush()
 	return true
 }

@@ -74,7 +74,7 @@ func (a *account) enable(b Bus) error {
 		}
 	}
 	for _, pattern := range apiSubjects {
-		cancel, err := b.Subscribe(pattern, "", func(m *wire.Msg) { a.e.api.request(a, m) })
+		cancel, err := b.Subscribe(pattern, "", asked(func(m *wire.Msg) { a.e.api.request(a, m) }))
 		if err != nil {
 			return err
 		}

@@ -65,7 +65,7 @@ func (e *Engine) advise(a *account, subject string, v func() any) {
 		e.logger.Error("advisory", "subject", subject, "err", err)
 		return
 	}
-	e.out.send(a, subject, nil, text)
+	e.out.event(a, subject, text)
 }
 
 func (e *Engine) streamAdvisory(s *stream, verb, action string) {
@@ -100,7 +100,7 @@ func (e *Engine) auditAdvisory(r *apiRequest, answer []byte, pubs *publishers) {
 		return
 	}
 	if p := pubs.of(r.acct); p != nil {
-		p.Publish(&wire.Msg{Subject: []byte(auditSubject), Body: text})
+		p.Publish(&wire.Msg{Subject: []byte(auditSubject), Body: text, Chosen: true})
 	}
 }
 

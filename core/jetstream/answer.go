@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
 )
@@ -155,7 +156,7 @@ func (a *applier) republish(s *stream, v *streamView, en *edgestore.Entry, o *ou
 		return
 	}
 	to, ok := v.republish.Append(nil, subj, a.e.random)
-	if !ok || len(to) == 0 {
+	if !ok || len(to) == 0 || consumer.ReservedTarget(to) {
 		return
 	}
 	h := appendOrigin(a.hdr[:0], header, s.name, string(subj), o.seq, at)

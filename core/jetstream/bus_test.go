@@ -20,6 +20,7 @@ type testBus struct {
 	subs []*testSub
 	seen map[string][]*testWatch
 	next int
+	spy  func(m *wire.Msg) // called under mu
 }
 
 type testSub struct {
@@ -112,6 +113,9 @@ func (b *testBus) notify() {
 
 func (b *testBus) route(m *wire.Msg) int {
 	b.mu.Lock()
+	if b.spy != nil {
+		b.spy(m)
+	}
 	var to []*testSub
 	groups := map[string]bool{}
 	for _, s := range b.subs {
@@ -135,8 +139,11 @@ func (b *testBus) route(m *wire.Msg) int {
 
 type testPublisher struct{ b *testBus }
 
-func (p *testPublisher) Publish(m *wire.Msg) int { return p.b.route(m) }
-func (p *testPublisher) Flush()                  {}
+func (p *testPublisher) Publish(m *wire.Msg) int {
+	m.Own = true
+	return p.b.route(m)
+}
+func (p *testPublisher) Flush() {}
 
 // testMsg is a message that a test received.
 type testMsg struct {

@@ -122,11 +122,11 @@ const directPrefix = "$JS.API.DIRECT.GET."
 // attachDirect makes the stream answer direct gets.
 func (s *stream) attachDirect(b Bus) error {
 	for _, pattern := range []string{directPrefix + s.name, directPrefix + s.name + ".>"} {
-		cancel, err := b.Subscribe(pattern, "_sys_", func(m *wire.Msg) {
+		cancel, err := b.Subscribe(pattern, "_sys_", asked(func(m *wire.Msg) {
 			if len(m.Reply) > 0 {
 				s.e.api.request(s.acct, m)
 			}
-		})
+		}))
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -175,11 +176,13 @@ func (f *fetching) do(t *todo, b Bus, pubs *publishers) {
 		return
 	}
 	for _, r := range t.replies {
-		p.Publish(&wire.Msg{Subject: []byte(r.Subject)})
+		// The origin named this subject.
+		m := wire.Msg{Subject: []byte(r.Subject), Chosen: strings.HasPrefix(r.Subject, "$JS.FC.") || strings.HasPrefix(r.Subject, "$JS.ACK.")}
+		p.Publish(&m)
 	}
 	if r := t.request; r != nil {
 		reply := strconv.AppendUint([]byte(f.inbox+"."), r.Attempt, 10)
-		if p.Publish(&wire.Msg{Subject: []byte(r.Subject), Reply: reply, Body: r.Body}) == 0 {
+		if p.Publish(&wire.Msg{Subject: []byte(r.Subject), Reply: reply, Body: r.Body, Chosen: true}) == 0 {
 			f.step(func(now int64, fx *sourcing.Effects) {
 				f.mu.f.Answer(now, r.Attempt, sourcing.Answer{NoResponders: true}, fx)
 			})

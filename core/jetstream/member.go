@@ -204,7 +204,7 @@ func (m *member) attach(b Bus) error {
 	cfg := m.cfg
 	m.mu.Unlock()
 	subscribe := func(subject string, kind inputKind) error {
-		cancel, err := b.Subscribe(subject, "", func(msg *wire.Msg) { m.take(kind, msg) })
+		cancel, err := b.Subscribe(subject, "", asked(func(msg *wire.Msg) { m.take(kind, msg) }))
 		if err == nil {
 			m.att = append(m.att, cancel)
 		}
@@ -393,6 +393,9 @@ func (m *member) handle(now int64, in *input) {
 		return part
 	}
 	subj, reply, header, body := cut(in.subject), cut(in.reply), cut(in.header), cut(in.len)
+	if consumer.Reserved(reply) {
+		reply = nil // nothing goes there: see accountPublisher
+	}
 	switch in.kind {
 	case inputPull:
 		if !m.e.levelMet(header) {

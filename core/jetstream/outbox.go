@@ -3,6 +3,7 @@ package jetstream
 import (
 	"sync"
 
+	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -26,6 +27,7 @@ type outMsg struct {
 	subject string
 	header  []byte
 	body    []byte
+	chosen  bool // see wire.Msg
 }
 
 const maxOutboxBytes = 4 << 20
@@ -38,16 +40,25 @@ func newOutbox() *outbox {
 
 func (o *outbox) start() { go o.run() }
 
-// send keeps header and body.
+// send keeps header and body. Somebody else named the subject.
 func (o *outbox) send(a *account, subject string, header, body []byte) {
+	o.put(outMsg{acct: a, subject: subject, header: header, body: body})
+}
+
+// event sends what the engine tells of its own accord.
+func (o *outbox) event(a *account, subject string, body []byte) {
+	o.put(outMsg{acct: a, subject: subject, body: body, chosen: true})
+}
+
+func (o *outbox) put(m outMsg) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	size := len(subject) + len(header) + len(body)
+	size := len(m.subject) + len(m.header) + len(m.body)
 	if o.mu.closed || o.mu.bytes+size > maxOutboxBytes {
 		return
 	}
 	o.mu.bytes += size
-	o.mu.queue = append(o.mu.queue, outMsg{a, subject, header, body})
+	o.mu.queue = append(o.mu.queue, m)
 	if len(o.mu.queue) == 1 {
 		o.mu.cond.Signal()
 	}
@@ -71,7 +82,7 @@ func (o *outbox) run() {
 		for i := range queue {
 			q := &queue[i]
 			if p := pubs.of(q.acct); p != nil {
-				m = wire.Msg{Subject: []byte(q.subject), Header: q.header, Body: q.body}
+				m = wire.Msg{Subject: []byte(q.subject), Header: q.header, Body: q.body, Chosen: q.chosen}
 				p.Publish(&m)
 			}
 		}
@@ -97,6 +108,25 @@ type accountPublisher struct {
 	Publisher
 	bus   Bus
 	dirty bool
+}
+
+// Publish sends nothing to where a server would take it for a request, unless
+// the engine itself chose the subject.
+func (p *accountPublisher) Publish(m *wire.Msg) int {
+	if !m.Chosen && consumer.Reserved(m.Subject) {
+		return 0
+	}
+	return p.Publisher.Publish(m)
+}
+
+// asked takes requests for h, and only those that are meant: what a server
+// answers, delivers or republishes is none, wherever it arrives.
+func asked(h func(m *wire.Msg)) func(m *wire.Msg) {
+	return func(m *wire.Msg) {
+		if !m.Own || m.Chosen {
+			h(m)
+		}
+	}
 }
 
 // of gives the publisher into a, which the next flush flushes; nil while the

@@ -31,6 +31,11 @@ type Msg struct {
 	// Own marks what the server itself publishes. A stream never holds the
 	// publisher up for the disk then, because the disk may wait for it.
 	Own bool
+	// Chosen goes with Own: the server itself chose the subject, as for a
+	// request to an origin or an advisory. Without it somebody else did, by a
+	// reply, a deliver subject or a destination, and JetStream executes no such
+	// message as a request: the server would act for whoever named the subject.
+	Chosen bool
 }
 
 // Receipt lets a local publisher learn when its message is durable, without a

@@ -230,7 +230,7 @@ func (c *Config) checkPush(s *StreamFacts, _ bool) *Error {
 		return nil
 	}
 	switch {
-	case !subject.ValidPattern(c.DeliverSubject):
+	case !subject.ValidPattern(c.DeliverSubject) || ReservedTarget(c.DeliverSubject):
 		return errDeliverInvalid
 	case !subject.IsLiteral(c.DeliverSubject):
 		return errDeliverWildcards
