@@ -3,7 +3,9 @@ package edgestore
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,6 +21,10 @@ type base struct {
 	files backing // nil in a memory store; set once
 	// memory stores count other bytes, and keep what they are given.
 	memory bool
+	// damaged hears of what cannot be read; nil in a memory store.
+	damaged func(first, last uint64, err error)
+	// hurt: unreadable messages were found whose subjects still count them.
+	hurt atomic.Bool
 
 	mu struct {
 		sync.RWMutex
@@ -35,7 +41,8 @@ type base struct {
 		tab        memtable
 		dir        directory
 		drained    uint64
-		lost       []SeqRange // found damaged so far, ascending, not overlapping
+		lost       losses
+		lostDirty  bool // lost has changed since the last seal
 		// after holds, for each flush that is sealed and not done, what was
 		// removed since its seal: a replay from there needs it again.
 		after []*gapSet
@@ -200,8 +207,9 @@ func (b *base) liveLocked(seq uint64) bool {
 	return seq >= b.mu.first && seq <= b.mu.last && b.mu.msgs > 0 && !b.mu.gaps.has(seq)
 }
 
-// Remove deletes one message. A message that is lost to damage goes like any
+// Remove deletes one message. A message that cannot be read goes like any
 // other, with the average size of its chunk: limits must be able to move on.
+// What else of its chunk cannot be read is booked as lost with it.
 func (b *base) Remove(seq uint64) (uint64, bool, error) {
 	b.mu.RLock()
 	live, closed := b.liveLocked(seq), b.mu.closed
@@ -215,6 +223,19 @@ func (b *base) Remove(seq uint64) (uint64, bool, error) {
 	r, err := b.describe(seq)
 	if err != nil {
 		return 0, false, fmt.Errorf("remove %d: %w", seq, err)
+	}
+	b.mu.RLock()
+	_, found := b.mu.lost.found.find(seq)
+	around := SeqRange{seq, seq}
+	if ref := b.mu.dir.find(seq); ref != nil && ref.first <= seq {
+		around = SeqRange{ref.first, ref.last}
+	}
+	b.mu.RUnlock()
+	if found || r.subject == "" {
+		if _, err := b.bookIn(around.First, around.Last); err != nil {
+			return 0, false, fmt.Errorf("remove %d: %w", seq, err)
+		}
+		return r.size, true, nil
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -266,10 +287,7 @@ func (b *base) removeLocked(r removal) {
 	}
 	switch {
 	case b.mu.msgs == 0:
-		b.mu.first = b.mu.last + 1
-		b.mu.gaps.clear()
-		b.mu.bytes = 0
-		b.mu.subs.clear()
+		b.emptyLocked()
 	case r.seq == b.mu.first:
 		b.mu.first = b.mu.gaps.next(r.seq + 1)
 		b.mu.gaps.dropBelow(b.mu.first)
@@ -326,56 +344,87 @@ func (b *base) forgetSubjectLocked(r removal, e *entry) {
 // Compact deletes everything below seq. FirstSeq becomes seq or, when that is
 // deleted already, the first message above it.
 func (b *base) Compact(seq uint64) (uint64, error) {
+	booked := uint64(0)
+	for {
+		n, unread, err := b.compact(seq)
+		if err == nil && unread != nil {
+			// What cannot be read goes first: then the rest can be counted.
+			n, err = b.bookIn(unread.First, unread.Last)
+			if err == nil && n > 0 {
+				booked += n
+				continue
+			}
+			if err == nil {
+				err = errNotHeld
+			}
+		}
+		if err != nil {
+			return booked, fmt.Errorf("compact below %d: %w", seq, err)
+		}
+		return booked + n, nil
+	}
+}
+
+// compact does it, or tells where something could not be read.
+func (b *base) compact(seq uint64) (n uint64, unread *SeqRange, err error) {
 	b.mu.RLock()
 	first, last, msgs, closed := b.mu.first, b.mu.last, b.mu.msgs, b.mu.closed
 	b.mu.RUnlock()
-	if closed {
-		return 0, fmt.Errorf("compact below %d: %w", seq, ErrClosed)
-	}
-	if seq <= first {
-		return 0, nil
-	}
-	if seq > last || msgs == 0 {
+	switch {
+	case closed:
+		return 0, nil, ErrClosed
+	case seq <= first:
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.forgetLostLocked(seq)
+		return 0, nil, nil
+	case seq > last || msgs == 0:
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.clearLocked(seq)
-		return msgs, nil
+		return msgs, nil, nil
 	}
 	removed, bytes, counts := uint64(0), uint64(0), make(map[string]uint64)
-	err := b.each(matcher{all: true}, first, seq-1, func(h hit) bool {
+	err = b.each(matcher{all: true}, first, seq-1, func(h hit) bool {
 		removed++
 		bytes += h.size
 		counts[h.subject]++
 		return true
 	})
 	if err != nil {
-		return 0, fmt.Errorf("compact below %d: %w", seq, err)
+		return 0, nil, err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	here := seq - first - b.mu.gaps.count(first, seq-1)
 	if here > removed {
-		bytes += b.lostBytesLocked(first, seq-1, here-removed)
+		return 0, &SeqRange{first, seq - 1}, nil
 	}
 	if here == b.mu.msgs {
 		b.clearLocked(seq)
-		return here, nil
+		return here, nil, nil
 	}
 	b.compactLocked(seq, here, bytes, counts)
-	return here, nil
+	return here, nil, nil
 }
 
-// lostBytesLocked estimates the size of n damaged messages in lo..hi.
-func (b *base) lostBytesLocked(lo, hi, n uint64) uint64 {
-	for _, l := range b.mu.lost {
-		if l.Last < lo || l.First > hi {
-			continue
-		}
-		if ref := b.mu.dir.find(max(l.First, lo)); ref != nil && ref.msgs > 0 {
-			return n * (ref.bytes / uint64(ref.msgs))
-		}
+// bookIn books what cannot be read of the chunks in first..last.
+func (b *base) bookIn(first, last uint64) (uint64, error) {
+	gone, err := b.unreadable(first, last, false)
+	if err != nil {
+		return 0, err
 	}
-	return 0
+	return b.book(gone)
+}
+
+// forgetLostLocked lets go of losses below seq: they would be deleted now.
+func (b *base) forgetLostLocked(seq uint64) {
+	l := &b.mu.lost
+	if l.empty() || seq <= 1 || min(l.booked.lowest(), l.found.lowest()) >= seq {
+		return
+	}
+	l.booked, l.found = l.booked.sub(1, seq-1), l.found.sub(1, seq-1)
+	b.mu.lostDirty = true
 }
 
 func (b *base) compactLocked(seq, n, bytes uint64, counts map[string]uint64) {
@@ -397,6 +446,7 @@ func (b *base) compactLocked(seq, n, bytes uint64, counts map[string]uint64) {
 			s.first, s.flags = seq, s.flags|staleFirst
 		}
 	}
+	b.forgetLostLocked(seq)
 	b.touchRangeLocked(b.mu.first, seq-1)
 	for _, a := range b.mu.after {
 		a.addRange(b.mu.first, seq-1)
@@ -444,6 +494,7 @@ func (b *base) touchRangeLocked(lo, hi uint64) {
 // clearLocked removes everything; the next message gets seq or above.
 func (b *base) clearLocked(seq uint64) {
 	b.mu.removals++
+	b.forgetLostLocked(seq)
 	if b.mu.msgs > 0 {
 		b.touchRangeLocked(b.mu.first, b.mu.last)
 		for _, a := range b.mu.after {
@@ -523,46 +574,77 @@ func (b *base) keepFrom(seq, keep uint64) uint64 {
 	return pos
 }
 
-// Damage lists what was found lost so far.
+// Damage lists what is lost, booked or not.
 func (b *base) Damage() []SeqRange {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return append([]SeqRange(nil), b.mu.lost...)
+	if b.mu.lost.empty() {
+		return nil
+	}
+	all := b.mu.lost.booked
+	for _, r := range b.mu.lost.found {
+		b.countedLocked(r, func(lo, hi uint64) { all = all.add(lo, hi) })
+	}
+	return slices.Clone(all)
 }
 
-// markLost remembers lo..hi as lost and forgets nothing else: counters change
-// when the engine deletes what was lost.
-func (b *base) markLost(lo, hi uint64) {
+// Found lists what cannot be read and is not booked.
+func (b *base) Found() []SeqRange {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	var all ranges
+	for _, r := range b.mu.lost.found {
+		b.countedLocked(r, func(lo, hi uint64) { all = all.add(lo, hi) })
+	}
+	return all
+}
+
+// markFound remembers what cannot be read and forgets nothing else: counters
+// change when it is booked. It tells of what is new.
+func (b *base) markFound(bad ranges, cause error) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.markLostLocked(lo, hi)
-}
-
-func (b *base) markLostLocked(lo, hi uint64) {
-	var out []SeqRange
-	for i, l := range b.mu.lost {
-		if l.Last+1 < lo {
-			out = append(out, l)
-			continue
-		}
-		if hi+1 < l.First {
-			out = append(append(out, SeqRange{lo, hi}), b.mu.lost[i:]...)
-			b.mu.lost = out
-			return
-		}
-		lo, hi = min(lo, l.First), max(hi, l.Last)
-	}
-	b.mu.lost = append(out, SeqRange{lo, hi})
-}
-
-// lostLocked tells whether seq is lost and where the loss ends.
-func (b *base) lostLocked(seq uint64) (SeqRange, bool) {
-	for _, l := range b.mu.lost {
-		if l.First <= seq && seq <= l.Last {
-			return l, true
+	var fresh ranges
+	for _, r := range bad {
+		if b.foundLocked(r.First, r.Last) {
+			fresh = append(fresh, r)
 		}
 	}
-	return SeqRange{}, false
+	b.mu.Unlock()
+	b.tell(fresh, cause)
+}
+
+// foundLocked reports whether lo..hi is new, as a whole or in part. The caller
+// tells of it when the lock is free.
+func (b *base) foundLocked(lo, hi uint64) bool {
+	if r, ok := b.mu.lost.found.find(lo); ok && r.Last >= hi {
+		return false
+	}
+	b.mu.lost.found = b.mu.lost.found.add(lo, hi)
+	b.mu.lostDirty = true
+	b.hurt.Store(true)
+	return true
+}
+
+func (b *base) tell(fresh ranges, cause error) {
+	if b.damaged == nil {
+		return
+	}
+	for _, r := range fresh {
+		b.damaged(r.First, r.Last, cause)
+	}
 }
 
 func isCorrupt(err error) bool { return errors.Is(err, ErrCorrupt) }
+
+// lostError says that a message is lost. Booked losses are deletions too.
+type lostError struct {
+	seq    uint64
+	booked bool
+}
+
+func (e *lostError) Error() string { return fmt.Sprintf("load %d: %v", e.seq, ErrLost) }
+
+// Is makes a lost message one of class ErrLost, and of ErrDeleted or ErrCorrupt.
+func (e *lostError) Is(target error) bool {
+	return target == ErrLost || e.booked && target == ErrDeleted || !e.booked && target == ErrCorrupt
+}

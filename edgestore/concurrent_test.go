@@ -84,7 +84,7 @@ func TestFileStore_readersBesideFlushes(t *testing.T) {
 			}
 		}
 		if seq%97 == 0 {
-			s.Seal(edgestore.LSN(seq), nil)
+			s.Seal(edgestore.LSN(seq), edgestore.Chain{}, nil)
 			select {
 			case flush <- struct{}{}:
 			default:
@@ -94,7 +94,7 @@ func TestFileStore_readersBesideFlushes(t *testing.T) {
 	close(flush)
 	done.Store(true)
 	wg.Wait()
-	s.Seal(edgestore.LSN(total), nil)
+	s.Seal(edgestore.LSN(total), edgestore.Chain{}, nil)
 	if err := s.Flush(); err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ func (b *base) LastFor(filter string) uint64 {
 		return seq
 	}
 	for {
+		_ = b.heal()
 		var best, sure uint64
 		var stale string
 		b.mu.RLock()
@@ -27,7 +28,7 @@ func (b *base) LastFor(filter string) uint64 {
 			return true
 		})
 		b.mu.RUnlock()
-		if best <= sure || b.settle(stale) != nil {
+		if best <= sure && !b.hurt.Load() || b.settle(stale) != nil {
 			return max(sure, best)
 		}
 	}
@@ -36,15 +37,16 @@ func (b *base) LastFor(filter string) uint64 {
 // Subject tells of one subject.
 func (b *base) Subject(name string) (SubjectState, bool) {
 	for {
+		hurt := b.heal()
 		b.mu.RLock()
 		s := b.mu.subs.get(name)
 		if s == nil {
 			b.mu.RUnlock()
 			return SubjectState{}, false
 		}
-		state, stale := SubjectState{s.msgs, s.first, s.last}, s.flags&(staleFirst|staleLast) != 0
+		state, stale := SubjectState{s.msgs, s.first, s.last}, s.unsure()
 		b.mu.RUnlock()
-		if !stale || b.settle(name) != nil {
+		if hurt != nil || !stale || b.settle(name) != nil {
 			return state, true
 		}
 	}
@@ -59,9 +61,10 @@ func (b *base) Subjects(filter string, f func(subject string, s SubjectState) bo
 		stale bool
 	}
 	var list []item
+	_ = b.heal()
 	b.mu.RLock()
 	b.mu.subs.each(filter, func(_ uint32, s *subject) bool {
-		list = append(list, item{s.name, SubjectState{s.msgs, s.first, s.last}, s.flags&(staleFirst|staleLast) != 0})
+		list = append(list, item{s.name, SubjectState{s.msgs, s.first, s.last}, s.unsure()})
 		return true
 	})
 	b.mu.RUnlock()
@@ -88,17 +91,26 @@ func (b *base) settle(name string) error {
 	}
 	b.mu.RLock()
 	s := b.mu.subs.get(name)
-	if s == nil || s.flags&(staleFirst|staleLast) == 0 {
+	if s == nil || !s.unsure() {
 		b.mu.RUnlock()
 		return nil
 	}
-	first, last, flags := s.first, s.last, s.flags
+	first, last, flags, wrong := s.first, s.last, s.flags, s.miscounted()
 	b.mu.RUnlock()
+	if wrong {
+		return b.recountOne(name, m, first, last)
+	}
 	if flags&staleFirst != 0 {
 		at := uint64(0)
 		err := b.each(m, first, last, func(h hit) bool { at = h.seq; return false })
 		if err != nil {
 			return err
+		}
+		if b.hurt.Load() {
+			return b.heal()
+		}
+		if at == 0 {
+			return b.recountOne(name, m, first, last)
 		}
 		b.setFirst(name, at)
 	}
@@ -108,26 +120,66 @@ func (b *base) settle(name string) error {
 		if err != nil {
 			return err
 		}
+		if b.hurt.Load() {
+			return b.heal()
+		}
+		if at == 0 {
+			return b.recountOne(name, m, first, last)
+		}
 		b.setLast(name, at)
 	}
 	return nil
 }
 
+// unsure: what is known of the subject must be looked at before it is told.
+func (s *subject) unsure() bool { return s.flags&(staleFirst|staleLast) != 0 || s.miscounted() }
+
+// miscounted: the bounds say that there is one message, and the count more. A
+// message that no chunk holds was counted.
+func (s *subject) miscounted() bool {
+	return s.msgs > 1 && s.first == s.last && s.flags&(staleFirst|staleLast) == 0
+}
+
+// recountOne counts a subject of which the store does not hold what it says.
+func (b *base) recountOne(name string, m matcher, first, last uint64) error {
+	for range 3 {
+		var c SubjectState
+		b.mu.RLock()
+		removals, end := b.mu.removals, b.mu.last
+		b.mu.RUnlock()
+		err := b.each(m, first, last, func(h hit) bool { c.add(h.seq); return true })
+		if err != nil {
+			return err
+		}
+		b.mu.Lock()
+		same := removals == b.mu.removals && end == b.mu.last
+		if same {
+			b.mu.subs.correct(map[string]SubjectState{name: c})
+		}
+		b.mu.Unlock()
+		if same {
+			return nil
+		}
+	}
+	return errBusyHealing
+}
+
+// add counts one more message, the newest so far.
+func (c *SubjectState) add(seq uint64) {
+	if c.Msgs == 0 {
+		c.First = seq
+	}
+	c.Msgs++
+	c.Last = seq
+}
+
 // setFirst stores the first sequence that a scan has found. It holds if the
 // message is still there: what lies below was looked at, and grows no more.
-// 0 means that nothing was found, which damage can do: then the bounds stay,
-// and nobody need look again.
 func (b *base) setFirst(name string, seq uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.mu.subs.get(name)
-	if s == nil || s.flags&staleFirst == 0 {
-		return
-	}
-	switch {
-	case seq == 0 && len(b.mu.lost) > 0:
-		s.first, s.flags = s.last, s.flags&^(staleFirst|staleLast)
-	case seq >= s.first && b.liveLocked(seq):
+	if s != nil && s.flags&staleFirst != 0 && seq >= s.first && b.liveLocked(seq) {
 		s.first, s.flags = seq, s.flags&^staleFirst
 	}
 }
@@ -136,13 +188,7 @@ func (b *base) setLast(name string, seq uint64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.mu.subs.get(name)
-	if s == nil || s.flags&staleLast == 0 {
-		return
-	}
-	switch {
-	case seq == 0 && len(b.mu.lost) > 0:
-		s.flags &^= staleFirst | staleLast
-	case seq != 0 && seq <= s.last && b.liveLocked(seq):
+	if s != nil && s.flags&staleLast != 0 && seq != 0 && seq <= s.last && b.liveLocked(seq) {
 		s.last, s.flags = seq, s.flags&^staleLast
 	}
 }
@@ -151,6 +197,9 @@ func (b *base) setLast(name string, seq uint64) {
 // question, until none is.
 func (b *base) settleWhere(m *matcher, ask func(s *subject) bool) error {
 	for {
+		if err := b.heal(); err != nil {
+			return err
+		}
 		var names []string
 		b.mu.RLock()
 		b.mu.subs.eachAny(m, func(_ uint32, s *subject) bool {
@@ -254,6 +303,7 @@ func (b *base) pendingLast(m *matcher, start uint64) uint64 {
 // begins again; the last try has the best guess.
 func (b *base) pendingMatching(m matcher, start uint64) uint64 {
 	for try := 0; ; try++ {
+		_ = b.heal()
 		sure, across := uint64(0), uint64(0)
 		lo, hi := ^uint64(0), uint64(0)
 		var names map[string]struct{}
@@ -296,7 +346,7 @@ func (b *base) pendingMatching(m matcher, start uint64) uint64 {
 			err = b.each(m, start, hi, count)
 		}
 		b.mu.RLock()
-		same := b.mu.removals == removals
+		same := b.mu.removals == removals && !b.hurt.Load()
 		b.mu.RUnlock()
 		if err != nil || same || try == 3 {
 			return sure + n

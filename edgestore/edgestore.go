@@ -75,6 +75,9 @@ func (c *Chain) Next(r *Record) {
 	}
 }
 
+// Chain numbers the operations of one stream; only the log touches it, under its lock.
+type Chain struct{ Seat, Place uint64 } // of the operation appended last
+
 // Location says where in the journal some bytes lie. The zero Location is
 // nowhere.
 type Location struct {
@@ -119,6 +122,10 @@ var (
 	ErrBusy = errors.New("too much is waiting for the disk")
 	// ErrClosed: the journal or store was closed.
 	ErrClosed = errors.New("store is closed")
+	// ErrLost: the message was stored once and is lost to damage.
+	ErrLost = errors.New("message lost to damage")
+	// ErrFormat: the data was written by a newer version of this program.
+	ErrFormat = errors.New("format is not known to this version")
 	// ErrCorrupt is the class of everything that a checksum refused.
 	ErrCorrupt = errors.New("data is damaged")
 	// ErrLocked: another process uses the folder.

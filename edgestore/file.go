@@ -36,6 +36,17 @@ type FileOptions struct {
 	// TxBytes is how much of a large flush goes into one transaction, and so
 	// about what a flush takes in memory; 0 is 4 MB.
 	TxBytes int
+	// Damaged, if not nil, hears of messages that were found unreadable: a Lose
+	// is due. It may be called from any goroutine that reads or flushes, and
+	// more than once, holds up whoever found it and must not call the store.
+	Damaged func(first, last uint64, err error)
+	// ReadFailed, if not nil, hears of read errors that are no damage. Nothing
+	// is given up then: the error is returned, and the next call tries again.
+	ReadFailed func(err error)
+	// WriteFailed, if not nil, hears of failed writes, syncs and commits of the
+	// store's files (not of a full disk). What was sealed is kept, and Applied
+	// does not move.
+	WriteFailed func(err error)
 	// BeforeWrite, if not nil, is asked before each write transaction of a
 	// flush, and fails it: tests fill disks with it.
 	BeforeWrite func(place string) error
@@ -89,7 +100,9 @@ type fileStore struct {
 	husks map[chunkKey]bool
 	// orphans tells that a failed flush may have left rows behind.
 	orphans bool
+	losses  losses // as of the last flush
 	applied atomic.Uint64
+	chain   atomic.Pointer[Chain]
 }
 
 // fileSet is the bbolt files of a store.
@@ -292,6 +305,21 @@ func (s *fileStore) decode(value []byte, ref *chunkRef) (*chunk, error) {
 
 // Applied is the LSN that a restart begins above.
 func (s *fileStore) Applied() LSN { return LSN(s.applied.Load()) }
+
+// Chain is the chain of the operation that Applied names.
+func (s *fileStore) Chain() Chain {
+	if c := s.chain.Load(); c != nil {
+		return *c
+	}
+	return Chain{}
+}
+
+// setDurable makes known what the files hold.
+func (s *fileStore) setDurable(st *fileState) {
+	s.applied.Store(uint64(st.applied))
+	c := st.chain
+	s.chain.Store(&c)
+}
 
 // Aux visits the durable values. They are all read before f sees the first, so
 // that f may use the store.

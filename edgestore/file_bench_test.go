@@ -61,7 +61,7 @@ func fill(b *testing.B, s edgestore.Store, blobs *edgestoretest.Blobs, subjects,
 			b.Fatal(err)
 		}
 		if (i+1)%every == 0 || i == n-1 {
-			s.Seal(edgestore.LSN(i+1), nil)
+			s.Seal(edgestore.LSN(i+1), edgestore.Chain{}, nil)
 			if err := s.Flush(); err != nil {
 				b.Fatal(err)
 			}
@@ -199,7 +199,7 @@ func BenchmarkFileStore_keyValue(b *testing.B) {
 			}
 		}
 		if (i+1)%8192 == 0 || i == b.N-1 {
-			s.Seal(edgestore.LSN(i+1), nil)
+			s.Seal(edgestore.LSN(i+1), edgestore.Chain{}, nil)
 			if err := s.Flush(); err != nil {
 				b.Fatal(err)
 			}

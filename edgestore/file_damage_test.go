@@ -52,7 +52,7 @@ func build(t testing.TB, o edgestore.FileOptions, n int) stored {
 			}
 		}
 		if i%400 == 0 || i == n {
-			s.Seal(edgestore.LSN(i), []edgestore.Aux{{Key: fmt.Sprintf("c/%d", i%7), Value: []byte("v")}})
+			s.Seal(edgestore.LSN(i), edgestore.Chain{}, []edgestore.Aux{{Key: fmt.Sprintf("c/%d", i%7), Value: []byte("v")}})
 			if err := s.Flush(); err != nil {
 				t.Fatal(err)
 			}
@@ -209,6 +209,72 @@ func flipPlace(rnd *rand.Rand, b []byte) int {
 	}
 }
 
+// bookAll books everything that was found, and checks that afterwards every
+// count is that of what can be read.
+func bookAll(t testing.TB, s edgestore.Store) {
+	t.Helper()
+	for _, r := range s.Found() {
+		if n, err := s.Lose(r.First, r.Last); err != nil || n != r.Last-r.First+1 {
+			t.Fatalf("lose %v: %d, %v", r, n, err)
+		}
+	}
+	if f := s.Found(); len(f) > 0 {
+		t.Fatalf("still not booked: %v", f)
+	}
+	checkCounts(t, s)
+}
+
+// checkCounts compares every count with what a walk finds.
+func checkCounts(t testing.TB, s edgestore.Store) {
+	t.Helper()
+	var msgs, size uint64
+	subjects := map[string]edgestore.SubjectState{}
+	var buf []byte
+	for at := uint64(0); ; {
+		m, out, err := s.LoadNext(nil, at, buf)
+		if errors.Is(err, edgestore.ErrNotFound) {
+			break
+		}
+		if err != nil {
+			t.Fatalf("next from %d: %v", at, err)
+		}
+		msgs, size, buf, at = msgs+1, size+m.Size(), out, m.Seq+1
+		sub := subjects[m.Subject]
+		if sub.Msgs == 0 {
+			sub.First = m.Seq
+		}
+		sub.Msgs, sub.Last = sub.Msgs+1, m.Seq
+		subjects[m.Subject] = sub
+	}
+	state := s.State()
+	if state.Msgs != msgs || state.Bytes != size || state.NumSubjects != len(subjects) {
+		t.Fatalf("state %+v, a walk finds %d messages of %d bytes on %d subjects", state, msgs, size, len(subjects))
+	}
+	if state.NumDeleted != state.LastSeq+1-state.FirstSeq-msgs {
+		t.Fatalf("state %+v: deleted", state)
+	}
+	if n := s.Pending(nil, 0, false); n != msgs {
+		t.Fatalf("%d pending of %d", n, msgs)
+	}
+	if n := s.Pending([]string{"*.*", "k.>"}, 0, true); n != uint64(len(subjects)) {
+		t.Fatalf("%d subjects pending of %d", n, len(subjects))
+	}
+	if n := len(s.LastPerSubject(nil, 0, 0)); n != len(subjects) {
+		t.Fatalf("%d newest of %d subjects", n, len(subjects))
+	}
+	for name, want := range subjects {
+		if got, ok := s.Subject(name); !ok || got != want {
+			t.Fatalf("subject %q: %+v, %v, want %+v", name, got, ok, want)
+		}
+		if n := s.Pending([]string{name}, 0, false); n != want.Msgs {
+			t.Fatalf("subject %q: %d pending of %d", name, n, want.Msgs)
+		}
+		if last := s.LastFor(name); last != want.Last {
+			t.Fatalf("subject %q: last %d, want %d", name, last, want.Last)
+		}
+	}
+}
+
 func (st *stored) tryDamaged(t *testing.T, o edgestore.FileOptions, what string) (lost int, err error) {
 	t.Helper()
 	blobs := new(edgestoretest.Blobs)
@@ -228,6 +294,8 @@ func (st *stored) tryDamaged(t *testing.T, o edgestore.FileOptions, what string)
 		}
 	}()
 	lost = st.verify(t, s)
+	bookAll(t, s)
+	st.verify(t, s)
 	s.State()
 	s.Pending([]string{"s.1", "s.2*"}, 500, true)
 	s.Subjects("s.*", func(string, edgestore.SubjectState) bool { return true })
@@ -242,7 +310,7 @@ func (st *stored) tryDamaged(t *testing.T, o edgestore.FileOptions, what string)
 			t.Fatalf("remove: %v", err)
 		}
 	}
-	s.Seal(edgestore.LSN(m.Seq), nil)
+	s.Seal(edgestore.LSN(m.Seq), edgestore.Chain{}, nil)
 	if err := s.Flush(); err != nil && !errors.Is(err, edgestore.ErrCorrupt) {
 		t.Fatalf("flush: %v", err)
 	}
@@ -277,7 +345,7 @@ func TestFileStore_mixedPages(t *testing.T) {
 				delete(st.live, seq)
 			}
 		}
-		s.Seal(edgestore.LSN(st.last), nil)
+		s.Seal(edgestore.LSN(st.last), edgestore.Chain{}, nil)
 		if err := s.Flush(); err != nil {
 			t.Fatal(err)
 		}

@@ -56,7 +56,7 @@ func TestFileStore_purgeGivesTheDiskBack(t *testing.T) {
 	}
 	flush := func(applied edgestore.LSN) (size int64) {
 		t.Helper()
-		s.Seal(applied, nil)
+		s.Seal(applied, edgestore.Chain{}, nil)
 		if err := s.Flush(); err != nil {
 			t.Fatal(err)
 		}

@@ -74,7 +74,8 @@ type flusher struct {
 	dropped  []chunkRef // rows that are not needed any more
 	fresh    map[chunkKey]bool
 	put      map[string][]byte // records; nil: delete
-	lost     []SeqRange
+	lost     ranges            // found unreadable
+	losses   losses            // what is written of them
 	unlink   []uint32
 	carry    []uint64
 	changed  bool // chunks were dropped, packed or left behind
@@ -111,6 +112,7 @@ func (f *flusher) begin() error {
 	f.state.files = slices.Clone(s.state.files)
 	f.state.runs = slices.Clone(s.state.runs)
 	c := f.cur
+	f.state.chain = c.chain
 	f.state.applied, f.state.first, f.state.last = c.applied, c.first, c.last
 	f.state.msgs, f.state.bytes, f.state.lastTime = c.msgs, c.bytes, c.lastTime
 	f.edit = s.mu.dir.edit(f.state.nextDir)
@@ -272,7 +274,7 @@ func (f *flusher) newChunks() error {
 			}
 			switch {
 			case isCorrupt(err):
-				f.lost = append(f.lost, SeqRange{p.seq, p.seq})
+				f.lost = f.lost.add(p.seq, p.seq)
 				continue
 			case err != nil:
 				return fmt.Errorf("message %d: %w", p.seq, err)
@@ -333,7 +335,7 @@ func (f *flusher) takeInto(r *chunkRef, out func() error) error {
 	s, w := f.s, &f.s.builder
 	c, err := s.load(r)
 	if isCorrupt(err) {
-		f.lost = append(f.lost, SeqRange{r.first, r.last})
+		f.lost = f.lost.add(r.first, r.last)
 		f.dropped = append(f.dropped, *r)
 		return nil
 	}
@@ -420,6 +422,18 @@ func (f *flusher) encodeRecords() {
 		} else {
 			f.set(idKey(kindGap, key), &record{kind: kindGap, id: key, payload: page})
 		}
+	}
+	f.losses = f.s.losses
+	if f.cur.lost != nil {
+		f.losses = *f.cur.lost
+	}
+	f.losses.found = f.losses.found.union(f.lost)
+	switch old := &f.s.losses; {
+	case slices.Equal(old.booked, f.losses.booked) && slices.Equal(old.found, f.losses.found) && f.cur.lost == nil:
+	case f.losses.empty():
+		f.put[lostKey] = nil
+	default:
+		f.set(lostKey, &record{kind: kindLost, payload: f.losses.encode()})
 	}
 	for key, value := range f.cur.aux {
 		k := string(rune(kindAux)) + key
@@ -559,9 +573,6 @@ func (f *flusher) publish() error {
 	s.mu.dir.pages = f.edit.pages
 	s.mu.drained = f.cur.last
 	s.mu.tab.dropBelow(f.cur.last + 1)
-	for _, l := range f.lost {
-		s.markLostLocked(l.First, l.Last)
-	}
 	for _, p := range f.edit.dirty {
 		if p == nil {
 			continue
@@ -577,7 +588,9 @@ func (f *flusher) publish() error {
 	s.inflight = nil
 	s.watchLocked()
 	s.mu.Unlock()
-	s.applied.Store(uint64(f.state.applied))
+	s.losses = f.losses
+	s.setDurable(&f.state)
+	s.markFound(f.lost, errUnread)
 	for _, id := range f.unlink {
 		err = errors.Join(err, s.files.unlink(id))
 	}
@@ -587,6 +600,11 @@ func (f *flusher) publish() error {
 	}
 	return nil
 }
+
+// lostKey is where the losses are.
+const lostKey = string(kindLost)
+
+var errUnread = fmt.Errorf("could not be read for a flush: %w", ErrCorrupt)
 
 // checkLaws compares what the index says with what the chunks hold, for tests.
 func (s *fileStore) checkLaws() error {
@@ -600,7 +618,7 @@ func (s *fileStore) checkLaws() error {
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if len(s.mu.lost) == 0 && (msgs != s.mu.msgs || bytes != s.mu.bytes) {
+	if len(s.mu.lost.found) == 0 && (msgs != s.mu.msgs || bytes != s.mu.bytes) {
 		panic(fmt.Sprintf("edgestore: %d messages of %d bytes are stored, the state says %d of %d", msgs, bytes, s.mu.msgs, s.mu.bytes))
 	}
 	return nil

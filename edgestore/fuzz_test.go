@@ -131,8 +131,8 @@ func FuzzDecodeRecords(f *testing.F) {
 		f.Add(g.encode(nil))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if st, err := decodeState(b); err == nil {
-			if again, err := decodeState(st.encode()); err != nil || again.last != st.last {
+		if st, err := decodeState(b, recordFormat); err == nil {
+			if again, err := decodeState(st.encode(), recordFormat); err != nil || again.last != st.last {
 				t.Fatalf("state does not come back: %v", err)
 			}
 		}

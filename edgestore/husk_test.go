@@ -92,7 +92,7 @@ func seen(t *testing.T, s edgestore.Store) string {
 }
 
 func (f *fullStore) flush() error {
-	f.Seal(edgestore.LSN(f.last), nil)
+	f.Seal(edgestore.LSN(f.last), edgestore.Chain{}, nil)
 	return f.Flush()
 }
 

@@ -15,6 +15,7 @@ type memoryStore struct {
 	auxMu   sync.Mutex
 	aux     map[string][]byte
 	applied LSN
+	chain   Chain
 }
 
 // NewMemoryStore returns an empty store whose first message will get firstSeq
@@ -26,10 +27,10 @@ func NewMemoryStore(firstSeq uint64) Store {
 	return s
 }
 
-func (s *memoryStore) Seal(applied LSN, aux []Aux) {
+func (s *memoryStore) Seal(applied LSN, chain Chain, aux []Aux) {
 	s.auxMu.Lock()
 	defer s.auxMu.Unlock()
-	s.applied = applied
+	s.applied, s.chain = applied, chain
 	for _, a := range aux {
 		if a.Value == nil {
 			delete(s.aux, a.Key)
@@ -45,6 +46,12 @@ func (s *memoryStore) Applied() LSN {
 	s.auxMu.Lock()
 	defer s.auxMu.Unlock()
 	return s.applied
+}
+
+func (s *memoryStore) Chain() Chain {
+	s.auxMu.Lock()
+	defer s.auxMu.Unlock()
+	return s.chain
 }
 
 func (s *memoryStore) Aux(prefix string, f func(key string, value []byte) error) error {

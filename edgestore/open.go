@@ -23,7 +23,7 @@ import (
 func OpenFileStore(o FileOptions) (Store, error) {
 	o.fill()
 	s := &fileStore{o: o, cache: newChunkCache(o.CacheBytes), husks: make(map[chunkKey]bool)}
-	s.base.files = s
+	s.base.files, s.damaged = s, o.Damaged
 	s.init(o.FirstSeq, true)
 	s.files.dir, s.files.old, s.files.raw = o.Dir, make(map[uint32]*oldFile), make(map[uint32]rawIndex)
 	if err := s.open(); err != nil {
@@ -160,7 +160,9 @@ func (s *fileStore) loadHead(id uint32) error {
 		return errors.Join(err, file.shut())
 	}
 	s.records, s.state, s.number = l.crc, l.state, l.number
-	s.applied.Store(uint64(l.state.applied))
+	s.setDurable(&l.state)
+	s.losses, s.mu.lost = l.lost, l.lost
+	s.hurt.Store(len(l.lost.found) > 0)
 	s.mu.first, s.mu.last, s.mu.drained = l.state.first, l.state.last, l.state.last
 	s.mu.msgs, s.mu.bytes, s.mu.lastTime = l.state.msgs, l.state.bytes, l.state.lastTime
 	s.mu.dir, s.mu.gaps.pages, s.mu.subs = directory{pages: l.pages}, l.gaps, l.subs
@@ -176,6 +178,7 @@ type loader struct {
 	crc    map[string]uint32
 	pages  []*dirPage
 	gaps   []gapPage
+	lost   losses
 	subs   subjects
 }
 
@@ -189,7 +192,7 @@ func (l *loader) read(tx *bbolt.Tx) error {
 	}
 	c := b.Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
-		if k[0] == kindState {
+		if k[0] == kindState || k[0] == kindFile {
 			continue
 		}
 		if err := l.record(string(k), v); err != nil {
@@ -234,7 +237,7 @@ func (l *loader) readState(b *bbolt.Bucket) error {
 			if rec.incarnation != l.s.o.Incarnation {
 				return fmt.Errorf("folder belongs to stream incarnation %d, not %d", rec.incarnation, l.s.o.Incarnation)
 			}
-			if l.state, err = decodeState(rec.payload); err == nil {
+			if l.state, err = decodeState(rec.payload, rec.format); err == nil {
 				l.number = rec.flush
 				return nil
 			}
@@ -269,6 +272,10 @@ func (l *loader) record(k string, v []byte) error {
 			return err
 		}
 		l.gaps = append(l.gaps, p)
+	case kindLost:
+		if l.lost, err = decodeLosses(rec.payload); err != nil {
+			return err
+		}
 	case kindAux:
 		if key, _, err := decodeAux(rec.payload); err != nil || key != k[1:] {
 			return fmt.Errorf("another name in it: %w", ErrCorrupt)

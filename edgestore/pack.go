@@ -158,7 +158,7 @@ func (f *flusher) moveFile(id uint32, budget *int) (moved int64, err error) {
 				return moved, err
 			}
 			if value == nil { // damaged
-				f.lost = append(f.lost, SeqRange{r.first, r.last})
+				f.lost = f.lost.add(r.first, r.last)
 				f.edit.replace(r.first, r.last, nil)
 				continue
 			}

@@ -46,18 +46,18 @@ func rawScan(path string, f func(off int64, b []byte) error) error {
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
-		if n < recordHeader {
+		if n < recordHeader1 {
 			return nil
 		}
 		w := window[:n]
-		i := bytes.Index(w[:n-recordHeader+4], recordMagic)
+		i := bytes.Index(w[:n-recordHeader1+4], recordMagic)
 		if i < 0 {
-			off += int64(n - recordHeader + 1)
+			off += int64(n - recordHeader1 + 1)
 			continue
 		}
 		off += int64(i)
-		length := int64(binary.LittleEndian.Uint32(w[i+8:])) + recordHeader
-		if off+length > size || w[i+4] != recordFormat {
+		length := int64(binary.LittleEndian.Uint32(w[i+8:])) + int64(headerOf(w[i+4]))
+		if off+length > size || w[i+4] == 0 || w[i+4] > recordFormat {
 			off++
 			continue
 		}

@@ -97,10 +97,10 @@ func (b *base) downLocked(m *matcher, lo, hi uint64, pin *chunk, f func(h hit) b
 }
 
 func (b *base) skipLostLocked(ref *chunkRef) bool {
-	if len(b.mu.lost) == 0 {
+	if len(b.mu.lost.found) == 0 {
 		return false
 	}
-	l, ok := b.lostLocked(ref.first)
+	l, ok := b.mu.lost.found.find(ref.first)
 	return ok && l.Last >= ref.last
 }
 
@@ -170,8 +170,8 @@ func (b *base) tabScanLocked(m *matcher, lo, hi uint64, down bool, f func(h hit)
 		if b.mu.gaps.has(seq) {
 			return true
 		}
-		if len(b.mu.lost) > 0 {
-			if _, lost := b.lostLocked(seq); lost {
+		if len(b.mu.lost.found) > 0 {
+			if _, lost := b.mu.lost.found.find(seq); lost {
 				return true
 			}
 		}
@@ -240,14 +240,15 @@ func (b *base) fetch(ref *chunkRef) (*chunk, error) {
 	if err == nil {
 		return c, nil
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.mu.RLock()
 	now := b.mu.dir.find(ref.first)
+	moved := now == nil || now.key() != ref.key()
+	b.mu.RUnlock()
 	switch {
-	case now == nil || now.key() != ref.key():
+	case moved:
 		return nil, nil
 	case isCorrupt(err):
-		b.markLostLocked(ref.first, ref.last)
+		b.markFound(ranges{{ref.first, ref.last}}, err)
 		return nil, nil
 	}
 	return nil, err
@@ -258,9 +259,11 @@ func (b *base) Load(seq uint64, buf []byte) (Msg, []byte, error) {
 	for {
 		b.mu.RLock()
 		err := b.loadableLocked(seq)
-		if err == nil {
-			if _, lost := b.lostLocked(seq); lost {
-				err = fmt.Errorf("load %d: lost: %w", seq, ErrCorrupt)
+		if !b.mu.closed && !b.mu.lost.empty() {
+			if _, lost := b.mu.lost.booked.find(seq); lost {
+				err = &lostError{seq, true}
+			} else if _, lost = b.mu.lost.found.find(seq); lost && err == nil {
+				err = &lostError{seq, false}
 			}
 		}
 		b.mu.RUnlock()
@@ -273,12 +276,12 @@ func (b *base) Load(seq uint64, buf []byte) (Msg, []byte, error) {
 		}
 		// It was there and is not now: removed or found damaged just now.
 		b.mu.RLock()
-		_, lost := b.lostLocked(seq)
+		_, lost := b.mu.lost.found.find(seq)
 		live := b.liveLocked(seq)
 		b.mu.RUnlock()
 		if live && !lost {
 			// The directory and the chunk disagree: the chunk never had it.
-			b.markLost(seq, seq)
+			b.markFound(ranges{{seq, seq}}, errNotHeld)
 		}
 	}
 }
@@ -386,8 +389,15 @@ func (m *Msg) setParts(b []byte, header int) {
 // unread decides what a failed read means: the message has moved or gone
 // (again), or its bytes are damaged (lost, and again), or the disk failed.
 func (b *base) unread(p *picked, cause error) (again bool, err error) {
+	var fresh ranges
+	defer func() { b.tell(fresh, cause) }()
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	lost := func(lo, hi uint64) {
+		if b.foundLocked(lo, hi) {
+			fresh = ranges{{lo, hi}}
+		}
+	}
 	if b.mu.closed {
 		return false, ErrClosed
 	}
@@ -404,14 +414,14 @@ func (b *base) unread(p *picked, cause error) (again bool, err error) {
 		if !isCorrupt(cause) {
 			return false, fmt.Errorf("load %d: %w", p.seq, cause)
 		}
-		b.markLostLocked(p.seq, p.seq)
+		lost(p.seq, p.seq)
 		return true, nil
 	}
 	ref := b.mu.dir.find(p.seq)
 	if ref == nil || ref.key() != p.chunk.key {
 		return true, nil
 	}
-	b.markLostLocked(ref.first, ref.last)
+	lost(ref.first, ref.last)
 	return true, nil
 }
 

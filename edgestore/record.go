@@ -17,6 +17,7 @@ type record struct {
 	incarnation uint64
 	flush       uint64 // number of the flush that wrote it
 	id          uint64
+	format      byte // when it was read
 	payload     []byte
 	crc         uint32
 }
@@ -30,11 +31,23 @@ const (
 	kindAux   = 'a'
 	kindState = 't'
 	kindTable = 'k'
+	kindLost  = 'l'
+	kindFile  = 'f'
 
-	recordFormat = 1
-	recordHeader = 40
-	flagS2       = 1
+	recordFormat  = 2 // that is written
+	recordFormat1 = 1 // that is read too
+	recordHeader  = 56
+	recordHeader1 = 40
+	flagS2        = 1
 )
+
+// headerOf is the length of a header of a format.
+func headerOf(format byte) int {
+	if format == recordFormat1 {
+		return recordHeader1
+	}
+	return recordHeader
+}
 
 var recordMagic = []byte{0xF7, 'f', 'r', 'd'}
 
@@ -49,8 +62,12 @@ func beginRecord(dst []byte, r *record) []byte {
 	dst = append(dst, 0, 0, 0, 0, 0, 0, 0, 0) // length and checksum
 	dst = binary.LittleEndian.AppendUint64(dst, r.incarnation)
 	dst = binary.LittleEndian.AppendUint64(dst, r.flush)
-	return binary.LittleEndian.AppendUint64(dst, r.id)
+	dst = binary.LittleEndian.AppendUint64(dst, r.id)
+	return append(dst, noCipher[:]...)
 }
+
+// noCipher stands where a cipher and its nonce have their place: plain.
+var noCipher [recordHeader - recordHeader1]byte
 
 func endRecord(b []byte) uint32 {
 	binary.LittleEndian.PutUint32(b[8:], uint32(len(b)-recordHeader))
@@ -70,15 +87,20 @@ func encodeRecord(r *record) ([]byte, uint32) {
 }
 
 // parseRecord checks an envelope; payload is a part of b.
+//
+// A record of a format or with a cipher that is not known is no damage: it is
+// of class ErrFormat when its checksum, which lies in the same place in every
+// format, is right.
 func parseRecord(b []byte, kind byte) (record, error) {
-	if len(b) < recordHeader {
+	if len(b) < recordHeader1 {
 		return record{}, fmt.Errorf("%d bytes are no record: %w", len(b), ErrCorrupt)
 	}
 	if !bytes.Equal(b[:4], recordMagic) {
 		return record{}, fmt.Errorf("no record magic: %w", ErrCorrupt)
 	}
+	header := headerOf(b[4])
 	n := binary.LittleEndian.Uint32(b[8:])
-	if uint64(n) != uint64(len(b)-recordHeader) {
+	if b[4] <= recordFormat && (len(b) < header || uint64(n) != uint64(len(b)-header)) {
 		return record{}, fmt.Errorf("length %d in a value of %d: %w", n, len(b), ErrCorrupt)
 	}
 	r := record{
@@ -88,14 +110,18 @@ func parseRecord(b []byte, kind byte) (record, error) {
 		incarnation: binary.LittleEndian.Uint64(b[16:]),
 		flush:       binary.LittleEndian.Uint64(b[24:]),
 		id:          binary.LittleEndian.Uint64(b[32:]),
-		payload:     b[recordHeader:],
+		format:      b[4],
 	}
 	if recordCRC(b) != r.crc {
 		return record{}, fmt.Errorf("checksum mismatch: %w", ErrCorrupt)
 	}
-	if b[4] != recordFormat {
-		return record{}, fmt.Errorf("format %d is not known to this version: %w", b[4], ErrCorrupt)
+	if r.format == 0 || r.format > recordFormat {
+		return record{}, fmt.Errorf("record of format %d: %w", r.format, ErrFormat)
 	}
+	if c := b[recordHeader1:header]; !bytes.Equal(c, noCipher[:len(c)]) {
+		return record{}, fmt.Errorf("record with cipher %d: %w", binary.LittleEndian.Uint16(c), ErrFormat)
+	}
+	r.payload = b[header:]
 	if r.kind != kind {
 		return record{}, fmt.Errorf("kind %q where %q belongs: %w", r.kind, kind, ErrCorrupt)
 	}

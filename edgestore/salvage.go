@@ -47,9 +47,6 @@ func (s *fileStore) salvage(ids []uint32, newest bool, cause error) error {
 	if err := s.loadHead(next); err != nil {
 		return err
 	}
-	for _, l := range v.lost {
-		s.markLost(l.First, l.Last)
-	}
 	return nil
 }
 
@@ -70,14 +67,20 @@ type salvager struct {
 	chunks []found
 	gapSet gapSet
 	gaps   []gapAt
+	losses []lostAt
 	aux    map[string]found
 
 	refs  []chunkRef
 	from  []found // where refs lie
-	lost  []SeqRange
+	lost  ranges
 	subs  subjects
 	msgs  uint64
 	bytes uint64
+}
+
+type lostAt struct {
+	flush uint64
+	losses
 }
 
 type gapAt struct {
@@ -95,7 +98,7 @@ func (v *salvager) see(path string, off int64, b []byte) {
 	f := found{path: path, place: rawPlace{off, uint32(len(b))}, flush: rec.flush, id: rec.id, crc: rec.crc}
 	switch rec.kind {
 	case kindState:
-		if st, err := decodeState(rec.payload); err == nil && (v.state == nil || rec.flush >= v.number) {
+		if st, err := decodeState(rec.payload, rec.format); err == nil && (v.state == nil || rec.flush >= v.number) {
 			v.state, v.number = &st, rec.flush
 		}
 	case kindChunk:
@@ -106,6 +109,10 @@ func (v *salvager) see(path string, off int64, b []byte) {
 	case kindGap:
 		if p, err := decodeGapPage(rec.id, rec.payload); err == nil {
 			v.gaps = append(v.gaps, gapAt{rec.flush, p})
+		}
+	case kindLost:
+		if l, err := decodeLosses(rec.payload); err == nil {
+			v.losses = append(v.losses, lostAt{rec.flush, l})
 		}
 	case kindAux:
 		if key, _, err := decodeAux(rec.payload); err == nil {
@@ -172,6 +179,14 @@ func (v *salvager) choose() error {
 		}
 	}
 	v.findLost()
+	newest := uint64(0)
+	var old ranges
+	for _, l := range v.losses {
+		if l.flush <= v.number && l.flush >= newest {
+			newest, old = l.flush, l.booked
+		}
+	}
+	v.lost = v.lost.union(old)
 	return nil
 }
 
@@ -235,7 +250,7 @@ func (v *salvager) findLost() {
 		}
 		hi := v.state.last
 		have.each(lo, v.state.last, func(a, _ uint64) bool { hi = a - 1; return false })
-		v.lost = append(v.lost, SeqRange{lo, hi})
+		v.lost = v.lost.add(lo, hi)
 		v.gapSet.addRange(lo, hi)
 		seq = hi + 1
 	}
@@ -294,7 +309,7 @@ func (v *salvager) fill(file *boltFile, id uint32) error {
 	for i, ref := range v.refs {
 		ref.file = id
 		value := readAt(v.from[i].path, v.from[i].place)
-		if len(value) < recordHeader || valueCRC(value) != ref.crc {
+		if len(value) < recordHeader1 || valueCRC(value) != ref.crc {
 			return fmt.Errorf("chunk %d changed while it was copied: %w", ref.first, ErrCorrupt)
 		}
 		rows = append(rows, row{ref.rowKey(), value})
@@ -310,6 +325,7 @@ func (v *salvager) fill(file *boltFile, id uint32) error {
 	}
 	f := &flusher{s: v.s, number: v.number + 1, edit: edit, state: *v.state, put: make(map[string][]byte), cur: &seal{aux: make(map[string][]byte)}}
 	f.cur.gaps = make(map[uint64][]byte)
+	f.cur.lost = &losses{booked: v.lost}
 	for i := range v.gapSet.pages {
 		f.cur.gaps[v.gapSet.pages[i].key] = v.gapSet.pages[i].encode(nil)
 	}

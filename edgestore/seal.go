@@ -7,6 +7,7 @@ import "maps"
 // after says which of them were there then and are not now.
 type seal struct {
 	applied  LSN
+	chain    Chain
 	first    uint64
 	last     uint64
 	msgs     uint64
@@ -17,14 +18,15 @@ type seal struct {
 	aux      map[string][]byte // nil: the value is gone
 	touched  []uint64          // drained sequences whose chunks have lost messages
 	after    *gapSet           // removed since
+	lost     *losses           // nil: as before
 }
 
 // Seal fixes everything applied so far as the next thing to be flushed.
-func (s *fileStore) Seal(applied LSN, aux []Aux) {
+func (s *fileStore) Seal(applied LSN, chain Chain, aux []Aux) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := &seal{
-		applied: applied, first: s.mu.first, last: s.mu.last, msgs: s.mu.msgs, bytes: s.mu.bytes, lastTime: s.mu.lastTime,
+		applied: applied, chain: chain, first: s.mu.first, last: s.mu.last, msgs: s.mu.msgs, bytes: s.mu.bytes, lastTime: s.mu.lastTime,
 		gaps: s.mu.gaps.drain(), aux: make(map[string][]byte, len(aux)), touched: s.mu.touched, after: new(gapSet),
 	}
 	if d := s.mu.subs.drain(); len(d) > 0 {
@@ -34,6 +36,9 @@ func (s *fileStore) Seal(applied LSN, aux []Aux) {
 		now.aux[a.Key] = a.Value
 	}
 	s.mu.touched = nil
+	if s.mu.lostDirty {
+		now.lost, s.mu.lostDirty = &losses{s.mu.lost.booked, s.mu.lost.found}, false
+	}
 	if s.sealed != nil {
 		now = s.sealed.add(now)
 	}
@@ -49,6 +54,9 @@ func (s *seal) add(newer *seal) *seal {
 	maps.Copy(sum.gaps, newer.gaps)
 	sum.aux = s.aux
 	maps.Copy(sum.aux, newer.aux)
+	if sum.lost == nil {
+		sum.lost = s.lost
+	}
 	sum.touched = append(s.touched, newer.touched...)
 	return &sum
 }

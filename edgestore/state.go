@@ -23,6 +23,7 @@ type fileState struct {
 	// their checksums come to: a record that a damaged tree has lost is missed.
 	records uint64
 	sum     uint32
+	chain   Chain // of the operation applied last
 }
 
 // The state is written twice, so that one damaged byte cannot take it away.
@@ -48,10 +49,12 @@ func (s *fileState) encode() []byte {
 		b = binary.AppendUvarint(b, r.count)
 	}
 	b = binary.AppendUvarint(b, s.records)
+	b = binary.AppendUvarint(b, s.chain.Seat)
+	b = binary.AppendUvarint(b, s.chain.Place)
 	return binary.LittleEndian.AppendUint32(b, s.sum)
 }
 
-func decodeState(b []byte) (fileState, error) {
+func decodeState(b []byte, format byte) (fileState, error) {
 	r := reader{b: b}
 	any := ^uint64(0)
 	s := fileState{applied: LSN(r.uvarint(any)), first: r.uvarint(any), last: r.uvarint(any), msgs: r.uvarint(any), bytes: r.uvarint(any)}
@@ -64,6 +67,9 @@ func decodeState(b []byte) (fileState, error) {
 		s.runs = append(s.runs, runInfo{r.uvarint(any), uint32(r.uvarint(1<<32 - 1)), r.uvarint(any), r.uvarint(any)})
 	}
 	s.records = r.uvarint(any)
+	if format > recordFormat1 {
+		s.chain = Chain{Seat: r.uvarint(any), Place: r.uvarint(any)}
+	}
 	s.sum = r.uint32()
 	r.end()
 	if r.err == nil && (s.first == 0 || s.first > s.last+1 || s.msgs > s.last+1-s.first) {

@@ -68,9 +68,10 @@ type Store interface {
 	Append(m *Msg, blob Location) error
 	// Skip moves LastSeq forward to last without storing anything.
 	Skip(last uint64, at int64)
-	// Remove deletes one message and reports its size. A message that was lost
-	// to damage can be removed too, with the average size of its neighbours:
-	// limits must be able to move on.
+	// Remove deletes one message and reports its size. A message that cannot be
+	// read can be removed too, with the average size of its neighbours: limits
+	// must be able to move on. Removing, compacting and purging book what they
+	// find unreadable on their way as Lose does.
 	Remove(seq uint64) (size uint64, ok bool, err error)
 	// Compact deletes everything below seq and moves FirstSeq there or, when
 	// seq is deleted already, to the first message above it (and LastSeq to
@@ -81,8 +82,18 @@ type Store interface {
 	// is Compact.
 	Purge(filter string, seq, keep uint64) (removed uint64, err error)
 
-	// Load reads one message; the error is ErrNotFound or ErrDeleted, or one
-	// of class ErrCorrupt. buf is used for the bytes when it is large enough;
+	// Lose books as lost every message in first..last that cannot be read, and
+	// every sequence in it above LastSeq, which moves to last if it is below.
+	// Messages that can be read stay. What is lost is counted like a gap, in
+	// State and for each subject, and stays listed in Damage until a Compact or
+	// Purge of everything passes it. n is how many sequences were booked.
+	//
+	// A read error that is no damage is returned, and nothing is booked then.
+	Lose(first, last uint64) (n uint64, err error)
+
+	// Load reads one message; the error is ErrNotFound, ErrDeleted or ErrLost
+	// (and of class ErrDeleted too when Lose has booked it, else ErrCorrupt). A
+	// search passes over what is lost. buf is used for the bytes when it is large enough;
 	// the result does not alias the store.
 	Load(seq uint64, buf []byte) (Msg, []byte, error)
 	// LoadNext reads the first message at or above start that matches any of
@@ -110,11 +121,11 @@ type Store interface {
 	// Deleted lists the gaps between FirstSeq and LastSeq, ascending, at most max.
 	Deleted(max int) []uint64
 
-	// Seal fixes everything applied so far, with aux as of the same moment, as
-	// the next thing to be flushed. It is called by the mutating goroutine and
+	// Seal fixes everything applied so far, with chain and aux as of the same
+	// moment, as the next thing to be flushed. It is called by the mutating goroutine and
 	// is cheap. Sealing twice before a Flush adds up. The values of aux are
 	// kept, not copied: they may not change afterwards.
-	Seal(applied LSN, aux []Aux)
+	Seal(applied LSN, chain Chain, aux []Aux)
 	// Flush writes what was sealed in one durable transaction. It may be
 	// called from another goroutine, one at a time. After an error nothing
 	// sealed is lost: the next Flush tries again.
@@ -122,12 +133,18 @@ type Store interface {
 	// Applied is the LSN that a restart begins above: what the journal has to
 	// keep. It never waits for a flush.
 	Applied() LSN
+	// Chain is the chain of the last operation up to Applied.
+	Chain() Chain
 	// Aux visits the durable values whose key starts with prefix, in order of
 	// their keys, as of the last Flush (or open).
 	Aux(prefix string, f func(key string, value []byte) error) error
 
-	// Damage lists ranges of sequences that were lost to damage, as found so far.
+	// Damage lists ranges of sequences that are lost to damage, those that Lose
+	// has booked and those that were only found so far.
 	Damage() []SeqRange
+	// Found lists what was found unreadable and is still counted in State: a
+	// Lose is due.
+	Found() []SeqRange
 	Close() error
 	// Delete closes the store and removes its files.
 	Delete() error

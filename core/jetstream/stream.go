@@ -231,7 +231,7 @@ func (s *stream) seal() bool {
 	}
 	s.auxDirty = auxDirty{}
 	aux = s.consumers.seal(aux)
-	s.store.Seal(s.applied, aux)
+	s.store.Seal(s.applied, edgestore.Chain{}, aux)
 	return true
 }
 

@@ -35,6 +35,10 @@ func checkLoad(t testing.TB, s edgestore.Store, m *Model, seq uint64) {
 		if err != nil || !sameMsg(got, m.msgs[i]) {
 			t.Fatalf("load %d:\n got %+v, %v\nwant %+v", seq, got, err, m.msgs[i])
 		}
+	case m.lost[seq]:
+		if !errors.Is(err, edgestore.ErrLost) || !errors.Is(err, edgestore.ErrDeleted) {
+			t.Fatalf("load %d, lost: %v", seq, err)
+		}
 	case seq > m.last || seq == 0:
 		if !errors.Is(err, edgestore.ErrNotFound) {
 			t.Fatalf("load %d beyond the end: %v", seq, err)
@@ -122,8 +126,14 @@ func checkAll(t testing.TB, s edgestore.Store, m *Model, filters [][]string) {
 		}
 	}
 	checkSubjects(t, s, m, ">")
-	if d := s.Damage(); len(d) > 0 {
-		t.Fatalf("damage in a store that nobody damaged: %v", d)
+	if got, want := s.Damage(), m.damage(); !slices.Equal(got, want) {
+		t.Fatalf("damage:\n got %v\nwant %v", got, want)
+	}
+	for seq := range m.lost {
+		checkLoad(t, s, m, seq)
+	}
+	if f := s.Found(); len(f) > 0 {
+		t.Fatalf("damage that is not booked: %v", f)
 	}
 }
 

@@ -16,6 +16,7 @@ type Model struct {
 	first    uint64
 	last     uint64
 	lastTime int64
+	lost     map[uint64]bool
 }
 
 // NewModel returns an empty model.
@@ -55,6 +56,55 @@ func (m *Model) settle() {
 	}
 }
 
+// lose is Lose with broken as what cannot be read.
+func (m *Model) lose(first, last uint64, broken func(seq uint64) bool) (n uint64) {
+	if m.lost == nil {
+		m.lost = map[uint64]bool{}
+	}
+	keep := m.msgs[:0:0]
+	for _, msg := range m.msgs {
+		if msg.Seq >= first && msg.Seq <= last && broken(msg.Seq) {
+			m.lost[msg.Seq] = true
+			n++
+			continue
+		}
+		keep = append(keep, msg)
+	}
+	m.msgs = keep
+	for seq := max(first, m.last+1); seq <= last; seq++ {
+		m.lost[seq] = true
+		n++
+	}
+	m.last = max(m.last, last)
+	m.settle()
+	return n
+}
+
+// damage is what Damage lists.
+func (m *Model) damage() (out []edgestore.SeqRange) {
+	seqs := make([]uint64, 0, len(m.lost))
+	for seq := range m.lost {
+		seqs = append(seqs, seq)
+	}
+	slices.Sort(seqs)
+	for _, seq := range seqs {
+		if n := len(out); n > 0 && out[n-1].Last+1 == seq {
+			out[n-1].Last = seq
+		} else {
+			out = append(out, edgestore.SeqRange{First: seq, Last: seq})
+		}
+	}
+	return out
+}
+
+func (m *Model) forget(seq uint64) {
+	for s := range m.lost {
+		if s < seq {
+			delete(m.lost, s)
+		}
+	}
+}
+
 func (m *Model) index(seq uint64) (int, bool) {
 	return slices.BinarySearchFunc(m.msgs, seq, func(a edgestore.Msg, s uint64) int {
 		switch {
@@ -79,6 +129,7 @@ func (m *Model) remove(seq uint64) (uint64, bool) {
 }
 
 func (m *Model) compact(seq uint64) uint64 {
+	m.forget(seq)
 	if seq <= m.first {
 		return 0
 	}

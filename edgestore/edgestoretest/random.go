@@ -30,6 +30,8 @@ type operation struct {
 	keep   uint64
 	time   int64
 	filter string
+	broken []edgestore.Location // opLose: what breaks just before
+	seqs   map[uint64]bool      // their sequences
 }
 
 const (
@@ -38,6 +40,7 @@ const (
 	opRemove
 	opCompact
 	opPurge
+	opLose
 )
 
 // Random does random operations to a store and to a model, and compares what
@@ -49,7 +52,7 @@ func Random(t testing.TB, o RandomOptions) {
 	r := &random{
 		TB: t, o: o, s: o.Store, m: NewModel(1, o.Memory),
 		rnd: rand.New(rand.NewPCG(o.Seed, 77)), now: 1_700_000_000_000_000_000,
-		aux: map[string]string{},
+		aux: map[string]string{}, inJournal: map[uint64]edgestore.Location{},
 	}
 	for i := 0; i < o.Steps; i++ {
 		r.step()
@@ -68,6 +71,8 @@ type random struct {
 	log     []operation       // log[i] has LSN i+1
 	aux     map[string]string // as of the last seal
 	durable map[string]string // as of the last flush
+	// inJournal are messages that no flush has moved into chunks.
+	inJournal map[uint64]edgestore.Location
 }
 
 var randomFilters = [][]string{nil, {"k.1"}, {"k.*"}, {"*.2"}, {"deep.>"}, {"k.3", "k.4"}, {"rare"}, {"deep.*.2", "k.>"}, {"deep.1.1"}, {"no.such"}}
@@ -118,7 +123,9 @@ func (r *random) step() {
 			op.seq = r.place()
 		}
 		r.do(op)
-	case n < 931:
+	case n < 940:
+		r.do(r.lose())
+	case n < 941:
 		r.do(operation{kind: opPurge, keep: r.rnd.Uint64N(30)})
 	case r.o.Crash != nil && n < 950:
 		r.seal()
@@ -134,6 +141,21 @@ func (r *random) step() {
 	}
 }
 
+// lose makes some messages unreadable that lie in the journal only, and books
+// them with a few numbers behind the end.
+func (r *random) lose() operation {
+	op := operation{kind: opLose, seq: r.m.last + 1 - r.rnd.Uint64N(min(r.m.last-r.m.first, 60)+2), seqs: map[uint64]bool{}}
+	op.seq = max(op.seq, 1)
+	op.keep = op.seq + r.rnd.Uint64N(70)
+	for seq, at := range r.inJournal {
+		if seq >= op.seq && seq <= op.keep && seq%3 == 0 && !r.o.Memory {
+			op.broken = append(op.broken, at)
+			op.seqs[seq] = true
+		}
+	}
+	return op
+}
+
 func (r *random) appendOne() {
 	r.now += r.rnd.Int64N(5_000_000)
 	m := edgestore.Msg{Seq: r.m.last + 1, Time: r.now, Subject: r.subject()}
@@ -147,7 +169,9 @@ func (r *random) appendOne() {
 	for i := range m.Body {
 		m.Body[i] = byte(m.Seq) + byte(i)
 	}
-	r.do(operation{kind: opAppend, msg: m, at: r.o.Blobs.Add(&m)})
+	at := r.o.Blobs.Add(&m)
+	r.inJournal[m.Seq] = at
+	r.do(operation{kind: opAppend, msg: m, at: at})
 }
 
 func (r *random) do(op operation) {
@@ -177,6 +201,14 @@ func (r *random) apply(op operation) {
 		if want := r.m.compact(op.seq); err != nil || n != want {
 			r.Fatalf("compact %d: got %d, %v, want %d", op.seq, n, err, want)
 		}
+	case opLose:
+		for _, at := range op.broken {
+			r.o.Blobs.Break(at)
+		}
+		n, err := r.s.Lose(op.seq, op.keep)
+		if want := r.m.lose(op.seq, op.keep, func(seq uint64) bool { return op.seqs[seq] }); err != nil || n != want {
+			r.Fatalf("lose %d..%d: got %d, %v, want %d", op.seq, op.keep, n, err, want)
+		}
 	case opPurge:
 		n, err := r.s.Purge(op.filter, op.seq, op.keep)
 		if want := r.m.purge(op.filter, op.seq, op.keep); err != nil || n != want {
@@ -197,7 +229,12 @@ func (r *random) seal() {
 		}
 		aux = append(aux, a)
 	}
-	r.s.Seal(edgestore.LSN(len(r.log)), aux)
+	r.s.Seal(edgestore.LSN(len(r.log)), chainAt(len(r.log)), aux)
+}
+
+// chainAt is the chain that the random test gives to an operation.
+func chainAt(lsn int) edgestore.Chain {
+	return edgestore.Chain{Seat: uint64(lsn), Place: uint64(lsn) * 3}
 }
 
 func (r *random) flush() {
@@ -205,6 +242,7 @@ func (r *random) flush() {
 	if err := r.s.Flush(); err != nil {
 		r.Fatalf("flush: %v", err)
 	}
+	clear(r.inJournal)
 	r.durable = map[string]string{}
 	for k, v := range r.aux {
 		r.durable[k] = v
@@ -243,6 +281,9 @@ func (r *random) crash() {
 		r.applyModel(op)
 	}
 	checkAll(r, r.s, r.m, randomFilters)
+	if got := r.s.Chain(); got != chainAt(int(applied)) {
+		r.Fatalf("chain %v after the operation %d", got, applied)
+	}
 	for _, op := range r.log[applied:] {
 		r.apply(op)
 	}
@@ -266,6 +307,8 @@ func (r *random) applyModel(op operation) {
 		r.m.remove(op.seq)
 	case opCompact:
 		r.m.compact(op.seq)
+	case opLose:
+		r.m.lose(op.seq, op.keep, func(seq uint64) bool { return op.seqs[seq] })
 	case opPurge:
 		r.m.purge(op.filter, op.seq, op.keep)
 	}

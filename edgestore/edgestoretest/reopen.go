@@ -23,7 +23,7 @@ func NewReopening(t testing.TB, s edgestore.Store, open func() (edgestore.Store,
 func (r *Reopening) again() {
 	r.t.Helper()
 	r.lsn++
-	r.Store.Seal(r.lsn, nil)
+	r.Store.Seal(r.lsn, edgestore.Chain{}, nil)
 	if err := r.Store.Flush(); err != nil {
 		r.t.Fatalf("flush: %v", err)
 	}
@@ -71,8 +71,14 @@ func (r *Reopening) Purge(filter string, seq, keep uint64) (uint64, error) {
 	return n, err
 }
 
+func (r *Reopening) Lose(first, last uint64) (uint64, error) {
+	n, err := r.Store.Lose(first, last)
+	r.again()
+	return n, err
+}
+
 // Seal keeps r's own count.
-func (r *Reopening) Seal(applied edgestore.LSN, aux []edgestore.Aux) {
+func (r *Reopening) Seal(applied edgestore.LSN, chain edgestore.Chain, aux []edgestore.Aux) {
 	r.lsn = max(r.lsn, applied)
-	r.Store.Seal(r.lsn, aux)
+	r.Store.Seal(r.lsn, chain, aux)
 }

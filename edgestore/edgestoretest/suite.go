@@ -39,7 +39,8 @@ func runCases(t *testing.T, k Kind, open Open) {
 			blobs := new(Blobs)
 			first := max(c.firstSeq, 1)
 			s := open(t, blobs, first)
-			h := &harness{TB: t, s: s, m: NewModel(first, k.Memory), blobs: blobs, now: 1_000_000_000, many: 1}
+			h := &harness{TB: t, s: s, m: NewModel(first, k.Memory), blobs: blobs, now: 1_000_000_000, many: 1,
+				at: map[uint64]edgestore.Location{}, noBreak: k.Memory || k.Slow}
 			if k.Slow {
 				h.many = 60
 			}
@@ -79,6 +80,9 @@ type harness struct {
 	blobs *Blobs
 	now   int64
 	many  int // divides large numbers
+	at    map[uint64]edgestore.Location
+	// noBreak: what was appended cannot be made unreadable in the journal.
+	noBreak bool
 }
 
 func (h *harness) msg(seq uint64, subject, header, body string) edgestore.Msg {
@@ -95,9 +99,11 @@ func (h *harness) add(subject, body string) uint64 { return h.addAt(h.m.last+1, 
 func (h *harness) addAt(seq uint64, subject, header, body string) uint64 {
 	h.Helper()
 	m := h.msg(seq, subject, header, body)
-	if err := h.s.Append(&m, h.blobs.Add(&m)); err != nil {
+	at := h.blobs.Add(&m)
+	if err := h.s.Append(&m, at); err != nil {
 		h.Fatalf("append %d: %v", seq, err)
 	}
+	h.at[seq] = at
 	h.m.append(m)
 	return seq
 }
@@ -124,6 +130,20 @@ func (h *harness) purge(filter string, seq, keep uint64) {
 	n, err := h.s.Purge(filter, seq, keep)
 	if want := h.m.purge(filter, seq, keep); err != nil || n != want {
 		h.Fatalf("purge %q below %d keep %d: got %d, %v, want %d", filter, seq, keep, n, err, want)
+	}
+}
+
+// lose breaks some sequences (in the journal, if they are there only) and books
+// a range.
+func (h *harness) lose(first, last uint64, broken ...uint64) {
+	h.Helper()
+	for _, seq := range broken {
+		h.blobs.Break(h.at[seq])
+	}
+	n, err := h.s.Lose(first, last)
+	want := h.m.lose(first, last, func(seq uint64) bool { return slices.Contains(broken, seq) })
+	if err != nil || n != want {
+		h.Fatalf("lose %d..%d: got %d, %v, want %d", first, last, n, err, want)
 	}
 }
 
@@ -239,6 +259,63 @@ var cases = []struct {
 		h.skip(2)
 		h.check()
 		h.add("a.b", "11")
+	}},
+	{name: "losing numbers behind the end", run: func(h *harness) {
+		h.lose(1, 3)
+		h.check()
+		h.add("a.b", "4")
+		h.lose(2, 4)
+		h.lose(5, 9)
+		h.check()
+		h.add("c", "10")
+		h.lose(100, 200)
+		if s := h.s.State(); s.LastSeq != 200 || s.Msgs != 2 {
+			h.Fatalf("state %+v", s)
+		}
+		if d := h.s.Damage(); !slices.Equal(d, []edgestore.SeqRange{{First: 1, Last: 3}, {First: 5, Last: 9}, {First: 100, Last: 200}}) {
+			h.Fatalf("damage %v", d)
+		}
+		h.compact(7)
+		h.check()
+		if _, err := h.s.Lose(3, 2); err == nil {
+			h.Fatal("a range that ends before it begins was taken")
+		}
+		h.purge("", 0, 0)
+		h.check()
+	}},
+	{name: "losing messages", run: func(h *harness) {
+		if h.noBreak {
+			return
+		}
+		for i := 0; i < 30; i++ {
+			h.add([]string{"a.b", "c", "a.x", "b.b"}[i%4], fmt.Sprint(i))
+		}
+		h.lose(1, 2, 1, 2)
+		h.check()
+		h.remove(5)
+		h.lose(3, 12, 7, 8, 9)
+		h.check()
+		h.lose(29, 33, 30)
+		h.check()
+		h.purge("c", 0, 1)
+		h.lose(1, 40, 13, 3, 4, 6, 10, 11, 12)
+		h.check()
+		h.add("c", "after")
+		h.compact(20)
+		h.check()
+	}},
+	{name: "losing the only message of a subject, and all messages", run: func(h *harness) {
+		if h.noBreak {
+			return
+		}
+		h.add("a.b", "1")
+		h.add("c", "2")
+		h.add("a.b", "3")
+		h.lose(2, 2, 2)
+		h.check()
+		h.lose(1, 3, 1, 3)
+		h.check()
+		h.add("c", "4")
 	}},
 	{name: "removing moves first over gaps", run: func(h *harness) {
 		for i := 0; i < 10; i++ {
@@ -364,13 +441,13 @@ var cases = []struct {
 	}},
 	{name: "named values", run: func(h *harness) {
 		put := func(applied edgestore.LSN, aux ...edgestore.Aux) {
-			h.s.Seal(applied, aux)
+			h.s.Seal(applied, edgestore.Chain{}, aux)
 			if err := h.s.Flush(); err != nil {
 				h.Fatalf("flush: %v", err)
 			}
 		}
 		put(7, edgestore.Aux{Key: "c/2", Value: []byte("two")}, edgestore.Aux{Key: "c/1", Value: []byte("one")}, edgestore.Aux{Key: "d", Value: []byte{}})
-		h.s.Seal(8, []edgestore.Aux{{Key: "c/1", Value: []byte("uno")}, {Key: "e", Value: []byte("x")}})
+		h.s.Seal(8, edgestore.Chain{}, []edgestore.Aux{{Key: "c/1", Value: []byte("uno")}, {Key: "e", Value: []byte("x")}})
 		put(9, edgestore.Aux{Key: "c/2"}, edgestore.Aux{Key: "c/3", Value: []byte("three")})
 		var got []string
 		visit := func(k string, v []byte) error { got = append(got, k+"="+string(v)); return nil }
