@@ -75,9 +75,6 @@ func (c *Chain) Next(r *Record) {
 	}
 }
 
-// Chain numbers the operations of one stream; only the log touches it, under its lock.
-type Chain struct{ Seat, Place uint64 } // of the operation appended last
-
 // Location says where in the journal some bytes lie. The zero Location is
 // nowhere.
 type Location struct {
