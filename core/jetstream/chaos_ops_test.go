@@ -1,0 +1,213 @@
+package jetstream
+
+import (
+	"fmt"
+
+	"github.com/frondmq/frond/core/wire"
+)
+
+// chaosOp is one kind of operation. Those that wait for an answer are left out
+// while a call of the disk fails.
+type chaosOp struct {
+	name  string
+	often int
+	waits bool
+	do    func(w *chaosWorld)
+}
+
+var chaosOps = []chaosOp{
+	{"publish", 10, false, func(w *chaosWorld) {
+		for range 1 + w.rnd.IntN(12) {
+			w.send(chaosPlain, fmt.Sprint("a", w.rnd.IntN(9)))
+		}
+	}},
+	{"publish a large one", 1, false, func(w *chaosWorld) { w.sendBody(chaosPlain, "big", w.body(w.rnd.IntN(12<<10))) }},
+	{"publish with an id", 4, false, func(w *chaosWorld) {
+		for range 1 + w.rnd.IntN(6) {
+			w.sendWithID(w.body(0))
+		}
+	}},
+	{"publish an id again", 2, false, (*chaosWorld).sendAgain},
+	{"put a key", 4, false, func(w *chaosWorld) { w.put("") }},
+	{"put with a wrong revision", 2, false, func(w *chaosWorld) { w.put("999999") }},
+	{"put with a right revision", 1, true, (*chaosWorld).putRight},
+	{"publish to the queue", 3, false, func(w *chaosWorld) { w.send(chaosQueue, "q") }},
+	{"take and acknowledge", 2, true, func(w *chaosWorld) { w.takeSome(chaosPlain) }},
+	{"take from the queue", 2, true, func(w *chaosWorld) { w.takeSome(chaosQueue) }},
+	{"delete a message", 1, true, (*chaosWorld).deleteOne},
+	{"purge a subject", 1, true, (*chaosWorld).purgeSubject},
+	{"roll up", 1, false, (*chaosWorld).rollUp},
+	{"drain", 1, true, (*chaosWorld).drainSome},
+	{"create a stream", 1, true, (*chaosWorld).createStream},
+	{"delete a stream", 1, true, (*chaosWorld).deleteStream},
+	{"update a stream", 1, true, (*chaosWorld).updateStream},
+	{"create a consumer", 1, true, (*chaosWorld).createConsumer},
+	{"delete a consumer", 1, true, (*chaosWorld).deleteConsumer},
+}
+
+func (w *chaosWorld) operation() {
+	sum := 0
+	for i := range chaosOps {
+		sum += chaosOps[i].often
+	}
+	for {
+		n := w.rnd.IntN(sum)
+		for i := range chaosOps {
+			op := &chaosOps[i]
+			if n -= op.often; n >= 0 {
+				continue
+			}
+			if op.waits && w.blind {
+				break
+			}
+			op.do(w)
+			w.tally.ops[op.name]++
+			return
+		}
+	}
+}
+
+// send publishes without waiting for the answer.
+func (w *chaosWorld) send(stream, token string) { w.sendBody(stream, token, w.body(0)) }
+
+func (w *chaosWorld) sendBody(stream, token, body string, hdr ...string) {
+	w.m.mu.Lock()
+	s := w.m.streams[stream]
+	if s == nil {
+		w.m.mu.Unlock()
+		return
+	}
+	w.m.sent++
+	w.m.mu.Unlock()
+	msg := &wire.Msg{Subject: []byte(stream + "." + token), Reply: []byte("ack." + stream + "." + nameOf(body)), Body: []byte(body)}
+	if len(hdr) > 0 {
+		msg.Header = []byte(header(hdr...))
+	}
+	w.b.route(msg)
+}
+
+// sendWithID takes the body as the message id.
+func (w *chaosWorld) sendWithID(body string) {
+	w.sendBody(chaosDedup, "d", body, "Nats-Msg-Id", body)
+}
+
+func (w *chaosWorld) sendAgain() {
+	w.sendWithID(fmt.Sprintf("m%d_0", 1+w.rnd.IntN(w.next+1)))
+}
+
+func (w *chaosWorld) put(revision string) {
+	w.mayGo(chaosKV)
+	var hdr []string
+	if revision != "" {
+		hdr = []string{"Nats-Expected-Last-Subject-Sequence", revision}
+	}
+	w.sendBody(chaosKV, w.key(), w.body(0), hdr...)
+}
+
+func (w *chaosWorld) key() string { return fmt.Sprint("k", w.rnd.IntN(5)) }
+
+func (w *chaosWorld) putRight() {
+	key := w.key()
+	last := w.e.account("A").stream(chaosKV).store.LastFor(chaosKV + "." + key)
+	w.mayGo(chaosKV)
+	w.sendBody(chaosKV, key, w.body(0), "Nats-Expected-Last-Subject-Sequence", fmt.Sprint(last))
+}
+
+// mayGo notes that any message of the stream may be pushed out from now on,
+// also those that are acknowledged later.
+func (w *chaosWorld) mayGo(stream string) {
+	w.m.mu.Lock()
+	defer w.m.mu.Unlock()
+	s := w.m.streams[stream]
+	for seq := uint64(1); seq <= s.last+1024; seq++ {
+		s.mayGo[seq] = true
+	}
+}
+
+func (w *chaosWorld) rollUp() {
+	w.mayGo(chaosKV)
+	w.sendBody(chaosKV, w.key(), w.body(0), "Nats-Rollup", "sub")
+}
+
+func (w *chaosWorld) takeSome(stream string) {
+	w.m.mu.Lock()
+	s := w.m.streams[stream]
+	w.m.mu.Unlock()
+	w.take(s, 1+w.rnd.IntN(8))
+}
+
+func (w *chaosWorld) deleteOne() {
+	w.m.mu.Lock()
+	s := w.m.streams[chaosPlain]
+	seq := 1 + w.rnd.Uint64N(s.last+1)
+	s.mayGo[seq] = true
+	w.m.mu.Unlock()
+	w.b.request(w.t, apiPrefix+"STREAM.MSG.DELETE."+chaosPlain, "", fmt.Sprintf(`{"seq":%d}`, seq))
+}
+
+func (w *chaosWorld) purgeSubject() {
+	w.mayGo(chaosKV)
+	w.b.call(w.t, "STREAM.PURGE."+chaosKV, fmt.Sprintf(`{"filter":"%s.%s"}`, chaosKV, w.key()), nil)
+}
+
+func (w *chaosWorld) drainSome() { drainSome(w.t, &device{t: w.t, rnd: w.rnd}, w.e) }
+
+// extra is a stream that comes and goes.
+func (w *chaosWorld) extra() string { return fmt.Sprint("X", w.rnd.IntN(3)) }
+
+func (w *chaosWorld) createStream() {
+	name := w.extra()
+	if w.e.account("A").stream(name) != nil {
+		w.send(name, "x")
+		return
+	}
+	mustStream(w.t, w.b, fmt.Sprintf(`{"name":%q,"subjects":["%s.>"]}`, name, name))
+	w.m.created(name)
+	for range w.rnd.IntN(4) {
+		w.send(name, "x")
+	}
+}
+
+func (w *chaosWorld) deleteStream() {
+	name := w.extra()
+	w.m.mu.Lock()
+	s := w.m.streams[name]
+	if s != nil {
+		s.deleted = true
+	}
+	w.m.mu.Unlock()
+	if s == nil || w.e.account("A").stream(name) == nil {
+		return
+	}
+	w.b.call(w.t, "STREAM.DELETE."+name, "", nil)
+	w.m.mu.Lock()
+	delete(w.m.streams, name)
+	w.m.mu.Unlock()
+}
+
+func (w *chaosWorld) updateStream() {
+	w.b.call(w.t, "STREAM.UPDATE."+chaosPlain, fmt.Sprintf(`{"name":"PLAIN","subjects":["PLAIN.>"],"description":"%d"}`, w.next), nil)
+}
+
+func (w *chaosWorld) createConsumer() {
+	name := fmt.Sprint("d", w.rnd.IntN(3))
+	w.consumer(chaosPlain, name, fmt.Sprintf(`{"ack_policy":"explicit","durable_name":%q}`, name))
+}
+
+func (w *chaosWorld) deleteConsumer() {
+	name := fmt.Sprint("d", w.rnd.IntN(3))
+	w.m.mu.Lock()
+	s := w.m.streams[chaosPlain]
+	_, ok := s.consumers[name]
+	if ok {
+		s.consumers[name] = true
+	}
+	w.m.mu.Unlock()
+	if !ok {
+		return
+	}
+	w.b.request(w.t, apiPrefix+"CONSUMER.DELETE."+chaosPlain+"."+name, "", "")
+	w.m.mu.Lock()
+	delete(s.consumers, name)
+	w.m.mu.Unlock()
+}
