@@ -1,6 +1,11 @@
 package core
 
-import "github.com/frondmq/frond/edgestore"
+import (
+	"errors"
+
+	"github.com/frondmq/frond/core/jetstream"
+	"github.com/frondmq/frond/edgestore"
+)
 
 // What a Receipt may say that a protocol has a word for. Modules ask with
 // errors.Is and need not know the store below.
@@ -10,3 +15,12 @@ var (
 	// ErrBusy: more is waiting for the disk than the memory budget allows.
 	ErrBusy = edgestore.ErrBusy
 )
+
+// IsRefused reports whether a stream does not want the message as it is: it is
+// too large for it, or asks for what the stream does not have. Sent again, it
+// would be refused again; what is refused for the state of the stream or of the
+// disk may be taken later.
+func IsRefused(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.Code == 400
+}

@@ -10,16 +10,16 @@ import (
 	"github.com/frondmq/frond/core"
 )
 
-// receiveMaximum is how many QoS 1 messages of one client may wait for the
-// disk. MQTT 5 clients are told; older ones are simply not read further.
+// receiveMaximum is how many messages of one client may wait for the disk. MQTT
+// 5 clients are told; who has sent more is not read further.
 const receiveMaximum = 1024
 
 // keepReceipts is the largest queue kept when all is acknowledged.
 const keepReceipts = 64
 
-// acks are the PUBACKs that one connection owes, in the order of its PUBLISH
-// packets [MQTT-4.6.0-2]. Messages become durable in any order; each PUBACK
-// waits for those before it.
+// acks are the PUBACKs and PUBRECs that one connection owes, in the order of its
+// PUBLISH packets [MQTT-4.6.0-2]. Messages become durable in any order; each
+// acknowledgement waits for those before it.
 type acks struct {
 	conn *conn
 
@@ -27,14 +27,21 @@ type acks struct {
 		sync.Mutex
 		queue []*receipt // owed are those from head on
 		head  int
+		// exact are the identifiers of QoS 2 messages that the client has not
+		// released: whether their PUBREC was sent. A message under one of them
+		// is one that was taken already [MQTT-4.3.3-10]. They are forgotten
+		// with the connection, as the session is.
+		exact map[uint16]bool
 	}
 	room chan struct{} // holds one: the queue became shorter
 }
 
 // receipt is one PUBLISH on its way to the disk: a wire.Receipt.
 type receipt struct {
-	acks *acks
-	id   uint16
+	acks  *acks
+	id    uint16
+	qos   byte // 1 or 2
+	again bool // a PUBREC that was sent before
 
 	// Guarded by acks.mu.
 	waits int // streams that have not stored it yet, and one for the routing
@@ -44,13 +51,48 @@ type receipt struct {
 
 func newAcks(c *conn) *acks { return &acks{conn: c, room: make(chan struct{}, 1)} }
 
+// begin remembers a QoS 2 message. It reports false when the message was taken
+// before; then the PUBREC is sent again if it is not on its way yet.
+func (a *acks) begin(id uint16) bool {
+	a.mu.Lock()
+	sent, known := a.mu.exact[id]
+	if !known {
+		if a.mu.exact == nil {
+			a.mu.exact = make(map[uint16]bool)
+		}
+		a.mu.exact[id] = false
+	}
+	a.mu.Unlock()
+	if sent {
+		r := a.open(id, 2)
+		r.again = true
+		r.routed(packets.CodeSuccess.Code)
+	}
+	return !known
+}
+
+// release forgets a QoS 2 message on the client's PUBREL. early is true when
+// the client could not send one yet.
+func (a *acks) release(id uint16) (known, early bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	sent, known := a.mu.exact[id]
+	if known && sent {
+		delete(a.mu.exact, id)
+		if len(a.mu.exact) == 0 {
+			a.mu.exact = nil // maps never shrink
+		}
+	}
+	return known, known && !sent
+}
+
 // open begins the receipt of one PUBLISH. The caller closes it after routing.
-func (a *acks) open(id uint16) *receipt {
+func (a *acks) open(id uint16, qos byte) *receipt {
 	r, ok := a.conn.m.receipts.Get().(*receipt)
 	if !ok {
 		r = new(receipt)
 	}
-	*r = receipt{acks: a, id: id, waits: 1}
+	*r = receipt{acks: a, id: id, qos: qos, waits: 1}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.mu.queue = append(a.mu.queue, r)
@@ -66,11 +108,17 @@ func (r *receipt) Expect() {
 
 // Stored is called by that stream when the message is durable, or could not
 // be stored.
-func (r *receipt) Stored(_ string, _ uint64, err error) {
+func (r *receipt) Stored(stream string, _ uint64, err error) {
 	a := r.acks
+	if err != nil {
+		a.conn.notice(noticeNotStored, "stream", stream, "err", err)
+	}
 	a.mu.Lock()
 	if err != nil && r.err == nil {
 		r.err, r.code = err, reasonOf(err)
+		if a.conn.version != v5 && core.IsRefused(err) {
+			r.code = packets.CodeSuccess.Code // there is no word for it, and no hope
+		}
 	}
 	sent := a.doneLocked(r)
 	a.mu.Unlock()
@@ -146,11 +194,12 @@ func (a *acks) waiting() int {
 	return len(a.mu.queue) - a.mu.head
 }
 
-// acknowledge sends one PUBACK. A client without reason codes is not told of a
-// failure: it gets no PUBACK and is disconnected, and sends again later.
+// acknowledge sends one PUBACK or PUBREC. A client without reason codes is not
+// told of a failure that may pass: it gets no acknowledgement and is
+// disconnected, and sends again later. The lock of acks is held.
 func (c *conn) acknowledge(r *receipt) bool {
 	if c.version != v5 && r.code >= 0x80 {
-		c.fail(fail(packets.ErrUnspecifiedError, "storing a QoS 1 message: %v", r.err))
+		c.fail(fail(packets.ErrUnspecifiedError, "storing a QoS %d message: %w", r.qos, r.err))
 		return false
 	}
 	buf, ok := c.out.beginAnswer()
@@ -161,17 +210,33 @@ func (c *conn) acknowledge(r *receipt) bool {
 		}
 		return false
 	}
-	buf = appendPuback(buf, c.version, r.id, r.code)
+	kind := packets.Puback
+	if r.qos == 2 {
+		kind = packets.Pubrec
+		switch {
+		case r.again:
+		case r.code >= 0x80: // the next under this identifier is a new one [MQTT-4.3.3-9]
+			delete(c.acks.mu.exact, r.id)
+		default:
+			c.acks.mu.exact[r.id] = true
+		}
+	}
+	buf = appendAck(buf, kind, c.version, r.id, r.code)
 	c.out.commit(buf)
 	return true
 }
 
-func appendPuback(dst []byte, version byte, id uint16, code byte) []byte {
+// appendAck appends a PUBACK or PUBREC, or the PUBREL or PUBCOMP of QoS 2.
+func appendAck(dst []byte, kind, version byte, id uint16, code byte) []byte {
+	first := kind << 4
+	if kind == packets.Pubrel {
+		first |= 2
+	}
 	if version == v5 && code != 0 {
-		dst = append(dst, packets.Puback<<4, 3)
+		dst = append(dst, first, 3)
 		dst = binary.BigEndian.AppendUint16(dst, id)
 		return append(dst, code)
 	}
-	dst = append(dst, packets.Puback<<4, 2)
+	dst = append(dst, first, 2)
 	return binary.BigEndian.AppendUint16(dst, id)
 }

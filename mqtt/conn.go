@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"log/slog"
 	"math"
 	"net"
 	"os"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
+	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -30,11 +30,12 @@ type conn struct {
 	m         *Module
 	id        uint64
 	nc        net.Conn
-	log       *slog.Logger
 	started   time.Time
 	version   byte
 	clientID  string
+	claims    string // the user of a CONNECT that is not let in yet
 	grant     *auth.Grant
+	replies   *subject.ResponseTracker // nil: being asked gives no rights
 	account   *account.Account
 	keepAlive time.Duration // 0 for none
 	maxPacket int           // the client's limit, 0 for none
@@ -51,6 +52,7 @@ type conn struct {
 	will    *will
 	msg     wire.Msg
 	subject []byte
+	reply   []byte
 	header  []byte
 
 	// Guarded by the lock of out.
@@ -102,32 +104,6 @@ func (c *conn) serve() {
 	c.logEnd()
 }
 
-// logRefusal is for whoever did not get in.
-func (c *conn) logRefusal(err error) {
-	remote := c.nc.RemoteAddr().String()
-	if errors.Is(err, io.EOF) { // a health check, or a client that changed its mind
-		c.log.Debug("MQTT connection went before CONNECT", "remote", remote)
-		return
-	}
-	c.log.Error("MQTT connection refused", "remote", remote, "client", c.clientID, "err", err)
-}
-
-// logEnd tells an operator of what the client did wrong or asked for in vain;
-// clients that come and go are not news.
-func (c *conn) logEnd() {
-	attrs := []any{"client", c.clientID, "remote", c.nc.RemoteAddr().String(), "reason", c.end}
-	var f *failure
-	var code packets.Code
-	switch {
-	case errors.Is(c.end, errTakenOver), errors.Is(c.end, errShutdown):
-		c.log.Debug("MQTT connection closed", attrs...)
-	case errors.As(c.end, &f), errors.As(c.end, &code):
-		c.log.Error("MQTT connection ended by the server", attrs...)
-	default:
-		c.log.Debug("MQTT connection closed", attrs...)
-	}
-}
-
 // rawConn is the socket under TLS.
 func rawConn(c net.Conn) net.Conn {
 	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
@@ -157,7 +133,7 @@ func (c *conn) connect() error {
 		err = c.prepareWill(pk)
 	}
 	if err != nil {
-		c.answerRefused(err)
+		c.turnAway(err)
 		return err
 	}
 	c.frames.limit += maxTopicExtra
@@ -186,16 +162,28 @@ func (c *conn) connect() error {
 	}
 	if err != nil {
 		c.m.remove(c)
+		return err
 	}
-	return err
+	c.logStart(pk.Connect.Keepalive)
+	return nil
 }
 
-// answerRefused tells the client why, where the protocol has a word for it.
-func (c *conn) answerRefused(err error) {
+// turnAway tells the client why it is not let in, where the protocol has a word
+// for it, and not at once if it comes again and again. What passes by itself has
+// no answer: some clients never come back after one.
+func (c *conn) turnAway(err error) {
 	var r *refusal
-	if !errors.As(err, &r) {
-		var f *failure
-		if c.version != v5 || !errors.As(err, &f) {
+	var f *failure
+	var code packets.Code // of the codec
+	isRefusal, isFailure := errors.As(err, &r), errors.As(err, &f)
+	if errors.Is(err, errShutdown) || !isRefusal && !isFailure && !errors.As(err, &code) {
+		return
+	}
+	if !c.m.turned.hold(c.address(), c.ended) {
+		return
+	}
+	if !isRefusal {
+		if !isFailure || c.version != v5 {
 			return
 		}
 		r = &refusal{code: f.code}
@@ -204,7 +192,17 @@ func (c *conn) answerRefused(err error) {
 	if err != nil {
 		return
 	}
+	_ = c.nc.SetWriteDeadline(time.Now().Add(farewell))
 	_, _ = c.nc.Write(b)
+}
+
+// address is that of the client's machine, without the port.
+func (c *conn) address() string {
+	host, _, err := net.SplitHostPort(c.nc.RemoteAddr().String())
+	if err != nil {
+		return c.nc.RemoteAddr().String()
+	}
+	return host
 }
 
 // fail ends the connection; the first reason counts.
@@ -256,7 +254,7 @@ func (c *conn) finish() {
 	}
 	c.origin.Flush()
 	// Publishers may still remember the connection by a subscription.
-	c.frames, c.subject, c.header, c.msg = framer{}, nil, nil, wire.Msg{}
+	c.frames, c.subject, c.reply, c.header, c.msg = framer{}, nil, nil, nil, wire.Msg{}
 	c.out.mu.Lock() // closed: nothing is delivered any more
 	c.window, c.topic, c.props = window{}, nil, nil
 	c.out.mu.Unlock()
@@ -353,6 +351,8 @@ func (c *conn) handle(f frame) error {
 		return c.publish(f)
 	case packets.Puback:
 		return c.puback(f)
+	case packets.Pubrel, packets.Pubrec, packets.Pubcomp:
+		return c.exactly(f)
 	case packets.Subscribe:
 		return c.subscribe(f)
 	case packets.Unsubscribe:
@@ -363,10 +363,8 @@ func (c *conn) handle(f frame) error {
 		return c.disconnect(f)
 	case packets.Connect:
 		return fail(packets.ErrProtocolViolationSecondConnect, "second CONNECT") // [MQTT-3.1.0-2]
-	case packets.Auth:
-		return fail(errProtocol, "AUTH without an authentication method") // [MQTT-4.12.0-6]
 	}
-	return fail(packets.ErrQosNotSupported, "packet type %d belongs to QoS 2, which is not supported", f.kind())
+	return fail(errProtocol, "AUTH without an authentication method") // [MQTT-4.12.0-6]
 }
 
 var pingResponse = []byte{packets.Pingresp << 4, 0}
@@ -380,14 +378,49 @@ func (c *conn) say(packet []byte) error {
 	return nil
 }
 
-// puback frees a packet identifier and sends what waited for one.
-func (c *conn) puback(f frame) error {
+// identifier is that of a PUBACK, PUBREC, PUBREL or PUBCOMP.
+func (c *conn) identifier(f frame) (uint16, error) {
 	if len(f.body) < 2 || c.version == v311 && len(f.body) != 2 {
-		return fail(errMalformed, "PUBACK of %d bytes", len(f.body))
+		return 0, fail(errMalformed, "packet type %d of %d bytes", f.kind(), len(f.body))
 	}
 	id := binary.BigEndian.Uint16(f.body)
 	if id == 0 {
-		return fail(errProtocol, "packet identifier 0")
+		return 0, fail(errProtocol, "packet identifier 0")
+	}
+	return id, nil
+}
+
+// exactly is the rest of QoS 2. PUBREC and PUBCOMP are answers to what this
+// server never sends: a client that remembers them from another server is told
+// so, and let go on.
+func (c *conn) exactly(f frame) error {
+	id, err := c.identifier(f)
+	if err != nil {
+		return err
+	}
+	kind, code := packets.Pubcomp, packets.CodeSuccess.Code
+	switch f.kind() {
+	case packets.Pubcomp:
+		return nil
+	case packets.Pubrec:
+		kind, code = packets.Pubrel, packets.ErrPacketIdentifierNotFound.Code
+	default:
+		known, early := c.acks.release(id)
+		if early {
+			return fail(errProtocol, "PUBREL before PUBREC")
+		}
+		if !known {
+			code = packets.ErrPacketIdentifierNotFound.Code
+		}
+	}
+	return c.say(appendAck(nil, kind, c.version, id, code))
+}
+
+// puback frees a packet identifier and sends what waited for one.
+func (c *conn) puback(f frame) error {
+	id, err := c.identifier(f)
+	if err != nil {
+		return err
 	}
 	// However much is waiting: what comes now was counted when it was queued.
 	buf, ok := c.out.beginWithin(math.MaxInt)

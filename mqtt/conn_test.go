@@ -14,6 +14,7 @@ import (
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/wire"
 )
@@ -115,17 +116,25 @@ func TestPublish_headers(t *testing.T) {
 	s.store(0, nil)
 	c.expect(packets.Puback)
 
-	t.Run("a property that cannot be a header refuses the message", func(t *testing.T) {
-		c.publish("t/1", "x", 1, 2, "bad name", "v")
-		if pk := c.expect(packets.Puback); pk.ReasonCode != packets.ErrImplementationSpecificError.Code {
-			t.Errorf("code %#x", pk.ReasonCode)
+	t.Run("what cannot be a header costs the property, not the message", func(t *testing.T) {
+		for i, kv := range [][]string{{"bad name", "v"}, {"", "v"}, {"A:", "v"}, {"A", "v\r\nNats-Rollup: all"}, {"Nmqtt-Pub", "2"}} {
+			c.publish("t/1", "x", 1, uint16(i+2), append(kv, "B", "kept")...)
+			eventually(t, "routed", func() bool { return len(s.got()) == i+2 })
+			want := `t.1 "NATS/1.0\r\nNmqtt-Pub:1\r\nB: kept\r\n\r\n" x`
+			if got := s.got()[i+1]; got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+			s.store(i+1, nil)
+			if pk := c.expect(packets.Puback); pk.ReasonCode != 0 {
+				t.Errorf("code %#x", pk.ReasonCode)
+			}
 		}
-		c.publish("t/1", "x", 1, 3, "A", "v\r\nNats-Rollup: all")
-		if pk := c.expect(packets.Puback); pk.ReasonCode != packets.ErrImplementationSpecificError.Code {
-			t.Errorf("code %#x", pk.ReasonCode)
+		var d monitor.Description
+		if b.m.Describe(&d); d.MQTT.LostProperties != 5 {
+			t.Errorf("%d were counted", d.MQTT.LostProperties)
 		}
-		if n := len(s.got()); n != 1 {
-			t.Errorf("%d messages got through", n-1)
+		if n := b.logs.count("MQTT property left out"); n != 1 {
+			t.Errorf("%d lines in a minute", n)
 		}
 	})
 }
@@ -242,7 +251,7 @@ func TestSubscribe_filters(t *testing.T) {
 	b := startBroker(t, nil)
 	c := b.connect(v5, "c1")
 	for filter, want := range map[string]byte{
-		"a/b": 0, "#": 0, "+/x": 0, "$SYS/#": 0, "a#": 0x8f, "#/a": 0x8f, "a b": 0x8f, "$share/g": 0x8f, "$share//a": 0x8f,
+		"a/b": 0, "#": 0, "+/x": 0, "$SYS/#": 0, "a#": 0x8f, "#/a": 0x8f, "a b": 0, "a/*": 0, "$share/g": 0x8f, "$share/a b/c": 0, "$share//a": 0x8f,
 	} {
 		if got := c.subscribe(filter, 0); got != want {
 			t.Errorf("%q: %#x, want %#x", filter, got, want)
@@ -316,12 +325,6 @@ func TestConnect_refused(t *testing.T) {
 		change   func(*packets.Packet)
 	}{
 		{"kept session", 3, 0, func(pk *packets.Packet) { pk.Connect.Clean = false }},
-		{"will with QoS 2", 3, 0x9b, func(pk *packets.Packet) {
-			pk.Connect.WillFlag, pk.Connect.WillQos, pk.Connect.WillTopic, pk.Connect.WillPayload = true, 2, "w", []byte("x")
-		}},
-		{"retained will", 3, 0x9a, func(pk *packets.Packet) {
-			pk.Connect.WillFlag, pk.Connect.WillRetain, pk.Connect.WillTopic, pk.Connect.WillPayload = true, true, "w", []byte("x")
-		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for v, want := range map[byte]byte{v311: c.old, v5: c.new} {
@@ -340,7 +343,8 @@ func TestConnect_refused(t *testing.T) {
 			pk.Properties.SessionExpiryInterval, pk.Properties.SessionExpiryIntervalFlag = 3600, true
 		}))
 		pk := x.expect(packets.Connack)
-		if p := pk.Properties; pk.SessionPresent || !p.SessionExpiryIntervalFlag || p.SessionExpiryInterval != 0 || p.MaximumQos != 1 || !p.MaximumQosFlag {
+		if p := pk.Properties; pk.SessionPresent || !p.SessionExpiryIntervalFlag || p.SessionExpiryInterval != 0 || p.MaximumQosFlag ||
+			!p.RetainAvailableFlag || p.RetainAvailable != 0 {
 			t.Errorf("CONNACK %+v", pk)
 		}
 	})
@@ -360,31 +364,37 @@ func TestConnect_refused(t *testing.T) {
 	})
 }
 
+// What the protocol forbids ends the connection.
 func TestConn_badPackets(t *testing.T) {
 	b := startBroker(t, nil)
 	for _, c := range []struct {
 		name, packet string
 		code         byte
 	}{
-		{"SUBSCRIBE without its options byte", "82 06 00 01 00 00 01 61", 0x81},
+		{"SUBSCRIBE whose filter is longer than the packet", "82 08 00 01 00 00 09 61 62 00", 0x81},
+		{"SUBSCRIBE with QoS 3", "82 07 00 01 00 00 01 61 03", 0x82},
 		{"SUBSCRIBE with identifier 0", "82 07 00 00 00 00 01 61 00", 0x82},
 		{"SUBSCRIBE without filters", "82 03 00 01 00", 0x82},
 		{"SUBSCRIBE with reserved flags", "80 07 00 01 00 00 01 61 00", 0x81},
 		{"PUBLISH with QoS 3", "36 06 00 01 61 00 01 00", 0x81},
-		{"PUBLISH with QoS 2", "34 06 00 01 61 00 01 00", 0x9b},
-		{"PUBLISH retained", "31 04 00 01 61 00", 0x9a},
-		{"PUBLISH with a wildcard", "30 04 00 01 23 00", 0x90},
-		{"PUBLISH with an empty topic", "30 03 00 00 00", 0x90},
+		{"PUBLISH with a wildcard", "30 04 00 01 23 00", 0x81},
+		{"PUBLISH with the other wildcard, QoS 1", "32 08 00 03 61 2f 2b 00 01 00", 0x81},
+		{"PUBLISH with an empty topic", "30 03 00 00 00", 0x82},
+		{"PUBLISH with an empty topic and an alias", "30 06 00 00 03 23 00 01", 0x94},
+		{"PUBLISH with a topic that is no text", "30 04 00 01 ff 00", 0x81},
+		{"PUBLISH with a NUL in its topic", "30 04 00 01 00 00", 0x81},
 		{"PUBLISH with identifier 0", "32 06 00 01 61 00 00 00", 0x82},
 		{"PUBLISH with a topic alias", "30 07 00 01 61 03 23 00 01", 0x94},
 		{"PUBLISH with a property twice", "30 08 00 01 61 04 01 00 01 00", 0x82},
+		{"PUBLISH with a user property that is no text", "30 0a 00 01 61 06 26 00 01 ff 00 00", 0x81},
 		{"PUBLISH cut off", "30 03 00 05 61", 0x81},
-		{"a packet of 256 MB", "30 ff ff ff 7f", 0x95},
+		{"a packet of 2 MB", "30 ff ff 7f", 0x95},
 		{"a length of five bytes", "30 ff ff ff ff 01", 0x81},
 		{"CONNACK from a client", "20 02 00 00", 0x82},
 		{"a second CONNECT", "10 0f 00 04 4d 51 54 54 05 02 00 3c 00 00 02 63 31", 0x82},
 		{"AUTH", "f0 00", 0x82},
-		{"PUBREL", "62 02 00 01", 0x9b},
+		{"PUBREL with identifier 0", "62 02 00 00", 0x82},
+		{"PUBREL that is cut off", "62 01 00", 0x81},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x := b.connect(v5, "c1")

@@ -12,7 +12,9 @@ import (
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/auth"
+	"github.com/frondmq/frond/core/subject"
 )
 
 // Return codes of an MQTT 3.1.1 CONNACK [MQTT-3.2.2.3].
@@ -22,6 +24,7 @@ const (
 	refusedUnavailable = 3
 	refusedUser        = 4
 	refusedNotAllowed  = 5
+	refusedQoS         = 0x10 // what nats-server answers
 )
 
 // refusal is a CONNECT that is answered with a CONNACK and the end of the
@@ -57,6 +60,7 @@ func (c *conn) readConnect() (*packets.Packet, error) {
 	}
 	// Not a view of the packet, which holds the password.
 	c.clientID = strings.Clone(pk.Connect.ClientIdentifier)
+	c.claims = string(pk.Connect.Username)
 	return pk, c.checkConnect(pk)
 }
 
@@ -65,7 +69,7 @@ func (c *conn) checkConnect(pk *packets.Packet) error {
 	k := &pk.Connect
 	if string(k.ProtocolName) != "MQTT" {
 		// [MQTT-3.1.2-1]
-		return fail(packets.ErrMalformedProtocolName, "protocol name %q: only MQTT 3.1.1 and MQTT 5 are supported", k.ProtocolName)
+		return fail(packets.ErrMalformedProtocolName, "protocol name %q: only MQTT 3.1.1 and MQTT 5 are supported", core.Cut(k.ProtocolName))
 	}
 	if pk.ProtocolVersion != v311 && pk.ProtocolVersion != v5 {
 		return &refusal{refusedVersion, packets.ErrUnsupportedProtocolVersion, fmt.Errorf("protocol level %d: only MQTT 3.1.1 and MQTT 5 are supported", pk.ProtocolVersion)}
@@ -91,10 +95,8 @@ func (c *conn) checkConnect(pk *packets.Packet) error {
 		// not be kept, so it must not think that it is.
 		return &refusal{refusedUnavailable, packets.ErrServerUnavailable,
 			errors.New("sessions that outlive the connection are not supported yet: connect with a clean session")}
-	case k.WillQos == 2:
-		return &refusal{refusedUnavailable, packets.ErrQosNotSupported, errors.New("a will with QoS 2 is not supported yet")} // [MQTT-3.2.2-12]
-	case k.WillRetain:
-		return &refusal{refusedUnavailable, packets.ErrRetainNotSupported, errors.New("a retained will is not supported yet")} // [MQTT-3.2.2-13]
+	case k.WillQos == 2 && c.m.services.Options().MQTT.RejectQoS2:
+		return &refusal{refusedQoS, packets.ErrQosNotSupported, errors.New("a will with QoS 2, and mqtt.reject_qos2_publish is set")} // [MQTT-3.2.2-12]
 	}
 	return nil
 }
@@ -121,41 +123,56 @@ func (c *conn) authenticate(pk *packets.Packet) error {
 	if !ok {
 		return &refusal{refusedNotAllowed, packets.ErrNotAuthorized, errors.New("account " + g.Account + " does not exist")}
 	}
-	c.grant, c.account = g, acc
+	c.grant, c.account, c.claims = g, acc, ""
+	if p := g.Permissions; p != nil && p.Responses() != nil {
+		c.replies = subject.NewResponseTracker(p.Responses())
+	}
 	return nil
 }
 
-// prepareWill checks the will's topic and keeps the message.
+// prepareWill checks the will's topic and keeps the message. A retained will is
+// taken, without the flag: a server that keeps no retained messages has to
+// refuse it by the letter [MQTT-3.2.2-13], and would lock out devices that need
+// nothing but the message.
 func (c *conn) prepareWill(pk *packets.Packet) error {
 	k := &pk.Connect
 	if !k.WillFlag {
 		return nil
 	}
-	subj, err := appendSubject(nil, []byte(k.WillTopic), false)
+	subj, err := appendSubject(nil, []byte(k.WillTopic), c.topicRules())
 	if err != nil {
-		return fail(packets.ErrTopicNameInvalid, "will topic %q: %w", k.WillTopic, err)
+		return fail(packets.ErrTopicNameInvalid, "will topic %q: %w", core.Cut(k.WillTopic), err)
 	}
 	w := &will{subject: subj, payload: bytes.Clone(k.WillPayload), topic: strings.Clone(k.WillTopic)}
-	w.header = append(w.header, "NATS/1.0\r\n"+headerQoS+":"...)
-	w.header = append(w.header, '0'+k.WillQos, '\r', '\n')
+	t := translation{dst: append([]byte("NATS/1.0\r\n"+headerQoS+":"), '0'+k.WillQos, '\r', '\n'), rules: c.topicRules()}
 	if c.version == v5 {
-		if w.header, err = willHeaders(w.header, &k.WillProperties); err != nil {
+		if err := t.properties(willBlock(&k.WillProperties)); err != nil {
 			return err
 		}
 	}
-	w.header = append(w.header, '\r', '\n')
+	w.header, w.reply = append(t.dst, '\r', '\n'), t.reply
+	if t.lost > 0 {
+		c.m.lostProperties.Add(uint64(t.lost))
+		c.notice(noticeProperty, "will", core.Cut(k.WillTopic), "property", core.Cut(t.example))
+	}
+	if k.WillRetain {
+		c.notice(noticeRetain, "will", core.Cut(k.WillTopic))
+	}
+	if k.WillQos == 2 {
+		c.notice(noticeQoS2, "will", core.Cut(k.WillTopic))
+	}
 	c.will = w
 	return nil
 }
 
-// willHeaders turns the properties of a will into headers by way of their
-// wire form, so that there is one translation only.
-func willHeaders(dst []byte, p *packets.Properties) ([]byte, error) {
+// willBlock brings the properties of a will into their wire form again, so
+// that there is one translation only.
+func willBlock(p *packets.Properties) []byte {
 	var block bytes.Buffer
 	p.Encode(packets.Publish, packets.Mods{AllowResponseInfo: true}, &block, 0)
 	b := block.Bytes()
 	_, w := varint(b)
-	return appendHeaders(dst, b[w:])
+	return b[w:]
 }
 
 // newClientID is the identifier of a client that brought none: 22 characters,
@@ -168,14 +185,15 @@ func (c *conn) connack(pk *packets.Packet, assigned bool) ([]byte, error) {
 	if c.version == v5 {
 		p := &a.Properties
 		p.ReceiveMaximum = receiveMaximum
-		p.MaximumPacketSize = uint32(c.frames.limit)
-		p.MaximumQosFlag, p.MaximumQos = true, 1
+		p.MaximumPacketSize = uint32(announcedSize(c.m.services.Options().MaxPayload))
+		if c.m.services.Options().MQTT.RejectQoS2 {
+			p.MaximumQosFlag, p.MaximumQos = true, 1
+		}
 		p.RetainAvailableFlag, p.RetainAvailable = true, 0
 		p.SubIDAvailableFlag, p.SubIDAvailable = true, 0
 		if pk.Properties.SessionExpiryInterval > 0 {
 			// The session ends with the connection, whatever was asked for.
-			c.log.Info("MQTT session will end with its connection: longer sessions are not supported yet",
-				"client", c.clientID, "expiry", pk.Properties.SessionExpiryInterval)
+			c.notice(noticeSession, "expiry", pk.Properties.SessionExpiryInterval)
 			p.SessionExpiryIntervalFlag, p.SessionExpiryInterval = true, 0
 		}
 		if assigned {
@@ -184,6 +202,26 @@ func (c *conn) connack(pk *packets.Packet, assigned bool) ([]byte, error) {
 	}
 	return encode(a.ConnackEncode)
 }
+
+// announcedSize is the Maximum Packet Size: whatever fits into it is taken. A
+// message has to fit into max_payload with its headers, and those are a little
+// longer than the properties that they are made of: by their names, and by a
+// third for correlation data, which may be binary.
+func announcedSize(maxPayload int) int {
+	const (
+		names       = 256 // of all our headers together
+		correlation = 0xffff
+	)
+	room := max(maxPayload-names, minPacket)
+	if room > 4*correlation {
+		return room - (correlation+2)/3
+	}
+	return max(room/4*3, minPacket)
+}
+
+// minPacket is a size that clients can do something with, however low the
+// limits are.
+const minPacket = 128
 
 // refused is the negative answer.
 func (c *conn) refused(r *refusal) ([]byte, error) {

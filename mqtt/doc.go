@@ -11,12 +11,19 @@
 // our own (guard.go), except for PUBLISH and PUBACK, which are the fast path
 // (publish.go). Connections, sessions and packet identifiers are ours.
 //
-// What it does not do, and answers with the error that the protocol has for
-// it and a line in the log: QoS 2, retained messages, topic aliases,
-// subscription identifiers, sessions that outlive their connection, enhanced
-// authentication. QoS 1 messages are sent once to each connection, and again
-// never: there is no session to send them again to. Clients over WebSocket are
-// not served.
+// A QoS 2 PUBLISH is the same with PUBREC, PUBREL and PUBCOMP: its identifier is
+// remembered while the connection lasts. The Response Topic of MQTT 5 and the
+// reply subject of NATS are one thing.
+//
+// One bad message costs no client its connection (publish.go): what can't be
+// carried is left out, escaped or refused alone. What does not work yet is told
+// to the client where the protocol has a word for it, and to the operator in
+// one line a client and minute (log.go): retained messages and wills are taken
+// without the flag, subscriptions get at most QoS 1, sessions end with their
+// connection. There are no topic aliases from clients, no subscription
+// identifiers and no enhanced authentication. QoS 1 messages are sent once to
+// each connection, and again never: there is no session to send them again to.
+// Clients over WebSocket are not served.
 //
 // Messages of NATS clients whose subject makes no valid topic (an empty one,
 // one with '+' or '#', one that is not UTF-8) are not delivered. Headers that

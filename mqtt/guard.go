@@ -6,8 +6,9 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-// The codec trusts some of what it reads. What is checked here has been seen
-// to make it panic, or to be accepted although the protocol forbids it.
+// The codec trusts some of what it reads: malformed packets may be accepted, or
+// end more than the connection they came by. So packets are walked from end to
+// end here, and what is not as the protocol says never gets to the codec.
 
 // checkFlags refuses fixed header flags that are reserved [MQTT-2.1.3-1], and
 // packets that only servers send.
@@ -160,8 +161,8 @@ func text(b []byte) (s, rest []byte, ok bool) {
 	return b[2:n], b[n:], true
 }
 
-// checkSubscribe walks the filters before the codec does, which would read
-// past the end of a packet without its last options byte.
+// checkSubscribe walks a SUBSCRIBE or, without options, an UNSUBSCRIBE to its
+// end.
 func checkSubscribe(body []byte, version byte, options bool) error {
 	if len(body) < 2 {
 		return fail(packets.ErrMalformedPacketID, "no packet identifier")

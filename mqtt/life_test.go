@@ -16,9 +16,6 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/frondmq/frond/core/account"
-	"github.com/frondmq/frond/core/auth"
-	"github.com/frondmq/frond/core/config"
-	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -315,7 +312,7 @@ func TestConn_answersAboveTheLimit(t *testing.T) {
 	if len(c.window.queued) != 0 {
 		t.Error("a PUBACK was not heard")
 	}
-	r := c.acks.open(7)
+	r := c.acks.open(7, 1)
 	before := c.out.pending()
 	r.routed(0)
 	if c.out.pending() != before+4 || c.acks.waiting() != 0 {
@@ -323,23 +320,36 @@ func TestConn_answersAboveTheLimit(t *testing.T) {
 	}
 }
 
-func TestConn_deniedPublishesAreBounded(t *testing.T) {
-	perms, err := subject.NewPermissions(&subject.Rules{Allow: []string{"ok"}}, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := startBroker(t, func(b *broker) {
-		b.auth = func(*auth.Request) (*auth.Grant, error) {
-			return &auth.Grant{Account: config.GlobalAccount, Permissions: perms}, nil
-		}
+// Who has sent more than may wait for the disk is not read any further, MQTT 5
+// clients too, and goes on when there is room.
+func TestConn_heldUpBeyondReceiveMaximum(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version byte) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBroker(t)
+			s := b.capture("a")
+			c := b.pipeConnected(version, "c", nil)
+			const n = receiveMaximum + 500
+			go func() { // the connection takes no more at some point
+				for i := range n {
+					c.publish("a", "", 1, uint16(i+1))
+				}
+			}()
+			synctest.Wait()
+			if got := len(s.got()); got != receiveMaximum {
+				t.Errorf("%d messages were taken", got)
+			}
+			<-time.After(time.Minute) // a slow disk, within the keep alive
+			for i := range n {
+				synctest.Wait()
+				s.store(i, nil)
+				if pk := c.expect(packets.Puback); int(pk.PacketID) != i+1 || pk.ReasonCode != 0 {
+					t.Fatalf("PUBACK %d: %+v", i, pk)
+				}
+			}
+			c.c.Close()
+			b.stop()
+		})
 	})
-	b.capture("ok") // stores nothing
-	c := b.connect(v5, "c")
-	c.publish("ok", "", 1, 1)
-	for i := range receiveMaximum {
-		c.publish("no", "", 1, uint16(i+2))
-	}
-	c.expectEnd(packets.ErrReceiveMaximum.Code)
 }
 
 func TestConn_goneFromSubscribersWhenItEnds(t *testing.T) {
@@ -375,12 +385,7 @@ func TestRefusals_areLogged(t *testing.T) {
 				pk.Properties.SessionExpiryInterval, pk.Properties.SessionExpiryIntervalFlag = 9, true
 			})
 		}},
-		{"a will with QoS 2 is not supported yet", func() {
-			connect(v311, func(pk *packets.Packet) {
-				pk.Connect.WillFlag, pk.Connect.WillQos, pk.Connect.WillTopic, pk.Connect.WillPayload = true, 2, "w", []byte("x")
-			})
-		}},
-		{"a retained will is not supported yet", func() {
+		{"MQTT message taken without its RETAIN flag", func() {
 			connect(v311, func(pk *packets.Packet) {
 				pk.Connect.WillFlag, pk.Connect.WillRetain, pk.Connect.WillTopic, pk.Connect.WillPayload = true, true, "w", []byte("x")
 			})
@@ -391,11 +396,9 @@ func TestRefusals_areLogged(t *testing.T) {
 		{`protocol name \"MQIsdp\": only MQTT 3.1.1 and MQTT 5 are supported`, func() {
 			b.dial(v311).send(unhex(t, "10 10 00 06 4d 51 49 73 64 70 03 02 00 3c 00 02 63 31"))
 		}},
-		{"QoS 2 is not supported yet, use QoS 1", func() { packet(v311, "34 05 00 01 61 00 01") }},
-		{"retained messages are not supported yet", func() { packet(v311, "31 04 00 01 61 31") }},
+		{"exactly once holds while the connection lasts", func() { packet(v311, "34 05 00 01 61 00 01") }},
 		{"topic aliases are not supported", func() { packet(v5, "30 07 00 01 61 03 23 00 01") }},
 		{"subscription identifiers are not supported", func() { packet(v5, "82 09 00 01 02 0b 01 00 01 61 00") }},
-		{"belongs to QoS 2, which is not supported", func() { packet(v311, "62 02 00 01") }},
 	} {
 		t.Run(c.line, func(t *testing.T) {
 			c.do()

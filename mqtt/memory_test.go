@@ -31,7 +31,7 @@ func TestConn_idleMemory(t *testing.T) {
 		// Some traffic, so that what traffic needs is there.
 		c.publish(fmt.Sprintf("devices/%d/x", i), "on", 1, 1)
 		p := c.expectBoth()
-		c.send(appendPuback(nil, v311, p, 0))
+		c.send(appendAck(nil, packets.Puback, v311, p, 0))
 		c.fence()
 		conns[i] = c.c
 	}

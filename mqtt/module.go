@@ -33,6 +33,10 @@ type Module struct {
 	readBuffers  sync.Pool // of *[keepBytes]byte
 	receipts     sync.Pool // of *receipt
 
+	repeats        core.Repeats // lines of the log
+	turned         turned       // who was not let in
+	lostProperties atomic.Uint64
+
 	mu struct {
 		sync.Mutex
 		clients map[string]*conn // by client identifier
@@ -167,7 +171,7 @@ func (m *Module) serve(nc net.Conn) {
 
 func (m *Module) newConn(id uint64, nc net.Conn, o *config.Options) *conn {
 	c := &conn{
-		m: m, id: id, nc: nc, log: m.log.With("conn", id), started: time.Now(),
+		m: m, id: id, nc: nc, started: time.Now(),
 		ended: make(chan struct{}), out: newOutbound(nc, int(o.MaxPending), o.WriteDeadline, &m.writeBuffers),
 	}
 	c.acks = newAcks(c)
@@ -208,6 +212,7 @@ func (m *Module) Stop(ctx context.Context) error {
 	go func() { m.work.Wait(); close(done) }()
 	select {
 	case <-done:
+		m.repeats.Stop()
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("MQTT connections did not end: %w", ctx.Err())
@@ -226,6 +231,7 @@ func (m *Module) Describe(d *monitor.Description) {
 		d.MQTT.MaxAckPending = uint16(o.MQTT.MaxAckPending)
 		d.MQTT.NoAuthUser = o.MQTT.NoAuthUser
 	}
+	d.MQTT.RefusedConnects, d.MQTT.LostProperties = m.turned.total.Load(), m.lostProperties.Load()
 	m.mu.Lock()
 	clients := make([]*conn, 0, len(m.mu.clients))
 	for _, c := range m.mu.clients {

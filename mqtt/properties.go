@@ -25,71 +25,107 @@ const (
 	headerPrefix        = "Nmqtt-"
 )
 
-// appendHeaders turns the property block of a PUBLISH into headers behind dst.
-// Topic alias and subscription identifier are refused: this server announces
-// that it has neither [MQTT-3.3.2-9] [MQTT-3.3.4-6].
-func appendHeaders(dst, block []byte) ([]byte, error) {
-	var err error
+// translation turns the property block of a PUBLISH into headers behind dst and
+// into the reply subject. What is valid in MQTT and has no place in a header is
+// left out: it costs the property, not the message.
+type translation struct {
+	dst, reply []byte
+	rules      topicRules
+	lost       int    // properties left out
+	example    []byte // the first of them, borrowed
+}
+
+// properties does it. Topic alias and subscription identifier are refused: this
+// server announces that it has neither [MQTT-3.3.2-9] [MQTT-3.3.4-6].
+func (t *translation) properties(block []byte) error {
 	for len(block) > 0 {
 		id, v := block[0], block[1:]
 		size := propertySize(id, v)
 		if size < 0 || size > len(v) {
-			return dst, fail(packets.ErrMalformedProperties, "property %#x", id)
+			return fail(packets.ErrMalformedProperties, "property %#x", id)
 		}
 		v, block = v[:size], v[size:]
-		switch id {
-		case packets.PropPayloadFormat:
-			dst = wire.AppendHeader(dst, headerPayloadFormat, strconv.Itoa(int(v[0])))
-		case packets.PropMessageExpiryInterval:
-			dst = wire.AppendHeader(dst, headerExpiry, strconv.FormatUint(uint64(binary.BigEndian.Uint32(v)), 10))
-		case packets.PropContentType:
-			if dst, err = appendText(dst, headerContentType, v[2:]); err != nil {
-				return dst, err
-			}
-		case packets.PropResponseTopic:
-			if !validTopic(v[2:]) {
-				return dst, fail(packets.ErrTopicNameInvalid, "response topic %q", v[2:]) // [MQTT-3.3.2-14]
-			}
-			if dst, err = appendText(dst, headerResponseTopic, v[2:]); err != nil {
-				return dst, err
-			}
-		case packets.PropCorrelationData:
-			dst = append(append(dst, headerCorrelation...), ": "...)
-			dst = base64.StdEncoding.AppendEncode(dst, v[2:])
-			dst = append(dst, '\r', '\n')
-		case packets.PropUser:
-			if dst, err = appendUser(dst, v); err != nil {
-				return dst, err
-			}
-		case packets.PropTopicAlias:
-			return dst, fail(packets.ErrTopicAliasInvalid, "topic aliases are not supported")
-		default:
-			return dst, fail(errProtocol, "property %#x in PUBLISH", id)
+		if err := t.property(id, v); err != nil {
+			return err
 		}
 	}
-	return dst, nil
+	return nil
 }
 
-func appendText(dst []byte, name string, value []byte) ([]byte, error) {
+func (t *translation) property(id byte, v []byte) error {
+	switch id {
+	case packets.PropPayloadFormat:
+		t.dst = wire.AppendHeader(t.dst, headerPayloadFormat, strconv.Itoa(int(v[0])))
+	case packets.PropMessageExpiryInterval:
+		t.dst = wire.AppendHeader(t.dst, headerExpiry, strconv.FormatUint(uint64(binary.BigEndian.Uint32(v)), 10))
+	case packets.PropContentType:
+		return t.text(headerContentType, v[2:])
+	case packets.PropResponseTopic:
+		return t.responseTopic(v[2:])
+	case packets.PropCorrelationData:
+		t.dst = append(append(t.dst, headerCorrelation...), ": "...)
+		t.dst = base64.StdEncoding.AppendEncode(t.dst, v[2:])
+		t.dst = append(t.dst, '\r', '\n')
+	case packets.PropUser:
+		name, rest, _ := text(v) // propertySize has looked at both
+		value, _, _ := text(rest)
+		if !validText(name) || !validText(value) {
+			return fail(packets.ErrMalformedInvalidUTF8, "user property")
+		}
+		if !headerName(name) || !headerValue(value) {
+			t.lose(name)
+			return nil
+		}
+		t.dst = appendField(t.dst, name, value)
+	case packets.PropTopicAlias:
+		return fail(packets.ErrTopicAliasInvalid, "topic aliases are not supported")
+	default:
+		return fail(errProtocol, "property %#x in PUBLISH", id)
+	}
+	return nil
+}
+
+func (t *translation) text(name string, value []byte) error {
+	if !validText(value) {
+		return fail(packets.ErrMalformedInvalidUTF8, "%s", name[len(headerPrefix):])
+	}
 	if !headerValue(value) {
-		return dst, fail(packets.ErrMalformedInvalidUTF8, "%s is not plain text", name[len(headerPrefix):])
+		t.lose(value)
+		return nil
 	}
-	dst = append(append(dst, name...), ": "...)
-	return append(append(dst, value...), '\r', '\n'), nil
+	t.dst = appendField(t.dst, name, value)
+	return nil
 }
 
-// appendUser appends a user property as a header. Its name must be one that a
-// header can have, and not one of the server's own.
-func appendUser(dst, v []byte) ([]byte, error) {
-	name, rest, _ := text(v) // propertySize has looked at both
-	value, _, _ := text(rest)
-	if !headerName(name) || !headerValue(value) {
-		return dst, fail(packets.ErrImplementationSpecificError, "user property %q cannot be a message header", name)
+// responseTopic makes the topic the reply subject: it is the same thing. It is
+// a header too, since streams keep headers and no reply subjects.
+func (t *translation) responseTopic(topic []byte) error {
+	if !validText(topic) {
+		return fail(packets.ErrMalformedInvalidUTF8, "response topic")
 	}
-	dst = append(append(dst, name...), ": "...)
-	return append(append(dst, value...), '\r', '\n'), nil
+	reply, err := appendSubject(t.reply, topic, t.rules)
+	if err != nil { // empty, or with wildcards
+		t.lose(topic)
+		return nil
+	}
+	t.reply = reply
+	return t.text(headerResponseTopic, topic)
 }
 
+func appendField[T ~string | ~[]byte](dst []byte, name T, value []byte) []byte {
+	dst = append(append(dst, name...), ": "...)
+	return append(append(dst, value...), '\r', '\n')
+}
+
+func (t *translation) lose(what []byte) {
+	if t.lost == 0 {
+		t.example = what
+	}
+	t.lost++
+}
+
+// headerName refuses names that a header can't have, and those of the server's
+// own.
 func headerName(b []byte) bool {
 	if len(b) == 0 || bytes.HasPrefix(b, []byte(headerPrefix)) {
 		return false
@@ -107,9 +143,14 @@ func headerValue(b []byte) bool {
 	return utf8.Valid(b) && bytes.IndexByte(b, '\r') < 0 && bytes.IndexByte(b, '\n') < 0 && bytes.IndexByte(b, 0) < 0
 }
 
-// appendProperties turns headers into the property block of a PUBLISH,
-// without its length. Headers that no property can carry are left out.
-func appendProperties(dst, header []byte) []byte {
+// appendProperties turns the reply subject and the headers of a message into
+// the property block of a PUBLISH, without its length. What no property can
+// carry is left out.
+func appendProperties(dst, reply, header []byte) []byte {
+	answered := false
+	if len(reply) > 0 {
+		dst, answered = appendResponseTopic(dst, reply)
+	}
 	if header == nil {
 		return dst
 	}
@@ -121,10 +162,24 @@ func appendProperties(dst, header []byte) []byte {
 			}
 			return true
 		}
-		dst = appendOwn(dst, string(name), value)
+		if !answered || string(name) != headerResponseTopic {
+			dst = appendOwn(dst, string(name), value)
+		}
 		return true
 	})
 	return dst
+}
+
+func appendResponseTopic(dst, reply []byte) ([]byte, bool) {
+	begin := len(dst)
+	dst = append(dst, packets.PropResponseTopic, 0, 0)
+	dst = appendTopic(dst, reply)
+	topic := dst[begin+3:]
+	if !validTopic(topic) {
+		return dst[:begin], false
+	}
+	binary.BigEndian.PutUint16(dst[begin+1:], uint16(len(topic)))
+	return dst, true
 }
 
 func appendOwn(dst []byte, name string, value []byte) []byte {

@@ -2,9 +2,12 @@ package mqtt
 
 import (
 	"encoding/binary"
+	"fmt"
+	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -58,78 +61,131 @@ func parsePublish(f frame, version byte) (publication, error) {
 }
 
 // publish takes a PUBLISH: the message is routed on this goroutine, the PUBACK
-// of QoS 1 follows when every stream that took it has it on disk.
+// or PUBREC follows when every stream that took it has it on disk.
+//
+// One bad message must not cost the client its connection: it would connect,
+// send the same message first, and so on for ever. Only what the protocol
+// forbids ends the connection; what can not be carried is refused or goes
+// without.
 func (c *conn) publish(f frame) error {
 	p, err := parsePublish(f, c.version)
 	if err != nil {
 		return err
 	}
-	switch {
-	case p.qos == 2:
-		return fail(packets.ErrQosNotSupported, "PUBLISH with QoS 2 to %q: QoS 2 is not supported yet, use QoS 1", p.topic)
-	case p.retain:
-		return fail(packets.ErrRetainNotSupported, "PUBLISH with RETAIN to %q: retained messages are not supported yet", p.topic)
+	if err := c.checkTopic(&p); err != nil {
+		return err
 	}
-	if p.qos == 1 {
+	switch {
+	case p.qos == 2 && c.m.services.Options().MQTT.RejectQoS2:
+		return fail(packets.ErrQosNotSupported, "PUBLISH with QoS 2 to %q, and mqtt.reject_qos2_publish is set", core.Cut(p.topic))
+	case p.qos == 2:
+		c.notice(noticeQoS2, "topic", core.Cut(p.topic))
+	}
+	if p.retain {
+		c.notice(noticeRetain, "topic", core.Cut(p.topic))
+	}
+	if p.qos > 0 {
 		if err := c.waitForAcks(); err != nil {
 			return err
 		}
 	}
-	subj, err := appendSubject(c.subject[:0], p.topic, false)
-	if err != nil {
-		return fail(packets.ErrTopicNameInvalid, "topic %q: %w", p.topic, err)
+	if p.qos == 2 && !c.acks.begin(p.id) {
+		return nil // it was taken before
 	}
-	c.subject = subj
-	if c.header, err = c.headers(&p); err != nil {
-		return c.refuse(&p, err)
+	return c.accept(&p)
+}
+
+// checkTopic makes the subject of the message. It fails for what the protocol
+// forbids; what is only refused leaves no subject.
+func (c *conn) checkTopic(p *publication) error {
+	var err error
+	c.subject, err = appendSubject(c.subject[:0], p.topic, c.topicRules())
+	switch err {
+	case nil:
+		return nil
+	case errTopicChar:
+		c.subject = c.subject[:0]
+		if c.version != v5 {
+			return fail(packets.ErrTopicNameInvalid, "topic %q: %w", core.Cut(p.topic), err) // nats-server's way
+		}
+		return nil
+	case errTopicWildcard, errTopicText: // [MQTT-3.3.2-2] [MQTT-1.5.4-1]
+		return fail(packets.ErrMalformedTopic, "topic %q: %w", core.Cut(p.topic), err)
 	}
-	if size := len(c.header) + len(p.payload); size > c.m.services.Options().MaxPayload {
-		return fail(packets.ErrPacketTooLarge, "message of %d bytes with its headers, the limit is %d", size, c.m.services.Options().MaxPayload)
+	if _, err := c.headers(p); err != nil {
+		return err // an empty topic goes with an alias, and there are none
+	}
+	return fail(packets.ErrProtocolViolationNoTopic, "PUBLISH: %w", err) // [MQTT-4.7.3-1]
+}
+
+func (c *conn) topicRules() topicRules {
+	if c.m.services.Options().MQTT.RefuseBlanks {
+		return noEscape
+	}
+	return 0
+}
+
+// accept routes the message, or refuses it alone.
+func (c *conn) accept(p *publication) error {
+	if len(c.subject) == 0 {
+		return c.refuse(p, packets.ErrTopicNameInvalid, errTopicChar)
+	}
+	var err error
+	if c.header, err = c.headers(p); err != nil {
+		return err
+	}
+	if size, limit := len(c.header)+len(p.payload), c.m.services.Options().MaxPayload; size > limit {
+		return c.refuse(p, packets.ErrQuotaExceeded, fmt.Errorf("message of %d bytes with its headers, the limit is %d", size, limit))
 	}
 	c.inMsgs.Add(1)
 	c.inBytes.Add(int64(len(p.payload)))
-	if c.grant.Permissions != nil && !c.grant.Permissions.CanPublish(subj) {
-		return c.deny(&p)
+	if !c.mayPublish() {
+		return c.refuse(p, packets.ErrNotAuthorized, nil)
 	}
-	if p.qos == 1 {
-		c.publishQoS1(&p)
+	if p.qos == 0 {
+		c.route(p, nil)
 		return nil
 	}
-	c.route(&p, nil)
+	r := c.acks.open(p.id, p.qos)
+	code := packets.CodeSuccess.Code
+	if c.route(p, r) == 0 {
+		code = packets.CodeNoMatchingSubscribers.Code // MQTT 5 only, see appendAck
+	}
+	r.routed(code)
 	return nil
 }
 
+// mayPublish reports whether the client may publish to c.subject: by its
+// permissions, or because it was asked to answer there.
+func (c *conn) mayPublish() bool {
+	p := c.grant.Permissions
+	return p == nil || p.CanPublish(c.subject) || c.replies != nil && c.replies.Use(c.subject, time.Now())
+}
+
 // headers makes the header block of the message in the connection's scratch
-// space.
+// space, and its reply subject.
 func (c *conn) headers(p *publication) ([]byte, error) {
 	h := append(c.header[:0], "NATS/1.0\r\n"+headerQoS+":"...)
 	h = append(h, '0'+p.qos, '\r', '\n')
-	h, err := appendHeaders(h, p.props)
-	if err != nil {
-		return h, err
+	t := translation{dst: h, reply: c.reply[:0], rules: c.topicRules()}
+	err := t.properties(p.props)
+	c.reply = t.reply
+	if t.lost > 0 {
+		c.m.lostProperties.Add(uint64(t.lost))
+		c.notice(noticeProperty, "topic", core.Cut(p.topic), "property", core.Cut(t.example))
 	}
-	return append(h, '\r', '\n'), nil
-}
-
-func (c *conn) publishQoS1(p *publication) {
-	r := c.acks.open(p.id)
-	code := packets.CodeSuccess.Code
-	if c.route(p, r) == 0 {
-		code = packets.CodeNoMatchingSubscribers.Code // MQTT 5 only, see appendPuback
-	}
-	r.routed(code)
+	return append(t.dst, '\r', '\n'), err
 }
 
 // waitForAcks stops reading until one more message may be unacknowledged. MQTT
-// 5 clients know the limit and must not reach it [MQTT-3.3.4-9].
+// 5 clients know the limit and must not reach it [MQTT-3.3.4-7]; those that do
+// nevertheless are held up too, rather than cut off: they would do it again.
 func (c *conn) waitForAcks() error {
 	if c.acks.waiting() < receiveMaximum {
 		return nil
 	}
-	if c.version == v5 {
-		return fail(packets.ErrReceiveMaximum, "more than %d unacknowledged messages", receiveMaximum)
-	}
 	c.origin.Flush()
+	c.out.flush()
 	for c.acks.waiting() >= receiveMaximum {
 		select {
 		case <-c.acks.room:
@@ -146,36 +202,47 @@ func (c *conn) route(p *publication, r *receipt) int {
 	if r != nil {
 		c.msg.Receipt = r // not a typed nil
 	}
+	if len(c.reply) > 0 {
+		// A stream that has a receipt to tell does not answer by message: what
+		// comes to the response topic is the answer of whoever was asked.
+		c.msg.Reply = c.reply
+		if r == nil {
+			c.msg.Receipt = noReceipt{}
+		}
+	}
 	c.own.Store(&c.msg)
 	n := c.account.Route(c.origin, &c.msg)
 	c.own.Store(nil)
 	return n
 }
 
-// deny answers a PUBLISH that the user may not send. MQTT 3.1.1 has no word
-// for it: the message is dropped and acknowledged [MQTT-3.3.5-2].
-func (c *conn) deny(p *publication) error {
-	c.log.Error("Publish Violation", "user", c.grant.User, "topic", string(p.topic))
-	if p.qos == 1 {
-		r := c.acks.open(p.id)
-		code := packets.CodeSuccess.Code
-		if c.version == v5 {
-			code = packets.ErrNotAuthorized.Code
-		}
-		r.routed(code)
-	}
-	return nil
-}
+// noReceipt is for whoever does not want to know.
+type noReceipt struct{}
 
-// refuse answers a PUBLISH whose properties cannot be carried: the one message
-// fails, not the connection. Malformed packets do end it.
-func (c *conn) refuse(p *publication, err error) error {
-	f, ok := err.(*failure)
-	if !ok || p.qos == 0 || f.code != packets.ErrImplementationSpecificError {
-		return err
+func (noReceipt) Expect()                      {}
+func (noReceipt) Stored(string, uint64, error) {}
+
+// refuse answers a PUBLISH that is not taken and never will be; the connection
+// goes on. Where the protocol has no word for it, with MQTT 3.1.1 and QoS 0,
+// the message is dropped, and acknowledged as [MQTT-3.3.5-2] of 3.1.1 has it.
+func (c *conn) refuse(p *publication, code packets.Code, why error) error {
+	what := noticeRefused
+	if code == packets.ErrNotAuthorized {
+		what = noticeDenied
 	}
-	c.log.Error("Publish refused", "topic", string(p.topic), "err", err)
-	c.acks.open(p.id).routed(f.code.Code)
+	attrs := []any{"topic", core.Cut(p.topic)}
+	if why != nil {
+		attrs = append(attrs, "err", why)
+	}
+	c.notice(what, attrs...)
+	if p.qos == 0 {
+		return nil
+	}
+	answer := packets.CodeSuccess.Code
+	if c.version == v5 {
+		answer = code.Code
+	}
+	c.acks.open(p.id, p.qos).routed(answer)
 	return nil
 }
 

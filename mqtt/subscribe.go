@@ -6,6 +6,7 @@ import (
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
 )
 
@@ -28,17 +29,20 @@ func (c *conn) subscribe(f frame) error {
 	if err != nil {
 		return err
 	}
-	if len(pk.Properties.SubscriptionIdentifier) > 0 {
-		return fail(packets.ErrSubscriptionIdentifiersNotSupported, "subscription identifiers are not supported")
-	}
 	answer := &packets.Packet{
 		ProtocolVersion: c.version, PacketID: pk.PacketID,
 		FixedHeader: packets.FixedHeader{Type: packets.Suback},
 	}
+	identified := len(pk.Properties.SubscriptionIdentifier) > 0
+	if identified {
+		c.notice(noticeSubID)
+	}
 	for i := range pk.Filters {
-		code, err := c.subscribeTo(&pk.Filters[i])
-		if err != nil {
-			return err
+		code := packets.ErrSubscriptionIdentifiersNotSupported.Code
+		if !identified {
+			if code, err = c.subscribeTo(&pk.Filters[i]); err != nil {
+				return err
+			}
 		}
 		if c.version != v5 && code >= 0x80 {
 			code = 0x80
@@ -63,9 +67,10 @@ func (c *conn) subscribeTo(f *packets.Subscription) (byte, error) {
 	if c.version == v5 && strings.HasPrefix(filter, "$share/") {
 		var ok bool
 		if queue, filter, ok = strings.Cut(strings.TrimPrefix(filter, "$share/"), "/"); !ok ||
-			queue == "" || filter == "" || strings.ContainsAny(queue, "+# \t\r\n") {
+			queue == "" || filter == "" || strings.ContainsAny(queue, "+#") {
 			return packets.ErrTopicFilterInvalid.Code, nil // [MQTT-4.8.2-1] [MQTT-4.8.2-2]
 		}
+		queue = queueName(queue)
 		if f.NoLocal {
 			return 0, fail(packets.ErrProtocolViolationInvalidSharedNoLocal, "no local on a shared subscription") // [MQTT-3.8.3-4]
 		}
@@ -73,7 +78,7 @@ func (c *conn) subscribeTo(f *packets.Subscription) (byte, error) {
 	if !validFilter(filter) {
 		return packets.ErrTopicFilterInvalid.Code, nil
 	}
-	subjects, err := filterSubjects(filter)
+	subjects, err := filterSubjects(filter, c.topicRules())
 	if err != nil {
 		return packets.ErrTopicFilterInvalid.Code, nil
 	}
@@ -87,7 +92,7 @@ func (c *conn) subscribeTo(f *packets.Subscription) (byte, error) {
 	for _, subj := range subjects {
 		if p := c.grant.Permissions; p != nil {
 			if !p.CanSubscribe(subj, queue) {
-				c.log.Error("Subscription Violation", "user", c.grant.User, "topic", f.Filter)
+				c.notice(noticeDeniedSub, "topic", core.Cut(f.Filter))
 				return packets.ErrNotAuthorized.Code, nil
 			}
 			s.filtered = s.filtered || p.NeedsFilter(subj)

@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"bytes"
+	"time"
 
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/wire"
@@ -47,7 +48,13 @@ func (s *subscription) Deliver(_ *account.Sub, m *wire.Msg) bool {
 		return false // a delivery of a JetStream consumer, meant for its client
 	}
 	qos := min(s.qos, publishedQoS(m.Header))
-	return c.send(qos, subj, m)
+	if !c.send(qos, subj, m) {
+		return false
+	}
+	if c.replies != nil && len(m.Reply) > 0 && c.version == v5 {
+		c.replies.Arm(m.Reply, time.Now())
+	}
+	return true
 }
 
 var jsAckPrefix = []byte("$JS.ACK.")
@@ -58,10 +65,11 @@ func publishedQoS(header []byte) byte {
 	if header == nil {
 		return 0
 	}
-	if v := wire.HeaderGet(header, headerQoS); len(v) == 1 && v[0] == '1' {
-		return 1
+	v := wire.HeaderGet(header, headerQoS)
+	if len(v) != 1 || v[0] != '1' && v[0] != '2' {
+		return 0
 	}
-	return 0
+	return v[0] - '0'
 }
 
 // send queues one PUBLISH. A client that does not keep up is disconnected, as
@@ -79,7 +87,7 @@ func (c *conn) send(qos byte, subj []byte, m *wire.Msg) bool {
 	c.topic = appendTopic(c.topic[:0], subj)
 	c.props = c.props[:0]
 	if c.version == v5 {
-		c.props = appendProperties(c.props, m.Header)
+		c.props = appendProperties(c.props, m.Reply, m.Header)
 	}
 	if !validTopic(c.topic) || !c.fits(qos, m.Body) {
 		c.out.commit(buf)

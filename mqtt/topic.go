@@ -12,18 +12,29 @@ import (
 // end and behind another '/' becomes a level of its own, "/". A '.' in a topic
 // becomes "//". Wildcards '+' and '#' of filters become '*' and '>'.
 //
-// This is the mapping of nats-server, so that both can serve one system.
+// That much is the mapping of nats-server, so that both can serve one system.
+// It never writes a '/' that is followed by anything but '.', '/' or the end,
+// and there is the room for what nats-server refuses: a byte that no subject
+// can hold becomes "/%" and two hexadecimal digits, and so does a level that is
+// '*' or '>', which are names in MQTT and wildcards in NATS.
 
 var (
 	errTopicWildcard = errors.New("wildcard in a topic name")
-	errTopicChar     = errors.New("blank or control character in a topic")
+	errTopicChar     = errors.New("a blank, a control character or a NATS wildcard in a topic, and mqtt.blanks is refuse")
 	errTopicText     = errors.New("topic is not valid UTF-8 text")
 	errTopicEmpty    = errors.New("empty topic")
 )
 
-// appendSubject appends the subject of a topic name, or with filter set of a
-// topic filter.
-func appendSubject(dst, topic []byte, filter bool) ([]byte, error) {
+// How a topic is read.
+type topicRules uint8
+
+const (
+	asFilter topicRules = 1 << iota // wildcards are wildcards
+	noEscape                        // refuse what needs an escape, as nats-server
+)
+
+// appendSubject appends the subject of a topic name or filter.
+func appendSubject(dst, topic []byte, rules topicRules) ([]byte, error) {
 	if len(topic) == 0 {
 		return dst, errTopicEmpty
 	}
@@ -45,16 +56,23 @@ func appendSubject(dst, topic []byte, filter bool) ([]byte, error) {
 		case '.':
 			dst = append(dst, '/', '/')
 		case '+', '#':
-			if !filter {
+			switch {
+			case rules&asFilter == 0:
 				return dst, errTopicWildcard
-			}
-			if c == '+' {
+			case c == '+':
 				dst = append(dst, '*')
-			} else {
+			default:
 				dst = append(dst, '>')
 			}
-		case ' ', '\t', '\n', '\r', '\f', 0x7f:
-			return dst, errTopicChar
+		case ' ', '\t', '\n', '\r', '\f', 0x7f, '*', '>':
+			switch {
+			case (c == '*' || c == '>') && !wholeLevel(topic, i):
+				dst = append(dst, c)
+			case rules&noEscape != 0:
+				return dst, errTopicChar
+			default:
+				dst = appendEscape(dst, c)
+			}
 		default:
 			dst = append(dst, c)
 		}
@@ -63,6 +81,34 @@ func appendSubject(dst, topic []byte, filter bool) ([]byte, error) {
 		dst = append(dst, '/')
 	}
 	return dst, nil
+}
+
+// wholeLevel reports whether the byte at i is a level on its own.
+func wholeLevel(topic []byte, i int) bool {
+	return (i == 0 || topic[i-1] == '/') && (i == len(topic)-1 || topic[i+1] == '/')
+}
+
+const hexDigits = "0123456789ABCDEF"
+
+func appendEscape(dst []byte, c byte) []byte {
+	return append(dst, '/', '%', hexDigits[c>>4], hexDigits[c&15])
+}
+
+// escaped is the byte that an escape at the beginning of subj stands for. What
+// appendSubject does not write is none.
+func escaped(subj []byte) (c byte, ok bool) {
+	if len(subj) < 4 || subj[1] != '%' {
+		return 0, false
+	}
+	hi, lo := strings.IndexByte(hexDigits, subj[2]), strings.IndexByte(hexDigits, subj[3])
+	if hi < 0 || lo < 0 {
+		return 0, false
+	}
+	switch c = byte(hi<<4 | lo); c {
+	case ' ', '\t', '\n', '\r', '\f', 0x7f, '*', '>':
+		return c, true
+	}
+	return 0, false
 }
 
 // appendTopic appends the topic of a subject.
@@ -76,7 +122,11 @@ func appendTopic(dst, subj []byte) []byte {
 			dst = append(dst, '.')
 			i++
 		case c == '/':
-			// A level that only stands for an empty one.
+			if e, ok := escaped(subj[i:]); ok {
+				dst = append(dst, e)
+				i += 3
+			}
+			// Or a level that only stands for an empty one.
 		case c == '.':
 			dst = append(dst, '/')
 		default:
@@ -88,8 +138,8 @@ func appendTopic(dst, subj []byte) []byte {
 
 // filterSubjects is what a topic filter subscribes to: one subject, or two for
 // "a/#", which takes "a" as well.
-func filterSubjects(filter string) ([]string, error) {
-	b, err := appendSubject(nil, []byte(filter), true)
+func filterSubjects(filter string, rules topicRules) ([]string, error) {
+	b, err := appendSubject(nil, []byte(filter), rules|asFilter)
 	if err != nil {
 		return nil, err
 	}
@@ -100,6 +150,21 @@ func filterSubjects(filter string) ([]string, error) {
 	return []string{s}, nil
 }
 
+// queueName is the queue group of a shared subscription's name. A queue group
+// can hold no blanks.
+func queueName(share string) string {
+	var b []byte
+	for i := range len(share) {
+		switch c := share[i]; c {
+		case ' ', '\t', '\n', '\r', '\f', 0x7f:
+			b = appendEscape(b, c)
+		default:
+			b = append(b, c)
+		}
+	}
+	return string(b)
+}
+
 // validFilter checks where wildcards stand: each is a level of its own, and
 // '#' the last one [MQTT-4.7.1-1] [MQTT-4.7.1-2].
 func validFilter(filter string) bool {
@@ -107,9 +172,6 @@ func validFilter(filter string) bool {
 	for i, l := range levels {
 		if strings.ContainsAny(l, "+#") && len(l) != 1 || l == "#" && i != len(levels)-1 {
 			return false
-		}
-		if l == "*" || l == ">" {
-			return false // would be a wildcard in the subject only
 		}
 	}
 	return true

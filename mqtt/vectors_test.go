@@ -89,7 +89,7 @@ func TestVectors_encoders(t *testing.T) {
 			}
 		}
 		for _, code := range []byte{0, 0x10, 0x87} {
-			f, err := scripted(appendPuback(nil, version, 300, code)).next()
+			f, err := scripted(appendAck(nil, packets.Puback, version, 300, code)).next()
 			if err != nil {
 				t.Fatal(err)
 			}

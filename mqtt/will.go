@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/wire"
 )
@@ -10,6 +11,7 @@ import (
 type will struct {
 	topic   string
 	subject []byte
+	reply   []byte // nil for none
 	header  []byte
 	payload []byte
 }
@@ -25,11 +27,11 @@ func (c *conn) publishWill() {
 	}
 	c.will = nil
 	if p := c.grant.Permissions; p != nil && !p.CanPublish(w.subject) {
-		c.log.Error("Publish Violation", "user", c.grant.User, "topic", w.topic)
+		c.notice(noticeDenied, "will", core.Cut(w.topic))
 		return
 	}
 	o := account.NewOrigin(nil, account.RoleClient, "")
-	c.account.Route(o, &wire.Msg{Subject: w.subject, Header: w.header, Body: w.payload, Receipt: willReceipt{c, w.topic}})
+	c.account.Route(o, &wire.Msg{Subject: w.subject, Reply: w.reply, Header: w.header, Body: w.payload, Receipt: willReceipt{c, w.topic}})
 	o.Flush()
 }
 
@@ -42,6 +44,6 @@ func (willReceipt) Expect() {}
 
 func (r willReceipt) Stored(stream string, _ uint64, err error) {
 	if err != nil {
-		r.conn.log.Error("Will was not stored", "topic", r.topic, "stream", stream, "err", err)
+		r.conn.notice(noticeNotStored, "will", core.Cut(r.topic), "stream", stream, "err", err)
 	}
 }

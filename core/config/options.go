@@ -247,6 +247,14 @@ type MQTT struct {
 	NoAuthUser string
 
 	MaxAckPending int // unacknowledged messages of one client
+
+	// RefuseBlanks refuses topics that hold what no subject can, as
+	// nats-server does, instead of escaping it.
+	RefuseBlanks bool
+	// RejectQoS2 refuses publications with QoS 2.
+	RejectQoS2 bool
+	// ConnectionMessages logs clients that come and go.
+	ConnectionMessages bool
 }
 
 // Default values that other rooms need by name.
@@ -292,6 +300,8 @@ func Defaults() *Options {
 		MQTT: MQTT{
 			Host:          DefaultHost,
 			MaxAckPending: 1024,
+
+			ConnectionMessages: true,
 		},
 	}
 }

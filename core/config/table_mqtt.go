@@ -15,12 +15,14 @@ func mqttTable() *block[MQTT] {
 			row("authorization authentication", "map", "as the client port", "who may connect", "{user: u, password: p}", setMQTTAuth),
 			row("no_auth_user", "string", "as the client port", "the user of connections that present nothing", "u", setString(func(m *m) *string { return &m.NoAuthUser })),
 			row("max_ack_pending max_pending max_inflight", "integer 0..65535", "1024", "messages of QoS 1 that a client has not acknowledged; more wait", "10", setMQTTAckPending),
+			row("blanks", "escape or refuse", "escape", "what happens to a topic with a blank, or a level that is '*' or '>'; refuse is nats-server's way", "refuse", setBlanks),
+			row("reject_qos2_publish", "boolean", "false", "refuse publications with QoS 2", "true", setBool(func(m *m) *bool { return &m.RejectQoS2 })),
+			row("connection_messages", "boolean", "true", "log clients that come and go", "false", setBool(func(m *m) *bool { return &m.ConnectionMessages })),
 			notYet[m]("js_domain", "JetStream domain that keeps sessions and retained messages", noSessions),
 			notYet[m]("consumer_memory_storage", "keep what was delivered in memory", noSessions),
 			notYet[m]("consumer_inactive_threshold consumer_auto_cleanup", "remove consumers that nobody used for so long", noSessions),
 			without[m]("ack_wait ackwait", "a session ends with its connection, so nothing is sent again"),
 			without[m]("js_api_timeout api_timeout", "nothing is asked of JetStream by requests"),
-			without[m]("reject_qos2_publish", "QoS 2 publishes are always refused by this version"),
 			without[m]("downgrade_qos2_subscribe", "who asks for QoS 2 is always granted 1 by this version"),
 			without[m]("stream_replicas", "it only matters in a cluster"),
 			without[m]("consumer_replicas", "it only matters in a cluster"),
@@ -50,4 +52,15 @@ func setMQTTAckPending(d *decoder, m *MQTT, it item) {
 		return
 	}
 	setInt(func(m *MQTT) *int { return &m.MaxAckPending }, 0, math.MaxUint16)(d, m, it)
+}
+
+func setBlanks(d *decoder, m *MQTT, it item) {
+	switch {
+	case it.v.Kind != KindString:
+		d.wrongType(it, "a string")
+	case it.v.Str == "escape" || it.v.Str == "refuse":
+		m.RefuseBlanks = it.v.Str == "refuse"
+	default:
+		d.errorf(it.pos, "blanks must be 'escape' or 'refuse'")
+	}
 }

@@ -185,12 +185,12 @@ func (s *stream) append(v *streamView, m *wire.Msg, header []byte, flags uint8) 
 	p.head = edgestore.AppendBlobHead(p.head, len(subj), len(header))
 	p.parts = [4][]byte{p.head, subj, header, m.Body}
 	side := m.Reply
-	if v.cfg.NoAck {
-		side = nil
-	}
 	var token any
 	if m.Receipt != nil {
 		token = m.Receipt
+	}
+	if v.cfg.NoAck || token != nil {
+		side = nil
 	}
 	err := s.e.append(s.log, false, &p.rec, side, token, p.parts[:]...)
 	p.parts = [4][]byte{}
@@ -202,6 +202,7 @@ func (s *stream) append(v *streamView, m *wire.Msg, header []byte, flags uint8) 
 func (s *stream) refuse(v *streamView, m *wire.Msg, err *APIError) {
 	if m.Receipt != nil {
 		m.Receipt.Stored(s.name, 0, err)
+		return
 	}
 	if len(m.Reply) == 0 || v.cfg.NoAck {
 		return

@@ -190,10 +190,11 @@ func TestPublish_receipt(t *testing.T) {
 	_, b := newTestEngine(t)
 	mustStream(t, b, `{"name":"S","subjects":["s"],"storage":"memory","max_msg_size":40}`)
 	r := &testReceipt{stored: make(chan string, 1)}
+	in := b.inbox(t, "reply") // a receipt is told in place of it
 	for i, x := range []struct{ id, body, want string }{
 		{"1", "a", "S 1"}, {"1", "a", "S 1"}, {"2", strings.Repeat("x", 50), "S 0 error 10054"}, {"3", "", "S 2"},
 	} {
-		m := &wire.Msg{Subject: []byte("s"), Header: []byte(header("Nats-Msg-Id", x.id)), Body: []byte(x.body), Receipt: r}
+		m := &wire.Msg{Subject: []byte("s"), Header: []byte(header("Nats-Msg-Id", x.id)), Body: []byte(x.body), Receipt: r, Reply: []byte("reply")}
 		b.route(m)
 		if r.expected != i+1 {
 			t.Fatalf("%d: Expect was called %d times", i, r.expected)
@@ -202,6 +203,7 @@ func TestPublish_receipt(t *testing.T) {
 			t.Errorf("%d: %s, want %s", i, got, x.want)
 		}
 	}
+	in.none()
 }
 
 func TestPublish_republish(t *testing.T) {

@@ -179,6 +179,10 @@ type MQTTVarz struct {
 	MaxAckPending     uint16        `json:"max_ack_pending,omitempty"`
 	TLSOCSPPeerVerify bool          `json:"tls_ocsp_peer_verify,omitempty"`
 	TLSCertNotAfter   *time.Time    `json:"tls_cert_not_after,omitempty"`
+
+	// Not of nats-server.
+	RefusedConnects uint64 `json:"refused_connects,omitempty"` // CONNECTs that were not let in
+	LostProperties  uint64 `json:"lost_properties,omitempty"`  // that can't be message headers
 }
 
 // WebsocketVarz describes the WebSocket listener.

@@ -25,8 +25,9 @@ type Msg struct {
 	// messages that came in by a link have them; nil means plain
 	// subscriptions only.
 	Queues [][]byte
-	// Receipt, when not nil, is told about each stream that takes the message.
-	// It never crosses a link.
+	// Receipt, when not nil, is told about each stream that takes the message,
+	// in place of the answer that a stream publishes to Reply. It never crosses
+	// a link.
 	Receipt Receipt
 	// Own marks what the server itself publishes. A stream never holds the
 	// publisher up for the disk then, because the disk may wait for it.

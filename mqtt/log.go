@@ -1,0 +1,139 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/frondmq/frond/core"
+)
+
+// logger names who a line is about: the address, and what is known of the
+// client. It is made when there is something to say, so that a connection
+// keeps nothing for it.
+func (c *conn) logger() *slog.Logger {
+	attrs := []any{"conn", c.id, "kind", "mqtt", "remote", c.nc.RemoteAddr().String()}
+	if user := c.user(); user != "" {
+		attrs = append(attrs, "user", core.Cut(user))
+	}
+	if c.clientID != "" {
+		attrs = append(attrs, "client", core.Cut(c.clientID))
+	}
+	return c.m.log.With(attrs...)
+}
+
+// user is who the client is, or says it is while it is not let in.
+func (c *conn) user() string {
+	if c.grant != nil {
+		return c.grant.User
+	}
+	return c.claims
+}
+
+// A notice is what a client is told nothing of, or would not understand. It is
+// a line of the log: one a client and minute, however often it happens.
+type notice struct {
+	level slog.Level
+	each  bool // a line for each topic
+	text  string
+}
+
+var (
+	noticeRetain    = notice{slog.LevelWarn, false, "MQTT message taken without its RETAIN flag: retained messages are not supported yet"}
+	noticeQoS2      = notice{slog.LevelWarn, false, "MQTT message with QoS 2: exactly once holds while the connection lasts, later sessions are not supported yet"}
+	noticeProperty  = notice{slog.LevelWarn, false, "MQTT property left out: it cannot be a message header"}
+	noticeSession   = notice{slog.LevelInfo, false, "MQTT session will end with its connection: longer sessions are not supported yet"}
+	noticeSubID     = notice{slog.LevelWarn, false, "MQTT subscription refused: subscription identifiers are not supported"}
+	noticeRefused   = notice{slog.LevelError, true, "MQTT message refused and dropped"}
+	noticeNotStored = notice{slog.LevelError, true, "MQTT message was not stored"}
+	noticeDenied    = notice{slog.LevelError, true, "Publish Violation"}
+	noticeDeniedSub = notice{slog.LevelError, true, "Subscription Violation"}
+	noticeEnded     = notice{slog.LevelError, true, "MQTT connection ended by the server"}
+	noticeCONNECT   = notice{slog.LevelError, true, "MQTT connection refused"}
+)
+
+// notice writes the line, or counts it.
+func (c *conn) notice(n notice, attrs ...any) { c.noticeOf(c.clientID, n, attrs...) }
+
+// noticeOf is notice for whoever who stands for.
+func (c *conn) noticeOf(who string, n notice, attrs ...any) {
+	key := core.Cut(who) + "\x00" + core.Cut(c.user()) + "\x00" + n.text
+	if c.account != nil {
+		key = c.account.Name() + "\x00" + key
+	}
+	attrs = shortened(attrs)
+	if n.each {
+		for _, a := range attrs {
+			key += fmt.Sprint("\x00", a)
+		}
+	}
+	log := c.logger()
+	c.m.repeats.Say(key, func(more int) {
+		text := n.text
+		if more > 0 {
+			text = fmt.Sprintf("%s (and %d more in the last minute)", text, more)
+		}
+		log.Log(context.Background(), n.level, text, attrs...)
+	})
+}
+
+// maxErrText is how much of an error is worth a line: it may hold what a peer
+// has sent.
+const maxErrText = 512
+
+// shortened makes the errors among attrs short texts.
+func shortened(attrs []any) []any {
+	out := make([]any, len(attrs))
+	for i, a := range attrs {
+		if err, ok := a.(error); ok {
+			s := err.Error()
+			if len(s) > maxErrText {
+				s = core.Cut(s)
+			}
+			a = s
+		}
+		out[i] = a
+	}
+	return out
+}
+
+// logRefusal is for whoever did not get in.
+func (c *conn) logRefusal(err error) {
+	if errors.Is(err, io.EOF) || errors.Is(err, errShutdown) { // a health check, or a client that changed its mind
+		c.logger().Debug("MQTT connection went before CONNECT")
+		return
+	}
+	c.noticeOf(c.address()+"\x00"+c.clientID, noticeCONNECT, "err", err)
+}
+
+// logStart tells that a client has come.
+func (c *conn) logStart(keepAlive uint16) {
+	if c.m.services.Options().MQTT.ConnectionMessages {
+		version := "3.1.1"
+		if c.version == v5 {
+			version = "5"
+		}
+		c.logger().Info("MQTT client connected", "version", version, "keepalive", time.Duration(keepAlive)*time.Second)
+	}
+}
+
+// logEnd tells that a client has gone; what it did wrong or asked for in vain is
+// told in any case.
+func (c *conn) logEnd() {
+	var f *failure
+	var code packets.Code
+	switch {
+	case errors.Is(c.end, errTakenOver), errors.Is(c.end, errShutdown):
+	case errors.As(c.end, &f), errors.As(c.end, &code):
+		c.notice(noticeEnded, "reason", c.end)
+		return
+	}
+	if c.m.services.Options().MQTT.ConnectionMessages {
+		c.logger().Info("MQTT client disconnected", shortened([]any{"reason", c.end})...)
+	}
+}
