@@ -12,7 +12,9 @@
 //
 // Links are built for bad networks: pings go out ahead of queued messages, a
 // path that has died is noticed within 45 seconds, a slow one is never taken
-// for a dead one, and the dialer never gives up. Messages that the network
+// for a dead one, and the dialer never gives up: behind a link that had lived it
+// tries again within 50 ms, and then less and less often, down to the interval
+// of the configuration. Messages that the network
 // can't carry are dropped and counted when max_pending of them wait; interest
 // is not, a link that has no room even for that is ended and begins again.
 //

@@ -252,8 +252,19 @@ func (r *raw) send(s string) {
 	}
 }
 
-// until reads lines until one begins with prefix; "" is the end of the stream.
+// until reads lines until one begins with prefix and returns that one; "" is
+// the end of the stream, for which it returns all.
 func (r *raw) until(prefix string) string {
+	r.t.Helper()
+	all := r.all(prefix)
+	if prefix == "" {
+		return all
+	}
+	return all[strings.LastIndexByte(all[:len(all)-1], '\n')+1:]
+}
+
+// all is until, with the lines in front.
+func (r *raw) all(prefix string) string {
 	r.t.Helper()
 	var seen []string
 	for {
@@ -266,7 +277,7 @@ func (r *raw) until(prefix string) string {
 		}
 		seen = append(seen, s)
 		if prefix != "" && strings.HasPrefix(s, prefix) {
-			return s
+			return strings.Join(seen, "")
 		}
 	}
 }

@@ -66,6 +66,7 @@ func (m *Module) newRemote(c *config.Remote) (*remote, error) {
 func (r *remote) run(ctx context.Context) {
 	log := r.m.log
 	failures, linked := 0, false
+	var again redial
 	for n := 0; ctx.Err() == nil; n++ {
 		u := r.url(n)
 		link, err := r.dial(ctx, u)
@@ -74,15 +75,20 @@ func (r *remote) run(ctx context.Context) {
 			if ctx.Err() != nil {
 				return
 			}
-			failures++
-			if r.report(failures, linked) {
-				log.Error("Error trying to connect as leafnode to remote server", "url", u.Redacted(), "attempt", failures, "err", err)
+			var quick bool
+			delay, quick = again.pause(time.Now(), err, r.config.ReconnectInterval, delayAfter(err))
+			if failures == 0 || !quick { // the quick ones are many and say the same
+				failures++
+				if r.report(failures, linked) {
+					log.Error("Error trying to connect as leafnode to remote server", "url", u.Redacted(), "attempt", failures, "err", err)
+				}
 			}
-			delay = r.pause(delayAfter(err))
 		} else {
 			failures, linked = 0, true
 			end := r.m.runLink(ctx, link)
-			delay = r.pause(max(link.delay, delayAfter(end.err)))
+			now := time.Now()
+			again.ended(link.started, now)
+			delay, _ = again.pause(now, nil, r.config.ReconnectInterval, max(link.delay, delayAfter(end.err)))
 			n = -1 // begin again with the configured addresses
 		}
 		if !sleep(ctx, delay) {
@@ -100,17 +106,6 @@ func (r *remote) report(failures int, linked bool) bool {
 		every = o.ReconnectErrorReports
 	}
 	return failures == 1 || every <= 1 || failures%every == 0
-}
-
-// pause is the time until the next attempt: half of the configured interval
-// and up to as much again, so that many spokes do not dial in step, or longer
-// when the hub asked for it.
-func (r *remote) pause(asked time.Duration) time.Duration {
-	d := r.config.ReconnectInterval
-	if d <= 0 {
-		d = time.Second
-	}
-	return max(asked, d/2+rand.N(d/2+1))
 }
 
 // delayAfter is how long the text of an error asks to stay away.

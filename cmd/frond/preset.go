@@ -184,6 +184,9 @@ func (p *preset) options() (*config.Options, error) {
 	switch {
 	case !p.edge && has(mods, "leafnodes"):
 		o.Leaf.Set, o.Leaf.Host, o.Leaf.Port = true, o.Host, leafPort
+		// Edges talk to the hub. Without this each is told at every connect what all
+		// the others want.
+		o.Leaf.Isolate = true
 	case p.hub != "":
 		if !has(mods, "leafnodes") {
 			return nil, errors.New("--hub: this build has no leaf links")

@@ -1,0 +1,63 @@
+package leaf
+
+import (
+	"errors"
+	"math/rand/v2"
+	"syscall"
+	"time"
+)
+
+const (
+	// firstRedial is the longest first pause behind a link that had lived; the
+	// next ones are twice as long each, up to calmRedial.
+	firstRedial = 50 * time.Millisecond
+	calmRedial  = 200 * time.Millisecond
+	// From there they grow with the time that the hub has been away, to a tenth
+	// of it. But a machine that refuses is up, and so will its server be: for
+	// restartTime the pauses stay short. A hub that starts again asks its
+	// origins within some hundred milliseconds, and a stock one that finds no
+	// edge then asks again only after 40 seconds.
+	redialShare   = 10
+	restartTime   = 30 * time.Second
+	restartRedial = 100 * time.Millisecond
+	// livedFor is after how long a link counts as one that had lived: those
+	// that end sooner do not begin the short pauses again.
+	livedFor = time.Second
+)
+
+// redial paces the attempts of one remote. The zero value is that of a hub
+// that was never reached: its pauses are as long as the configuration says.
+type redial struct {
+	lost  time.Time // when the last link that had lived ended; zero for never
+	tries int       // pauses since
+}
+
+// ended is told of a link that ended.
+func (r *redial) ended(started, now time.Time) {
+	if r.lost.IsZero() || now.Sub(started) >= livedFor {
+		r.lost, r.tries = now, 0
+	}
+}
+
+// pause is the time until the next attempt: half of what is due and up to as
+// much again, so that many spokes do not dial in step. It is never longer than
+// every, which the configuration says, but when the hub asked for it. quick is
+// true while it is shorter only for the chance that the hub starts again.
+func (r *redial) pause(now time.Time, err error, every, asked time.Duration) (d time.Duration, quick bool) {
+	if every <= 0 {
+		every = time.Second
+	}
+	d = every
+	if !r.lost.IsZero() {
+		away := now.Sub(r.lost)
+		switch d = firstRedial << min(r.tries, 8); {
+		case away < restartTime && errors.Is(err, syscall.ECONNREFUSED):
+			d = min(d, restartRedial)
+		case d > calmRedial:
+			d = max(calmRedial, away/redialShare)
+		}
+		d = min(d, every)
+		r.tries++
+	}
+	return max(asked, d/2+rand.N(d/2+1)), d < every
+}
