@@ -79,8 +79,11 @@ func (e *Engine) appendLazy(log Log, r *edgestore.Record, token any, data ...[]b
 
 // ingestWaiter is the Token of an ingest operation: told what became of the
 // message with that sequence at its origin, on the applier's goroutine. It must
-// not block, and not keep o.
-type ingestWaiter interface{ ingested(seq uint64, o *outcome) }
+// not block, and not keep o. restarted is the same for an origin operation.
+type ingestWaiter interface {
+	ingested(seq uint64, o *outcome)
+	restarted(o *outcome)
+}
 
 // tell lets everybody know who waits for the entry. s is nil when there is no
 // stream (any more).
@@ -98,6 +101,10 @@ func (a *applier) tell(s *stream, en *edgestore.Entry, o *outcome) {
 			}
 		}
 	case ingestWaiter:
+		if en.Kind == opOrigin {
+			t.restarted(o)
+			break
+		}
 		// The operation was read before: this does not fail.
 		from, _, _, _ := readOrigin(en.Data)
 		t.ingested(from.seq, o)

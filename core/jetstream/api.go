@@ -69,6 +69,8 @@ type apiRequest struct {
 	header  []byte
 	body    []byte
 	job     func() // in place of all others: work of the engine itself
+
+	answerHeader []byte // of the answer, set by its handler; nil for none
 }
 
 // size is about what a request takes while it waits.
@@ -226,7 +228,7 @@ func (e *Engine) answer(r *apiRequest, pubs *publishers) {
 		return
 	}
 	if p := pubs.of(a); p != nil && r.reply != "" {
-		p.Publish(&wire.Msg{Subject: []byte(r.reply), Body: text})
+		p.Publish(&wire.Msg{Subject: []byte(r.reply), Header: r.answerHeader, Body: text})
 	}
 	if !strings.HasPrefix(r.rest, "STREAM.MSG.GET.") {
 		e.auditAdvisory(r, text, pubs)
@@ -240,7 +242,7 @@ func (e *Engine) handle(r *apiRequest) (v any, failed bool) {
 		return nil, false
 	}
 	base := response{Type: typePrefix + typ}
-	if !e.levelMet(r.header) {
+	if !e.levelMet(r.header) && !asksToSource(r) {
 		base.Error = errAPILevel
 		return base, true
 	}

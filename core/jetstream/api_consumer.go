@@ -185,7 +185,7 @@ func (e *Engine) consumerUpsert(r *apiRequest, base response, stream string, che
 		if s == nil {
 			err = errStreamNotFound
 		} else {
-			m, err = e.upsertConsumer(s, &req)
+			m, err = e.upsertFor(r, s, &req)
 		}
 	}
 	if err != nil {
@@ -217,6 +217,7 @@ func (e *Engine) upsertConsumer(s *stream, req *consumerCreateRequest) (*member,
 		cfg.PauseUntil = nil // some clients send the zero time for none
 	}
 	facts := s.facts()
+	cfg.ForOrigin(facts.Retention, e.token(8))
 	if err := cfg.Check(facts, req.Pedantic); err != nil {
 		return nil, consumerError(err)
 	}
@@ -247,6 +248,10 @@ func (e *Engine) upsertConsumer(s *stream, req *consumerCreateRequest) (*member,
 	}
 	was := old.config()
 	cfg.PauseUntil = was.PauseUntil
+	if cfg.Upgraded() && was.Upgraded() {
+		cfg.Rejoin(was)
+		return old, e.rejoinConsumer(old, cfg)
+	}
 	if consumer.Equal(was, cfg) {
 		return old, nil
 	}
@@ -263,7 +268,7 @@ func (e *Engine) upsertConsumer(s *stream, req *consumerCreateRequest) (*member,
 }
 
 func (e *Engine) checkConsumerCount(s *stream, cfg *consumer.Config) *APIError {
-	if cfg.Direct {
+	if cfg.Direct || cfg.Upgraded() {
 		return nil
 	}
 	limit := s.config().MaxConsumers

@@ -392,6 +392,7 @@ func (e *Engine) deleteStream(a *account, name string) *APIError {
 	if s == nil {
 		return errStreamNotFound
 	}
+	fetching := s.fetching
 	s.detach()
 	if _, err := e.submit(s.log, 0, opStreamDelete, true, appendUint(nil, s.incarnation)); err != nil {
 		if b := a.bus(); b != nil && a.stream(name) == s {
@@ -402,6 +403,9 @@ func (e *Engine) deleteStream(a *account, name string) *APIError {
 		return err
 	}
 	s.closeMembers()
+	for _, f := range fetching {
+		e.fetch.forget(f)
+	}
 	e.streamAdvisory(s, "DELETED", "delete")
 	e.drain.kick()
 	return nil

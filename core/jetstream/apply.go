@@ -141,6 +141,8 @@ func (s *stream) applyOne(en *edgestore.Entry, o *outcome) error {
 		return s.applySkip(en.Data)
 	case opRelease:
 		return s.applyRelease(en.Data)
+	case opOrigin:
+		return s.applyOrigin(en.Data)
 	}
 	return s.consumers.apply(en, o)
 }
@@ -299,12 +301,12 @@ func (s *stream) applyIngest(en *edgestore.Entry, o *outcome) error {
 		m.Seq, m.Time, m.id = from.seq, from.at, nil
 		return s.put(cfg, m, o)
 	}
-	position := s.positions[from.source]
-	if from.seq <= position {
+	at := s.positions[from.source]
+	if from.seq <= at.seq {
 		o.dup = true
 		return nil
 	}
-	if position < from.after {
+	if at.seq < from.after {
 		return errOriginGap
 	}
 	if m.id != nil {
@@ -317,7 +319,8 @@ func (s *stream) applyIngest(en *edgestore.Entry, o *outcome) error {
 			return err // the position stays: the source tries again
 		}
 	}
-	s.setPosition(from.source, from.seq)
+	at.seq = from.seq
+	s.setPosition(from.source, at)
 	s.auxDirty.positions = true
 	return nil
 }

@@ -169,6 +169,7 @@ func (c *consumers) applyCreate(en *edgestore.Entry, o *outcome) error {
 	m := newMember(c.s, op.name, uint64(en.LSN), op.created, cfg, start)
 	m.dirty = true
 	m.m.Recount(c.s.store)
+	m.floorBefore = m.m.AckFloor().Stream
 	c.add(m)
 	o.consumer = m
 	return nil
@@ -260,6 +261,7 @@ func (c *consumers) load(key string, value []byte) error {
 		return err
 	}
 	m.number = number
+	m.floorBefore = m.m.AckFloor().Stream
 	c.add(m)
 	return nil
 }

@@ -101,6 +101,7 @@ var (
 	errMirrorDestination     = &APIError{400, 10154, "mirror transform"}
 	errMirrorConsumer        = &APIError{400, 10213, "stream mirror consumer config is invalid"}
 	errSourceConsumer        = &APIError{400, 10215, "stream source consumer config is invalid"}
+	errIdentity              = &APIError{400, 10225, "consumer's stream identity does not match"}
 )
 
 // appendError says what a failed Log.Append means to a publisher. Nothing was

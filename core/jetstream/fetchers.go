@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ type fetchers struct {
 		all    map[*fetching]Bus
 		ready  []*fetching
 		ending []*fetching
+		forget []forgetting
 		closed bool
 	}
 	poke    chan struct{} // holds one
@@ -52,6 +54,24 @@ func (w *fetchers) remove(f *fetching) {
 	poke(w.poke)
 }
 
+// forgetting is a consumer that its origin need not keep any more.
+type forgetting struct {
+	acct    *account
+	subject string
+}
+
+// forget tells the origin, if it can be reached, that the fetching ended for
+// good.
+func (w *fetchers) forget(f *fetching) {
+	f.mu.Lock()
+	subject := f.mu.f.ForgetSubject()
+	f.mu.Unlock()
+	w.mu.Lock()
+	w.mu.forget = append(w.mu.forget, forgetting{f.s.acct, subject})
+	w.mu.Unlock()
+	poke(w.poke)
+}
+
 // wake makes the goroutine look at f.
 func (w *fetchers) wake(f *fetching) {
 	w.mu.Lock()
@@ -77,8 +97,8 @@ func (w *fetchers) run() {
 	defer timer.Stop()
 	for {
 		w.mu.Lock()
-		ready, ending, closed := w.mu.ready, w.mu.ending, w.mu.closed
-		w.mu.ready, w.mu.ending = nil, nil
+		ready, ending, forget, closed := w.mu.ready, w.mu.ending, w.mu.forget, w.mu.closed
+		w.mu.ready, w.mu.ending, w.mu.forget = nil, nil, nil
 		w.mu.Unlock()
 		for _, f := range ending {
 			if started[f] {
@@ -86,6 +106,11 @@ func (w *fetchers) run() {
 			}
 			delete(started, f)
 			delete(due, f)
+		}
+		for _, x := range forget {
+			if p := pubs.of(x.acct); p != nil {
+				p.Publish(&wire.Msg{Subject: []byte(x.subject), Chosen: true})
+			}
 		}
 		if closed {
 			for f := range started {
@@ -176,18 +201,33 @@ func (f *fetching) do(t *todo, b Bus, pubs *publishers) {
 		return
 	}
 	for _, r := range t.replies {
+		h := wire.AppendHeader([]byte(hdrPlain), "Nats-Last-Consumer", strconv.FormatUint(r.Consumer, 10))
+		h = wire.AppendHeader(h, "Nats-Last-Stream", strconv.FormatUint(r.Stream, 10))
 		// The origin named this subject.
-		m := wire.Msg{Subject: []byte(r.Subject), Chosen: strings.HasPrefix(r.Subject, "$JS.FC.") || strings.HasPrefix(r.Subject, "$JS.ACK.")}
-		p.Publish(&m)
+		chosen := strings.HasPrefix(r.Subject, "$JS.FC.") || strings.HasPrefix(r.Subject, "$JS.ACK.")
+		p.Publish(&wire.Msg{Subject: []byte(r.Subject), Header: append(h, crlf...), Chosen: chosen})
 	}
 	if r := t.request; r != nil {
 		reply := strconv.AppendUint([]byte(f.inbox+"."), r.Attempt, 10)
-		if p.Publish(&wire.Msg{Subject: []byte(r.Subject), Reply: reply, Body: r.Body, Chosen: true}) == 0 {
+		if p.Publish(&wire.Msg{Subject: []byte(r.Subject), Reply: reply, Header: requestHeader(r), Body: r.Body, Chosen: true}) == 0 {
 			f.step(func(now int64, fx *sourcing.Effects) {
 				f.mu.f.Answer(now, r.Attempt, sourcing.Answer{NoResponders: true}, fx)
 			})
 		}
 	}
+}
+
+// requestHeader tells what the origin has to understand, and which stream is
+// meant.
+func requestHeader(r *sourcing.Request) []byte {
+	if r.Level == 0 {
+		return nil
+	}
+	h := wire.AppendHeader([]byte(hdrPlain), hdrRequiredLevel, strconv.Itoa(r.Level))
+	if r.Identity != nil {
+		h = wire.AppendHeader(h, hdrIdentity, *r.Identity)
+	}
+	return append(h, crlf...)
 }
 
 // attachFetching makes what is fetched follow the configuration. The caller
@@ -208,6 +248,9 @@ func (s *stream) attachFetching(b Bus) error {
 		if !still {
 			f.halt()
 			s.e.fetch.remove(f)
+			if !slices.ContainsFunc(wanted, func(src *StreamSource) bool { return src.key() == f.src.key() && cfg.Mirror == nil }) {
+				s.e.fetch.forget(f)
+			}
 			continue
 		}
 		have[f.src.key()] = true

@@ -75,7 +75,8 @@ func newFetching(s *stream, src *StreamSource, mirror bool) (*fetching, error) {
 	if !mirror {
 		f.key, f.label = src.key(), src.label()
 	}
-	c := sourcing.Config{Mirror: mirror, Stream: src.Name, API: src.api(), Filters: filters, StartSeq: src.OptStartSeq}
+	c := sourcing.Config{Mirror: mirror, Stream: src.Name, API: src.api(), Filters: filters, StartSeq: src.OptStartSeq,
+		Target: s.name, Account: s.acct.name, Domain: s.e.cfg.Domain, Key: f.key}
 	if src.OptStartTime != nil {
 		c.StartTime = *src.OptStartTime
 	}
@@ -85,7 +86,7 @@ func newFetching(s *stream, src *StreamSource, mirror bool) (*fetching, error) {
 	f.inbox = "$JSC.R." + s.e.token(8)
 	f.watched = c.API + ".CONSUMER.CREATE." + src.Name
 	at, fresh := s.position(f.key)
-	f.mu.f = sourcing.New(c, at, fresh, s.e.random)
+	f.mu.f = sourcing.New(c, at.seq, fresh, at.identity, s.e.random)
 	return f, nil
 }
 
@@ -141,6 +142,9 @@ func (f *fetching) stepLocked(input func(now int64, fx *sourcing.Effects)) {
 // queueLocked hands effects to the fetcher goroutine.
 func (f *fetching) queueLocked() {
 	fx := &f.mu.fx
+	if fx.Origin != nil {
+		f.originLocked(fx.Origin)
+	}
 	if fx.Skip > 0 {
 		f.skipLocked(fx.Skip)
 	}
@@ -183,6 +187,7 @@ func (f *fetching) answer(m *wire.Msg) {
 		a.NoResponders = true
 	} else {
 		a = parseCreated(m.Body)
+		a.Identity = string(wire.HeaderGet(m.Header, hdrIdentity))
 	}
 	f.step(func(now int64, fx *sourcing.Effects) { f.mu.f.Answer(now, attempt, a, fx) })
 }
@@ -194,6 +199,7 @@ func parseCreated(body []byte) sourcing.Answer {
 		Name   string    `json:"name"`
 		Config struct {
 			DeliverSubject string `json:"deliver_subject"`
+			Sourcing       bool   `json:"sourcing"`
 		} `json:"config"`
 		Delivered struct {
 			StreamSeq uint64 `json:"stream_seq"`
@@ -202,7 +208,7 @@ func parseCreated(body []byte) sourcing.Answer {
 	if err := json.Unmarshal(body, &r); err != nil {
 		return sourcing.Answer{Err: &consumer.Error{Code: 500, ErrCode: errBadRequest.ErrCode, Description: "answer of the origin: " + err.Error()}}
 	}
-	a := sourcing.Answer{Consumer: r.Name, Deliver: r.Config.DeliverSubject, Delivered: r.Delivered.StreamSeq}
+	a := sourcing.Answer{Consumer: r.Name, Deliver: r.Config.DeliverSubject, Delivered: r.Delivered.StreamSeq, Sourcing: r.Config.Sourcing}
 	if e := r.Error; e != nil {
 		a.Err = &consumer.Error{Code: e.Code, ErrCode: e.ErrCode, Description: e.Description}
 	}
@@ -272,12 +278,32 @@ func (f *fetching) appendLocked(in *sourcing.Incoming, m *wire.Msg) error {
 			subj = b
 		}
 	}
-	mu.header = sourcing.AppendHeader(mu.header[:0], m.Header, f.label, in.Seq, filter, dest, shown)
+	mu.header = sourcing.AppendHeader(mu.header[:0], m.Header, f.label, in.Seq, filter, dest, shown, mu.f.Identity())
 	header := mu.header
 	if len(m.Header) == 0 && f.key == "" {
 		header = nil
 	}
 	return s.appendFetched(&fetched{source: f.key, seq: in.Seq, at: in.Time, after: in.After, subject: subj, header: header, body: m.Body}, f)
+}
+
+// originLocked writes down which stream the origin is.
+func (f *fetching) originLocked(o *sourcing.Origin) {
+	var w ingestWaiter
+	if o.Restart {
+		w = f
+		f.s.e.logger.Warn("origin was made anew: the source begins at its start", "account", f.s.acct.name, "stream", f.s.name, "origin", f.src.Name)
+	}
+	// If it is lost, the next attempt finds the same.
+	if err := f.s.logOrigin(&originOp{f.key, o.Identity, o.Restart}, w); err != nil {
+		f.s.e.logger.Warn("identity of an origin could not be written down", "stream", f.s.name, "origin", f.src.Name, "err", err)
+	}
+}
+
+// restarted is told by the applier that the position was forgotten.
+func (f *fetching) restarted(o *outcome) {
+	if o.err == nil {
+		f.step(func(now int64, fx *sourcing.Effects) { f.mu.f.Restarted(now, fx) })
+	}
 }
 
 // skipLocked records that the origin has nothing up to seq.
@@ -313,7 +339,7 @@ func (f *fetching) info() *sourceInfo {
 	i := f.mu.f.Info(f.s.e.now())
 	f.mu.Unlock()
 	out := &sourceInfo{
-		Name: f.src.Name, External: f.src.External, Lag: i.Lag, Active: i.Active,
+		Name: f.src.Name, External: f.src.External, Lag: i.Lag, Seq: i.Seq, Active: i.Active,
 		FilterSubject: f.src.FilterSubject, SubjectTransforms: f.src.SubjectTransforms,
 	}
 	if i.Err != nil {

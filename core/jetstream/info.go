@@ -30,6 +30,7 @@ type sourceInfo struct {
 	Name              string             `json:"name"`
 	External          *ExternalStream    `json:"external,omitempty"`
 	Lag               uint64             `json:"lag"`
+	Seq               uint64             `json:"seq,omitempty"` // of the origin, newest that is stored here
 	Active            time.Duration      `json:"active"`
 	Error             *APIError          `json:"error,omitempty"`
 	FilterSubject     string             `json:"filter_subject,omitempty"`

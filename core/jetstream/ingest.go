@@ -66,6 +66,52 @@ func fetchedFlags(header []byte) (flags uint8) {
 	}
 }
 
+// originOp is what opOrigin says: which stream a source ("" for the mirror)
+// fetches from. restart says that it is another one than before, so that the
+// position counts for nothing.
+type originOp struct {
+	source, identity string
+	restart          bool
+}
+
+func (o *originOp) append(b []byte) []byte {
+	b = msgp.AppendString(b, o.source)
+	b = msgp.AppendString(b, o.identity)
+	return msgp.AppendBool(b, o.restart)
+}
+
+func readOriginOp(b []byte) (o originOp, err error) {
+	r := opReader{b: b}
+	o = originOp{r.string(), r.string(), r.bool()}
+	return o, r.done("origin")
+}
+
+// logOrigin appends one; w, if not nil, is told when it is applied, and so
+// is everything that was fetched before.
+func (s *stream) logOrigin(o *originOp, w ingestWaiter) error {
+	rec := edgestore.Record{Kind: opOrigin, Incarnation: s.incarnation, Stamp: s.e.stamp()}
+	var token any
+	if w != nil {
+		token = w
+	}
+	return s.e.append(s.log, false, &rec, nil, token, o.append(nil))
+}
+
+func (s *stream) applyOrigin(data []byte) error {
+	o, err := readOriginOp(data)
+	if err != nil {
+		return err
+	}
+	at := s.positions[o.source]
+	at.identity = o.identity
+	if o.restart {
+		at.seq = 0
+	}
+	s.setPosition(o.source, at)
+	s.auxDirty.positions = true
+	return nil
+}
+
 // appendSkip says that the mirrored stream has nothing up to last, so the
 // mirror has a gap there. Nobody waits for it.
 func (s *stream) appendSkip(last uint64, at int64) error {
@@ -74,15 +120,43 @@ func (s *stream) appendSkip(last uint64, at int64) error {
 	return s.e.append(s.log, false, &rec, nil, nil, b)
 }
 
-// position is the newest sequence that was taken from a source; for a mirror,
-// "", the stream's own last. fresh says that nothing ever was.
-func (s *stream) position(source string) (seq uint64, fresh bool) {
+// position is where the fetching from one source stands.
+type position struct {
+	seq      uint64 // newest sequence that was taken
+	identity string // of the stream it was taken from, "" for not known
+}
+
+// position is that of a source; for a mirror, "", the sequence is the stream's
+// own last. fresh says that nothing was ever taken.
+func (s *stream) position(source string) (at position, fresh bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	at, ok := s.positions[source]
 	if source == "" {
 		st := s.store.State()
-		return s.last, st.Msgs == 0 && st.FirstSeq <= 1
+		at.seq = s.last
+		return at, st.Msgs == 0 && st.FirstSeq <= 1
 	}
-	seq, ok := s.positions[source]
-	return seq, !ok
+	return at, !ok || at.seq == 0
+}
+
+func (s *stream) setPosition(source string, at position) {
+	if s.positions == nil {
+		s.positions = make(map[string]position)
+	}
+	s.positions[source] = at
+}
+
+// appendAux is how a position is kept in the store.
+func (at *position) appendAux(b []byte) []byte {
+	return msgp.AppendString(msgp.AppendUint64(b, at.seq), at.identity)
+}
+
+func readPosition(b []byte) (at position, err error) {
+	r := opReader{b: b}
+	at.seq = r.uint()
+	if len(r.b) > 0 { // older versions kept no identity
+		at.identity = r.string()
+	}
+	return at, r.done("source position")
 }

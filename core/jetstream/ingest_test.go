@@ -9,6 +9,8 @@ import (
 // waits collects what an ingest was told.
 type waits chan outcome
 
+func (w waits) restarted(*outcome) {}
+
 func (w waits) ingested(_ uint64, o *outcome) { w <- *o }
 
 func TestIngest_mirrorKeepsSequences(t *testing.T) {
@@ -25,8 +27,8 @@ func TestIngest_mirrorKeepsSequences(t *testing.T) {
 		return <-w
 	}
 	s := e.account("A").stream("S")
-	if seq, fresh := s.position(""); seq != 0 || !fresh {
-		t.Errorf("a new mirror stands at %d, fresh %v", seq, fresh)
+	if at, fresh := s.position(""); at.seq != 0 || !fresh {
+		t.Errorf("a new mirror stands at %d, fresh %v", at.seq, fresh)
 	}
 	bring(5)
 	if o := bring(5); !o.dup {
@@ -43,8 +45,8 @@ func TestIngest_mirrorKeepsSequences(t *testing.T) {
 		if got := fmt.Sprint(sequences(e, "S")); got != "[5 12]" {
 			t.Errorf("round %d: %s", round, got)
 		}
-		if seq, fresh := s.position(""); seq != 12 || fresh {
-			t.Errorf("round %d: it stands at %d, fresh %v", round, seq, fresh)
+		if at, fresh := s.position(""); at.seq != 12 || fresh {
+			t.Errorf("round %d: it stands at %d, fresh %v", round, at.seq, fresh)
 		}
 		if m, _, err := s.store.Load(12, nil); err != nil || m.Time != 12e9 {
 			t.Errorf("round %d: %+v, %v", round, m, err)
@@ -89,8 +91,8 @@ func TestIngest_sourcesRemembersWhereTheyStand(t *testing.T) {
 	for round := range 3 {
 		s := e.account("A").stream("S")
 		for source, want := range map[string]uint64{"a": 10, "b": 3} {
-			if seq, fresh := s.position(source); seq != want || fresh {
-				t.Errorf("round %d: source %s stands at %d, want %d", round, source, seq, want)
+			if at, fresh := s.position(source); at.seq != want || fresh {
+				t.Errorf("round %d: source %s stands at %d, want %d", round, source, at.seq, want)
 			}
 		}
 		if _, fresh := s.position("c"); !fresh {
@@ -141,8 +143,8 @@ func TestIngest_nothingPassesARefusedMessage(t *testing.T) {
 		if err := bring(3, 4, 100); err == nil {
 			t.Error("message 4 was stored without 3")
 		}
-		if seq, _ := s.position(source); seq != 2 {
-			t.Errorf("it stands at %d", seq)
+		if at, _ := s.position(source); at.seq != 2 {
+			t.Errorf("it stands at %d", at.seq)
 		}
 		b.call(t, "STREAM.PURGE.S", "", nil)
 		if err := errors.Join(bring(2, 3, 450), bring(3, 5, 1)); err != nil {

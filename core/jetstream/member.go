@@ -48,21 +48,25 @@ type member struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	m        *consumer.Machine
-	fx       consumer.Effects
-	cfg      *consumer.Config // as it was logged last; the machine's may be older until the next step
-	number   uint64           // of the newest delta
-	sealed   uint64           // of the newest delta that is in a sealed snapshot
-	live     bool             // takes part: recovered or created, not being recovered
-	dirty    bool             // not as it was sealed last
-	unsent   [][]byte         // deltas that the log did not take yet, oldest first
-	spare    []byte           // for the next delta
-	answers  [][]byte         // replies that wait for the delta
-	taken    batch            // the inputs being worked on
-	buf, hdr []byte
-	shown    []byte
-	msg      wire.Msg
-	acked    []uint64
+	m      *consumer.Machine
+	fx     consumer.Effects
+	cfg    *consumer.Config // as it was logged last; the machine's may be older until the next step
+	number uint64           // of the newest delta
+	sealed uint64           // of the newest delta that is in a sealed snapshot
+	live   bool             // takes part: recovered or created, not being recovered
+	// replayed says that the journal took the acknowledgements from floorBefore
+	// on; what they released may be there again. Until the first sweep.
+	replayed    bool
+	floorBefore uint64
+	dirty       bool     // not as it was sealed last
+	unsent      [][]byte // deltas that the log did not take yet, oldest first
+	spare       []byte   // for the next delta
+	answers     [][]byte // replies that wait for the delta
+	taken       batch    // the inputs being worked on
+	buf, hdr    []byte
+	shown       []byte
+	msg         wire.Msg
+	acked       []uint64
 
 	// att is guarded by attMu: what is on the bus for it.
 	attMu sync.Mutex
@@ -183,7 +187,7 @@ func (m *member) activate() {
 
 func (m *member) recovered(now int64, last uint64) {
 	m.mu.Lock()
-	m.live = true
+	m.live, m.replayed = true, true
 	m.m.Recover(now, last)
 	m.m.Recount(m.s.store)
 	m.mu.Unlock()

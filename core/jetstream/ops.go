@@ -27,6 +27,7 @@ const (
 	opPurge          uint8 = 20 // filter, sequence, keep
 	opExpire         uint8 = 21 // cutoff: everything older goes
 	opSkip           uint8 = 22 // last sequence, time: a gap that a mirror's origin has
+	opOrigin         uint8 = 23 // source, identity of its stream, restart: forget the position
 	opConsumerCreate uint8 = 32 // name, created, config
 	opConsumerDelete uint8 = 33 // name
 	opConsumerDelta  uint8 = 34 // id, number, delta

@@ -36,12 +36,14 @@ func (m *member) release() {
 	if len(acked) == 0 {
 		return
 	}
-	switch m.s.config().Retention {
-	case InterestRetention:
-		others := m.s.members()
-		acked = slices.DeleteFunc(acked, func(seq uint64) bool { return needed(m.s.store, others, seq) })
-	case LimitsRetention:
+	retention := m.s.config().Retention
+	if retention == LimitsRetention {
 		return
+	}
+	// In a work queue each message belongs to one consumer, and to those that
+	// mirror or source it.
+	if all := m.s.members(); retention == InterestRetention || slices.ContainsFunc(all, (*member).sources) {
+		acked = slices.DeleteFunc(acked, func(seq uint64) bool { return needed(m.s.store, all, seq) })
 	}
 	m.s.logRelease(acked)
 }
@@ -103,6 +105,17 @@ func (s *stream) sweep() {
 	if cfg.Retention == WorkQueueRetention {
 		members = slices.DeleteFunc(members, func(m *member) bool { return m.direct })
 	}
+	// mine reports whether a consumer of a work queue had the message: what no
+	// worker is there for is kept, and that a source has it is no reason to
+	// drop it but where the release of what it acknowledged may be lost.
+	mine := func(m *member, seq uint64, subj []byte) bool {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.cfg.Upgraded() && (!m.replayed || seq <= m.floorBefore || seq > m.m.AckFloor().Stream) {
+			return false
+		}
+		return m.m.Matches(subj)
+	}
 	var drop []uint64
 	var buf []byte
 	for seq := uint64(1); !s.e.closing.Load(); seq++ {
@@ -117,14 +130,18 @@ func (s *stream) sweep() {
 			continue
 		}
 		// A work queue keeps what has no consumer yet.
-		if cfg.Retention == WorkQueueRetention && !slices.ContainsFunc(members, func(m *member) bool {
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			return m.m.Matches(subj)
-		}) {
+		if cfg.Retention == WorkQueueRetention && !slices.ContainsFunc(members, func(m *member) bool { return mine(m, seq, subj) }) {
 			continue
 		}
 		drop = append(drop, seq)
 	}
 	s.logRelease(drop)
+	for _, m := range members {
+		m.mu.Lock()
+		m.replayed = false
+		m.mu.Unlock()
+	}
 }
+
+// sources reports whether another stream mirrors or sources by this consumer.
+func (m *member) sources() bool { return m.config().Upgraded() }

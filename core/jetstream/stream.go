@@ -43,7 +43,7 @@ type stream struct {
 	deleted   bool
 	live      bool // not being recovered
 	auxDirty  auxDirty
-	positions map[string]uint64 // source -> newest sequence taken from it
+	positions map[string]position // by source
 	subjects  subjectNames
 	in        incoming // the message being applied
 	consumers consumers
@@ -177,22 +177,16 @@ func (s *stream) loadAux(cfg *StreamConfig) (*StreamConfig, error) {
 		case strings.HasPrefix(key, dedupAuxPrefix):
 			err = s.dedup.load(key, value)
 		case strings.HasPrefix(key, auxPosition):
-			r := opReader{b: value}
-			s.setPosition(strings.TrimPrefix(key, auxPosition), r.uint())
-			err = r.done("source position")
+			var at position
+			if at, err = readPosition(value); err == nil {
+				s.setPosition(strings.TrimPrefix(key, auxPosition), at)
+			}
 		case strings.HasPrefix(key, auxConsumer):
 			err = s.consumers.load(key, value)
 		}
 		return err
 	})
 	return cfg, err
-}
-
-func (s *stream) setPosition(source string, seq uint64) {
-	if s.positions == nil {
-		s.positions = make(map[string]uint64)
-	}
-	s.positions[source] = seq
 }
 
 // setConfig makes cfg the stream's configuration. cfg must not change
@@ -225,8 +219,8 @@ func (s *stream) seal() bool {
 		aux = append(aux, edgestore.Aux{Key: auxLastMsgID, Value: []byte(s.lastMsgID)})
 	}
 	if s.auxDirty.positions {
-		for source, seq := range s.positions {
-			aux = append(aux, edgestore.Aux{Key: auxPosition + source, Value: appendUint(nil, seq)})
+		for source, at := range s.positions {
+			aux = append(aux, edgestore.Aux{Key: auxPosition + source, Value: at.appendAux(nil)})
 		}
 	}
 	s.auxDirty = auxDirty{}

@@ -177,6 +177,7 @@ func (c *Config) checkDefaults(s *StreamFacts, pedantic bool) *Error {
 	}
 	if c.Inactive == 0 {
 		switch {
+		case c.Upgraded(): // what it needs is kept however long the link is down
 		case s.Inactive > 0:
 			c.Inactive = s.Inactive
 		case c.Durable == "":
@@ -365,16 +366,49 @@ func (c *Config) checkReplicas(s *StreamFacts, _ bool) *Error {
 }
 
 func (c *Config) checkRetention(s *StreamFacts, _ bool) *Error {
-	if s.Retention != WorkQueueRetention || c.Direct {
-		return nil
-	}
 	switch {
+	case s.Retention == LimitsRetention:
+		return nil
+	case c.Direct && s.Retention == InterestRetention:
+		return errCreate.with("interest stream requires acknowledgements of a mirror or source")
+	case s.Retention == InterestRetention:
+		return nil
 	case c.AckPolicy != AckExplicit && c.AckPolicy != AckFlowControl:
 		return errWorkQueueExplicit
-	case c.DeliverPolicy != DeliverAll:
+	case c.DeliverPolicy != DeliverAll && !c.Sourcing:
 		return errWorkQueueDeliverAll
 	}
 	return nil
+}
+
+// ForOrigin makes of what another server asks for, to mirror or source a
+// stream, what the stream gives. One that deletes what was acknowledged gives
+// a durable consumer whose messages are acknowledged once they are safe over
+// there; asked for without acknowledgements, a message would be gone when it
+// was sent. Any other gives a consumer of its own to every attempt, with suffix
+// behind its name.
+func (c *Config) ForOrigin(r Retention, suffix string) {
+	switch {
+	case !c.Sourcing || !c.Direct || c.Name == "":
+	case r == LimitsRetention:
+		c.Name += "-" + suffix
+	default:
+		c.Durable, c.Direct = c.Name, false
+		c.AckPolicy, c.AckWait, c.MaxDeliver, c.Inactive = AckFlowControl, 0, 0, 0
+		c.MemoryStorage = false
+	}
+}
+
+// Rejoin keeps of the consumer that is there what another attempt of the same
+// mirror or source may not change: it goes on from its acknowledgements,
+// wherever that attempt thinks it stands.
+func (c *Config) Rejoin(old *Config) {
+	c.DeliverPolicy, c.OptStartSeq, c.OptStartTime = old.DeliverPolicy, old.OptStartSeq, old.OptStartTime
+}
+
+// Upgraded reports whether ForOrigin made it durable.
+func (c *Config) Upgraded() bool {
+	return c.Sourcing && !c.Direct && c.AckPolicy == AckFlowControl
 }
 
 func (c *Config) checkPriority(*StreamFacts, bool) *Error {
@@ -423,13 +457,14 @@ func validGroup(s string) bool {
 }
 
 // CheckUnique checks c against the other consumers of a workqueue stream, of
-// which each message belongs to one.
+// which each message belongs to one. Those that mirror or source it get what
+// the workers get.
 func (c *Config) CheckUnique(s *StreamFacts, others []*Config) error {
-	if s.Retention != WorkQueueRetention || c.Direct {
+	if s.Retention != WorkQueueRetention || c.Direct || c.Upgraded() {
 		return nil
 	}
 	for _, o := range others {
-		if o.Direct {
+		if o.Direct || o.Upgraded() {
 			continue
 		}
 		mine, theirs := c.Filters(), o.Filters()

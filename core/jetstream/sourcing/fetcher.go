@@ -1,8 +1,7 @@
 package sourcing
 
 import (
-	"encoding/json"
-	"strings"
+	"fmt"
 	"time"
 
 	"github.com/frondmq/frond/core/jetstream/consumer"
@@ -11,8 +10,9 @@ import (
 const (
 	// heartbeat is what the origin is asked for, and stalled after how long
 	// without a sign of it the consumer is given up.
-	heartbeat = time.Second
-	stalled   = 10 * time.Second
+	heartbeat  = time.Second
+	stalled    = 10 * time.Second
+	maxStalled = 4 * time.Minute
 	// answerTimeout bounds the wait for the answer to one request. A slow link
 	// may carry seconds of other traffic in front of it.
 	answerTimeout = 10 * time.Second
@@ -35,8 +35,14 @@ type Config struct {
 	API string
 	// Deliver is the prefix of the delivery subject of an external origin, ""
 	// for the default.
-	Deliver   string
-	Filters   []string
+	Deliver string
+	Filters []string
+	// StartOver lets a mirror whose origin was made anew begin anew too.
+	StartOver bool
+	// Target is the stream that fetches, Account and Domain are where it is,
+	// and Key tells its sources apart. The consumer's name is made of them.
+	Target, Account, Domain, Key string
+
 	StartSeq  uint64    // where the first fetch begins; 0 for none
 	StartTime time.Time // same by time; zero for none
 }
@@ -55,6 +61,9 @@ type Effects struct {
 	Subscribe string
 	// Skip, when not 0, says that the origin has nothing up to that sequence.
 	Skip uint64
+	// Origin, when not nil, is to be written down, in the order of the
+	// messages.
+	Origin *Origin
 	// Replies are published, in order.
 	Replies []Reply
 }
@@ -66,11 +75,26 @@ func (fx *Effects) Reset() { *fx = Effects{Replies: fx.Replies[:0]} }
 type Request struct {
 	Attempt uint64
 	Subject string
-	Body    []byte
+	Level   int // of the API that the origin has to have, 0 for any
+	// Identity, when not nil, is that of the stream that is meant, "" for any.
+	Identity *string
+	Body     []byte
 }
 
-// Reply answers the origin's flow control.
-type Reply struct{ Subject string }
+// Origin is what is known of the stream that is fetched from.
+type Origin struct {
+	Identity string
+	// Restart: it is another stream than before, so what was fetched counts
+	// for nothing. Call Restarted when that is written down.
+	Restart bool
+}
+
+// Reply answers the origin's flow control: everything up to a delivery, and up
+// to a sequence of the origin, is safe here.
+type Reply struct {
+	Subject          string
+	Consumer, Stream uint64
+}
 
 // Incoming is a message that the stream shall store.
 type Incoming struct {
@@ -91,6 +115,8 @@ type Answer struct {
 	Consumer  string // its name
 	Deliver   string // its delivery subject
 	Delivered uint64 // stream sequence it begins behind
+	Sourcing  bool   // the origin knows what the consumer is for
+	Identity  string // of the stream, "" when the origin does not tell
 }
 
 type phase uint8
@@ -99,6 +125,7 @@ const (
 	pausing phase = iota
 	asking
 	running
+	restarting // until the caller wrote down that it begins anew
 )
 
 // Fetcher fetches from one origin. It is used by one goroutine at a time.
@@ -117,6 +144,9 @@ type Fetcher struct {
 	asked   int64 // time of the newest request
 	fails   int
 	fresh   bool // nothing was ever fetched: the configured start counts
+	form    form
+	// identity is that of the stream that was fetched from, "" for not known.
+	identity string
 
 	taken  uint64 // newest origin sequence given to the caller
 	stored uint64 // newest one that is durable
@@ -125,20 +155,28 @@ type Fetcher struct {
 	consumer string
 	deliver  string
 	cseq     uint64 // newest consumer sequence
+	sseq     uint64 // and the origin's sequence that came with it
+	granted  bool   // the origin agreed to this attempt
 	heard    int64  // newest sign of life, 0 for none yet
 	pending  uint64 // at the origin behind the newest message
 	err      *consumer.Error
 
-	flow    string // flow control to answer, "" for none
-	flowSeq uint64 // once this is stored
+	flow Reply // to flow control, once its Stream is stored; no Subject for none
+
+	halfRead int64 // when a link was last in the middle of a message
+	silent   int   // attempts in a row that were granted and brought no sign
 }
 
-// New makes a fetcher that has stored the origin's messages up to seq. fresh
-// says that nothing was ever fetched, so that the configured start counts. rnd
-// gives a number in [0, n). Call Tick to begin.
-func New(c Config, seq uint64, fresh bool, rnd func(n int) int) *Fetcher {
-	return &Fetcher{c: c, rnd: rnd, taken: seq, stored: seq, fresh: fresh}
+// New makes a fetcher that has stored the origin's messages up to seq, of the
+// stream with that identity. fresh says that nothing was ever fetched, so that
+// the configured start counts. rnd gives a number in [0, n). Call Tick to
+// begin.
+func New(c Config, seq uint64, fresh bool, identity string, rnd func(n int) int) *Fetcher {
+	return &Fetcher{c: c, rnd: rnd, taken: seq, stored: seq, fresh: fresh, identity: identity}
 }
+
+// Identity is that of the stream that is fetched from, as far as it is known.
+func (f *Fetcher) Identity() string { return f.identity }
 
 // Deadline is when Tick is to be called.
 func (f *Fetcher) Deadline() int64 {
@@ -154,22 +192,45 @@ func (f *Fetcher) Tick(now int64, fx *Effects) {
 	case pausing:
 		f.ask(now, fx)
 	case asking:
+		if f.due = f.halfRead + int64(answerTimeout); now < f.due {
+			return
+		}
 		f.fail(now, fx)
 	case running:
+		if f.due = max(f.heard, f.halfRead) + f.patience(); now < f.due {
+			return
+		}
 		f.restart(now, fx)
+	case restarting: // it could not be written down
+		f.ask(now, fx)
 	}
+}
+
+// HalfRead says that at that time a message was coming in over a link, whoever
+// it is for: what the origin sent behind it is on its way.
+func (f *Fetcher) HalfRead(at int64) { f.halfRead = max(f.halfRead, at) }
+
+// patience is how long the origin may be silent. It grows: what makes it
+// silent may be a line that is slower than it was thought to be.
+func (f *Fetcher) patience() int64 {
+	return int64(min(stalled<<min(f.silent, 10), maxStalled))
 }
 
 // Reachable says that the origin's API can be reached, now or again: a link
 // came up. What was on its way may be lost, so it begins anew.
 func (f *Fetcher) Reachable(now int64, fx *Effects) {
-	f.fails = 0
-	f.restart(now, fx)
+	f.fails, f.form = 0, withIdentity
+	if f.phase != restarting {
+		f.restart(now, fx)
+	}
 }
 
 // Unreachable says that the link to the origin went down. There is no sense
 // in asking before Reachable, but for a rare try.
 func (f *Fetcher) Unreachable(now int64, fx *Effects) {
+	if f.phase == restarting {
+		return
+	}
 	f.leave(fx)
 	f.phase, f.due = pausing, now+int64(maxPause)
 }
@@ -179,7 +240,11 @@ func (f *Fetcher) leave(fx *Effects) {
 	if f.deliver != "" {
 		fx.Unsubscribe = true
 	}
-	f.consumer, f.deliver, f.flow = "", "", ""
+	if f.granted {
+		f.silent++
+		f.granted = false
+	}
+	f.consumer, f.deliver, f.flow = "", "", Reply{}
 	f.attempt++ // what still arrives for the old one is ignored
 }
 
@@ -204,117 +269,82 @@ func (f *Fetcher) fail(now int64, fx *Effects) {
 	f.phase, f.due = pausing, now+int64(pause)
 }
 
-// ask requests a consumer that begins behind what is stored. What was taken
-// but not stored may have been refused: it is asked for again.
-func (f *Fetcher) ask(now int64, fx *Effects) {
-	f.attempt++
-	f.taken, f.before = f.stored, f.stored
-	f.phase, f.asked, f.due = asking, now, now+int64(answerTimeout)
-	f.cseq, f.heard = 0, 0
-	body, _ := json.Marshal(&createRequest{Stream: f.c.Stream, Config: f.request()}) // plain data
-	fx.Request = &Request{Attempt: f.attempt, Subject: f.subject(), Body: body}
-}
-
-type createRequest struct {
-	Stream string          `json:"stream_name"`
-	Config consumer.Config `json:"config"`
-}
-
-func (f *Fetcher) request() consumer.Config {
-	c := consumer.Config{
-		DeliverPolicy: consumer.DeliverByStartSequence, OptStartSeq: f.stored + 1,
-		AckPolicy: consumer.AckNone, AckWait: 22 * time.Hour, MaxDeliver: 1,
-		FlowControl: true, Heartbeat: heartbeat, Direct: true, Inactive: inactive,
-		DeliverSubject: f.newDeliver(),
-	}
-	if f.fresh && f.stored == 0 {
-		switch {
-		case f.c.StartSeq > 0:
-			c.OptStartSeq = f.c.StartSeq
-		case !f.c.StartTime.IsZero():
-			t := f.c.StartTime
-			c.DeliverPolicy, c.OptStartSeq, c.OptStartTime = consumer.DeliverByStartTime, 0, &t
-		default:
-			c.DeliverPolicy, c.OptStartSeq = consumer.DeliverAll, 0
-		}
-	}
-	switch len(f.c.Filters) {
-	case 0:
-	case 1:
-		c.Name = f.name()
-		c.FilterSubject = f.c.Filters[0]
-	default:
-		c.FilterSubjects = f.c.Filters
-	}
-	return c
-}
-
-// subject is where the request goes. A single filter stands in it, so that
-// permissions can be given by subject.
-func (f *Fetcher) subject() string {
-	s := f.c.API + ".CONSUMER.CREATE." + f.c.Stream
-	if len(f.c.Filters) == 1 {
-		s += "." + f.name() + "." + f.c.Filters[0]
-	}
-	return collapse(s)
-}
-
-// name is that of a consumer with a filter in its subject; the attempt keeps
-// it apart from one that the origin has not forgotten yet.
-func (f *Fetcher) name() string {
-	kind := "source"
-	if f.c.Mirror {
-		kind = "mirror"
-	}
-	return kind + "-" + strings.TrimPrefix(f.deliver, f.prefix())
-}
-
-func (f *Fetcher) prefix() string {
-	kind := ".S."
-	if f.c.Mirror {
-		kind = ".M."
-	}
-	if f.c.Deliver != "" {
-		return collapse(f.c.Deliver + kind)
-	}
-	return "$JS" + kind
-}
-
-func (f *Fetcher) newDeliver() string {
-	var b [8]byte
-	for i := range b {
-		b[i] = base62[f.rnd(len(base62))]
-	}
-	f.deliver = f.prefix() + string(b[:])
-	return f.deliver
-}
-
-// collapse makes one dot of two: prefixes may end with one.
-func collapse(s string) string { return strings.ReplaceAll(s, "..", ".") }
-
 // Answer takes the answer to a request.
 func (f *Fetcher) Answer(now int64, attempt uint64, a Answer, fx *Effects) {
 	if f.phase != asking || attempt != f.attempt {
 		return
 	}
 	if a.NoResponders || a.Err != nil {
-		f.err = a.Err
 		f.deliver = "" // never subscribed to
-		f.fail(now, fx)
+		f.refused(now, a.Err, fx)
 		return
 	}
-	f.phase, f.fails, f.err, f.fresh = running, 0, nil, false
+	if f.identity != "" && a.Identity != "" && a.Identity != f.identity {
+		f.remade(now, a.Identity, fx) // a server that tells, and does not compare
+		return
+	}
+	if a.Identity != f.identity && a.Identity != "" {
+		f.identity = a.Identity
+		fx.Origin = &Origin{Identity: a.Identity}
+	}
+	if !a.Sourcing {
+		f.form = plain // it ignored what it does not know
+	}
+	f.phase, f.fails, f.err, f.fresh, f.granted = running, 0, nil, false, true
 	f.consumer = a.Consumer
 	if a.Deliver != "" {
 		f.deliver = a.Deliver
 	}
-	f.heard, f.due = now, now+int64(stalled)
+	f.heard, f.due = now, now+f.patience()
 	fx.Subscribe = f.deliver
 	if a.Delivered > f.taken {
 		// The origin's messages begin later than we asked for.
 		f.taken = a.Delivered
 		fx.Skip = a.Delivered
 	}
+}
+
+// refused takes the origin's refusal, nil when nobody was there.
+func (f *Fetcher) refused(now int64, err *consumer.Error, fx *Effects) {
+	switch {
+	case err == nil:
+	case (err.ErrCode == errLevel || err.ErrCode == errJSON) && f.form != plain:
+		f.form++
+		f.ask(now, fx)
+		return
+	case err.ErrCode == errIdentity:
+		f.remade(now, err.Description, fx)
+		return
+	}
+	f.err = err
+	f.fail(now, fx)
+}
+
+// remade: the origin is another stream of the same name. A source begins at
+// its start; a mirror has sequences of the old one and keeps them, so it stops.
+// It goes on asking now and then: the old one may come back.
+func (f *Fetcher) remade(now int64, what string, fx *Effects) {
+	if f.c.Mirror && !f.c.StartOver {
+		f.err = &consumer.Error{Code: 400, ErrCode: errIdentity, Description: "the origin was made anew, the mirror keeps what it has and takes nothing of it: " + what}
+		f.fails = max(f.fails, 10)
+		f.fail(now, fx)
+		return
+	}
+	f.leave(fx)
+	f.err = nil
+	fx.Origin = &Origin{Restart: true}
+	f.phase, f.due = restarting, now+int64(maxPause)
+}
+
+// Restarted says that the caller wrote down that it begins anew, and that
+// everything it was given before is dealt with.
+func (f *Fetcher) Restarted(now int64, fx *Effects) {
+	if f.phase != restarting {
+		return
+	}
+	f.identity, f.fresh = "", false
+	f.taken, f.stored, f.before = 0, 0, 0
+	f.ask(now, fx)
 }
 
 // Attempt is what messages of the present subscription belong to.
@@ -337,7 +367,7 @@ func (f *Fetcher) Message(now int64, attempt uint64, reply []byte, fx *Effects) 
 		}
 		return in, false
 	}
-	f.cseq = a.DSeq
+	f.cseq, f.sseq = a.DSeq, a.Seq
 	f.pending = a.Pending
 	if a.Seq <= f.taken {
 		return in, false // have it
@@ -348,6 +378,7 @@ func (f *Fetcher) Message(now int64, attempt uint64, reply []byte, fx *Effects) 
 }
 
 func (f *Fetcher) live(now int64) {
+	f.silent, f.granted = 0, false
 	f.heard, f.due = now, now+int64(stalled)
 }
 
@@ -377,24 +408,25 @@ func (f *Fetcher) FlowControl(now int64, attempt uint64, subject string, fx *Eff
 }
 
 func (f *Fetcher) answerFlow(subject string, fx *Effects) {
-	if f.stored >= f.taken {
-		f.flow = ""
-		fx.Replies = append(fx.Replies, Reply{subject})
+	r := Reply{subject, f.cseq, f.sseq}
+	if f.stored >= r.Stream {
+		f.flow = Reply{}
+		fx.Replies = append(fx.Replies, r)
 		return
 	}
-	f.flow, f.flowSeq = subject, f.taken
+	f.flow = r
 }
 
 // Stored says that the origin's messages are durable here up to seq.
 func (f *Fetcher) Stored(seq uint64, fx *Effects) {
-	if seq <= f.stored {
+	if seq <= f.stored || f.phase == restarting {
 		return
 	}
 	f.stored = seq
 	f.taken = max(f.taken, seq)
-	if f.flow != "" && f.stored >= f.flowSeq {
-		fx.Replies = append(fx.Replies, Reply{f.flow})
-		f.flow = ""
+	if f.flow.Subject != "" && f.stored >= f.flow.Stream {
+		fx.Replies = append(fx.Replies, f.flow)
+		f.flow = Reply{}
 	}
 }
 
@@ -409,6 +441,7 @@ func (f *Fetcher) Refused(now int64, fx *Effects) {
 
 // Info is what stream info shows.
 type Info struct {
+	Seq    uint64 // newest of the origin that is stored
 	Lag    uint64
 	Active time.Duration // since the newest sign of life, -1 for none yet
 	Err    *consumer.Error
@@ -416,7 +449,10 @@ type Info struct {
 
 // Info tells how the fetching goes.
 func (f *Fetcher) Info(now int64) Info {
-	i := Info{Active: -1, Err: f.err}
+	i := Info{Seq: f.stored, Active: -1, Err: f.err}
+	if i.Err == nil && f.silent > 1 {
+		i.Err = f.silence()
+	}
 	if f.heard != 0 {
 		i.Active = time.Duration(now - f.heard)
 	}
@@ -424,6 +460,16 @@ func (f *Fetcher) Info(now int64) Info {
 		i.Lag = f.pending - 1 // as stock servers count
 	}
 	return i
+}
+
+// silence tells that the line does not carry what the origin sends.
+func (f *Fetcher) silence() *consumer.Error {
+	code := uint16(errSource)
+	if f.c.Mirror {
+		code = errMirror
+	}
+	return &consumer.Error{Code: 500, ErrCode: code,
+		Description: fmt.Sprintf("the origin agreed %d times in a row and then nothing whole came from it: message behind sequence %d; waiting %v for it", f.silent, f.stored, time.Duration(f.patience()))}
 }
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

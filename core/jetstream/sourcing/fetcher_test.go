@@ -26,7 +26,7 @@ func begin(t *testing.T, c Config, seq uint64, fresh bool) *play {
 		c.Stream, c.API = "EV", "$JS.edge.API"
 	}
 	rnd := rand.New(rand.NewPCG(1, 2))
-	p := &play{t: t, f: New(c, seq, fresh, rnd.IntN), now: second}
+	p := &play{t: t, f: New(c, seq, fresh, "", rnd.IntN), now: second}
 	p.tick()
 	return p
 }
@@ -61,7 +61,7 @@ func (p *play) granted(delivered uint64) {
 	c := p.asked()
 	at := p.fx.Request.Attempt
 	p.fx.Reset()
-	p.f.Answer(p.now, at, Answer{Consumer: "C", Deliver: c.DeliverSubject, Delivered: delivered}, &p.fx)
+	p.f.Answer(p.now, at, Answer{Consumer: "C", Deliver: c.DeliverSubject, Delivered: delivered, Sourcing: c.Sourcing}, &p.fx)
 	if p.fx.Subscribe != c.DeliverSubject {
 		p.t.Fatalf("subscribes to %q", p.fx.Subscribe)
 	}
@@ -104,7 +104,7 @@ func TestFetcher_request(t *testing.T) {
 	t.Run("a filter stands in the subject", func(t *testing.T) {
 		p := begin(t, Config{Stream: "EV", API: "$JS.API", Filters: []string{"a.>"}, Deliver: "deliver.x."}, 0, true)
 		c := p.asked()
-		if !strings.HasPrefix(p.fx.Request.Subject, "$JS.API.CONSUMER.CREATE.EV.source-") || !strings.HasSuffix(p.fx.Request.Subject, ".a.>") ||
+		if !strings.HasPrefix(p.fx.Request.Subject, "$JS.API.CONSUMER.CREATE.EV.JS_SRC_") || !strings.HasSuffix(p.fx.Request.Subject, ".a.>") ||
 			!strings.Contains(p.fx.Request.Subject, c.Name) || !strings.HasPrefix(c.DeliverSubject, "deliver.x.S.") {
 			t.Errorf("%s %+v", p.fx.Request.Subject, c)
 		}
@@ -275,7 +275,7 @@ func TestFetcher_neverLosesNorDoubles(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	const total = 2000
-	p := &play{t: t, f: New(Config{Stream: "EV", API: "$JS.API"}, 0, true, rnd.IntN), now: second}
+	p := &play{t: t, f: New(Config{Stream: "EV", API: "$JS.API"}, 0, true, "", rnd.IntN), now: second}
 	var got []uint64 // durable here
 	var inFlight []uint64
 	next, dseq := uint64(0), uint64(0) // at the origin's consumer
@@ -337,18 +337,18 @@ func TestFetcher_neverLosesNorDoubles(t *testing.T) {
 
 func TestHeader(t *testing.T) {
 	const in = "NATS/1.0\r\nA: 1\r\nNats-Expected-Stream: X\r\nNats-Batch-Id: 9\r\nNats-Stream-Source: OLD 1\r\nNats-Msg-Id: m\r\n\r\n"
-	got := string(AppendHeader(nil, []byte(in), Label("EV", "$JS.LEAF.API"), 1, ">", ">", []byte("ev.x")))
-	want := "NATS/1.0\r\nA: 1\r\nNats-Msg-Id: m\r\nNats-Stream-Source: EV:pGu3nZaw 1 > > ev.x\r\n\r\n"
+	got := string(AppendHeader(nil, []byte(in), Label("EV", "$JS.LEAF.API"), 1, ">", ">", []byte("ev.x"), "wCpkGY2n"))
+	want := "NATS/1.0\r\nA: 1\r\nNats-Msg-Id: m\r\nNats-Stream-Source: EV:pGu3nZaw 1 > > ev.x wCpkGY2n\r\n\r\n"
 	if got != want {
 		t.Errorf("source: %q", got)
 	}
-	if got := string(AppendHeader([]byte("x"), nil, "EV", 3, ">", ">", []byte("a"))); got != "xNATS/1.0\r\nNats-Stream-Source: EV 3 > > a\r\n\r\n" {
+	if got := string(AppendHeader([]byte("x"), nil, "EV", 3, ">", ">", []byte("a"), "")); got != "xNATS/1.0\r\nNats-Stream-Source: EV 3 > > a\r\n\r\n" {
 		t.Errorf("no header before: %q", got)
 	}
-	if got := string(AppendHeader(nil, []byte(in), "", 0, "", "", nil)); got != "NATS/1.0\r\nA: 1\r\nNats-Stream-Source: OLD 1\r\nNats-Msg-Id: m\r\n\r\n" {
+	if got := string(AppendHeader(nil, []byte(in), "", 0, "", "", nil, "")); got != "NATS/1.0\r\nA: 1\r\nNats-Stream-Source: OLD 1\r\nNats-Msg-Id: m\r\n\r\n" {
 		t.Errorf("mirror: %q", got)
 	}
-	if got := AppendHeader(nil, nil, "", 0, "", "", nil); got != nil {
+	if got := AppendHeader(nil, nil, "", 0, "", "", nil, ""); got != nil {
 		t.Errorf("mirror without headers: %q", got)
 	}
 	if got := Name("EV", "$JS.LEAF.API", nil, nil); got != "EV:pGu3nZaw > >" {

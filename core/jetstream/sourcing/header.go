@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/frondmq/frond/core/wire"
 )
@@ -33,6 +34,10 @@ func joinOr(list []string) string {
 	return strings.Join(list, "\f")
 }
 
+// Identity is what tells a stream from another one of its name, by the time
+// when it was made.
+func Identity(created time.Time) string { return hash(created.UTC().Format(time.RFC3339Nano)) }
+
 // hash is eight characters for a name: bytes of its SHA-256, each modulo 62.
 func hash(s string) string {
 	sum := sha256.Sum256([]byte(s))
@@ -45,10 +50,10 @@ func hash(s string) string {
 
 // AppendHeader appends the header block under which a message of an origin is
 // stored. Expectations and batches were the origin's affair and are left out.
-// For a source, label, filter and dest name it and subject is the message's at
-// the origin; for a mirror label is "". The result is nil when no header is
-// left.
-func AppendHeader(dst, header []byte, label string, seq uint64, filter, dest string, subject []byte) []byte {
+// For a source, label, filter and dest name it, subject is the message's at
+// the origin and identity the origin's, "" when it is not known; for a mirror
+// label is "". The result is nil when no header is left.
+func AppendHeader(dst, header []byte, label string, seq uint64, filter, dest string, subject []byte, identity string) []byte {
 	begin := len(dst)
 	if len(header) > 0 {
 		dst = wire.HeaderDeletePrefix(dst, header, "Nats-Expected-")
@@ -73,7 +78,11 @@ func AppendHeader(dst, header []byte, label string, seq uint64, filter, dest str
 	dst = strconv.AppendUint(dst, seq, 10)
 	dst = append(append(append(dst, ' '), filter...), ' ')
 	dst = append(append(dst, dest...), ' ')
-	return append(append(dst, subject...), "\r\n\r\n"...)
+	dst = append(dst, subject...)
+	if identity != "" {
+		dst = append(append(dst, ' '), identity...)
+	}
+	return append(dst, "\r\n\r\n"...)
 }
 
 // dropPrefix removes headers from the block at dst[begin:] in place.
