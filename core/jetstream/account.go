@@ -27,6 +27,8 @@ type account struct {
 		sync.RWMutex
 		bus     Bus
 		streams map[string]*stream
+		// offline are those that could not be opened, by name.
+		offline map[string]*offline
 		subs    []func()
 	}
 }
@@ -118,6 +120,18 @@ func (a *account) overlaps(subjects []string, except string) bool {
 			continue
 		}
 		for _, x := range s.config().Subjects {
+			for _, y := range subjects {
+				if subject.Collide(x, y) {
+					return true
+				}
+			}
+		}
+	}
+	for _, o := range a.mu.offline {
+		if o.config == nil {
+			continue
+		}
+		for _, x := range o.config.Subjects {
 			for _, y := range subjects {
 				if subject.Collide(x, y) {
 					return true

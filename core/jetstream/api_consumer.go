@@ -183,7 +183,7 @@ func (e *Engine) consumerUpsert(r *apiRequest, base response, stream string, che
 	if err == nil {
 		s := r.acct.stream(stream)
 		if s == nil {
-			err = errStreamNotFound
+			err = r.acct.missing(stream)
 		} else {
 			m, err = e.upsertFor(r, s, &req)
 		}
@@ -362,7 +362,7 @@ func (e *Engine) listed(r *apiRequest, stream string, limit int) ([]*member, pag
 	}
 	s := r.acct.stream(stream)
 	if s == nil {
-		return nil, paged{}, errStreamNotFound
+		return nil, paged{}, r.acct.missing(stream)
 	}
 	s.mu.RLock()
 	all := s.consumers.sorted()
@@ -402,7 +402,7 @@ func (a *account) findConsumer(arg string) (*member, *APIError) {
 	stream, name, _ := strings.Cut(arg, ".")
 	s := a.stream(stream)
 	if s == nil {
-		return nil, errStreamNotFound
+		return nil, a.missing(stream)
 	}
 	m := s.member(name)
 	if m == nil {

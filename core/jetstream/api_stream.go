@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -132,6 +133,9 @@ func (e *Engine) createStream(a *account, cfg *StreamConfig, pedantic bool) (*st
 		}
 		return nil, errStreamNameExists
 	}
+	if err := a.missing(cfg.Name); err != errStreamNotFound {
+		return nil, err
+	}
 	if err := e.checkReserve(a, cfg, nil); err != nil {
 		return nil, err
 	}
@@ -218,7 +222,7 @@ func (e *Engine) updateStream(a *account, cfg *StreamConfig) (*stream, *APIError
 	defer a.changes.Unlock()
 	s := a.stream(cfg.Name)
 	if s == nil {
-		return nil, errStreamNotFound
+		return nil, a.missing(cfg.Name)
 	}
 	cfg = cfg.clone()
 	if err := cfg.checkUpdate(s.config()); err != nil {
@@ -295,12 +299,15 @@ func (e *Engine) streamNames(r *apiRequest, base response, _ string) (any, *APIE
 	if out.Error = e.decodeOptional(r.body, &req); out.Error != nil {
 		return out, out.Error
 	}
-	all := r.acct.matching(req.Subject)
+	var all []string
+	for _, s := range r.acct.matching(req.Subject) {
+		all = append(all, s.name)
+	}
+	all = append(all, slices.Collect(maps.Keys(r.acct.offlineReasons(req.Subject)))...)
+	slices.Sort(all)
 	var from, to int
 	from, to, out.paged = page(len(all), req.Offset, namesPage)
-	for _, s := range all[from:to] {
-		out.Streams = append(out.Streams, s.name)
-	}
+	out.Streams = append(out.Streams, all[from:to]...)
 	return out, nil
 }
 
@@ -308,6 +315,9 @@ type streamListResponse struct {
 	response
 	paged
 	Streams []*streamInfo `json:"streams"`
+	// Missing and Offline name those that could not be opened, with the reason.
+	Missing []string          `json:"missing,omitempty"`
+	Offline map[string]string `json:"offline,omitempty"`
 }
 
 func (e *Engine) streamList(r *apiRequest, base response, _ string) (any, *APIError) {
@@ -321,6 +331,10 @@ func (e *Engine) streamList(r *apiRequest, base response, _ string) (any, *APIEr
 	from, to, out.paged = page(len(all), req.Offset, listPage)
 	for _, s := range all[from:to] {
 		out.Streams = append(out.Streams, s.info(false))
+	}
+	if req.Offset == 0 {
+		out.Offline = r.acct.offlineReasons(req.Subject)
+		out.Missing = slices.Sorted(maps.Keys(out.Offline))
 	}
 	return out, nil
 }
@@ -339,7 +353,7 @@ func (e *Engine) streamInfo(r *apiRequest, base response, name string) (any, *AP
 	}
 	s := r.acct.stream(name)
 	if s == nil {
-		out.Error = errStreamNotFound
+		out.Error = r.acct.missing(name)
 		return out, out.Error
 	}
 	out.streamInfo = s.info(true)
@@ -390,7 +404,7 @@ func (e *Engine) deleteStream(a *account, name string) *APIError {
 	defer a.changes.Unlock()
 	s := a.stream(name)
 	if s == nil {
-		return errStreamNotFound
+		return e.deleteOffline(a, name)
 	}
 	fetching := s.fetching
 	s.detach()
@@ -409,6 +423,20 @@ func (e *Engine) deleteStream(a *account, name string) *APIError {
 	e.streamAdvisory(s, "DELETED", "delete")
 	e.drain.kick()
 	return nil
+}
+
+// deleteOffline deletes a stream that could not be opened, files and all: who
+// asks for it has read why.
+func (e *Engine) deleteOffline(a *account, name string) *APIError {
+	a.mu.RLock()
+	o := a.mu.offline[name]
+	a.mu.RUnlock()
+	if o == nil {
+		return errStreamNotFound
+	}
+	_, err := e.submit(e.journal, 0, opStreamDelete, true, appendUint(nil, o.incarnation))
+	e.drain.kick()
+	return err
 }
 
 type purgeRequest struct {
@@ -432,7 +460,7 @@ func (e *Engine) streamPurge(r *apiRequest, base response, name string) (any, *A
 	case req.Seq > 0 && req.Keep > 0:
 		err = errBadRequest
 	case s == nil:
-		err = errStreamNotFound
+		err = r.acct.missing(name)
 	case s.config().Sealed:
 		err = errStreamSealed
 	case s.config().DenyPurge:
@@ -463,7 +491,7 @@ func (e *Engine) msgDelete(r *apiRequest, base response, name string) (any, *API
 	case emptyBody(r.body):
 		err = errBadRequest
 	case s == nil:
-		err = errStreamNotFound
+		err = r.acct.missing(name)
 	case s.config().Sealed:
 		err = errStreamSealed
 	case s.config().DenyDelete:

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -22,6 +23,14 @@ type applier struct {
 	buf  []byte
 	hdr  []byte
 	msg  wire.Msg
+}
+
+// log is the log that a applies.
+func (a *applier) log() Log {
+	if a.durable {
+		return a.e.journal
+	}
+	return a.e.mem
 }
 
 // outcome is what became of one operation.
@@ -65,6 +74,10 @@ func (a *applier) apply(entries []edgestore.Entry) {
 func (a *applier) stream(inc uint64, run []edgestore.Entry) {
 	s := a.e.stream(inc)
 	if s == nil {
+		if o := a.e.offline(inc); o != nil {
+			a.e.keepOffline(o, run[0].LSN)
+		}
+		a.e.raiseIncarnation(inc)
 		// Deleted while these were on their way.
 		if a.live {
 			for i := range run {
@@ -104,6 +117,7 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) {
 		s.lastStamp = en.Stamp
 		if err := s.applyOne(en, &out[i]); err != nil {
 			out[i].err = asAPI(err, errStoreFailed)
+			s.unapplied(en, err)
 		}
 		s.applied = en.LSN
 		if s.dirtyFrom == 0 {
@@ -147,11 +161,37 @@ func (s *stream) applyOne(en *edgestore.Entry, o *outcome) error {
 	return s.consumers.apply(en, o)
 }
 
+// unapplied tells of an operation that failed for a reason that its requester
+// has nothing to do with.
+func (s *stream) unapplied(en *edgestore.Entry, err error) {
+	var refusal *APIError
+	if errors.As(err, &refusal) {
+		return
+	}
+	s.e.report(Damage{
+		Kind: DamageReplay, Account: s.acct.name, Stream: s.name, Where: s.where(),
+		What: fmt.Sprintf("operation %d (kind %d) of stream %q could not be applied: %v", en.LSN, en.Kind, s.name, err),
+		Do:   "nothing: the stream goes on without it; compare what depends on it with its origin",
+	})
+}
+
+// where names the folder of the stream, "" when it has none.
+func (s *stream) where() string {
+	if s.memory {
+		return ""
+	}
+	return s.e.cfg.backend.where(s.incarnation)
+}
+
 // fail stops the stream: its store did not take a change, and what follows
 // would be built on sand. Its operations stay in the journal.
 func (s *stream) fail(err error) error {
 	s.failed = err
-	s.e.logger.Error("stream stopped: its store failed", "account", s.acct.name, "stream", s.name, "err", err)
+	s.e.report(Damage{
+		Kind: DamageStopped, Account: s.acct.name, Stream: s.name, Where: s.where(),
+		What: fmt.Sprintf("stream %q takes no changes any more: its store failed: %v", s.name, err),
+		Do:   "repair what the error names and restart; what was acknowledged is in the journal",
+	})
 	return errStoreFailed.with("%v", err)
 }
 

@@ -2,13 +2,13 @@ package jetstream
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
 
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/journal"
+	"github.com/frondmq/frond/edgestore/vfs"
 )
 
 // fileLog is what the engine needs of the journal.
@@ -38,8 +38,15 @@ type backend interface {
 	journal() (fileLog, error)
 	table() (table, error)
 	store(incarnation uint64, cfg *StreamConfig, blobs edgestore.BlobReader) (edgestore.Store, error)
-	// clean removes the folders of streams that are not to be kept.
-	clean(keep func(incarnation uint64) bool) error
+	// where names the folder of a stream.
+	where(incarnation uint64) string
+	// folders lists the streams that have one, and names beside them that are
+	// not of a stream.
+	folders() (incarnations []uint64, strange []string, err error)
+	// quarantine puts the folder of a stream aside, with a note, and names where.
+	quarantine(incarnation uint64, why string) (string, error)
+	// remove removes the folder of a stream that was deleted.
+	remove(incarnation uint64) error
 }
 
 // diskBackend is the real disk: the journal in journal/, the catalogue in
@@ -48,9 +55,7 @@ type diskBackend struct{ c *Config }
 
 func (d diskBackend) journal() (fileLog, error) {
 	o := d.c.Journal
-	if o.Dir == "" {
-		o.Dir = filepath.Join(d.c.Dir, "journal")
-	}
+	o.Dir = d.c.journalDir()
 	if d.c.disk != nil {
 		d.c.disk.watch(&o.Events)
 	}
@@ -63,18 +68,22 @@ func (d diskBackend) journal() (fileLog, error) {
 }
 
 func (d diskBackend) table() (table, error) {
-	t, err := edgestore.OpenTable(filepath.Join(d.c.Dir, "catalogue.db"))
+	t, err := edgestore.OpenTable(filepath.Join(d.c.Dir, catalogueFile))
 	if err != nil {
 		return nil, err
 	}
 	return t, nil
 }
 
-func (d diskBackend) streams() string { return filepath.Join(d.c.Dir, "streams") }
+func (d diskBackend) streams() string { return filepath.Join(d.c.Dir, streamsFolder) }
+
+func (d diskBackend) where(incarnation uint64) string {
+	return filepath.Join(d.streams(), strconv.FormatUint(incarnation, 10))
+}
 
 func (d diskBackend) store(incarnation uint64, cfg *StreamConfig, blobs edgestore.BlobReader) (edgestore.Store, error) {
 	return edgestore.OpenFileStore(edgestore.FileOptions{
-		Dir:          filepath.Join(d.streams(), strconv.FormatUint(incarnation, 10)),
+		Dir:          d.where(incarnation),
 		Incarnation:  incarnation,
 		FirstSeq:     cfg.FirstSeq,
 		Blobs:        blobs,
@@ -84,18 +93,15 @@ func (d diskBackend) store(incarnation uint64, cfg *StreamConfig, blobs edgestor
 	})
 }
 
-func (d diskBackend) clean(keep func(incarnation uint64) bool) error {
-	names, err := os.ReadDir(d.streams())
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
+func (d diskBackend) folders() ([]uint64, []string, error) { return streamFolders(d.streams()) }
+
+func (d diskBackend) quarantine(incarnation uint64, why string) (string, error) {
+	return quarantine(d.c.Dir, d.where(incarnation), why)
+}
+
+func (d diskBackend) remove(incarnation uint64) error {
+	if err := os.RemoveAll(d.where(incarnation)); err != nil {
+		return err
 	}
-	errs := []error{err}
-	for _, n := range names {
-		inc, err := strconv.ParseUint(n.Name(), 10, 64)
-		if err != nil || keep(inc) {
-			continue // not ours, or needed
-		}
-		errs = append(errs, os.RemoveAll(filepath.Join(d.streams(), n.Name())))
-	}
-	return errors.Join(errs...)
+	return vfs.OS{}.SyncDir(d.streams())
 }

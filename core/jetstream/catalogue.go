@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/tinylib/msgp/msgp"
@@ -17,13 +18,20 @@ type catalogue struct {
 	dirtyFrom edgestore.LSN
 	skipUpTo  edgestore.LSN              // recovery: the table has these already
 	changed   map[uint64][]byte          // rows to write; nil to delete
-	trash     map[uint64]edgestore.Store // deleted, files not yet removed
+	trash     map[uint64]edgestore.Store // deleted, files not yet removed; nil could not be opened
+	// gone are deleted streams whose files may still be there after a restart,
+	// as the table says; buried are those whose files went since.
+	gone   map[uint64]bool
+	buried []uint64
 }
 
 const (
 	rowPrefix = "stream/"
 	rowNext   = "next"
+	rowGone   = "gone/"
 )
+
+func goneKey(incarnation uint64) string { return fmt.Sprintf("%s%016x", rowGone, incarnation) }
 
 func rowKey(incarnation uint64) string { return fmt.Sprintf("%s%016x", rowPrefix, incarnation) }
 
@@ -55,18 +63,24 @@ func (a *applier) streamCreate(en *edgestore.Entry) *APIError {
 	}
 	c.config = append([]byte(nil), c.config...) // en.Data is borrowed
 	e := a.e
-	for next := e.nextIncarnation.Load(); c.incarnation >= next; next = e.nextIncarnation.Load() {
-		e.nextIncarnation.CompareAndSwap(next, c.incarnation+1)
-	}
-	if !a.live && e.stream(c.incarnation) != nil {
+	e.raiseIncarnation(c.incarnation)
+	if known, _ := e.knows(c.incarnation); known && !a.live {
 		return nil // the table had it
 	}
 	if !a.live && en.LSN <= e.mu.cat.skipUpTo {
 		return nil // created and deleted again, and the table knows both
 	}
 	s, err := e.openStream(c)
+	if err != nil && !a.live {
+		e.setOffline(&c, err)
+		e.mu.Lock()
+		e.mu.cat.note(en.LSN, c.incarnation, c.append(nil))
+		e.mu.Unlock()
+		return nil
+	}
 	if err != nil {
 		e.logger.Error("stream could not be created", "account", c.account, "err", err)
+		e.uncreate(a.log(), c.incarnation)
 		return errStreamCreate
 	}
 	e.register(s, a.durable, en.LSN, &c)
@@ -75,6 +89,15 @@ func (a *applier) streamCreate(en *edgestore.Entry) *APIError {
 		p.stream = s
 	}
 	return nil
+}
+
+// uncreate takes back a create that is in the log and failed: a restart must not
+// bring to life what the requester was told does not exist.
+func (e *Engine) uncreate(log Log, incarnation uint64) {
+	rec := edgestore.Record{Kind: opStreamDelete, Stamp: e.stamp()}
+	if !e.appendLazy(log, &rec, nil, appendUint(nil, incarnation)) {
+		e.logger.Warn("a stream that could not be created may be there after a restart", "incarnation", incarnation)
+	}
 }
 
 // openStream opens or makes a stream's store.
@@ -126,8 +149,13 @@ func (a *applier) streamDelete(en *edgestore.Entry) *APIError {
 	e := a.e
 	s := e.stream(inc)
 	if s == nil {
-		if !a.live {
-			return nil // the table had it
+		if o := e.offline(inc); o != nil {
+			e.forget(o)
+			e.discard(en.LSN, inc, nil)
+			return nil
+		}
+		if !a.live || en.Token == nil {
+			return nil // the table had it, or it never was
 		}
 		return errStreamNotFound
 	}
@@ -143,20 +171,36 @@ func (a *applier) streamDelete(en *edgestore.Entry) *APIError {
 	s.acct.mu.Unlock()
 	e.mu.Lock()
 	delete(e.mu.streams, inc)
-	if a.durable {
-		e.mu.cat.note(en.LSN, inc, nil)
-		if e.mu.cat.trash == nil {
-			e.mu.cat.trash = make(map[uint64]edgestore.Store)
-		}
-		e.mu.cat.trash[inc] = s.store
-	}
 	e.mu.Unlock()
-	if !a.durable {
+	if a.durable {
+		e.discard(en.LSN, inc, s.store)
+	} else {
 		if err := s.store.Delete(); err != nil {
 			return errStreamDelete.with("%v", err)
 		}
 	}
 	return nil
+}
+
+// discard has the row of a deleted stream removed and, once that is durable, its
+// files. st is nil when they could not be opened.
+func (e *Engine) discard(lsn edgestore.LSN, inc uint64, st edgestore.Store) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c := &e.mu.cat
+	c.note(lsn, inc, nil)
+	if c.trash == nil {
+		c.trash = make(map[uint64]edgestore.Store)
+	}
+	c.trash[inc] = st
+}
+
+// buried forgets a deleted stream: its files are gone.
+func (e *Engine) buried(inc uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.mu.cat.gone, inc)
+	e.mu.cat.buried = append(e.mu.cat.buried, inc)
 }
 
 // note remembers what the table has to be told. The caller holds the engine's
@@ -178,12 +222,20 @@ func (e *Engine) sealCatalogue() (trash map[uint64]edgestore.Store, dirty bool) 
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	c := &e.mu.cat
-	if c.dirtyFrom == 0 {
+	aux := e.damage.seal()
+	if c.dirtyFrom == 0 && len(aux) == 0 {
 		return nil, false
 	}
-	aux := []edgestore.Aux{{Key: rowNext, Value: appendUint(nil, e.nextIncarnation.Load())}}
+	aux = append(aux, edgestore.Aux{Key: rowNext, Value: appendUint(nil, e.nextIncarnation.Load())})
+	for _, inc := range c.buried {
+		aux = append(aux, edgestore.Aux{Key: goneKey(inc)})
+	}
+	c.buried = nil
 	for inc, row := range c.changed {
 		aux = append(aux, edgestore.Aux{Key: rowKey(inc), Value: row})
+		if row == nil {
+			aux = append(aux, edgestore.Aux{Key: goneKey(inc), Value: []byte{}})
+		}
 	}
 	c.changed = nil
 	trash, c.trash = c.trash, nil
@@ -193,28 +245,50 @@ func (e *Engine) sealCatalogue() (trash map[uint64]edgestore.Store, dirty bool) 
 
 // loadCatalogue opens the streams that the table lists.
 func (e *Engine) loadCatalogue() error {
+	var damage []Damage
 	err := e.table.Each("", func(key string, value []byte) error {
 		switch {
 		case key == rowNext:
 			r := opReader{b: value}
-			e.nextIncarnation.Store(max(1, r.uint()))
+			e.raiseIncarnation(max(1, r.uint()) - 1)
 			return r.done("catalogue: next incarnation")
+		case strings.HasPrefix(key, rowDamage):
+			d, err := readDamageRow(key, value)
+			damage = append(damage, d)
+			return err
+		case strings.HasPrefix(key, rowGone):
+			inc, err := strconv.ParseUint(key[len(rowGone):], 16, 64)
+			if err != nil {
+				return fmt.Errorf("catalogue: row %q: %w", key, edgestore.ErrCorrupt)
+			}
+			if e.mu.cat.gone == nil {
+				e.mu.cat.gone = make(map[uint64]bool)
+			}
+			e.mu.cat.gone[inc] = true
 		case strings.HasPrefix(key, rowPrefix):
 			c, err := readStreamCreate(append([]byte(nil), value...))
 			if err != nil {
 				return fmt.Errorf("catalogue: row %q: %w", key, err)
 			}
-			s, err := e.openStream(c)
-			if err != nil {
-				return fmt.Errorf("catalogue: row %q: %w", key, err)
-			}
-			e.mu.streams[s.incarnation] = s
-			s.acct.mu.streams[s.name] = s
-			e.addUsage(s.memory, int64(s.store.State().Bytes))
+			e.loadStream(&c)
 		}
 		return nil
 	})
+	e.damage.load(damage)
 	e.mu.cat.applied = e.table.Applied()
 	e.mu.cat.skipUpTo = e.mu.cat.applied
 	return err
+}
+
+// loadStream opens a stream that the catalogue has. One that can't be opened is
+// told and does not keep the others from working.
+func (e *Engine) loadStream(c *streamCreate) {
+	s, err := e.openStream(*c)
+	if err != nil {
+		e.setOffline(c, err)
+		return
+	}
+	e.mu.streams[s.incarnation] = s
+	s.acct.mu.streams[s.name] = s
+	e.addUsage(s.memory, int64(s.store.State().Bytes))
 }

@@ -62,7 +62,7 @@ func (e *Engine) msgGet(r *apiRequest, base response, name string) (any, *APIErr
 	case emptyBody(r.body):
 		err = errBadRequest
 	case s == nil:
-		err = errStreamNotFound
+		err = r.acct.missing(name)
 	case req.Batch > 0 || req.MaxBytes > 0 || req.empty() || req.conflicts():
 		err = errBadRequest
 	default:

@@ -1,17 +1,21 @@
 package jetstream
 
 import (
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"sync"
 
+	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/journal"
 	"github.com/frondmq/frond/edgestore/vfs"
 )
 
-// diskWatch is what is known of the disk's being full or stuck, for the operator.
+// diskWatch listens to the journal: it knows whether the disk is full or stuck,
+// and has the rest put into the register of damage.
 type diskWatch struct {
 	logger *slog.Logger
+	report func(Damage)
 	mu     struct {
 		sync.Mutex
 		full, stalled error
@@ -21,6 +25,7 @@ type diskWatch struct {
 // watch puts itself in front of who listens to the journal already.
 func (r *diskWatch) watch(ev *journal.Events) {
 	was := *ev
+	r.watchFaults(ev, was)
 	ev.Full = func(err error) {
 		r.set(&r.mu.full, err)
 		r.logger.Error("JetStream disk full: publishing to streams in files is refused until there is room", "err", err)
@@ -47,6 +52,40 @@ func (r *diskWatch) watch(ev *journal.Events) {
 		r.logger.Info("JetStream disk takes writes again")
 		if was.Resumed != nil {
 			was.Resumed()
+		}
+	}
+}
+
+// watchFaults is the part of watch that is about faults.
+func (r *diskWatch) watchFaults(ev *journal.Events, was journal.Events) {
+	ev.SyncFailed = func(segment string, err error) {
+		r.report(Damage{
+			Kind: DamageWrite, Where: segment,
+			What: fmt.Sprintf("the journal could not be written to %s: %v; what was in it is written elsewhere and nothing is lost", segment, err),
+			Do:   "look at the kernel's log and the health of the disk or card, and think of replacing it",
+		})
+		if was.SyncFailed != nil {
+			was.SyncFailed(segment, err)
+		}
+	}
+	ev.Damaged = func(l journal.Lost) {
+		r.report(Damage{
+			Kind: DamageOperations,
+			What: fmt.Sprintf("operations %d to %d of the journal can not be read", l.First, l.Last),
+			Do:   "see which streams lost messages; look at the health of the disk or card",
+		})
+		if was.Damaged != nil {
+			was.Damaged(l)
+		}
+	}
+	ev.Unguarded = func(from, upTo edgestore.LSN, err error) {
+		r.report(Damage{
+			Kind: DamageUnguarded,
+			What: fmt.Sprintf("operations %d to %d were acknowledged before their sync, as sync_interval says, and that failed: %v", from+1, upTo, err),
+			Do:   "look at the health of the disk or card; do without sync_interval if nothing may be lost",
+		})
+		if was.Unguarded != nil {
+			was.Unguarded(from, upTo, err)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,7 @@ type drainer struct {
 	pending atomic.Int64  // bytes applied, and bytes let go of, since the last drain began
 	newest  atomic.Uint64 // LSN of the operation applied last
 	spare   *spare
+	busy    sync.Mutex // one drain at a time
 	wake    chan struct{}
 	cancel  context.CancelFunc
 	stopped chan struct{}
@@ -109,6 +111,8 @@ func (d *drainer) close() error {
 // the journal; the others go on. When the disk is full, what was removed makes
 // room first.
 func (d *drainer) drain() error {
+	d.busy.Lock()
+	defer d.busy.Unlock()
 	d.pending.Store(0)
 	newest := edgestore.LSN(d.newest.Load())
 	err := d.round(newest)
@@ -175,9 +179,18 @@ func (e *Engine) flushCatalogue(trash map[uint64]edgestore.Store) error {
 	e.mu.Unlock()
 	var errs []error
 	for inc, st := range trash {
-		if err := st.Delete(); err != nil {
-			errs = append(errs, fmt.Errorf("files of deleted stream %d: %w", inc, err))
+		var err error
+		if st != nil {
+			err = st.Delete()
+		} else {
+			err = e.cfg.backend.remove(inc)
 		}
+		if err != nil {
+			// The row that says so stays, so that a restart removes them.
+			errs = append(errs, fmt.Errorf("files of deleted stream %d: %w", inc, err))
+			continue
+		}
+		e.buried(inc)
 	}
 	return errors.Join(errs...)
 }
@@ -194,6 +207,9 @@ func (e *Engine) releasable(newest edgestore.LSN) edgestore.LSN {
 	}
 	e.mu.RLock()
 	lower(e.mu.cat.dirtyFrom)
+	for _, o := range e.mu.offline {
+		lower(o.from)
+	}
 	e.mu.RUnlock()
 	for _, s := range e.allStreams() {
 		if !s.memory {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -99,6 +100,14 @@ func (c *Config) fill() {
 	}
 }
 
+// journalDir is where the journal is.
+func (c *Config) journalDir() string {
+	if c.Journal.Dir != "" {
+		return c.Journal.Dir
+	}
+	return filepath.Join(c.Dir, journalFolder)
+}
+
 // Engine is JetStream of one server: all streams and consumers of all
 // accounts, and the goroutines that serve them.
 //
@@ -125,6 +134,7 @@ type Engine struct {
 	room roomWaiter
 
 	nextIncarnation atomic.Uint64
+	damage          register
 	usage           [2]atomic.Int64 // bytes in files, in memory
 	closing         atomic.Bool
 
@@ -137,6 +147,8 @@ type Engine struct {
 		accounts map[string]*account
 		streams  map[uint64]*stream
 		cat      catalogue
+		// offline are the streams that could not be opened.
+		offline map[uint64]*offline
 	}
 }
 
@@ -146,9 +158,11 @@ func New(c Config) (*Engine, error) {
 	c.fill()
 	e := &Engine{cfg: c, logger: c.Logger, started: c.Now(), quit: make(chan struct{})}
 	e.rand.Rand = c.Rand
+	c.disk.report = e.report
 	e.scratch.New = func() any { return new(publishScratch) }
 	e.mu.accounts = make(map[string]*account)
 	e.mu.streams = make(map[uint64]*stream)
+	e.mu.offline = make(map[uint64]*offline)
 	e.nextIncarnation.Store(1) // 0 is the catalogue
 	mem := &applier{e: e, live: true}
 	e.mem = newMemoryLog(c.Limits.MaxBuffered, mem.apply)
@@ -158,12 +172,23 @@ func New(c Config) (*Engine, error) {
 	e.clock = newClock(e)
 	e.fetch = newFetchers(e)
 	if c.Dir != "" {
+		if err := refuseForeign(c.Dir, c.journalDir()); err != nil {
+			e.mem.close()
+			return nil, fmt.Errorf("jetstream: %w", err)
+		}
 		newest, err := e.recover()
 		if err != nil {
 			e.mem.close()
 			return nil, fmt.Errorf("jetstream: %w", err)
 		}
 		e.drain = newDrainer(e, newest)
+		if e.damage.dirty() {
+			// What the recovery decided about damage must not be decided again
+			// by the next one, which may see more or less of it.
+			if err := e.drain.drain(); err != nil {
+				e.logger.Warn("recovery: what was found is not written down yet", "err", err)
+			}
+		}
 		file := &applier{e: e, live: true, durable: true}
 		e.journal.Start(file.apply)
 	}

@@ -84,6 +84,7 @@ var (
 	errAtomicDisabled        = &APIError{400, 10174, "atomic publish is disabled"}
 	errAPILevel              = &APIError{412, 10185, "JetStream minimum api level required"}
 	errSchedulesDisabled     = &APIError{400, 10188, "message schedules is disabled"}
+	errStreamOffline         = &APIError{500, 10194, "stream is offline"}
 	errLastSeqNoSequence     = &APIError{400, 10193, "missing sequence for expected last sequence per subject"}
 	errExternalAPI           = &APIError{400, 10021, "stream external api prefix must not overlap"}
 	errExternalOverlap       = &APIError{400, 10022, "stream external delivery prefix overlaps with stream subject"}

@@ -48,9 +48,7 @@ func (e *Engine) reopen() (newest edgestore.LSN, err error) {
 	if err := e.journal.Raise(drained); err != nil {
 		return 0, err
 	}
-	if err := e.cfg.backend.clean(e.keeps); err != nil {
-		e.logger.Warn("recovery: files of deleted streams could not be removed", "err", err)
-	}
+	e.sortFolders()
 	e.logger.Info("jetstream recovered", "streams", len(e.allStreams()), "records", r.records)
 	return r.newest, nil
 }
@@ -70,16 +68,65 @@ func (r *replay) Entry(en *edgestore.Entry) error {
 }
 
 func (r *replay) Hole(first, last edgestore.LSN) error {
-	r.e.logger.Error("the journal is damaged: operations are lost", "first", first, "last", last)
-	return nil
+	return nil // the journal's event has told it
 }
 
-// keeps reports whether the files of an incarnation are still needed.
-func (e *Engine) keeps(incarnation uint64) bool {
+// sortFolders looks at every folder of a stream that is not in use: what was
+// left of a deleted stream goes, and what nobody knows is put aside, for it may
+// be all that is left of a stream.
+func (e *Engine) sortFolders() {
+	incs, strange, err := e.cfg.backend.folders()
+	if err != nil {
+		e.logger.Warn("recovery: the folders of streams could not be listed", "err", err)
+	}
+	for _, name := range strange {
+		e.logger.Warn("recovery: this is not the folder of a stream and is left alone", "name", name)
+	}
+	for _, inc := range incs {
+		e.raiseIncarnation(inc)
+		switch known, deleted := e.knows(inc); {
+		case known:
+		case deleted:
+			if err := e.cfg.backend.remove(inc); err != nil {
+				e.logger.Warn("recovery: files of a deleted stream could not be removed", "folder", e.cfg.backend.where(inc), "err", err)
+				continue
+			}
+			e.buried(inc)
+		default:
+			e.putAside(inc)
+		}
+	}
+}
+
+// putAside moves the folder of an unknown stream to the quarantine.
+func (e *Engine) putAside(inc uint64) {
+	was := e.cfg.backend.where(inc)
+	to, err := e.cfg.backend.quarantine(inc, "This folder belongs to no stream that the catalogue or the journal knows.")
+	d := Damage{
+		Kind: DamageQuarantine, Where: to,
+		What: fmt.Sprintf("folder %s belongs to no known stream and was put aside as %s", was, to),
+		Do:   "look at what is in it (frond store dump), and remove it when it is not needed",
+	}
+	if err != nil {
+		d.Where, d.What = was, fmt.Sprintf("folder %s belongs to no known stream and could not be put aside: %v", was, err)
+	}
+	e.report(d)
+}
+
+// knows reports whether a stream exists, and whether it was deleted and its
+// files may still be there.
+func (e *Engine) knows(incarnation uint64) (known, deleted bool) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	_, trash := e.mu.cat.trash[incarnation]
-	return trash || e.mu.streams[incarnation] != nil
+	return trash || e.mu.streams[incarnation] != nil || e.mu.offline[incarnation] != nil, e.mu.cat.gone[incarnation]
+}
+
+// raiseIncarnation makes sure that a number is not given again.
+func (e *Engine) raiseIncarnation(used uint64) {
+	for next := e.nextIncarnation.Load(); used >= next; next = e.nextIncarnation.Load() {
+		e.nextIncarnation.CompareAndSwap(next, used+1)
+	}
 }
 
 // recovered ends the recovery of a stream.
