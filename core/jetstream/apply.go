@@ -443,7 +443,7 @@ func (s *stream) applyPurge(data []byte, o *outcome) error {
 	if err != nil {
 		return s.fail(err)
 	}
-	s.consumers.purged()
+	s.consumers.purged(p.filter)
 	return nil
 }
 

@@ -32,7 +32,7 @@ type consumers struct {
 type event struct {
 	kind    eventKind
 	seq     uint64
-	subject string // of a message that was stored or removed; "" when not known
+	subject string // of a message that was stored or removed, "" when not known; the filter of a purge
 }
 
 type eventKind uint8
@@ -85,9 +85,10 @@ func (c *consumers) removed(seq uint64, subject string, kind eventKind) {
 
 func (c *consumers) compacted() { c.compact = len(c.byName) > 0 }
 
-func (c *consumers) purged() {
-	if n := len(c.events); len(c.byName) > 0 && (n == 0 || c.events[n-1].kind != eventPurged) {
-		c.events = append(c.events, event{kind: eventPurged})
+func (c *consumers) purged(filter string) {
+	ev := event{kind: eventPurged, subject: filter}
+	if n := len(c.events); len(c.byName) > 0 && (n == 0 || c.events[n-1] != ev) {
+		c.events = append(c.events, ev)
 	}
 }
 

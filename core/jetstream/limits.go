@@ -195,7 +195,7 @@ func (s *stream) purgeKeep(filter string, keep uint64) error {
 		return s.fail(err)
 	}
 	if n > 0 {
-		s.consumers.purged()
+		s.consumers.purged(filter)
 	}
 	return nil
 }

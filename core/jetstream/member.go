@@ -362,9 +362,9 @@ func (m *member) happened(now int64, events []event) {
 			m.m.Removed(now, ev.seq, subj, reason, &m.fx)
 		case eventCompacted:
 			recount = recount || ev.seq > m.m.Looked()+1
-			m.m.Compacted(now, ev.seq, &m.fx)
+			m.m.Compacted(now, ev.seq, false, &m.fx)
 		case eventPurged:
-			m.m.Compacted(now, m.s.store.State().FirstSeq, &m.fx)
+			m.m.Compacted(now, m.s.store.State().FirstSeq, m.m.Overlaps(ev.subject), &m.fx)
 			m.m.Recheck(now, m.exists, &m.fx)
 			recount = true
 		}

@@ -24,6 +24,7 @@ func (m *Machine) Ack(now int64, a AckSubject, body, reply []byte, fx *Effects) 
 		m.nak(now, a, ack.Delay, fx)
 	case AckProgress:
 		if e := m.st.pending.get(a.Seq); e != nil {
+			e.delayed = false
 			m.touch(e, now)
 			m.timers.set(e, later(now, m.wait(e.count)), &m.st.pending)
 		}
@@ -82,7 +83,7 @@ func (m *Machine) ackUpTo(now int64, seq, dseq uint64, fx *Effects) {
 	}
 	m.touchAcked(now)
 	if seq < m.st.next {
-		dseq = min(dseq, m.st.dseq)
+		dseq = m.firstDelivery(seq)
 	} else {
 		// The count of forgotten deliveries is not known; it is believed
 		// within reason, since the client is told by it where it stands.
@@ -97,6 +98,22 @@ func (m *Machine) ackUpTo(now int64, seq, dseq uint64, fx *Effects) {
 		fx.Recount = true
 	}
 	m.change(opSettleAll, int64(seq), int64(dseq))
+}
+
+// firstDelivery is the consumer sequence that goes with the floor at seq: that
+// of the first delivery of the last message that it covers, and the newest of
+// all when nothing is pending above.
+func (m *Machine) firstDelivery(seq uint64) uint64 {
+	if e := m.st.pending.last(); e == nil || e.seq <= seq {
+		return m.st.dseq
+	}
+	e := m.st.pending.get(seq)
+	for x := m.st.pending.first(); e == nil && x != nil; x = m.st.pending.after(x) {
+		if x.seq > seq {
+			return x.dseq - 1
+		}
+	}
+	return e.dseq
 }
 
 func (m *Machine) term(now int64, a AckSubject, reason []byte, fx *Effects) {
@@ -117,6 +134,7 @@ func (m *Machine) nak(now int64, a AckSubject, delay int64, fx *Effects) {
 	due := later(now, delay)
 	m.touch(e, due-m.wait(e.count))
 	if delay > 0 {
+		e.delayed = true
 		m.timers.set(e, due, &m.st.pending)
 		if e.queued {
 			m.queue.taken(e)
@@ -162,11 +180,7 @@ func (m *Machine) Removed(now int64, seq uint64, subject []byte, reason string, 
 	switch {
 	case m.listed(seq):
 		m.uncount()
-		if m.st.tracks() {
-			m.change(opUnlist, int64(seq), 0)
-		} else {
-			m.st.unlist(seq)
-		}
+		m.unlist(seq)
 	case len(m.st.list) > 0 && seq < m.st.live:
 	case subject == nil:
 		fx.Recount = true
@@ -175,8 +189,18 @@ func (m *Machine) Removed(now int64, seq uint64, subject []byte, reason string, 
 	}
 }
 
-// Compacted says that everything below first is gone from the stream.
-func (m *Machine) Compacted(now int64, first uint64, fx *Effects) {
+func (m *Machine) unlist(seq uint64) {
+	if m.st.tracks() {
+		m.change(opUnlist, int64(seq), 0)
+	} else {
+		m.st.unlist(seq)
+	}
+}
+
+// Compacted says that everything below first is gone from the stream. When that
+// was asked for, by a purge of what this consumer is for, clients are told that
+// its position is there; limits leave the position where it was.
+func (m *Machine) Compacted(now int64, first uint64, purged bool, fx *Effects) {
 	for e := m.st.pending.first(); e != nil && e.seq < first; e = m.st.pending.first() {
 		m.settle(e)
 	}
@@ -192,12 +216,16 @@ func (m *Machine) Compacted(now int64, first uint64, fx *Effects) {
 	if first > m.st.next {
 		fx.Recount = true
 		m.skipTo(first)
-		if !m.st.tracks() {
-			m.rec.moved = true
-			m.st.shown = first - 1
-		}
 	}
-	if m.st.tracks() && m.st.pending.len() == 0 {
+	if !purged {
+		return
+	}
+	if !m.st.tracks() {
+		m.rec.moved = true
+		m.st.shown = max(m.st.shown, first-1)
+		return
+	}
+	if m.st.pending.len() == 0 {
 		m.change(opSettleAll, int64(first-1), int64(m.st.dseq))
 	}
 }
@@ -213,9 +241,12 @@ func (m *Machine) Recheck(now int64, exists func(seq uint64) bool, fx *Effects) 
 	for seq := range m.st.exhausted {
 		m.scratch = append(m.scratch, seq)
 	}
+	m.scratch = append(m.scratch, m.st.list...)
 	for _, seq := range m.scratch {
 		switch {
 		case exists(seq):
+		case m.listed(seq):
+			m.unlist(seq)
 		case m.st.pending.get(seq) != nil:
 			m.settle(m.st.pending.get(seq))
 		default:

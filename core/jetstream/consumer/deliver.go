@@ -43,7 +43,13 @@ type Delivery struct {
 // Next says what to read next. It ends requests that do not wait when there is
 // nothing.
 func (m *Machine) Next(now int64, fx *Effects) Want {
-	if m.paused(now) || now < m.notBefore {
+	if m.paused(now) {
+		if m.cfg.Pull() {
+			m.atEnd(fx)
+		}
+		return Want{}
+	}
+	if now < m.notBefore {
 		return Want{}
 	}
 	if m.cfg.Pull() {
@@ -56,7 +62,7 @@ func (m *Machine) Next(now int64, fx *Effects) Want {
 	if e := m.queue.peek(&m.st.pending); e != nil {
 		return Want{WantSeq, e.seq}
 	}
-	if m.cfg.MaxAckPending > 0 && m.st.pending.len() >= m.cfg.MaxAckPending {
+	if m.full() {
 		m.blocked(fx)
 		return Want{}
 	}
@@ -68,6 +74,11 @@ func (m *Machine) Next(now int64, fx *Effects) Want {
 		return Want{}
 	}
 	return Want{WantNew, m.st.next}
+}
+
+// full reports whether as many messages wait for acknowledgements as may.
+func (m *Machine) full() bool {
+	return m.cfg.MaxAckPending > 0 && m.st.pending.len() >= m.cfg.MaxAckPending
 }
 
 // blocked is reached when too much waits for acknowledgements. With
@@ -201,6 +212,7 @@ func (m *Machine) count(now int64, e *entry, c *Candidate, fx *Effects) {
 		m.change(opDeliver, int64(c.Seq-m.st.next), now-m.st.deliveredAt)
 		e = m.st.pending.last()
 	}
+	e.delayed = false
 	if wait := m.wait(e.count); wait > 0 {
 		m.timers.set(e, later(now, wait), &m.st.pending)
 	}
@@ -278,7 +290,7 @@ func (m *Machine) Undelivered(now int64, fx *Effects) {
 		r.id = r.id[:0]
 		fx.Advisories = fx.Advisories[:l.advisories]
 	}
-	if now-r.arrived >= m.grace {
+	if r.heard || now-r.arrived >= m.grace {
 		if !l.finished {
 			m.waiting.drop(r)
 		}

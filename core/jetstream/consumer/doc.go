@@ -46,10 +46,6 @@
 // waited for, an acknowledgement may name a delivery that a crash forgot; after
 // Recover such an acknowledgement is accepted once.
 //
-// Known limits: a refusal with a delay longer than ack_wait comes after ack_wait
-// when there was a restart in between, since a device's clock is not trusted
-// across one.
-//
 // Where to start reading: Machine (its laws stand above the type), then
 // deliver.go for the way of a message and acking.go for its way back.
 //

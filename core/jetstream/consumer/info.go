@@ -92,6 +92,13 @@ func (m *Machine) wants(seq uint64, subj []byte) bool {
 	return m.Matches(subj)
 }
 
+// Overlaps reports whether messages on subjects of filter may be for this
+// consumer; "" is all.
+func (m *Machine) Overlaps(filter string) bool {
+	return filter == "" || len(m.filters) == 0 ||
+		slices.ContainsFunc(m.filters, func(f string) bool { return subject.Collide(f, filter) })
+}
+
 func (m *Machine) listed(seq uint64) bool {
 	_, ok := slices.BinarySearch(m.st.list, seq)
 	return ok

@@ -150,9 +150,10 @@ func (m *Machine) Activate(now int64) {
 }
 
 // Recover starts the clocks after ApplySnapshot and ApplyDelta: what is pending
-// becomes due when it would have been, but not before half a second, nor later
-// than if it was delivered now, whatever the clock of the device did. last is
-// the last sequence of the stream.
+// becomes due when it would have been, after its wait or the delay that a
+// refusal asked for, but not before half a second. Whatever the clock of the
+// device did, that is not later from now than it was from the last thing that
+// is known to have happened. last is the last sequence of the stream.
 func (m *Machine) Recover(now int64, last uint64) {
 	m.Activate(now)
 	m.last = max(m.last, last)
@@ -160,7 +161,10 @@ func (m *Machine) Recover(now int64, last uint64) {
 	first := now + int64(500*time.Millisecond) + int64(m.rnd(1000))*int64(time.Millisecond)
 	for e := m.st.pending.first(); e != nil; e = m.st.pending.after(e) {
 		if wait := m.wait(e.count); wait > 0 {
-			m.timers.set(e, max(first, later(min(e.at, now), wait)), &m.st.pending)
+			due := later(e.at, wait)
+			left := min(due-now, due-max(m.st.deliveredAt, m.st.ackedAt))
+			e.delayed = e.at > m.st.deliveredAt
+			m.timers.set(e, max(first, later(now, left)), &m.st.pending)
 		}
 	}
 }

@@ -490,7 +490,9 @@ func TestMachine_showsTheLastDelivery(t *testing.T) {
 			r.pump()
 			r.ack(5, "")
 			at("two", SeqPair{2, 5}, SeqPair{2, 5})
-			r.m.Compacted(r.now, 7, &r.fx)
+			r.m.Compacted(r.now, 7, false, &r.fx)
+			at("eviction", SeqPair{2, 5}, SeqPair{2, 5})
+			r.m.Compacted(r.now, 7, true, &r.fx)
 			at("a purge", SeqPair{2, 6}, SeqPair{2, 6})
 		})
 	}
@@ -572,7 +574,7 @@ func TestMachine_goesOnBehindACompactedStream(t *testing.T) {
 	for seq := uint64(1); seq < 5; seq++ {
 		r.stream.remove(seq)
 	}
-	r.m.Compacted(r.now, 5, &r.fx)
+	r.m.Compacted(r.now, 5, true, &r.fx)
 	r.perform()
 	if i := r.m.Info(r.now); i.NumAckPending != 0 || i.NumPending != 2 || i.AckFloor.Stream != 4 || i.Delivered.Stream != 4 {
 		t.Errorf("%+v", i)

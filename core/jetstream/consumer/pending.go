@@ -8,6 +8,7 @@ type entry struct {
 	count uint32 // deliveries so far, from 1
 
 	// Not kept: timers begin anew after a restart.
+	delayed  bool  // due when a refusal asked for
 	queued   bool  // waits in the redelivery queue
 	place    int64 // where
 	deadline int64 // when it is due again

@@ -45,7 +45,7 @@ func (m *Machine) Pull(now int64, reply, body []byte, fx *Effects) {
 		case there == 0 && req.Expires == 0:
 			fx.plain(reply, "404 No Messages")
 			return
-		case there > 0 && there < uint64(m.waiting.wanted):
+		case there > 0 && there < uint64(m.waiting.wanted) && m.stillWanted(now, there, fx):
 			fx.plain(reply, "408 Requests Pending")
 			return
 		}
@@ -61,6 +61,9 @@ func (m *Machine) Pull(now int64, reply, body []byte, fx *Effects) {
 	r.id = append(r.id, req.ID...)
 	r.n, r.noWait, r.arrived = req.Batch, req.NoWait, now
 	r.bytes, r.limited = req.MaxBytes, req.MaxBytes > 0
+	if m.waiting.n > 0 || m.pendingN == 0 || m.full() {
+		r.heard = m.interest != nil && m.interest(reply) // it may have to wait
+	}
 	r.minPending, r.minAckPending = req.MinPending, req.MinAckPending
 	if m.cfg.PriorityPolicy == PriorityPrioritized {
 		r.priority = req.Priority
@@ -167,7 +170,7 @@ func (m *Machine) served(now int64, r *request, cost int, fx *Effects) {
 func (m *Machine) atEnd(fx *Effects) {
 	for r := m.waiting.head; r != nil; {
 		next := r.next
-		if r.noWait && (r.expires == 0 || r.gave > 0) {
+		if r.ends() {
 			fx.plain(r.reply, "404 No Messages")
 			m.waiting.drop(r)
 		}
@@ -194,8 +197,22 @@ func (m *Machine) prune(now int64, fx *Effects) {
 	}
 }
 
+// listened reports whether somebody listens for r. Interest that was never seen
+// may still be on its way through a link; one that was and is gone is a client
+// that left.
 func (m *Machine) listened(now int64, r *request) bool {
-	return m.interest == nil || now-r.arrived < m.grace || m.interest(r.reply)
+	if m.interest == nil || m.interest(r.reply) {
+		r.heard = true
+		return true
+	}
+	return !r.heard && now-r.arrived < m.grace
+}
+
+// stillWanted looks, when there are fewer messages than requests wait for,
+// whether that is so without those of clients that left.
+func (m *Machine) stillWanted(now int64, there uint64, fx *Effects) bool {
+	m.prune(now, fx)
+	return there < uint64(m.waiting.wanted)
 }
 
 // tickRequests ends requests whose time is up and sends heartbeats.
@@ -205,6 +222,7 @@ func (m *Machine) tickRequests(now int64, fx *Effects) {
 		return
 	}
 	w.dueAt = 0
+	beat := false
 	for r := w.head; r != nil; {
 		next := r.next
 		if r.expires != 0 && r.expires <= now {
@@ -213,6 +231,12 @@ func (m *Machine) tickRequests(now int64, fx *Effects) {
 			continue
 		}
 		if r.beatAt != 0 && r.beatAt <= now {
+			if beat = beat || m.full() && m.queue.n == 0; beat && r.ends() {
+				fx.plain(r.reply, "404 No Messages")
+				w.drop(r)
+				r = next
+				continue
+			}
 			fx.heartbeat(r.reply, m.st.looked(), nil)
 			r.beatAt = later(now, r.interval)
 		}
@@ -221,6 +245,11 @@ func (m *Machine) tickRequests(now int64, fx *Effects) {
 		}
 		w.due(r)
 		r = next
+	}
+	if beat {
+		// Nothing comes for those that do not wait until something is
+		// acknowledged. Clients count on being told with a heartbeat.
+		m.atEnd(fx)
 	}
 }
 

@@ -157,6 +157,7 @@ func (m *Machine) Update(now int64, cfg *Config, fx *Effects) {
 	m.configure(cfg)
 	m.cfg.PauseUntil, m.pausedTill = pause, till
 	m.tokensAt = now
+	m.hasten()
 	if !moved {
 		return
 	}
@@ -166,6 +167,17 @@ func (m *Machine) Update(now int64, cfg *Config, fx *Effects) {
 		next := m.st.pending.after(e)
 		m.again(e, fx)
 		e = next
+	}
+}
+
+// hasten makes what is pending due sooner, where a shorter wait asks for it.
+// What a client put off stays put off.
+func (m *Machine) hasten() {
+	for e := m.st.pending.first(); e != nil; e = m.st.pending.after(e) {
+		wait := m.wait(e.count)
+		if at := later(e.at, wait); wait > 0 && !e.queued && !e.delayed && e.deadline != 0 && at < e.deadline {
+			m.timers.set(e, at, &m.st.pending)
+		}
 	}
 }
 

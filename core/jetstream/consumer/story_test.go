@@ -23,6 +23,9 @@ var rewrite = flag.Bool("rewrite", false, "write what comes out into testdata; c
 //	> consumer                 make it
 //	> store SUBJECT [SIZE]     store a message (a body of 10 bytes if not said)
 //	> remove SEQ               remove a message from the stream
+//	> evict SEQ                limits remove everything below SEQ
+//	> purge FILTER             remove what matches
+//	> update {json}            another configuration
 //	> pull REPLY [BODY]        a pull request
 //	> ack SEQ [BODY]           acknowledge the last delivery of SEQ, with reply "next"
 //	> wait DURATION            let time pass, deadline by deadline
@@ -31,7 +34,7 @@ var rewrite = flag.Bool("rewrite", false, "write what comes out into testdata; c
 //	> flow                     answer the last flow control request
 //	> pause DURATION           0 resumes
 //	> reset SEQ
-//	> restart                  recover from what was kept
+//	> restart [DURATION]       recover from what was kept, after that long by the clock
 //	> info
 func TestStory(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
@@ -131,7 +134,29 @@ func (r *rig) command(line string) {
 		r.perform()
 		r.logf("at %d, error %v", at, err)
 	case "restart":
+		if arg != "" {
+			r.now += r.duration(arg)
+		}
 		r.restart()
+	case "evict":
+		for r.stream.first < seq {
+			r.stream.remove(r.stream.first)
+		}
+		r.m.Compacted(r.now, seq, false, &r.fx)
+		r.perform()
+	case "purge":
+		for n, msg := range r.stream.msgs {
+			if matches([]string{arg}, []byte(msg.subject)) {
+				r.stream.remove(n)
+			}
+		}
+		r.m.Compacted(r.now, r.stream.first, r.m.Overlaps(arg), &r.fx)
+		r.m.Recheck(r.now, func(seq uint64) bool { _, ok := r.stream.msgs[seq]; return ok }, &r.fx)
+		r.perform()
+	case "update":
+		r.configure(rest)
+		r.m.Update(r.now, &r.cfg, &r.fx)
+		r.perform()
 	case "info":
 		i := r.m.Info(r.now)
 		r.logf("delivered %v, floor %v, ack pending %d, redelivered %d, waiting %d, pending %d",

@@ -12,6 +12,7 @@ type request struct {
 	interval int64 // of heartbeats, 0: none
 	beatAt   int64
 	arrived  int64
+	heard    bool // there was interest in the reply: without, the client is gone
 	// holdUntil keeps a request out while interest in its reply may still be
 	// on its way through a link.
 	holdUntil int64
@@ -22,6 +23,9 @@ type request struct {
 
 	prev, next *request
 }
+
+// ends reports whether the request is over when there is nothing for it.
+func (r *request) ends() bool { return r.noWait && (r.expires == 0 || r.gave > 0) }
 
 // waiting is the queue of pull requests: round-robin, and by priority where the
 // policy says so. Requests are reused.
