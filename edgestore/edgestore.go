@@ -66,6 +66,12 @@ type Chain struct {
 	Place uint64 // that the next operation gets
 }
 
+// Head is how far the operations of a stream go.
+type Head struct {
+	Incarnation uint64
+	Chain       Chain // behind its last operation
+}
+
 // Next numbers r as the operation behind the last one of the chain.
 func (c *Chain) Next(r *Record) {
 	c.Seat++

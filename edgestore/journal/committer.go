@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/frondmq/frond/edgestore"
+	"github.com/frondmq/frond/edgestore/vfs"
 )
 
 // committer makes groups durable, one after the other.
@@ -32,8 +33,13 @@ type committer struct {
 	active  *segment
 	marked  int64 // the tail that has an idle mark
 	markBuf [sector]byte
-	kicked  bool  // the open group is to be taken
-	final   error // what Close returns; set before run ends
+	heads   heads
+	// metaFile is journal.id, where the other mark stands.
+	metaFile   vfs.File
+	metaBuf    [pageBytes]byte
+	metaFailed bool
+	kicked     bool  // the open group is to be taken
+	final      error // what Close returns; set before run ends
 
 	pace pace
 
@@ -242,11 +248,12 @@ func (c *committer) write(g *group) error {
 		return err
 	}
 	g.segment, g.off = seg.number, seg.tail
-	seg.marks.note(g)
+	seg.marks.note(g, j.boot)
 	seg.tail += size
 	j.cache.add(g.segment, g.off, g.buf)
 	c.noteRoom()
 	j.shelf.wrote(seg, g.first, g.last)
+	c.heads.note(g)
 	if j.o.SyncInterval > 0 {
 		if c.unsynced == 0 {
 			c.lastSyncAt = began
@@ -258,6 +265,7 @@ func (c *committer) write(g *group) error {
 		return nil
 	}
 	j.synced.Store(uint64(g.last))
+	c.markMeta()
 	j.setBound(c.pace.learn(len(g.buf), time.Since(began)))
 	return nil
 }
@@ -325,6 +333,7 @@ func (c *committer) syncActive() {
 		}
 	}
 	j.synced.Store(uint64(upTo))
+	c.markMeta()
 }
 
 // findPlace makes room for a mark before the keeper runs.
@@ -375,9 +384,40 @@ func (c *committer) idleMark() {
 
 func (c *committer) putMark(first, synced edgestore.LSN, flags uint32) error {
 	b := c.markBuf[:]
-	putFrame(b, c.active.seed, &frame{first: first, synced: synced, boot: c.j.boot, flags: flags}, 0)
-	_, err := c.active.file.WriteAt(b, c.active.tail)
+	n := c.heads.putMark(b, c.active.seed, &frame{first: first, synced: synced, boot: c.j.boot, flags: flags})
+	_, err := c.active.file.WriteAt(b[:n], c.active.tail)
 	return err
+}
+
+// openMeta opens the place of the second mark.
+func (c *committer) openMeta() (err error) {
+	c.metaFile, err = c.j.o.FS.Open(c.j.shelf.path(metaName))
+	return err
+}
+
+func (c *committer) closeMeta() error {
+	if c.metaFile == nil {
+		return nil
+	}
+	return c.metaFile.Close()
+}
+
+// markMeta writes, without a sync, that everything so far is synced, away from
+// the pages that it vouches for. It comes before what was synced is applied: so
+// whatever a client was told, a mark or a later frame speaks of it, unless the
+// power goes before the kernel has written either.
+func (c *committer) markMeta() {
+	n := c.putMetaMark(c.metaBuf[:])
+	_, err := c.metaFile.WriteAt(c.metaBuf[:n], markPage)
+	if f := c.j.o.Events.SyncFailed; err != nil && !c.metaFailed && f != nil {
+		f(metaName, err)
+	}
+	c.metaFailed = err != nil
+}
+
+func (c *committer) putMetaMark(b []byte) int {
+	synced := c.j.Synced()
+	return c.heads.putMark(b, markSeed(c.j.shelf.id), &frame{first: synced + 1, synced: synced, boot: c.j.boot})
 }
 
 // stall makes Append refuse until the disk takes what it was given.

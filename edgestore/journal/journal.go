@@ -248,6 +248,7 @@ func (j *Journal) Raise(lsn edgestore.LSN) error {
 		return fmt.Errorf("journal: move on to LSN %d: %w", lsn+1, err)
 	}
 	j.synced.Store(uint64(lsn))
+	j.committer.markMeta()
 	j.mu.Lock()
 	j.mu.next = lsn + 1
 	j.mu.applied = lsn
@@ -333,7 +334,7 @@ func (j *Journal) Close() error {
 		err = j.committer.final
 	}
 	j.wakeWaiters(fmt.Errorf("journal sync: %w", edgestore.ErrClosed))
-	err = errors.Join(err, j.shelf.close(), j.lock.Close())
+	err = errors.Join(err, j.committer.closeMeta(), j.shelf.close(), j.lock.Close())
 	if err != nil {
 		return fmt.Errorf("close journal: %w", err)
 	}

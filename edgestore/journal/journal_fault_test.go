@@ -288,7 +288,7 @@ func TestJournal_opensOnAFullDisk(t *testing.T) {
 func TestJournal_waitsQuietlyForSpace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mem := vfs.NewMem()
-		mem.SetCapacity(minSegment + 10_000) // no second segment, no reserve
+		mem.SetCapacity(minSegment + 2*metaSize) // no second segment, no reserve
 		faults := vfs.WithFaults(mem)
 		o := memOptions(faults)
 		o.BallastBytes = -1

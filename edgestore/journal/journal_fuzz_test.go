@@ -66,9 +66,13 @@ func FuzzScanner(f *testing.F) {
 		if err := w.segment(seg); err != nil {
 			t.Fatal(err)
 		}
-		end := findTail(&segment{number: 1, file: file, seed: seed, size: seg.size}, 0)
-		if end.end < segmentHeader || end.unsure > end.end {
-			t.Errorf("tail %+v", end)
+		e := end{
+			segs:  []found{{segment: &segment{number: 1, file: file, seed: seed, size: seg.size, first: 1}}},
+			heads: &heads{},
+		}
+		e.find(0)
+		if e.end < segmentHeader || e.unsure > e.end || e.readable > e.last {
+			t.Errorf("end %+v", e)
 		}
 	})
 }
@@ -144,7 +148,18 @@ func FuzzHeaders(f *testing.F) {
 	f.Add(b)
 	f.Add(meta{format: Format, id: 1, boot: 2, floor: 3}.bytes())
 	f.Add([]byte(segmentName(12)))
+	var h heads
+	h.set(&marked{next: 5, since: 2, heads: []edgestore.Head{{Incarnation: 1, Chain: edgestore.Chain{Seat: 3, Place: 2}}}})
+	page := make([]byte, pageBytes)
+	f.Add(page[:h.putMark(page, markSeed(1), &frame{first: 5, synced: 4, boot: 1})])
 	f.Fuzz(func(t *testing.T, b []byte) {
+		var mark frame
+		if body, ok := getFrame(b, markSeed(1), &mark); ok && mark.header()+body <= int64(len(b)) {
+			mark.body = b[mark.header():][:body]
+			if m := mark.mark(); len(m.heads) > len(b)/headBytes {
+				t.Errorf("%d heads in %d bytes", len(m.heads), len(b))
+			}
+		}
 		getSegmentInfo(b)
 		if m, ok := parseMeta(b); ok && !bytes.Equal(m.bytes(), b[:metaBytes]) {
 			t.Error("not written as read")

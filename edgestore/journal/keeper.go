@@ -175,11 +175,41 @@ func (s *shelf) recycle(name string) error {
 	if seg == nil {
 		return errNoneFree
 	}
+	s.noteReleased()
 	err := seg.file.Close()
 	if renameErr := s.o.FS.Rename(seg.path, s.path(name)); renameErr != nil {
 		return errors.Join(err, renameErr)
 	}
 	return nil
+}
+
+// noteReleased writes down what was released, before its file goes: else a
+// start would take it for lost. Where that fails it may do so; nothing is lost.
+func (s *shelf) noteReleased() {
+	s.mu.Lock()
+	upTo, noted := s.mu.released, s.mu.noted
+	s.mu.Unlock()
+	if upTo <= noted {
+		return
+	}
+	b := make([]byte, releaseBytes)
+	putReleased(b, s.id, upTo)
+	f, err := s.o.FS.Open(s.path(metaName))
+	if err == nil {
+		if _, err = f.WriteAt(b, releasePage); err == nil {
+			err = f.Sync()
+		}
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		if f := s.o.Events.SyncFailed; f != nil {
+			f(metaName, err)
+		}
+		return
+	}
+	s.mu.Lock()
+	s.mu.noted = upTo
+	s.mu.Unlock()
 }
 
 // roomToDrain refuses another segment when the stores could not drain it, and
@@ -382,6 +412,9 @@ func (s *shelf) bury() {
 	}
 	s.mu.dead = kept
 	s.mu.Unlock()
+	if len(gone) > 0 {
+		s.noteReleased()
+	}
 	for _, seg := range gone {
 		// What can't be removed now is found, and found to be of no use, at
 		// the next start.

@@ -11,6 +11,8 @@ import (
 )
 
 // meta is the small file that says whose folder this is and counts the boots.
+// It has three pages, so that damage of one leaves the others: the identity, a
+// mark (see mark.go) and what was released.
 type meta struct {
 	format uint32
 	id     uint64
@@ -23,6 +25,13 @@ const (
 	metaTmp   = "journal.tmp"
 	metaMagic = "frondjnl"
 	metaBytes = 36
+
+	markPage    = 1 * pageBytes
+	releasePage = 2 * pageBytes
+	metaSize    = 3 * pageBytes
+
+	releaseMagic = "frondrel"
+	releaseBytes = 24
 )
 
 func (m meta) bytes() []byte {
@@ -51,32 +60,61 @@ func parseMeta(b []byte) (m meta, ok bool) {
 	return m, true
 }
 
-// readMeta reads the file. It is not ok when there is none or it is damaged:
-// then the segments say what is needed.
-func readMeta(fs vfs.FS, dir string) (m meta, ok bool, err error) {
-	f, err := fs.Open(filepath.Join(dir, metaName))
-	if errors.Is(err, os.ErrNotExist) {
-		return m, false, nil
-	}
-	if err != nil {
-		return m, false, err
-	}
-	b := make([]byte, metaBytes)
-	readWhatCanBeRead(f, b, 0)
-	m, ok = parseMeta(b)
-	return m, ok, f.Close()
+// markSeed is what the checksums of the mark and of what was released start
+// from; no segment has number 0.
+func markSeed(id uint64) uint32 { return segmentSeed(id, 0) }
+
+// putReleased writes that everything up to upTo was released.
+func putReleased(b []byte, id uint64, upTo edgestore.LSN) {
+	copy(b, releaseMagic)
+	le.PutUint32(b[12:], 0)
+	le.PutUint64(b[16:], uint64(upTo))
+	le.PutUint32(b[8:], crc32.Update(markSeed(id), castagnoli, b[12:releaseBytes]))
 }
 
-// write replaces the file: a temporary one, sync, rename, sync of the folder.
-// On a full disk it is written over where it stands, which needs no room: a
-// server must come up to make room, and 36 bytes in one sector are written
-// whole or not at all.
-func (m meta) write(fs vfs.FS, dir string) error {
+func getReleased(b []byte, id uint64) (upTo edgestore.LSN, ok bool) {
+	if len(b) < releaseBytes || string(b[:8]) != releaseMagic ||
+		crc32.Update(markSeed(id), castagnoli, b[12:releaseBytes]) != le.Uint32(b[8:]) {
+		return 0, false
+	}
+	return edgestore.LSN(le.Uint64(b[16:])), true
+}
+
+// getMark reads the page with the mark.
+func getMark(b []byte, id uint64) (m marked, ok bool) {
+	var f frame
+	body, ok := getFrame(b, markSeed(id), &f)
+	if !ok || f.count > 0 || f.header()+body > int64(len(b)) {
+		return m, false
+	}
+	f.body = b[f.header():][:body]
+	return f.mark(), true
+}
+
+// readMeta reads the file; nil when there is none, zeros where it is short.
+func readMeta(fs vfs.FS, dir string) ([]byte, error) {
+	f, err := fs.Open(filepath.Join(dir, metaName))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, metaSize)
+	readWhatCanBeRead(f, b, 0)
+	return b, f.Close()
+}
+
+// writeMeta replaces the file: a temporary one, sync, rename, sync of the
+// folder. On a full disk its first page is written over where it stands, which
+// needs no room: a server must come up to make room, and 36 bytes in one sector
+// are written whole or not at all. What the other pages say stays true.
+func writeMeta(fs vfs.FS, dir string, content []byte) error {
 	name, tmp := filepath.Join(dir, metaName), filepath.Join(dir, metaTmp)
-	err := m.put(fs.Create(tmp))
+	err := putFile(content)(fs.Create(tmp))
 	if vfs.IsNoSpace(err) {
 		fs.Remove(tmp)
-		if m.put(fs.Open(name)) == nil {
+		if putFile(content[:metaBytes])(fs.Open(name)) == nil {
 			return nil
 		}
 	}
@@ -89,14 +127,16 @@ func (m meta) write(fs vfs.FS, dir string) error {
 	return fs.SyncDir(dir)
 }
 
-// put writes to an opened file, syncs and closes it.
-func (m meta) put(f vfs.File, err error) error {
-	if err != nil {
-		return err
+// putFile writes to an opened file, syncs and closes it.
+func putFile(b []byte) func(vfs.File, error) error {
+	return func(f vfs.File, err error) error {
+		if err != nil {
+			return err
+		}
+		_, err = f.WriteAt(b, 0)
+		if err == nil {
+			err = f.Sync()
+		}
+		return errors.Join(err, f.Close())
 	}
-	_, err = f.WriteAt(m.bytes(), 0)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
 }

@@ -48,6 +48,7 @@ type window struct {
 	segment uint64
 	off     int64
 	mu      sync.Mutex // guards the rest, also while bytes are read
+	boot    uint32     // of its first frame: what an earlier boot left there is stale
 	bytes   []byte
 	last    bookmark
 }
@@ -91,7 +92,7 @@ func (w *windows) take(segment uint64, off int64) *window {
 
 func (w *windows) read(seg *segment, loc edgestore.Location, buf []byte) ([]byte, error) {
 	seg.findFrames()
-	off, end, ok := seg.marks.around(loc.Offset, seg.size)
+	off, end, boot, ok := seg.marks.around(loc.Offset, seg.size)
 	if !ok {
 		return nil, fmt.Errorf("no frame there: %w", edgestore.ErrCorrupt)
 	}
@@ -99,6 +100,7 @@ func (w *windows) read(seg *segment, loc edgestore.Location, buf []byte) ([]byte
 	end = min(end, max(align(loc.Offset+int64(loc.Length)), off+2*frameMax))
 	win := w.take(seg.number, off)
 	defer win.mu.Unlock()
+	win.boot = boot
 	if b, ok := win.find(seg.seed, loc); ok {
 		return append(buf[:0], b...), nil
 	}
@@ -122,13 +124,15 @@ func (w *window) find(seed uint32, loc edgestore.Location) ([]byte, bool) {
 		return w.findInFrame(want, int(loc.Length))
 	}
 	var f frame
+	boot := w.boot
 	for at := 0; at+frameHeader <= len(b) && at < want; {
 		body, ok := getFrame(b[at:], seed, &f)
 		header := int(f.header())
-		if !ok || int64(at+header)+body > int64(len(b)) {
+		if !ok || f.boot < boot || int64(at+header)+body > int64(len(b)) {
 			at += sector
 			continue
 		}
+		boot = f.boot
 		end := at + header + int(body)
 		if want < end {
 			w.last = bookmark{at: at + header, end: end, frame: f}
@@ -175,7 +179,7 @@ func (s *segment) findFrames() {
 	sc := newScanner(s)
 	var f frame
 	for sc.next(&f) {
-		s.marks.addLocked(f.off)
+		s.marks.addLocked(f.off, f.boot)
 	}
 	s.marks.mu.complete = true
 }

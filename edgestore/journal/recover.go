@@ -21,6 +21,14 @@ type Recovery struct {
 	// Torn: behind Last there were parts of a group that had not been synced.
 	// That is what a power cut leaves; nobody was told that it is stored.
 	Torn bool
+	// Missing are records that were durable, behind the last one that can be
+	// read: a mark says so. Last is behind them. Replay tells them as the last
+	// hole. First is 0 when none are missing.
+	Missing Lost
+	// Heads are the streams of the newest records, as far as a mark in the log
+	// knows them: each record from HeadsSince to Last is of one of these.
+	Heads      []edgestore.Head
+	HeadsSince edgestore.LSN
 	// Format is what the folder had. It is below the constant Format once: the
 	// journal goes on in the newer one, beside what it holds in the older.
 	Format uint32
@@ -76,6 +84,7 @@ func Open(o Options) (*Journal, Recovery, error) {
 		if j.shelf != nil {
 			j.shelf.close()
 		}
+		j.committer.closeMeta()
 		lock.Close()
 		return nil, Recovery{}, fmt.Errorf("open journal %s: %w", o.Dir, err)
 	}
@@ -91,10 +100,11 @@ type found struct {
 }
 
 func (j *Journal) recover() (rec Recovery, err error) {
-	m, metaOK, err := readMeta(j.o.FS, j.o.Dir)
+	content, err := readMeta(j.o.FS, j.o.Dir)
 	if err != nil {
 		return rec, err
 	}
+	m, metaOK := parseMeta(content)
 	if metaOK && m.format > Format {
 		return rec, newerFormat(metaName, m.format)
 	}
@@ -111,37 +121,34 @@ func (j *Journal) recover() (rec Recovery, err error) {
 		m.id = binary.LittleEndian.Uint64(id[:])
 	}
 	j.shelf.id = m.id
-	if rec.Format = m.format; rec.Format == 0 { // a new folder, or the small file is lost
-		rec.Format = Format
-		for i := range segs {
-			if f := segs[i].format; f > 0 {
-				rec.Format = min(rec.Format, f)
-			}
-		}
-	}
+	rec.Format = formatOf(&m, segs)
 	m.format = Format
-	for i := range segs {
-		m.boot = max(m.boot, segs[i].firstFrame(m.id), segs[i].info.boot)
-	}
 	durable := m.floor
 	for i := range segs {
+		m.boot = max(m.boot, segs[i].firstFrame(m.id), segs[i].info.boot)
 		if segs[i].infoOK {
 			durable = max(durable, segs[i].info.floor)
 		}
 	}
 	segs = j.sortOut(segs)
-
-	var end tail
-	if len(segs) > 0 {
-		last := &segs[len(segs)-1]
-		end = findTail(last.segment, durable)
-		m.boot = max(m.boot, end.boot)
-	} else {
-		end.last = durable
+	e := end{segs: segs, heads: &j.committer.heads}
+	if content != nil {
+		if mark, ok := getMark(content[markPage:releasePage], m.id); ok {
+			m.boot, durable = max(m.boot, mark.boot), max(durable, mark.synced)
+			e.begin(&mark)
+		}
+		if upTo, ok := getReleased(content[releasePage:], m.id); ok {
+			j.shelf.mu.released = upTo
+		} else if len(segs) > 0 {
+			j.shelf.mu.released = segs[0].first - 1
+		}
 	}
-	rec.Last, rec.Torn, rec.Clean = end.last, end.torn, end.clean
+	e.floor = j.shelf.mu.released
+	e.find(durable)
+	rec.Last, rec.Torn, rec.Clean, rec.Missing = e.last, e.torn, e.clean, e.missing()
+	rec.Heads, rec.HeadsSince = e.headsAtEnd()
 	j.recovered = rec.Last
-	m.boot++
+	m.boot = max(m.boot, e.boot) + 1
 	m.floor = rec.Last
 	j.boot, j.shelf.boot = m.boot, m.boot
 	rec.Boot = m.boot
@@ -156,19 +163,34 @@ func (j *Journal) recover() (rec Recovery, err error) {
 		j.shelf.mu.live = append(j.shelf.mu.live, s)
 	}
 	rec.First = j.First()
-	return rec, j.goOn(m, end)
+	return rec, j.goOn(m, &e)
+}
+
+// formatOf is what a folder had: its small file says so, or, where that is
+// lost, the segments. A new folder has this program's.
+func formatOf(m *meta, segs []found) uint32 {
+	if m.format > 0 {
+		return m.format
+	}
+	format := uint32(Format)
+	for i := range segs {
+		if f := segs[i].format; f > 0 {
+			format = min(format, f)
+		}
+	}
+	return format
 }
 
 // goOn makes durable what recovery decided: the part of the log that no synced
 // mark covers is written again, for it may only have been in the page cache of
 // a process that died; then the new boot is counted; then a mark of this boot
 // ends the log, so that whatever an earlier boot left behind it is stale.
-func (j *Journal) goOn(m meta, end tail) error {
+func (j *Journal) goOn(m meta, e *end) error {
 	live := j.shelf.mu.live
 	if len(live) > 0 {
 		seg := live[len(live)-1]
-		seg.tail = end.end
-		if err := rewrite(seg, end.unsure, end.end); err != nil {
+		seg.tail = e.end
+		if err := rewrite(seg, e.unsure, e.end); err != nil {
 			return fmt.Errorf("write the end of segment %s again: %w", segmentName(seg.number), err)
 		}
 		if seg.format == Format {
@@ -177,8 +199,16 @@ func (j *Journal) goOn(m meta, end tail) error {
 			j.committer.active = seg
 		}
 	}
-	if err := m.write(j.o.FS, j.o.Dir); err != nil {
+	content := make([]byte, metaSize)
+	copy(content, m.bytes())
+	j.committer.putMetaMark(content[markPage:releasePage])
+	putReleased(content[releasePage:], m.id, j.shelf.mu.released)
+	if err := writeMeta(j.o.FS, j.o.Dir, content); err != nil {
 		return wrapSpace(err)
+	}
+	j.shelf.mu.noted = j.shelf.mu.released
+	if err := j.committer.openMeta(); err != nil {
+		return err
 	}
 	if err := j.committer.findPlace(); err != nil {
 		return err
@@ -319,47 +349,4 @@ func (j *Journal) sortOut(segs []found) []found {
 	}
 	slices.Reverse(log)
 	return log
-}
-
-// tail is how the log ends.
-type tail struct {
-	last   edgestore.LSN
-	unsure int64 // from here on nothing intact says that it was synced
-	end    int64 // where the next frame goes
-	boot   uint32
-	torn   bool
-	clean  bool
-}
-
-// findTail reads the last segment. durable is what is known from elsewhere.
-func findTail(s *segment, durable edgestore.LSN) tail {
-	// First everything that any frame says about what was synced.
-	var f frame
-	for sc := newScanner(s); sc.next(&f); {
-		durable = max(durable, f.synced)
-	}
-	s.marks.mu.Lock()
-	defer s.marks.mu.Unlock()
-	s.marks.mu.complete = true
-	t := tail{last: durable, unsure: segmentHeader, end: segmentHeader}
-	above := false // in the group that was being written
-	for sc := newScanner(s); sc.next(&f); {
-		if f.count > 0 && f.first > durable && f.flags&frameCopy == 0 {
-			if f.first != t.last+1 || !f.whole() {
-				t.torn = true
-				break
-			}
-			above = true
-			t.last = f.last()
-		}
-		s.marks.addLocked(f.off)
-		t.end = f.end()
-		if !above {
-			t.unsure = t.end
-		}
-		t.boot = f.boot
-		t.clean = f.count == 0 && f.flags&frameClean != 0
-	}
-	t.last = max(t.last, durable)
-	return t
 }

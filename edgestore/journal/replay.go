@@ -39,8 +39,13 @@ func (j *Journal) walk(from edgestore.LSN, call func(*edgestore.Entry) error, lo
 			j.shelf.doneReading(s)
 		}
 	}()
-	w := walk{expect: from + 1, call: call, lost: lost}
-	begun := false
+	// Of what was released some may still be there; what is not is no loss.
+	w := walk{expect: from + 1, floor: j.shelf.releasedUpTo(), call: call, lost: lost}
+	first := w.floor + 1
+	if len(segs) > 0 {
+		first = min(first, segs[0].first)
+	}
+	w.expect = max(w.expect, first)
 	for i, s := range segs {
 		// What a later segment begins with is not taken from this one: it was
 		// written again there.
@@ -51,11 +56,6 @@ func (j *Journal) walk(from edgestore.LSN, call func(*edgestore.Entry) error, lo
 		if w.limit <= w.expect {
 			continue
 		}
-		if !begun {
-			// What lay before the first segment was released.
-			begun = true
-			w.expect = max(w.expect, s.first)
-		}
 		if err := w.segment(s); err != nil {
 			return err
 		}
@@ -63,7 +63,8 @@ func (j *Journal) walk(from edgestore.LSN, call func(*edgestore.Entry) error, lo
 			return err
 		}
 	}
-	return nil
+	w.seg, w.copies = nil, nil
+	return w.missing(j.recovered + 1)
 }
 
 func (j *Journal) noteLost(l Lost) {
@@ -85,6 +86,7 @@ func (j *Journal) noteLost(l Lost) {
 type walk struct {
 	expect edgestore.LSN // the next one
 	limit  edgestore.LSN // the first that is not wanted
+	floor  edgestore.LSN // what is missing up to here is told to nobody
 	call   func(*edgestore.Entry) error
 	lost   func(Lost) error
 
@@ -106,8 +108,11 @@ func (w *walk) missing(next edgestore.LSN) error {
 			end = min(end, w.copies[0].LSN)
 		}
 		if end > w.expect {
-			l := Lost{w.expect, end - 1}
+			l := Lost{max(w.expect, w.floor+1), end - 1}
 			w.expect = end
+			if l.First > l.Last {
+				continue
+			}
 			if err := w.lost(l); err != nil {
 				return fmt.Errorf("replay: records %d to %d are damaged: %w", l.First, l.Last, err)
 			}
@@ -134,6 +139,12 @@ func (w *walk) segment(s *segment) error {
 	sc := newScanner(s)
 	var f frame
 	for sc.next(&f) {
+		if f.flags&frameJump != 0 && f.first > w.expect {
+			if err := w.missing(min(f.synced+1, w.limit)); err != nil {
+				return err
+			}
+			w.expect = max(w.expect, min(f.first, w.limit))
+		}
 		if f.first >= w.limit {
 			continue
 		}
@@ -142,12 +153,6 @@ func (w *walk) segment(s *segment) error {
 				w.keep(&f)
 			}
 			continue
-		}
-		if f.flags&frameJump != 0 && f.first > w.expect {
-			if err := w.missing(f.synced + 1); err != nil {
-				return err
-			}
-			w.expect = max(w.expect, f.first)
 		}
 		if err := w.records(&f); err != nil {
 			return err

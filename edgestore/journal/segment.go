@@ -57,30 +57,31 @@ type marks struct {
 	mu struct {
 		sync.Mutex
 		at       []int64
-		complete bool // false for a segment of an earlier life not scanned yet
+		boots    []uint32 // of the frames there
+		complete bool     // false for a segment of an earlier life not scanned yet
 	}
 }
 
 const markEvery = 16 << 10
 
-func (m *marks) addLocked(off int64) {
+func (m *marks) addLocked(off int64, boot uint32) {
 	if n := len(m.mu.at); n == 0 || off-m.mu.at[n-1] >= markEvery {
-		m.mu.at = append(m.mu.at, off)
+		m.mu.at, m.mu.boots = append(m.mu.at, off), append(m.mu.boots, boot)
 	}
 }
 
 // note adds the frames of a group that was just written.
-func (m *marks) note(g *group) {
+func (m *marks) note(g *group, boot uint32) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, at := range g.frames {
-		m.addLocked(g.off + int64(at))
+		m.addLocked(g.off+int64(at), boot)
 	}
 }
 
 // around returns the stretch of a segment that begins with a frame and holds
-// the byte at off; end is size at most.
-func (m *marks) around(off, size int64) (begin, end int64, ok bool) {
+// the byte at off, and the boot of that frame; end is size at most.
+func (m *marks) around(off, size int64) (begin, end int64, boot uint32, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	i, exact := slices.BinarySearch(m.mu.at, off)
@@ -88,12 +89,12 @@ func (m *marks) around(off, size int64) (begin, end int64, ok bool) {
 		i--
 	}
 	if i < 0 {
-		return 0, 0, false
+		return 0, 0, 0, false
 	}
 	if i+1 < len(m.mu.at) {
 		size = m.mu.at[i+1]
 	}
-	return m.mu.at[i], size, true
+	return m.mu.at[i], size, m.mu.boots[i], true
 }
 
 func segmentName(number uint64) string { return fmt.Sprintf("%016x%s", number, segmentSuffix) }

@@ -23,15 +23,18 @@ type shelf struct {
 
 	mu struct {
 		sync.Mutex
-		live    []*segment // ascending; the last one is active
-		next    *segment   // prepared and empty
-		free    []*segment // drained, to be used again
-		dead    []*segment // to be removed
-		number  uint64     // the highest ever used
-		reserve bool       // the reserve file is there
-		ballast bool       // the ballast file is there
-		err     error      // why there is no next one; nil while it may just take time
-		changed chan struct{}
+		live   []*segment // ascending; the last one is active
+		next   *segment   // prepared and empty
+		free   []*segment // drained, to be used again
+		dead   []*segment // to be removed
+		number uint64     // the highest ever used
+		// released: no record up to here is needed, and its segment may be gone;
+		// noted of it is what journal.id says.
+		released, noted edgestore.LSN
+		reserve         bool  // the reserve file is there
+		ballast         bool  // the ballast file is there
+		err             error // why there is no next one; nil while it may just take time
+		changed         chan struct{}
 	}
 	// opening: a start must succeed on a full disk too, so that it can drain.
 	opening bool
@@ -148,6 +151,7 @@ func (s *shelf) release(upTo edgestore.LSN) {
 	for len(s.mu.live) > 1 && s.mu.live[0].last <= upTo {
 		seg := s.mu.live[0]
 		s.mu.live = slices.Delete(s.mu.live, 0, 1)
+		s.mu.released = max(s.mu.released, seg.last)
 		if seg.bad || seg.size != s.o.SegmentBytes {
 			s.mu.dead = append(s.mu.dead, seg)
 		} else {
@@ -159,6 +163,13 @@ func (s *shelf) release(upTo edgestore.LSN) {
 	if freed {
 		s.kick()
 	}
+}
+
+// releasedUpTo is the newest record whose segment was released.
+func (s *shelf) releasedUpTo() edgestore.LSN {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.released
 }
 
 // acquire finds a segment for reading; done must be called after it.

@@ -45,7 +45,9 @@ func (c Call) String() string {
 }
 
 // Faults is a file system whose calls go through a hook first. An error of the
-// hook is the result of the call, which then is not done.
+// hook is the result of the call, which then is not done. Where Mem is below, a
+// sync that fails leaves what Linux leaves: a later sync that succeeds does not
+// write what this one did not.
 type Faults struct {
 	FS
 	mu struct {
@@ -176,6 +178,9 @@ func (f *faultFile) WriteAt(p []byte, off int64) (int, error) {
 
 func (f *faultFile) Sync() error {
 	if err := f.fs.check(OpSync, f.name); err != nil {
+		if m, ok := f.File.(*memFile); ok {
+			m.failSync()
+		}
 		return err
 	}
 	return f.File.Sync()

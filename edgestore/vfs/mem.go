@@ -31,12 +31,52 @@ type memDir struct {
 	pending   []memChange
 }
 
-// memChange replays one change of a folder.
-type memChange func(names map[string]*memInode)
+// memChange is one change of a folder: a name goes, a name comes, or both.
+type memChange struct {
+	gone, name string // "": none
+	inode      *memInode
+}
 
-// memInode is the content of a file as written and as synced.
+func (c memChange) apply(names map[string]*memInode) {
+	if c.gone != "" {
+		delete(names, c.gone)
+	}
+	if c.name != "" {
+		names[c.name] = c.inode
+	}
+}
+
+// memInode is the content of a file as written and as synced. Dirty are the
+// pages that a sync has to write: after a failed one, as with Linux, they are
+// clean and not on disk.
 type memInode struct {
 	now, disk []byte
+	dirty     []bool
+}
+
+// memPage is the unit of a page cache.
+const memPage = 4096
+
+func (i *memInode) markDirty(from, to int) {
+	for last := (to - 1) / memPage; last >= len(i.dirty); {
+		i.dirty = append(i.dirty, false)
+	}
+	for p := from / memPage; p*memPage < to; p++ {
+		i.dirty[p] = true
+	}
+}
+
+func (i *memInode) sync() {
+	if grow := len(i.now) - len(i.disk); grow > 0 {
+		i.disk = append(i.disk, make([]byte, grow)...)
+	}
+	for p, dirty := range i.dirty {
+		if dirty {
+			end := min((p+1)*memPage, len(i.now))
+			copy(i.disk[p*memPage:end], i.now[p*memPage:end])
+		}
+	}
+	clear(i.dirty)
 }
 
 type memFile struct {
@@ -88,7 +128,7 @@ func (m *Mem) Crash(rnd *rand.Rand, keep float64) *Mem {
 		}
 		done := 0
 		for done < len(d.pending) && rnd.Float64() < keep {
-			d.pending[done](names)
+			d.pending[done].apply(names)
 			done++
 		}
 		cd := c.dirLocked(path)
@@ -100,6 +140,40 @@ func (m *Mem) Crash(rnd *rand.Rand, keep float64) *Mem {
 				c.mu.used += int64(len(after))
 			}
 			cd.now[name], cd.disk[name] = copied[inode], copied[inode]
+		}
+	}
+	return c
+}
+
+// Kill returns the file system as it is when the process dies at this moment
+// and the machine goes on: everything written is there, and what was not synced
+// may still be lost to a power cut. The original goes on, on its own. Locks are
+// gone.
+func (m *Mem) Kill() *Mem {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := NewMem()
+	c.mu.capacity, c.mu.used = m.mu.capacity, m.mu.used
+	copied := map[*memInode]*memInode{nil: nil}
+	clone := func(i *memInode) *memInode {
+		if n, ok := copied[i]; ok {
+			return n
+		}
+		n := &memInode{now: slices.Clone(i.now), disk: slices.Clone(i.disk), dirty: slices.Clone(i.dirty)}
+		copied[i] = n
+		return n
+	}
+	for path, d := range m.mu.dirs {
+		cd := c.dirLocked(path)
+		for name, inode := range d.now {
+			cd.now[name] = clone(inode)
+		}
+		for name, inode := range d.disk {
+			cd.disk[name] = clone(inode)
+		}
+		for _, ch := range d.pending {
+			ch.inode = clone(ch.inode)
+			cd.pending = append(cd.pending, ch)
 		}
 	}
 	return c
@@ -119,8 +193,8 @@ func (i *memInode) crash(rnd *rand.Rand, keep float64) []byte {
 	return after
 }
 
-// Corrupt lets f change the bytes of a file in place, on disk and in memory:
-// bit rot.
+// Corrupt lets f change the bytes of a file in place, in memory and on disk:
+// bit rot. What was not synced stays so.
 func (m *Mem) Corrupt(name string, f func(content []byte)) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -128,8 +202,13 @@ func (m *Mem) Corrupt(name string, f func(content []byte)) error {
 	if inode == nil {
 		return &os.PathError{Op: "corrupt", Path: name, Err: os.ErrNotExist}
 	}
+	before := slices.Clone(inode.now)
 	f(inode.now)
-	inode.disk = slices.Clone(inode.now)
+	for i := range inode.disk {
+		if i < len(before) && before[i] != inode.now[i] {
+			inode.disk[i] = inode.now[i]
+		}
+	}
 	return nil
 }
 
@@ -153,7 +232,7 @@ func (m *Mem) dirLocked(path string) *memDir {
 
 // changeLocked does a change now and remembers it for the disk.
 func (d *memDir) changeLocked(c memChange) {
-	c(d.now)
+	c.apply(d.now)
 	d.pending = append(d.pending, c)
 }
 
@@ -165,7 +244,7 @@ func (m *Mem) Create(name string) (File, error) {
 		m.mu.used -= int64(len(old.now))
 	}
 	inode := &memInode{}
-	d.changeLocked(func(names map[string]*memInode) { names[base] = inode })
+	d.changeLocked(memChange{name: base, inode: inode})
 	return &memFile{fs: m, name: name, inode: inode}, nil
 }
 
@@ -193,10 +272,7 @@ func (m *Mem) Rename(oldName, newName string) error {
 	if old := d.now[to]; old != nil && old != inode {
 		m.mu.used -= int64(len(old.now))
 	}
-	d.changeLocked(func(names map[string]*memInode) {
-		delete(names, from)
-		names[to] = inode
-	})
+	d.changeLocked(memChange{gone: from, name: to, inode: inode})
 	return nil
 }
 
@@ -209,7 +285,7 @@ func (m *Mem) Remove(name string) error {
 		return &os.PathError{Op: "remove", Path: name, Err: os.ErrNotExist}
 	}
 	m.mu.used -= int64(len(inode.now))
-	d.changeLocked(func(names map[string]*memInode) { delete(names, base) })
+	d.changeLocked(memChange{gone: base})
 	return nil
 }
 
@@ -231,7 +307,7 @@ func (m *Mem) SyncDir(dir string) error {
 	defer m.mu.Unlock()
 	d := m.dirLocked(filepath.Clean(dir))
 	for _, c := range d.pending {
-		c(d.disk)
+		c.apply(d.disk)
 	}
 	d.pending = nil
 	return nil
@@ -297,6 +373,9 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 		f.fs.mu.used += grow
 		f.inode.now = append(f.inode.now, make([]byte, grow)...)
 	}
+	if len(p) > 0 {
+		f.inode.markDirty(int(off), int(off)+len(p))
+	}
 	return copy(f.inode.now[off:], p), nil
 }
 
@@ -306,8 +385,16 @@ func (f *memFile) Sync() error {
 	if f.closed {
 		return &os.PathError{Op: "sync", Path: f.name, Err: os.ErrClosed}
 	}
-	f.inode.disk = append(f.inode.disk[:0], f.inode.now...)
+	f.inode.sync()
 	return nil
+}
+
+// failSync does what a failed sync leaves behind: nothing more is on disk, and
+// the next sync will not put it there.
+func (f *memFile) failSync() {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	clear(f.inode.dirty)
 }
 
 func (f *memFile) Size() (int64, error) {

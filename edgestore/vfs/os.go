@@ -32,22 +32,24 @@ func (OS) Rename(oldName, newName string) error { return os.Rename(oldName, newN
 
 func (OS) Remove(name string) error { return os.Remove(name) }
 
-// MkdirAll syncs the folder above each one that it makes: a file that was
+func (OS) MkdirAll(dir string) error { return mkdirAll(dir, syncDir) }
+
+// mkdirAll syncs the folder above each one that it makes: a file that was
 // synced is lost all the same if the way to it is.
-func (o OS) MkdirAll(dir string) error {
+func mkdirAll(dir string, sync func(dir string) error) error {
 	if info, err := os.Stat(dir); err == nil && info.IsDir() {
 		return nil
 	}
 	parent := filepath.Dir(dir)
 	if parent != dir {
-		if err := o.MkdirAll(parent); err != nil {
+		if err := mkdirAll(parent, sync); err != nil {
 			return err
 		}
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	return syncDir(parent)
+	return sync(parent)
 }
 
 func (OS) List(dir string) ([]string, error) {

@@ -96,6 +96,92 @@ func TestFS_behavesAlike(t *testing.T) {
 	})
 }
 
+func TestOS_syncsTheFolderAboveEachOneThatItMakes(t *testing.T) {
+	top := t.TempDir()
+	var synced []string
+	note := func(dir string) error {
+		synced = append(synced, dir)
+		return nil
+	}
+	must(t, mkdirAll(filepath.Join(top, "a", "b", "c"), note))
+	want := []string{top, filepath.Join(top, "a"), filepath.Join(top, "a", "b")}
+	if !slices.Equal(synced, want) {
+		t.Errorf("synced %q, want %q", synced, want)
+	}
+	synced = nil
+	must(t, mkdirAll(filepath.Join(top, "a", "b"), note))
+	if len(synced) > 0 {
+		t.Errorf("synced %q for a folder that is there", synced)
+	}
+	if err := mkdirAll(filepath.Join(top, "x", "y"), func(string) error { return syscall.EIO }); !errors.Is(err, syscall.EIO) {
+		t.Errorf("a failed sync came back as %v", err)
+	}
+}
+
+func TestFaults_aFailedSyncIsNotMadeGoodByTheNext(t *testing.T) {
+	m := NewMem()
+	faults := WithFaults(m)
+	f, err := faults.Create("d/f")
+	must(t, err)
+	mustWrite(t, f, "old", 0)
+	mustWrite(t, f, "old", memPage)
+	must(t, f.Sync())
+	must(t, m.SyncDir("d"))
+	mustWrite(t, f, "new", 0)
+	faults.SetHook(FailNth(OpSync, "f", 1, 1, syscall.EIO))
+	if err := f.Sync(); !errors.Is(err, syscall.EIO) {
+		t.Fatal(err)
+	}
+	mustWrite(t, f, "new", memPage)
+	must(t, f.Sync())
+	b := make([]byte, memPage+3)
+	read := func(fs FS) string {
+		f, err := fs.Open("d/f")
+		must(t, err)
+		_, err = f.ReadAt(b, 0)
+		must(t, err)
+		return string(b[:3]) + " " + string(b[memPage:])
+	}
+	if got := read(m); got != "new new" {
+		t.Errorf("in the page cache: %s", got)
+	}
+	if got := read(m.Crash(rand.New(rand.NewPCG(1, 1)), 0)); got != "old new" {
+		t.Errorf("on disk: %s", got)
+	}
+}
+
+func TestMem_kill(t *testing.T) {
+	m := NewMem()
+	f, err := m.Create("d/f")
+	must(t, err)
+	mustWrite(t, f, "synced", 0)
+	must(t, f.Sync())
+	must(t, m.SyncDir("d"))
+	mustWrite(t, f, "SYNC", 0)
+	_, err = m.Create("d/new")
+	must(t, err)
+	must(t, m.Rename("d/f", "d/g"))
+	died := m.Kill()
+	mustWrite(t, f, "later", 0)
+	must(t, f.Sync())
+	content := func(m *Mem, name string) string {
+		f, err := m.Open(name)
+		must(t, err)
+		b := make([]byte, 6)
+		_, err = f.ReadAt(b, 0)
+		must(t, err)
+		return string(b)
+	}
+	if names, _ := died.List("d"); !slices.Equal(names, []string{"g", "new"}) || content(died, "d/g") != "SYNCed" {
+		t.Errorf("after the process died: %q, %q", names, content(died, "d/g"))
+	}
+	must(t, died.Corrupt("d/g", func(b []byte) { b[5] = '!' }))
+	after := died.Crash(rand.New(rand.NewPCG(1, 1)), 0)
+	if names, _ := after.List("d"); !slices.Equal(names, []string{"f"}) || content(after, "d/f") != "synce!" {
+		t.Errorf("after the power went: %q, %q", names, content(after, "d/f"))
+	}
+}
+
 func TestMem_crash(t *testing.T) {
 	sectors := func(s string) []byte { return bytes.Repeat([]byte(s), 10*Sector) }
 	build := func(t *testing.T) (*Mem, File) {
