@@ -209,7 +209,7 @@ func (m *Machine) Compacted(now int64, first uint64, purged bool, fx *Effects) {
 			m.forget(seq)
 		}
 	}
-	if first == 0 || first <= m.st.floor.Stream+1 {
+	if told := m.st.acked().Stream; first == 0 || first <= told+1 {
 		return
 	}
 	m.last = max(m.last, first-1)
