@@ -30,7 +30,6 @@ type client struct {
 	tls     *tls.ConnectionState
 	start   time.Time
 	nonce   string
-	log     *slog.Logger
 	trace   *tracer // nil unless the protocol is logged
 
 	// Owned by the reader.
@@ -38,9 +37,10 @@ type client struct {
 	origin    *account.Origin
 	account   *account.Account // nil before it is known who this is
 	connect   connectOptions
-	begun     bool // the first byte was seen
-	connected bool // CONNECT was accepted
-	told      bool // the second INFO was sent
+	begun     bool   // the first byte was seen
+	connected bool   // CONNECT was accepted
+	why       string // more than the reason tells of why it ended
+	told      bool   // the second INFO was sent
 	out503    []byte
 	in        struct{ msgs, bytes int64 } // since the last time they were added to stats
 	spoke     bool                        // out has something for the writer to be woken for
@@ -71,8 +71,10 @@ type client struct {
 		info   connectOptions // a copy for monitoring
 		user   string
 		acc    string
-		out    *outbound            // nil before the connection is open
-		tls    *tls.ConnectionState // nil without TLS
+		// claimed is who somebody said to be that did not get in.
+		claimed struct{ user, name string }
+		out     *outbound            // nil before the connection is open
+		tls     *tls.ConnectionState // nil without TLS
 	}
 }
 
@@ -146,5 +148,26 @@ func (c *client) say(p string) {
 
 func (c *client) sayErr(text string) { c.say("-ERR '" + text + "'\r\n") }
 
-// LogValue names the connection in logs.
-func (c *client) LogValue() slog.Value { return slog.Uint64Value(c.id) }
+// refuse tells peer and log that something was not done; the connection stays.
+func (c *client) refuse(what, text string, attrs ...any) {
+	c.log().Error(what, append(attrs, "err", text)...)
+	c.sayErr(text)
+}
+
+// log is for the few lines that a connection is worth; it is made for each.
+func (c *client) log() *slog.Logger {
+	l := PeerLogger(c.s.log, "client", c.id, c.raw.RemoteAddr())
+	c.life.Lock()
+	user, name := c.life.user, c.life.info.Name
+	if user == "" {
+		user, name = c.life.claimed.user, c.life.claimed.name
+	}
+	c.life.Unlock()
+	if user != "" {
+		l = l.With(peerUser, user)
+	}
+	if name != "" {
+		l = l.With(peerClient, name)
+	}
+	return l
+}

@@ -110,7 +110,7 @@ func (c *client) handshake(on net.Conn) error {
 	conn := tls.Server(on, c.s.tls)
 	c.raw.SetDeadline(time.Now().Add(c.s.o.TLS.Timeout))
 	if err := conn.Handshake(); err != nil {
-		c.log.Warn("TLS handshake failed", "err", err)
+		c.why = err.Error()
 		c.raw.SetWriteDeadline(time.Now().Add(farewell))
 		c.raw.Write(wire.AppendErr(nil, "Secure Connection - TLS Required"))
 		return &wire.Error{Reason: wire.ReasonTLSHandshake}

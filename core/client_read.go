@@ -1,8 +1,10 @@
 package core
 
 import (
+	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"time"
 
@@ -191,4 +193,29 @@ func (c *client) linger() {
 		t.CloseWrite()
 	}
 	io.CopyN(io.Discard, c.raw, 1<<20)
+}
+
+// logEnd tells of connections that did not end by themselves.
+func (c *client) logEnd(reason string) {
+	level, what := slog.LevelError, "Client connection closed: "+reason
+	switch c.reason() {
+	case wire.ReasonClientClosed, wire.ReasonReadError, wire.ReasonWriteError, wire.ReasonServerShutdown, wire.ReasonUnknown:
+		c.s.debug(c, what)
+		return
+	case wire.ReasonSlowPending, wire.ReasonSlowDeadline, wire.ReasonStale:
+		level = slog.LevelWarn
+	case wire.ReasonAuthFailure:
+		what = "authentication error"
+	}
+	why := c.why
+	if why == "" {
+		c.life.Lock()
+		why = c.life.text
+		c.life.Unlock()
+	}
+	l := c.log()
+	if why != "" {
+		l = l.With("err", why)
+	}
+	l.Log(context.Background(), level, what)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -64,7 +65,7 @@ func (c *client) first(b []byte) error {
 // say who he is.
 func (c *client) enter() error {
 	if c.s.doors.client.Required() {
-		c.log.Error("authentication error", "err", "no CONNECT")
+		c.why = "no CONNECT"
 		return errAuthViolation
 	}
 	return c.authenticate(&auth.Request{Kind: auth.KindClient, Remote: c.remote, TLS: c.tls})
@@ -74,12 +75,14 @@ func (c *client) enter() error {
 func (c *client) authenticate(r *auth.Request) error {
 	g, err := c.s.Authenticate(r)
 	if err != nil {
-		c.log.Error("authentication error", "user", r.User, "err", err)
+		c.presented(r)
+		c.why = err.Error()
 		return errAuthViolation
 	}
 	a, ok := c.s.Account(g.Account)
 	if !ok {
-		c.log.Error("authentication error", "user", r.User, "account", g.Account, "err", "no such account")
+		c.presented(r)
+		c.why = fmt.Sprintf("no such account %q", g.Account)
 		return errAuthViolation
 	}
 	c.account = a
@@ -94,11 +97,21 @@ func (c *client) authenticate(r *auth.Request) error {
 	return nil
 }
 
+// presented notes for the log who somebody said to be that did not get in.
+func (c *client) presented(r *auth.Request) {
+	c.life.Lock()
+	defer c.life.Unlock()
+	c.life.claimed.user, c.life.claimed.name = r.User, c.connect.Name
+	if r.User == "" {
+		c.life.claimed.user = r.NKey
+	}
+}
+
 // Connect is part of wire.ClientHandler.
 func (c *client) Connect(args []byte) error {
 	c.active = true
 	if err := json.Unmarshal(args, &c.connect); err != nil {
-		c.log.Error("bad CONNECT", "err", err)
+		c.why = "CONNECT: " + err.Error()
 		return errBadConnect
 	}
 	c.trace.connect(c.connect)
@@ -110,6 +123,7 @@ func (c *client) Connect(args []byte) error {
 	}
 	switch {
 	case c.connect.Account != "" || c.connect.NewAccount:
+		c.why = "account and new_account are not supported"
 		return errAuthViolation
 	case c.connect.Protocol < 0 || c.connect.Protocol > protocolLevel:
 		return errBadProtocol
@@ -181,7 +195,7 @@ func (c *client) Sub(subj, queue, sid []byte) error {
 		c.trace.in("SUB", string(subj), string(queue), string(sid))
 	}
 	if err := c.sub(subj, queue, sid); err != "" {
-		c.sayErr(err)
+		c.refuse("subscription violation", err, "subject", string(subj), "queue", string(queue))
 		return nil
 	}
 	c.ok()
@@ -191,7 +205,6 @@ func (c *client) Sub(subj, queue, sid []byte) error {
 // sub returns the text of the -ERR, "" when all is well.
 func (c *client) sub(subj, queue, sid []byte) string {
 	if !c.maySubscribe(subj, queue) {
-		c.log.Error("subscription violation", "subject", string(subj), "queue", string(queue))
 		if len(queue) > 0 {
 			return `Permissions Violation for Subscription to "` + string(subj) + `" using queue "` + string(queue) + `"`
 		}
@@ -283,17 +296,16 @@ func (c *client) Pub(m *wire.Msg) error {
 		c.trace.message("<<-", wire.AppendPub(nil, m), m)
 	}
 	if c.connect.Pedantic && !(subject.Valid(m.Subject) && subject.IsLiteral(m.Subject)) {
-		c.sayErr("Invalid Publish Subject")
+		c.refuse("publish violation", "Invalid Publish Subject", "subject", string(m.Subject))
 	}
 	sess := c.session.Load()
 	if reservedSubject(m.Subject) || sess.perms != nil && !mayPublish(sess, m.Subject) {
-		c.log.Error("publish violation", "subject", string(m.Subject))
-		c.sayErr(`Permissions Violation for Publish to "` + string(m.Subject) + `"`)
+		c.refuse("publish violation", `Permissions Violation for Publish to "`+string(m.Subject)+`"`, "subject", string(m.Subject))
 		return nil
 	}
 	if len(m.Reply) > 0 && reservedReply(m.Reply) {
-		c.log.Error("publish violation", "subject", string(m.Subject), "reply", string(m.Reply))
-		c.sayErr(`Permissions Violation for Publish with Reply of "` + string(m.Reply) + `"`)
+		c.refuse("publish violation", `Permissions Violation for Publish with Reply of "`+string(m.Reply)+`"`,
+			"subject", string(m.Subject), "reply", string(m.Reply))
 		return nil
 	}
 	c.ok()

@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strconv"
@@ -39,9 +40,8 @@ func ListenAddr(host string, a net.Addr) string {
 
 // run opens the door. accepted is called for each connection, on the accepting
 // goroutine, and must not block.
-func (l *listener) run(accepted func(net.Conn)) {
-	l.done.Add(1)
-	go l.accept(accepted)
+func (l *listener) run(log *slog.Logger, kind string, accepted func(net.Conn)) {
+	l.done.Go(func() { Accept(l, log, kind, accepted) })
 }
 
 // Pauses after an accept that failed for want of descriptors or memory.
@@ -50,11 +50,13 @@ const (
 	acceptPauseMax = time.Second
 )
 
-func (l *listener) accept(accepted func(net.Conn)) {
-	defer l.done.Done()
+// Accept takes connections until ln is closed. accepted must not block. What
+// keeps it from accepting (descriptors or memory, which others may give back)
+// is logged, and tried again.
+func Accept(ln net.Listener, log *slog.Logger, kind string, accepted func(net.Conn)) {
 	pause := acceptPauseMin
 	for {
-		c, err := l.Accept()
+		c, err := ln.Accept()
 		switch {
 		case err == nil:
 			pause = acceptPauseMin
@@ -62,6 +64,7 @@ func (l *listener) accept(accepted func(net.Conn)) {
 		case errors.Is(err, net.ErrClosed):
 			return
 		default:
+			log.With(peerKind, kind).Error("Accept failed, trying again", "listen", ln.Addr().String(), "err", err)
 			time.Sleep(pause)
 			pause = min(2*pause, acceptPauseMax)
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/frondmq/frond/core/config"
 )
@@ -26,8 +27,13 @@ const (
 // wait for them work:
 //
 //	[pid] 2006/01/02 15:04:05.000000 [INF] text key=value
+//
+// or, with log_format json, objects:
+//
+//	{"time":"2006-01-02T15:04:05.000000Z","level":"INFO","msg":"text","pid":1,"key":"value"}
 type Log struct {
 	out    *logOutput
+	json   slog.Handler // nil for text
 	debug  bool
 	trace  bool
 	stamp  bool
@@ -66,7 +72,36 @@ func NewLog(w io.Writer, o *config.Log) *Log {
 	l := &Log{out: &logOutput{}, stamp: o.Time, utc: o.TimeUTC, prefix: "[" + strconv.Itoa(os.Getpid()) + "] "}
 	l.out.mu.w = w
 	l.debug, l.trace = o.Debug, o.Trace
+	if o.JSON {
+		l.json = slog.NewJSONHandler(l.out, &slog.HandlerOptions{Level: LevelTrace, ReplaceAttr: l.jsonAttr}).
+			WithAttrs([]slog.Attr{slog.Int("pid", os.Getpid())})
+	}
 	return l
+}
+
+// jsonAttr gives time and level of a line their form.
+func (l *Log) jsonAttr(groups []string, a slog.Attr) slog.Attr {
+	switch {
+	case len(groups) > 0:
+	case a.Key == slog.TimeKey && !l.stamp:
+		return slog.Attr{}
+	case a.Key == slog.TimeKey && l.utc:
+		a.Value = slog.TimeValue(a.Value.Time().UTC())
+	case a.Key == slog.LevelKey:
+		if level, ok := a.Value.Any().(slog.Level); ok && level < slog.LevelDebug {
+			a.Value = slog.StringValue("TRACE")
+		} else if ok && level >= LevelFatal {
+			a.Value = slog.StringValue("FATAL")
+		}
+	}
+	return a
+}
+
+// Write writes one line.
+func (o *logOutput) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.mu.w.Write(b)
 }
 
 // Reopen closes and opens the log file again, for tools that move it away. It
@@ -108,7 +143,11 @@ func (l *Log) Enabled(_ context.Context, level slog.Level) bool {
 }
 
 // Handle is part of slog.Handler.
-func (l *Log) Handle(_ context.Context, r slog.Record) error {
+func (l *Log) Handle(ctx context.Context, r slog.Record) error {
+	if l.json != nil {
+		r.Message = strings.TrimLeft(r.Message, " ") // text is indented for the eye
+		return l.json.Handle(ctx, r)
+	}
 	m := &l.out.mu
 	m.Lock()
 	defer m.Unlock()
@@ -124,7 +163,7 @@ func (l *Log) Handle(_ context.Context, r slog.Record) error {
 		b = t.AppendFormat(b, "2006/01/02 15:04:05.000000 ")
 	}
 	b = append(b, levelName(r.Level)...)
-	b = append(b, r.Message...)
+	b = appendText(b, r.Message)
 	b = append(b, l.attrs...)
 	r.Attrs(func(a slog.Attr) bool {
 		b = appendAttr(b, l.group, a)
@@ -142,6 +181,10 @@ func (l *Log) Handle(_ context.Context, r slog.Record) error {
 // WithAttrs is part of slog.Handler.
 func (l *Log) WithAttrs(attrs []slog.Attr) slog.Handler {
 	c := *l
+	if c.json != nil {
+		c.json = c.json.WithAttrs(attrs)
+		return &c
+	}
 	b := []byte(c.attrs)
 	for _, a := range attrs {
 		b = appendAttr(b, c.group, a)
@@ -155,6 +198,9 @@ func (l *Log) WithGroup(name string) slog.Handler {
 	c := *l
 	if name != "" {
 		c.group += name + "."
+		if c.json != nil {
+			c.json = c.json.WithGroup(name)
+		}
 	}
 	return &c
 }
@@ -192,10 +238,27 @@ func appendAttr(b []byte, group string, a slog.Attr) []byte {
 	b = append(b, a.Key...)
 	b = append(b, '=')
 	s := v.String()
-	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == '"' || r == 0x7f }) {
+	if s == "" || !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool {
+		return r == ' ' || r == '"' || r == '\\' || !strconv.IsPrint(r)
+	}) {
 		return strconv.AppendQuote(b, s)
 	}
 	return append(b, s...)
+}
+
+// appendText keeps a line on its line, whatever is in it.
+func appendText(b []byte, s string) []byte {
+	for i, n := 0, 0; i < len(s); i += n {
+		var r rune
+		r, n = utf8.DecodeRuneInString(s[i:])
+		if strconv.IsPrint(r) && (r != utf8.RuneError || n > 1) {
+			b = append(b, s[i:i+n]...)
+			continue
+		}
+		q := strconv.Quote(s[i : i+n])
+		b = append(b, q[1:len(q)-1]...)
+	}
+	return b
 }
 
 // logFile is a log file that is moved aside when it gets too big.

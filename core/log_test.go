@@ -2,6 +2,7 @@ package core
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/frondmq/frond/core/config"
 )
@@ -92,5 +94,36 @@ func TestLog_file(t *testing.T) {
 	}
 	if isFile, err := NewLog(&bytes.Buffer{}, &config.Log{}).Reopen(); isFile || err != nil {
 		t.Errorf("reopen of no file: %v, %v", isFile, err)
+	}
+}
+
+func TestLog_json(t *testing.T) {
+	var b bytes.Buffer
+	l := slog.New(NewLog(&b, &config.Log{JSON: true, Trace: true}))
+	l.Info("  Version:  1")
+	l.With("conn", uint64(7)).WithGroup("g").Warn("odd\n", "err", errors.New("a b"), "n", 1)
+	l.Debug("d")
+	l.Log(t.Context(), LevelTrace, "t")
+	l.Log(t.Context(), LevelFatal, "f")
+	got := strings.ReplaceAll(b.String(), fmt.Sprintf(`"pid":%d`, os.Getpid()), `"pid":1`)
+	want := `{"level":"INFO","msg":"Version:  1","pid":1}
+{"level":"WARN","msg":"odd\n","pid":1,"conn":7,"g":{"err":"a b","n":1}}
+{"level":"TRACE","msg":"t","pid":1}
+{"level":"FATAL","msg":"f","pid":1}
+`
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	b.Reset()
+	slog.New(NewLog(&b, &config.Log{JSON: true, Time: true, TimeUTC: true})).Info("x")
+	var line struct {
+		Time  time.Time
+		Level string
+		Msg   string
+		PID   int
+	}
+	if err := json.Unmarshal(b.Bytes(), &line); err != nil || line.Level != "INFO" || line.Msg != "x" || line.PID != os.Getpid() ||
+		!strings.Contains(b.String(), `Z"`) || time.Since(line.Time) > time.Minute {
+		t.Errorf("%s: %+v, %v", b.String(), line, err)
 	}
 }

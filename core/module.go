@@ -47,4 +47,7 @@ type Services interface {
 	// Account finds an account by name; "$G" always exists.
 	Account(name string) (*account.Account, bool)
 	Authenticate(r *auth.Request) (*auth.Grant, error)
+	// Gone is told of a connection that has ended, with Stop and Reason, for
+	// the list of closed ones. The server keeps c.
+	Gone(c *monitor.ConnInfo)
 }

@@ -13,6 +13,7 @@ type monitorDoors struct {
 	*listener
 	server *monitor.Server
 	scheme string
+	conns  uint64 // accepted so far; of the accepting goroutine
 }
 
 // openMonitor opens the monitoring port if there is one.
@@ -40,11 +41,12 @@ func (s *Server) openMonitor() error {
 		secure = s.tls.Clone()
 		secure.ClientAuth, secure.VerifyConnection = tls.NoClientCert, nil
 	}
-	l.run(func(c net.Conn) {
+	l.run(s.log, "http", func(c net.Conn) {
 		if secure != nil {
 			c = tls.Server(c, secure)
 		}
-		d.server.Accept(c)
+		d.conns++
+		d.server.Accept(c, PeerLogger(s.log, "http", d.conns, c.RemoteAddr()))
 	})
 	s.log.Info("Starting " + scheme + " monitor on " + ListenAddr(host, l.Addr()))
 	return nil

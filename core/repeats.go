@@ -12,16 +12,28 @@ const maxPeerText = 256
 
 // Cut makes text that a peer has chosen short enough for the log: a name of
 // 60 kB must not decide how much is written to flash. The log quotes what is
-// not plain; whoever puts the text into an error quotes it with %q.
+// not plain, which makes it longer, so such text is cut earlier; whoever puts
+// the text into an error quotes it with %q.
 func Cut[T ~string | ~[]byte](text T) string {
-	if len(text) <= maxPeerText {
+	const quoted = len(`\u0000`) // the longest form of a byte
+	if len(text) <= maxPeerText/quoted {
 		return string(text)
 	}
-	n := maxPeerText
-	for n > maxPeerText-utf8.UTFMax && !utf8.RuneStart(text[n]) {
-		n--
+	s := string(text[:min(len(text), maxPeerText+utf8.UTFMax)])
+	n := 0
+	for i, cost := 0, 0; i < len(s); i += n {
+		var r rune
+		r, n = utf8.DecodeRuneInString(s[i:])
+		if strconv.IsPrint(r) && (r != utf8.RuneError || n > 1) {
+			cost += n
+		} else {
+			cost += quoted * n
+		}
+		if cost > maxPeerText {
+			return s[:i] + "... (" + strconv.Itoa(len(text)) + " bytes)"
+		}
 	}
-	return string(text[:n]) + "... (" + strconv.Itoa(len(text)) + " bytes)"
+	return string(text)
 }
 
 const (
@@ -35,6 +47,9 @@ const (
 // there is a line at once, and at the end of the minute one more that says how
 // many there would have been. The zero value works; Stop ends it.
 type Repeats struct {
+	// Burst is how many lines of one key are written in a minute; 0 is one.
+	Burst int
+
 	mu struct {
 		sync.Mutex
 		seen    map[string]*repeat
@@ -46,11 +61,12 @@ type Repeats struct {
 
 type repeat struct {
 	until time.Time
-	more  int
+	first int // lines that were written
+	more  int // lines that were not
 	say   func(more int)
 }
 
-// Say calls say(0), or counts if the key has had its line in the last minute.
+// Say calls say(0), or counts if the key has had its lines in the last minute.
 // say is called again, from another goroutine, with what was counted. It must
 // not call back.
 func (r *Repeats) Say(key string, say func(more int)) {
@@ -69,13 +85,17 @@ func (r *Repeats) first(key string, say func(int), now time.Time) bool {
 		key = ""
 	}
 	if e := r.mu.seen[key]; e != nil {
+		if e.first < r.Burst {
+			e.first++
+			return true
+		}
 		e.more++
 		return false
 	}
 	if r.mu.seen == nil {
 		r.mu.seen = make(map[string]*repeat)
 	}
-	r.mu.seen[key] = &repeat{until: now.Add(repeatPeriod), say: say}
+	r.mu.seen[key] = &repeat{until: now.Add(repeatPeriod), first: 1, say: say}
 	if len(r.mu.seen) == 1 {
 		r.armLocked(repeatPeriod)
 	}

@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -17,10 +18,16 @@ func TestCut(t *testing.T) {
 			t.Errorf("%q became %q", s, Cut(s))
 		}
 	}
-	for _, s := range []string{strings.Repeat("x", 60_000), strings.Repeat("ü", 3000), "x" + strings.Repeat("\U0001F600", 300), strings.Repeat("\xff", 257)} {
+	for _, s := range []string{strings.Repeat("x", 60_000), strings.Repeat("ü", 3000), "x" + strings.Repeat("\U0001F600", 300)} {
 		got := Cut([]byte(s))
 		if end := fmt.Sprintf("... (%d bytes)", len(s)); !strings.HasSuffix(got, end) || len(got) > 256+len(end) ||
-			len(got) < 256-utf8.UTFMax+len(end) || utf8.ValidString(s) && !utf8.ValidString(got) {
+			len(got) < 256-utf8.UTFMax+len(end) || !utf8.ValidString(got) {
+			t.Errorf("%d bytes became %q", len(s), got)
+		}
+	}
+	// What is quoted gets longer: it is the written form that is bounded.
+	for _, s := range []string{strings.Repeat("\xff", 257), strings.Repeat("\x00", 60_000), strings.Repeat("\u200b", 300)} {
+		if got := Cut(s); len(strconv.Quote(got)) > 256+30 || !strings.HasSuffix(got, fmt.Sprintf("... (%d bytes)", len(s))) {
 			t.Errorf("%d bytes became %q", len(s), got)
 		}
 	}

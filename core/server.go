@@ -23,6 +23,7 @@ type Server struct {
 	// Fixed at construction.
 	o        *config.Options
 	log      *slog.Logger
+	lines    *lineCounts // of log
 	modules  []Module
 	identity identity
 	doors    doors
@@ -49,7 +50,8 @@ type Server struct {
 		state  state
 		open   map[uint64]*client
 		closed closedRing
-		total  uint64 // clients since the start
+		total  uint64          // clients since the start
+		gone   monitor.Traffic // of clients that are gone
 	}
 	stopped chan struct{} // closed when Shutdown has ended
 }
@@ -65,10 +67,9 @@ const (
 // doors know who may come in where.
 type doors struct{ client, leaf, mqtt *auth.Directory }
 
-// serverStats are kept of connections that are gone.
+// serverStats count what became of connections.
 type serverStats struct {
-	inMsgs, inBytes, outMsgs, outBytes atomic.Int64
-	slow, stale, stalls                atomic.Int64
+	slow, stale, stalls atomic.Int64
 }
 
 // New checks the options and makes a server whose doors are closed. mods are
@@ -80,7 +81,10 @@ func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{o: o, log: log, modules: mods, loadedAt: time.Now(), stopped: make(chan struct{})}
+	front := newPeerLog(log.Handler())
+	s := &Server{
+		o: o, log: slog.New(front), lines: front.lines, modules: mods, loadedAt: time.Now(), stopped: make(chan struct{}),
+	}
 	s.mu.open = make(map[uint64]*client)
 	s.mu.closed.limit = o.MaxClosedConns
 	s.accounts = map[string]*account.Account{
@@ -177,7 +181,7 @@ func (s *Server) Start() error {
 		return err
 	}
 	s.clients.Store(l)
-	l.run(s.accept)
+	l.run(s.log, "client", s.accept)
 	s.log.Info("Listening for client connections on " + ListenAddr(s.o.Host, l.Addr()))
 	if s.o.TLS != nil && !s.o.AllowNonTLS {
 		s.log.Info("TLS required for client connections")
@@ -193,8 +197,7 @@ func (s *Server) Start() error {
 // accept begins a connection; it runs on the accepting goroutine.
 func (s *Server) accept(raw net.Conn) {
 	c := &client{id: s.NextConnID(), s: s, raw: raw, remote: addrPort(raw.RemoteAddr()), start: time.Now()}
-	c.log = s.log.With("conn", c.id)
-	c.trace = newTracer(s.o, c.log)
+	c.trace = newTracer(s.o, c.log())
 	s.mu.Lock()
 	if s.mu.state != stateRunning {
 		s.mu.Unlock()
@@ -210,8 +213,15 @@ func (s *Server) accept(raw net.Conn) {
 	s.mu.total++
 	s.conns.Add(1)
 	s.mu.Unlock()
-	c.log.Debug("Client connection created", "remote", c.remote)
+	s.debug(c, "Client connection created")
 	go c.serve()
+}
+
+// debug does nothing that costs unless somebody reads it.
+func (s *Server) debug(c *client, text string) {
+	if s.log.Enabled(context.Background(), slog.LevelDebug) {
+		c.log().Debug(text)
+	}
 }
 
 // forget is the last thing a connection does.
@@ -220,17 +230,15 @@ func (s *Server) forget(c *client) {
 	switch c.reason() {
 	case wire.ReasonSlowPending, wire.ReasonSlowDeadline:
 		s.stats.slow.Add(1)
-		c.log.Warn(closed.Reason, "remote", c.remote, "name", closed.Name)
 	case wire.ReasonStale:
 		s.stats.stale.Add(1)
 	}
-	s.stats.inMsgs.Add(closed.InMsgs)
-	s.stats.inBytes.Add(closed.InBytes)
-	s.stats.outMsgs.Add(closed.OutMsgs)
-	s.stats.outBytes.Add(closed.OutBytes)
-	c.log.Debug("Client connection closed: " + closed.Reason)
+	c.logEnd(closed.Reason)
 	s.mu.Lock()
 	delete(s.mu.open, c.id)
+	s.mu.gone = s.mu.gone.Plus(monitor.Traffic{
+		InMsgs: closed.InMsgs, InBytes: closed.InBytes, OutMsgs: closed.OutMsgs, OutBytes: closed.OutBytes,
+	})
 	s.mu.closed.add(closed)
 	s.mu.Unlock()
 	s.conns.Done()
@@ -276,6 +284,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	errs = append(errs, s.closeStore(ctx))
 	s.closeMonitor(ctx)
 	errs = append(errs, s.removePortsFile())
+	s.lines.stop()
 	s.log.Info("Server Exiting..")
 	return errors.Join(errs...)
 }

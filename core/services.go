@@ -7,6 +7,7 @@ import (
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/subject"
 )
 
@@ -57,6 +58,13 @@ func (s *Server) NextConnID() uint64 { return s.connIDs.Add(1) }
 func (s *Server) Account(name string) (*account.Account, bool) {
 	a, ok := s.accounts[name]
 	return a, ok
+}
+
+// Gone is part of Services.
+func (s *Server) Gone(c *monitor.ConnInfo) {
+	s.mu.Lock()
+	s.mu.closed.add(c)
+	s.mu.Unlock()
 }
 
 func (s *Server) door(k auth.Kind) *auth.Directory {

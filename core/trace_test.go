@@ -69,7 +69,7 @@ func TestTrace(t *testing.T) {
 		})
 	}
 	check("everything", trace(nil), []string{
-		"->> [INFO {", `<<- [CONNECT {"verbose":false,`, "<<- [PING] conn=", "->> [PONG]", "<<- [SUB a.* q 7]", "<<- [UNSUB 7 9]",
+		"->> [INFO {", `<<- [CONNECT {"verbose":false,`, "<<- [PING] kind=client conn=", "->> [PONG]", "<<- [SUB a.* q 7]", "<<- [UNSUB 7 9]",
 		"<<- [PUB a.b 5]", `<<- MSG_PAYLOAD: ["hello"]`, "->> [MSG a.b 7 5]", `->> MSG_PAYLOAD: ["hello"]`,
 		"<<- [HPUB a.c in 18 23]", "->> [HMSG a.c 7 in 18 23]", `->> MSG_PAYLOAD: ["NATS/1.0\r\nA: b\r\n\r\nworld"]`,
 	}, []string{"[DBG]"})

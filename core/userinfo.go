@@ -35,7 +35,7 @@ func (c *client) answerUserInfo(m *wire.Msg) bool {
 	}
 	body, err := json.Marshal(&monitor.Answer{Server: server, Data: data})
 	if err != nil {
-		c.log.Error("user info", "err", err)
+		c.log().Error("user info", "err", err)
 		return false
 	}
 	o := account.NewOrigin(nil, account.RoleInternal, "")

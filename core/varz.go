@@ -15,6 +15,10 @@ var _ monitor.Source = (*Server)(nil)
 func (s *Server) openClients() []*client {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.openLocked()
+}
+
+func (s *Server) openLocked() []*client {
 	all := make([]*client, 0, len(s.mu.open))
 	for _, c := range s.mu.open {
 		all = append(all, c)
@@ -65,13 +69,13 @@ func (s *Server) Varz() *monitor.Varz {
 
 // varzTraffic counts what clients sent and got.
 func (s *Server) varzTraffic(v *monitor.Varz) {
-	open := s.openClients()
-	v.Connections = len(open)
 	s.mu.Lock()
+	open := s.openLocked()
 	v.TotalConnections = s.mu.total
+	gone := s.mu.gone
 	s.mu.Unlock()
-	v.InMsgs, v.InBytes = s.stats.inMsgs.Load(), s.stats.inBytes.Load()
-	v.OutMsgs, v.OutBytes = s.stats.outMsgs.Load(), s.stats.outBytes.Load()
+	v.Connections = len(open)
+	v.InMsgs, v.InBytes, v.OutMsgs, v.OutBytes = gone.InMsgs, gone.InBytes, gone.OutMsgs, gone.OutBytes
 	for _, c := range open {
 		v.InMsgs += c.stats.inMsgs.Load()
 		v.InBytes += c.stats.inBytes.Load()

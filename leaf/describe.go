@@ -2,6 +2,7 @@ package leaf
 
 import (
 	"net"
+	"slices"
 	"time"
 
 	"github.com/frondmq/frond/core/account"
@@ -14,13 +15,13 @@ func (m *Module) Describe(d *monitor.Description) {
 		return
 	}
 	m.describeBlock(&d.Leaf)
-	links := m.snapshot()
+	m.mu.Lock()
+	links := slices.Clone(m.mu.links)
+	d.Counts.Add(m.mu.gone, false)
+	m.mu.Unlock()
 	d.Counts.Leafs += len(links)
 	for _, l := range links {
-		d.Counts.InMsgs += l.inMsgs.Load()
-		d.Counts.OutMsgs += l.outMsgs.Load()
-		d.Counts.InBytes += l.inBytes.Load()
-		d.Counts.OutBytes += l.outBytes.Load()
+		d.Counts.Add(l.traffic(), false)
 		if d.WantConns {
 			d.Conns = append(d.Conns, l.describe(d.WantAuth))
 		}
@@ -50,6 +51,10 @@ func (m *Module) describeBlock(v *monitor.LeafVarz) {
 		}
 		v.Remotes = append(v.Remotes, rv)
 	}
+}
+
+func (l *link) traffic() monitor.Traffic {
+	return monitor.Traffic{InMsgs: l.inMsgs.Load(), OutMsgs: l.outMsgs.Load(), InBytes: l.inBytes.Load(), OutBytes: l.outBytes.Load()}
 }
 
 func (l *link) describe(auth bool) *monitor.ConnInfo {

@@ -17,6 +17,7 @@ import (
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -52,6 +53,7 @@ func (n *node) Version() string                              { return "2.12.0" }
 func (n *node) APILevel() int                                { return 2 }
 func (n *node) NextConnID() uint64                           { return n.ids.Add(1) }
 func (n *node) Account(name string) (*account.Account, bool) { return n.acc, name == n.acc.Name() }
+func (n *node) Gone(*monitor.ConnInfo)                       {}
 func (n *node) Authenticate(r *auth.Request) (*auth.Grant, error) {
 	return n.auth(r)
 }

@@ -249,7 +249,7 @@ func (l *link) OK() error { return nil }
 // Err is logged; some texts ask the dialer to stay away for a while.
 func (l *link) Err(text []byte) error {
 	s := string(text)
-	l.log.Error("Leafnode error: "+s, "remote", l.peer.name)
+	l.log.Error("Leafnode error told by the peer", "err", s)
 	switch {
 	case strings.Contains(s, "Loop detected"):
 		l.delay = loopDelay

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
@@ -77,39 +78,44 @@ func (l *listener) serve(ctx context.Context) {
 	defer links.Wait()
 	stop := context.AfterFunc(ctx, func() { l.ln.Close() })
 	defer stop()
-	for {
-		conn, err := l.ln.Accept()
-		if err != nil {
-			if ctx.Err() != nil {
-				return
-			}
-			// Out of descriptors or memory: others may give some back.
-			l.m.log.Error("Accept on leafnode port failed", "err", err)
-			if !sleep(ctx, time.Second) {
-				return
-			}
-			continue
-		}
+	core.Accept(l.ln, l.m.log, kind, func(conn net.Conn) {
 		links.Go(func() { l.handle(ctx, conn) })
-	}
+	})
 }
 
 func (l *listener) handle(ctx context.Context, conn net.Conn) {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	link, err := l.accept(conn)
+	who := visitor{id: l.m.services.NextConnID()}
+	link, err := l.accept(conn, &who)
 	stop()
 	if err != nil {
 		conn.Close()
+		log := core.PeerLogger(l.m.log, kind, who.id, conn.RemoteAddr())
+		if who.user != "" {
+			log = log.With("user", who.user)
+		}
+		if who.name != "" {
+			log = log.With("client", who.name)
+		}
 		switch {
 		case ctx.Err() != nil:
 		case errors.Is(err, io.EOF): // a health check, or a peer that changed its mind
-			l.m.log.Debug("Leafnode connection went before CONNECT", "remote", conn.RemoteAddr().String())
+			log.Debug("Leafnode connection went before CONNECT")
 		default:
-			l.m.log.Error("Leafnode connection refused", "remote", conn.RemoteAddr().String(), "err", err)
+			log.Error("Leafnode connection refused", "err", err)
 		}
 		return
 	}
 	l.m.runLink(ctx, link)
+}
+
+// kind of peer, in the log.
+const kind = "leafnode"
+
+// visitor is what is known of one who knocks, for the log.
+type visitor struct {
+	id         uint64
+	user, name string
 }
 
 // newNonce makes the text that the peer signs.
@@ -121,11 +127,11 @@ func newNonce() string {
 
 // accept does the acceptor's side of the handshake, in the order of the
 // protocol: INFO, TLS, compression, CONNECT, INFO with connect_info.
-func (l *listener) accept(conn net.Conn) (*link, error) {
+func (l *listener) accept(conn net.Conn, who *visitor) (*link, error) {
 	o := l.m.services.Options()
 	begin := time.Now()
 	hello := l.info(o)
-	hello.ConnID = l.m.services.NextConnID()
+	hello.ConnID = who.id
 	hello.Nonce = newNonce()
 	if mode := o.Leaf.Compression.Mode; mode != config.CompressNotSupported {
 		hello.Compression = mode
@@ -141,6 +147,7 @@ func (l *listener) accept(conn net.Conn) (*link, error) {
 		return nil, err
 	}
 	rtt := time.Since(begin)
+	who.user, who.name = firstOf(c.User, c.NKey), firstOf(c.Name, c.ServerID)
 	grant, err := l.m.services.Authenticate(l.request(conn, c, hello.Nonce))
 	if err != nil {
 		t.refuse("Authorization Violation")

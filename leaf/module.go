@@ -16,6 +16,7 @@ import (
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/wire"
 )
@@ -34,6 +35,7 @@ type Module struct {
 	mu struct {
 		sync.Mutex
 		links []*link
+		gone  monitor.Traffic             // of links that are gone
 		loops map[*account.Account]string // own loop subject of each account
 	}
 }
@@ -123,7 +125,10 @@ func (m *Module) Addr() net.Addr {
 
 // runLink registers a link, runs it to its end and takes it off again.
 func (m *Module) runLink(ctx context.Context, l *link) *ending {
-	l.log = m.log.With("conn", l.id, "account", l.account.Name())
+	l.log = core.PeerLogger(m.log, kind, l.id, l.conn.RemoteAddr()).With("client", l.peer.name, "account", l.account.Name())
+	if l.user != "" {
+		l.log = l.log.With("user", l.user)
+	}
 	m.watchLoops(l.account)
 	old, loop := m.add(l)
 	if loop {
@@ -134,14 +139,17 @@ func (m *Module) runLink(ctx context.Context, l *link) *ending {
 		old.fail(wire.ReasonDuplicateLeaf, &wire.Error{Text: "Duplicate Remote LeafNode Connection", Reason: wire.ReasonDuplicateLeaf})
 	}
 	stop := context.AfterFunc(ctx, func() { l.fail(wire.ReasonServerShutdown, nil) })
-	l.log.Info("Leafnode connection created", "remote", l.peer.name, "addr", l.conn.RemoteAddr().String(), "hub", l.rules.hub)
+	l.log.Info("Leafnode connection created", "hub", l.rules.hub)
 	if here := m.here(); here.jetstream || l.peer.jetstream {
-		l.log.Info("JetStream using domains", "local", here.domain, "remote", l.peer.domain)
+		l.log.Info("JetStream using domains", "local", here.domain, "peer", l.peer.domain)
 	}
 	end := l.run()
 	stop()
+	gone, now := l.describe(true), time.Now()
+	gone.Stop, gone.Reason = &now, end.reason.String()
+	m.services.Gone(gone)
 	m.remove(l)
-	l.log.Info("Leafnode connection closed", "reason", end.reason.String(), "remote", l.peer.name, "err", end.err)
+	l.log.Info("Leafnode connection closed", "reason", end.reason.String(), "err", end.err)
 	return end
 }
 
@@ -170,6 +178,7 @@ func (m *Module) remove(l *link) {
 	defer m.mu.Unlock()
 	if i := slices.Index(m.mu.links, l); i >= 0 {
 		m.mu.links = slices.Delete(m.mu.links, i, i+1)
+		m.mu.gone = m.mu.gone.Plus(l.traffic())
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -30,6 +31,7 @@ type broker struct {
 	auth func(*auth.Request) (*auth.Grant, error)
 	ids  atomic.Uint64
 	logs logLines
+	gone sync.Map
 	m    *Module
 }
 
@@ -71,6 +73,14 @@ func (b *broker) APILevel() int                                     { return 2 }
 func (b *broker) NextConnID() uint64                                { return b.ids.Add(1) }
 func (b *broker) Account(name string) (*account.Account, bool)      { return b.acc, name == b.acc.Name() }
 func (b *broker) Authenticate(r *auth.Request) (*auth.Grant, error) { return b.auth(r) }
+
+func (b *broker) Gone(c *monitor.ConnInfo) { b.gone.Store(c.Reason+" of "+c.MQTTClient, true) }
+
+// wasGone reports whether a client ended for that reason.
+func (b *broker) wasGone(reason string) bool {
+	_, ok := b.gone.Load(reason + " of dev")
+	return ok
+}
 
 var _ core.Services = (*broker)(nil)
 

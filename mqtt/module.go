@@ -43,6 +43,8 @@ type Module struct {
 		open    int              // sockets, connected or not yet
 		total   uint64
 		slow    int
+		ousted  map[*conn]struct{} // replaced, and not gone yet
+		gone    monitor.Traffic    // of connections that are gone
 	}
 }
 
@@ -50,6 +52,7 @@ type Module struct {
 func New() *Module {
 	m := &Module{log: slog.New(slog.DiscardHandler)}
 	m.mu.clients = make(map[string]*conn)
+	m.mu.ousted = make(map[*conn]struct{})
 	return m
 }
 
@@ -104,29 +107,17 @@ func (m *Module) accept() {
 	defer conns.Wait()
 	stop := context.AfterFunc(m.ctx, func() { m.ln.Close() })
 	defer stop()
-	for {
-		nc, err := m.ln.Accept()
-		if err != nil {
-			if m.ctx.Err() != nil {
-				return
-			}
-			m.log.Error("Accept on MQTT port failed", "err", err)
-			select {
-			case <-m.ctx.Done():
-			case <-time.After(time.Second): // descriptors may come back
-			}
-			continue
-		}
+	core.Accept(m.ln, m.log, "mqtt", func(nc net.Conn) {
 		if !m.admit() {
-			m.log.Error("MQTT connection refused: maximum connections exceeded", "remote", nc.RemoteAddr().String())
+			core.PeerLogger(m.log, "mqtt", m.services.NextConnID(), nc.RemoteAddr()).Error("MQTT connection refused: maximum connections exceeded")
 			nc.Close()
-			continue
+			return
 		}
 		conns.Go(func() {
 			m.serve(nc)
 			m.leave()
 		})
-	}
+	})
 }
 
 // admit counts one more socket, if max_connections leaves room for it. (It
@@ -149,6 +140,7 @@ func (m *Module) leave() {
 }
 
 func (m *Module) serve(nc net.Conn) {
+	id := m.services.NextConnID()
 	o := m.services.Options()
 	if m.tls != nil {
 		tc := tls.Server(nc, m.tls)
@@ -156,13 +148,12 @@ func (m *Module) serve(nc net.Conn) {
 		err := tc.HandshakeContext(ctx)
 		cancel()
 		if err != nil {
-			m.log.Error("MQTT TLS handshake error", "remote", nc.RemoteAddr().String(), "err", err)
+			core.PeerLogger(m.log, "mqtt", id, nc.RemoteAddr()).Error("MQTT TLS handshake error", "err", err)
 			nc.Close()
 			return
 		}
 		nc = tc
 	}
-	id := m.services.NextConnID()
 	c := m.newConn(id, nc, o)
 	stop := context.AfterFunc(m.ctx, func() { c.fail(errShutdown) })
 	defer stop()
@@ -184,15 +175,24 @@ func (m *Module) add(c *conn) (old *conn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	key := c.account.Name() + " " + c.clientID
-	old = m.mu.clients[key]
+	if old = m.mu.clients[key]; old != nil {
+		m.mu.ousted[old] = struct{}{}
+	}
 	m.mu.clients[key] = c
 	m.mu.total++
 	return old
 }
 
+// remove takes off one that has ended.
 func (m *Module) remove(c *conn) {
+	info := c.info(true)
+	now := time.Now()
+	info.Stop, info.Reason = &now, c.closedReason().String()
+	m.services.Gone(info)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	delete(m.mu.ousted, c)
+	m.mu.gone = m.mu.gone.Plus(c.traffic())
 	key := c.account.Name() + " " + c.clientID
 	if m.mu.clients[key] == c {
 		delete(m.mu.clients, key)
@@ -237,38 +237,21 @@ func (m *Module) Describe(d *monitor.Description) {
 	for _, c := range m.mu.clients {
 		clients = append(clients, c)
 	}
+	d.Counts.Connections += len(clients)
+	d.Counts.Add(m.mu.gone, true)
+	for c := range m.mu.ousted {
+		d.Counts.Add(c.traffic(), true)
+	}
 	d.Counts.TotalConnections += m.mu.total
 	d.Counts.Slow.Clients += uint64(m.mu.slow)
 	m.mu.Unlock()
 	slices.SortFunc(clients, func(a, b *conn) int { return int(int64(a.id) - int64(b.id)) })
-	d.Counts.Connections += len(clients)
 	for _, c := range clients {
-		c.describe(d)
+		d.Counts.Add(c.traffic(), true)
+		if d.WantConns {
+			d.Conns = append(d.Conns, c.info(d.WantAuth))
+		}
 	}
-}
-
-func (c *conn) describe(d *monitor.Description) {
-	n := &d.Counts
-	in, out, inB, outB := c.inMsgs.Load(), c.outMsgs.Load(), c.inBytes.Load(), c.outBytes.Load()
-	n.InMsgs, n.OutMsgs, n.InBytes, n.OutBytes = n.InMsgs+in, n.OutMsgs+out, n.InBytes+inB, n.OutBytes+outB
-	n.InClientMsgs, n.OutClientMsgs = n.InClientMsgs+in, n.OutClientMsgs+out
-	n.InClientBytes, n.OutClientBytes = n.InClientBytes+inB, n.OutClientBytes+outB
-	if !d.WantConns {
-		return
-	}
-	i := &monitor.ConnInfo{
-		Cid: c.id, Kind: monitor.KindClient, Type: monitor.TypeMQTT, Start: c.started,
-		LastActivity: time.Unix(0, c.lastSeen.Load()), Pending: c.out.pending(),
-		InMsgs: in, OutMsgs: out, InBytes: inB, OutBytes: outB,
-		NumSubs: uint32(c.numSubs.Load()), MQTTClient: c.clientID, AccountName: c.account.Name(),
-	}
-	if a, ok := c.nc.RemoteAddr().(*net.TCPAddr); ok {
-		i.IP, i.Port = a.IP.String(), a.Port
-	}
-	if d.WantAuth {
-		i.AuthorizedUser, i.Account = c.grant.User, c.account.Name()
-	}
-	d.Conns = append(d.Conns, i)
 }
 
 var _ core.Module = (*Module)(nil)

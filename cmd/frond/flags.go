@@ -83,6 +83,13 @@ func (f *flags) logging() {
 	f.bool(func(o *config.Options, b bool) { o.Log.Trace = b }, "VV")
 	f.bool(func(o *config.Options, b bool) { o.Log.Debug, o.Log.Trace = b, b }, "DV")
 	f.bool(func(o *config.Options, b bool) { o.Log.Debug, o.Log.Trace = b, b }, "DVV")
+	f.add(&value{set: func(s string) error {
+		if s != "text" && s != "json" {
+			return errors.New("text or json")
+		}
+		f.later(func(o *config.Options) { o.Log.JSON = s == "json" })
+		return nil
+	}}, []string{"log_format"})
 	f.number(func(o *config.Options, n int) { o.Log.SizeLimit = int64(n) }, "log_size_limit")
 	f.number(func(o *config.Options, n int) { o.MaxTracedMsgLen = n }, "max_traced_msg_len")
 }
@@ -245,6 +252,7 @@ Logging Options:
     -D, --debug=<bool>               Enable debugging output
     -V, --trace=<bool>               Trace the raw protocol
     -VV, -DV, -DVV                   The same as -V, as -D and -V, as -D and -V
+        --log_format <format>        Lines of text, or json (default: text)
         --log_size_limit <bytes>     Rotate the log file when it gets bigger
         --max_traced_msg_len <len>   Maximum length of traced messages
 

@@ -73,6 +73,7 @@ type Log struct {
 	TimeUTC      bool
 	SizeLimit    int64 // rotate above; 0 never
 	MaxNum       int   // files kept, the live one counted; 0 keeps all
+	JSON         bool  // lines are JSON objects, not text
 }
 
 // Authorization says who may connect. Either one user, or one token, or users.

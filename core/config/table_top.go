@@ -72,6 +72,7 @@ func logRows() []field[Options] {
 		row("log_file logfile", "path", "standard error", "file to log to", "/var/log/x", setString(func(o *o) *string { return &o.Log.File })),
 		row("log_size_limit logfile_size_limit", "integer", "0", "bytes of a log file before it is rotated; 0 never", "10MB", setInt64(func(o *o) *int64 { return &o.Log.SizeLimit }, 0, math.MaxInt64)),
 		row("log_max_num logfile_max_num", "integer", "0", "log files kept, the live one counted; 0 keeps all", "3", setInt(func(o *o) *int { return &o.Log.MaxNum }, 0, math.MaxInt32)),
+		row("log_format", "text or json", "text", "what lines look like; json is one object a line", "json", setLogFormat),
 		notYet[o]("syslog", "log to the system's log", "log_file and standard error work"),
 		notYet[o]("remote_syslog", "log to a remote system log", "log_file and standard error work"),
 	}
@@ -212,6 +213,17 @@ func setTraceVerbose(d *decoder, o *Options, it item) {
 func setTraceHeaders(d *decoder, o *Options, it item) {
 	setBool(func(o *Options) *bool { return &o.Log.TraceHeaders })(d, o, it)
 	o.Log.Trace = o.Log.Trace || o.Log.TraceHeaders
+}
+
+func setLogFormat(d *decoder, o *Options, it item) {
+	switch {
+	case it.v.Kind == KindString && it.v.Str == "text":
+		o.Log.JSON = false
+	case it.v.Kind == KindString && it.v.Str == "json":
+		o.Log.JSON = true
+	default:
+		d.errorf(it.pos, "log_format must be 'text' or 'json'")
+	}
 }
 
 func setWriteTimeout(d *decoder, o *Options, it item) {

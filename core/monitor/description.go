@@ -34,6 +34,30 @@ type Counts struct {
 	Slow, Stale KindCounts
 }
 
+// Add adds what one connection, or some that are gone, sent and got; client
+// says that it counts as a client's too.
+func (c *Counts) Add(t Traffic, client bool) {
+	c.InMsgs += t.InMsgs
+	c.OutMsgs += t.OutMsgs
+	c.InBytes += t.InBytes
+	c.OutBytes += t.OutBytes
+	if client {
+		c.InClientMsgs += t.InMsgs
+		c.OutClientMsgs += t.OutMsgs
+		c.InClientBytes += t.InBytes
+		c.OutClientBytes += t.OutBytes
+	}
+}
+
+// Traffic is what went over connections. A module keeps that of connections
+// that are gone: the counters of Varz never fall.
+type Traffic struct{ InMsgs, OutMsgs, InBytes, OutBytes int64 }
+
+// Plus is the sum.
+func (t Traffic) Plus(o Traffic) Traffic {
+	return Traffic{t.InMsgs + o.InMsgs, t.OutMsgs + o.OutMsgs, t.InBytes + o.InBytes, t.OutBytes + o.OutBytes}
+}
+
 // AddTo adds the module's objects and counters to v.
 func (d *Description) AddTo(v *Varz) {
 	v.Leaf, v.MQTT = d.Leaf, d.MQTT

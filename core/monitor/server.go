@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
+	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -31,32 +33,74 @@ type Server struct {
 
 	mu struct {
 		sync.Mutex
-		conns   map[net.Conn]struct{}
+		conns   map[net.Conn]*conn
 		closing bool
 	}
+}
+
+// conn is a connection and what became of it. Guarded by the server's lock.
+type conn struct {
+	net.Conn
+	log   *slog.Logger
+	owes  bool      // a request, whole or in part; else it is answered
+	since time.Time // since when
+	cut   bool      // to make room
 }
 
 // NewServer answers with h.
 func NewServer(h *Handler) *Server {
 	s := &Server{handler: h}
-	s.mu.conns = make(map[net.Conn]struct{})
+	s.mu.conns = make(map[net.Conn]*conn)
 	return s
 }
 
-// Accept takes a connection over and returns at once.
-func (s *Server) Accept(c net.Conn) {
+// Accept takes a connection over and returns at once; log is what knows of it.
+// When there are too many, the one that has owed a request for the longest time
+// is closed, or, if none does, the one that takes longest to read its answer:
+// they must not keep out who asks for health.
+func (s *Server) Accept(nc net.Conn, log *slog.Logger) {
+	c := &conn{Conn: nc, log: log, owes: true, since: time.Now()}
+	var oldest *conn
 	s.mu.Lock()
-	full := s.mu.closing || len(s.mu.conns) >= maxConns
-	if !full {
-		s.mu.conns[c] = struct{}{}
+	refused := s.mu.closing
+	if !refused && len(s.mu.conns) >= maxConns {
+		oldest = s.oldestLocked()
+		oldest.cut = true
+		delete(s.mu.conns, oldest.Conn)
+	}
+	if !refused {
+		s.mu.conns[nc] = c
 		s.group.Add(1)
 	}
 	s.mu.Unlock()
-	if full {
-		c.Close()
+	if oldest != nil {
+		oldest.log.Warn("HTTP connection closed to make room: too many", "owed_request", oldest.owes)
+		oldest.kill()
+	}
+	if refused {
+		nc.Close()
 		return
 	}
 	go s.serve(c)
+}
+
+func (s *Server) oldestLocked() *conn {
+	var oldest *conn
+	for _, c := range s.mu.conns {
+		if oldest == nil || c.owes && !oldest.owes || c.owes == oldest.owes && c.since.Before(oldest.since) {
+			oldest = c
+		}
+	}
+	return oldest
+}
+
+// kill closes without a farewell, for which TLS would wait.
+func (c *conn) kill() {
+	if t, ok := c.Conn.(interface{ NetConn() net.Conn }); ok {
+		t.NetConn().Close()
+		return
+	}
+	c.Close()
 }
 
 // Shutdown ends idle connections at once and others behind their answer, or
@@ -80,13 +124,13 @@ func (s *Server) Shutdown(ctx context.Context) {
 	s.group.Wait()
 }
 
-func (s *Server) serve(c net.Conn) {
+func (s *Server) serve(c *conn) {
 	defer s.group.Done()
 	defer s.drop(c)
 	r := bufio.NewReaderSize(c, maxLine)
 	for wait := headTimeout; s.allow(c, wait); wait = idleTimeout {
 		if _, err := r.Peek(1); err != nil || !s.allow(c, headTimeout) {
-			return
+			return // nothing was asked
 		}
 		if !s.answer(c, r) {
 			return
@@ -94,15 +138,24 @@ func (s *Server) serve(c net.Conn) {
 	}
 }
 
-func (s *Server) drop(c net.Conn) {
+func (s *Server) drop(c *conn) {
 	s.mu.Lock()
-	delete(s.mu.conns, c)
+	delete(s.mu.conns, c.Conn)
 	s.mu.Unlock()
 	c.Close()
 }
 
+// owes says whether the connection owes a request from now on, and reports
+// whether it was cut meanwhile.
+func (s *Server) owes(c *conn, owes bool) (cut bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.owes, c.since = owes, time.Now()
+	return c.cut
+}
+
 // allow gives a connection some time, unless Shutdown took it.
-func (s *Server) allow(c net.Conn, d time.Duration) bool {
+func (s *Server) allow(c *conn, d time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.mu.closing {
@@ -111,23 +164,37 @@ func (s *Server) allow(c net.Conn, d time.Duration) bool {
 	return !s.mu.closing
 }
 
+func (s *Server) closing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.closing
+}
+
 // answer serves one request, and reports whether another may follow.
-func (s *Server) answer(c net.Conn, r *bufio.Reader) bool {
+func (s *Server) answer(c *conn, r *bufio.Reader) bool {
 	q, err := readRequest(r)
 	if err == nil && q.body > maxBody {
 		err = &requestError{413, "the body of the request is too long"}
 	}
+	if err == nil {
+		_, err = io.CopyN(io.Discard, r, q.body)
+	}
+	if s.owes(c, false) {
+		return false
+	}
+	defer s.owes(c, true)
 	var a Answered
 	var bad *requestError
 	switch {
 	case errors.As(err, &bad):
+		c.log.Warn("HTTP request refused", "err", err)
 		q, a = &request{close: true}, text(bad.code, bad.reason+"\n")
+	case errors.Is(err, os.ErrDeadlineExceeded) && !s.closing():
+		c.log.Warn("HTTP connection closed: no whole request in time")
+		return false
 	case err != nil:
 		return false
 	default:
-		if _, err := io.CopyN(io.Discard, r, q.body); err != nil {
-			return false
-		}
 		a = s.handler.Answer(q.url)
 	}
 	b := appendHead(make([]byte, 0, 256+len(a.Body)), q, &a, time.Now())

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -18,7 +19,7 @@ func serve(t *testing.T) (*Server, net.Conn) {
 	t.Helper()
 	s := NewServer(NewHandler(&fakeSource{health: Healthz{Status: "ok", StatusCode: 200}}, ""))
 	ours, theirs := net.Pipe()
-	s.Accept(theirs)
+	s.Accept(theirs, slog.New(slog.DiscardHandler))
 	t.Cleanup(func() {
 		ours.Close()
 		s.Shutdown(t.Context())
@@ -152,19 +153,71 @@ func TestServer_ends_readers_that_do_not_read(t *testing.T) {
 	})
 }
 
-func TestServer_bounds_its_connections(t *testing.T) {
-	s := NewServer(NewHandler(&fakeSource{}, ""))
-	for range maxConns {
-		ours, theirs := net.Pipe()
-		defer ours.Close()
-		s.Accept(theirs)
+// Whoever holds connections without asking, or without reading, must not keep
+// out who wants to know whether the server is well.
+func TestServer_answers_when_its_connections_are_used_up(t *testing.T) {
+	for _, c := range []struct{ name, in string }{
+		{"by those who ask nothing", ""},
+		{"by half requests", "GET /healthz HT"},
+		{"by half bodies", "POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nx"},
+		{"by those who stay after an answer", "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var b strings.Builder
+				log := slog.New(slog.NewTextHandler(&b, nil))
+				s := NewServer(NewHandler(&fakeSource{health: Healthz{Status: "ok", StatusCode: 200}}, ""))
+				var held []net.Conn
+				for range maxConns {
+					ours, theirs := net.Pipe()
+					s.Accept(theirs, log)
+					go io.WriteString(ours, c.in)
+					held = append(held, ours)
+					<-time.After(time.Millisecond) // so that one is the oldest
+				}
+				for range 3 {
+					ours, theirs := net.Pipe()
+					s.Accept(theirs, slog.New(slog.DiscardHandler))
+					io.WriteString(ours, "GET /healthz HTTP/1.0\r\n\r\n")
+					if a, err := io.ReadAll(ours); !strings.HasPrefix(string(a), "HTTP/1.1 200 ") || err != nil {
+						t.Errorf("answered %q, %v", a, err)
+					}
+				}
+				if n := strings.Count(b.String(), "closed to make room"); n == 0 || n > 3 {
+					t.Errorf("log %q", b.String())
+				}
+				if _, err := io.Copy(io.Discard, held[0]); err != nil {
+					t.Errorf("the oldest: %v", err)
+				}
+				for _, h := range held {
+					h.Close()
+				}
+				s.Shutdown(t.Context())
+			})
+		})
 	}
-	ours, theirs := net.Pipe()
-	s.Accept(theirs)
-	if _, err := ours.Read(make([]byte, 1)); err != io.EOF {
-		t.Errorf("got %v from one too many", err)
-	}
-	s.Shutdown(t.Context())
+}
+
+func TestServer_tells_of_what_it_refuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for in, want := range map[string]string{
+			"GET / HT":    `level=WARN msg="HTTP connection closed: no whole request in time"`,
+			"INFO {}\r\n": `level=WARN msg="HTTP request refused" err=`,
+			"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n": "", // it stays idle until it is closed
+			"": "",
+		} {
+			var b strings.Builder
+			s := NewServer(NewHandler(&fakeSource{health: Healthz{Status: "ok", StatusCode: 200}}, ""))
+			ours, theirs := net.Pipe()
+			s.Accept(theirs, slog.New(slog.NewTextHandler(&b, nil)))
+			io.WriteString(ours, in)
+			io.Copy(io.Discard, ours)
+			s.Shutdown(t.Context())
+			if got := b.String(); !strings.Contains(got, want) || want == "" && got != "" {
+				t.Errorf("%q: logged %q", in, got)
+			}
+		}
+	})
 }
 
 func TestServer_shutdown_lets_an_answer_end(t *testing.T) {
@@ -199,7 +252,7 @@ func TestServer_shutdown_is_bounded(t *testing.T) {
 			t.Errorf("took %v", took)
 		}
 		ours, theirs := net.Pipe()
-		s.Accept(theirs)
+		s.Accept(theirs, slog.New(slog.DiscardHandler))
 		if _, err := ours.Read(make([]byte, 1)); err != io.EOF {
 			t.Errorf("got %v from a server that has ended", err)
 		}

@@ -1,0 +1,185 @@
+package core
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Keys of what every line about a peer begins with.
+const (
+	peerKind   = "kind"   // client, mqtt, leafnode or http
+	peerConn   = "conn"   // the connection's id
+	peerRemote = "remote" // its address
+	peerUser   = "user"   // once it is known
+	peerClient = "client" // the name that the peer gave itself
+)
+
+// PeerLogger is the log of one connection. Its lines say who they are about:
+// the kind of peer, the id and the address of the connection. Who knows the
+// user or the name of the client adds "user" and "client" with With. In a
+// server's log, what such lines quote is cut, and lines that repeat are
+// counted.
+func PeerLogger(log *slog.Logger, kind string, id uint64, remote net.Addr) *slog.Logger {
+	return log.With(peerKind, kind, peerConn, id, peerRemote, remote.String())
+}
+
+const (
+	// peerBurst lines of one peer that say the same are written in a minute,
+	// hostBurst of all who come from its address: names are cheap to change.
+	peerBurst = 5
+	hostBurst = 50
+)
+
+// peerLog is a handler in front of the server's log. It cuts what peers say,
+// and counts their lines that repeat.
+type peerLog struct {
+	next  slog.Handler
+	plain slog.Handler // next without the attributes of a peer
+	lines *lineCounts
+	peer  peerName
+}
+
+// lineCounts is what all handlers of one server share.
+type lineCounts struct{ same, host Repeats }
+
+// peerName is who a line is about; only one with a kind is a peer.
+type peerName struct{ kind, host, user, client string }
+
+func newPeerLog(next slog.Handler) *peerLog {
+	l := &peerLog{next: next, plain: next, lines: &lineCounts{}}
+	l.lines.same.Burst, l.lines.host.Burst = peerBurst, hostBurst
+	return l
+}
+
+// stop tells of what was counted. After it every line is written.
+func (l *lineCounts) stop() {
+	l.same.Stop()
+	l.host.Stop()
+}
+
+func (n *peerName) learn(a slog.Attr) {
+	switch a.Key {
+	case peerKind:
+		n.kind = a.Value.String()
+	case peerRemote:
+		n.host = a.Value.String()
+		if host, _, err := net.SplitHostPort(n.host); err == nil {
+			n.host = host
+		}
+	case peerUser:
+		n.user = Cut(a.Value.String())
+	case peerClient:
+		n.client = Cut(a.Value.String())
+	}
+}
+
+// Enabled is part of slog.Handler.
+func (l *peerLog) Enabled(ctx context.Context, level slog.Level) bool {
+	return l.next.Enabled(ctx, level)
+}
+
+// WithAttrs is part of slog.Handler.
+func (l *peerLog) WithAttrs(attrs []slog.Attr) slog.Handler {
+	c := *l
+	for _, a := range attrs {
+		c.peer.learn(a)
+	}
+	if c.peer.kind == "" {
+		c.next = l.next.WithAttrs(attrs)
+		c.plain = c.next
+		return &c
+	}
+	cut := make([]slog.Attr, len(attrs))
+	for i, a := range attrs {
+		cut[i] = cutAttr(a)
+	}
+	c.next = l.next.WithAttrs(cut)
+	return &c
+}
+
+// WithGroup is part of slog.Handler.
+func (l *peerLog) WithGroup(name string) slog.Handler {
+	c := *l
+	c.next = l.next.WithGroup(name)
+	return &c
+}
+
+// Handle is part of slog.Handler.
+func (l *peerLog) Handle(ctx context.Context, r slog.Record) error {
+	if l.peer.kind == "" || r.Level < slog.LevelDebug { // a trace has its own limit
+		return l.next.Handle(ctx, r)
+	}
+	r = cutRecord(r)
+	if r.Level < slog.LevelInfo {
+		return l.next.Handle(ctx, r)
+	}
+	who := l.peer
+	r.Attrs(func(a slog.Attr) bool {
+		who.learn(a)
+		return true
+	})
+	all := peerName{kind: who.kind, host: who.host}
+	var err error
+	l.lines.same.Say(who.key(r), func(more int) {
+		if more > 0 {
+			l.more(r, who, more)
+			return
+		}
+		l.lines.host.Say(all.key(r), func(more int) {
+			if more > 0 {
+				l.more(r, all, more)
+				return
+			}
+			err = l.next.Handle(ctx, r)
+		})
+	})
+	return err
+}
+
+// more says how many lines like r there would have been.
+func (l *peerLog) more(r slog.Record, who peerName, n int) {
+	m := slog.NewRecord(time.Now(), r.Level, r.Message+" (and "+strconv.Itoa(n)+" more in the last minute)", 0)
+	for _, a := range []slog.Attr{
+		slog.String(peerKind, who.kind), slog.String(peerRemote, who.host),
+		slog.String(peerUser, who.user), slog.String(peerClient, who.client),
+	} {
+		if a.Value.String() != "" {
+			m.AddAttrs(a)
+		}
+	}
+	_ = l.plain.Handle(context.Background(), m) // nobody is left to tell
+}
+
+func (n *peerName) key(r slog.Record) string {
+	return strings.Join([]string{r.Level.String(), r.Message, n.kind, n.host, n.user, n.client}, "\x00")
+}
+
+// cutRecord is r with all of its texts cut.
+func cutRecord(r slog.Record) slog.Record {
+	c := slog.NewRecord(r.Time, r.Level, Cut(r.Message), r.PC)
+	r.Attrs(func(a slog.Attr) bool {
+		c.AddAttrs(cutAttr(a))
+		return true
+	})
+	return c
+}
+
+func cutAttr(a slog.Attr) slog.Attr {
+	v := a.Value.Resolve()
+	switch v.Kind() {
+	case slog.KindGroup:
+		group := make([]slog.Attr, 0, len(v.Group()))
+		for _, g := range v.Group() {
+			group = append(group, cutAttr(g))
+		}
+		return slog.Attr{Key: a.Key, Value: slog.GroupValue(group...)}
+	case slog.KindString, slog.KindAny:
+		return slog.String(a.Key, Cut(v.String()))
+	default:
+		return slog.Attr{Key: a.Key, Value: v}
+	}
+}

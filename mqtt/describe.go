@@ -1,0 +1,63 @@
+package mqtt
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/frondmq/frond/core/monitor"
+	"github.com/frondmq/frond/core/wire"
+)
+
+func (c *conn) traffic() monitor.Traffic {
+	return monitor.Traffic{InMsgs: c.inMsgs.Load(), OutMsgs: c.outMsgs.Load(), InBytes: c.inBytes.Load(), OutBytes: c.outBytes.Load()}
+}
+
+// info is the connection for monitoring.
+func (c *conn) info(auth bool) *monitor.ConnInfo {
+	t := c.traffic()
+	i := &monitor.ConnInfo{
+		Cid: c.id, Kind: monitor.KindClient, Type: monitor.TypeMQTT, Start: c.started,
+		LastActivity: time.Unix(0, c.lastSeen.Load()), Pending: c.out.pending(),
+		InMsgs: t.InMsgs, OutMsgs: t.OutMsgs, InBytes: t.InBytes, OutBytes: t.OutBytes,
+		NumSubs: uint32(c.numSubs.Load()), MQTTClient: c.clientID, AccountName: c.account.Name(),
+	}
+	if a, ok := c.nc.RemoteAddr().(*net.TCPAddr); ok {
+		i.IP, i.Port = a.IP.String(), a.Port
+	}
+	if auth {
+		i.AuthorizedUser, i.Account = c.grant.User, c.account.Name()
+	}
+	return i
+}
+
+// closedReason is why the connection ended, in the words of monitoring.
+func (c *conn) closedReason() wire.CloseReason {
+	select {
+	case <-c.ended:
+	default: // its CONNACK could not be written
+		return wire.ReasonWriteError
+	}
+	var f *failure
+	var code packets.Code
+	switch {
+	case c.slow.Load(), errors.Is(c.end, errSlow):
+		return wire.ReasonSlowPending
+	case errors.Is(c.end, errDisconnect), errors.Is(c.end, io.EOF):
+		return wire.ReasonClientClosed
+	case errors.Is(c.end, errTakenOver):
+		return wire.ReasonDuplicateClientID
+	case errors.Is(c.end, errShutdown):
+		return wire.ReasonServerShutdown
+	case errors.As(c.end, &f), errors.As(c.end, &code):
+		return wire.ReasonProtocolViolation
+	case errors.Is(c.end, os.ErrDeadlineExceeded):
+		return wire.ReasonStale
+	default:
+		return wire.ReasonReadError
+	}
+}
