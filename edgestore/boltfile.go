@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,19 +39,65 @@ func (e *CorruptError) Is(target error) bool { return target == ErrCorrupt }
 type boltFile struct {
 	path     string
 	readOnly bool
+	hooks    *fileHooks
 
 	mu  sync.RWMutex // held for reading while db is used
 	db  *bbolt.DB    // nil: not open now
 	bad error        // closed for good
 	// stuck is a panic in an update: bbolt may hold its write locks for ever.
 	stuck error
+	// suspect is a failed write, sync or commit: nobody knows what of it is on
+	// the disk, and bbolt may show what is not. The file is only read since.
+	suspect error
+}
+
+// fileHooks are who hears of a store's files and who may make them fail.
+type fileHooks struct {
+	disk        vfs.FS
+	beforeRead  func(path, place string) error
+	beforeWrite func(place string) error
+	afterWrite  func(place string) error
+	readFailed  func(err error)
+	writeFailed func(err error)
+}
+
+func (h *fileHooks) toldRead(err error) {
+	if h.readFailed != nil {
+		h.readFailed(err)
+	}
+}
+
+func (h *fileHooks) toldWrite(err error) {
+	if h.writeFailed != nil && !noSpace(err) {
+		h.writeFailed(err)
+	}
+}
+
+func (h *fileHooks) mayRead(path, place string) error {
+	if h.beforeRead == nil {
+		return nil
+	}
+	return h.beforeRead(path, place)
 }
 
 const (
 	boltPageSize    = 4096 // the same on every machine, so that files can move
 	boltLockTimeout = 2 * time.Second
 	boltAlloc       = 1 << 20
+	// readTries is how often a failed read is tried before it is an error.
+	readTries = 3
 )
+
+// faultError is a mapped page that could not be read.
+type faultError struct {
+	path, place string
+	addr        uintptr
+}
+
+func (e *faultError) Error() string { return fmt.Sprintf("%s: %s: page fault", e.path, e.place) }
+
+// Is: unless somebody finds out better, a fault is damage.
+func (e *faultError) Is(target error) bool { return target == ErrCorrupt }
 
 // guard runs f with faults turned into panics, and panics into errors.
 func guard(path, place string, f func() error) (err error) {
@@ -58,6 +105,10 @@ func guard(path, place string, f func() error) (err error) {
 	defer func() {
 		debug.SetPanicOnFault(old)
 		if r := recover(); r != nil {
+			if f, ok := r.(interface{ Addr() uintptr }); ok {
+				err = &faultError{path, place, f.Addr()}
+				return
+			}
 			err = &CorruptError{path, place, fmt.Sprintf("panic: %v", r)}
 		}
 	}()
@@ -68,14 +119,25 @@ func guard(path, place string, f func() error) (err error) {
 //
 // The freelist is synced: without it bbolt rebuilds it at every open from all
 // pages, in a goroutine of its own where a fault cannot be caught.
-func openDB(path string, readOnly bool) (db *bbolt.DB, err error) {
+func openDB(path string, readOnly bool, hooks *fileHooks) (db *bbolt.DB, err error) {
+	if err := hooks.mayRead(path, "open"); err != nil {
+		return nil, &ioError{path, "open", err}
+	}
 	err = guard(path, "open", func() error {
-		if info, err := os.Stat(path); err == nil && info.Size() > 0 {
+		info, err := os.Stat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return &ioError{path, "open", err}
+		case !info.Mode().IsRegular():
+			return &CorruptError{path, "open", "not a file"}
+		case info.Size() == 0: // bbolt would begin a new one
+			return &CorruptError{path, "open", "the file is empty"}
+		default:
 			if err := checkTree(path); err != nil {
 				return err
 			}
 		}
-		var err error
 		db, err = bbolt.Open(path, 0o600, &bbolt.Options{
 			Timeout: boltLockTimeout, PageSize: boltPageSize, ReadOnly: readOnly,
 			FreelistType: bbolt.FreelistMapType, NoStatistics: true,
@@ -100,30 +162,45 @@ func openDB(path string, readOnly bool) (db *bbolt.DB, err error) {
 
 // createBolt makes a new file under a temporary name; finish gives it its own.
 // A power cut on the way leaves nothing, or a temporary file.
-func createBolt(path string) (*boltFile, error) {
+func createBolt(path string, hooks *fileHooks) (*boltFile, error) {
 	tmp := path + tmpSuffix
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	db, err := openDB(tmp, false)
+	db, err := openDB(tmp, false, hooks)
 	if err != nil {
 		return nil, err
 	}
-	return &boltFile{path: tmp, db: db}, nil
+	return &boltFile{path: tmp, db: db, hooks: hooks}, nil
 }
 
-const tmpSuffix = ".tmp"
+const (
+	tmpSuffix = ".tmp"
+	// unsureSuffix marks a file of which a commit failed: what it shows may not
+	// be on the disk. The mark needs no sync. A power cut that takes it away
+	// takes away what was shown and not on the disk too.
+	unsureSuffix = ".unsure"
+)
+
+// errName is the failed sync of a folder: the file is whole under its new name,
+// which may not be on the disk.
+type errName struct{ error }
+
+func (e errName) Unwrap() error { return e.error }
 
 // finish closes a file made by createBolt and gives it its name, durably.
 func (b *boltFile) finish(path string) error {
 	if err := b.close(); err != nil {
 		return err
 	}
-	if err := os.Rename(b.path, path); err != nil {
+	if err := b.hooks.disk.Rename(b.path, path); err != nil {
 		return err
 	}
 	b.path = path
-	return vfs.OS{}.SyncDir(filepath.Dir(path))
+	if err := b.hooks.disk.SyncDir(filepath.Dir(path)); err != nil {
+		return errName{err}
+	}
+	return nil
 }
 
 func (b *boltFile) discard() {
@@ -155,42 +232,164 @@ func (b *boltFile) open() error {
 	if b.db != nil || b.bad != nil {
 		return b.bad
 	}
-	db, err := openDB(b.path, b.readOnly)
+	if b.stuck != nil {
+		return b.stuck
+	}
+	db, err := openDB(b.path, b.readOnly, b.hooks)
 	b.db = db
 	return err
 }
 
-// view runs f in a read transaction. What f takes out of it must be copied.
+// view runs f in a read transaction. What f takes out of it must be copied. A
+// read error is tried again, so f may run more than once.
 func (b *boltFile) view(place string, f func(tx *bbolt.Tx) error) error {
+	for try := 1; ; try++ {
+		err := b.viewOnce(place, f)
+		if err == nil || isCorrupt(err) || errors.Is(err, ErrClosed) || errors.Is(err, ErrLocked) || !isIO(err) {
+			return err
+		}
+		b.hooks.toldRead(err)
+		if try == readTries {
+			return err
+		}
+	}
+}
+
+// ioError is a read that failed, which says nothing about the data.
+type ioError struct {
+	path, place string
+	err         error
+}
+
+func (e *ioError) Error() string { return fmt.Sprintf("%s: %s: %v", e.path, e.place, e.err) }
+func (e *ioError) Unwrap() error { return e.err }
+
+func isIO(err error) bool {
+	var e *ioError
+	return errors.As(err, &e)
+}
+
+func (b *boltFile) viewOnce(place string, f func(tx *bbolt.Tx) error) error {
 	if err := b.acquire(); err != nil {
 		return err
 	}
 	defer b.mu.RUnlock()
-	return guard(b.path, place, func() error { return b.db.View(f) })
+	if err := b.hooks.mayRead(b.path, place); err != nil {
+		return &ioError{b.path, place, err}
+	}
+	err := guard(b.path, place, func() error { return b.db.View(f) })
+	return b.explain(err)
 }
 
-// update runs f in a write transaction and commits it durably.
+// explain finds out what a fault in the map was: a page that the disk does not
+// give, or an address that damage has made up. The caller holds b.mu.
+func (b *boltFile) explain(err error) error {
+	var fault *faultError
+	if !errors.As(err, &fault) || b.db == nil {
+		return err
+	}
+	base := b.db.Info().Data
+	file, oerr := os.Open(b.path)
+	if oerr != nil {
+		return &ioError{b.path, fault.place, oerr}
+	}
+	defer file.Close()
+	info, serr := file.Stat()
+	if serr != nil {
+		return &ioError{b.path, fault.place, serr}
+	}
+	off := int64(fault.addr - base)
+	if fault.addr < base || off >= info.Size() {
+		return &CorruptError{b.path, fault.place, "the file is too short"}
+	}
+	if _, rerr := file.ReadAt(make([]byte, 1), off); rerr != nil {
+		return &ioError{b.path, fault.place, rerr}
+	}
+	return &ioError{b.path, fault.place, errors.New("a page could not be read at once")}
+}
+
+// update runs f in a write transaction and commits it durably. When that fails
+// the file is suspect: see there. Only a full disk, of which nothing became
+// visible, and an error of f itself leave it as it was.
 func (b *boltFile) update(place string, f func(tx *bbolt.Tx) error) error {
 	if err := b.acquire(); err != nil {
 		return err
 	}
-	if b.stuck != nil {
+	if err := errors.Join(b.stuck, b.suspect); err != nil {
 		defer b.mu.RUnlock()
-		return b.stuck
+		return err
 	}
-	panicked := true
-	err := guard(b.path, place, func() error {
-		err := b.db.Update(f)
+	err, harmless, panicked := b.updateOnce(place, f)
+	b.mu.RUnlock()
+	if err == nil || harmless {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if panicked {
+		b.stuck = err
+	}
+	b.suspect = fmt.Errorf("%s is only read since a write failed: %w", filepath.Base(b.path), err)
+	if !strings.HasSuffix(b.path, tmpSuffix) {
+		b.mark()
+	}
+	return err
+}
+
+// mark makes the next open distrust the file. When there is no mark to be made
+// the disk takes nothing any more, and the next open notices that itself.
+func (b *boltFile) mark() {
+	if m, err := b.hooks.disk.Create(b.path + unsureSuffix); err == nil {
+		_ = m.Close()
+	}
+}
+
+func (b *boltFile) updateOnce(place string, f func(tx *bbolt.Tx) error) (err error, harmless, panicked bool) {
+	if b.hooks.beforeWrite != nil {
+		if err := b.hooks.beforeWrite(place); err != nil {
+			return err, noSpace(err), false
+		}
+	}
+	var ferr error
+	var before, after int
+	panicked = true
+	err = guard(b.path, place, func() error {
+		err := b.db.Update(func(tx *bbolt.Tx) error {
+			before = tx.ID() - 1
+			ferr = f(tx)
+			return ferr
+		})
 		panicked = false
 		return err
 	})
-	b.mu.RUnlock()
 	if panicked {
-		b.mu.Lock()
-		b.stuck = err
-		b.mu.Unlock()
+		return err, false, true
 	}
-	return err
+	if err == nil && b.hooks.afterWrite != nil {
+		return b.hooks.afterWrite(place), false, false
+	}
+	if err == nil || ferr != nil {
+		return err, true, false
+	}
+	_ = guard(b.path, place, func() error {
+		return b.db.View(func(tx *bbolt.Tx) error { after = tx.ID(); return nil })
+	})
+	return err, noSpace(err) && after == before, false
+}
+
+// dropMark removes the mark of a file that nobody trusts any more.
+func (b *boltFile) dropMark() error {
+	if err := os.Remove(b.path + unsureSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// failed is the write that made the file suspect.
+func (b *boltFile) failed() error {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.suspect
 }
 
 // close closes the file; who uses it next opens it again.

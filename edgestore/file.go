@@ -47,9 +47,19 @@ type FileOptions struct {
 	// store's files (not of a full disk). What was sealed is kept, and Applied
 	// does not move.
 	WriteFailed func(err error)
-	// BeforeWrite, if not nil, is asked before each write transaction of a
-	// flush, and fails it: tests fill disks with it.
+	// SetAside: when nothing can be salvaged the files are set aside and a new
+	// stream is begun; Opening tells. Else that is an error of class ErrCorrupt.
+	SetAside bool
+	// Disk is where folders are made and files renamed and removed; nil is the
+	// machine's. The files themselves are bbolt's, which are always real.
+	Disk vfs.FS
+	// Hooks for tests. BeforeWrite is asked before each write transaction and
+	// fails it: nothing was written. The error of AfterWrite is that of the last
+	// sync of a transaction: all is visible, and nobody knows what is on the
+	// disk. BeforeRead is asked before each read of a file.
 	BeforeWrite func(place string) error
+	AfterWrite  func(place string) error
+	BeforeRead  func(path, place string) error
 	// Invariants makes the store check its own laws after every flush.
 	Invariants bool
 }
@@ -68,6 +78,14 @@ func (o *FileOptions) fill() {
 	if o.TxBytes == 0 {
 		o.TxBytes = 4 << 20
 	}
+	if o.Disk == nil {
+		o.Disk = vfs.OS{}
+	}
+}
+
+func (o *FileOptions) hooks() *fileHooks {
+	return &fileHooks{disk: o.Disk, beforeRead: o.BeforeRead, beforeWrite: o.BeforeWrite, afterWrite: o.AfterWrite,
+		readFailed: o.ReadFailed, writeFailed: o.WriteFailed}
 }
 
 // fileStore keeps a stream in chunks on bbolt files.
@@ -83,6 +101,7 @@ func (o *FileOptions) fill() {
 type fileStore struct {
 	base
 	o     FileOptions
+	hooks *fileHooks
 	cache *chunkCache
 	files fileSet
 
@@ -100,6 +119,12 @@ type fileStore struct {
 	husks map[chunkKey]bool
 	// orphans tells that a failed flush may have left rows behind.
 	orphans bool
+	// unnamed tells that the name of the head may not be on the disk: nothing
+	// that only it has is durable. unlinks wait for that.
+	unnamed bool
+	unlinks []uint32
+	opening Opening
+	free    uint32 // number of the first file
 	losses  losses // as of the last flush
 	applied atomic.Uint64
 	chain   atomic.Pointer[Chain]
@@ -199,10 +224,10 @@ func (f *fileSet) unlink(id uint32) error {
 		return nil
 	}
 	err := o.shut()
-	if rerr := os.Remove(o.path); rerr != nil && !errors.Is(rerr, os.ErrNotExist) {
+	if rerr := o.hooks.disk.Remove(o.path); rerr != nil && !errors.Is(rerr, os.ErrNotExist) {
 		err = errors.Join(err, rerr)
 	}
-	return err
+	return errors.Join(err, o.dropMark())
 }
 
 func (f *fileSet) close() error {
@@ -241,9 +266,7 @@ func (s *fileStore) load(ref *chunkRef) (*chunk, error) {
 		if h := s.loadHusk(ref); h != nil {
 			return h, nil // not cached: its bodies are asked for by nobody
 		}
-		if raw := s.salvageChunk(ref); raw != nil {
-			c, err = raw, nil
-		}
+		c, err = s.salvageChunk(ref, err)
 	}
 	if err != nil {
 		return nil, err
@@ -265,10 +288,10 @@ func (s *fileStore) loadFrom(ref *chunkRef) (*chunk, error) {
 		return nil, err
 	}
 	c, err := s.decode(value, ref)
-	if err != nil {
-		return nil, &CorruptError{f.path, place, err.Error()}
+	if isCorrupt(err) {
+		err = &CorruptError{f.path, place, err.Error()}
 	}
-	return c, nil
+	return c, err
 }
 
 // readRow copies the value of a chunk out of its file.
@@ -412,7 +435,7 @@ func (s *fileStore) Delete() error {
 		}
 	}
 	if os.Remove(s.o.Dir) == nil {
-		return errors.Join(err, vfs.OS{}.SyncDir(filepath.Dir(s.o.Dir)))
+		return errors.Join(err, s.o.Disk.SyncDir(filepath.Dir(s.o.Dir)))
 	}
 	return err
 }
@@ -425,7 +448,8 @@ func listFiles(dir string) ([]string, error) {
 	}
 	var out []string
 	for _, e := range entries {
-		if strings.HasSuffix(strings.TrimSuffix(e.Name(), tmpSuffix), fileSuffix) {
+		name, _, _ := strings.Cut(e.Name(), damagedInfix)
+		if _, ok := fileID(strings.TrimSuffix(strings.TrimSuffix(name, tmpSuffix), unsureSuffix)); ok {
 			out = append(out, e.Name())
 		}
 	}

@@ -1,6 +1,7 @@
 package edgestore
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,6 +14,10 @@ import (
 // seal becomes chunks, (3) what is left of mostly dead old files is moved, (4)
 // the records that have changed and the state go into one transaction with the
 // rest of the rows, (5) the readers get the new directory.
+//
+// When a commit fails, the file shows what may not be on the disk, and a second
+// try in it would build on that. So it is only read from then on, and the next
+// flush begins a new file with what was there before the failed one.
 //
 // A large flush puts rows into the file in several transactions; nothing
 // refers to them before the last, and an open removes them.
@@ -27,7 +32,7 @@ func (s *fileStore) Flush() error {
 		return nil
 	}
 	rolled, err := s.flush(cur, true)
-	if noSpace(err) {
+	if noSpace(err) && s.files.head.failed() == nil {
 		// Room is made inside the head, so that is where the rest must go.
 		freed, serr := s.shrink(cur)
 		if freed || rolled {
@@ -38,21 +43,32 @@ func (s *fileStore) Flush() error {
 		}
 	}
 	if err != nil {
-		s.untake()
-		return fmt.Errorf("flush %s: %w", s.o.Dir, err)
+		var name errName
+		if !errors.As(err, &name) {
+			s.untake()
+		}
+		err = fmt.Errorf("flush %s: %w", s.o.Dir, err)
+		if !isIO(err) {
+			s.hooks.toldWrite(err)
+		}
 	}
-	return nil
+	return err
 }
 
 // flush tries once, and reports whether it began a new file.
 func (s *fileStore) flush(cur *seal, mayRoll bool) (rolled bool, err error) {
-	f := &flusher{s: s, cur: cur, number: s.number + 1, mayRoll: mayRoll,
-		fresh: make(map[chunkKey]bool), put: make(map[string][]byte)}
+	f := s.newFlusher(cur, mayRoll)
 	err = f.run()
-	if err != nil {
+	var name errName
+	if err != nil && !errors.As(err, &name) {
 		f.abandon()
 	}
 	return f.rolled, err
+}
+
+func (s *fileStore) newFlusher(cur *seal, mayRoll bool) *flusher {
+	return &flusher{s: s, cur: cur, number: s.number + 1, mayRoll: mayRoll,
+		fresh: make(map[chunkKey]bool), put: make(map[string][]byte)}
 }
 
 // flusher is one flush under way.
@@ -78,7 +94,8 @@ type flusher struct {
 	losses   losses            // what is written of them
 	unlink   []uint32
 	carry    []uint64
-	changed  bool // chunks were dropped, packed or left behind
+	unnamed  error // the new file is whole, and its name may not be on the disk
+	changed  bool  // chunks were dropped, packed or left behind
 }
 
 type row struct{ key, value []byte }
@@ -117,6 +134,9 @@ func (f *flusher) begin() error {
 	f.state.msgs, f.state.bytes, f.state.lastTime = c.msgs, c.bytes, c.lastTime
 	f.edit = s.mu.dir.edit(f.state.nextDir)
 	f.file, f.id = s.files.head, s.files.id
+	if s.unnamed || f.file.failed() != nil {
+		return f.roll()
+	}
 	if s.orphans {
 		if err := s.removeOrphans(); err != nil {
 			return err
@@ -159,14 +179,14 @@ func (f *flusher) mustRoll() bool {
 func (f *flusher) roll() error {
 	s := f.s
 	next := f.id + 1
-	file, err := createBolt(fileName(s.o.Dir, next))
+	file, err := createBolt(fileName(s.o.Dir, next), s.hooks)
 	if err != nil {
 		return err
 	}
 	f.file, f.rolled, f.changed = file, true, true
 	f.state.files = append(f.state.files, f.id)
 	f.id = next
-	if err := s.update(file, "create", makeBuckets); err != nil {
+	if err := file.update("create", makeBuckets); err != nil {
 		return err
 	}
 	keys := make([]string, 0, len(s.records))
@@ -174,31 +194,138 @@ func (f *flusher) roll() error {
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)
+	missing := make(map[string]uint32)
 	for len(keys) > 0 {
-		var batch []row
-		size := 0
-		err := s.files.head.view("records", func(tx *bbolt.Tx) error {
-			get := getIn(tx)
-			for len(keys) > 0 && size < s.o.TxBytes {
-				v, err := get(keys[0])
-				if err != nil {
-					return err
-				}
-				if rec, err := parseRecord(v, keys[0][0]); err != nil || rec.crc != s.records[keys[0]] {
-					return fmt.Errorf("record %q: %w", keys[0], ErrCorrupt)
-				}
-				batch = append(batch, row{[]byte(keys[0]), slices.Clone(v)})
-				size += len(v)
-				keys = keys[1:]
-			}
-			return nil
-		})
-		if err != nil {
+		batch, rest, err := f.readRecords(keys, missing)
+		if err != nil && !isCorrupt(err) {
 			return err
 		}
-		err = s.update(file, "records", func(tx *bbolt.Tx) error { return putAll(tx.Bucket(recordsBucket), batch) })
-		if err != nil {
+		if err != nil { // the tree gives nothing
+			for _, k := range keys {
+				missing[k] = s.records[k]
+			}
+			break
+		}
+		keys = rest
+		if err := putRecords(file, batch); err != nil {
 			return err
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	var batch []row
+	err = s.rawRecords(s.files.head.path, missing, func(key string, value []byte) {
+		batch = append(batch, row{[]byte(key), slices.Clone(value)})
+		delete(missing, key)
+	})
+	if err != nil {
+		return err
+	}
+	if err := putRecords(file, batch); err != nil {
+		return err
+	}
+	for key := range missing {
+		f.makeAgain(key)
+	}
+	return nil
+}
+
+// readRecords reads some records out of the head; those that its tree does not
+// have as they should be go to missing.
+func (f *flusher) readRecords(keys []string, missing map[string]uint32) (batch []row, rest []string, err error) {
+	s := f.s
+	err = s.files.head.view("records", func(tx *bbolt.Tx) error {
+		batch, rest = batch[:0], keys
+		get, size := getIn(tx), 0
+		for len(rest) > 0 && size < s.o.TxBytes {
+			k := rest[0]
+			v, err := get(k)
+			if err == nil {
+				var rec record
+				if rec, err = parseRecord(v, k[0]); err == nil && rec.crc != s.records[k] {
+					err = ErrCorrupt
+				}
+			}
+			switch {
+			case isCorrupt(err):
+				missing[k] = s.records[k]
+			case err != nil:
+				return err
+			default:
+				batch = append(batch, row{[]byte(k), slices.Clone(v)})
+				size += len(v)
+			}
+			rest = rest[1:]
+		}
+		return nil
+	})
+	return batch, rest, err
+}
+
+func putRecords(file *boltFile, batch []row) error {
+	return file.update("records", func(tx *bbolt.Tx) error { return putAll(tx.Bucket(recordsBucket), batch) })
+}
+
+// makeAgain writes a record that is damaged for good from what is in memory.
+func (f *flusher) makeAgain(key string) {
+	s := f.s
+	err := fmt.Errorf("%s: record %q: %w", s.files.head.path, key, ErrCorrupt)
+	id := uint64(0)
+	if len(key) >= 9 {
+		id = binary.BigEndian.Uint64([]byte(key[1:]))
+	}
+	f.put[key] = nil // unless it is set below
+	switch key[0] {
+	case kindDir:
+		for _, p := range f.edit.pages {
+			if p.id == id {
+				f.edit.dirty[id] = p
+			}
+		}
+	case kindGap:
+		if _, ok := f.cur.gaps[id]; !ok {
+			f.cur.gaps[id] = f.gapsAtSeal(id)
+		}
+	case kindRun:
+		f.dropRuns()
+	case kindLost:
+		f.cur.lost = &losses{s.losses.booked, s.losses.found}
+	default:
+		// A named value stays away until it changes.
+		s.hooks.toldWrite(fmt.Errorf("a named value is lost: %w", err))
+	}
+}
+
+// gapsAtSeal is a page of gaps as of the seal: those of now without what was
+// removed since.
+func (f *flusher) gapsAtSeal(key uint64) []byte {
+	s := f.s
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var g gapSet
+	base := key << gapShift
+	end := base | gapMask
+	i, ok := s.mu.gaps.at(key)
+	if ok && s.mu.gaps.pages[i].key == key && s.mu.gaps.pages[i].full() {
+		end = (key+s.mu.gaps.pages[i].run-1)<<gapShift | gapMask
+	}
+	s.mu.gaps.each(base, end, func(lo, hi uint64) bool {
+		for seq := lo; seq <= hi; {
+			if f.cur.after.has(seq) {
+				seq++
+				continue
+			}
+			to := hi
+			f.cur.after.each(seq, hi, func(a, _ uint64) bool { to = a - 1; return false })
+			g.addRange(seq, to)
+			seq = to + 1
+		}
+		return true
+	})
+	for i := range g.pages {
+		if g.pages[i].key == key {
+			return g.pages[i].encode(nil)
 		}
 	}
 	return nil
@@ -401,7 +528,7 @@ func (f *flusher) write(ref chunkRef, value []byte) error {
 		return nil
 	}
 	f.s.orphans = true
-	err := f.s.update(f.file, "chunks", func(tx *bbolt.Tx) error { return putAll(tx.Bucket(chunksBucket), f.rows) })
+	err := f.file.update("chunks", func(tx *bbolt.Tx) error { return putAll(tx.Bucket(chunksBucket), f.rows) })
 	f.rows, f.rowBytes = f.rows[:0], 0
 	return err
 }
@@ -454,7 +581,7 @@ func (f *flusher) set(key string, r *record) {
 // its name after that.
 func (f *flusher) commit() error {
 	f.s.orphans = true
-	err := f.s.update(f.file, "commit", func(tx *bbolt.Tx) error {
+	err := f.file.update("commit", func(tx *bbolt.Tx) error {
 		chunks, records := tx.Bucket(chunksBucket), tx.Bucket(recordsBucket)
 		if chunks == nil || records == nil {
 			return fmt.Errorf("buckets are missing: %w", ErrCorrupt)
@@ -478,17 +605,22 @@ func (f *flusher) commit() error {
 	if err != nil {
 		return err
 	}
-	if f.rolled {
-		return f.file.finish(fileName(f.s.o.Dir, f.id))
+	if !f.rolled {
+		return nil
 	}
-	return nil
+	err = f.file.finish(fileName(f.s.o.Dir, f.id))
+	if errors.As(err, new(errName)) {
+		f.file.mark()
+		f.unnamed, err = err, nil
+	}
+	return err
 }
 
 // writeRun writes what has changed of the subjects as a new run, with the runs
 // that it is time to merge.
 func (f *flusher) writeRun(tx *bbolt.Tx) error {
 	deltas := sortDeltas(f.cur.subjects)
-	if len(deltas) == 0 {
+	if len(deltas) == 0 || f.state.uncounted {
 		return nil
 	}
 	size := uint64(0)
@@ -500,9 +632,6 @@ func (f *flusher) writeRun(tx *bbolt.Tx) error {
 	var readers []*runReader
 	for _, r := range f.state.runs[from:] {
 		readers = append(readers, &runReader{get: getIn(tx), info: r})
-		for b := uint32(0); b < r.blocks; b++ {
-			f.put[runKey(r.id, b)] = nil
-		}
 	}
 	readers = append(readers, &runReader{list: deltas})
 	w := newRunWriter(f.state.nextRun, record{}, func(key string, r *record) error {
@@ -510,14 +639,40 @@ func (f *flusher) writeRun(tx *bbolt.Tx) error {
 		return nil
 	})
 	f.state.nextRun++
-	if err := mergeRuns(readers, from == 0, w); err != nil {
+	err := mergeRuns(readers, from == 0, w)
+	if isCorrupt(err) {
+		f.dropRuns()
+		return nil
+	}
+	if err != nil {
 		return err
+	}
+	for _, r := range f.state.runs[from:] {
+		for b := uint32(0); b < r.blocks; b++ {
+			f.put[runKey(r.id, b)] = nil
+		}
 	}
 	f.state.runs = f.state.runs[:from]
 	if w.info.count > 0 {
 		f.state.runs = append(f.state.runs, w.info)
 	}
 	return nil
+}
+
+// dropRuns gives up the runs, one of which is damaged: an open counts the
+// subjects, and then they are written anew.
+func (f *flusher) dropRuns() {
+	for key := range f.put {
+		if key[0] == kindRun {
+			delete(f.put, key)
+		}
+	}
+	for key := range f.s.records {
+		if key[0] == kindRun {
+			f.put[key] = nil
+		}
+	}
+	f.state.uncounted, f.state.runs = true, nil
 }
 
 // writeRecords puts the records and, last, the state.
@@ -589,11 +744,18 @@ func (f *flusher) publish() error {
 	s.watchLocked()
 	s.mu.Unlock()
 	s.losses = f.losses
-	s.setDurable(&f.state)
 	s.markFound(f.lost, errUnread)
-	for _, id := range f.unlink {
+	s.unlinks = append(s.unlinks, f.unlink...)
+	if s.unnamed = f.unnamed != nil; s.unnamed {
+		// A power cut may bring back the file before: what is in the new one is
+		// used, and nothing is given up for it.
+		return f.unnamed
+	}
+	s.setDurable(&f.state)
+	for _, id := range s.unlinks {
 		err = errors.Join(err, s.files.unlink(id))
 	}
+	s.unlinks = nil
 	_ = err // the flush is durable, and an open removes files that nobody needs
 	if s.o.Invariants {
 		return s.checkLaws()

@@ -171,7 +171,7 @@ func (s *fileStore) makeHusks(refs []chunkRef) (done bool, err error) {
 			}
 		}
 		if len(rows) > 0 {
-			err := s.update(s.files.head, "husks", func(tx *bbolt.Tx) error { return putAll(tx.Bucket(chunksBucket), rows) })
+			err := s.files.head.update("husks", func(tx *bbolt.Tx) error { return putAll(tx.Bucket(chunksBucket), rows) })
 			if err != nil {
 				return done, err
 			}
@@ -183,16 +183,6 @@ func (s *fileStore) makeHusks(refs []chunkRef) (done bool, err error) {
 		refs = refs[n:]
 	}
 	return done, nil
-}
-
-// update is a write transaction of a file of this store.
-func (s *fileStore) update(file *boltFile, place string, f func(tx *bbolt.Tx) error) error {
-	if s.o.BeforeWrite != nil {
-		if err := s.o.BeforeWrite(place); err != nil {
-			return err
-		}
-	}
-	return file.update(place, f)
 }
 
 // noSpace tells whether err means that the disk is full.

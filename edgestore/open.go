@@ -22,7 +22,7 @@ import (
 // new file of what it finds; what is lost is in Damage.
 func OpenFileStore(o FileOptions) (Store, error) {
 	o.fill()
-	s := &fileStore{o: o, cache: newChunkCache(o.CacheBytes), husks: make(map[chunkKey]bool)}
+	s := &fileStore{o: o, cache: newChunkCache(o.CacheBytes), hooks: o.hooks(), husks: make(map[chunkKey]bool)}
 	s.base.files, s.damaged = s, o.Damaged
 	s.init(o.FirstSeq, true)
 	s.files.dir, s.files.old, s.files.raw = o.Dir, make(map[uint32]*oldFile), make(map[uint32]rawIndex)
@@ -34,38 +34,41 @@ func OpenFileStore(o FileOptions) (Store, error) {
 }
 
 func (s *fileStore) open() error {
-	ids, err := s.findFiles()
+	found, err := s.findFiles()
 	if err != nil {
 		return err
 	}
+	s.free = found.free
+	ids := found.ids
 	if len(ids) == 0 {
+		if len(found.strays) > 0 {
+			s.opening.Empty = true
+		}
 		return s.create()
 	}
-	head := ids[len(ids)-1]
-	err = s.loadHead(head)
-	lostCommit := err == nil && s.lostCommit(fileName(s.o.Dir, head))
-	if isCorrupt(err) || lostCommit {
-		if lostCommit {
-			if err = s.files.close(); err != nil {
-				return err
-			}
-			s.files.head = nil
-		}
-		if err = s.salvage(ids, lostCommit, err); err != nil {
-			return err
-		}
-		if ids, err = s.findFiles(); err != nil {
-			return err
-		}
-	} else if err != nil {
+	if ids, err = s.openHead(ids); err != nil || len(ids) == 0 {
 		return err
 	}
-	for _, id := range ids[:len(ids)-1] {
-		s.files.old[id] = &oldFile{boltFile: &boltFile{path: fileName(s.o.Dir, id), readOnly: true}}
+	head := s.files.headID()
+	for _, id := range ids {
+		if id == head {
+			continue
+		}
+		s.files.old[id] = &oldFile{boltFile: &boltFile{path: fileName(s.o.Dir, id), readOnly: true, hooks: s.hooks}}
 		if !slices.Contains(s.state.files, id) {
 			if err := s.files.unlink(id); err != nil {
 				return err
 			}
+		}
+	}
+	if found.unsure[head] {
+		if err := s.secure(); err != nil {
+			return fmt.Errorf("writing again what a failed write left: %w", err)
+		}
+	}
+	for id := range found.unsure {
+		if id != s.files.headID() {
+			_ = s.o.Disk.Remove(fileName(s.o.Dir, id) + unsureSuffix)
 		}
 	}
 	if err := s.removeOrphans(); noSpace(err) {
@@ -76,58 +79,172 @@ func (s *fileStore) open() error {
 	return nil
 }
 
+// openHead loads the newest file, or what can be salvaged of all, and returns
+// the numbers of the files that there are then. When there is nothing to be
+// salvaged and the options say so, the files are set aside and a new stream is
+// begun: then it returns none.
+func (s *fileStore) openHead(ids []uint32) ([]uint32, error) {
+	head := ids[len(ids)-1]
+	err := s.loadHead(head)
+	lostCommit := false
+	if err == nil {
+		lostCommit, err = s.lostCommit(fileName(s.o.Dir, head))
+	}
+	switch {
+	case lostCommit:
+		if err := s.files.close(); err != nil {
+			return nil, err
+		}
+		s.files.head, s.files.id = nil, 0
+		s.opening.Salvaged = &CorruptError{fileName(s.o.Dir, head), "meta pages", "the newest is damaged"}
+		err = s.salvage(ids, true, s.opening.Salvaged)
+	case isCorrupt(err):
+		s.opening.Salvaged = err
+		err = s.salvage(ids, false, err)
+	}
+	if isCorrupt(err) && s.o.SetAside {
+		for _, id := range ids {
+			if err := s.setAside(fileName(s.o.Dir, id)); err != nil {
+				return nil, err
+			}
+		}
+		s.free, s.opening.Empty = head+1, true
+		s.mu.dir, s.mu.gaps, s.mu.msgs, s.mu.bytes, s.mu.lost = directory{}, gapSet{}, 0, 0, losses{}
+		s.init(s.o.FirstSeq, true)
+		return nil, s.create()
+	}
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.findFiles()
+	return found.ids, err
+}
+
+// Opening tells what an open met. The files of a store implement it:
+//
+//	st.(interface{ Opening() Opening })
+type Opening struct {
+	// Salvaged is what made the open search the pages of the files; nil: all
+	// was as it was left. What the store holds then may be older than what it
+	// had: Applied, Chain and State say how old.
+	Salvaged error
+	// Stateless: nothing but chunks was found. Applied and Chain are 0, and the
+	// messages are those that chunks and gaps tell of.
+	Stateless bool
+	// Empty: there were files, and nothing in them (FileOptions.SetAside).
+	Empty bool
+	// Aside are the files that were set aside, Strays those that are none of
+	// the store's; both were left where they are.
+	Aside, Strays []string
+}
+
+// Opening tells what the open met.
+func (s *fileStore) Opening() Opening { return s.opening }
+
+// setAside gives a damaged file a name that nobody opens.
+func (s *fileStore) setAside(path string) error {
+	to, err := SetAside(s.o.Disk, path)
+	if err == nil {
+		s.opening.Aside = append(s.opening.Aside, to)
+	}
+	return err
+}
+
+// SetAside renames a damaged file, durably, to a name that is free, and returns
+// that: path.damaged-1, and so on.
+func SetAside(disk vfs.FS, path string) (string, error) {
+	for n := 1; ; n++ {
+		to := path + damagedInfix + strconv.Itoa(n)
+		if _, err := os.Lstat(to); err == nil {
+			continue
+		} else if !errors.Is(err, os.ErrNotExist) {
+			return "", err
+		}
+		if err := disk.Rename(path, to); err != nil {
+			return "", err
+		}
+		return to, disk.SyncDir(filepath.Dir(path))
+	}
+}
+
+const damagedInfix = ".damaged-"
+
 // lostCommit tells whether a file had a newer commit than the one that opens.
 // The meta page is written after everything it stands for was synced, so when
 // it is torn or damaged the commit is there and whole: only the way to it is
 // lost. Going back to the commit before would lose what the journal may have
 // given up since.
-func (s *fileStore) lostCommit(path string) bool {
-	if !metaDamaged(path) {
-		return false
+func (s *fileStore) lostCommit(path string) (bool, error) {
+	if damaged, err := metaDamaged(path); !damaged || err != nil {
+		return false, err
 	}
 	newer := false
-	err := rawScan(path, func(_ int64, b []byte) error {
+	err := rawScan(path, s.hooks, func(_ int64, b []byte) error {
 		if rec, err := parseRecord(b, kindState); err == nil && rec.incarnation == s.o.Incarnation && rec.flush > s.number {
 			newer = true
 		}
 		return nil
 	})
-	return err == nil && newer
+	return newer, err
 }
 
-// findFiles makes the folder if need be, removes temporary files, and returns
-// the numbers of the rest, ascending.
-func (s *fileStore) findFiles() ([]uint32, error) {
-	if err := (vfs.OS{}).MkdirAll(s.o.Dir); err != nil {
-		return nil, err
+// folder is what lies in the folder of a store.
+type folder struct {
+	ids    []uint32 // of files, ascending
+	free   uint32   // a number that nothing has, nor anything above it
+	unsure map[uint32]bool
+	strays []string
+}
+
+// findFiles makes the folder if need be, removes temporary files, and tells
+// what else there is.
+func (s *fileStore) findFiles() (folder, error) {
+	f := folder{free: 1, unsure: make(map[uint32]bool)}
+	if err := s.o.Disk.MkdirAll(s.o.Dir); err != nil {
+		return f, err
 	}
-	names, err := listFiles(s.o.Dir)
+	entries, err := os.ReadDir(s.o.Dir)
 	if err != nil {
-		return nil, err
+		return f, err
 	}
-	var ids []uint32
-	for _, n := range names {
-		if strings.HasSuffix(n, tmpSuffix) {
+	for _, e := range entries {
+		n := e.Name()
+		base, _, damaged := strings.Cut(n, damagedInfix)
+		id, known := fileID(strings.TrimSuffix(strings.TrimSuffix(base, tmpSuffix), unsureSuffix))
+		if known {
+			f.free = max(f.free, id+1)
+		}
+		switch {
+		case known && damaged:
+		case known && strings.HasSuffix(n, tmpSuffix):
 			if err := os.Remove(filepath.Join(s.o.Dir, n)); err != nil {
-				return nil, err
+				return f, err
 			}
-			continue
+		case known && strings.HasSuffix(n, unsureSuffix):
+			f.unsure[id] = true
+		case known && e.Type().IsRegular():
+			f.ids = append(f.ids, id)
+		default:
+			f.strays = append(f.strays, filepath.Join(s.o.Dir, n))
 		}
-		id, err := strconv.ParseUint(strings.TrimSuffix(n, fileSuffix), 10, 32)
-		if err != nil || fileName("", uint32(id)) != n {
-			return nil, fmt.Errorf("%s is not the name of a store's file", n)
-		}
-		ids = append(ids, uint32(id))
 	}
-	slices.Sort(ids)
-	return ids, nil
+	slices.Sort(f.ids)
+	s.opening.Strays = f.strays
+	return f, nil
+}
+
+// fileID is the number in the name of a store's file.
+func fileID(name string) (uint32, bool) {
+	id, err := strconv.ParseUint(strings.TrimSuffix(name, fileSuffix), 10, 32)
+	return uint32(id), err == nil && fileName("", uint32(id)) == name
 }
 
 // create makes the first file of a new stream.
 func (s *fileStore) create() error {
 	s.state = fileState{first: s.mu.first, last: s.mu.last, nextDir: 1, nextRun: 1}
-	path := fileName(s.o.Dir, 1)
-	file, err := createBolt(path)
+	id := s.free
+	path := fileName(s.o.Dir, id)
+	file, err := createBolt(path, s.hooks)
 	if err != nil {
 		return err
 	}
@@ -145,12 +262,12 @@ func (s *fileStore) create() error {
 		return err
 	}
 	s.records = make(map[string]uint32)
-	return s.files.roll(file, 1)
+	return s.files.roll(file, id)
 }
 
 // loadHead reads the records of the newest file into the index.
 func (s *fileStore) loadHead(id uint32) error {
-	file := &boltFile{path: fileName(s.o.Dir, id)}
+	file := &boltFile{path: fileName(s.o.Dir, id), hooks: s.hooks}
 	l := &loader{s: s, crc: make(map[string]uint32)}
 	err := file.view("records", l.read)
 	if err == nil {
@@ -166,7 +283,30 @@ func (s *fileStore) loadHead(id uint32) error {
 	s.mu.first, s.mu.last, s.mu.drained = l.state.first, l.state.last, l.state.last
 	s.mu.msgs, s.mu.bytes, s.mu.lastTime = l.state.msgs, l.state.bytes, l.state.lastTime
 	s.mu.dir, s.mu.gaps.pages, s.mu.subs = directory{pages: l.pages}, l.gaps, l.subs
-	return s.files.roll(file, id)
+	if err := s.files.roll(file, id); err != nil {
+		return err
+	}
+	if l.state.uncounted {
+		return s.countSubjects()
+	}
+	return nil
+}
+
+// countSubjects counts the subjects of all messages; the next flush writes them.
+func (s *fileStore) countSubjects() error {
+	subs := newSubjects(true)
+	err := s.each(matcher{all: true}, 0, ^uint64(0), func(h hit) bool {
+		id := subs.intern(h.subject)
+		c := &subs.all[id]
+		if c.msgs == 0 {
+			c.first = h.seq
+		}
+		c.msgs, c.last = c.msgs+1, h.seq
+		subs.mark(id)
+		return true
+	})
+	s.mu.subs, s.state.uncounted = subs, false
+	return err
 }
 
 // loader checks and decodes the records of a head.
@@ -311,6 +451,34 @@ func (t *subjects) restore(d *subjectDelta) {
 	s.flags |= d.stale
 }
 
+// secure writes into a new file what a head shows of which a commit failed: it
+// may be in the page cache only.
+func (s *fileStore) secure() error {
+	s.files.head.mu.Lock()
+	s.files.head.suspect = errUnsure
+	s.files.head.mu.Unlock()
+	st := &s.state
+	cur := &seal{applied: st.applied, chain: st.chain, first: st.first, last: st.last, msgs: st.msgs, bytes: st.bytes, lastTime: st.lastTime,
+		gaps: make(map[uint64][]byte), aux: make(map[string][]byte), after: new(gapSet)}
+	old := s.files.headID()
+	f := s.newFlusher(cur, true)
+	if err := f.begin(); err != nil {
+		f.abandon()
+		return err
+	}
+	err := f.moveFresh(old)
+	if err == nil {
+		f.encodeRecords()
+		if err = f.commit(); err == nil {
+			return f.publish()
+		}
+	}
+	f.abandon()
+	return err
+}
+
+var errUnsure = errors.New("a write of it failed")
+
 // removeOrphans deletes rows that the directory does not know, left by a flush
 // that did not come to its end. They lie at the end, but for packed chunks,
 // which are few and go when the file does.
@@ -344,7 +512,7 @@ func (s *fileStore) removeOrphans() error {
 		}
 		return err
 	}
-	return s.update(s.files.head, "orphans", func(tx *bbolt.Tx) error {
+	return s.files.head.update("orphans", func(tx *bbolt.Tx) error {
 		b := tx.Bucket(chunksBucket)
 		for _, k := range keys {
 			if err := b.Delete(k); err != nil {

@@ -142,6 +142,19 @@ func (f *flusher) moveOldFiles() error {
 
 // moveFile copies chunks of a file to the one that is written.
 func (f *flusher) moveFile(id uint32, budget *int) (moved int64, err error) {
+	return f.move(id, budget, func([]byte) bool { return true })
+}
+
+// moveFresh copies the chunks of a file that its last flush has written.
+func (f *flusher) moveFresh(id uint32) error {
+	budget := int(^uint(0) >> 1)
+	_, err := f.move(id, &budget, func(value []byte) bool {
+		return binary.LittleEndian.Uint64(value[24:]) >= f.s.number
+	})
+	return err
+}
+
+func (f *flusher) move(id uint32, budget *int, want func(value []byte) bool) (moved int64, err error) {
 	pages := slices.Clone(f.edit.pages)
 	for _, p := range pages {
 		for _, r := range p.refs {
@@ -151,12 +164,15 @@ func (f *flusher) moveFile(id uint32, budget *int) (moved int64, err error) {
 			if *budget <= 0 {
 				return moved, nil
 			}
-			*budget -= int(r.length)
-			moved += int64(r.length)
 			value, err := f.readOld(&r)
 			if err != nil {
 				return moved, err
 			}
+			if value != nil && !want(value) {
+				continue
+			}
+			*budget -= int(r.length)
+			moved += int64(r.length)
 			if value == nil { // damaged
 				f.lost = f.lost.add(r.first, r.last)
 				f.edit.replace(r.first, r.last, nil)
@@ -189,5 +205,5 @@ func (f *flusher) readOld(r *chunkRef) ([]byte, error) {
 	if !isCorrupt(err) {
 		return nil, err
 	}
-	return f.s.rawRow(r), nil
+	return f.s.rawRow(r)
 }

@@ -28,7 +28,10 @@ const rawWindow = 1 << 20
 
 // rawScan calls f for each whole record in the file; b is valid until f
 // returns.
-func rawScan(path string, f func(off int64, b []byte) error) error {
+func rawScan(path string, hooks *fileHooks, f func(off int64, b []byte) error) error {
+	if err := hooks.mayRead(path, "scan"); err != nil {
+		return &ioError{path, "scan", err}
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return err
@@ -44,7 +47,7 @@ func rawScan(path string, f func(off int64, b []byte) error) error {
 	for off := int64(0); off < size; {
 		n, err := file.ReadAt(window, off)
 		if err != nil && !errors.Is(err, io.EOF) {
-			return err
+			return &ioError{path, "scan", err}
 		}
 		if n < recordHeader1 {
 			return nil
@@ -66,7 +69,7 @@ func rawScan(path string, f func(off int64, b []byte) error) error {
 		} else {
 			record = make([]byte, length)
 			if _, err := file.ReadAt(record, off); err != nil {
-				return err
+				return &ioError{path, "scan", err}
 			}
 		}
 		if recordCRC(record) != binary.LittleEndian.Uint32(record[12:]) {
@@ -81,8 +84,9 @@ func rawScan(path string, f func(off int64, b []byte) error) error {
 	return nil
 }
 
-// rawRow searches the pages of a file for a chunk that its tree has lost.
-func (s *fileStore) rawRow(r *chunkRef) []byte {
+// rawRow searches the pages of a file for a chunk that its tree has lost; nil
+// when it is not there.
+func (s *fileStore) rawRow(r *chunkRef) ([]byte, error) {
 	path := fileName(s.o.Dir, r.file)
 	s.files.mu.Lock()
 	defer s.files.mu.Unlock()
@@ -91,47 +95,71 @@ func (s *fileStore) rawRow(r *chunkRef) []byte {
 	now := s.applied.Load()
 	if !ok || (r.file == s.files.id && index.flush != now) {
 		index = rawIndex{flush: now, chunks: make(map[chunkKey]rawPlace)}
-		err := rawScan(path, func(off int64, b []byte) error {
+		err := rawScan(path, s.hooks, func(off int64, b []byte) error {
 			if b[5] == kindChunk {
 				k := chunkKey{crc: valueCRC(b), first: binary.LittleEndian.Uint64(b[32:])}
 				index.chunks[k] = rawPlace{off, uint32(len(b))}
 			}
 			return nil
 		})
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, nil
+		}
 		if err != nil {
-			return nil
+			return nil, err
 		}
 		s.files.raw[r.file] = index
 	}
 	place, ok := index.chunks[key]
 	if !ok || place.length != r.length {
-		return nil
+		return nil, nil
 	}
 	return readAt(path, place)
 }
 
-func readAt(path string, p rawPlace) []byte {
+func readAt(path string, p rawPlace) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil
+		return nil, &ioError{path, "scan", err}
 	}
 	defer f.Close()
 	b := make([]byte, p.length)
-	if _, err := f.ReadAt(b, p.off); err != nil {
-		return nil
+	if _, err := f.ReadAt(b, p.off); errors.Is(err, io.EOF) {
+		return nil, nil
+	} else if err != nil {
+		return nil, &ioError{path, "scan", err}
 	}
-	return b
+	return b, nil
 }
 
-// salvageChunk is load for a chunk that the tree does not give.
-func (s *fileStore) salvageChunk(r *chunkRef) *chunk {
-	b := s.rawRow(r)
-	if b == nil {
-		return nil
-	}
-	c, err := s.decode(b, r)
+// salvageChunk is load for a chunk that the tree does not give; cause is why.
+func (s *fileStore) salvageChunk(r *chunkRef, cause error) (*chunk, error) {
+	b, err := s.rawRow(r)
 	if err != nil {
-		return nil
+		s.hooks.toldRead(err)
+		return nil, err
 	}
-	return c
+	if b != nil {
+		if c, err := s.decode(b, r); err == nil {
+			return c, nil
+		}
+	}
+	return nil, cause
+}
+
+// rawRecords searches the pages of a file for records by their keys and
+// checksums, and calls f for each that it finds.
+func (s *fileStore) rawRecords(path string, want map[string]uint32, f func(key string, value []byte)) error {
+	byCRC := make(map[uint32]string, len(want))
+	for key, crc := range want {
+		byCRC[crc] = key
+	}
+	return rawScan(path, s.hooks, func(_ int64, b []byte) error {
+		key, ok := byCRC[valueCRC(b)]
+		if ok && b[5] == key[0] {
+			f(key, b)
+			delete(byCRC, valueCRC(b))
+		}
+		return nil
+	})
 }

@@ -3,7 +3,6 @@ package edgestore
 import (
 	"cmp"
 	"fmt"
-	"os"
 	"slices"
 
 	"go.etcd.io/bbolt"
@@ -17,10 +16,11 @@ import (
 // back. Subjects and counts are made anew. With newest set the tree's own state
 // is known to be old.
 func (s *fileStore) salvage(ids []uint32, newest bool, cause error) error {
-	v := &salvager{s: s, aux: make(map[string]found), subs: newSubjects(false)}
+	v := &salvager{s: s, aux: make(map[string]found), subs: newSubjects(false), unread: make(map[string]bool)}
 	for _, id := range ids {
 		path := fileName(s.o.Dir, id)
-		err := rawScan(path, func(off int64, b []byte) error { v.see(path, off, b); return nil })
+		v.unread[path] = true
+		err := rawScan(path, s.hooks, func(off int64, b []byte) error { v.see(path, off, b); return nil })
 		if err != nil {
 			return fmt.Errorf("%w; searching the files: %w", cause, err)
 		}
@@ -28,19 +28,30 @@ func (s *fileStore) salvage(ids []uint32, newest bool, cause error) error {
 	if !newest {
 		v.readState(ids)
 	}
+	if v.state == nil && len(v.chunks) == 0 {
+		return fmt.Errorf("no state and no messages found: %w", cause)
+	}
 	if v.state == nil {
-		return fmt.Errorf("no state found: %w", cause)
+		v.guessState()
+		s.opening.Stateless = true
 	}
 	s.records = nil
 	if err := v.choose(); err != nil {
 		return err
 	}
-	next := ids[len(ids)-1] + 1
+	next := max(ids[len(ids)-1]+1, s.free)
 	if err := v.write(next); err != nil {
 		return err
 	}
+	// The head is where the damage is. What chunks of others were readable are
+	// in the new file.
 	for _, id := range ids {
-		if err := os.Remove(fileName(s.o.Dir, id)); err != nil {
+		path := fileName(s.o.Dir, id)
+		if id == ids[len(ids)-1] || v.unread[path] {
+			if err := s.setAside(path); err != nil {
+				return err
+			}
+		} else if err := s.o.Disk.Remove(path); err != nil {
 			return err
 		}
 	}
@@ -63,7 +74,8 @@ type found struct {
 type salvager struct {
 	s      *fileStore
 	state  *fileState
-	number uint64 // flush of the state
+	number uint64          // flush of the state
+	unread map[string]bool // files with nothing of this stream in them
 	chunks []found
 	gapSet gapSet
 	gaps   []gapAt
@@ -95,6 +107,7 @@ func (v *salvager) see(path string, off int64, b []byte) {
 	if err != nil || rec.incarnation != v.s.o.Incarnation {
 		return
 	}
+	delete(v.unread, path)
 	f := found{path: path, place: rawPlace{off, uint32(len(b))}, flush: rec.flush, id: rec.id, crc: rec.crc}
 	switch rec.kind {
 	case kindState:
@@ -123,10 +136,23 @@ func (v *salvager) see(path string, off int64, b []byte) {
 	}
 }
 
+// guessState makes a state from the chunks alone.
+func (v *salvager) guessState() {
+	st := &fileState{first: v.chunks[0].id, nextDir: 1, nextRun: 1}
+	for _, c := range v.chunks {
+		st.first, st.last = min(st.first, c.id), max(st.last, c.last)
+		v.number = max(v.number, c.flush)
+	}
+	for _, g := range v.gaps {
+		v.number = max(v.number, g.flush)
+	}
+	v.state = st
+}
+
 // readState prefers the state that the tree of the newest file has, if it can
 // be read: the newest in the pages may be of a flush that was not committed.
 func (v *salvager) readState(ids []uint32) {
-	file := &boltFile{path: fileName(v.s.o.Dir, ids[len(ids)-1]), readOnly: true}
+	file := &boltFile{path: fileName(v.s.o.Dir, ids[len(ids)-1]), readOnly: true, hooks: v.s.hooks}
 	l := &loader{s: v.s}
 	err := file.view("state", func(tx *bbolt.Tx) error {
 		b := tx.Bucket(recordsBucket)
@@ -178,7 +204,9 @@ func (v *salvager) choose() error {
 			return err
 		}
 	}
-	v.findLost()
+	if err := v.findLost(); err != nil {
+		return err
+	}
 	newest := uint64(0)
 	var old ranges
 	for _, l := range v.losses {
@@ -192,7 +220,11 @@ func (v *salvager) choose() error {
 
 // count reads a chosen chunk and counts what is alive in it.
 func (v *salvager) count(f found) error {
-	c, err := decodeChunk(readAt(f.path, f.place), 0)
+	b, err := readAt(f.path, f.place)
+	if err != nil {
+		return err
+	}
+	c, err := decodeChunk(b, 0)
 	if err == nil {
 		_, err = c.bodies()
 	}
@@ -229,13 +261,17 @@ func (v *salvager) count(f found) error {
 }
 
 // findLost makes gaps of all that nothing answers for.
-func (v *salvager) findLost() {
+func (v *salvager) findLost() error {
 	var have gapSet // what is accounted for
 	for _, p := range v.gapSet.pages {
 		have.union(&p)
 	}
 	for i := range v.from {
-		c, err := decodeChunk(readAt(v.from[i].path, v.from[i].place), 0)
+		b, err := readAt(v.from[i].path, v.from[i].place)
+		if err != nil {
+			return err
+		}
+		c, err := decodeChunk(b, 0)
 		if err != nil {
 			continue
 		}
@@ -263,6 +299,7 @@ func (v *salvager) findLost() {
 		st.first = v.gapSet.next(st.first)
 	}
 	v.gapSet.dropBelow(st.first)
+	return nil
 }
 
 // union adds a page to the set.
@@ -280,7 +317,7 @@ func (g *gapSet) union(p *gapPage) {
 func (v *salvager) write(id uint32) error {
 	s := v.s
 	path := fileName(s.o.Dir, id)
-	file, err := createBolt(path)
+	file, err := createBolt(path, s.hooks)
 	if err != nil {
 		return err
 	}
@@ -308,7 +345,10 @@ func (v *salvager) fill(file *boltFile, id uint32) error {
 	}
 	for i, ref := range v.refs {
 		ref.file = id
-		value := readAt(v.from[i].path, v.from[i].place)
+		value, err := readAt(v.from[i].path, v.from[i].place)
+		if err != nil {
+			return err
+		}
 		if len(value) < recordHeader1 || valueCRC(value) != ref.crc {
 			return fmt.Errorf("chunk %d changed while it was copied: %w", ref.first, ErrCorrupt)
 		}
@@ -330,7 +370,11 @@ func (v *salvager) fill(file *boltFile, id uint32) error {
 		f.cur.gaps[v.gapSet.pages[i].key] = v.gapSet.pages[i].encode(nil)
 	}
 	for key, at := range v.aux {
-		if rec, err := parseRecord(readAt(at.path, at.place), kindAux); err == nil {
+		b, err := readAt(at.path, at.place)
+		if err != nil {
+			return err
+		}
+		if rec, err := parseRecord(b, kindAux); err == nil {
 			if _, value, err := decodeAux(rec.payload); err == nil {
 				f.cur.aux[key] = append([]byte{}, value...)
 			}

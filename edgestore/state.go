@@ -24,7 +24,12 @@ type fileState struct {
 	records uint64
 	sum     uint32
 	chain   Chain // of the operation applied last
+	// uncounted: the subjects are not in runs, since one of them was damaged: an
+	// open counts them.
+	uncounted bool
 }
+
+const stateUncounted = 1
 
 // The state is written twice, so that one damaged byte cannot take it away.
 var stateKeys = [2]string{"t0", "t1"}
@@ -51,6 +56,11 @@ func (s *fileState) encode() []byte {
 	b = binary.AppendUvarint(b, s.records)
 	b = binary.AppendUvarint(b, s.chain.Seat)
 	b = binary.AppendUvarint(b, s.chain.Place)
+	flags := uint64(0)
+	if s.uncounted {
+		flags |= stateUncounted
+	}
+	b = binary.AppendUvarint(b, flags)
 	return binary.LittleEndian.AppendUint32(b, s.sum)
 }
 
@@ -69,6 +79,7 @@ func decodeState(b []byte, format byte) (fileState, error) {
 	s.records = r.uvarint(any)
 	if format > recordFormat1 {
 		s.chain = Chain{Seat: r.uvarint(any), Place: r.uvarint(any)}
+		s.uncounted = r.uvarint(stateUncounted) != 0
 	}
 	s.sum = r.uint32()
 	r.end()

@@ -21,7 +21,8 @@ import (
 // memory as a whole. Unlike a store it refuses to open when anything in it is
 // damaged, because nothing else says what should be there.
 type Table struct {
-	path string
+	path  string
+	hooks *fileHooks
 
 	mu       sync.Mutex
 	values   map[string][]byte // durable
@@ -42,7 +43,7 @@ var tableStateKey = []byte{0}
 
 // OpenTable opens or makes the table at path.
 func OpenTable(path string) (*Table, error) {
-	t := &Table{path: path, values: make(map[string][]byte), sealed: make(map[string][]byte)}
+	t := &Table{path: path, hooks: &fileHooks{disk: vfs.OS{}}, values: make(map[string][]byte), sealed: make(map[string][]byte)}
 	if err := t.open(); err != nil {
 		if t.file != nil {
 			_ = t.file.shut()
@@ -57,17 +58,17 @@ func (t *Table) open() error {
 		return err
 	}
 	if _, err := os.Stat(t.path); errors.Is(err, os.ErrNotExist) {
-		if err := (vfs.OS{}).MkdirAll(filepath.Dir(t.path)); err != nil {
+		if err := t.hooks.disk.MkdirAll(filepath.Dir(t.path)); err != nil {
 			return err
 		}
 		return t.create()
 	}
-	t.file = &boltFile{path: t.path}
+	t.file = &boltFile{path: t.path, hooks: t.hooks}
 	return t.file.view("table", t.load)
 }
 
 func (t *Table) create() error {
-	f, err := createBolt(t.path)
+	f, err := createBolt(t.path, t.hooks)
 	if err != nil {
 		return err
 	}

@@ -2,22 +2,24 @@ package edgestore
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"os"
 )
 
 // metaDamaged tells whether one of the two meta pages is not valid. bbolt goes on
 // with the other then, which may be the commit before the last.
-func metaDamaged(path string) bool {
+func metaDamaged(path string) (bool, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return false
+		return false, err
 	}
 	defer f.Close()
 	t := treeCheck{f: f, path: path}
 	_, err = t.meta()
-	return err == nil && t.metas == 1
+	return err == nil && t.metas == 1, err
 }
 
 // checkTree reads the branch pages of a bbolt file and refuses what would make
@@ -71,14 +73,24 @@ func (t *treeCheck) bad(page uint64, reason string) error {
 	return &CorruptError{t.path, fmt.Sprintf("page %d", page), reason}
 }
 
+// unread says why a page could not be read.
+func (t *treeCheck) unread(page uint64, err error) error {
+	if errors.Is(err, io.EOF) {
+		return t.bad(page, "the file ends before it")
+	}
+	return &ioError{t.path, fmt.Sprintf("page %d", page), err}
+}
+
 // meta finds the newest valid meta page and returns the root page.
 func (t *treeCheck) meta() (root uint64, err error) {
 	var best uint64
 	found := false
 	for i := int64(0); i < 2; i++ {
 		b := make([]byte, boltHeader+64)
-		if _, err := t.f.ReadAt(b, i*boltPageSize); err != nil {
+		if _, err := t.f.ReadAt(b, i*boltPageSize); errors.Is(err, io.EOF) {
 			continue
+		} else if err != nil {
+			return 0, &ioError{t.path, "meta pages", err}
 		}
 		m := b[boltHeader:]
 		h := fnv.New64a()
@@ -112,7 +124,7 @@ func (t *treeCheck) page(id uint64) (b []byte, flags uint16, count int, err erro
 	}
 	head := make([]byte, t.pageSize)
 	if _, err := t.f.ReadAt(head, int64(id*t.pageSize)); err != nil {
-		return nil, 0, 0, t.bad(id, err.Error())
+		return nil, 0, 0, t.unread(id, err)
 	}
 	flags = binary.LittleEndian.Uint16(head[8:])
 	count = int(binary.LittleEndian.Uint16(head[10:]))
@@ -133,7 +145,7 @@ func (t *treeCheck) page(id uint64) (b []byte, flags uint16, count int, err erro
 		}
 		head = make([]byte, size)
 		if _, err := t.f.ReadAt(head, int64(id*t.pageSize)); err != nil {
-			return nil, 0, 0, t.bad(id, err.Error())
+			return nil, 0, 0, t.unread(id, err)
 		}
 	}
 	return head, flags, count, nil

@@ -2,6 +2,7 @@ package edgestoretest
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -19,6 +20,10 @@ type RandomOptions struct {
 	// Crash throws the store away without closing what was not flushed, and
 	// opens it again from its files. nil: the store does not survive.
 	Crash func(t testing.TB) edgestore.Store
+	// Fail, if not nil, is told before each flush and may make it fail. Flushed
+	// is told of each one that did not.
+	Fail    func(rnd *rand.Rand)
+	Flushed func()
 }
 
 // operation is one mutation as a journal would carry it.
@@ -52,7 +57,7 @@ func Random(t testing.TB, o RandomOptions) {
 	r := &random{
 		TB: t, o: o, s: o.Store, m: NewModel(1, o.Memory),
 		rnd: rand.New(rand.NewPCG(o.Seed, 77)), now: 1_700_000_000_000_000_000,
-		aux: map[string]string{}, inJournal: map[uint64]edgestore.Location{},
+		aux: map[string]string{}, auxAt: map[edgestore.LSN]map[string]string{0: {}}, inJournal: map[uint64]edgestore.Location{},
 	}
 	for i := 0; i < o.Steps; i++ {
 		r.step()
@@ -71,6 +76,9 @@ type random struct {
 	log     []operation       // log[i] has LSN i+1
 	aux     map[string]string // as of the last seal
 	durable map[string]string // as of the last flush
+	auxAt   map[edgestore.LSN]map[string]string
+	// released is how much of its log a journal would have given up.
+	released edgestore.LSN
 	// inJournal are messages that no flush has moved into chunks.
 	inJournal map[uint64]edgestore.Location
 }
@@ -229,6 +237,7 @@ func (r *random) seal() {
 		}
 		aux = append(aux, a)
 	}
+	r.auxAt[edgestore.LSN(len(r.log))] = maps.Clone(r.aux)
 	r.s.Seal(edgestore.LSN(len(r.log)), chainAt(len(r.log)), aux)
 }
 
@@ -239,14 +248,28 @@ func chainAt(lsn int) edgestore.Chain {
 
 func (r *random) flush() {
 	r.Helper()
+	if r.o.Fail != nil {
+		r.o.Fail(r.rnd)
+	}
+	before := r.s.Applied()
 	if err := r.s.Flush(); err != nil {
-		r.Fatalf("flush: %v", err)
+		if r.o.Fail == nil {
+			r.Fatalf("flush: %v", err)
+		}
+		if got := r.s.Applied(); got != before {
+			r.Fatalf("applied %d after a flush of %d that failed, %d before", got, len(r.log), before)
+		}
+		return
+	}
+	if got := r.s.Applied(); got != edgestore.LSN(len(r.log)) {
+		r.Fatalf("applied %d after the flush of %d", got, len(r.log))
+	}
+	r.released = r.s.Applied()
+	if r.o.Flushed != nil {
+		r.o.Flushed()
 	}
 	clear(r.inJournal)
-	r.durable = map[string]string{}
-	for k, v := range r.aux {
-		r.durable[k] = v
-	}
+	r.durable = maps.Clone(r.aux)
 	r.checkAux()
 }
 
@@ -272,9 +295,16 @@ func (r *random) crash() {
 	now := r.m
 	r.s = r.o.Crash(r)
 	applied := r.s.Applied()
-	if int(applied) > len(r.log) {
-		r.Fatalf("applied %d of %d", applied, len(r.log))
+	if int(applied) > len(r.log) || applied < r.released {
+		r.Fatalf("applied %d of %d, the journal begins above %d", applied, len(r.log), r.released)
 	}
+	clear(r.inJournal)
+	for _, op := range r.log[applied:] {
+		if op.kind == opAppend {
+			r.inJournal[op.msg.Seq] = op.at
+		}
+	}
+	r.durable = maps.Clone(r.auxAt[applied])
 	// Build what the model was there, and go on from it.
 	r.m = NewModel(1, r.o.Memory)
 	for _, op := range r.log[:applied] {
