@@ -33,7 +33,7 @@ bench: ## frond beside nats-server and mosquitto, in alternating pairs (PAIRS=9)
 
 soak: ## crash, leaf and durability tests many times over, with other seeds each time (SOAK=20)
 	FROND_SOAK=1 $(GO) test -race -tags invariants -timeout 0 -count=$(SOAK) ./edgestore/... ./core/jetstream/...
-	cd $(INTEROP) && $(GO) test -timeout 0 -count=$(SOAK) -run 'Crash|Leaf|into_a_stream' -kills 20 .
+	cd $(INTEROP) && FROND_SOAK=1 $(GO) test -timeout 0 -count=$(SOAK) -run 'Crash|Leaf|Origin|into_a_stream' -kills 20 .
 
 size: ## bytes of each build beside its gate and nats-server, and what costs most
 	@$(GO) run ./cross/size

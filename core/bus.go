@@ -1,6 +1,8 @@
 package core
 
 import (
+	"time"
+
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/jetstream"
 	"github.com/frondmq/frond/core/wire"
@@ -30,6 +32,8 @@ func (b bus) HasInterest(subject string) bool { return b.a.HasInterest(subject) 
 func (b bus) WatchInterest(subject string, f func(present bool)) func() {
 	return b.a.WatchSubject(subject, f)
 }
+
+func (b bus) HalfReadAt() time.Time { return b.a.HalfReadAt() }
 
 type busPublisher struct {
 	a *account.Account

@@ -30,14 +30,41 @@ type talk struct {
 type heard struct {
 	in io.Reader
 	at atomic.Int64 // unix nanoseconds
+
+	// Owned by the reader goroutine.
+	since time.Time       // when the first bytes of what is not whole yet came
+	slow  func(time.Time) // told when bytes come of something that takes long, nil for nobody
 }
+
+// slowMessage is from when on a message counts as one that takes long.
+const slowMessage = time.Second
 
 func (h *heard) Read(p []byte) (int, error) {
 	n, err := h.in.Read(p)
-	if n > 0 {
-		h.at.Store(time.Now().UnixNano())
+	if n == 0 {
+		return n, err
+	}
+	now := time.Now()
+	h.at.Store(now.UnixNano())
+	switch {
+	case h.slow == nil:
+	case h.since.IsZero():
+		h.since = now
+	case now.Sub(h.since) >= slowMessage:
+		h.slow(now)
 	}
 	return n, err
+}
+
+// parsed says how far the bytes got: whether the last ones are the beginning
+// of something, and whether something before them was whole.
+func (h *heard) parsed(partial, progress bool) {
+	switch {
+	case !partial:
+		h.since = time.Time{}
+	case progress:
+		h.since = time.Now()
+	}
 }
 
 func newTalk(c net.Conn) *talk {

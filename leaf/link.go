@@ -172,11 +172,14 @@ func (l *link) read() {
 	o := l.m.services.Options()
 	parser := wire.NewLeafParser(l, wire.Limits{MaxControlLine: o.MaxControlLine, MaxPayload: o.MaxPayload})
 	buf := make([]byte, readBytes)
+	l.heard.slow = l.account.HalfRead
 	for {
 		n, err := l.in.Read(buf)
 		if n > 0 {
+			before := l.inMsgs.Load()
 			perr := parser.Parse(buf[:n])
 			l.origin.Flush()
+			l.heard.parsed(parser.Partial(), l.inMsgs.Load() != before)
 			if perr != nil {
 				l.failParse(perr)
 				return

@@ -212,3 +212,45 @@ func TestOutbound_givesMemoryUp(t *testing.T) {
 		t.Errorf("%d spare chunks when idle", len(o.mu.spare))
 	}
 }
+
+// A message that takes long tells the account that it is on its way; small
+// ones and silence do not, however slowly they follow each other.
+func TestHeard_halfReadMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		var told []time.Duration
+		began := time.Now()
+		h := &heard{in: here, slow: func(at time.Time) { told = append(told, at.Sub(began)) }}
+		step := func(n int, partial, progress bool) {
+			t.Helper()
+			go there.Write(make([]byte, n))
+			if _, err := h.Read(make([]byte, n)); err != nil {
+				t.Fatal(err)
+			}
+			h.parsed(partial, progress)
+			time.Sleep(600 * time.Millisecond)
+		}
+		for range 10 {
+			step(10, false, true) // heartbeats
+		}
+		for range 10 {
+			step(10, true, true) // each ends one and begins the next
+		}
+		if len(told) > 0 {
+			t.Fatalf("told of small messages: %v", told)
+		}
+		for range 4 {
+			step(10, true, false) // of one long message
+		}
+		step(10, false, true)
+		if len(told) != 4 { // from a second after its beginning on
+			t.Errorf("told at %v", told)
+		}
+		step(10, false, true)
+		if len(told) != 4 {
+			t.Errorf("told of what came behind it: %v", told)
+		}
+		here.Close()
+		there.Close()
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/frondmq/frond/core/subject"
 )
@@ -18,6 +19,7 @@ type Account struct {
 
 	mappings atomic.Pointer[mappingSet]
 
+	halfRead          atomic.Pointer[time.Time] // see HalfRead
 	inMsgs, inBytes   atomic.Int64
 	outMsgs, outBytes atomic.Int64
 	subs              atomic.Int64
@@ -35,6 +37,19 @@ type Account struct {
 // New makes an account without interest.
 func New(name string) *Account {
 	return &Account{name: name, index: subject.NewIndex[*Sub]()}
+}
+
+// HalfRead notes that at that time bytes came over a link of a message that
+// takes long and is not whole yet: what the peer sent behind it is not lost,
+// but on its way.
+func (a *Account) HalfRead(at time.Time) { a.halfRead.Store(&at) }
+
+// HalfReadAt is the newest time given to HalfRead, zero for none.
+func (a *Account) HalfReadAt() time.Time {
+	if at := a.halfRead.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
 }
 
 // Name never changes.

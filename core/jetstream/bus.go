@@ -1,6 +1,8 @@
 package jetstream
 
 import (
+	"time"
+
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
 )
@@ -25,6 +27,10 @@ type Bus interface {
 	// (true) and when the last of it goes (false), and once at the start with
 	// the present state. f must not block nor call back.
 	WatchInterest(subject string, f func(present bool)) (cancel func())
+	// HalfReadAt is when bytes last came over a link of the account of a
+	// message that takes long and is not whole yet; zero for never. What waits
+	// for something behind that message has no reason to give up.
+	HalfReadAt() time.Time
 }
 
 // Publisher sends messages into an account. It is not safe for use by two

@@ -76,6 +76,8 @@ func (b *testBus) interestLocked(subj string) bool {
 	return false
 }
 
+func (b *testBus) HalfReadAt() time.Time { return time.Time{} }
+
 func (b *testBus) WatchInterest(subj string, f func(bool)) func() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

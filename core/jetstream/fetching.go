@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/jetstream/sourcing"
@@ -157,7 +158,16 @@ func (f *fetching) queueLocked() {
 }
 
 func (f *fetching) tick() {
-	f.step(func(now int64, fx *sourcing.Effects) { f.mu.f.Tick(now, fx) })
+	var half time.Time
+	if b := f.s.acct.bus(); b != nil {
+		half = b.HalfReadAt()
+	}
+	f.step(func(now int64, fx *sourcing.Effects) {
+		if !half.IsZero() {
+			f.mu.f.HalfRead(now - int64(f.s.e.cfg.Now().Sub(half)))
+		}
+		f.mu.f.Tick(now, fx)
+	})
 }
 
 // reachable is told by the account whether anybody listens to the origin's

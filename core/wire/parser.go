@@ -68,6 +68,9 @@ const (
 // keepPending is how much memory an idle connection may keep for collecting.
 const keepPending = 16 << 10
 
+// Partial reports whether the last Parse ended in the middle of an operation.
+func (f *framer) Partial() bool { return len(f.pending) > 0 }
+
 func (f *framer) feed(d dialect, buf []byte) error {
 	if f.failed != nil {
 		return f.failed
