@@ -9,7 +9,7 @@ FUZZTIME ?= 1m
 PAIRS    ?= 9
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit interop demo bench soak size lint fuzz mutants release
+.PHONY: help run test unit tools interop demo bench soak size lint fuzz mutants release packages container
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -17,10 +17,13 @@ help: ## this list
 run: ## start an edge on this machine: NATS 4222, MQTT 1883, monitoring 8222
 	$(GO) run ./cmd/frond edge
 
-test: unit interop ## race tests of the product, then the tests with real peers (at most 10 minutes)
+test: unit tools interop ## race tests of the product, then the tests with real peers (at most 10 minutes)
 
 unit:
 	$(GO) test $(TESTFLAGS) -race -tags invariants -timeout 9m ./...
+
+tools:
+	cd cross/release && $(GO) test $(TESTFLAGS) -timeout 9m ./...
 
 interop:
 	cd $(INTEROP) && $(GO) test $(TESTFLAGS) -timeout 9m ./...
@@ -44,6 +47,7 @@ lint: ## format, vet, import floors, house rules, size budget
 	$(GO) vet -tags edge ./...
 	$(GO) vet -tags invariants ./...
 	cd $(INTEROP) && $(GO) vet ./...
+	cd cross/release && $(GO) vet ./...
 	$(GO) test -count=1 ./cross
 	$(GO) run ./cross/size -check
 	$(GO) run ./cross/mutants -check
@@ -59,5 +63,11 @@ fuzz: ## every fuzz target for a while (FUZZTIME=1m each)
 mutants: ## weaken the code in each way of cross/mutants/*.patch: a named test must notice
 	@$(GO) run ./cross/mutants
 
-release: ## tarballs for every machine in dist/, with checksums
-	$(GO) run ./cross/release
+release: ## archives for every machine in dist/, with checksums (KEY=file signs them)
+	cd cross/release && $(GO) run . archives $(if $(KEY),-key $(abspath $(KEY)))
+
+packages: ## deb, rpm, apk and ipk in dist/
+	cd cross/release && $(GO) run . packages $(if $(KEY),-key $(abspath $(KEY)))
+
+container: ## a container image in dist/, as an OCI layout
+	cd cross/release && $(GO) run . container $(if $(KEY),-key $(abspath $(KEY)))

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"bytes"
 	"os"
 	"strconv"
 	"strings"
@@ -10,14 +9,12 @@ import (
 
 // memoryTotal is the memory of the machine, or of the cgroup if that has less.
 func memoryTotal() int64 {
+	// Not /proc/meminfo: a unit with ProcSubset=pid has none, and a limit made
+	// from no memory at all would be no limit.
 	var total int64
-	text, _ := os.ReadFile("/proc/meminfo")
-	for line := range bytes.Lines(text) {
-		if f := strings.Fields(string(line)); len(f) >= 2 && f[0] == "MemTotal:" {
-			kb, _ := strconv.ParseInt(f[1], 10, 64)
-			total = kb << 10
-			break
-		}
+	var info syscall.Sysinfo_t
+	if err := syscall.Sysinfo(&info); err == nil {
+		total = int64(info.Totalram) * int64(info.Unit)
 	}
 	if text, err := os.ReadFile("/sys/fs/cgroup/memory.max"); err == nil {
 		if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && (total == 0 || n < total) {

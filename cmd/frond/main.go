@@ -121,7 +121,10 @@ func serve(o *config.Options, warns []config.Warning, stderr io.Writer, ready fu
 		return 1
 	}
 	trim()
+	boss := newSupervisor(os.Getenv)
+	boss.ready(os.Getenv)
 	signals.wait(logger, log)
+	boss.stopping()
 	return stop(s, logger)
 }
 

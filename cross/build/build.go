@@ -15,15 +15,55 @@ type Target struct {
 	Env  []string // GOOS, GOARCH and the rest
 }
 
-// Targets returns the machines, the smallest first.
+// Targets returns the machines that sizes are watched for, the smallest first.
 func Targets() []Target {
 	return []Target{
+		named("linux-armv6"), named("linux-arm64"), named("linux-mipsle"), named("linux-riscv64"), named("linux-amd64"),
+	}
+}
+
+// Matrix returns all machines that releases are made for.
+func Matrix() []Target {
+	return []Target{
+		{"linux-armv5", []string{"GOOS=linux", "GOARCH=arm", "GOARM=5"}},
 		{"linux-armv6", []string{"GOOS=linux", "GOARCH=arm", "GOARM=6"}},
+		{"linux-armv7", []string{"GOOS=linux", "GOARCH=arm", "GOARM=7"}},
 		{"linux-arm64", []string{"GOOS=linux", "GOARCH=arm64"}},
+		{"linux-mips", []string{"GOOS=linux", "GOARCH=mips", "GOMIPS=softfloat"}},
 		{"linux-mipsle", []string{"GOOS=linux", "GOARCH=mipsle", "GOMIPS=softfloat"}},
 		{"linux-riscv64", []string{"GOOS=linux", "GOARCH=riscv64"}},
 		{"linux-amd64", []string{"GOOS=linux", "GOARCH=amd64"}},
+		{"linux-386", []string{"GOOS=linux", "GOARCH=386"}},
+		{"darwin-amd64", []string{"GOOS=darwin", "GOARCH=amd64"}},
+		{"darwin-arm64", []string{"GOOS=darwin", "GOARCH=arm64"}},
+		{"windows-amd64", []string{"GOOS=windows", "GOARCH=amd64"}},
 	}
+}
+
+func named(name string) Target {
+	for _, t := range Matrix() {
+		if t.Name == name {
+			return t
+		}
+	}
+	panic("build: no machine " + name)
+}
+
+// OS is the operating system of the machine, as Go names it.
+func (t Target) OS() string { os, _, _ := strings.Cut(t.Name, "-"); return os }
+
+// Builds are the variants that are of use on the machine: gateways run Linux,
+// and no hub runs on a router.
+func (t Target) Builds() []Variant {
+	switch t.Name {
+	case "linux-mips", "linux-mipsle", "linux-armv5":
+		return []Variant{Lite(), Edge()}
+	case "linux-armv6", "linux-armv7", "linux-arm64", "linux-riscv64", "linux-amd64":
+		return Variants()
+	case "linux-386":
+		return []Variant{Edge(), Full()}
+	}
+	return []Variant{Full()}
 }
 
 // Options of one build.
@@ -95,7 +135,8 @@ func Run(o Options) error {
 	}
 	var flags []string
 	if !o.Symbols {
-		flags = append(flags, "-s", "-w")
+		// Without the build id, which hangs on the folders of the machine that built.
+		flags = append(flags, "-s", "-w", "-buildid=")
 	}
 	if o.Version != "" {
 		flags = append(flags, "-X", "main.version="+o.Version)

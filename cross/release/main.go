@@ -1,21 +1,13 @@
-// Command release cross-compiles frond for every machine and packs tarballs
-// with LICENSE and README into dist/, with their checksums.
-//
-// What for: `make release`. What not: it signs and uploads nothing. The same
-// commit gives the same bytes: paths, times and owners are fixed. Where to
-// start: main.
 package main
 
 import (
-	"archive/tar"
-	"compress/gzip"
-	"crypto/sha256"
+	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -24,63 +16,82 @@ import (
 )
 
 func main() {
-	version := flag.String("version", "", "version in names and in the binaries; default: git describe")
-	flag.Parse()
-	if err := run(*version); err != nil {
+	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "release:", err)
 		os.Exit(1)
 	}
 }
 
-func run(version string) error {
-	root, err := build.Root()
-	if err != nil {
-		return err
-	}
-	if version == "" {
-		version = git(root, "describe", "--tags", "--always", "--dirty")
-	}
-	version = strings.TrimPrefix(version, "v")
-	dist := filepath.Join(root, "dist")
-	if err := os.RemoveAll(dist); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(dist, 0o755); err != nil {
-		return err
-	}
-	sums, err := os.Create(filepath.Join(dist, "SHA256SUMS"))
-	if err != nil {
-		return err
-	}
-	defer sums.Close()
-	at := commitTime(root)
-	for _, v := range []build.Variant{build.Full(), build.Edge()} {
-		for _, t := range build.Targets() {
-			name := fmt.Sprintf("%s-%s-%s", v.File, version, t.Name)
-			binary := filepath.Join(dist, name)
-			o := v.For(t, root, binary)
-			o.Version = version
-			if err := build.Run(o); err != nil {
-				return err
-			}
-			sum, err := pack(filepath.Join(dist, name+".tar.gz"), name, at, map[string]string{
-				"frond": binary, "LICENSE": filepath.Join(root, "LICENSE"), "README.md": filepath.Join(root, "README.md")})
-			if err != nil {
-				return err
-			}
-			if err := os.Remove(binary); err != nil {
-				return err
-			}
-			fmt.Fprintf(sums, "%x  %s.tar.gz\n", sum, name)
-			fmt.Printf("dist/%s.tar.gz\n", name)
-		}
-	}
-	return sums.Close()
+// release is one run.
+type release struct {
+	root    string // of the repository
+	out     string
+	version string // without a leading v
+	at      time.Time
+	only    *regexp.Regexp
+	key     string
+	made    []string // files in out, as they were made
 }
 
-func git(root string, args ...string) string {
+func run(args []string) error {
+	if len(args) == 0 {
+		return errors.New("say what to make: archives, packages or container")
+	}
+	fs := flag.NewFlagSet("release", flag.ContinueOnError)
+	version := fs.String("version", "", "version in names and binaries; default: git describe")
+	out := fs.String("out", "", "folder of what is made; default: dist in the repository")
+	only := fs.String("only", "", "regular expression of the names to make")
+	key := fs.String("key", "", "file of a minisign secret key; without one nothing is signed")
+	if err := fs.Parse(args[1:]); err != nil {
+		return err
+	}
+	r, err := newRelease(*version, *out, *only, *key)
+	if err != nil {
+		return err
+	}
+	switch args[0] {
+	case "archives":
+		err = r.archives()
+	case "packages":
+		err = r.packages()
+	case "container":
+		err = r.container()
+	default:
+		err = fmt.Errorf("%q can't be made: archives, packages or container", args[0])
+	}
+	if err != nil {
+		return err
+	}
+	return r.sums()
+}
+
+func newRelease(version, out, only, key string) (*release, error) {
+	root, err := build.Root()
+	if err != nil {
+		return nil, err
+	}
+	r := &release{root: root, out: out, key: key}
+	if r.only, err = regexp.Compile(only); err != nil {
+		return nil, err
+	}
+	if version == "" {
+		version = r.git("describe", "--tags", "--always", "--dirty")
+	}
+	r.version = strings.TrimPrefix(version, "v")
+	if r.out == "" {
+		r.out = filepath.Join(root, "dist")
+	}
+	seconds, err := strconv.ParseInt(r.git("log", "-1", "--format=%ct"), 10, 64)
+	if err != nil {
+		seconds = 0 // no repository: the epoch
+	}
+	r.at = time.Unix(seconds, 0).UTC()
+	return r, os.MkdirAll(r.out, 0o755)
+}
+
+func (r *release) git(args ...string) string {
 	cmd := exec.Command("git", args...)
-	cmd.Dir = root
+	cmd.Dir = r.root
 	out, err := cmd.Output()
 	if err != nil {
 		return "unknown"
@@ -88,59 +99,60 @@ func git(root string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// commitTime is the time in the tarballs; without git it is the epoch.
-func commitTime(root string) time.Time {
-	s, err := strconv.ParseInt(git(root, "log", "-1", "--format=%ct"), 10, 64)
-	if err != nil {
-		s = 0
-	}
-	return time.Unix(s, 0).UTC()
+// note remembers a file that was made, for the checksums.
+func (r *release) note(name string) {
+	r.made = append(r.made, name)
+	fmt.Println(filepath.Join(r.out, name))
 }
 
-// pack writes one tarball whose files lie in a folder dir, and returns its
-// checksum.
-func pack(file, dir string, at time.Time, files map[string]string) (sum []byte, err error) {
-	f, err := os.Create(file)
+// compile builds a variant for a machine, and returns the bytes.
+func (r *release) compile(v build.Variant, t build.Target) ([]byte, error) {
+	dir, err := os.MkdirTemp("", "frond-release")
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if cerr := f.Close(); err == nil {
-			err = cerr
-		}
-	}()
-	h := sha256.New()
-	gz, err := gzip.NewWriterLevel(io.MultiWriter(f, h), gzip.BestCompression)
-	if err != nil {
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "frond")
+	o := v.For(t, r.root, file)
+	o.Version = r.version
+	if err := build.Run(o); err != nil {
 		return nil, err
 	}
-	w := tar.NewWriter(gz)
-	for _, name := range []string{"frond", "LICENSE", "README.md"} {
-		if err := add(w, dir+"/"+name, files[name], at, name == "frond"); err != nil {
-			return nil, err
-		}
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	if err := gz.Close(); err != nil {
-		return nil, err
-	}
-	return h.Sum(nil), nil
+	return os.ReadFile(file)
 }
 
-func add(w *tar.Writer, name, from string, at time.Time, executable bool) error {
-	body, err := os.ReadFile(from)
+// archives makes one for each machine and each build that is of use there.
+func (r *release) archives() error {
+	for _, t := range build.Matrix() {
+		for _, v := range t.Builds() {
+			name := fmt.Sprintf("%s-%s-%s", v.File, r.version, t.Name)
+			if !r.only.MatchString(name) {
+				continue
+			}
+			program, err := r.compile(v, t)
+			if err != nil {
+				return err
+			}
+			if err := r.archive(name, t, program); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (r *release) archive(name string, t build.Target, program []byte) error {
+	files, err := r.contents(t.OS(), program)
 	if err != nil {
 		return err
 	}
-	mode := int64(0o644)
-	if executable {
-		mode = 0o755
+	write, ending := writeTarGz, ".tar.gz"
+	if t.OS() == "windows" {
+		write, ending = writeZip, ".zip"
 	}
-	if err := w.WriteHeader(&tar.Header{Name: name, Mode: mode, Size: int64(len(body)), ModTime: at, Format: tar.FormatUSTAR}); err != nil {
+	if err := write(filepath.Join(r.out, name+ending), name, r.at, files); err != nil {
 		return err
 	}
-	_, err = w.Write(body)
-	return err
+	r.note(name + ending)
+	return r.bill(name+ending, program)
 }

@@ -1,0 +1,295 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/goreleaser/nfpm/v2"
+	_ "github.com/goreleaser/nfpm/v2/apk" // by its name in a table
+	_ "github.com/goreleaser/nfpm/v2/deb"
+	"github.com/goreleaser/nfpm/v2/files"
+	_ "github.com/goreleaser/nfpm/v2/ipk"
+	_ "github.com/goreleaser/nfpm/v2/rpm"
+
+	"github.com/frondmq/frond/cross/build"
+)
+
+// pack is one package: a build for a machine in a format, with the name that
+// the format has for the machine.
+type pack struct {
+	format  string
+	target  string
+	variant string
+	name    string
+	arch    string
+	note    string // added to the description
+}
+
+// packs are the packages that are made.
+//
+// Debian's armhf is ARMv7; Raspberry Pi OS uses the same word on the ARMv6 of
+// a Pi 1 or Zero. A package for those has a name of its own, so that nobody gets
+// the wrong one by an upgrade.
+func packs() []pack {
+	return []pack{
+		{"deb", "linux-amd64", "full", "frond", "amd64", ""},
+		{"deb", "linux-arm64", "full", "frond", "arm64", ""},
+		{"deb", "linux-armv7", "full", "frond", "armhf", ""},
+		{"deb", "linux-armv6", "edge", "frond-armv6", "armhf", "For the ARMv6 of Raspberry Pi 1, Zero and Zero W (no hub in it)."},
+		{"deb", "linux-armv5", "edge", "frond", "armel", "Without the hub."},
+		{"deb", "linux-riscv64", "full", "frond", "riscv64", ""},
+		{"deb", "linux-386", "full", "frond", "i386", ""},
+		{"rpm", "linux-amd64", "full", "frond", "x86_64", ""},
+		{"rpm", "linux-arm64", "full", "frond", "aarch64", ""},
+		{"apk", "linux-amd64", "full", "frond", "x86_64", ""},
+		{"apk", "linux-arm64", "full", "frond", "aarch64", ""},
+		{"apk", "linux-armv7", "full", "frond", "armv7", ""},
+		{"apk", "linux-armv6", "edge", "frond", "armhf", "Without the hub."},
+		{"ipk", "linux-mipsle", "lite", "frond", "mipsel_24kc", "Without the hub."},
+		{"ipk", "linux-mips", "lite", "frond", "mips_24kc", "Without the hub."},
+		{"ipk", "linux-armv7", "lite", "frond", "arm_cortex-a7_neon-vfpv4", "Without the hub."},
+		{"ipk", "linux-arm64", "lite", "frond", "aarch64_cortex-a53", "Without the hub."},
+		{"ipk", "linux-amd64", "edge", "frond", "x86_64", "Without the hub."},
+	}
+}
+
+func (p *pack) file(version string) string {
+	return fmt.Sprintf("%s_%s_%s.%s", p.name, version, p.arch, p.format)
+}
+
+func (r *release) packages() error {
+	built := make(map[string][]byte)
+	for _, p := range packs() {
+		file := p.file(r.packageVersion(p.format))
+		if !r.only.MatchString(file) {
+			continue
+		}
+		key := p.variant + " " + p.target
+		if built[key] == nil {
+			program, err := r.compilePack(&p)
+			if err != nil {
+				return err
+			}
+			built[key] = program
+		}
+		if err := r.pack(&p, file, built[key]); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+	}
+	return nil
+}
+
+func (r *release) compilePack(p *pack) ([]byte, error) {
+	for _, t := range build.Matrix() {
+		for _, v := range build.Variants() {
+			if t.Name == p.target && v.Name == p.variant {
+				return r.compile(v, t)
+			}
+		}
+	}
+	return nil, fmt.Errorf("no build %s for %s", p.variant, p.target)
+}
+
+// pack writes one package and its bill of materials.
+func (r *release) pack(p *pack, file string, program []byte) error {
+	// nfpm takes files, not bytes.
+	dir, err := os.MkdirTemp("", "frond-pack")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	s := &staging{dir: dir, at: r}
+	if err := r.fill(s, p, program); err != nil {
+		return err
+	}
+	info := r.info(p)
+	info.Contents = s.contents
+	info.Scripts = r.scripts(p.format)
+	info = nfpm.WithDefaults(info)
+	if err := info.Validate(); err != nil {
+		return err
+	}
+	packager, err := nfpm.Get(p.format)
+	if err != nil {
+		return err
+	}
+	if err := create(filepath.Join(r.out, file), func(w io.Writer) error { return packager.Package(info, w) }); err != nil {
+		return err
+	}
+	r.note(file)
+	return r.bill(file, program)
+}
+
+func (r *release) info(p *pack) *nfpm.Info {
+	info := &nfpm.Info{
+		Name: p.name, Arch: p.arch, Platform: "linux",
+		Version: r.packageVersion(p.format), VersionSchema: "none", Release: "1",
+		Section: "net", Priority: "optional", Maintainer: "frond maintainers <maintainers@frond.example>",
+		Description: strings.TrimSpace("Message broker for the edge: NATS, MQTT and streams on flash.\n" + p.note),
+		Homepage:    "https://github.com/frondmq/frond", License: "Apache-2.0", MTime: r.at,
+		DisableGlobbing: true,
+	}
+	info.Umask = 0o022
+	switch p.format {
+	case "deb":
+		info.Deb.Arch, info.Deb.Compression = p.arch, "xz"
+		info.Release = ""
+		if p.name != "frond" {
+			info.Provides, info.Conflicts = []string{"frond"}, []string{"frond"}
+		}
+	case "rpm":
+		info.RPM.Arch, info.RPM.Compression, info.RPM.BuildHost = p.arch, "xz", "frond"
+		info.RPM.Summary = "Message broker for the edge"
+	case "apk":
+		info.APK.Arch = p.arch
+	case "ipk":
+		info.IPK.Arch, info.Depends = p.arch, []string{"ca-bundle"}
+	}
+	return info
+}
+
+func (r *release) scripts(format string) nfpm.Scripts {
+	at := func(name string) string { return filepath.Join(r.root, "firmware", "scripts", name) }
+	if format == "ipk" {
+		return nfpm.Scripts{PostInstall: at("openwrt-postinstall.sh"), PreRemove: at("openwrt-preremove.sh")}
+	}
+	return nfpm.Scripts{
+		PreInstall: at("preinstall.sh"), PostInstall: at("postinstall.sh"),
+		PreRemove: at("preremove.sh"), PostRemove: at("postremove.sh"),
+	}
+}
+
+// staging lays files out for nfpm.
+type staging struct {
+	dir      string
+	at       *release
+	contents files.Contents
+}
+
+// put adds a file. kind is "" or "config|noreplace".
+func (s *staging) put(to string, body []byte, mode os.FileMode, kind string) error {
+	from := filepath.Join(s.dir, fmt.Sprint(len(s.contents)))
+	if err := os.WriteFile(from, body, 0o600); err != nil {
+		return err
+	}
+	s.contents = append(s.contents, &files.Content{
+		Source: from, Destination: to, Type: kind,
+		FileInfo: &files.ContentFileInfo{Owner: "root", Group: "root", Mode: mode, MTime: s.at.at},
+	})
+	return nil
+}
+
+// copy adds a file of the repository.
+func (s *staging) copy(from, to string, mode os.FileMode, kind string) error {
+	body, err := os.ReadFile(filepath.Join(s.at.root, filepath.FromSlash(from)))
+	if err != nil {
+		return err
+	}
+	return s.put(to, body, mode, kind)
+}
+
+// fill lays out what a package installs.
+func (r *release) fill(s *staging, p *pack, program []byte) error {
+	if err := s.put("/usr/bin/frond", program, 0o755, ""); err != nil {
+		return err
+	}
+	type file struct {
+		from, to string
+		mode     os.FileMode
+		kind     string
+	}
+	const config = "config|noreplace"
+	var list []file
+	switch p.format {
+	case "ipk":
+		list = []file{
+			{"firmware/openwrt/frond.init", "/etc/init.d/frond", 0o755, ""},
+			{"firmware/openwrt/frond.config", "/etc/config/frond", 0o600, config},
+		}
+	default:
+		list = []file{
+			{"firmware/conf/edge.conf", "/etc/frond/frond.conf", 0o640, config},
+			{"firmware/conf/edge.conf", "/usr/share/doc/frond/edge.conf", 0o644, ""},
+			{"firmware/conf/hub.conf", "/usr/share/doc/frond/hub.conf", 0o644, ""},
+			{"firmware/samples/fail2ban-filter.conf", "/usr/share/doc/frond/fail2ban-filter.conf", 0o644, ""},
+			{"firmware/samples/logrotate", "/usr/share/doc/frond/logrotate", 0o644, ""},
+			{"README.md", "/usr/share/doc/frond/README.md", 0o644, ""},
+			{"LICENSE", "/usr/share/doc/frond/copyright", 0o644, ""},
+		}
+		if p.format == "apk" {
+			list = append(list, file{"firmware/openrc/frond", "/etc/init.d/frond", 0o755, ""})
+		} else {
+			list = append(list, file{"firmware/systemd/frond.service", "/usr/lib/systemd/system/frond.service", 0o644, ""})
+		}
+	}
+	for _, f := range list {
+		if err := s.copy(f.from, f.to, f.mode, f.kind); err != nil {
+			return err
+		}
+	}
+	if p.format == "ipk" {
+		return nil // 16 MB of flash: the licences are beside the package
+	}
+	licences, err := r.licences(program)
+	if err != nil {
+		return err
+	}
+	for _, l := range licences {
+		if err := s.put("/usr/share/doc/frond/"+l.name, l.body, 0o644, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var described = regexp.MustCompile(`^(.*)-([0-9]+)-g([0-9a-f]+)(-dirty)?$`)
+
+// packageVersion writes the version so that package managers order it right:
+// 0.2.0-rc.1 comes before 0.2.0, and commits behind a tag after it.
+func (r *release) packageVersion(format string) string { return packageVersion(r.version, format) }
+
+func packageVersion(version, format string) string {
+	behind := ""
+	if m := described.FindStringSubmatch(version); m != nil {
+		version, behind = m[1], m[2]
+	}
+	if version == "" || version[0] < '0' || version[0] > '9' || !strings.Contains(version, ".") {
+		version = "0.0.0" // no tag anywhere: older than every release
+	}
+	base, pre, _ := strings.Cut(version, "-")
+	if format == "apk" {
+		// Alpine knows a few words only: _rc before a version, _p behind it.
+		if pre != "" {
+			base += "_rc" + digits(pre)
+		}
+		if behind != "" {
+			base += "_p" + behind
+		}
+		return base
+	}
+	if pre != "" {
+		base += "~" + strings.ReplaceAll(pre, "-", ".")
+	}
+	if behind != "" {
+		base += "+" + behind
+	}
+	return base
+}
+
+// digits is the number in s, 0 when there is none.
+func digits(s string) string {
+	n := strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' {
+			return r
+		}
+		return -1
+	}, s)
+	if n == "" {
+		return "0"
+	}
+	return n
+}

@@ -1,0 +1,29 @@
+#!/bin/sh
+# Behind the files: data folder, and the service. deb: "configure" and the
+# version before, if any. rpm: 1 install, 2 upgrade.
+set -e
+mkdir -p /var/lib/frond
+chown frond:frond /var/lib/frond
+chmod 0750 /var/lib/frond
+chown root:frond /etc/frond /etc/frond/frond.conf
+chmod 0750 /etc/frond
+chmod 0640 /etc/frond/frond.conf
+
+# A configuration that the new program does not take: what runs goes on
+# running, and whoever installs sees why.
+if ! /usr/bin/frond -t -c /etc/frond/frond.conf; then
+	echo "frond: /etc/frond/frond.conf is not valid for this version; the service was not (re)started." >&2
+	echo "frond: correct it, then: systemctl restart frond" >&2
+	exit 1
+fi
+
+if [ -d /run/systemd/system ]; then
+	systemctl daemon-reload
+	if [ "${1:-}" = 2 ] || { [ "${1:-}" = configure ] && [ -n "${2:-}" ]; }; then
+		systemctl try-restart frond.service
+	else
+		systemctl enable --now frond.service
+	fi
+elif [ -x /sbin/openrc-run ] && [ -x /etc/init.d/frond ]; then
+	if rc-service frond status >/dev/null 2>&1; then rc-service frond restart; fi
+fi
