@@ -18,6 +18,12 @@
 // can't carry are dropped and counted when max_pending of them wait; interest
 // is not, a link that has no room even for that is ended and begins again.
 //
+// What the peer does not take, a message or a control line longer than its
+// bounds, is never sent, for the peer would cut the link and, at the next
+// attempt, cut it again. It is counted, told in the log, and told to the
+// publisher in wire.Msg.Unfit: a consumer that feeds a mirror or a source passes
+// such a message over.
+//
 // What it does not do: WebSocket transport, links in operator mode, and store
 // and forward; that is the work of mirrors, sources and streams.
 //

@@ -41,6 +41,7 @@ type info struct {
 	Export        *permissions `json:"export,omitempty"`
 	InfoOnConnect bool         `json:"info_on_connect,omitempty"`
 	LeafURLs      []string     `json:"leafnode_urls,omitempty"`
+	Frond         *extra       `json:"frond,omitempty"`
 }
 
 // permissions is one direction of a user's rights as INFO carries it.
@@ -84,6 +85,7 @@ type connect struct {
 	Compression   string   `json:"compress_mode,omitempty"`
 	RemoteAccount string   `json:"remote_account,omitempty"`
 	Protocol      int      `json:"protocol,omitempty"`
+	Frond         *extra   `json:"frond,omitempty"`
 
 	// Only peers that took the wrong door have these.
 	Lang    string `json:"lang,omitempty"`

@@ -93,7 +93,7 @@ func (i *interest) concerns(s *account.Sub) bool {
 			return false
 		}
 	}
-	return l.rules.announces(s.Subject)
+	return l.rules.announces(s.Subject) && (l.bounds.line == 0 || len(s.Subject)+len(s.Queue)+lineRest <= l.bounds.line)
 }
 
 // announceAll sends the first list and makes later changes heard.

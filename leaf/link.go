@@ -60,7 +60,8 @@ type link struct {
 	started   time.Time
 	nonceRTT  time.Duration // handshake round trip, until pings measure
 
-	out *outbound
+	out    *outbound
+	bounds bounds // what the peer takes
 
 	// Owned by the reader goroutine.
 	origin *account.Origin
@@ -80,6 +81,8 @@ type link struct {
 	inBytes      atomic.Int64
 	outBytes     atomic.Int64
 	lastActivity atomic.Int64
+	unfits       atomic.Uint64 // messages that the peer does not take
+	longest      sizes         // sent so far
 }
 
 // ending is why a link ends; the first reason counts.
@@ -99,6 +102,11 @@ func (l *link) Deliver(_ *account.Sub, m *wire.Msg) bool {
 	if !l.rules.sends(m.Subject) {
 		return false
 	}
+	if why := l.bounds.stops(m); why != "" {
+		l.unfit(m, why)
+		return false
+	}
+	l.longest.note(m)
 	l.rules.sent(m.Reply) // before the answer can come
 	if !l.out.message(m, l.peer.headers) {
 		return false
@@ -170,7 +178,7 @@ func (l *link) queueLine(add func([]byte) []byte) {
 
 func (l *link) read() {
 	o := l.m.services.Options()
-	parser := wire.NewLeafParser(l, wire.Limits{MaxControlLine: o.MaxControlLine, MaxPayload: o.MaxPayload})
+	parser := wire.NewLeafParser(l, wire.Limits{MaxControlLine: o.MaxControlLine, MaxPayload: maxFromLink(o)})
 	buf := make([]byte, readBytes)
 	l.heard.slow = l.account.HalfRead
 	for {
@@ -253,6 +261,7 @@ func (l *link) OK() error { return nil }
 func (l *link) Err(text []byte) error {
 	s := string(text)
 	l.log.Error("Leafnode error told by the peer", "err", s)
+	l.learnBound(s)
 	switch {
 	case strings.Contains(s, "Loop detected"):
 		l.delay = loopDelay

@@ -350,6 +350,7 @@ func (l *listener) build(conn net.Conn, t *talk, c *connect, g *auth.Grant, id u
 			side: side{domain: c.Domain, jetstream: c.JetStream}},
 		out: newOutbound(l.m.services.Options().MaxPending), started: time.Now(),
 	}
+	k.bounds = l.m.boundsOf(k.peer.name, c.Frond, 0)
 	if c.Hub {
 		k.role = account.RoleHub
 	}

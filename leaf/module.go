@@ -34,9 +34,10 @@ type Module struct {
 
 	mu struct {
 		sync.Mutex
-		links []*link
-		gone  monitor.Traffic             // of links that are gone
-		loops map[*account.Account]string // own loop subject of each account
+		links   []*link
+		gone    monitor.Traffic             // of links that are gone
+		loops   map[*account.Account]string // own loop subject of each account
+		learned map[string]bounds           // by the name of the peer
 	}
 }
 
@@ -44,6 +45,7 @@ type Module struct {
 func New() *Module {
 	m := &Module{log: slog.New(slog.DiscardHandler)}
 	m.mu.loops = make(map[*account.Account]string)
+	m.mu.learned = make(map[string]bounds)
 	return m
 }
 
@@ -245,7 +247,7 @@ func (m *Module) info() *info {
 	return &info{
 		ServerID: s.ServerID(), ServerName: s.ServerName(), Version: s.Version(),
 		Proto: protocolVersion, Go: runtime.Version(), Headers: !s.Options().NoHeaders,
-		JetStream: s.JetStream(), Domain: s.Domain(), Cluster: m.clusterName(), APILevel: s.APILevel(),
+		JetStream: s.JetStream(), Domain: s.Domain(), Cluster: m.clusterName(), APILevel: s.APILevel(), Frond: m.extra(),
 	}
 }
 

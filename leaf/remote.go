@@ -332,7 +332,7 @@ func (r *remote) connect(u *url.URL, hello *info, mode string, rtt time.Duration
 		Headers: !s.Options().NoHeaders, Hub: r.config.Hub,
 		DenyPub: r.config.DenyImports, Isolate: r.config.RequestIsolation,
 		Compression:   levelFor(r.config.Compression, mode, rtt),
-		RemoteAccount: r.account.Name(), Protocol: protocolVersion,
+		RemoteAccount: r.account.Name(), Protocol: protocolVersion, Frond: r.m.extra(),
 	}
 	if user := firstUser(u, r.config.URLs); user != nil {
 		c.User = user.Username()
@@ -390,6 +390,7 @@ func (r *remote) build(conn net.Conn, t *talk, hello, welcome *info) (*link, err
 			side: side{domain: hello.Domain, jetstream: hello.JetStream}},
 		out: newOutbound(r.m.services.Options().MaxPending), started: time.Now(),
 	}
+	k.bounds = r.m.boundsOf(k.peer.name, hello.Frond, hello.MaxPayload)
 	if c.Hub {
 		k.role = account.RoleSpoke
 	}

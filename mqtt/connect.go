@@ -140,11 +140,14 @@ func (c *conn) prepareWill(pk *packets.Packet) error {
 		return nil
 	}
 	subj, err := appendSubject(nil, []byte(k.WillTopic), c.topicRules())
+	if err == nil && c.tooLong(subj) {
+		err = errTopicLong
+	}
 	if err != nil {
 		return fail(packets.ErrTopicNameInvalid, "will topic %q: %w", core.Cut(k.WillTopic), err)
 	}
 	w := &will{subject: subj, payload: bytes.Clone(k.WillPayload), topic: strings.Clone(k.WillTopic)}
-	t := translation{dst: append([]byte("NATS/1.0\r\n"+headerQoS+":"), '0'+k.WillQos, '\r', '\n'), rules: c.topicRules()}
+	t := translation{dst: append([]byte("NATS/1.0\r\n"+headerQoS+":"), '0'+k.WillQos, '\r', '\n'), rules: c.topicRules(), most: c.maxSubject()}
 	if c.version == v5 {
 		if err := t.properties(willBlock(&k.WillProperties)); err != nil {
 			return err

@@ -43,6 +43,9 @@ func TestPublish_oneBadMessageCostsNoConnection(t *testing.T) {
 		{"wildcards that are refused", "evcc/*/>", "1", true, []byte{v5}, refused(packets.ErrTopicNameInvalid)},
 		{"a control character", "evcc/a\nb\x7f", "1", false, []byte{v311, v5}, outcome{"evcc.a/%0Ab/%7F", 0}},
 		{"too large with its headers", "evcc/x", strings.Repeat("x", 1<<20-10), false, []byte{v311, v5}, refused(packets.ErrQuotaExceeded)},
+		{"a topic that no link could carry", strings.Repeat(".", 40_000), "1", false, []byte{v311, v5}, refused(packets.ErrTopicNameInvalid)},
+		{"the longest topic", strings.Repeat("a", 4096-256), "1", false, []byte{v311, v5}, outcome{strings.Repeat("a", 4096-256), 0}},
+		{"one byte more", strings.Repeat("a", 4096-255), "1", false, []byte{v5}, refused(packets.ErrTopicNameInvalid)},
 		{"what the user may not", "denied", "1", false, []byte{v311, v5}, refused(packets.ErrNotAuthorized)},
 	} {
 		for _, version := range c.versions {
@@ -269,7 +272,7 @@ func TestWill_retainedAndQoS2(t *testing.T) {
 }
 
 // Whatever fits into the Maximum Packet Size that the server has announced is
-// taken: all of the payload, of a topic, of properties.
+// taken: all of the payload, of properties, of a topic that may be a subject.
 func TestConnack_maximumPacketSizeIsTaken(t *testing.T) {
 	for _, maxPayload := range []int{1000, 64 << 10, 1 << 20} {
 		b := startBroker(t, func(b *broker) { b.opts.MaxPayload = maxPayload })
@@ -286,7 +289,7 @@ func TestConnack_maximumPacketSizeIsTaken(t *testing.T) {
 		all := []byte("\x01\x01\x02\x00\x00\x00\x09\x03\x00\x01t\x08\x00\x01r")
 		for i, p := range []publication{
 			{topic: []byte("t")},
-			{topic: []byte(strings.Repeat("t", min(size-little, 0xffff)))},
+			{topic: []byte(strings.Repeat("t", min(size-little, wire.MaxSubject(b.opts.MaxControlLine))))},
 			{topic: []byte("t"), props: append([]byte{packets.PropCorrelationData}, string16(size-little)...)},
 			{topic: []byte("t"), props: append([]byte{packets.PropContentType}, string16(size-little)...)},
 			{topic: []byte("t"), props: append([]byte{packets.PropUser, 0, 1, 'k'}, string16(min(size-little, 60_000))...)},

@@ -31,6 +31,7 @@ const (
 type translation struct {
 	dst, reply []byte
 	rules      topicRules
+	most       int    // length of a subject, 0 for no bound
 	lost       int    // properties left out
 	example    []byte // the first of them, borrowed
 }
@@ -104,7 +105,7 @@ func (t *translation) responseTopic(topic []byte) error {
 		return fail(packets.ErrMalformedInvalidUTF8, "response topic")
 	}
 	reply, err := appendSubject(t.reply, topic, t.rules)
-	if err != nil { // empty, or with wildcards
+	if err != nil || t.most > 0 && len(reply) > t.most { // empty, with wildcards, or too long
 		t.lose(topic)
 		return nil
 	}

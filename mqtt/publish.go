@@ -22,6 +22,7 @@ type publication struct {
 	topic   []byte
 	props   []byte // property block without its length, MQTT 5 only
 	payload []byte
+	bad     error // why the topic is refused
 }
 
 // parsePublish decodes a PUBLISH of a client.
@@ -100,12 +101,16 @@ func (c *conn) publish(f frame) error {
 func (c *conn) checkTopic(p *publication) error {
 	var err error
 	c.subject, err = appendSubject(c.subject[:0], p.topic, c.topicRules())
+	if err == nil && c.tooLong(c.subject) {
+		err = errTopicLong
+	}
 	switch err {
 	case nil:
 		return nil
-	case errTopicChar:
+	case errTopicChar, errTopicLong:
+		p.bad = err
 		c.subject = c.subject[:0]
-		if c.version != v5 {
+		if err == errTopicChar && c.version != v5 {
 			return fail(packets.ErrTopicNameInvalid, "topic %q: %w", core.Cut(p.topic), err) // nats-server's way
 		}
 		return nil
@@ -125,10 +130,19 @@ func (c *conn) topicRules() topicRules {
 	return 0
 }
 
+// tooLong reports whether a subject is longer than one of a NATS client can be:
+// a topic has up to 64 KiB, and a control line that is too long cuts a link.
+func (c *conn) tooLong(subj []byte) bool {
+	limit := c.maxSubject()
+	return limit > 0 && len(subj) > limit
+}
+
+func (c *conn) maxSubject() int { return wire.MaxSubject(c.m.services.Options().MaxControlLine) }
+
 // accept routes the message, or refuses it alone.
 func (c *conn) accept(p *publication) error {
-	if len(c.subject) == 0 {
-		return c.refuse(p, packets.ErrTopicNameInvalid, errTopicChar)
+	if p.bad != nil {
+		return c.refuse(p, packets.ErrTopicNameInvalid, p.bad)
 	}
 	var err error
 	if c.header, err = c.headers(p); err != nil {
@@ -167,7 +181,7 @@ func (c *conn) mayPublish() bool {
 func (c *conn) headers(p *publication) ([]byte, error) {
 	h := append(c.header[:0], "NATS/1.0\r\n"+headerQoS+":"...)
 	h = append(h, '0'+p.qos, '\r', '\n')
-	t := translation{dst: h, reply: c.reply[:0], rules: c.topicRules()}
+	t := translation{dst: h, reply: c.reply[:0], rules: c.topicRules(), most: c.maxSubject()}
 	err := t.properties(p.props)
 	c.reply = t.reply
 	if t.lost > 0 {

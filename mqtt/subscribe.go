@@ -79,7 +79,7 @@ func (c *conn) subscribeTo(f *packets.Subscription) (byte, error) {
 		return packets.ErrTopicFilterInvalid.Code, nil
 	}
 	subjects, err := filterSubjects(filter, c.topicRules())
-	if err != nil {
+	if err != nil || c.tooLong([]byte(subjects[0])) {
 		return packets.ErrTopicFilterInvalid.Code, nil
 	}
 	if max := c.m.services.Options().MaxSubs; max > 0 && len(c.subs) >= max && c.subs[f.Filter] == nil {

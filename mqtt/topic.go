@@ -23,6 +23,7 @@ var (
 	errTopicChar     = errors.New("a blank, a control character or a NATS wildcard in a topic, and mqtt.blanks is refuse")
 	errTopicText     = errors.New("topic is not valid UTF-8 text")
 	errTopicEmpty    = errors.New("empty topic")
+	errTopicLong     = errors.New("topic is too long: as a subject it must fit into max_control_line, or no link could carry it")
 )
 
 // How a topic is read.

@@ -206,6 +206,15 @@ type successResponse struct {
 	Success bool `json:"success,omitempty"`
 }
 
+// unfitAnswer stands for an answer that is too long for the link to whoever
+// asked.
+func unfitAnswer(text []byte, why string) []byte {
+	var r response
+	_ = json.Unmarshal(text, &r) // we wrote it
+	b, _ := json.Marshal(&response{Type: r.Type, Error: &APIError{Code: 413, ErrCode: errMessageTooLarge.ErrCode, Description: "answer not sent: " + why}})
+	return b
+}
+
 // answer runs the handler of a request and sends what it says.
 func (e *Engine) answer(r *apiRequest, pubs *publishers) {
 	a := r.acct
@@ -228,7 +237,10 @@ func (e *Engine) answer(r *apiRequest, pubs *publishers) {
 		return
 	}
 	if p := pubs.of(a); p != nil && r.reply != "" {
-		p.Publish(&wire.Msg{Subject: []byte(r.reply), Header: r.answerHeader, Body: text})
+		m := wire.Msg{Subject: []byte(r.reply), Header: r.answerHeader, Body: text}
+		if p.Publish(&m); m.Unfit != "" {
+			p.Publish(&wire.Msg{Subject: m.Subject, Header: m.Header, Body: unfitAnswer(text, m.Unfit)})
+		}
 	}
 	if !strings.HasPrefix(r.rest, "STREAM.MSG.GET.") {
 		e.auditAdvisory(r, text, pubs)

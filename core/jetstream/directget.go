@@ -164,7 +164,10 @@ func (d *directReply) message(m *edgestore.Msg, headers ...string) {
 		d.hdr = append(h, crlf...)
 		out.Header = d.hdr
 	}
-	d.p.Publish(&out)
+	if d.p.Publish(&out); out.Unfit != "" {
+		// A link on the way to whoever asked does not take it.
+		d.status(413, "Message Not Sent: "+out.Unfit, hdrSequence, utoa(m.Seq))
+	}
 }
 
 // directGet answers a direct get; the request is $JS.API.DIRECT.GET.<stream>

@@ -35,6 +35,7 @@ type fetching struct {
 		fx      sourcing.Effects
 		todo    []todo
 		stopped bool
+		lost    lostInfo
 		seen    bool // the first report of interest is the present state
 		header  []byte
 		subj    []byte
@@ -259,8 +260,23 @@ func (f *fetching) statusLocked(now int64, attempt uint64, m *wire.Msg) {
 		f.mu.f.FlowControl(now, attempt, string(m.Reply), &f.mu.fx)
 		return
 	}
+	if seq := wire.HeaderGet(m.Header, consumer.HdrSkipped); seq != nil {
+		f.lostLocked(string(seq), string(wire.HeaderGet(m.Header, consumer.HdrSkippedReason)))
+	}
 	last, _ := strconv.ParseUint(string(wire.HeaderGet(m.Header, "Nats-Last-Consumer")), 10, 64) // none is 0
 	f.mu.f.Heartbeat(now, attempt, last, string(wire.HeaderGet(m.Header, "Nats-Consumer-Stalled")), &f.mu.fx)
+}
+
+// lostLocked books a message that the origin has and that can not come here, as
+// the link does not carry it. It is told again when the origin is asked again
+// from before it.
+func (f *fetching) lostLocked(text, reason string) {
+	seq, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || seq <= f.mu.lost.LastSeq {
+		return
+	}
+	f.mu.lost = lostInfo{Msgs: f.mu.lost.Msgs + 1, LastSeq: seq, Reason: reason}
+	f.s.e.logger.Error("message of the origin is lost on the way", "stream", f.s.name, "origin", f.src.Name, "seq", seq, "err", reason)
 }
 
 // appendLocked gives one message to the log.
@@ -347,10 +363,14 @@ func (f *fetching) ingested(seq uint64, o *outcome) {
 func (f *fetching) info() *sourceInfo {
 	f.mu.Lock()
 	i := f.mu.f.Info(f.s.e.now())
+	lost := f.mu.lost
 	f.mu.Unlock()
 	out := &sourceInfo{
 		Name: f.src.Name, External: f.src.External, Lag: i.Lag, Seq: i.Seq, Active: i.Active,
 		FilterSubject: f.src.FilterSubject, SubjectTransforms: f.src.SubjectTransforms,
+	}
+	if lost.Msgs > 0 {
+		out.Lost = &lost
 	}
 	if i.Err != nil {
 		out.Error = &APIError{Code: i.Err.Code, ErrCode: uint16(i.Err.ErrCode), Description: i.Err.Description}

@@ -35,6 +35,15 @@ type sourceInfo struct {
 	Error             *APIError          `json:"error,omitempty"`
 	FilterSubject     string             `json:"filter_subject,omitempty"`
 	SubjectTransforms []SubjectTransform `json:"subject_transforms,omitempty"`
+	Lost              *lostInfo          `json:"lost_on_the_way,omitempty"` // nats-server has none
+}
+
+// lostInfo are messages of an origin that can not come here: no link on the way
+// carries them. They are counted since the start.
+type lostInfo struct {
+	Msgs    uint64 `json:"messages"`
+	LastSeq uint64 `json:"last_seq"` // at the origin
+	Reason  string `json:"reason"`   // of the last one
 }
 
 type streamState struct {

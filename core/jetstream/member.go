@@ -446,11 +446,25 @@ func (m *member) deliver(pubs *publishers) (more bool) {
 		}
 		d, ok := m.m.Deliver(now, &c, &m.fx)
 		if ok && m.send(p, &msg, &d) == 0 {
-			m.m.Undelivered(now, &m.fx)
+			m.notTaken(now, &msg)
 		}
 		m.perform(pubs)
 	}
 	return true
+}
+
+// notTaken is for a delivery that nobody took: nobody was there, or a link on
+// the way could never carry it.
+func (m *member) notTaken(now int64, msg *edgestore.Msg) {
+	why := m.msg.Unfit
+	if why == "" {
+		m.m.Undelivered(now, &m.fx)
+		return
+	}
+	if m.m.Unfit(now, why, &m.fx) {
+		m.e.logger.Error("message can not be sent to who fetches the stream, it is passed over",
+			"stream", m.s.name, "consumer", m.name, "seq", msg.Seq, "bytes", len(msg.Header)+len(msg.Body), "err", why)
+	}
 }
 
 // load reads the message that the machine wants; not ok means that it is

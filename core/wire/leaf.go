@@ -14,6 +14,24 @@ type LeafHandler interface {
 // MaxWeight bounds the weight of a queue group.
 const MaxWeight = 999_999_999
 
+// subjectMargin is what stands beside a subject on the control line of a client:
+// a verb, a reply subject, a queue group, sizes.
+const subjectMargin = 256
+
+// MaxSubject is how long a subject may be when it did not come by a control
+// line, which bounds it: then whoever it is sent on to can send it too. 0 is no
+// bound.
+func MaxSubject(maxControlLine int) int {
+	if maxControlLine <= 0 {
+		return 0
+	}
+	return max(maxControlLine-subjectMargin, maxControlLine/2)
+}
+
+// LinkLine is how long a control line may be between servers, for the
+// configured length of one of a client.
+func LinkLine(maxControlLine int) int { return linkLine * maxControlLine }
+
 // linkLine is how much longer control lines may be between servers.
 const linkLine = 16
 
@@ -35,7 +53,7 @@ func NewLeafParser(h LeafHandler, l Limits) *LeafParser {
 
 // SetLimits is that of ClientParser.
 func (p *LeafParser) SetLimits(l Limits) {
-	l.MaxControlLine *= linkLine
+	l.MaxControlLine = LinkLine(l.MaxControlLine)
 	p.limits = l
 }
 

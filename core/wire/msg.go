@@ -37,6 +37,10 @@ type Msg struct {
 	// reply, a deliver subject or a destination, and JetStream executes no such
 	// message as a request: the server would act for whoever named the subject.
 	Chosen bool
+	// Unfit is set by a link that could never carry the message, as it is too
+	// long for the peer, and says why. Whoever publishes again and again what
+	// nobody took looks at it.
+	Unfit string
 }
 
 // Receipt lets a local publisher learn when its message is durable, without a

@@ -110,6 +110,7 @@ type rig struct {
 	m      *Machine
 	fx     Effects
 	gone   map[string]bool // reply subjects that nobody listens on
+	unfit  map[uint64]bool // sequences that no link carries
 	acks   map[uint64]string
 	got    []sent
 	log    []string
@@ -210,6 +211,10 @@ func (r *rig) pump() {
 		if r.gone[string(d.To)] {
 			r.logf("nobody on %s for %d", d.To, d.Seq)
 			r.m.Undelivered(r.now, &r.fx)
+			r.perform()
+			continue
+		}
+		if r.unfit[d.Seq] && r.m.Unfit(r.now, "too long", &r.fx) {
 			r.perform()
 			continue
 		}
