@@ -19,9 +19,8 @@ type pending struct {
 
 // submit appends an operation and waits until it was applied, which is after
 // it became durable.
-func (e *Engine) submit(log Log, incarnation uint64, kind uint8, reserved bool, data []byte) (*pending, *APIError) {
+func (e *Engine) submit(log Log, rec edgestore.Record, reserved bool, data []byte) (*pending, *APIError) {
 	p := &pending{done: make(chan struct{})}
-	rec := edgestore.Record{Kind: kind, Incarnation: incarnation, Stamp: e.stamp()}
 	if err := e.append(log, reserved, &rec, nil, p, data); err != nil {
 		return nil, appendError(err)
 	}

@@ -299,7 +299,7 @@ func marshalConsumer(cfg *consumer.Config) []byte {
 // s.changes.
 func (e *Engine) createConsumer(s *stream, name string, cfg *consumer.Config) (*member, *APIError) {
 	op := consumerCreate{name, e.cfg.Now().UnixNano(), marshalConsumer(cfg)}
-	p, err := e.submit(s.log, s.incarnation, opConsumerCreate, false, op.append(nil))
+	p, err := e.submit(s.log, s.record(opConsumerCreate, false), false, op.append(nil))
 	if err != nil {
 		return nil, err
 	}
@@ -319,7 +319,7 @@ func (e *Engine) createConsumer(s *stream, name string, cfg *consumer.Config) (*
 func (e *Engine) configureConsumer(m *member, cfg *consumer.Config) *APIError {
 	moved := cfg.DeliverSubject != m.config().DeliverSubject
 	data := msgp.AppendBytes(msgp.AppendString(nil, m.name), marshalConsumer(cfg))
-	if _, err := e.submit(m.s.log, m.s.incarnation, opConsumerConfig, true, data); err != nil {
+	if _, err := e.submit(m.s.log, m.s.record(opConsumerConfig, false), true, data); err != nil {
 		return err
 	}
 	if b := m.s.acct.bus(); b != nil && moved {
@@ -447,7 +447,7 @@ func (e *Engine) deleteConsumer(m *member) *APIError {
 	if s.member(m.name) != m {
 		return errConsumerNotFound
 	}
-	if _, err := e.submit(s.log, s.incarnation, opConsumerDelete, true, msgp.AppendString(nil, m.name)); err != nil {
+	if _, err := e.submit(s.log, s.record(opConsumerDelete, false), true, msgp.AppendString(nil, m.name)); err != nil {
 		return err
 	}
 	m.detach()

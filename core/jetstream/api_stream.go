@@ -151,7 +151,7 @@ func (e *Engine) createStream(a *account, cfg *StreamConfig, pedantic bool) (*st
 		created:     e.cfg.Now().UnixNano(),
 		config:      encodeConfig(cfg),
 	}
-	p, err := e.submit(e.logFor(cfg.Storage), 0, opStreamCreate, false, c.append(nil))
+	p, err := e.submit(e.logFor(cfg.Storage), e.catalogueRecord(e.logFor(cfg.Storage), opStreamCreate), false, c.append(nil))
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +159,7 @@ func (e *Engine) createStream(a *account, cfg *StreamConfig, pedantic bool) (*st
 	if b := a.bus(); b != nil {
 		if err := s.attach(b); err != nil {
 			s.detach()
-			e.submit(s.log, 0, opStreamDelete, true, appendUint(nil, s.incarnation))
+			e.submit(s.log, e.catalogueRecord(s.log, opStreamDelete), true, appendUint(nil, s.incarnation))
 			return nil, errStreamCreate.with("%v", err)
 		}
 	}
@@ -238,7 +238,7 @@ func (e *Engine) updateStream(a *account, cfg *StreamConfig) (*stream, *APIError
 		return nil, errSubjectOverlap
 	}
 	data := msgp.AppendBytes(nil, encodeConfig(cfg))
-	if _, err := e.submit(s.log, s.incarnation, opConfig, true, data); err != nil {
+	if _, err := e.submit(s.log, s.record(opConfig, false), true, data); err != nil {
 		return nil, err
 	}
 	if b := a.bus(); b != nil {
@@ -408,7 +408,7 @@ func (e *Engine) deleteStream(a *account, name string) *APIError {
 	}
 	fetching := s.fetching
 	s.detach()
-	if _, err := e.submit(s.log, 0, opStreamDelete, true, appendUint(nil, s.incarnation)); err != nil {
+	if _, err := e.submit(s.log, e.catalogueRecord(s.log, opStreamDelete), true, appendUint(nil, s.incarnation)); err != nil {
 		if b := a.bus(); b != nil && a.stream(name) == s {
 			if err := s.attach(b); err != nil {
 				e.logger.Error("stream could not be attached again", "account", a.name, "stream", name, "err", err)
@@ -434,7 +434,7 @@ func (e *Engine) deleteOffline(a *account, name string) *APIError {
 	if o == nil {
 		return errStreamNotFound
 	}
-	_, err := e.submit(e.journal, 0, opStreamDelete, true, appendUint(nil, o.incarnation))
+	_, err := e.submit(e.journal, e.catalogueRecord(e.journal, opStreamDelete), true, appendUint(nil, o.incarnation))
 	e.drain.kick()
 	return err
 }
@@ -468,7 +468,7 @@ func (e *Engine) streamPurge(r *apiRequest, base response, name string) (any, *A
 	default:
 		op := purge{req.Filter, req.Seq, req.Keep}
 		var p *pending
-		if p, err = e.submit(s.log, s.incarnation, opPurge, true, op.append(nil)); err == nil {
+		if p, err = e.submit(s.log, s.record(opPurge, false), true, op.append(nil)); err == nil {
 			out.Purged = p.outcome.n
 		}
 	}
@@ -499,7 +499,7 @@ func (e *Engine) msgDelete(r *apiRequest, base response, name string) (any, *API
 	default:
 		// A message that is not there is told, but the account's statistics do
 		// not count it as an error.
-		_, out.Error = e.submit(s.log, s.incarnation, opMsgDelete, true, appendUint(nil, req.Seq))
+		_, out.Error = e.submit(s.log, s.record(opMsgDelete, false), true, appendUint(nil, req.Seq))
 		out.Success = out.Error == nil
 		return out, nil
 	}

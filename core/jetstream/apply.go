@@ -115,10 +115,16 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) {
 			continue
 		}
 		s.lastStamp = en.Stamp
-		if err := s.applyOne(en, &out[i]); err != nil {
+		if s.refusedBefore(en) {
+			out[i].err = errStoreFailed.with("refused before the restart")
+		} else if err := s.applyOne(en, &out[i]); err != nil {
 			out[i].err = asAPI(err, errStoreFailed)
 			s.unapplied(en, err)
 		}
+		if s.wounded {
+			s.noteMoves(en)
+		}
+		s.followed(&en.Record)
 		s.applied = en.LSN
 		if s.dirtyFrom == 0 {
 			s.dirtyFrom = en.LSN
@@ -131,6 +137,7 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) {
 		s.e.drain.pending.Add(-grown)
 	}
 	if s.live {
+		s.logNotes()
 		s.consumers.publish()
 	} else {
 		s.consumers.events, s.consumers.compact = s.consumers.events[:0], false
@@ -144,7 +151,7 @@ func (s *stream) applyOne(en *edgestore.Entry, o *outcome) error {
 	case opIngest:
 		return s.applyIngest(en, o)
 	case opConfig:
-		return s.applyConfig(en.Data)
+		return s.applyConfig(en)
 	case opMsgDelete:
 		return s.applyMsgDelete(en.Data)
 	case opPurge:
@@ -155,6 +162,10 @@ func (s *stream) applyOne(en *edgestore.Entry, o *outcome) error {
 		return s.applySkip(en.Data)
 	case opRelease:
 		return s.applyRelease(en.Data)
+	case opShift:
+		return s.applyShift(en.Data)
+	case opLost:
+		return s.applyLost(en.Data)
 	case opOrigin:
 		return s.applyOrigin(en.Data)
 	}
@@ -239,10 +250,10 @@ func (s *stream) applyPublish(en *edgestore.Entry, o *outcome) error {
 		return err
 	}
 	cfg := s.config()
-	if cfg.Sealed {
+	if cfg.Sealed && !s.wounded {
 		return errStreamSealed
 	}
-	if m.flags != 0 {
+	if m.flags != 0 && !s.wounded {
 		if o.err = s.checkHeaders(cfg, m, o); o.err != nil || o.dup {
 			return nil
 		}
@@ -264,7 +275,7 @@ func (s *stream) put(cfg *StreamConfig, m *incoming, o *outcome) error {
 	if m.Seq > maxSeq {
 		return errStoreFailed.with("no sequence is left")
 	}
-	if cfg.Retention == InterestRetention && !s.consumers.interested(m.Subject) {
+	if !s.wounded && cfg.Retention == InterestRetention && !s.consumers.interested(m.Subject) {
 		s.pass(m, o)
 		return nil
 	}
@@ -272,7 +283,7 @@ func (s *stream) put(cfg *StreamConfig, m *incoming, o *outcome) error {
 	if m.flags&flagRollup != 0 {
 		rollup = rollupOf(m.Header)
 	}
-	if cfg.Discard == DiscardNew {
+	if cfg.Discard == DiscardNew && !s.wounded {
 		if err := s.checkRoom(cfg, m, rollup != rollupNone); err != nil {
 			o.err = err
 			return nil
@@ -336,7 +347,12 @@ func (s *stream) applyIngest(en *edgestore.Entry, o *outcome) error {
 			return nil
 		}
 		if s.last < from.after {
-			return errOriginGap
+			if !s.wounded {
+				return errOriginGap
+			}
+			if err := s.lose(s.last+1, from.after); err != nil {
+				return err
+			}
 		}
 		m.Seq, m.Time, m.id = from.seq, from.at, nil
 		return s.put(cfg, m, o)
@@ -346,10 +362,10 @@ func (s *stream) applyIngest(en *edgestore.Entry, o *outcome) error {
 		o.dup = true
 		return nil
 	}
-	if at.seq < from.after {
+	if at.seq < from.after && !s.wounded {
 		return errOriginGap
 	}
-	if m.id != nil {
+	if m.id != nil && !s.wounded {
 		if seq, seen := s.dedup.seen(m.id, m.stamp); seen {
 			o.seq, o.dup = seq, true
 		}
@@ -382,8 +398,8 @@ func (s *stream) applySkip(data []byte) error {
 	return nil
 }
 
-func (s *stream) applyConfig(data []byte) error {
-	r := opReader{b: data}
+func (s *stream) applyConfig(en *edgestore.Entry) error {
+	r := opReader{b: en.Data}
 	b := r.bytes()
 	if err := r.done("stream update"); err != nil {
 		return err
@@ -397,6 +413,10 @@ func (s *stream) applyConfig(data []byte) error {
 		return errStreamUpdate.with("%v", err)
 	}
 	s.auxDirty.config = true
+	if old.Mirror != nil && cfg.Mirror == nil {
+		// From here on the stream's own count matters.
+		s.notes = append(s.notes, note{en.Seat, s.shift, shiftAt(s.last, behind(&en.Record).Place)})
+	}
 	return s.tighten(old, cfg)
 }
 

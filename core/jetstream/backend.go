@@ -35,9 +35,14 @@ type table interface {
 
 // backend opens what is durable.
 type backend interface {
-	journal() (fileLog, error)
+	journal() (fileLog, journalEnd, error)
 	table() (table, error)
-	store(incarnation uint64, cfg *StreamConfig, blobs edgestore.BlobReader) (edgestore.Store, error)
+	// tableAside puts a catalogue that can't be used aside and names where.
+	tableAside() (string, error)
+	store(cfg *StreamConfig, blobs edgestore.BlobReader, w *storeWatch) (edgestore.Store, error)
+	// identity reads from the files of a stream what it is. It is not ok when
+	// they do not say.
+	identity(incarnation uint64) (c streamCreate, ok bool)
 	// where names the folder of a stream.
 	where(incarnation uint64) string
 	// folders lists the streams that have one, and names beside them that are
@@ -53,7 +58,7 @@ type backend interface {
 // catalogue.db, each stream in streams/<incarnation>/.
 type diskBackend struct{ c *Config }
 
-func (d diskBackend) journal() (fileLog, error) {
+func (d diskBackend) journal() (fileLog, journalEnd, error) {
 	o := d.c.Journal
 	o.Dir = d.c.journalDir()
 	if d.c.disk != nil {
@@ -61,10 +66,17 @@ func (d diskBackend) journal() (fileLog, error) {
 	}
 	j, rec, err := journal.Open(o)
 	if err != nil {
-		return nil, err
+		return nil, journalEnd{}, err
 	}
 	d.c.Logger.Debug("journal opened", "recovery", rec)
-	return j, nil
+	end := journalEnd{missing: rec.Missing, since: rec.HeadsSince}
+	for _, h := range rec.Heads {
+		end.heads = append(end.heads, chainHead{h.Incarnation, h.Chain})
+	}
+	if rec.Format != 0 && rec.Format < journal.Format {
+		d.c.Logger.Info("the journal goes on in a newer format: an older release does not read it any more", "from", rec.Format, "to", journal.Format)
+	}
+	return j, end, nil
 }
 
 func (d diskBackend) table() (table, error) {
@@ -81,10 +93,38 @@ func (d diskBackend) where(incarnation uint64) string {
 	return filepath.Join(d.streams(), strconv.FormatUint(incarnation, 10))
 }
 
-func (d diskBackend) store(incarnation uint64, cfg *StreamConfig, blobs edgestore.BlobReader) (edgestore.Store, error) {
+func (d diskBackend) tableAside() (string, error) {
+	return setAside(filepath.Join(d.c.Dir, catalogueFile))
+}
+
+func (d diskBackend) identity(incarnation uint64) (c streamCreate, ok bool) {
+	// Opening makes what is not there: look first.
+	dir := d.where(incarnation)
+	if files, err := filepath.Glob(filepath.Join(escapeGlob(dir), "*.chunks")); err != nil || len(files) == 0 {
+		return c, false
+	}
+	st, err := edgestore.OpenFileStore(edgestore.FileOptions{Dir: dir, Incarnation: incarnation})
+	if err != nil {
+		return c, false
+	}
+	defer st.Close()
+	err = st.Aux(auxIdentity, func(key string, value []byte) (err error) {
+		if key == auxIdentity {
+			c, err = readStreamCreate(append([]byte(nil), value...))
+			ok = err == nil
+		}
+		return err
+	})
+	return c, ok && err == nil
+}
+
+func (d diskBackend) store(cfg *StreamConfig, blobs edgestore.BlobReader, w *storeWatch) (edgestore.Store, error) {
 	return edgestore.OpenFileStore(edgestore.FileOptions{
-		Dir:          d.where(incarnation),
-		Incarnation:  incarnation,
+		Dir:          d.where(w.inc),
+		Incarnation:  w.inc,
+		Damaged:      w.damaged,
+		ReadFailed:   w.readFailed,
+		WriteFailed:  w.writeFailed,
 		FirstSeq:     cfg.FirstSeq,
 		Blobs:        blobs,
 		CacheBytes:   d.c.StoreCacheBytes,

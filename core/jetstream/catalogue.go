@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -21,14 +22,20 @@ type catalogue struct {
 	trash     map[uint64]edgestore.Store // deleted, files not yet removed; nil could not be opened
 	// gone are deleted streams whose files may still be there after a restart,
 	// as the table says; buried are those whose files went since.
-	gone   map[uint64]bool
-	buried []uint64
+	gone map[uint64]bool
+	done edgestore.Chain // behind the newest operation applied
+	// rebuilt: the table was lost; adopted are streams that it did not have.
+	rebuilt bool
+	adopted map[uint64]bool
+	heads   map[uint64]head // to be written
+	buried  []uint64
 }
 
 const (
 	rowPrefix = "stream/"
 	rowNext   = "next"
 	rowGone   = "gone/"
+	rowChain  = "chain"
 )
 
 func goneKey(incarnation uint64) string { return fmt.Sprintf("%s%016x", rowGone, incarnation) }
@@ -40,6 +47,11 @@ func appendUint(b []byte, n uint64) []byte { return msgp.AppendUint64(b, n) }
 // catalogue applies one operation of incarnation 0.
 func (a *applier) catalogue(en *edgestore.Entry) {
 	var o outcome
+	if a.live && a.durable && en.Seat != 0 {
+		a.e.mu.Lock()
+		a.e.mu.cat.done = behind(&en.Record)
+		a.e.mu.Unlock()
+	}
 	switch en.Kind {
 	case opStreamCreate:
 		o.err = a.streamCreate(en)
@@ -65,7 +77,8 @@ func (a *applier) streamCreate(en *edgestore.Entry) *APIError {
 	e := a.e
 	e.raiseIncarnation(c.incarnation)
 	if known, _ := e.knows(c.incarnation); known && !a.live {
-		return nil // the table had it
+		delete(e.mu.cat.adopted, c.incarnation)
+		return nil // the table or its own files had it
 	}
 	if !a.live && en.LSN <= e.mu.cat.skipUpTo {
 		return nil // created and deleted again, and the table knows both
@@ -85,6 +98,9 @@ func (a *applier) streamCreate(en *edgestore.Entry) *APIError {
 	}
 	e.register(s, a.durable, en.LSN, &c)
 	s.live = a.live
+	if s.live && s.watch != nil {
+		s.watch.start(s)
+	}
 	if p, ok := en.Token.(*pending); ok {
 		p.stream = s
 	}
@@ -94,7 +110,7 @@ func (a *applier) streamCreate(en *edgestore.Entry) *APIError {
 // uncreate takes back a create that is in the log and failed: a restart must not
 // bring to life what the requester was told does not exist.
 func (e *Engine) uncreate(log Log, incarnation uint64) {
-	rec := edgestore.Record{Kind: opStreamDelete, Stamp: e.stamp()}
+	rec := e.catalogueRecord(log, opStreamDelete)
 	if !e.appendLazy(log, &rec, nil, appendUint(nil, incarnation)) {
 		e.logger.Warn("a stream that could not be created may be there after a restart", "incarnation", incarnation)
 	}
@@ -106,20 +122,49 @@ func (e *Engine) openStream(c streamCreate) (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	var st edgestore.Store
 	if cfg.Storage == MemoryStorage {
-		st = edgestore.NewMemoryStore(cfg.FirstSeq)
-	} else if e.journal == nil {
+		return newStream(e, e.account(c.account), c, edgestore.NewMemoryStore(cfg.FirstSeq), nil)
+	}
+	if e.journal == nil {
 		return nil, fmt.Errorf("stream %q: no folder for streams in files", cfg.Name)
-	} else if st, err = e.cfg.backend.store(c.incarnation, cfg, e.journal); err != nil {
+	}
+	w := &storeWatch{e: e, inc: c.incarnation}
+	st, err := e.cfg.backend.store(cfg, e.journal, w)
+	if errors.Is(err, edgestore.ErrCorrupt) {
+		st, err = e.openAgain(cfg, w, err)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("stream %q: %w", cfg.Name, err)
 	}
-	s, err := newStream(e, e.account(c.account), c, st)
+	s, err := newStream(e, e.account(c.account), c, st, w)
 	if err != nil {
 		st.Close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// openAgain is for files that are no store any more. They are put aside, and
+// the stream begins with a new one: the catalogue says what it had, and the
+// journal may still have some of it.
+func (e *Engine) openAgain(cfg *StreamConfig, w *storeWatch, cause error) (edgestore.Store, error) {
+	st, err := e.cfg.backend.store(cfg, e.journal, w) // the store may have put its files aside
+	where := e.cfg.backend.where(w.inc)
+	if errors.Is(err, edgestore.ErrCorrupt) {
+		if where, err = e.cfg.backend.quarantine(w.inc, fmt.Sprintf("The files of stream %q can not be read: %v", cfg.Name, cause)); err == nil {
+			st, err = e.cfg.backend.store(cfg, e.journal, w)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(cause, err)
+	}
+	w.hurt.Store(true)
+	e.report(Damage{
+		Kind: DamageAside, Where: where,
+		What: fmt.Sprintf("the files of stream %q can not be read (%v); they were put aside, and what the journal has was brought back", cfg.Name, cause),
+		Do:   "look at what is in them (frond store dump); remove them when they are not needed",
+	})
+	return st, nil
 }
 
 // register makes a stream known. durable streams go into the catalogue.
@@ -223,9 +268,16 @@ func (e *Engine) sealCatalogue() (trash map[uint64]edgestore.Store, dirty bool) 
 	defer e.mu.Unlock()
 	c := &e.mu.cat
 	aux := e.damage.seal()
-	if c.dirtyFrom == 0 && len(aux) == 0 {
+	if c.dirtyFrom == 0 && len(aux) == 0 && len(c.heads) == 0 {
 		return nil, false
 	}
+	for inc, h := range c.heads {
+		if e.mu.streams[inc] != nil {
+			aux = append(aux, edgestore.Aux{Key: headKey(inc), Value: h.append(nil)})
+		}
+	}
+	c.heads = nil
+	aux = append(aux, edgestore.Aux{Key: rowChain, Value: msgp.AppendUint64(appendUint(nil, c.done.Seat), c.done.Place)})
 	aux = append(aux, edgestore.Aux{Key: rowNext, Value: appendUint(nil, e.nextIncarnation.Load())})
 	for _, inc := range c.buried {
 		aux = append(aux, edgestore.Aux{Key: goneKey(inc)})
@@ -234,7 +286,7 @@ func (e *Engine) sealCatalogue() (trash map[uint64]edgestore.Store, dirty bool) 
 	for inc, row := range c.changed {
 		aux = append(aux, edgestore.Aux{Key: rowKey(inc), Value: row})
 		if row == nil {
-			aux = append(aux, edgestore.Aux{Key: goneKey(inc), Value: []byte{}})
+			aux = append(aux, edgestore.Aux{Key: headKey(inc)}, edgestore.Aux{Key: goneKey(inc), Value: []byte{}})
 		}
 	}
 	c.changed = nil
@@ -243,18 +295,79 @@ func (e *Engine) sealCatalogue() (trash map[uint64]edgestore.Store, dirty bool) 
 	return trash, true
 }
 
-// loadCatalogue opens the streams that the table lists.
-func (e *Engine) loadCatalogue() error {
+// openCatalogue opens the table and the streams that it lists. A table that
+// can't be read is put aside and made again: the stores and the journal say
+// which streams there are.
+func (e *Engine) openCatalogue() (err error) {
+	if e.table, err = e.cfg.backend.table(); errors.Is(err, edgestore.ErrCorrupt) {
+		cause := err
+		where, aerr := e.cfg.backend.tableAside()
+		if aerr != nil {
+			return errors.Join(cause, aerr)
+		}
+		if e.table, err = e.cfg.backend.table(); err == nil {
+			e.mu.cat.rebuilt = true
+			e.report(Damage{
+				Kind: DamageCatalogue, Where: where,
+				What: fmt.Sprintf("the catalogue of streams can not be read (%v); it was put aside and made again from the stores and the journal", cause),
+				Do:   "check that every stream is there, and that none is there which was deleted",
+			})
+		}
+	}
+	if err != nil {
+		return err
+	}
+	rows, err := e.readCatalogue()
+	if err != nil {
+		return err
+	}
+	if rows.empty {
+		e.missedCatalogue()
+	}
+	for i := range rows.creates {
+		c := &rows.creates[i]
+		e.loadStream(c, rows.heads[c.incarnation])
+	}
+	return nil
+}
+
+// missedCatalogue tells of a table that is not there though streams are.
+func (e *Engine) missedCatalogue() {
+	if incs, _, err := e.cfg.backend.folders(); err != nil || len(incs) == 0 || e.mu.cat.rebuilt {
+		return
+	}
+	e.mu.cat.rebuilt = true
+}
+
+// catalogueRows is what the table has.
+type catalogueRows struct {
+	empty   bool
+	creates []streamCreate
+	heads   map[uint64]head
+}
+
+// readCatalogue reads all rows of the table.
+func (e *Engine) readCatalogue() (*catalogueRows, error) {
+	rows := &catalogueRows{empty: true, heads: make(map[uint64]head)}
 	var damage []Damage
 	err := e.table.Each("", func(key string, value []byte) error {
+		rows.empty = false
 		switch {
 		case key == rowNext:
 			r := opReader{b: value}
 			e.raiseIncarnation(max(1, r.uint()) - 1)
 			return r.done("catalogue: next incarnation")
+		case key == rowChain:
+			r := opReader{b: value}
+			e.mu.cat.done = edgestore.Chain{Seat: r.uint(), Place: r.uint()}
+			return r.done("catalogue: chain")
 		case strings.HasPrefix(key, rowDamage):
 			d, err := readDamageRow(key, value)
 			damage = append(damage, d)
+			return err
+		case strings.HasPrefix(key, rowHead):
+			inc, h, err := readHead(key, value)
+			rows.heads[inc] = h
 			return err
 		case strings.HasPrefix(key, rowGone):
 			inc, err := strconv.ParseUint(key[len(rowGone):], 16, 64)
@@ -270,25 +383,54 @@ func (e *Engine) loadCatalogue() error {
 			if err != nil {
 				return fmt.Errorf("catalogue: row %q: %w", key, err)
 			}
-			e.loadStream(&c)
+			rows.creates = append(rows.creates, c)
 		}
 		return nil
 	})
 	e.damage.load(damage)
 	e.mu.cat.applied = e.table.Applied()
 	e.mu.cat.skipUpTo = e.mu.cat.applied
-	return err
+	return rows, err
 }
 
-// loadStream opens a stream that the catalogue has. One that can't be opened is
-// told and does not keep the others from working.
-func (e *Engine) loadStream(c *streamCreate) {
+// loadStream opens a stream that the catalogue has; h is how far it had come.
+// One that can't be opened is told and does not keep the others from working.
+func (e *Engine) loadStream(c *streamCreate, h head) {
 	s, err := e.openStream(*c)
 	if err != nil {
 		e.setOffline(c, err)
 		return
 	}
+	if h.short(s) {
+		s.head = &h
+	}
 	e.mu.streams[s.incarnation] = s
 	s.acct.mu.streams[s.name] = s
 	e.addUsage(s.memory, int64(s.store.State().Bytes))
+}
+
+// followCatalogue counts an operation of the catalogue during recovery; to is
+// the chain before it.
+func (e *Engine) followCatalogue(en *edgestore.Entry, to edgestore.Chain) {
+	if en.LSN <= e.mu.cat.skipUpTo {
+		return
+	}
+	e.catalogueLost(to)
+	e.mu.cat.done = behind(&en.Record)
+}
+
+// catalogueLost moves the catalogue on to where its chain was, and tells if
+// operations of it are lost.
+func (e *Engine) catalogueLost(to edgestore.Chain) {
+	c := &e.mu.cat
+	if to.Seat <= c.done.Seat {
+		return
+	}
+	n := to.Seat - c.done.Seat
+	c.done = to
+	e.report(Damage{
+		Kind: DamageCatalogue, Where: "journal",
+		What: fmt.Sprintf("%d operation(s) that create or delete streams are lost", n),
+		Do:   "check that every stream is there, and that none is there which was deleted; look into the quarantine folder",
+	})
 }

@@ -18,10 +18,10 @@ type fullStores struct {
 	full *atomic.Int64
 }
 
-func (f fullStores) store(incarnation uint64, cfg *StreamConfig, blobs edgestore.BlobReader) (edgestore.Store, error) {
+func (f fullStores) store(_ *StreamConfig, blobs edgestore.BlobReader, w *storeWatch) (edgestore.Store, error) {
 	dir := f.streams()
 	return edgestore.OpenFileStore(edgestore.FileOptions{
-		Dir: dir + "/s", Incarnation: incarnation, Blobs: blobs, MaxFileBytes: 512 << 10,
+		Dir: dir + "/s", Incarnation: w.inc, Blobs: blobs, MaxFileBytes: 512 << 10,
 		BeforeWrite: func(place string) error {
 			if place != "husks" && folderSize(dir+"/s") >= f.full.Load() {
 				return &os.PathError{Op: "write", Path: "disk", Err: syscall.ENOSPC}

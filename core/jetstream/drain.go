@@ -147,7 +147,9 @@ func (d *drainer) round(newest edgestore.LSN) error {
 		if err := s.store.Flush(); err != nil {
 			errs = append(errs, fmt.Errorf("stream %q: %w", s.name, err))
 		}
-		s.flushed()
+		if h, ok := s.flushed(); ok {
+			d.e.noteHead(s.incarnation, h)
+		}
 	}
 	if trash, dirty := d.e.sealCatalogue(); dirty {
 		if err := d.e.flushCatalogue(trash); err != nil {

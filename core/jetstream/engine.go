@@ -135,6 +135,7 @@ type Engine struct {
 
 	nextIncarnation atomic.Uint64
 	damage          register
+	catChain        edgestore.Chain // of the operations of the catalogue in the journal
 	usage           [2]atomic.Int64 // bytes in files, in memory
 	closing         atomic.Bool
 

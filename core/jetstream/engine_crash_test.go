@@ -573,9 +573,9 @@ type refusingLog struct {
 	now *atomic.Bool
 }
 
-func (r refusing) journal() (fileLog, error) {
-	l, err := r.backend.journal()
-	return refusingLog{l, r.now}, err
+func (r refusing) journal() (fileLog, journalEnd, error) {
+	l, end, err := r.backend.journal()
+	return refusingLog{l, r.now}, end, err
 }
 
 func (l refusingLog) AppendReserved(r *edgestore.Record, side []byte, token any, data ...[]byte) (edgestore.LSN, error) {

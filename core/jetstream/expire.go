@@ -4,8 +4,6 @@ import (
 	"time"
 
 	"github.com/tinylib/msgp/msgp"
-
-	"github.com/frondmq/frond/edgestore"
 )
 
 // expirePeriod is how often streams with a max_age are looked at. A message
@@ -30,7 +28,7 @@ func (e *Engine) expire(now time.Time) {
 		if st.Msgs == 0 || !st.FirstTime.Before(cutoff) {
 			continue
 		}
-		rec := edgestore.Record{Kind: opExpire, Incarnation: s.incarnation, Stamp: e.stamp()}
+		rec := s.record(opExpire, false)
 		if err := e.append(s.log, true, &rec, nil, nil, msgp.AppendInt64(nil, cutoff.UnixNano())); err != nil {
 			e.logger.Warn("expiry put off", "stream", s.name, "err", err)
 		}

@@ -418,11 +418,11 @@ type unreadable struct {
 	err error
 }
 
-func (u unreadable) store(inc uint64, cfg *StreamConfig, blobs edgestore.BlobReader) (edgestore.Store, error) {
-	if inc == u.inc {
+func (u unreadable) store(cfg *StreamConfig, blobs edgestore.BlobReader, w *storeWatch) (edgestore.Store, error) {
+	if w.inc == u.inc {
 		return nil, u.err
 	}
-	return u.diskBackend.store(inc, cfg, blobs)
+	return u.diskBackend.store(cfg, blobs, w)
 }
 
 // One stream that can't be opened is stopped and told; the others work, its

@@ -72,6 +72,23 @@ func quarantine(root, folder, why string) (string, error) {
 	return to, errors.Join(err, os.WriteFile(filepath.Join(to, noteFile), []byte(note), 0o600))
 }
 
+// setAside renames a file that can't be used and tells its new name.
+func setAside(path string) (string, error) {
+	for n := 1; ; n++ {
+		to := fmt.Sprintf("%s.damaged-%d", path, n)
+		if _, err := os.Lstat(to); !errors.Is(err, os.ErrNotExist) {
+			if err != nil {
+				return "", err
+			}
+			continue
+		}
+		if err := (vfs.OS{}).Rename(path, to); err != nil {
+			return "", err
+		}
+		return to, vfs.OS{}.SyncDir(filepath.Dir(path))
+	}
+}
+
 // streamFolders lists the incarnations that have a folder, and what else lies
 // beside them.
 func streamFolders(dir string) (incarnations []uint64, strange []string, err error) {

@@ -40,7 +40,7 @@ func (s *stream) appendFetched(f *fetched, w ingestWaiter) error {
 	o := origin{f.source, f.seq, f.at, f.after}
 	head := o.append(make([]byte, 0, 64+len(f.source)), flags)
 	head = edgestore.AppendBlobHead(head, len(f.subject), len(f.header))
-	rec := edgestore.Record{Kind: opIngest, Incarnation: s.incarnation, Stamp: s.e.stamp()}
+	rec := s.record(opIngest, f.source != "")
 	var token any
 	if w != nil {
 		token = w
@@ -89,7 +89,7 @@ func readOriginOp(b []byte) (o originOp, err error) {
 // logOrigin appends one; w, if not nil, is told when it is applied, and so
 // is everything that was fetched before.
 func (s *stream) logOrigin(o *originOp, w ingestWaiter) error {
-	rec := edgestore.Record{Kind: opOrigin, Incarnation: s.incarnation, Stamp: s.e.stamp()}
+	rec := s.record(opOrigin, false)
 	var token any
 	if w != nil {
 		token = w
@@ -116,7 +116,7 @@ func (s *stream) applyOrigin(data []byte) error {
 // mirror has a gap there. Nobody waits for it.
 func (s *stream) appendSkip(last uint64, at int64) error {
 	b := msgp.AppendInt64(msgp.AppendUint64(nil, last), at)
-	rec := edgestore.Record{Kind: opSkip, Incarnation: s.incarnation, Stamp: s.e.stamp()}
+	rec := s.record(opSkip, false)
 	return s.e.append(s.log, false, &rec, nil, nil, b)
 }
 

@@ -561,7 +561,7 @@ func (m *member) log() {
 		head := msgp.AppendUint64(make([]byte, 0, 32), m.id)
 		head = msgp.AppendUint64(head, m.number-uint64(len(m.unsent))+1)
 		head = msgp.AppendBytesHeader(head, uint32(len(delta)))
-		rec := edgestore.Record{Kind: opConsumerDelta, Incarnation: m.s.incarnation, Stamp: m.e.stamp()}
+		rec := m.s.record(opConsumerDelta, false)
 		var token any
 		if len(m.unsent) == 1 && len(m.answers) > 0 {
 			token = &ackAnswers{m: m, to: m.answers}

@@ -28,6 +28,8 @@ const (
 	opExpire         uint8 = 21 // cutoff: everything older goes
 	opSkip           uint8 = 22 // last sequence, time: a gap that a mirror's origin has
 	opOrigin         uint8 = 23 // source, identity of its stream, restart: forget the position
+	opShift          uint8 = 24 // count, and for each note: seat, shift before and behind it
+	opLost           uint8 = 25 // first and last sequence of messages that can't be read
 	opConsumerCreate uint8 = 32 // name, created, config
 	opConsumerDelete uint8 = 33 // name
 	opConsumerDelta  uint8 = 34 // id, number, delta

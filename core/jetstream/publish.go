@@ -180,7 +180,7 @@ func (s *stream) append(v *streamView, m *wire.Msg, header []byte, flags uint8) 
 			p.subj, subj = b, b
 		}
 	}
-	p.rec = edgestore.Record{Kind: opPublish, Incarnation: s.incarnation, Stamp: s.e.stamp()}
+	p.rec = s.record(opPublish, true)
 	p.head = append(p.head[:0], flags)
 	p.head = edgestore.AppendBlobHead(p.head, len(subj), len(header))
 	p.parts = [4][]byte{p.head, subj, header, m.Body}

@@ -10,10 +10,11 @@ import (
 // what the journal has above what each of them had brought to its own files.
 // It returns the newest LSN in the journal.
 func (e *Engine) recover() (newest edgestore.LSN, err error) {
-	if e.journal, err = e.cfg.backend.journal(); err != nil {
+	var end journalEnd
+	if e.journal, end, err = e.cfg.backend.journal(); err != nil {
 		return 0, err
 	}
-	if newest, err = e.reopen(); err == nil {
+	if newest, err = e.reopen(end); err == nil {
 		return newest, nil
 	}
 	for _, s := range e.allStreams() {
@@ -26,17 +27,18 @@ func (e *Engine) recover() (newest edgestore.LSN, err error) {
 	return 0, err
 }
 
-func (e *Engine) reopen() (newest edgestore.LSN, err error) {
-	if e.table, err = e.cfg.backend.table(); err != nil {
+func (e *Engine) reopen(end journalEnd) (newest edgestore.LSN, err error) {
+	if err := e.openCatalogue(); err != nil {
 		return 0, err
 	}
-	if err := e.loadCatalogue(); err != nil {
-		return 0, err
-	}
+	e.adoptFolders()
 	// The journal was released up to what every part had, so from its start
 	// is from the smallest of them; each record is skipped where it is known.
-	r := &replay{applier: applier{e: e, durable: true}}
+	r := newReplay(e, end)
 	if err := e.journal.Replay(0, r); err != nil {
+		return 0, fmt.Errorf("replay: %w", err)
+	}
+	if err := r.finish(); err != nil {
 		return 0, fmt.Errorf("replay: %w", err)
 	}
 	drained := e.table.Applied()
@@ -44,31 +46,60 @@ func (e *Engine) reopen() (newest edgestore.LSN, err error) {
 		drained = max(drained, s.store.Applied())
 		s.recovered()
 	}
+	e.catChain = e.mu.cat.done
 	// A journal that was lost must not give a number twice.
 	if err := e.journal.Raise(drained); err != nil {
 		return 0, err
 	}
 	e.sortFolders()
+	e.tellAdopted()
 	e.logger.Info("jetstream recovered", "streams", len(e.allStreams()), "records", r.records)
-	return r.newest, nil
+	return max(r.newest, r.holesEnd()), nil
 }
 
-// replay applies again what the journal gives.
-type replay struct {
-	applier
-	newest  edgestore.LSN
-	records int
+// adoptFolders looks at the folders of streams that the catalogue does not
+// have. A store says whose it is, so a stream whose row was lost is found again;
+// one that was created just before the end is too, and the journal says so.
+func (e *Engine) adoptFolders() {
+	incs, _, err := e.cfg.backend.folders()
+	if err != nil {
+		return // sortFolders tells
+	}
+	for _, inc := range incs {
+		if known, deleted := e.knows(inc); known || deleted {
+			continue
+		}
+		c, ok := e.cfg.backend.identity(inc)
+		if !ok || c.incarnation != inc {
+			continue
+		}
+		e.raiseIncarnation(inc)
+		e.loadStream(&c, head{})
+		e.mu.Lock()
+		if e.mu.cat.adopted == nil {
+			e.mu.cat.adopted = make(map[uint64]bool)
+		}
+		e.mu.cat.adopted[inc] = true
+		e.mu.cat.note(max(e.mu.cat.applied, 1), inc, c.append(nil))
+		e.mu.Unlock()
+	}
 }
 
-func (r *replay) Entry(en *edgestore.Entry) error {
-	r.records++
-	r.newest = en.LSN
-	r.apply([]edgestore.Entry{*en})
-	return nil
-}
-
-func (r *replay) Hole(first, last edgestore.LSN) error {
-	return nil // the journal's event has told it
+// tellAdopted tells of the streams that only their own files knew.
+func (e *Engine) tellAdopted() {
+	for inc := range e.mu.cat.adopted {
+		d := Damage{Kind: DamageCatalogue, Where: e.cfg.backend.where(inc), Do: "check that the stream should be there: if it was deleted, delete it again"}
+		if s := e.stream(inc); s != nil {
+			d.Account, d.Stream = s.acct.name, s.name
+		} else if o := e.offline(inc); o != nil {
+			d.Account, d.Stream = o.acct.name, o.name
+		} else {
+			continue // deleted by the journal
+		}
+		d.What = fmt.Sprintf("stream %q was not in the catalogue and was found again by its files", d.Stream)
+		e.report(d)
+	}
+	e.mu.cat.adopted = nil
 }
 
 // sortFolders looks at every folder of a stream that is not in use: what was
@@ -135,6 +166,13 @@ func (s *stream) recovered() {
 	defer s.mu.Unlock()
 	s.skipUpTo = 0
 	s.last = s.store.State().LastSeq
+	s.wounded, s.wounds, s.head = false, nil, nil
+	if !s.memory {
+		s.bookFound()
+		s.tellDamage()
+		s.watch.start(s)
+		*s.chain = s.done
+	}
 	s.live = true
 	s.consumers.recovered()
 }

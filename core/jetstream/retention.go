@@ -73,7 +73,7 @@ func (s *stream) logRelease(seqs []uint64) {
 		for _, seq := range chunk {
 			b = msgp.AppendUint64(b, seq)
 		}
-		rec := edgestore.Record{Kind: opRelease, Incarnation: s.incarnation, Stamp: s.e.stamp()}
+		rec := s.record(opRelease, false)
 		// What is not dropped now is found by the sweep of the next start.
 		s.e.appendLazy(s.log, &rec, nil, b)
 	}

@@ -23,9 +23,9 @@ type fullLog struct {
 	disk fullDisk
 }
 
-func (d fullDisk) journal() (fileLog, error) {
-	l, err := d.backend.journal()
-	return fullLog{l, d}, err
+func (d fullDisk) journal() (fileLog, journalEnd, error) {
+	l, end, err := d.backend.journal()
+	return fullLog{l, d}, end, err
 }
 
 func (l fullLog) Append(r *edgestore.Record, side []byte, token any, data ...[]byte) (edgestore.LSN, error) {

@@ -23,7 +23,10 @@ type stream struct {
 	created     time.Time
 	log         Log
 	memory      bool
-	initial     []byte // configuration at creation, as the catalogue keeps it
+	initial     []byte           // configuration at creation, as the catalogue keeps it
+	chain       *edgestore.Chain // of the log; nil in memory
+	watch       *storeWatch      // nil in memory
+	head        *head            // recovery: what the catalogue says of the store, when it has less
 
 	view atomic.Pointer[streamView]
 
@@ -43,10 +46,24 @@ type stream struct {
 	deleted   bool
 	live      bool // not being recovered
 	auxDirty  auxDirty
-	positions map[string]position // by source
-	subjects  subjectNames
-	in        incoming // the message being applied
-	consumers consumers
+	// done is the chain behind the newest operation applied, shift what last is
+	// ahead of its place, and notes are those that the log does not have yet: see
+	// chain.go.
+	done  edgestore.Chain
+	shift int64
+	notes []note
+	noted uint64 // seat of the newest note that is durable
+	// wounded: operations of it are lost, and the recovery takes the rest as
+	// wounds say.
+	wounded bool
+	// identified: the store says whose it is.
+	identified bool
+	sealed     head // as of the last seal
+	wounds     notesOf
+	positions  map[string]position // by source
+	subjects   subjectNames
+	in         incoming // the message being applied
+	consumers  consumers
 
 	// changes is held by whoever changes the stream's consumers, from the
 	// check to the answer.
@@ -129,7 +146,7 @@ func (n *subjectNames) get(b []byte) string {
 
 // newStream makes a stream over an opened store. config is what it was created
 // with; what the store knows beside its messages is newer and wins.
-func newStream(e *Engine, a *account, c streamCreate, st edgestore.Store) (*stream, error) {
+func newStream(e *Engine, a *account, c streamCreate, st edgestore.Store, w *storeWatch) (*stream, error) {
 	cfg, err := decodeConfig(c.config)
 	if err != nil {
 		return nil, err
@@ -143,6 +160,7 @@ func newStream(e *Engine, a *account, c streamCreate, st edgestore.Store) (*stre
 		memory:      cfg.Storage == MemoryStorage,
 		store:       st,
 		initial:     c.config,
+		watch:       w,
 	}
 	s.consumers.s = s
 	s.log = e.logFor(cfg.Storage)
@@ -155,6 +173,11 @@ func newStream(e *Engine, a *account, c streamCreate, st edgestore.Store) (*stre
 		return nil, err
 	}
 	s.last = st.State().LastSeq
+	if !s.memory {
+		s.done = st.Chain()
+		s.chain = &edgestore.Chain{Seat: s.done.Seat, Place: s.done.Place}
+	}
+	s.shift = shiftAt(s.last, s.done.Place)
 	return s, nil
 }
 
@@ -162,6 +185,7 @@ func newStream(e *Engine, a *account, c streamCreate, st edgestore.Store) (*stre
 const (
 	auxConfig    = "config"
 	auxLastMsgID = "lastid"
+	auxIdentity  = "identity" // as the catalogue's row
 	auxPosition  = "source/"
 )
 
@@ -172,6 +196,8 @@ func (s *stream) loadAux(cfg *StreamConfig) (*StreamConfig, error) {
 		switch {
 		case key == auxConfig:
 			cfg, err = decodeConfig(value)
+		case key == auxIdentity:
+			s.identified = true
 		case key == auxLastMsgID:
 			s.lastMsgID = string(value)
 		case strings.HasPrefix(key, dedupAuxPrefix):
@@ -224,8 +250,15 @@ func (s *stream) seal() bool {
 		}
 	}
 	s.auxDirty = auxDirty{}
+	if !s.identified {
+		c := streamCreate{s.incarnation, s.acct.name, s.created.UnixNano(), s.initial}
+		aux = append(aux, edgestore.Aux{Key: auxIdentity, Value: c.append(nil)})
+		s.identified = true
+	}
 	aux = s.consumers.seal(aux)
-	s.store.Seal(s.applied, edgestore.Chain{}, aux)
+	st := s.store.State()
+	s.sealed = head{s.applied, s.done, st.FirstSeq, s.last}
+	s.store.Seal(s.applied, s.done, aux)
 	return true
 }
 
@@ -237,13 +270,16 @@ func (s *stream) undrained() edgestore.LSN {
 	return s.dirtyFrom
 }
 
-// flushed is called after a flush that followed a seal.
-func (s *stream) flushed() {
+// flushed is called after a flush that followed a seal. It returns how far the
+// stream is in its files, if that is all that was sealed.
+func (s *stream) flushed() (h head, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if durable := s.store.Applied(); durable >= s.applied {
+	durable := s.store.Applied()
+	if durable >= s.applied {
 		s.dirtyFrom = 0
 	} else if s.dirtyFrom != 0 && durable >= s.dirtyFrom {
 		s.dirtyFrom = durable + 1
 	}
+	return s.sealed, durable >= s.sealed.applied
 }

@@ -1,0 +1,394 @@
+package jetstream
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The law (DESIGN.md, section 4), case by case: one fault on the disk of an
+// engine that was killed, and a restart.
+
+// damageFile changes the first place in some file of the folder that holds
+// text: it flips one bit there.
+func (x *box) flipAt(glob, text string) {
+	x.t.Helper()
+	x.change1(glob, text, func(b []byte, at int) { b[at+len(text)/2] ^= 4 })
+}
+
+// change1 finds text in the files that match and lets f change the one that has it.
+func (x *box) change1(glob, text string, f func(b []byte, at int)) {
+	x.t.Helper()
+	names, err := filepath.Glob(filepath.Join(x.dir, glob))
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	for _, name := range names {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			x.t.Fatal(err)
+		}
+		if at := bytes.Index(b, []byte(text)); at >= 0 {
+			f(b, at)
+			if err := os.WriteFile(name, b, 0o600); err != nil {
+				x.t.Fatal(err)
+			}
+			return
+		}
+	}
+	x.t.Fatalf("%q stands in no file of %s", text, glob)
+}
+
+func text(i int) string { return fmt.Sprintf("(message %05d)", i) }
+
+// goesOn publishes a message and expects it from the consumer.
+func (x *box) goesOn(stream, subject, consumer string) {
+	x.t.Helper()
+	body := fmt.Sprintf("new one on %s", stream)
+	a := x.put(stream, subject, body)
+	if a.Error != nil {
+		x.t.Fatalf("%s takes no message any more: %v", stream, a.Error)
+	}
+	if consumer == "" {
+		return
+	}
+	found := false
+	in := x.b.pull(x.t, stream+"."+consumer, `{"batch":1000,"no_wait":true}`)
+	defer in.stop()
+	for {
+		m := in.next()
+		if m.Reply == "" {
+			break
+		}
+		found = found || m.Body == body
+		x.b.request(x.t, m.Reply, "", "")
+	}
+	if !found {
+		x.t.Errorf("%s: the new message %d was not delivered to %s", stream, a.Seq, consumer)
+	}
+	if i := x.b.consumer(x.t, stream, consumer); i.NumPending != 0 || i.NumAckPending != 0 {
+		x.t.Errorf("%s: everything was delivered and acknowledged, told are %+v", stream, i)
+	}
+}
+
+// One flipped bit in a record that is not drained: the messages behind keep
+// their sequences, the lost one is told, and nothing gets a number twice.
+func TestLaw_bitInTheJournal(t *testing.T) {
+	x := newBox(t)
+	x.start()
+	mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
+	mustStream(t, x.b, `{"name":"OTHER","subjects":["other"]}`)
+	mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+	for i := range 10 {
+		x.put("S", "s.a", text(i))
+		x.put("OTHER", "other", "other "+text(i))
+	}
+	in := x.b.pull(t, "S.c", "10")
+	for range 10 {
+		x.b.request(t, in.next().Reply, "", "")
+	}
+	in.stop()
+	for i := range 10 {
+		x.put("S", "s.a", text(10+i))
+	}
+	x.kill()
+	x.flipAt("journal/*.seg", text(14))
+	x.start()
+	if lost := x.check("S"); lost == 0 || lost > 10 {
+		t.Errorf("%d are lost", lost)
+	}
+	if lost := x.check("OTHER"); lost != 0 || x.told("OTHER") {
+		t.Errorf("the other stream lost %d", lost)
+	}
+	x.goesOn("S", "s.a", "c")
+	x.kill()
+	x.start()
+	x.check("S")
+	x.goesOn("S", "s.a", "c")
+}
+
+// Refusals, duplicates and numbers passed over behind and before a hole do not
+// move the messages that were acknowledged.
+func TestLaw_refusalsAroundAHole(t *testing.T) {
+	for hit := range 12 {
+		x := newBox(t)
+		x.start()
+		mustStream(t, x.b, `{"name":"S","subjects":["s.>"],"duplicate_window":3600000000000}`)
+		for i := range 12 {
+			x.put("S", "s.a", text(i), "Nats-Msg-Id", fmt.Sprint(i))
+			switch i % 4 {
+			case 0:
+				if a := x.put("S", "s.a", "again", "Nats-Msg-Id", fmt.Sprint(i)); !a.Duplicate {
+					t.Fatalf("%+v", a)
+				}
+			case 1:
+				if a := x.put("S", "s.a", "refused", "Nats-Expected-Last-Sequence", "9999"); a.Error == nil {
+					t.Fatal("not refused")
+				}
+			case 2:
+				x.b.call(t, "STREAM.PURGE.S", fmt.Sprintf(`{"seq":%d}`, 100*i), nil)
+				for seq := range x.acked["S"] {
+					if seq < uint64(100*i) {
+						delete(x.acked["S"], seq)
+					}
+				}
+			}
+		}
+		x.kill()
+		x.flipAt("journal/*.seg", text(hit))
+		x.start()
+		x.check("S")
+		s := x.e.account("A").stream("S")
+		for _, r := range s.store.Damage() {
+			if r.Last-r.First > 8 {
+				t.Errorf("hit %d: lost %v, more than a group had", hit, r)
+			}
+		}
+		x.goesOn("S", "s.a", "")
+		x.stop()
+	}
+}
+
+// A damaged record of a stream's creation loses neither the stream nor its
+// messages: it is written twice.
+func TestLaw_bitInTheCreation(t *testing.T) {
+	x := newBox(t)
+	x.start()
+	mustStream(t, x.b, `{"name":"S","subjects":["s.>"],"description":"the creation!"}`)
+	mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit","description":"the consumer!"}`)
+	for i := range 5 {
+		x.put("S", "s.a", text(i))
+	}
+	x.kill()
+	x.flipAt("journal/*.seg", "the creation!")
+	x.flipAt("journal/*.seg", "the consumer!")
+	x.start()
+	if lost := x.check("S"); lost != 0 {
+		t.Errorf("%d lost", lost)
+	}
+	x.goesOn("S", "s.a", "c")
+}
+
+// Without the catalogue everything is found again, by the stores and the
+// journal; the same when it can't be read.
+func TestLaw_catalogueLost(t *testing.T) {
+	for name, damage := range map[string]func(path string) error{
+		"gone":    os.Remove,
+		"empty":   func(p string) error { return os.WriteFile(p, nil, 0o600) },
+		"garbage": func(p string) error { return os.WriteFile(p, bytes.Repeat([]byte("garbage "), 4000), 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newBox(t)
+			x.start()
+			mustStream(t, x.b, `{"name":"OLD","subjects":["old"],"description":"kept"}`)
+			mustStream(t, x.b, `{"name":"GONE","subjects":["gone"]}`)
+			mustConsumer(t, x.b, "OLD", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+			for i := range 20 {
+				x.put("OLD", "old", text(i))
+			}
+			if err := x.e.drain.drain(); err != nil {
+				t.Fatal(err)
+			}
+			x.b.call(t, "STREAM.DELETE.GONE", "", nil)
+			if err := x.e.drain.drain(); err != nil {
+				t.Fatal(err)
+			}
+			for range 40 { // over several segments, so that the creations are not in the journal any more
+				for range 4 {
+					x.put("OLD", "old", strings.Repeat("x", 8000))
+				}
+				if err := x.e.drain.drain(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			mustStream(t, x.b, `{"name":"NEW","subjects":["new"]}`)
+			x.put("NEW", "new", "one")
+			next := x.e.nextIncarnation.Load()
+			x.kill()
+			if err := damage(x.path(catalogueFile)); err != nil {
+				t.Fatal(err)
+			}
+			x.start()
+			for _, s := range []string{"OLD", "NEW"} {
+				if lost := x.check(s); lost != 0 {
+					t.Errorf("%s: %d lost", s, lost)
+				}
+			}
+			var info streamAnswer
+			x.b.call(t, "STREAM.INFO.OLD", "", &info)
+			if info.Config.Description != "kept" {
+				t.Errorf("configuration %+v", info.Config)
+			}
+			if x.e.account("A").stream("GONE") != nil {
+				t.Error("a deleted stream is back")
+			}
+			if now := x.e.nextIncarnation.Load(); now < next {
+				t.Errorf("the next stream gets %d, which was used (%d)", now, next)
+			}
+			if x.toldKind(DamageCatalogue) == nil {
+				t.Errorf("told: %+v", x.e.Damage(true))
+			}
+			x.goesOn("OLD", "old", "c")
+			x.kill()
+			x.start()
+			x.check("OLD")
+			x.check("NEW")
+		})
+	}
+}
+
+// A bit in a stream's file: what can't be read is told and counted nowhere, and
+// the stream goes on, also with a limit that meets it.
+func TestLaw_bitInAStore(t *testing.T) {
+	x := newBox(t)
+	x.start()
+	mustStream(t, x.b, `{"name":"KV","subjects":["kv.>"],"max_msgs_per_subject":1,"max_msgs":4000}`)
+	mustConsumer(t, x.b, "KV", "c", `{"durable_name":"c","ack_policy":"explicit","deliver_policy":"all"}`)
+	filling := strings.Repeat("x", 300)
+	for i := range 300 {
+		x.put("KV", fmt.Sprintf("kv.%d", i), text(i)+filling)
+	}
+	if err := x.e.drain.drain(); err != nil {
+		t.Fatal(err)
+	}
+	x.kill()
+	x.flipAt("streams/*/*.chunks", text(70))
+	x.start()
+	s := x.e.account("A").stream("KV")
+	for seq := uint64(1); seq <= 300; seq++ {
+		_, _, _ = s.store.Load(seq, nil) // somebody reads it
+	}
+	eventually(t, func() bool { return len(s.store.Damage()) > 0 && len(s.store.Found()) == 0 && x.told("KV") })
+	lost := x.check("KV")
+	if lost == 0 || lost > 200 {
+		t.Errorf("%d lost", lost)
+	}
+	for i := 60; i < 80; i++ {
+		if a := x.put("KV", fmt.Sprintf("kv.%d", i), "new"+text(i)); a.Error != nil {
+			t.Fatalf("put on a lost key: %v", a.Error)
+		}
+	}
+	if err := x.e.drain.drain(); err != nil {
+		t.Fatal(err)
+	}
+	if s.failed != nil || s.undrained() != 0 {
+		t.Errorf("the stream stopped (%v) or pins the journal (%d)", s.failed, s.undrained())
+	}
+	seen := 0
+	in := x.b.pull(t, "KV.c", `{"batch":4000,"no_wait":true}`)
+	for {
+		m := in.next()
+		if m.Reply == "" {
+			break
+		}
+		seen++
+		x.b.request(t, m.Reply, "", "")
+	}
+	in.stop()
+	if c := x.b.consumer(t, "KV", "c"); c.NumPending != 0 {
+		t.Errorf("%d delivered, still told to be pending: %d", seen, c.NumPending)
+	}
+	x.b.call(t, "STREAM.PURGE.KV", "", nil)
+}
+
+// A stream's files that are no store any more, or not there: the stream comes
+// up with what the journal has, what is missing is told, everything works.
+func TestLaw_storeFilesLost(t *testing.T) {
+	first := func(x *box) string {
+		names, _ := filepath.Glob(x.path("streams", "*", "*.chunks"))
+		if len(names) == 0 {
+			x.t.Fatal("no files")
+		}
+		return names[0]
+	}
+	for name, damage := range map[string]func(x *box) error{
+		"empty":   func(x *box) error { return os.WriteFile(first(x), nil, 0o600) },
+		"garbage": func(x *box) error { return os.WriteFile(first(x), bytes.Repeat([]byte("garbage "), 9000), 0o600) },
+		"half": func(x *box) error {
+			info, err := os.Stat(first(x))
+			if err != nil {
+				return err
+			}
+			return os.Truncate(first(x), info.Size()/2)
+		},
+		"file gone":   func(x *box) error { return os.Remove(first(x)) },
+		"folder gone": func(x *box) error { return os.RemoveAll(filepath.Dir(first(x))) },
+		"a folder of that name": func(x *box) error {
+			n := first(x)
+			if err := os.Remove(n); err != nil {
+				return err
+			}
+			return os.Mkdir(n, 0o700)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newBox(t)
+			x.start()
+			mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
+			mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+			for i := range 300 {
+				x.put("S", "s.a", text(i))
+			}
+			if err := x.e.drain.drain(); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 20 {
+				x.put("S", "s.a", "later "+text(i))
+			}
+			x.kill()
+			if err := damage(x); err != nil {
+				t.Fatal(err)
+			}
+			x.start()
+			lost := x.check("S")
+			t.Logf("%d lost; told %+v", lost, x.e.Damage(false))
+			for seq := uint64(301); seq <= 320; seq++ {
+				if _, _, err := x.e.account("A").stream("S").store.Load(seq, nil); err != nil {
+					t.Errorf("message %d is in the journal: %v", seq, err)
+				}
+			}
+			x.goesOn("S", "s.a", "")
+			x.kill()
+			x.start()
+			x.check("S")
+		})
+	}
+}
+
+// What a source brings twice is stored once, over restarts too.
+func TestIngest_broughtTwiceIsStoredOnce(t *testing.T) {
+	x := newBox(t)
+	x.start()
+	mustStream(t, x.b, `{"name":"S","subjects":["s.>"],"sources":[{"name":"ORIGIN"}]}`)
+	bring := func(seq, after uint64) {
+		t.Helper()
+		s := x.e.account("A").stream("S")
+		f := &fetched{source: "ORIGIN", seq: seq, after: after, subject: []byte("s.a"), body: []byte(text(int(seq)))}
+		if err := s.appendFetched(f, nil); err != nil {
+			t.Fatal(err)
+		}
+		x.b.publish(t, "s.sync", "") // applied
+	}
+	for _, seq := range []uint64{1, 2, 2, 1, 3, 3} {
+		bring(seq, 0)
+	}
+	x.kill()
+	x.start()
+	for _, seq := range []uint64{3, 2, 4} {
+		bring(seq, 0)
+	}
+	var got []string
+	s := x.e.account("A").stream("S")
+	for _, seq := range sequences(x.e, "S") {
+		if m, _, err := s.store.Load(seq, nil); err == nil && m.Subject == "s.a" {
+			got = append(got, string(m.Body))
+		}
+	}
+	if want := []string{text(1), text(2), text(3), text(4)}; !slices.Equal(got, want) {
+		t.Errorf("stored %q, want %q", got, want)
+	}
+}

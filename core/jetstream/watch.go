@@ -1,0 +1,167 @@
+package jetstream
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"github.com/frondmq/frond/edgestore"
+)
+
+// storeWatch listens to the store of one stream in files: what it finds damaged
+// becomes an operation that books it as lost, and what the disk refuses is told.
+type storeWatch struct {
+	e    *Engine
+	inc  uint64
+	hurt atomic.Bool // something was found unreadable
+
+	mu struct {
+		sync.Mutex
+		s     *stream // as soon as it takes operations
+		found []edgestore.SeqRange
+		asked bool // an operation is on its way
+	}
+}
+
+// damaged is called by the store, on any goroutine, while it reads.
+func (w *storeWatch) damaged(first, last uint64, _ error) {
+	w.hurt.Store(true)
+	w.mu.Lock()
+	w.mu.found = mergeRanges(append(w.mu.found, edgestore.SeqRange{First: first, Last: last}), maxDamageLost)
+	ask := w.mu.s != nil && !w.mu.asked
+	w.mu.asked = w.mu.asked || ask
+	w.mu.Unlock()
+	if ask {
+		w.ask()
+	}
+}
+
+// ask has the operation appended by a worker: whoever reads holds locks.
+func (w *storeWatch) ask() {
+	if !w.e.api.do(w.appendLost) {
+		w.mu.Lock()
+		w.mu.asked = false // the next one who reads it asks again
+		w.mu.Unlock()
+	}
+}
+
+func (w *storeWatch) appendLost() {
+	w.mu.Lock()
+	s, found := w.mu.s, w.mu.found
+	w.mu.found, w.mu.asked = nil, false
+	w.mu.Unlock()
+	for _, r := range found {
+		rec := s.record(opLost, false)
+		if !w.e.appendLazy(s.log, &rec, nil, msgp.AppendUint64(msgp.AppendUint64(nil, r.First), r.Last)) {
+			w.damaged(r.First, r.Last, nil)
+			return
+		}
+	}
+}
+
+// start lets operations be appended; what was found before is booked already.
+func (w *storeWatch) start(s *stream) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mu.s, w.mu.found = s, nil
+}
+
+func (w *storeWatch) readFailed(err error) {
+	w.report(DamageRead, fmt.Sprintf("the disk failed to read: %v; nothing was given up for that", err),
+		"look at the kernel's log and the health of the disk or card; restart when it reads again")
+}
+
+func (w *storeWatch) writeFailed(err error) {
+	w.report(DamageWrite, fmt.Sprintf("the disk failed to write: %v; what was acknowledged is in the journal and is written again", err),
+		"look at the kernel's log and the health of the disk or card, and think of replacing it")
+}
+
+func (w *storeWatch) report(kind DamageKind, what, do string) {
+	d := Damage{Kind: kind, Where: w.e.cfg.backend.where(w.inc), What: what, Do: do}
+	w.mu.Lock()
+	s := w.mu.s
+	w.mu.Unlock()
+	if s != nil {
+		d.Account, d.Stream = s.acct.name, s.name
+	}
+	w.e.report(d)
+}
+
+// applyLost books messages that can't be read as lost.
+func (s *stream) applyLost(data []byte) error {
+	r := opReader{b: data}
+	first, last := r.uint(), r.uint()
+	if err := r.done("lost messages"); err != nil {
+		return err
+	}
+	n, err := s.store.Lose(first, min(last, s.last))
+	if err != nil {
+		return err // a read that failed: the next one who finds it asks again
+	}
+	if n > 0 {
+		s.consumers.purged("")
+		s.tellDamage()
+	}
+	return nil
+}
+
+// bookFound books what the store found unreadable while there was nobody to
+// book it. The caller holds mu.
+func (s *stream) bookFound() {
+	found := s.store.Found()
+	if len(found) == 0 {
+		return
+	}
+	for _, r := range found {
+		if _, err := s.store.Lose(r.First, min(r.Last, s.last)); err != nil {
+			s.e.logger.Warn("recovery: messages that can't be read are not booked yet", "stream", s.name, "first", r.First, "last", r.Last, "err", err)
+		}
+	}
+	s.passed(max(s.applied, 1))
+	s.consumers.purged("")
+}
+
+// tellDamage reports the lost ranges that the register does not have yet. The
+// caller holds mu.
+func (s *stream) tellDamage() {
+	fresh := s.e.damage.untold(s.acct.name, s.name, s.store.Damage())
+	if len(fresh) == 0 {
+		return
+	}
+	s.e.report(Damage{
+		Kind: DamageLost, Account: s.acct.name, Stream: s.name, Where: s.where(), Lost: fresh,
+		What: fmt.Sprintf("messages of stream %q can not be read and are lost: %s", s.name, rangesText(fresh)),
+		Do:   "compare the stream with where its messages came from, then acknowledge this; look at the health of the disk or card",
+	})
+}
+
+// untold leaves out what some entry about the stream has.
+func (r *register) untold(account, stream string, ranges []edgestore.SeqRange) (fresh []edgestore.SeqRange) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var told []edgestore.SeqRange
+	for _, x := range r.all {
+		if x.Account == account && x.Stream == stream {
+			told = append(told, x.Lost...)
+		}
+	}
+	told = mergeRanges(told, len(told)+1)
+	for _, l := range ranges {
+		at := l.First
+		for _, t := range told {
+			if t.Last < at || t.First > l.Last {
+				continue
+			}
+			if t.First > at {
+				fresh = append(fresh, edgestore.SeqRange{First: at, Last: t.First - 1})
+			}
+			at = t.Last + 1
+		}
+		if at <= l.Last {
+			fresh = append(fresh, edgestore.SeqRange{First: at, Last: l.Last})
+		}
+	}
+	return fresh
+}
