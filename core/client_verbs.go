@@ -312,6 +312,9 @@ func (c *client) Pub(m *wire.Msg) error {
 	if !sess.echo && sess.own != m {
 		c.markOwn(sess, m)
 	}
+	if wire.TraceOnly(m.Header) {
+		return nil // traces are not reported yet
+	}
 	n := c.account.Route(c.origin, m)
 	if len(m.Subject) == len(userInfoSubject) && string(m.Subject) == userInfoSubject && c.answerUserInfo(m) {
 		n++

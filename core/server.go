@@ -269,6 +269,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if l := s.clients.Load(); l != nil {
 		l.close()
 	}
+	if st := s.store.Load(); st != nil {
+		st.engine.EndRequests()
+	}
 	var errs []error
 	for i := len(s.modules) - 1; i >= 0; i-- {
 		if err := s.modules[i].Stop(ctx); err != nil {

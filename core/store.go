@@ -43,6 +43,9 @@ func (s *Server) openStore() error {
 		base = filepath.Join(os.TempDir(), "frond")
 		s.log.Warn("Temporary storage directory used, data could be lost on system reboot")
 	}
+	if i, err := os.Stat(base); err == nil && !i.IsDir() {
+		return fmt.Errorf("opening the store: storage directory is not a directory: %s", base)
+	}
 	st := &store{dir: filepath.Join(base, storeFolder), maxMemory: j.MaxMemory, maxStore: j.MaxStore}
 	// Durably: what is acknowledged must not hang on a folder that a power cut
 	// takes away.

@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -66,5 +67,27 @@ func TestClockPlausible(t *testing.T) {
 		if got := core.ClockPlausible(time.Date(year, 6, 1, 0, 0, 0, 0, time.UTC)); got != want {
 			t.Errorf("%d: %v", year, got)
 		}
+	}
+}
+
+// A client that waits for messages is told that the server goes, before its
+// connection ends.
+func TestServer_shutdownEndsPullRequests(t *testing.T) {
+	s := servertest.Start(t, servertest.JetStream(t))
+	if err := s.KeepStream(t.Context(), "S", []string{"s"}); err != nil {
+		t.Fatal(err)
+	}
+	c := connect(t, s, `,"headers":true`)
+	body := `{"stream_name":"S","config":{"durable_name":"c","ack_policy":"explicit"}}`
+	c.send(fmt.Sprintf("SUB in 1\r\nPUB $JS.API.CONSUMER.CREATE.S.c in %d\r\n%s\r\n", len(body), body))
+	c.line()
+	if l := c.line(); strings.Contains(l, `"error"`) {
+		t.Fatal(l)
+	}
+	c.send("PUB $JS.API.CONSUMER.MSG.NEXT.S.c in 1\r\n5\r\n")
+	c.barrier()
+	servertest.Stop(t, s)
+	if got := c.rest(); !strings.Contains(got, "NATS/1.0 409 Server Shutdown\r\n") {
+		t.Errorf("%q", got)
 	}
 }

@@ -339,6 +339,9 @@ func (l *link) LeafMsg(m *wire.Msg) error {
 			Reason: wire.ReasonProtocolViolation,
 		}
 	}
+	if wire.TraceOnly(m.Header) {
+		return nil
+	}
 	l.account.Route(l.origin, m)
 	return nil
 }

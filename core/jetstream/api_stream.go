@@ -356,6 +356,7 @@ func (e *Engine) streamInfo(r *apiRequest, base response, name string) (any, *AP
 		out.Error = r.acct.missing(name)
 		return out, out.Error
 	}
+	s.settle()
 	out.streamInfo = s.info(true)
 	out.Cluster = &clusterInfo{Leader: e.cfg.ServerName}
 	if req.DeletedDetails {
@@ -445,6 +446,9 @@ type purgeRequest struct {
 	Keep   uint64 `json:"keep,omitempty"`
 }
 
+// maxPurgeSeq is how far a purge may move a stream's sequences.
+const maxPurgeSeq = maxSeq / 2
+
 type purgeResponse struct {
 	successResponse
 	Purged uint64 `json:"purged"`
@@ -467,6 +471,9 @@ func (e *Engine) streamPurge(r *apiRequest, base response, name string) (any, *A
 		err = errPurgeFailed
 	default:
 		op := purge{req.Filter, req.Seq, req.Keep}
+		if op.seq > maxPurgeSeq {
+			op.seq = 0 // all there is: the stream must have sequences left
+		}
 		var p *pending
 		if p, err = e.submit(s.log, s.record(opPurge, false), true, op.append(nil)); err == nil {
 			out.Purged = p.outcome.n

@@ -205,10 +205,10 @@ func (e *Engine) directGet(r *apiRequest, pubs *publishers) {
 		d.status(408, "Bad Request")
 	case len(req.MultiLast) > 0:
 		s.directMulti(d, &req)
-	case req.Batch > 0:
-		s.directBatch(d, &req)
 	case req.empty():
 		d.status(408, "Empty Request")
+	case req.Batch != 0:
+		s.directBatch(d, &req)
 	default:
 		s.directOne(d, &req)
 	}
@@ -219,8 +219,7 @@ func (g *getRequest) badDirect() bool {
 	return g.conflicts() ||
 		g.LastFor != "" && (g.Batch > 0 || multi) ||
 		g.NextFor != "" && multi ||
-		g.UpToSeq > 0 && g.UpToTime != nil ||
-		g.Batch > 0 && !multi && g.empty()
+		g.UpToSeq > 0 && g.UpToTime != nil
 }
 
 func (s *stream) directOne(d *directReply, g *getRequest) {

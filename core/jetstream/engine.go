@@ -138,6 +138,7 @@ type Engine struct {
 	catChain        edgestore.Chain // of the operations of the catalogue in the journal
 	usage           [2]atomic.Int64 // bytes in files, in memory
 	closing         atomic.Bool
+	leaving         atomic.Bool // pull requests are refused
 
 	rand struct {
 		sync.Mutex
@@ -213,6 +214,18 @@ func (e *Engine) stamp() edgestore.Stamp {
 		Mono:   int64(now.Sub(e.started)),
 		Wall:   now.UnixNano(),
 		Synced: e.cfg.ClockSynced == nil || e.cfg.ClockSynced(),
+	}
+}
+
+// EndRequests ends all pull requests, and those that still come, with "409
+// Server Shutdown", so that clients do not wait for a server that goes. It is
+// called while they can be told; Close comes later.
+func (e *Engine) EndRequests() {
+	e.leaving.Store(true)
+	for _, s := range e.allStreams() {
+		for _, m := range s.members() {
+			m.end(consumer.ServerShutdown)
+		}
 	}
 }
 

@@ -409,6 +409,9 @@ func (m *member) handle(now int64, in *input) {
 			return
 		}
 		m.m.Pull(now, reply, body, &m.fx)
+		if m.e.leaving.Load() {
+			m.m.EndRequests(consumer.ServerShutdown, &m.fx)
+		}
 	case inputAck:
 		a, ok := consumer.ParseAckSubject(subj)
 		if !ok {

@@ -255,18 +255,15 @@ func TestPublish_sealedStream(t *testing.T) {
 	}
 }
 
-// A purge may move a stream to any sequence; at the end it refuses, and goes on
-// living.
+// A stream may begin at any sequence; at the end it refuses, and goes on living.
 func TestPublish_lastSequence(t *testing.T) {
 	d := newDevice(t, 21)
 	e, b := d.open()
 	for _, storage := range []string{"file", "memory"} {
-		mustStream(t, b, `{"name":"`+storage+`","subjects":["`+storage+`"],"storage":"`+storage+`"}`)
-		b.call(t, "STREAM.PURGE."+storage, `{"seq":9223372036854775807}`, nil)
+		mustStream(t, b, `{"name":"`+storage+`","subjects":["`+storage+`"],"storage":"`+storage+`","first_seq":9223372036854775807}`)
 		if a := b.publish(t, storage, ""); a.Seq != 1<<63-1 || a.Error != nil {
 			t.Errorf("%+v", a)
 		}
-		b.call(t, "STREAM.PURGE."+storage, `{"seq":18446744073709551615}`, nil)
 		for range 2 {
 			if a := b.publish(t, storage, ""); a.Error == nil || a.Error.Description != "no sequence is left" {
 				t.Errorf("%+v", a)

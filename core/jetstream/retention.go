@@ -32,12 +32,15 @@ func (m *member) release() {
 	m.mu.Lock()
 	acked := m.acked
 	m.acked = nil
+	n := int64(len(acked))
+	m.s.releasing.Add(n)
 	m.mu.Unlock()
-	if len(acked) == 0 {
+	if n == 0 {
 		return
 	}
 	retention := m.s.config().Retention
 	if retention == LimitsRetention {
+		m.s.releasing.Add(-n)
 		return
 	}
 	// In a work queue each message belongs to one consumer, and to those that
@@ -45,7 +48,34 @@ func (m *member) release() {
 	if all := m.s.members(); retention == InterestRetention || slices.ContainsFunc(all, (*member).sources) {
 		acked = slices.DeleteFunc(acked, func(seq uint64) bool { return needed(m.s.store, all, seq) })
 	}
+	m.s.releasing.Add(int64(len(acked)) - n)
 	m.s.logRelease(acked)
+}
+
+// settle waits until what was acknowledged before is gone from the stream, as
+// far as nobody else needs it. Deletions are logged without haste, and whoever
+// asks what the stream holds must not see what he acknowledged.
+func (s *stream) settle() {
+	if s.config().Retention == LimitsRetention {
+		return
+	}
+	pubs := new(publishers)
+	for _, m := range s.members() {
+		m.mu.Lock()
+		if m.live {
+			m.absorb(pubs)
+		}
+		m.mu.Unlock()
+		m.release()
+		m.e.work.schedule(m) // for what else came in
+	}
+	pubs.flush()
+	const tries = 3 // another goroutine may be about to log its part
+	for i := 0; i < tries && s.releasing.Load() > 0; i++ {
+		if _, err := s.e.submit(s.log, s.incarnation, opRelease, true, appendUint(nil, 0)); err != nil {
+			return
+		}
+	}
 }
 
 func needed(st edgestore.Store, members []*member, seq uint64) bool {
@@ -67,6 +97,7 @@ func neededBy(members []*member, seq uint64, subj []byte) bool {
 // maxRelease is how many messages one operation drops.
 const maxRelease = 4096
 
+// logRelease has its sequences counted in releasing already.
 func (s *stream) logRelease(seqs []uint64) {
 	for chunk := range slices.Chunk(seqs, maxRelease) {
 		b := msgp.AppendUint64(nil, uint64(len(chunk)))
@@ -75,13 +106,25 @@ func (s *stream) logRelease(seqs []uint64) {
 		}
 		rec := s.record(opRelease, false)
 		// What is not dropped now is found by the sweep of the next start.
-		s.e.appendLazy(s.log, &rec, nil, b)
+		if s.config().Discard == DiscardNew {
+			// A publisher may be refused until this is done.
+			if s.e.append(s.log, true, &rec, nil, nil, b) == nil {
+				continue
+			}
+		} else if s.e.appendLazy(s.log, &rec, nil, b) {
+			continue
+		}
+		s.releasing.Add(-int64(len(chunk)))
 	}
 }
 
 func (s *stream) applyRelease(data []byte) error {
 	r := opReader{b: data}
-	for n := r.uint(); n > 0 && r.err == nil; n-- {
+	n := r.uint()
+	if s.live {
+		s.releasing.Add(-int64(n))
+	}
+	for ; n > 0 && r.err == nil; n-- {
 		seq := r.uint()
 		if r.err != nil {
 			break
@@ -135,6 +178,7 @@ func (s *stream) sweep() {
 		}
 		drop = append(drop, seq)
 	}
+	s.releasing.Add(int64(len(drop)))
 	s.logRelease(drop)
 	for _, m := range members {
 		m.mu.Lock()

@@ -65,6 +65,9 @@ type stream struct {
 	in         incoming // the message being applied
 	consumers  consumers
 
+	// releasing counts messages whose deletion is decided and not applied yet.
+	releasing atomic.Int64
+
 	// changes is held by whoever changes the stream's consumers, from the
 	// check to the answer.
 	changes sync.Mutex

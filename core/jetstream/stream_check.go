@@ -33,7 +33,7 @@ func (c *StreamConfig) normalise(pedantic bool, lim *Limits) *APIError {
 	if err := c.checkDefaults(pedantic); err != nil {
 		return err
 	}
-	if err := c.checkTimes(lim); err != nil {
+	if err := c.checkTimes(pedantic, lim); err != nil {
 		return err
 	}
 	if err := c.checkRules(); err != nil {
@@ -121,7 +121,7 @@ func (c *StreamConfig) checkDefaults(pedantic bool) *APIError {
 	return nil
 }
 
-func (c *StreamConfig) checkTimes(lim *Limits) *APIError {
+func (c *StreamConfig) checkTimes(pedantic bool, lim *Limits) *APIError {
 	switch {
 	case c.MaxAge < 0:
 		return errStreamConfig.with("max age can not be negative")
@@ -135,8 +135,11 @@ func (c *StreamConfig) checkTimes(lim *Limits) *APIError {
 		if lim.MaxDuplicateWindow > 0 {
 			c.Duplicates = min(c.Duplicates, lim.MaxDuplicateWindow)
 		}
-		if c.MaxAge != 0 {
-			c.Duplicates = min(c.Duplicates, c.MaxAge)
+		if c.MaxAge != 0 && c.MaxAge < c.Duplicates {
+			if pedantic {
+				return errPedantic.with("pedantic mode: duplicate window cannot be bigger than max age")
+			}
+			c.Duplicates = c.MaxAge
 		}
 	}
 	switch {

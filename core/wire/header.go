@@ -31,6 +31,19 @@ func HeaderGet(hdr []byte, name string) []byte {
 	return nil
 }
 
+// TraceOnly reports whether a message is a probe that asks for its path to be
+// traced and for nothing else: it is neither delivered nor stored.
+func TraceOnly(hdr []byte) bool {
+	if len(hdr) == 0 || !bytes.Contains(hdr, traceOnly) {
+		return false
+	}
+	v := HeaderGet(hdr, "Nats-Trace-Only")
+	return (string(v) == "1" || bytes.EqualFold(v, []byte("true")) || bytes.EqualFold(v, []byte("on"))) &&
+		len(HeaderGet(hdr, "Nats-Trace-Dest")) > 0
+}
+
+var traceOnly = []byte("Nats-Trace-Only:")
+
 // HeaderSet puts name at the end of the block with value, in place of all
 // headers of that name. A nil hdr makes a new block.
 func HeaderSet(dst, hdr []byte, name, value string) []byte {

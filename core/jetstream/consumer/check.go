@@ -140,7 +140,14 @@ func (c *Config) checkDefaults(s *StreamFacts, pedantic bool) *Error {
 		return pedanticError("max_batch must not be negative")
 	case c.MaxRequestBytes < 0 && pedantic:
 		return pedanticError("max_bytes must not be negative")
+	case c.Heartbeat < 0 && pedantic:
+		return pedanticError("idle_heartbeat must not be negative")
+	case c.MaxAckPending == 0 && s.MaxAckPending > 0 && pedantic:
+		return pedanticError("max_ack_pending must be set if it's configured in stream limits")
+	case c.Inactive == 0 && s.Inactive > 0 && pedantic:
+		return pedanticError("inactive_threshold must be set if it's configured in stream limits")
 	}
+	c.Heartbeat = max(c.Heartbeat, 0)
 	for _, d := range c.BackOff {
 		if d < 0 {
 			return errBackoffNegative
@@ -167,11 +174,13 @@ func (c *Config) checkDefaults(s *StreamFacts, pedantic bool) *Error {
 	if c.Pull() && c.MaxWaiting == 0 {
 		c.MaxWaiting = defaultMaxWaiting
 	}
-	if c.MaxAckPending == 0 && c.AckPolicy != AckNone {
+	switch {
+	case c.MaxAckPending != 0:
+	case s.MaxAckPending > 0:
+		c.MaxAckPending = s.MaxAckPending
+	case c.AckPolicy != AckNone:
 		c.MaxAckPending = defaultMaxAckPending
-		if s.MaxAckPending > 0 {
-			c.MaxAckPending = s.MaxAckPending
-		} else if s.ServerMaxAckPending > 0 {
+		if s.ServerMaxAckPending > 0 {
 			c.MaxAckPending = min(c.MaxAckPending, s.ServerMaxAckPending)
 		}
 	}
@@ -210,11 +219,10 @@ func parseSample(s string) (int, error) {
 }
 
 func (c *Config) checkLimits(s *StreamFacts, _ bool) *Error {
-	if c.AckPolicy != AckNone {
-		for _, limit := range []int{s.MaxAckPending, s.ServerMaxAckPending} {
-			if limit > 0 && (c.MaxAckPending < 0 || c.MaxAckPending > limit) {
-				return errMaxAckPendingExcess.with("consumer max ack pending exceeds system limit of %d", limit)
-			}
+	// -1, no limit, is let through, as by the stock server.
+	for _, limit := range []int{s.MaxAckPending, s.ServerMaxAckPending} {
+		if limit > 0 && c.MaxAckPending > limit {
+			return errMaxAckPendingExcess.with("consumer max ack pending exceeds system limit of %d", limit)
 		}
 	}
 	if s.Inactive > 0 && c.Inactive > s.Inactive {
