@@ -18,7 +18,7 @@ type diskWatch struct {
 	report func(Damage)
 	mu     struct {
 		sync.Mutex
-		full, stalled error
+		full, stalled, unprepared error
 	}
 }
 
@@ -38,6 +38,20 @@ func (r *diskWatch) watch(ev *journal.Events) {
 		r.logger.Info("JetStream disk has room again: publishing goes on")
 		if was.Roomy != nil {
 			was.Roomy()
+		}
+	}
+	ev.Unprepared = func(err error) {
+		r.set(&r.mu.unprepared, err)
+		r.logger.Error("JetStream disk: publishing to streams in files is refused when the journal's last file is full", "err", err)
+		if was.Unprepared != nil {
+			was.Unprepared(err)
+		}
+	}
+	ev.Prepared = func() {
+		r.set(&r.mu.unprepared, nil)
+		r.logger.Info("JetStream disk: the journal has its files again")
+		if was.Prepared != nil {
+			was.Prepared()
 		}
 	}
 	ev.Stalled = func(err error) {
@@ -88,6 +102,26 @@ func (r *diskWatch) watchFaults(ev *journal.Events, was journal.Events) {
 			was.Unguarded(from, upTo, err)
 		}
 	}
+	ev.ReadFailed = func(file string, err error) {
+		r.report(Damage{
+			Kind: DamageRead, Where: file,
+			What: fmt.Sprintf("the disk failed to read the journal: %v; it is tried again, and nothing is given up", err),
+			Do:   "look at the kernel's log and the health of the disk or card, and think of replacing it",
+		})
+		if was.ReadFailed != nil {
+			was.ReadFailed(file, err)
+		}
+	}
+	ev.FolderGone = func(folder string, err error) {
+		r.report(Damage{
+			Kind: DamageFolder, Where: folder,
+			What: fmt.Sprintf("the journal's folder was removed while the server runs: %v; nothing in files is acknowledged any more", err),
+			Do:   "copy what the stores still have if it is needed, put the folder back from a backup if there is one, and restart the server",
+		})
+		if was.FolderGone != nil {
+			was.FolderGone(folder, err)
+		}
+	}
 }
 
 func (r *diskWatch) set(what *error, err error) {
@@ -105,6 +139,8 @@ func (e *Engine) Trouble() string {
 	switch {
 	case r.mu.stalled != nil:
 		return "JetStream disk does not take anything: " + r.mu.stalled.Error()
+	case r.mu.unprepared != nil:
+		return "JetStream disk: " + r.mu.unprepared.Error()
 	case r.mu.full != nil:
 		return "JetStream disk full: " + r.mu.full.Error()
 	}

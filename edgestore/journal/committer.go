@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/frondmq/frond/edgestore"
@@ -225,6 +226,10 @@ func (c *committer) persist(g *group, err error) error {
 // to, other than one that refuses to be written.
 var errNoSegment = errors.New("no segment to write to")
 
+// errGone: the file was written and synced, and has no name any more, so that
+// nobody will find it after a restart.
+var errGone = errors.New("the file was removed")
+
 // write is one try.
 func (c *committer) write(g *group) error {
 	j := c.j
@@ -241,6 +246,9 @@ func (c *committer) write(g *group) error {
 	if err == nil && j.o.SyncInterval == 0 {
 		err = seg.file.Sync()
 		j.stats.syncs.Add(1)
+	}
+	if err == nil && seg.file.Gone() {
+		err = &os.PathError{Op: "commit", Path: seg.path, Err: errGone}
 	}
 	if err != nil {
 		c.syncActive() // what was written before, where that waits for a timer
@@ -429,6 +437,11 @@ func (j *Journal) stall(err error) {
 	}
 	j.mu.Unlock()
 	j.stats.stalled.Store(true)
+	if _, listErr := j.o.FS.List(j.o.Dir); errors.Is(listErr, os.ErrNotExist) {
+		if f := j.o.Events.FolderGone; f != nil {
+			f(j.o.Dir, err)
+		}
+	}
 	j.wakeWaiters(fmt.Errorf("journal sync: %w", err))
 	if f := j.o.Events.Stalled; f != nil {
 		f(err)

@@ -30,36 +30,46 @@ func (e *end) begin(m *marked) {
 }
 
 // find reads the last segment. durable is what is known from elsewhere.
-func (e *end) find(durable edgestore.LSN) {
+func (e *end) find(durable edgestore.LSN) error {
 	e.last, e.readable = durable, durable
 	if e.known == 0 {
 		e.heads.set(&marked{since: 1})
 	}
 	if len(e.segs) == 0 {
 		e.readable = e.floor
-		return
+		return nil
 	}
 	s := e.segs[len(e.segs)-1].segment
 	// First everything that any frame says about what was synced.
 	var f frame
-	for sc := newScanner(s); sc.next(&f); {
+	sc := newScanner(s)
+	for sc.next(&f) {
 		durable = max(durable, f.synced)
 	}
+	if sc.err != nil {
+		return sc.err
+	}
 	e.last, e.unsure, e.end = durable, segmentHeader, segmentHeader
-	frames := e.follow(s, durable)
+	frames, err := e.follow(s, durable)
+	if err != nil {
+		return err
+	}
 	e.last = max(e.last, durable)
-	e.readable = max(e.floor, e.lastReadable(frames))
+	e.readable, err = e.lastReadable(frames)
+	e.readable = max(e.readable, e.floor)
+	return err
 }
 
 // follow goes through the frames of the last segment as far as the log goes,
 // and returns where those with records are.
-func (e *end) follow(s *segment, durable edgestore.LSN) (frames []int64) {
+func (e *end) follow(s *segment, durable edgestore.LSN) (frames []int64, err error) {
 	s.marks.mu.Lock()
 	defer s.marks.mu.Unlock()
 	s.marks.mu.complete = true
 	above := false // in the group that was being written
 	var f frame
-	for sc := newScanner(s); sc.next(&f); {
+	sc := newScanner(s)
+	for sc.next(&f) {
 		if f.count > 0 && f.first > durable && f.flags&frameCopy == 0 {
 			if f.first != e.last+1 || !f.whole() {
 				e.torn = true
@@ -80,7 +90,7 @@ func (e *end) follow(s *segment, durable edgestore.LSN) (frames []int64) {
 		}
 		e.noteHeads(&f)
 	}
-	return frames
+	return frames, sc.err
 }
 
 // noteHeads follows the heads over a frame.
@@ -134,24 +144,31 @@ func (e *end) headsAtEnd() (list []edgestore.Head, since edgestore.LSN) {
 
 // lastReadable finds the newest intact record. frames are those of the last
 // segment that has any; the segments before it are only read when it has none.
-func (e *end) lastReadable(frames []int64) (last edgestore.LSN) {
+func (e *end) lastReadable(frames []int64) (last edgestore.LSN, err error) {
 	for i := len(e.segs) - 1; ; i-- {
 		s := e.segs[i].segment
 		for k := len(frames) - 1; k >= 0; k-- {
-			lsn, copies := lastIn(s, frames[k], e.last)
+			lsn, copies, err := lastIn(s, frames[k], e.last)
+			if err != nil {
+				return 0, err
+			}
 			if last = max(last, lsn); last > 0 && !copies {
-				return last
+				return last, nil
 			}
 		}
 		if i == 0 {
-			return max(last, s.first-1)
+			return max(last, s.first-1), nil
 		}
 		frames = frames[:0]
 		var f frame
-		for sc := newScanner(e.segs[i-1].segment); sc.next(&f); {
+		sc := newScanner(e.segs[i-1].segment)
+		for sc.next(&f) {
 			if (f.count > 0 || f.flags&frameJump != 0) && f.first < s.first {
 				frames = append(frames, f.off)
 			}
+		}
+		if sc.err != nil {
+			return 0, sc.err
 		}
 	}
 }
@@ -159,21 +176,21 @@ func (e *end) lastReadable(frames []int64) (last edgestore.LSN) {
 // lastIn is the newest intact record up to limit in the frame at off; 0: none.
 // Behind a frame of copies the log may go further in one before it. Where the
 // LSN was moved on, nothing is missing before.
-func lastIn(s *segment, off int64, limit edgestore.LSN) (last edgestore.LSN, copies bool) {
+func lastIn(s *segment, off int64, limit edgestore.LSN) (last edgestore.LSN, copies bool, err error) {
 	sc := newScanner(s)
 	sc.off = off
 	var f frame
 	if !sc.next(&f) {
-		return 0, true
+		return 0, true, sc.err
 	}
 	if f.flags&frameJump != 0 {
-		return min(f.first-1, limit), false
+		return min(f.first-1, limit), false, nil
 	}
 	copies = f.flags&frameCopy != 0
 	var r edgestore.Record
 	for c := f.records(); ; {
 		if _, ok := c.next(&r); !ok || r.LSN > limit {
-			return last, copies
+			return last, copies, nil
 		}
 		last = r.LSN
 	}

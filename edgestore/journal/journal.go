@@ -21,6 +21,7 @@ type Journal struct {
 	o         Options
 	boot      uint32
 	recovered edgestore.LSN // the last one that Open found
+	recovery  Recovery
 	lock      io.Closer
 	shelf     *shelf
 	cache     *cache
@@ -159,6 +160,9 @@ func (j *Journal) refuseLocked(staged int64, reserved bool) error {
 	}
 	if !reserved && j.shelf.full.Load() && j.mu.staged+staged > j.room.Load()-j.o.SegmentBytes/8 {
 		return edgestore.ErrDiskFull
+	}
+	if err := j.shelf.unprepared.Load(); err != nil && !reserved && j.mu.staged+staged > j.room.Load()-j.o.SegmentBytes/8 {
+		return *err
 	}
 	return nil
 }
@@ -303,6 +307,9 @@ func (j *Journal) First() edgestore.LSN {
 	}
 	return j.Synced() + 1
 }
+
+// Recovery is what Open found.
+func (j *Journal) Recovery() Recovery { return j.recovery }
 
 // Damage lists the records that were durable and could not be read, as found
 // by Open and Replay.

@@ -117,18 +117,6 @@ func TestJournal_readsOnBehindDamage(t *testing.T) {
 			checkDamage(t, copied, data, fmt.Sprintf("%d bytes zeroed at %d", n, at))
 		}
 	})
-	t.Run("sectors that can't be read", func(t *testing.T) {
-		faults := vfs.WithFaults(mem.Crash(rnd, 1))
-		faults.SetHook(func(c vfs.Call) error {
-			if c.Op == vfs.OpRead && c.Name == segmentName(2) && c.Off <= 20_000 && c.Off+int64(c.Len) > 20_000 {
-				return errDisk
-			}
-			return nil
-		})
-		if lost := checkDamage(t, faults, data, "unreadable"); lost == 0 {
-			t.Error("nothing was lost in an unreadable sector")
-		}
-	})
 	t.Run("a missing segment", func(t *testing.T) {
 		copied := mem.Crash(rnd, 1)
 		if err := copied.Remove(testDir + "/" + segmentName(2)); err != nil {

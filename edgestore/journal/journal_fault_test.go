@@ -23,6 +23,7 @@ var errDisk = syscall.EIO
 // told counts what the journal told its operator.
 type told struct {
 	syncFailed, stalled, resumed, full, roomy, damaged atomic.Int32
+	unprepared, prepared, readFailed, folderGone       atomic.Int32
 }
 
 func (n *told) events() Events {
@@ -33,6 +34,10 @@ func (n *told) events() Events {
 		Full:       func(error) { n.full.Add(1) },
 		Roomy:      func() { n.roomy.Add(1) },
 		Damaged:    func(Lost) { n.damaged.Add(1) },
+		Unprepared: func(error) { n.unprepared.Add(1) },
+		Prepared:   func() { n.prepared.Add(1) },
+		ReadFailed: func(string, error) { n.readFailed.Add(1) },
+		FolderGone: func(string, error) { n.folderGone.Add(1) },
 	}
 }
 
@@ -389,24 +394,6 @@ func TestJournal_isBusyAboveItsBudget(t *testing.T) {
 		t.Errorf("append of a large record alone: %v", err)
 	}
 	mustClose(t, j)
-}
-
-func TestJournal_locksItsFolder(t *testing.T) {
-	for name, o := range map[string]Options{
-		"on disk":   {Dir: t.TempDir(), SegmentBytes: minSegment},
-		"in memory": memOptions(vfs.NewMem()),
-	} {
-		t.Run(name, func(t *testing.T) {
-			j, _ := mustOpen(t, o)
-			_, _, err := Open(o)
-			if !errors.Is(err, edgestore.ErrLocked) || !strings.Contains(err.Error(), o.Dir) {
-				t.Errorf("second open: %v", err)
-			}
-			mustClose(t, j)
-			j, _ = mustOpen(t, o)
-			mustClose(t, j)
-		})
-	}
 }
 
 func TestJournal_refusesWhatItDoesNotKnow(t *testing.T) {

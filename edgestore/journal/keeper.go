@@ -70,7 +70,17 @@ func (s *shelf) tend() (again bool) {
 	if err == nil {
 		s.behind.Store(false)
 	}
-	full := err != nil && !s.behind.Load()
+	if s.behind.Load() {
+		err = nil // there is room for what drains it
+		again = true
+	}
+	s.tell(err)
+	return again || err != nil
+}
+
+// tell says when segments can't be made any more, why, and when they can again.
+func (s *shelf) tell(err error) {
+	full, fails := vfs.IsNoSpace(err), err != nil && !vfs.IsNoSpace(err)
 	if was := s.full.Swap(full); was != full {
 		if full {
 			if f := s.o.Events.Full; f != nil {
@@ -80,7 +90,22 @@ func (s *shelf) tend() (again bool) {
 			f()
 		}
 	}
-	return again || err != nil
+	was := s.unprepared.Load() != nil
+	if fails {
+		err = fmt.Errorf("the journal can't make another segment: %w", err)
+		s.unprepared.Store(&err)
+	} else {
+		s.unprepared.Store(nil)
+	}
+	if was != fails {
+		if fails {
+			if f := s.o.Events.Unprepared; f != nil {
+				f(err)
+			}
+		} else if f := s.o.Events.Prepared; f != nil {
+			f()
+		}
+	}
 }
 
 var errStopped = errors.New("stopped")
@@ -308,7 +333,8 @@ func (s *shelf) prepare(number uint64) (*segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	seg := &segment{number: number, path: path, file: f, seed: segmentSeed(s.id, number), tail: segmentHeader}
+	seg := &segment{number: number, path: path, file: f, seed: segmentSeed(s.id, number), format: Format,
+		tail: segmentHeader, told: s.o.Events.ReadFailed}
 	seg.marks.mu.complete = true
 	if seg.size, err = f.Size(); err == nil {
 		err = s.writeHeader(seg)

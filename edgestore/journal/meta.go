@@ -92,8 +92,8 @@ func getMark(b []byte, id uint64) (m marked, ok bool) {
 }
 
 // readMeta reads the file; nil when there is none, zeros where it is short.
-func readMeta(fs vfs.FS, dir string) ([]byte, error) {
-	f, err := fs.Open(filepath.Join(dir, metaName))
+func readMeta(o *Options) ([]byte, error) {
+	f, err := o.FS.Open(filepath.Join(o.Dir, metaName))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
@@ -101,8 +101,8 @@ func readMeta(fs vfs.FS, dir string) ([]byte, error) {
 		return nil, err
 	}
 	b := make([]byte, metaSize)
-	readWhatCanBeRead(f, b, 0)
-	return b, f.Close()
+	err = readSurely(f, metaName, o.Events.ReadFailed, b, 0)
+	return b, errors.Join(err, f.Close())
 }
 
 // writeMeta replaces the file: a temporary one, sync, rename, sync of the

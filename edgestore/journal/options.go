@@ -47,6 +47,10 @@ type Options struct {
 	// disk. By default 4 MB; negative is none.
 	CacheBytes int64
 
+	// LockWait is how long Open waits for a folder that another process holds.
+	// By default 5 s; negative is not at all.
+	LockWait time.Duration
+
 	// Events is told what an operator should hear.
 	Events Events
 	// Rand gives the id of a new journal; crypto/rand by default.
@@ -63,15 +67,26 @@ type Events struct {
 	// lost and nothing acknowledged. It goes on trying by itself.
 	Stalled func(err error)
 	Resumed func()
-	// Full: no more segments can be made, mostly for want of room; only
-	// AppendReserved is taken until Roomy.
+	// Full: there is no room for another segment; only AppendReserved is taken
+	// until Roomy.
 	Full  func(err error)
 	Roomy func()
+	// Unprepared: another segment can't be made, and not for want of room; the
+	// keeper goes on trying. Until Prepared only AppendReserved is taken.
+	Unprepared func(err error)
+	Prepared   func()
 	// Damaged: records that had been durable could not be read back.
 	Damaged func(Lost)
 	// Unguarded: with SyncInterval, records up to upTo and above from may not
 	// have reached the disk, because its sync failed.
 	Unguarded func(from, upTo edgestore.LSN, err error)
+	// ReadFailed: the disk failed to read a file. It is tried again; where that
+	// helps nothing more is heard of it, else whoever wanted to read fails.
+	// Nothing is taken for damaged because of it.
+	ReadFailed func(file string, err error)
+	// FolderGone: the files of the journal were removed under it. Nothing is
+	// acknowledged any more: Stalled comes with it. Only a start helps.
+	FolderGone func(folder string, err error)
 }
 
 const (
@@ -107,6 +122,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.GroupBytes <= 0 {
 		o.GroupBytes = 1 << 20
+	}
+	if o.LockWait == 0 {
+		o.LockWait = 5 * time.Second
 	}
 	return o, nil
 }

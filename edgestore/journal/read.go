@@ -10,7 +10,8 @@ import (
 // Read returns the bytes at loc, which lie within the data of one record, in
 // buf when that is large enough. They are checked, unless they come from
 // memory. The error is of class ErrCorrupt when the record is damaged, and
-// ErrNotFound when its segment was released.
+// ErrNotFound when its segment was released. Any other is of the disk, was told
+// to Events.ReadFailed, and says nothing about the record.
 func (j *Journal) Read(loc edgestore.Location, buf []byte) ([]byte, error) {
 	if loc == (edgestore.Location{}) {
 		return buf[:0], fmt.Errorf("read from the journal: no location: %w", edgestore.ErrNotFound)
@@ -91,7 +92,9 @@ func (w *windows) take(segment uint64, off int64) *window {
 }
 
 func (w *windows) read(seg *segment, loc edgestore.Location, buf []byte) ([]byte, error) {
-	seg.findFrames()
+	if err := seg.findFrames(); err != nil {
+		return nil, err
+	}
 	off, end, boot, ok := seg.marks.around(loc.Offset, seg.size)
 	if !ok {
 		return nil, fmt.Errorf("no frame there: %w", edgestore.ErrCorrupt)
@@ -109,7 +112,10 @@ func (w *windows) read(seg *segment, loc edgestore.Location, buf []byte) ([]byte
 		win.bytes = make([]byte, n)
 	}
 	win.bytes, win.last = win.bytes[:n], bookmark{}
-	readWhatCanBeRead(seg.file, win.bytes, off)
+	if err := seg.readAt(win.bytes, off); err != nil {
+		win.bytes = win.bytes[:0]
+		return nil, err
+	}
 	b, ok := win.find(seg.seed, loc)
 	if !ok {
 		return nil, fmt.Errorf("no intact record there: %w", edgestore.ErrCorrupt)
@@ -169,17 +175,19 @@ func (w *window) findInFrame(want, n int) ([]byte, bool) {
 }
 
 // findFrames makes the marks of a segment that an earlier life wrote.
-func (s *segment) findFrames() {
+func (s *segment) findFrames() error {
 	s.marks.mu.Lock()
 	defer s.marks.mu.Unlock()
 	if s.marks.mu.complete {
-		return
+		return nil
 	}
 	// The scan holds the lock: whoever else reads this segment needs it too.
 	sc := newScanner(s)
 	var f frame
+	s.marks.mu.at, s.marks.mu.boots = nil, nil
 	for sc.next(&f) {
 		s.marks.addLocked(f.off, f.boot)
 	}
-	s.marks.mu.complete = true
+	s.marks.mu.complete = sc.err == nil
+	return sc.err
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/vfs"
@@ -46,7 +47,8 @@ type Lost struct{ First, Last edgestore.LSN }
 // damage: it is reported and reading goes on behind it. Above D stands at most
 // the one group that was being written when the power went: its frames are
 // taken as long as they are whole and in order, and the first fault ends the
-// log.
+// log. What can't be read at all is believed to be neither: Open fails then, and
+// has written nothing.
 func Open(o Options) (*Journal, Recovery, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -55,10 +57,7 @@ func Open(o Options) (*Journal, Recovery, error) {
 	if err := o.FS.MkdirAll(o.Dir); err != nil {
 		return nil, Recovery{}, fmt.Errorf("open journal: %w", err)
 	}
-	lock, err := o.FS.Lock(filepath.Join(o.Dir, "lock"))
-	if errors.Is(err, vfs.ErrLocked) {
-		return nil, Recovery{}, fmt.Errorf("open journal %s: %w (another server runs on it, or this one twice)", o.Dir, edgestore.ErrLocked)
-	}
+	lock, err := takeLock(&o)
 	if err != nil {
 		return nil, Recovery{}, fmt.Errorf("open journal %s: %w", o.Dir, err)
 	}
@@ -88,7 +87,26 @@ func Open(o Options) (*Journal, Recovery, error) {
 		lock.Close()
 		return nil, Recovery{}, fmt.Errorf("open journal %s: %w", o.Dir, err)
 	}
+	j.recovery = rec
 	return j, rec, nil
+}
+
+// lockStep is the wait between two looks at a lock that is held.
+const lockStep = 20 * time.Millisecond
+
+// takeLock waits a while for a lock that is held: a process that was killed may
+// take a moment to end.
+func takeLock(o *Options) (io.Closer, error) {
+	for waited := time.Duration(0); ; waited += lockStep {
+		lock, err := o.FS.Lock(filepath.Join(o.Dir, "lock"))
+		switch {
+		case err == nil || !errors.Is(err, vfs.ErrLocked):
+			return lock, err
+		case waited >= o.LockWait:
+			return nil, fmt.Errorf("%w (another server runs on it, or this one twice)", edgestore.ErrLocked)
+		}
+		time.Sleep(lockStep)
+	}
 }
 
 // found is what recovery knows of one segment file.
@@ -100,7 +118,7 @@ type found struct {
 }
 
 func (j *Journal) recover() (rec Recovery, err error) {
-	content, err := readMeta(j.o.FS, j.o.Dir)
+	content, err := readMeta(&j.o)
 	if err != nil {
 		return rec, err
 	}
@@ -125,7 +143,11 @@ func (j *Journal) recover() (rec Recovery, err error) {
 	m.format = Format
 	durable := m.floor
 	for i := range segs {
-		m.boot = max(m.boot, segs[i].firstFrame(m.id), segs[i].info.boot)
+		boot, err := segs[i].firstFrame(m.id)
+		if err != nil {
+			return rec, err
+		}
+		m.boot = max(m.boot, boot, segs[i].info.boot)
 		if segs[i].infoOK {
 			durable = max(durable, segs[i].info.floor)
 		}
@@ -144,7 +166,9 @@ func (j *Journal) recover() (rec Recovery, err error) {
 		}
 	}
 	e.floor = j.shelf.mu.released
-	e.find(durable)
+	if err := e.find(durable); err != nil {
+		return rec, err
+	}
 	rec.Last, rec.Torn, rec.Clean, rec.Missing = e.last, e.torn, e.clean, e.missing()
 	rec.Heads, rec.HeadsSince = e.headsAtEnd()
 	j.recovered = rec.Last
@@ -229,7 +253,7 @@ func rewrite(seg *segment, lo, hi int64) error {
 	b := make([]byte, min(hi-lo, scanWindow))
 	for at := lo; at < hi; at += int64(len(b)) {
 		b = b[:min(int64(len(b)), hi-at)]
-		if _, err := seg.file.ReadAt(b, at); err != nil && !errors.Is(err, io.EOF) {
+		if err := seg.readAt(b, at); err != nil {
 			return err
 		}
 		if _, err := seg.file.WriteAt(b, at); err != nil {
@@ -268,7 +292,7 @@ func (j *Journal) findSegments(m *meta, metaOK *bool) ([]found, error) {
 			continue // not ours
 		}
 		j.shelf.mu.number = max(j.shelf.mu.number, number)
-		s := &segment{number: number, path: j.shelf.path(name), tail: segmentHeader}
+		s := &segment{number: number, path: j.shelf.path(name), tail: segmentHeader, told: j.o.Events.ReadFailed}
 		// Whatever comes, the shelf closes the file.
 		j.shelf.mu.dead = append(j.shelf.mu.dead, s)
 		if s.file, err = j.o.FS.Open(s.path); err != nil {
@@ -279,7 +303,9 @@ func (j *Journal) findSegments(m *meta, metaOK *bool) ([]found, error) {
 		}
 		fd := found{segment: s}
 		page := make([]byte, segmentInfoBytes)
-		readWhatCanBeRead(s.file, page, 0)
+		if err := s.readAt(page, 0); err != nil {
+			return nil, err
+		}
 		fd.info, fd.infoOK = getSegmentInfo(page)
 		if fd.infoOK {
 			s.format = fd.info.format
@@ -315,17 +341,17 @@ func (j *Journal) rightSize(name string) bool {
 }
 
 // firstFrame looks where the records of the segment begin; it returns the boot.
-func (s *found) firstFrame(id uint64) uint32 {
+func (s *found) firstFrame(id uint64) (boot uint32, err error) {
 	s.seed = segmentSeed(id, s.number)
 	sc := newScanner(s.segment)
 	var f frame
 	if !sc.next(&f) {
-		return 0
+		return 0, sc.err
 	}
 	// A segment is begun when everything before it is synced, so that the frame
 	// says where the segment begins even when a power cut tore the one before it.
 	s.frames, s.first = true, min(f.first, f.synced+1)
-	return f.boot
+	return f.boot, nil
 }
 
 // sortOut returns the segments that hold the log, oldest first. The others go

@@ -11,7 +11,8 @@ import (
 // Replay gives h every durable record above from, in order, and the holes
 // where records were durable and can't be read; these are told to
 // Events.Damaged and Damage too. A record that was written twice is in a hole
-// only when both are damaged. Call it between Open and Start.
+// only when both are damaged. A read that goes on failing is no damage: Replay
+// returns its error. Call it between Open and Start.
 func (j *Journal) Replay(from edgestore.LSN, h edgestore.ReplayHandler) error {
 	return j.walk(from, h.Entry, func(l Lost) error {
 		j.noteLost(l)
@@ -158,7 +159,7 @@ func (w *walk) segment(s *segment) error {
 			return err
 		}
 	}
-	return nil
+	return sc.err
 }
 
 // records hands out the records of a frame.
@@ -173,7 +174,9 @@ func (w *walk) records(f *frame) error {
 			continue
 		}
 		if e.LSN > w.expect {
-			w.lookAhead(f)
+			if err := w.lookAhead(f); err != nil {
+				return err
+			}
 			if err := w.missing(e.LSN); err != nil {
 				return err
 			}
@@ -211,9 +214,9 @@ func (w *walk) keep(f *frame) {
 
 // lookAhead collects the copies behind a frame with a hole in or before it, up
 // to the end of its group.
-func (w *walk) lookAhead(f *frame) {
+func (w *walk) lookAhead(f *frame) error {
 	if f.end() <= w.ahead {
-		return
+		return nil
 	}
 	sc := newScanner(w.seg)
 	sc.off, sc.boot = f.end(), f.boot
@@ -225,4 +228,5 @@ func (w *walk) lookAhead(f *frame) {
 		}
 		w.ahead = next.end()
 	}
+	return sc.err
 }

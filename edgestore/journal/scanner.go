@@ -2,37 +2,53 @@ package journal
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"time"
 
 	"github.com/frondmq/frond/edgestore/vfs"
 )
 
 // scanner finds the frames of a segment from its start to its end. Where the
-// bytes are no frame it looks for the next one at every sector.
+// bytes are no frame it looks for the next one at every sector. Whoever gets
+// no frame any more has to ask err why: what could not be read is not known to
+// be damaged.
 type scanner struct {
-	file vfs.File
-	seed uint32
-	size int64
+	seg  *segment
 	off  int64
 	boot uint32 // of the newest frame so far: older ones behind it are stale
+	err  error
 
-	buf []byte
-	lo  int64 // offset of buf[0] in the file
+	buf    []byte
+	lo     int64 // offset of buf[0] in the file
+	window int64 // what was read at once the last time
 }
 
-const scanWindow = 256 << 10
+// A scanner reads more at once the further it goes: some want one frame only.
+const (
+	scanWindowMin = 64 << 10
+	scanWindow    = 1 << 20
+)
 
 func newScanner(s *segment) *scanner {
-	return &scanner{file: s.file, seed: s.seed, size: s.size, off: segmentHeader}
+	return &scanner{seg: s, off: segmentHeader}
 }
 
 // next finds the next frame. The body is valid until the call after.
 func (s *scanner) next(f *frame) bool {
-	for s.off+frameHeader <= s.size {
-		if body, ok := getFrame(s.view(s.off, frameHeader), s.seed, f); ok &&
-			f.boot >= s.boot && s.off+f.header()+body <= s.size {
+	for s.err == nil && s.off+frameHeader <= s.seg.size {
+		header := s.view(s.off, frameHeader)
+		if s.err != nil {
+			break
+		}
+		if body, ok := getFrame(header, s.seg.seed, f); ok &&
+			f.boot >= s.boot && s.off+f.header()+body <= s.seg.size {
 			f.off = s.off
-			f.body = s.view(s.off, f.header()+body)[f.header():]
+			whole := s.view(s.off, f.header()+body)
+			if s.err != nil {
+				break
+			}
+			f.body = whole[f.header():]
 			s.off = f.end()
 			s.boot = f.boot
 			return true
@@ -42,36 +58,49 @@ func (s *scanner) next(f *frame) bool {
 	return false
 }
 
-// view returns n bytes at off, which lie within the file. Bytes that can't be
-// read come back as zeros: no checksum takes those.
+// view returns n bytes at off, which lie within the file.
 func (s *scanner) view(off, n int64) []byte {
 	if off < s.lo || off+n > s.lo+int64(len(s.buf)) {
-		want := max(n, min(scanWindow, s.size-off))
+		s.window = min(max(2*s.window, scanWindowMin), scanWindow)
+		want := max(n, min(s.window, s.seg.size-off))
 		if int64(cap(s.buf)) < want {
 			s.buf = make([]byte, want)
 		}
 		s.buf = s.buf[:want]
 		s.lo = off
-		readWhatCanBeRead(s.file, s.buf, off)
+		if s.err = s.seg.readAt(s.buf, off); s.err != nil {
+			s.buf = s.buf[:0]
+			return nil
+		}
 	}
 	return s.buf[off-s.lo:][:n]
 }
 
-// readWhatCanBeRead fills b from off and leaves zeros where the disk refuses.
-func readWhatCanBeRead(f vfs.File, b []byte, off int64) {
-	n, err := f.ReadAt(b, off)
-	if err == nil || n == len(b) {
-		return
-	}
-	clear(b)
-	if errors.Is(err, io.EOF) {
-		f.ReadAt(b[:n], off)
-		return
-	}
-	for at := 0; at < len(b); at += 4096 {
-		piece := b[at:min(at+4096, len(b))]
-		if n, err := f.ReadAt(piece, off+int64(at)); err != nil && n < len(piece) {
-			clear(piece)
+// readAt fills b from off, with zeros behind the end of the file.
+func (s *segment) readAt(b []byte, off int64) error {
+	return readSurely(s.file, segmentName(s.number), s.told, b, off)
+}
+
+// readWaits are the waits between the tries of a read that fails.
+var readWaits = [...]time.Duration{time.Millisecond, 20 * time.Millisecond, 200 * time.Millisecond}
+
+// readSurely fills b from off, with zeros behind the end of the file. A failed
+// read is told, and tried again: cheap cards fail once and then work. What it
+// returns in the end says nothing about the bytes, which may be whole.
+func readSurely(f vfs.File, name string, told func(file string, err error), b []byte, off int64) error {
+	for try := 0; ; try++ {
+		n, err := f.ReadAt(b, off)
+		if err == nil || n == len(b) || errors.Is(err, io.EOF) {
+			clear(b[n:])
+			return nil
 		}
+		err = fmt.Errorf("read %d bytes at %d of %s: %w", len(b), off, name, err)
+		if try == 0 && told != nil {
+			told(name, err)
+		}
+		if try == len(readWaits) {
+			return err
+		}
+		time.Sleep(readWaits[try])
 	}
 }

@@ -34,7 +34,8 @@ type segment struct {
 	file   vfs.File
 	size   int64
 	seed   uint32
-	format uint32 // of its header; 0 when that is damaged
+	format uint32                       // of its header; 0 when that is damaged
+	told   func(file string, err error) // Events.ReadFailed
 	// reserve: it was the reserve, so only reserved records may fill it.
 	reserve bool
 

@@ -40,6 +40,8 @@ type shelf struct {
 	opening bool
 	// full: no room for another segment but the reserve.
 	full atomic.Bool
+	// unprepared: why there is no other segment, if not for want of room.
+	unprepared atomic.Pointer[error]
 	// behind: there will be room when what waits is drained.
 	behind atomic.Bool
 

@@ -29,6 +29,8 @@ type FS interface {
 	SyncDir(dir string) error
 	// Lock takes the file name as a lock of this process until it is closed
 	// or the process ends. The error is of class ErrLocked when it is taken.
+	// Where a file that is open can be removed its folder is locked too, so
+	// that removing the file lets nobody in.
 	Lock(name string) (io.Closer, error)
 	// Free is how many bytes may still be written below dir; negative when
 	// the system does not tell.
@@ -44,6 +46,9 @@ type File interface {
 	// file, but not its name.
 	Sync() error
 	Size() (int64, error)
+	// Gone tells that the file has no name any more, as far as the system knows:
+	// what is written to it is lost when it is closed.
+	Gone() bool
 }
 
 // IsNoSpace tells whether err means that the disk (or the quota) is full.

@@ -29,6 +29,7 @@ type Mem struct {
 type memDir struct {
 	now, disk map[string]*memInode
 	pending   []memChange
+	gone      bool // removed, until MkdirAll
 }
 
 // memChange is one change of a folder: a name goes, a name comes, or both.
@@ -240,6 +241,9 @@ func (m *Mem) Create(name string) (File, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	d, base := m.dirLocked(filepath.Dir(name)), filepath.Base(name)
+	if d.gone {
+		return nil, &os.PathError{Op: "create", Path: name, Err: os.ErrNotExist}
+	}
 	if old := d.now[base]; old != nil {
 		m.mu.used -= int64(len(old.now))
 	}
@@ -292,14 +296,30 @@ func (m *Mem) Remove(name string) error {
 func (m *Mem) List(dir string) ([]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return sortedKeys(m.dirLocked(filepath.Clean(dir)).now), nil
+	d := m.dirLocked(filepath.Clean(dir))
+	if d.gone {
+		return nil, &os.PathError{Op: "open", Path: dir, Err: os.ErrNotExist}
+	}
+	return sortedKeys(d.now), nil
 }
 
 func (m *Mem) MkdirAll(dir string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.dirLocked(filepath.Clean(dir))
+	m.dirLocked(filepath.Clean(dir)).gone = false
 	return nil
+}
+
+// RemoveAll removes a folder and its files, also from the disk, under those who
+// use it. Nothing can be made in it until MkdirAll.
+func (m *Mem) RemoveAll(dir string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d := m.dirLocked(filepath.Clean(dir))
+	for _, inode := range d.now {
+		m.mu.used -= int64(len(inode.now))
+	}
+	*d = memDir{now: map[string]*memInode{}, disk: map[string]*memInode{}, gone: true}
 }
 
 func (m *Mem) SyncDir(dir string) error {
@@ -411,4 +431,17 @@ func (f *memFile) Close() error {
 	}
 	f.closed = true
 	return nil
+}
+
+func (f *memFile) Gone() bool {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	for _, d := range f.fs.mu.dirs {
+		for _, inode := range d.now {
+			if inode == f.inode {
+				return false
+			}
+		}
+	}
+	return true
 }

@@ -79,3 +79,5 @@ func (f osFile) Size() (int64, error) {
 	}
 	return st.Size(), nil
 }
+
+func (f osFile) Gone() bool { return gone(f.File) }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"syscall"
 )
 
@@ -23,23 +24,49 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// locks are the folder and the file.
+type locks [2]*os.File
+
+func (l locks) Close() error { return errors.Join(l[1].Close(), l[0].Close()) }
+
 func lockFile(name string) (io.Closer, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	dir, err := os.Open(filepath.Dir(name))
 	if err != nil {
 		return nil, err
 	}
+	if err := flock(dir, name); err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
+	if err := flock(f, name); err != nil {
+		return nil, errors.Join(err, f.Close(), dir.Close())
+	}
+	return locks{dir, f}, nil
+}
+
+func flock(f *os.File, name string) error {
 	for {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err != syscall.EINTR {
-			break
+		switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err {
+		case nil:
+			return nil
+		case syscall.EINTR:
+		case syscall.EWOULDBLOCK:
+			return &os.PathError{Op: "lock", Path: name, Err: ErrLocked}
+		default:
+			return &os.PathError{Op: "lock", Path: name, Err: err}
 		}
 	}
-	if err == nil {
-		return f, nil
+}
+
+// gone: the last name of a file was removed.
+func gone(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil {
+		return false
 	}
-	f.Close()
-	if err == syscall.EWOULDBLOCK {
-		err = ErrLocked
-	}
-	return nil, &os.PathError{Op: "lock", Path: name, Err: err}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && st.Nlink == 0
 }

@@ -16,6 +16,9 @@ const (
 // syncDir does nothing: NTFS journals names by itself and offers no call for it.
 func syncDir(string) error { return nil }
 
+// gone: a file that is open can't be removed here.
+func gone(*os.File) bool { return false }
+
 // lockFile opens the file without sharing it.
 func lockFile(name string) (io.Closer, error) {
 	path, err := syscall.UTF16PtrFromString(name)
