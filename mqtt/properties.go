@@ -110,7 +110,10 @@ func (t *translation) responseTopic(topic []byte) error {
 		return nil
 	}
 	t.reply = reply
-	return t.text(headerResponseTopic, topic)
+	if headerValue(topic) {
+		t.dst = appendField(t.dst, headerResponseTopic, topic)
+	}
+	return nil
 }
 
 func appendField[T ~string | ~[]byte](dst []byte, name T, value []byte) []byte {
