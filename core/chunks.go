@@ -6,6 +6,7 @@ import "sync"
 // that a request costs little and a flood is one big write.
 type chunks struct {
 	small, middle, big sync.Pool
+	budget             Budget // of what is lent
 }
 
 const (
@@ -17,7 +18,12 @@ const (
 // get returns an empty chunk with room for at least n bytes, of a size that
 // suits a buffer that already holds queued bytes.
 func (p *chunks) get(n int, queued int64) []byte {
-	size := max(int64(n), min(queued, bigChunk))
+	b := p.lend(n, max(int64(n), min(queued, bigChunk)))
+	p.budget.Take(cap(b))
+	return b
+}
+
+func (p *chunks) lend(n int, size int64) []byte {
 	switch {
 	case size <= smallChunk:
 		if b, ok := p.small.Get().(*[smallChunk]byte); ok {
@@ -39,8 +45,9 @@ func (p *chunks) get(n int, queued int64) []byte {
 	}
 }
 
-// put takes a chunk back. b starts where get's result started.
+// put takes a chunk back. Pieces of chunks are for the garbage collector.
 func (p *chunks) put(b []byte) {
+	p.budget.Give(cap(b))
 	switch cap(b) {
 	case smallChunk:
 		p.small.Put((*[smallChunk]byte)(b[:smallChunk]))

@@ -24,8 +24,7 @@ func (c *client) Deliver(s *account.Sub, m *wire.Msg) bool {
 	b := c.out
 	size := len(m.VisibleSubject()) + len(s.SID) + len(m.Reply) + len(m.Header) + len(m.Body) + overhead
 	b.mu.Lock()
-	chunk, err := b.reserveLocked(size)
-	if err != nil {
+	if err := b.admitLocked(size); err != nil {
 		b.mu.Unlock()
 		if errors.Is(err, errSlowPending) {
 			c.cut(wire.ReasonSlowPending)
@@ -37,7 +36,7 @@ func (c *client) Deliver(s *account.Sub, m *wire.Msg) bool {
 		b.mu.Unlock()
 		return false
 	}
-	b.commitLocked(wire.AppendMsg(chunk, m, s.SID, sess.headers))
+	b.messageLocked(m, s.SID, sess.headers, size)
 	b.mu.msgs++
 	b.mu.msgBytes += int64(len(m.Header) + len(m.Body))
 	b.mu.Unlock()

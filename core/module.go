@@ -44,6 +44,8 @@ type Services interface {
 	APILevel() int
 	// NextConnID numbers connections of every kind.
 	NextConnID() uint64
+	// Budget is what waits to be written to all clients together.
+	Budget() *Budget
 	// Account finds an account by name; "$G" always exists.
 	Account(name string) (*account.Account, bool)
 	Authenticate(r *auth.Request) (*auth.Grant, error)

@@ -68,23 +68,73 @@ func newOutbound(conn net.Conn, pool *chunks, limit int64, deadline time.Duratio
 // commitLocked, without unlocking. After errSlowPending the connection is to be
 // cut, which also frees a writer that is stuck.
 func (b *outbound) reserveLocked(n int) ([]byte, error) {
+	if err := b.admitLocked(n); err != nil {
+		return nil, err
+	}
+	return b.roomLocked(n), nil
+}
+
+// admitLocked reports whether n more bytes may wait.
+func (b *outbound) admitLocked(n int) error {
 	m := &b.mu
 	if m.err != nil {
-		return nil, m.err
+		return m.err
 	}
 	if m.ending {
-		return nil, errCut
+		return errCut
 	}
-	if m.pending+int64(n) > b.limit {
+	if m.pending+int64(n) > b.limit || b.pool.budget.Full(m.pending) {
 		m.err = errSlowPending
 		m.wake.Signal()
-		return nil, m.err
+		return m.err
 	}
+	return nil
+}
+
+// roomLocked is the last chunk, with room for n bytes in one piece.
+func (b *outbound) roomLocked(n int) []byte {
+	m := &b.mu
 	if last := len(m.bufs) - 1; last >= 0 && cap(m.bufs[last])-len(m.bufs[last]) >= n {
-		return m.bufs[last], nil
+		return m.bufs[last]
 	}
 	m.bufs = append(m.bufs, b.pool.get(n, m.pending))
-	return m.bufs[len(m.bufs)-1], nil
+	return m.bufs[len(m.bufs)-1]
+}
+
+// wholeBytes is the largest message that is written into one chunk. Larger ones
+// fill chunks to the end, so that what waits takes hardly more memory than it
+// counts.
+const wholeBytes = 4 << 10
+
+// messageLocked queues a message of at most n bytes, which were admitted.
+func (b *outbound) messageLocked(m *wire.Msg, sid []byte, headers bool, n int) {
+	if n <= wholeBytes {
+		b.commitLocked(wire.AppendMsg(b.roomLocked(n), m, sid, headers))
+		return
+	}
+	line := b.roomLocked(n - len(m.Header) - len(m.Body))
+	b.commitLocked(wire.AppendMsgLine(line, m, sid, headers))
+	if headers {
+		b.spreadLocked(m.Header)
+	}
+	b.spreadLocked(m.Body)
+	b.commitLocked(append(b.roomLocked(2), '\r', '\n'))
+}
+
+// spreadLocked queues p, over as many chunks as it takes.
+func (b *outbound) spreadLocked(p []byte) {
+	m := &b.mu
+	for len(p) > 0 {
+		last := len(m.bufs) - 1
+		if len(m.bufs[last]) == cap(m.bufs[last]) { // there is one, with the line
+			m.bufs = append(m.bufs, b.pool.get(min(len(p), bigChunk), m.pending))
+			last++
+		}
+		chunk := m.bufs[last]
+		n := min(len(p), cap(chunk)-len(chunk))
+		b.commitLocked(append(chunk, p[:n]...))
+		p = p[n:]
+	}
 }
 
 func (b *outbound) commitLocked(chunk []byte) {
@@ -113,11 +163,11 @@ func (b *outbound) append(p string) error {
 func (b *outbound) appendMsg(m *wire.Msg, sid []byte) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	chunk, err := b.reserveLocked(len(m.Subject) + len(sid) + len(m.Header) + len(m.Body) + overhead)
-	if err != nil {
+	n := len(m.Subject) + len(sid) + len(m.Header) + len(m.Body) + overhead
+	if err := b.admitLocked(n); err != nil {
 		return err
 	}
-	b.commitLocked(wire.AppendMsg(chunk, m, sid, true))
+	b.messageLocked(m, sid, true, n)
 	return nil
 }
 
@@ -160,6 +210,7 @@ func (b *outbound) writeNow() {
 	} else {
 		// The rest goes first. The chunk is cut in front, so it is not of the
 		// pool any more.
+		b.pool.budget.Give(cap(chunk) - (len(chunk) - n))
 		m.bufs = slices.Insert(m.bufs, 0, chunk[n:len(chunk):len(chunk)])
 		m.flush = true
 	}

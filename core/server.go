@@ -87,6 +87,7 @@ func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
 	}
 	s.mu.open = make(map[uint64]*client)
 	s.mu.closed.limit = o.MaxClosedConns
+	s.chunks.budget.limit = o.MaxPendingTotal
 	s.accounts = map[string]*account.Account{
 		config.GlobalAccount: account.New(config.GlobalAccount),
 		systemAccount:        account.New(systemAccount),

@@ -54,6 +54,9 @@ func (s *Server) APILevel() int { return apiLevel }
 // NextConnID numbers connections of every kind.
 func (s *Server) NextConnID() uint64 { return s.connIDs.Add(1) }
 
+// Budget is what waits for all clients together.
+func (s *Server) Budget() *Budget { return &s.chunks.budget }
+
 // Account finds an account by name.
 func (s *Server) Account(name string) (*account.Account, bool) {
 	a, ok := s.accounts[name]

@@ -51,6 +51,7 @@ func (n *node) Domain() string                               { return n.domain }
 func (n *node) JetStream() bool                              { return n.domain != "" }
 func (n *node) Version() string                              { return "2.12.0" }
 func (n *node) APILevel() int                                { return 2 }
+func (n *node) Budget() *core.Budget                         { return &core.Budget{} }
 func (n *node) NextConnID() uint64                           { return n.ids.Add(1) }
 func (n *node) Account(name string) (*account.Account, bool) { return n.acc, name == n.acc.Name() }
 func (n *node) Gone(*monitor.ConnInfo)                       {}

@@ -202,12 +202,12 @@ func (c *conn) acknowledge(r *receipt) bool {
 		c.fail(fail(packets.ErrUnspecifiedError, "storing a QoS %d message: %w", r.qos, r.err))
 		return false
 	}
-	buf, ok := c.out.beginAnswer()
-	if !ok {
-		if !c.out.isClosed() {
-			c.slow.Store(true)
-			c.fail(errSlow)
-		}
+	if !c.out.begin() {
+		return false
+	}
+	if !c.out.answerLocked(ackBytes) {
+		c.out.commit()
+		c.tooSlow()
 		return false
 	}
 	kind := packets.Puback
@@ -221,10 +221,14 @@ func (c *conn) acknowledge(r *receipt) bool {
 			c.acks.mu.exact[r.id] = true
 		}
 	}
-	buf = appendAck(buf, kind, c.version, r.id, r.code)
-	c.out.commit(buf)
+	var buf [ackBytes]byte
+	c.out.writeLocked(appendAck(buf[:0], kind, c.version, r.id, r.code))
+	c.out.commit()
 	return true
 }
+
+// ackBytes is the size of an acknowledgement with its reason.
+const ackBytes = 5
 
 // appendAck appends a PUBACK or PUBREC, or the PUBREL or PUBCOMP of QoS 2.
 func appendAck(dst []byte, kind, version byte, id uint16, code byte) []byte {

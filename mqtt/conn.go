@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"math"
 	"net"
 	"os"
 	"sync"
@@ -56,8 +55,8 @@ type conn struct {
 	header  []byte
 
 	// Guarded by the lock of out.
-	window       window
-	topic, props []byte
+	window             window
+	topic, props, head []byte
 
 	// own is the message being routed by this client, for "no local".
 	own atomic.Pointer[wire.Msg]
@@ -256,7 +255,9 @@ func (c *conn) finish() {
 	// Publishers may still remember the connection by a subscription.
 	c.frames, c.subject, c.reply, c.header, c.msg = framer{}, nil, nil, nil, wire.Msg{}
 	c.out.mu.Lock() // closed: nothing is delivered any more
-	c.window, c.topic, c.props = window{}, nil, nil
+	c.window.queued.drop(c.out.pool)
+	c.out.mu.later = 0
+	c.window, c.topic, c.props, c.head = window{}, nil, nil, nil
 	c.out.mu.Unlock()
 }
 
@@ -369,6 +370,12 @@ func (c *conn) handle(f frame) error {
 
 var pingResponse = []byte{packets.Pingresp << 4, 0}
 
+// tooSlow ends a connection whose client does not read what it asks for.
+func (c *conn) tooSlow() {
+	c.slow.Store(true)
+	c.fail(errSlow)
+}
+
 // say queues an answer to the client.
 func (c *conn) say(packet []byte) error {
 	if !c.out.add(packet) {
@@ -423,21 +430,20 @@ func (c *conn) puback(f frame) error {
 		return err
 	}
 	// However much is waiting: what comes now was counted when it was queued.
-	buf, ok := c.out.beginWithin(math.MaxInt)
-	if !ok {
-		return nil // ending
+	o := c.out
+	if !o.begin() {
+		return nil
 	}
 	c.window.release(id)
 	for {
-		q, id, ok := c.window.ready()
-		if !ok {
+		n := c.window.ready(&o.mu.pile, o.pool)
+		if n == 0 {
 			break
 		}
-		buf = appendPublish(buf, c.version, 1, id, q.topic, q.props, q.payload)
+		o.mu.later -= queuedHead + n
 		c.outMsgs.Add(1)
-		c.outBytes.Add(int64(len(q.payload)))
 	}
-	c.out.commit(buf)
+	o.commit()
 	return nil
 }
 

@@ -70,6 +70,7 @@ func (b *broker) Domain() string                                    { return "" 
 func (b *broker) JetStream() bool                                   { return true }
 func (b *broker) Version() string                                   { return "2.12.0" }
 func (b *broker) APILevel() int                                     { return 2 }
+func (b *broker) Budget() *core.Budget                              { return core.NewBudget(b.opts.MaxPendingTotal) }
 func (b *broker) NextConnID() uint64                                { return b.ids.Add(1) }
 func (b *broker) Account(name string) (*account.Account, bool)      { return b.acc, name == b.acc.Name() }
 func (b *broker) Authenticate(r *auth.Request) (*auth.Grant, error) { return b.auth(r) }
@@ -332,4 +333,10 @@ func (c *client) fence() {
 	c.t.Helper()
 	c.send([]byte{packets.Pingreq << 4, 0})
 	c.expect(packets.Pingresp)
+}
+
+// appendPublish appends a whole PUBLISH.
+func appendPublish(dst []byte, version, qos byte, id uint16, topic, props, payload []byte) []byte {
+	size := publishSize(version, qos, topic, props, payload)
+	return append(appendPublishHead(dst, version, qos, id, topic, props, size), payload...)
 }

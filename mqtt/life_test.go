@@ -293,23 +293,28 @@ func TestConn_answersAboveTheLimit(t *testing.T) {
 	b := newBroker(t)
 	defer b.stop()
 	c := b.m.newConn(1, here, b.opts)
-	c.version, c.window, c.out.limit = v311, newWindow(1), 100
-	if _, ok := c.window.take(); !ok {
-		t.Fatal("no identifier")
+	c.version, c.window, c.out.limit = v311, newWindow(1), 200
+	message := wire.Msg{Header: []byte("NATS/1.0\r\nNmqtt-Pub:1\r\n\r\n"), Body: make([]byte, 80)}
+	for range 2 {
+		if !c.send(1, []byte("a"), &message) {
+			t.Fatal("no room")
+		}
 	}
-	c.window.queue([]byte("a"), nil, []byte("waits"))
-	buf, _ := c.out.begin()
-	c.out.commit(append(buf, make([]byte, 101)...))
-	if _, ok := c.out.begin(); ok {
-		t.Fatal("not over the limit")
+	if c.window.queued.size == 0 || c.out.pending() < 160 || c.out.pending() > 200 {
+		t.Fatalf("%d wait, %d of them for the window", c.out.pending(), c.window.queued.size)
 	}
 	if c.out.closedGate() == nil {
 		t.Error("publishers are not told to wait")
 	}
+	c.out.begin()
+	if c.out.roomLocked(80) {
+		t.Error("there is room above the limit")
+	}
+	c.out.commit()
 	if err := c.puback(frame{packets.Puback << 4, []byte{0, 1}}); err != nil {
 		t.Fatal(err)
 	}
-	if len(c.window.queued) != 0 {
+	if c.window.queued.size != 0 {
 		t.Error("a PUBACK was not heard")
 	}
 	r := c.acks.open(7, 1)

@@ -29,9 +29,9 @@ type Module struct {
 	ready atomic.Bool        // what Start makes can be read
 	work  sync.WaitGroup     // the accept loop, which waits for its connections
 
-	writeBuffers sync.Pool // of *[bufferBytes]byte
-	readBuffers  sync.Pool // of *[keepBytes]byte
-	receipts     sync.Pool // of *receipt
+	pieces      pieces
+	readBuffers sync.Pool // of *[keepBytes]byte
+	receipts    sync.Pool // of *receipt
 
 	repeats        core.Repeats // lines of the log
 	turned         turned       // who was not let in
@@ -65,7 +65,7 @@ func (m *Module) Verify(*config.Options) error { return nil }
 // Start opens the MQTT port.
 func (m *Module) Start(s core.Services) error {
 	o := s.Options()
-	m.services, m.log = s, s.Logger()
+	m.services, m.log, m.pieces.budget = s, s.Logger(), s.Budget()
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	if o.MQTT.Port == 0 {
 		m.ready.Store(true)
@@ -163,7 +163,7 @@ func (m *Module) serve(nc net.Conn) {
 func (m *Module) newConn(id uint64, nc net.Conn, o *config.Options) *conn {
 	c := &conn{
 		m: m, id: id, nc: nc, started: time.Now(),
-		ended: make(chan struct{}), out: newOutbound(nc, int(o.MaxPending), o.WriteDeadline, &m.writeBuffers),
+		ended: make(chan struct{}), out: newOutbound(nc, int(o.MaxPending), o.WriteDeadline, &m.pieces),
 	}
 	c.acks = newAcks(c)
 	c.lastSeen.Store(c.started.UnixNano())

@@ -8,12 +8,6 @@ import (
 )
 
 const (
-	// bufferBytes is the size of a fresh write buffer. Connections that have
-	// nothing to write have none.
-	bufferBytes = 4 << 10
-	// pieceBytes is what one write deadline is for: a slow network has that
-	// long for each piece, not for everything that waits.
-	pieceBytes = 32 << 10
 	// answerRoom is what answers to the client may take above the limit. A
 	// client that asks and does not read fills it and is cut off.
 	answerRoom = 64 << 10
@@ -24,9 +18,9 @@ const (
 // outbound is what waits to be written to one client, in order.
 type outbound struct {
 	conn     net.Conn
-	limit    int
-	deadline time.Duration // of one piece, 0 for none
-	pool     *sync.Pool    // of *[bufferBytes]byte
+	limit    int // of what waits
+	deadline time.Duration
+	pool     *pieces
 
 	// closeBy is when the last packet must be out, in unix nanoseconds; 0
 	// before the end.
@@ -34,42 +28,50 @@ type outbound struct {
 
 	mu struct {
 		sync.Mutex
-		buf    []byte
+		pile   pile
+		taken  int // bytes that the writer is writing
+		later  int // bytes that wait for the client's permission, see window
 		closed bool
-		gate   chan struct{} // not nil while the buffer is nearly full
+		gate   chan struct{} // not nil while the limit is near
 	}
 	wake chan struct{} // holds one
+
+	writing net.Buffers // the writer's
 }
 
-func newOutbound(c net.Conn, limit int, deadline time.Duration, pool *sync.Pool) *outbound {
+func newOutbound(c net.Conn, limit int, deadline time.Duration, pool *pieces) *outbound {
 	return &outbound{conn: c, limit: limit, deadline: deadline, pool: pool, wake: make(chan struct{}, 1)}
 }
 
-// begin locks the buffer for one more message. ok is false, and nothing
-// locked, when the connection has ended or too much is waiting already. The
-// caller appends to buf and gives it to commit. (No closure: this is the hot
-// path.)
-func (o *outbound) begin() (buf []byte, ok bool) { return o.beginWithin(o.limit) }
-
-// beginAnswer is begin for what the client is owed.
-func (o *outbound) beginAnswer() (buf []byte, ok bool) { return o.beginWithin(o.limit + answerRoom) }
-
-func (o *outbound) beginWithin(limit int) (buf []byte, ok bool) {
+// begin locks for one more packet. It reports false, and nothing is locked, when
+// the connection has ended. The caller asks for room, writes, and calls commit.
+// (No closure: this is the hot path.)
+func (o *outbound) begin() bool {
 	o.mu.Lock()
-	if o.mu.closed || len(o.mu.buf) > limit {
+	if o.mu.closed {
 		o.mu.Unlock()
-		return nil, false
+		return false
 	}
-	if o.mu.buf == nil {
-		o.mu.buf = o.fresh()
-	}
-	return o.mu.buf, true
+	return true
 }
 
-// commit takes the buffer back.
-func (o *outbound) commit(buf []byte) {
-	o.mu.buf = buf
-	if o.mu.gate == nil && len(buf) > o.limit/4*3 {
+// roomLocked reports whether n more bytes may wait. One message may always.
+func (o *outbound) roomLocked(n int) bool {
+	waiting := o.waitingLocked()
+	return waiting == 0 || waiting+n <= o.limit && !o.pool.budget.Full(int64(waiting))
+}
+
+// answerLocked is roomLocked for what the client is owed.
+func (o *outbound) answerLocked(n int) bool { return o.waitingLocked()+n <= o.limit+answerRoom }
+
+// waitingLocked is all that is kept for the client.
+func (o *outbound) waitingLocked() int { return o.mu.pile.size + o.mu.taken + o.mu.later }
+
+func (o *outbound) writeLocked(b []byte) { o.mu.pile.write(b, o.pool) }
+
+// commit unlocks.
+func (o *outbound) commit() {
+	if o.mu.gate == nil && o.waitingLocked() > o.limit/4*3 && !o.mu.closed {
 		o.mu.gate = make(chan struct{})
 	}
 	o.mu.Unlock()
@@ -92,19 +94,16 @@ func (o *outbound) openGateLocked() {
 // add appends one answer and wakes the writer. It reports false when the
 // client has asked for so much and read so little that there is no room.
 func (o *outbound) add(packet []byte) bool {
-	buf, ok := o.beginAnswer()
-	if !ok {
-		return o.isClosed()
+	if !o.begin() {
+		return true
 	}
-	o.commit(append(buf, packet...))
+	ok := o.answerLocked(len(packet))
+	if ok {
+		o.writeLocked(packet)
+	}
+	o.commit()
 	o.flush()
-	return true
-}
-
-func (o *outbound) isClosed() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.mu.closed
+	return ok
 }
 
 // last appends a final packet and lets nothing follow it.
@@ -116,7 +115,7 @@ func (o *outbound) last(packet []byte) {
 	}
 	o.mu.Lock()
 	if !o.mu.closed {
-		o.mu.buf = append(o.mu.buf, packet...)
+		o.writeLocked(packet)
 		o.mu.closed = true
 	}
 	o.openGateLocked()
@@ -135,63 +134,99 @@ func (o *outbound) flush() {
 func (o *outbound) pending() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.mu.buf)
+	return o.waitingLocked()
 }
 
 // write is the writer goroutine. It ends after the last packet, or with an
 // error of the connection.
 func (o *outbound) write() error {
 	defer o.drop()
-	var spare []byte
 	for {
-		batch, closed := o.take(spare)
-		if len(batch) == 0 {
-			o.giveBack(batch)
+		batch, closed := o.take()
+		if batch.size == 0 {
 			if closed {
 				return nil
 			}
-			spare = nil
 			<-o.wake
 			continue
 		}
-		if err := o.writeAll(batch); err != nil {
+		if err := o.writeAll(&batch); err != nil {
+			batch.drop(o.pool)
 			o.last(nil)
 			return err
 		}
-		if spare = batch[:0]; cap(spare) > keepBytes {
-			spare = nil
-		}
 	}
 }
 
-// take swaps the buffer with spare. When nothing waits it takes both away, so
-// that idle connections hold no memory.
-func (o *outbound) take(spare []byte) (batch []byte, closed bool) {
+// take takes everything away. Others begin a new pile meanwhile.
+func (o *outbound) take() (batch pile, closed bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.openGateLocked()
-	batch, closed = o.mu.buf, o.mu.closed
-	o.mu.buf = nil
-	if len(batch) > 0 {
-		o.mu.buf = spare
-	} else {
-		o.giveBack(spare)
-	}
-	return batch, closed
+	batch = o.mu.pile
+	o.mu.pile = pile{}
+	o.mu.taken = batch.size
+	return batch, o.mu.closed
 }
 
-func (o *outbound) writeAll(batch []byte) error {
-	for len(batch) > 0 {
+// writeAll writes the batch, as many parts at once as make one piece.
+func (o *outbound) writeAll(batch *pile) error {
+	parts := batch.parts
+	for len(batch.parts) > 0 {
 		if err := o.extend(); err != nil {
 			return err
 		}
-		n, err := o.conn.Write(batch[:min(len(batch), pieceBytes)])
-		if err != nil {
+		n, k := len(batch.parts[0]), 1
+		for k < len(batch.parts) && n+len(batch.parts[k]) <= pieceBytes {
+			n += len(batch.parts[k])
+			k++
+		}
+		if err := o.writeParts(batch.parts[:k]); err != nil {
 			return err
 		}
-		batch = batch[n:]
+		for i := range k {
+			o.pool.put(batch.parts[i])
+			batch.parts[i] = nil
+		}
+		batch.parts = batch.parts[k:]
+		o.wrote(n)
 	}
+	o.keep(parts[:0])
 	return nil
+}
+
+func (o *outbound) writeParts(parts [][]byte) error {
+	if len(parts) == 1 {
+		_, err := o.conn.Write(parts[0])
+		return err
+	}
+	list := append(o.writing[:0], parts...)
+	o.writing = list
+	_, err := o.writing.WriteTo(o.conn)
+	clear(list)
+	o.writing = list[:0]
+	return err
+}
+
+// wrote counts n bytes as gone, and lets publishers on when there is room.
+func (o *outbound) wrote(n int) {
+	o.mu.Lock()
+	o.mu.taken -= n
+	if o.waitingLocked() <= o.limit/4*3 {
+		o.openGateLocked()
+	}
+	o.mu.Unlock()
+}
+
+// keep leaves an empty list of parts for the next pile.
+func (o *outbound) keep(list [][]byte) {
+	if cap(list) > 8 {
+		return
+	}
+	o.mu.Lock()
+	if o.mu.pile.parts == nil && !o.mu.closed {
+		o.mu.pile.parts = list
+	}
+	o.mu.Unlock()
 }
 
 func (o *outbound) extend() error {
@@ -206,26 +241,11 @@ func (o *outbound) extend() error {
 	return nil
 }
 
-// drop gives up what will never be written. Publishers may still remember the
-// connection, and with it this buffer.
+// drop gives up what will never be written.
 func (o *outbound) drop() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.mu.buf, o.mu.closed = nil, true
+	o.mu.pile.drop(o.pool)
+	o.mu.taken, o.mu.closed = 0, true
 	o.openGateLocked()
-}
-
-func (o *outbound) fresh() []byte {
-	if b, ok := o.pool.Get().(*[bufferBytes]byte); ok {
-		return b[:0]
-	}
-	return make([]byte, 0, bufferBytes)
-}
-
-// giveBack returns a buffer of the common size; others are left to the garbage
-// collector.
-func (o *outbound) giveBack(b []byte) {
-	if cap(b) == bufferBytes {
-		o.pool.Put((*[bufferBytes]byte)(b[:bufferBytes]))
-	}
 }

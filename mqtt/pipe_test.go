@@ -22,7 +22,7 @@ func newBroker(t *testing.T) *broker {
 	b := &broker{t: t, opts: config.Defaults(), acc: account.New(config.GlobalAccount)}
 	b.auth = func(*auth.Request) (*auth.Grant, error) { return &auth.Grant{Account: config.GlobalAccount}, nil }
 	b.m = New()
-	b.m.services, b.m.log = b, b.Logger()
+	b.m.services, b.m.log, b.m.pieces.budget = b, b.Logger(), b.Budget()
 	b.m.ctx, b.m.stop = context.WithCancel(context.Background())
 	return b
 }

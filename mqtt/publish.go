@@ -275,11 +275,15 @@ func publishSize(version, qos byte, topic, props, payload []byte) int {
 	return n
 }
 
-// appendPublish appends a PUBLISH to a client. id is for QoS 1; props is the
-// property block without its length, for MQTT 5.
-func appendPublish(dst []byte, version, qos byte, id uint16, topic, props, payload []byte) []byte {
+// publishHead is the most that a PUBLISH is longer than its remaining length.
+const publishHead = 5
+
+// appendPublishHead appends a PUBLISH to a client up to its payload. size is its
+// remaining length, id is for QoS 1; props is the property block without its
+// length, for MQTT 5.
+func appendPublishHead(dst []byte, version, qos byte, id uint16, topic, props []byte, size int) []byte {
 	dst = append(dst, packets.Publish<<4|qos<<1)
-	dst = appendLength(dst, publishSize(version, qos, topic, props, payload))
+	dst = appendLength(dst, size)
 	dst = appendString(dst, topic)
 	if qos > 0 {
 		dst = binary.BigEndian.AppendUint16(dst, id)
@@ -288,5 +292,9 @@ func appendPublish(dst []byte, version, qos byte, id uint16, topic, props, paylo
 		dst = appendLength(dst, len(props))
 		dst = append(dst, props...)
 	}
-	return append(dst, payload...)
+	return dst
 }
+
+// identifierAt is where in a PUBLISH of that remaining length its packet
+// identifier stands.
+func identifierAt(size int, topic []byte) int { return 1 + lengthWidth(size) + 2 + len(topic) }

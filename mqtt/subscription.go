@@ -75,12 +75,8 @@ func publishedQoS(header []byte) byte {
 // send queues one PUBLISH. A client that does not keep up is disconnected, as
 // NATS does: its session ends with its connection anyway.
 func (c *conn) send(qos byte, subj []byte, m *wire.Msg) bool {
-	buf, ok := c.out.begin()
-	if !ok {
-		if !c.out.isClosed() {
-			c.slow.Store(true)
-			c.fail(errSlow)
-		}
+	o := c.out
+	if !o.begin() {
 		return false
 	}
 	// The scratch space is guarded by the outbound lock, like the window.
@@ -89,34 +85,38 @@ func (c *conn) send(qos byte, subj []byte, m *wire.Msg) bool {
 	if c.version == v5 {
 		c.props = appendProperties(c.props, m.Reply, m.Header)
 	}
-	if !validTopic(c.topic) || !c.fits(qos, m.Body) {
-		c.out.commit(buf)
+	size := publishSize(c.version, qos, c.topic, c.props, m.Body)
+	if !validTopic(c.topic) || !c.fits(size) {
+		o.commit()
+		return false
+	}
+	if !o.roomLocked(size + publishHead + queuedHead) {
+		o.commit()
+		c.tooSlow()
 		return false
 	}
 	var id uint16
+	now := qos == 0
 	if qos == 1 {
-		if id, ok = c.window.take(); !ok {
-			// The client allows no more unacknowledged messages.
-			c.window.queue(c.topic, c.props, m.Body)
-			over := c.window.queuedBytes > c.out.limit
-			c.out.commit(buf)
-			if over {
-				c.slow.Store(true)
-				c.fail(errSlow)
-			}
-			return !over
-		}
+		id, now = c.window.take()
 	}
-	c.out.commit(appendPublish(buf, c.version, qos, id, c.topic, c.props, m.Body))
-	c.outMsgs.Add(1)
+	c.head = appendPublishHead(c.head[:0], c.version, qos, id, c.topic, c.props, size)
+	if now {
+		o.writeLocked(c.head)
+		o.writeLocked(m.Body)
+		c.outMsgs.Add(1)
+	} else { // the client allows no more unacknowledged messages
+		c.window.queue(c.head, m.Body, identifierAt(size, c.topic), o.pool)
+		o.mu.later += queuedHead + len(c.head) + len(m.Body)
+	}
 	c.outBytes.Add(int64(len(m.Body)))
+	o.commit()
 	return true
 }
 
-// fits reports whether a PUBLISH is no larger than the client and the protocol
-// allow. One that is too large must not be sent, and counts as sent
-// [MQTT-3.1.2-25].
-func (c *conn) fits(qos byte, payload []byte) bool {
-	n := publishSize(c.version, qos, c.topic, c.props, payload)
+// fits reports whether a PUBLISH with that remaining length is no larger than
+// the client and the protocol allow. One that is too large must not be sent, and
+// counts as sent [MQTT-3.1.2-25].
+func (c *conn) fits(n int) bool {
 	return n <= maxRemaining && (c.maxPacket <= 0 || 1+lengthWidth(n)+n <= c.maxPacket)
 }

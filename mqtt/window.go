@@ -1,6 +1,6 @@
 package mqtt
 
-import "slices"
+import "encoding/binary"
 
 // window are the packet identifiers of QoS 1 messages that a client has not
 // acknowledged, bounded by its Receive Maximum, and the messages that wait for
@@ -11,19 +11,19 @@ type window struct {
 	next  uint16
 	peak  int // size of inUse since it was made
 
-	queued      []queued
-	queuedBytes int
+	// queued are the packets that wait. In front of each stand its size and
+	// where its identifier is to be put, four bytes each.
+	queued pile
 }
 
-// queued is a message that waits for a packet identifier.
-type queued struct{ topic, props, payload []byte }
+const queuedHead = 8
 
 func newWindow(limit int) window { return window{max: limit} }
 
 // take gives the next free identifier; none is free when the window is full or
 // others wait already.
 func (w *window) take() (uint16, bool) {
-	if len(w.queued) > 0 {
+	if w.queued.size > 0 {
 		return 0, false
 	}
 	return w.free()
@@ -49,14 +49,15 @@ func (w *window) free() (uint16, bool) {
 	}
 }
 
-func (w *window) queue(topic, props, payload []byte) {
-	q := queued{slices.Clone(topic), slices.Clone(props), slices.Clone(payload)}
-	w.queued = append(w.queued, q)
-	w.queuedBytes += q.size()
+// queue keeps a packet, head and payload, whose identifier belongs at idAt.
+func (w *window) queue(head, payload []byte, idAt int, pool *pieces) {
+	var b [queuedHead]byte
+	binary.BigEndian.PutUint32(b[:], uint32(len(head)+len(payload)))
+	binary.BigEndian.PutUint32(b[4:], uint32(idAt))
+	w.queued.write(b[:], pool)
+	w.queued.write(head, pool)
+	w.queued.write(payload, pool)
 }
-
-// size is what a waiting message takes, with what it costs to keep it.
-func (q *queued) size() int { return 80 + len(q.topic) + len(q.props) + len(q.payload) }
 
 // release frees an identifier. Unknown ones are ignored.
 func (w *window) release(id uint16) {
@@ -66,19 +67,22 @@ func (w *window) release(id uint16) {
 	}
 }
 
-// ready gives the next waiting message with its identifier.
-func (w *window) ready() (q queued, id uint16, ok bool) {
-	if len(w.queued) == 0 {
-		return q, 0, false
+// ready moves the next waiting packet to the end of to, with its identifier. It
+// gives the packet's size, 0 when none waits or may go.
+func (w *window) ready(to *pile, pool *pieces) int {
+	if w.queued.size == 0 {
+		return 0
 	}
-	if id, ok = w.free(); !ok {
-		return q, 0, false
+	id, ok := w.free()
+	if !ok {
+		return 0
 	}
-	q = w.queued[0]
-	w.queued[0] = queued{}
-	if w.queued = w.queued[1:]; len(w.queued) == 0 {
-		w.queued = nil
-	}
-	w.queuedBytes -= q.size()
-	return q, id, true
+	var b [queuedHead]byte
+	w.queued.read(b[:], pool)
+	size, idAt := int(binary.BigEndian.Uint32(b[:])), int(binary.BigEndian.Uint32(b[4:]))
+	w.queued.move(to, idAt, pool)
+	w.queued.read(b[:2], pool) // the place of the identifier
+	to.write(binary.BigEndian.AppendUint16(b[:0], id), pool)
+	w.queued.move(to, size-idAt-2, pool)
+	return size
 }

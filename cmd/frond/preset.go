@@ -38,6 +38,11 @@ const (
 	presetStream = "EDGE"
 	loopback     = "127.0.0.1"
 
+	// What waits for clients of an edge that do not read. A box of 256 MB has to
+	// survive as many of them as there are.
+	edgePending      = 8 << 20
+	edgePendingTotal = 24 << 20
+
 	httpPort = 8222
 	mqttPort = 1883
 	leafPort = 7422
@@ -174,6 +179,9 @@ func (p *preset) options() (*config.Options, error) {
 		o.Host = p.listen
 	}
 	o.HTTPHost, o.HTTPPort = loopback, httpPort
+	if p.edge {
+		o.MaxPending, o.MaxPendingTotal = edgePending, edgePendingTotal
+	}
 	o.JetStream.Enabled = true
 	o.JetStream.StoreDir = p.data
 	o.JetStream.Domain = p.domain

@@ -74,3 +74,13 @@ func TestExpandStores(t *testing.T) {
 		}
 	}
 }
+
+// A box of 256 MB survives clients of its edge that do not read; a hub is
+// bigger.
+func TestPreset_boundsWhatWaitsOnAnEdge(t *testing.T) {
+	_, edge := mustPreset(t, "edge", "")
+	_, hub := mustPreset(t, "hub", "")
+	if edge.MaxPending != 8<<20 || edge.MaxPendingTotal != 24<<20 || hub.MaxPendingTotal != 0 {
+		t.Errorf("edge %d of %d, hub %d", edge.MaxPending, edge.MaxPendingTotal, hub.MaxPendingTotal)
+	}
+}

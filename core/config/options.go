@@ -26,8 +26,9 @@ type Options struct {
 	MaxControlLine  int
 	MaxPayload      int
 	MaxPending      int64
-	MaxTracedMsgLen int // 0 is unlimited
-	MaxClosedConns  int // how many closed connections /connz remembers
+	MaxPendingTotal int64 // of all clients together; 0 for none
+	MaxTracedMsgLen int   // 0 is unlimited
+	MaxClosedConns  int   // how many closed connections /connz remembers
 
 	PingInterval time.Duration
 	PingMax      int

@@ -54,6 +54,7 @@ func limitRows() []field[Options] {
 		row("max_sub_tokens max_subscription_tokens", "integer 0..255", "0", "tokens of one subscription; 0 is unlimited", "8", setMaxSubTokens),
 		row("max_control_line", "integer", "4096", "bytes of one protocol line", "1024", setMaxInt32(func(o *o) *int { return &o.MaxControlLine }, 1)),
 		row("max_payload", "integer", "1MB", "bytes of one message", "2MB", setMaxInt32(func(o *o) *int { return &o.MaxPayload }, 0)),
+		row("max_pending_total", "integer", "0, none", "bytes waiting for all clients together; while there are more, clients that have much of it are closed as slow", "64MB", setInt64(func(o *o) *int64 { return &o.MaxPendingTotal }, 0, math.MaxInt64)),
 		row("max_pending", "integer", "64MB", "bytes waiting for one client before it is closed as slow", "8MB", setInt64(func(o *o) *int64 { return &o.MaxPending }, 1, math.MaxInt64)),
 		row("max_traced_msg_len", "integer", "0", "bytes of a message shown by trace; 0 is all", "100", setInt(func(o *o) *int { return &o.MaxTracedMsgLen }, 0, math.MaxInt32)),
 		row("max_closed_clients", "integer", "10000", "closed connections that monitoring remembers", "5", setInt(func(o *o) *int { return &o.MaxClosedConns }, 0, math.MaxInt32)),

@@ -15,6 +15,17 @@ const (
 // AppendMsg encodes a delivery to a client: MSG, or HMSG if the message has a
 // header block and headers says that the client understands them.
 func AppendMsg(dst []byte, m *Msg, sid []byte, headers bool) []byte {
+	dst = AppendMsgLine(dst, m, sid, headers)
+	if headers {
+		dst = append(dst, m.Header...)
+	}
+	dst = append(dst, m.Body...)
+	return append(dst, '\r', '\n')
+}
+
+// AppendMsgLine is the first line of AppendMsg. Behind it come the header if it
+// is wanted, the body and a line end.
+func AppendMsgLine(dst []byte, m *Msg, sid []byte, headers bool) []byte {
 	headers = headers && len(m.Header) > 0
 	if headers {
 		dst = append(dst, "HMSG "...)
@@ -29,7 +40,7 @@ func AppendMsg(dst []byte, m *Msg, sid []byte, headers bool) []byte {
 		dst = append(dst, m.Reply...)
 		dst = append(dst, ' ')
 	}
-	return appendPayload(dst, m, headers)
+	return appendSizes(dst, m, headers)
 }
 
 // AppendPub encodes a message as a client publishes it.
@@ -84,17 +95,22 @@ func AppendLeafMsg(dst []byte, m *Msg, headers bool) []byte {
 
 // appendPayload appends sizes, line end, header block and body.
 func appendPayload(dst []byte, m *Msg, headers bool) []byte {
+	dst = appendSizes(dst, m, headers)
+	if headers {
+		dst = append(dst, m.Header...)
+	}
+	dst = append(dst, m.Body...)
+	return append(dst, '\r', '\n')
+}
+
+func appendSizes(dst []byte, m *Msg, headers bool) []byte {
 	if headers {
 		dst = appendInt(dst, len(m.Header))
 		dst = append(dst, ' ')
 		dst = appendInt(dst, len(m.Header)+len(m.Body))
-		dst = append(dst, '\r', '\n')
-		dst = append(dst, m.Header...)
 	} else {
 		dst = appendInt(dst, len(m.Body))
-		dst = append(dst, '\r', '\n')
 	}
-	dst = append(dst, m.Body...)
 	return append(dst, '\r', '\n')
 }
 

@@ -1,0 +1,43 @@
+package core
+
+import "sync/atomic"
+
+// Budget bounds what waits to be written to all clients together, where one
+// limit for each would be too much for a small machine or too little for one
+// client. A limit of 0 is none.
+type Budget struct {
+	limit int64
+	held  atomic.Int64
+}
+
+const (
+	// fairShare is what a client may have waiting while the budget is spent;
+	// much less when far more than the budget is. So those pay that do not
+	// read, and not those who happen to be sent something.
+	fairShare  = 256 << 10
+	smallShare = 16 << 10
+)
+
+// NewBudget makes one with a limit.
+func NewBudget(limit int64) *Budget { return &Budget{limit: limit} }
+
+// Take counts memory that begins to hold something for a client.
+func (b *Budget) Take(n int) { b.held.Add(int64(n)) }
+
+// Give counts memory that no longer does.
+func (b *Budget) Give(n int) { b.held.Add(-int64(n)) }
+
+// Full reports whether a client with so many bytes waiting may get no more.
+func (b *Budget) Full(waiting int64) bool {
+	held := b.held.Load()
+	switch {
+	case b.limit <= 0 || held <= b.limit:
+		return false
+	case held <= b.limit+b.limit/2:
+		return waiting > fairShare
+	}
+	return waiting > smallShare
+}
+
+// Held is how much memory holds what waits.
+func (b *Budget) Held() int64 { return b.held.Load() }
