@@ -1,6 +1,8 @@
 package edgestore
 
 import (
+	"bytes"
+	"encoding/binary"
 	"testing"
 
 	"go.etcd.io/bbolt"
@@ -25,4 +27,22 @@ func Chunks(s Store) (n int) {
 		n += len(p.refs)
 	}
 	return n
+}
+
+// ChangeRecords changes every record of a file and mends its checksum.
+func ChangeRecords(b []byte, change func(record []byte)) []byte {
+	b = bytes.Clone(b)
+	for at := 0; ; {
+		i := bytes.Index(b[at:], recordMagic)
+		if i < 0 || at+i+recordHeader > len(b) {
+			return b
+		}
+		at += i
+		n := recordHeader + int(binary.LittleEndian.Uint32(b[at+8:]))
+		if at+n <= len(b) && recordCRC(b[at:at+n]) == binary.LittleEndian.Uint32(b[at+12:]) {
+			change(b[at : at+n])
+			binary.LittleEndian.PutUint32(b[at+12:], recordCRC(b[at:at+n]))
+		}
+		at += 4
+	}
 }

@@ -124,7 +124,7 @@ type fileStore struct {
 	unnamed bool
 	unlinks []uint32
 	opening Opening
-	free    uint32 // number of the first file
+	free    uint32 // no file in the folder had this number at the open, nor a higher one
 	losses  losses // as of the last flush
 	applied atomic.Uint64
 	chain   atomic.Pointer[Chain]

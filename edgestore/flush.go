@@ -178,7 +178,7 @@ func (f *flusher) mustRoll() bool {
 // roll begins the next file, with all records of the head.
 func (f *flusher) roll() error {
 	s := f.s
-	next := f.id + 1
+	next := max(f.id+1, s.free)
 	file, err := createBolt(fileName(s.o.Dir, next), s.hooks)
 	if err != nil {
 		return err
@@ -186,7 +186,7 @@ func (f *flusher) roll() error {
 	f.file, f.rolled, f.changed = file, true, true
 	f.state.files = append(f.state.files, f.id)
 	f.id = next
-	if err := file.update("create", makeBuckets); err != nil {
+	if err := file.update("create", makeBuckets(s.o.Incarnation)); err != nil {
 		return err
 	}
 	keys := make([]string, 0, len(s.records))
@@ -331,12 +331,17 @@ func (f *flusher) gapsAtSeal(key uint64) []byte {
 	return nil
 }
 
-func makeBuckets(tx *bbolt.Tx) error {
-	if _, err := tx.CreateBucket(recordsBucket); err != nil {
-		return err
+func makeBuckets(incarnation uint64) func(tx *bbolt.Tx) error {
+	return func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucket(recordsBucket)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.CreateBucket(chunksBucket); err != nil {
+			return err
+		}
+		return putFormat(b, incarnation)
 	}
-	_, err := tx.CreateBucket(chunksBucket)
-	return err
 }
 
 func putAll(b *bbolt.Bucket, rows []row) error {

@@ -249,7 +249,7 @@ func (s *fileStore) create() error {
 		return err
 	}
 	err = file.update("create", func(tx *bbolt.Tx) error {
-		if err := makeBuckets(tx); err != nil {
+		if err := makeBuckets(s.o.Incarnation)(tx); err != nil {
 			return err
 		}
 		return putState(tx.Bucket(recordsBucket), &s.state, s.o.Incarnation, 0)
@@ -332,7 +332,13 @@ func (l *loader) read(tx *bbolt.Tx) error {
 	}
 	c := b.Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
-		if k[0] == kindState || k[0] == kindFile {
+		if k[0] == kindState {
+			continue
+		}
+		if k[0] == kindFile {
+			if err := checkFormat(v); err != nil {
+				return err
+			}
 			continue
 		}
 		if err := l.record(string(k), v); err != nil {

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+
+	"go.etcd.io/bbolt"
 )
 
 // Every value of a store's files begins with the same envelope, so that it
@@ -84,6 +86,37 @@ func encodeRecord(r *record) ([]byte, uint32) {
 	b := beginRecord(make([]byte, 0, recordHeader+len(r.payload)), r)
 	b = append(b, r.payload...)
 	return b, endRecord(b)
+}
+
+// formatKey is the record that says the format of a file.
+const formatKey = string(kindFile)
+
+// putFormat says in a new file what it takes to read it: the format of the file
+// and the oldest program's that can, and its cipher.
+func putFormat(b *bbolt.Bucket, incarnation uint64) error {
+	p := binary.AppendUvarint(nil, recordFormat)
+	p = binary.AppendUvarint(p, recordFormat)
+	p = binary.AppendUvarint(p, 0)
+	v, _ := encodeRecord(&record{kind: kindFile, incarnation: incarnation, payload: p})
+	return b.Put([]byte(formatKey), v)
+}
+
+// checkFormat refuses a file that this program cannot read. Damage of the record
+// is none of the file.
+func checkFormat(v []byte) error {
+	rec, err := parseRecord(v, kindFile)
+	if err != nil {
+		if isCorrupt(err) {
+			return nil
+		}
+		return err
+	}
+	r := reader{b: rec.payload}
+	is, needs, cipher := r.uvarint(1<<32), r.uvarint(1<<32), r.uvarint(1<<32)
+	if r.err == nil && (needs > recordFormat || cipher != 0) {
+		return fmt.Errorf("file of format %d, cipher %d: %w", is, cipher, ErrFormat)
+	}
+	return nil
 }
 
 // parseRecord checks an envelope; payload is a part of b.

@@ -332,7 +332,7 @@ func (v *salvager) write(id uint32) error {
 }
 
 func (v *salvager) fill(file *boltFile, id uint32) error {
-	if err := file.update("create", makeBuckets); err != nil {
+	if err := file.update("create", makeBuckets(v.s.o.Incarnation)); err != nil {
 		return err
 	}
 	edit := &dirEdit{dirty: make(map[uint64]*dirPage), nextID: 1}

@@ -18,10 +18,10 @@ import (
 
 // Table is a small durable map from names to values with the LSN up to which
 // it was applied, in one bbolt file: the catalogue of streams. It is held in
-// memory as a whole. Unlike a store it refuses to open when anything in it is
-// damaged, because nothing else says what should be there.
+// memory as a whole. Plain values are rows of it: it knows nothing of what they
+// mean.
 type Table struct {
-	path  string
+	o     TableOptions
 	hooks *fileHooks
 
 	mu       sync.Mutex
@@ -30,117 +30,290 @@ type Table struct {
 	next     LSN
 	dirty    bool
 	applied  LSN
-	count    uint64 // number of flushes
 	closed   bool
-	flushing sync.Mutex // one flush at a time
+	salvaged *TableSalvage
+
+	flushing sync.Mutex // one flush at a time; guards what follows
 	file     *boltFile
+	count    uint64            // number of flushes
+	sums     map[string]uint32 // checksums of the rows in the file
+	renew    bool              // the next flush makes a new file
+}
+
+// TableOptions say where a table is and who hears of it. Disk and the hooks
+// are those of FileOptions.
+type TableOptions struct {
+	Path        string
+	ReadFailed  func(err error)
+	WriteFailed func(err error)
+	Disk        vfs.FS
+	BeforeWrite func(place string) error
+	AfterWrite  func(place string) error
+	BeforeRead  func(path, place string) error
 }
 
 var tableBucket = []byte("k")
 
-// tableStateKey has no name in front, so that no value can have it.
-var tableStateKey = []byte{0}
+// The state is written twice, under names that no value can have: theirs begin
+// with '='.
+var tableStateKeys = [2]string{"\x00", "\x01"}
 
 // OpenTable opens or makes the table at path.
-func OpenTable(path string) (*Table, error) {
-	t := &Table{path: path, hooks: &fileHooks{disk: vfs.OS{}}, values: make(map[string][]byte), sealed: make(map[string][]byte)}
+func OpenTable(path string) (*Table, error) { return OpenTableFile(TableOptions{Path: path}) }
+
+// OpenTableFile opens or makes a table. When something in it is damaged its
+// pages are searched, and Salvaged tells what came of it. An error of class
+// ErrCorrupt means that nothing was found: the file is as it was (see SetAside).
+func OpenTableFile(o TableOptions) (*Table, error) {
+	if o.Disk == nil {
+		o.Disk = vfs.OS{}
+	}
+	t := &Table{o: o, values: make(map[string][]byte), sealed: make(map[string][]byte), sums: make(map[string]uint32)}
+	t.hooks = &fileHooks{disk: o.Disk, beforeRead: o.BeforeRead, beforeWrite: o.BeforeWrite, afterWrite: o.AfterWrite,
+		readFailed: o.ReadFailed, writeFailed: o.WriteFailed}
 	if err := t.open(); err != nil {
 		if t.file != nil {
 			_ = t.file.shut()
 		}
-		return nil, fmt.Errorf("open table %s: %w", path, err)
+		return nil, fmt.Errorf("open table %s: %w", o.Path, err)
 	}
 	return t, nil
 }
 
 func (t *Table) open() error {
-	if err := os.Remove(t.path + tmpSuffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+	path := t.o.Path
+	if err := os.Remove(path + tmpSuffix); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if _, err := os.Stat(t.path); errors.Is(err, os.ErrNotExist) {
-		if err := t.hooks.disk.MkdirAll(filepath.Dir(t.path)); err != nil {
+	if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+		return &CorruptError{path, "open", "not a file"}
+	} else if errors.Is(err, os.ErrNotExist) {
+		if err := t.o.Disk.MkdirAll(filepath.Dir(path)); err != nil {
 			return err
 		}
-		return t.create()
+		return t.rewrite(0, 0, nil)
 	}
-	t.file = &boltFile{path: t.path, hooks: t.hooks}
-	return t.file.view("table", t.load)
-}
-
-func (t *Table) create() error {
-	f, err := createBolt(t.path, t.hooks)
+	t.file = &boltFile{path: path, hooks: t.hooks}
+	err := t.file.view("table", t.load)
+	lost := false
+	if err == nil {
+		lost, err = t.lostCommit()
+	}
+	if lost {
+		err = &CorruptError{path, "meta pages", "the newest is damaged"}
+	}
+	if isCorrupt(err) {
+		return t.salvage(lost, err)
+	}
 	if err != nil {
 		return err
 	}
+	if _, merr := os.Lstat(path + unsureSuffix); merr == nil {
+		// What the file shows may be in the page cache only.
+		return t.rewrite(t.applied, t.count+1, t.values)
+	}
+	return nil
+}
+
+// lostCommit tells whether the file had a newer commit than the one that opens:
+// see the store's.
+func (t *Table) lostCommit() (newer bool, err error) {
+	if damaged, err := metaDamaged(t.o.Path); !damaged || err != nil {
+		return false, err
+	}
+	err = rawScan(t.o.Path, t.hooks, func(_ int64, b []byte) error {
+		if rec, err := parseRecord(b, kindState); err == nil && rec.incarnation == 0 && rec.flush > t.count {
+			newer = true
+		}
+		return nil
+	})
+	return newer, err
+}
+
+// rewrite makes a new file of values and gives it the table's name.
+func (t *Table) rewrite(applied LSN, flush uint64, values map[string][]byte) error {
+	f, err := createBolt(t.o.Path, t.hooks)
+	if err != nil {
+		return err
+	}
+	sums := make(map[string]uint32, len(values))
 	err = f.update("create", func(tx *bbolt.Tx) error {
 		b, err := tx.CreateBucket(tableBucket)
 		if err != nil {
 			return err
 		}
-		return putTableState(b, 0, 0, nil)
+		if err := putFormat(b, 0); err != nil {
+			return err
+		}
+		return writeTable(b, values, sums, applied, flush)
 	})
 	if err == nil {
-		err = f.finish(t.path)
+		err = f.finish(t.o.Path)
 	}
-	if err != nil {
+	name := errors.As(err, new(errName))
+	if err != nil && !name {
 		f.discard()
 		return err
 	}
-	t.file = f
+	if t.file != nil {
+		_ = t.file.shut()
+	}
+	t.file, t.sums, t.count, t.renew = f, sums, flush, name
+	if name {
+		f.mark()
+		return err
+	}
+	return f.dropMark()
+}
+
+// writeTable puts changes into the bucket, and the state that comes of them.
+func writeTable(b *bbolt.Bucket, changes map[string][]byte, sums map[string]uint32, applied LSN, flush uint64) error {
+	for k, v := range changes {
+		if v == nil {
+			delete(sums, k)
+			if err := b.Delete([]byte("=" + k)); err != nil {
+				return err
+			}
+			continue
+		}
+		enc, crc := encodeRecord(&record{kind: kindTable, flush: flush, payload: encodeAux(k, v)})
+		sums[k] = crc
+		if err := b.Put([]byte("="+k), enc); err != nil {
+			return err
+		}
+	}
+	sum := uint32(0)
+	for k, crc := range sums {
+		sum ^= recordSum(k, crc)
+	}
+	st := tableState{applied: applied, tx: uint64(b.Tx().ID()), values: uint64(len(sums)), sum: sum}
+	enc, _ := encodeRecord(&record{kind: kindState, flush: flush, payload: st.encode()})
+	for _, k := range tableStateKeys {
+		if err := b.Put([]byte(k), enc); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-func putTableState(b *bbolt.Bucket, applied LSN, flush uint64, values map[string][]byte) error {
-	sum := uint32(0)
-	for k, v := range values {
-		_, crc := encodeTableValue(k, v)
-		sum ^= recordSum(k, crc)
+// tableState is the state of a table: how many values there are, and what their
+// checksums come to.
+type tableState struct {
+	applied LSN
+	values  uint64
+	sum     uint32
+	tx      uint64 // bbolt's number of the transaction; 0 in format 1
+}
+
+func (s *tableState) encode() []byte {
+	p := binary.LittleEndian.AppendUint64(nil, uint64(s.applied))
+	p = binary.LittleEndian.AppendUint64(p, s.values)
+	p = binary.LittleEndian.AppendUint32(p, s.sum)
+	return binary.LittleEndian.AppendUint64(p, s.tx)
+}
+
+func decodeTableState(rec *record) (tableState, error) {
+	p := rec.payload
+	if rec.format == recordFormat1 {
+		p = append(p[:len(p):len(p)], 0, 0, 0, 0, 0, 0, 0, 0)
 	}
-	p := binary.LittleEndian.AppendUint64(nil, uint64(applied))
-	p = binary.LittleEndian.AppendUint64(p, uint64(len(values)))
-	p = binary.LittleEndian.AppendUint32(p, sum)
-	v, _ := encodeRecord(&record{kind: kindState, flush: flush, payload: p})
-	return b.Put(tableStateKey, v)
+	if len(p) != 28 {
+		return tableState{}, fmt.Errorf("state of %d bytes: %w", len(rec.payload), ErrCorrupt)
+	}
+	le := binary.LittleEndian
+	return tableState{applied: LSN(le.Uint64(p)), values: le.Uint64(p[8:]), sum: le.Uint32(p[16:]), tx: le.Uint64(p[20:])}, nil
 }
 
-func encodeTableValue(key string, value []byte) ([]byte, uint32) {
-	return encodeRecord(&record{kind: kindTable, payload: encodeAux(key, value)})
+// tableRows is what a walk through the tree of a table finds.
+type tableRows struct {
+	state  tableState
+	flush  uint64
+	values map[string][]byte
+	sums   map[string]uint32
+	bad    []string // names of values that are damaged
 }
 
-func (t *Table) load(tx *bbolt.Tx) error {
+// readTable walks the tree; the error is the first damage, and what could be
+// read is there all the same.
+func readTable(tx *bbolt.Tx) (r tableRows, first error) {
+	r.values, r.sums = make(map[string][]byte), make(map[string]uint32)
+	damage := func(err error) {
+		if first == nil {
+			first = err
+		}
+	}
 	b := tx.Bucket(tableBucket)
 	if b == nil {
-		return fmt.Errorf("bucket is missing: %w", ErrCorrupt)
+		return r, fmt.Errorf("bucket is missing: %w", ErrCorrupt)
 	}
-	state, err := parseRecord(b.Get(tableStateKey), kindState)
-	if err == nil && len(state.payload) != 20 {
-		err = ErrCorrupt
+	var err error
+	if v := b.Get([]byte(formatKey)); v != nil {
+		if err := checkFormat(v); err != nil {
+			return r, err
+		}
+	}
+	for _, k := range tableStateKeys {
+		var rec record
+		if rec, err = parseRecord(b.Get([]byte(k)), kindState); err == nil {
+			if r.state, err = decodeTableState(&rec); err == nil {
+				r.flush = rec.flush
+				break
+			}
+		}
+		if !isCorrupt(err) {
+			return r, fmt.Errorf("state: %w", err)
+		}
 	}
 	if err != nil {
-		return fmt.Errorf("state: %w", err)
+		damage(fmt.Errorf("state: %w", err))
 	}
-	sum := uint32(0)
 	c := b.Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
-		if string(k) == string(tableStateKey) {
+		if len(k) == 0 || k[0] != '=' {
 			continue
 		}
 		rec, err := parseRecord(v, kindTable)
+		if err != nil && !isCorrupt(err) {
+			return r, fmt.Errorf("value %q: %w", k, err)
+		}
+		var key string
+		var value []byte
+		if err == nil {
+			if key, value, err = decodeAux(rec.payload); err == nil && "="+key != string(k) {
+				err = fmt.Errorf("another name in it: %w", ErrCorrupt)
+			}
+		}
 		if err != nil {
-			return fmt.Errorf("value %q: %w", k, err)
+			r.bad = append(r.bad, string(k[1:]))
+			damage(fmt.Errorf("value %q: %w", k, err))
+			continue
 		}
-		key, value, err := decodeAux(rec.payload)
-		if err != nil || "="+key != string(k) {
-			return fmt.Errorf("value %q: another name in it: %w", k, ErrCorrupt)
-		}
-		t.values[key] = append([]byte{}, value...)
-		sum ^= recordSum(key, rec.crc)
+		r.values[key], r.sums[key] = append([]byte{}, value...), rec.crc
 	}
-	t.applied, t.count = LSN(binary.LittleEndian.Uint64(state.payload)), state.flush
-	t.next = t.applied
-	if n := binary.LittleEndian.Uint64(state.payload[8:]); n != uint64(len(t.values)) || sum != binary.LittleEndian.Uint32(state.payload[16:]) {
-		return fmt.Errorf("%d values where %d belong: %w", len(t.values), n, ErrCorrupt)
+	if !r.exact() {
+		damage(fmt.Errorf("%d values where %d belong: %w", len(r.values), r.state.values, ErrCorrupt))
 	}
+	return r, first
+}
+
+// exact tells whether the values are those of the state.
+func (r *tableRows) exact() bool {
+	sum := uint32(0)
+	for k, crc := range r.sums {
+		sum ^= recordSum(k, crc)
+	}
+	return uint64(len(r.values)) == r.state.values && sum == r.state.sum
+}
+
+func (t *Table) load(tx *bbolt.Tx) error {
+	r, err := readTable(tx)
+	if err != nil {
+		return err
+	}
+	t.values, t.sums, t.count = r.values, r.sums, r.flush
+	// Rows of format 1 do not say which flush wrote them.
+	t.renew = r.state.tx == 0
+	t.applied, t.next = r.state.applied, r.state.applied
 	return nil
 }
 
@@ -163,48 +336,56 @@ func (t *Table) Flush() error {
 	t.mu.Lock()
 	if t.closed {
 		t.mu.Unlock()
-		return fmt.Errorf("table %s: %w", t.path, ErrClosed)
+		return fmt.Errorf("table %s: %w", t.o.Path, ErrClosed)
 	}
 	if !t.dirty {
 		t.mu.Unlock()
 		return nil
 	}
-	changes, applied, flush := t.sealed, t.next, t.count+1
+	changes, applied := t.sealed, t.next
 	values := maps.Clone(t.values)
 	t.sealed, t.dirty = make(map[string][]byte), false
 	t.mu.Unlock()
-	err := t.file.update("flush", func(tx *bbolt.Tx) error { return writeTable(tx, changes, values, applied, flush) })
+	for k, v := range changes {
+		if v == nil {
+			delete(values, k)
+		} else {
+			values[k] = v
+		}
+	}
+	err := t.write(changes, values, applied)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err != nil {
 		maps.Copy(changes, t.sealed)
 		t.sealed, t.dirty = changes, true
-		return fmt.Errorf("flush table %s: %w", t.path, err)
+		err = fmt.Errorf("flush table %s: %w", t.o.Path, err)
+		t.hooks.toldWrite(err)
+		return err
 	}
-	t.values, t.applied, t.count = values, applied, flush
+	t.values, t.applied = values, applied
 	return nil
 }
 
-func writeTable(tx *bbolt.Tx, changes, values map[string][]byte, applied LSN, flush uint64) error {
-	b := tx.Bucket(tableBucket)
-	if b == nil {
-		return fmt.Errorf("bucket is missing: %w", ErrCorrupt)
+// write brings down one flush. After a failed write the file is not written
+// again: a new one takes its place.
+func (t *Table) write(changes, values map[string][]byte, applied LSN) error {
+	flush := t.count + 1
+	if t.renew || t.file.failed() != nil {
+		return t.rewrite(applied, flush, values)
 	}
-	for k, v := range changes {
-		if v == nil {
-			delete(values, k)
-			if err := b.Delete([]byte("=" + k)); err != nil {
-				return err
-			}
-			continue
+	sums := maps.Clone(t.sums)
+	err := t.file.update("flush", func(tx *bbolt.Tx) error {
+		b := tx.Bucket(tableBucket)
+		if b == nil {
+			return fmt.Errorf("bucket is missing: %w", ErrCorrupt)
 		}
-		values[k] = v
-		enc, _ := encodeTableValue(k, v)
-		if err := b.Put([]byte("="+k), enc); err != nil {
-			return err
-		}
+		return writeTable(b, changes, sums, applied, flush)
+	})
+	if err == nil {
+		t.sums, t.count = sums, flush
 	}
-	return putTableState(b, applied, flush, values)
+	return err
 }
 
 // Applied is the LSN of the last flush.

@@ -55,6 +55,7 @@ type treeCheck struct {
 	pageSize uint64
 	high     uint64 // pages in use end here
 	metas    int    // valid ones
+	tx       uint64 // of the newest
 	branches map[uint64]bool
 	leaves   []uint64
 }
@@ -71,6 +72,21 @@ const (
 
 func (t *treeCheck) bad(page uint64, reason string) error {
 	return &CorruptError{t.path, fmt.Sprintf("page %d", page), reason}
+}
+
+// newestTx is the number of the newest transaction that a meta page of a file
+// tells of; 0 when none does.
+func newestTx(path string) (uint64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	t := treeCheck{f: f, path: path}
+	if _, err = t.meta(); isCorrupt(err) {
+		return 0, nil
+	}
+	return t.tx, err
 }
 
 // unread says why a page could not be read.
@@ -104,6 +120,7 @@ func (t *treeCheck) meta() (root uint64, err error) {
 			continue
 		}
 		found, best = true, tx
+		t.tx = tx
 		t.pageSize = uint64(binary.LittleEndian.Uint32(m[8:]))
 		root = binary.LittleEndian.Uint64(m[16:])
 		t.high = binary.LittleEndian.Uint64(m[40:])
