@@ -72,7 +72,7 @@ func (s *stream) settle() {
 	pubs.flush()
 	const tries = 3 // another goroutine may be about to log its part
 	for i := 0; i < tries && s.releasing.Load() > 0; i++ {
-		if _, err := s.e.submit(s.log, s.incarnation, opRelease, true, appendUint(nil, 0)); err != nil {
+		if _, err := s.e.submit(s.log, s.record(opRelease, false), true, appendUint(nil, 0)); err != nil {
 			return
 		}
 	}
