@@ -11,6 +11,7 @@ import (
 
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/jetstream"
+	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/journal"
 	"github.com/frondmq/frond/edgestore/vfs"
@@ -21,6 +22,7 @@ type store struct {
 	engine              *jetstream.Engine
 	dir                 string
 	maxMemory, maxStore int64
+	control             *control
 }
 
 // storeFolder is where streams are, inside the configured folder.
@@ -90,6 +92,7 @@ func (s *Server) openStore() error {
 		return fmt.Errorf("opening the store: %w", err)
 	}
 	s.store.Store(st)
+	s.openControl(st)
 	return st.engine.EnableAccount(bus{s.global()})
 }
 
@@ -178,7 +181,7 @@ func (s *Server) closeStore(ctx context.Context) error {
 	}
 	s.log.Info("Initiating JetStream Shutdown...")
 	done := make(chan error, 1)
-	go func() { done <- st.engine.Close() }()
+	go func() { done <- errors.Join(st.control.close(), st.engine.Close()) }()
 	select {
 	case err := <-done:
 		s.log.Info("JetStream Shutdown")
@@ -200,4 +203,18 @@ func bytesText(n int64) string {
 		return strconv.FormatInt(n, 10) + " B"
 	}
 	return strconv.FormatFloat(v, 'f', 2, 64) + " " + units[i]
+}
+
+// health is what is wrong with streams in files.
+func (st *store) health() (list []monitor.HealthError) {
+	if text := st.engine.Trouble(); text != "" {
+		list = append(list, monitor.HealthError{Type: monitor.HealthJetStream, Error: text})
+	}
+	for _, x := range st.engine.Damage(false) {
+		list = append(list, monitor.HealthError{
+			Type: monitor.HealthDamage, Account: x.Account, Stream: x.Stream,
+			Error: fmt.Sprintf("damage %d: %s (see: frond damage ls)", x.ID, x.What),
+		})
+	}
+	return list
 }

@@ -173,14 +173,14 @@ func (s *Server) Connz(o *monitor.ConnzOptions) (*monitor.Connz, error) {
 	return monitor.NewConnz(s.ServerID(), now, o, all)
 }
 
-// Healthz is part of monitor.Source.
-func (s *Server) Healthz(*monitor.HealthzOptions) *monitor.Healthz {
+// Healthz is part of monitor.Source. A full disk and damage are told to whoever
+// asks how the server is, and not to probes that ask whether it should be ended
+// (js-server-only, js-enabled-only): nothing that is lost comes back by that.
+func (s *Server) Healthz(o *monitor.HealthzOptions) *monitor.Healthz {
 	h := &monitor.Healthz{Status: "ok", StatusCode: 200}
 	d := s.describeModules(&monitor.Description{})
-	if st := s.store.Load(); st != nil {
-		if text := st.engine.Trouble(); text != "" {
-			d.Health = append(d.Health, monitor.HealthError{Type: monitor.HealthJetStream, Error: text})
-		}
+	if st := s.store.Load(); st != nil && !o.JSServerOnly && !o.JSEnabledOnly {
+		d.Health = append(d.Health, st.health()...)
 	}
 	if !s.ready.Load() {
 		d.Health = append(d.Health, monitor.HealthError{Type: monitor.HealthConnection, Error: "not ready for connections"})

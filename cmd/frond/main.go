@@ -29,6 +29,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		switch args[0] {
 		case "edge", "hub":
 			return runPreset(args[0], args[1:], stdout, stderr)
+		case "damage":
+			return runDamage(args[1:], stdout, stderr)
 		}
 	}
 	f := newFlags()

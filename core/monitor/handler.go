@@ -88,6 +88,10 @@ func (h *Handler) Answer(at *url.URL) Answered {
 	case p == "/healthz":
 		h.count(p)
 		return h.healthz(&q)
+	case p == "/livez":
+		// That this is answered is the answer; see Healthz for the rest.
+		h.count(p)
+		return Answered{200, typeJSON, []byte(`{"status":"ok"}`)}
 	case missing[p]:
 		return text(404, "404 "+p+" is not supported yet by this version of frond\n")
 	default:

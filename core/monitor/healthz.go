@@ -27,6 +27,9 @@ const (
 	HealthAccount    HealthErrorType = "ACCOUNT"
 	HealthStream     HealthErrorType = "STREAM"
 	HealthConsumer   HealthErrorType = "CONSUMER"
+	// HealthDamage is frond's own: what is stored was damaged, until somebody
+	// acknowledges it.
+	HealthDamage HealthErrorType = "DAMAGE"
 )
 
 // HealthzOptions is what was asked. The JSON form is the body of the request

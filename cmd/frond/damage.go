@@ -1,0 +1,149 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/frondmq/frond/core"
+	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/jetstream"
+)
+
+const damageUsage = `Usage: frond damage ls [--all] [--json] [--data DIR | -c FILE]
+       frond damage ack ID|all [--data DIR | -c FILE]
+
+Damage to what is stored, as the server on the data folder found it. It is told
+by /healthz until it is acknowledged; what was lost stays lost.
+
+    --data DIR   Data folder of the server (default: frond-data)
+    -c FILE      Configuration file of the server, which names the folder
+    --all        What was acknowledged too
+    --json       As JSON, one object a line
+`
+
+// runDamage is `frond damage`.
+func runDamage(args []string, stdout, stderr io.Writer) int {
+	fs := flag.NewFlagSet("damage", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	data := fs.String("data", presetData, "")
+	file := fs.String("c", "", "")
+	all := fs.Bool("all", false, "")
+	asJSON := fs.Bool("json", false, "")
+	words, err := parseMixed(fs, args)
+	if errors.Is(err, flag.ErrHelp) || err == nil && len(words) == 0 {
+		fmt.Fprint(stdout, damageUsage)
+		return 0
+	}
+	if err != nil {
+		return fail(stderr, fmt.Errorf("damage: %w", err))
+	}
+	dir, err := storeDir(*data, *file)
+	if err != nil {
+		return fail(stderr, err)
+	}
+	switch {
+	case words[0] == "ls" && len(words) == 1:
+		err = listDamage(stdout, dir, *all, *asJSON)
+	case words[0] == "ack" && len(words) == 2:
+		err = ackDamage(stdout, dir, words[1])
+	default:
+		err = fmt.Errorf("damage: %q is not known: ls, ack ID", strings.Join(words, " "))
+	}
+	if err != nil {
+		return fail(stderr, err)
+	}
+	return 0
+}
+
+// parseMixed takes flags before and behind words.
+func parseMixed(fs *flag.FlagSet, args []string) (words []string, err error) {
+	for {
+		if err := fs.Parse(args); err != nil {
+			return nil, err
+		}
+		if args = fs.Args(); len(args) == 0 {
+			return words, nil
+		}
+		words, args = append(words, args[0]), args[1:]
+	}
+}
+
+// storeDir is where a server keeps its streams.
+func storeDir(data, file string) (string, error) {
+	if file == "" {
+		return data, nil
+	}
+	o, _, err := config.ParseFile(file)
+	if err != nil {
+		return "", err
+	}
+	if o.JetStream.StoreDir == "" {
+		return "", fmt.Errorf("%s names no store_dir", file)
+	}
+	return o.JetStream.StoreDir, nil
+}
+
+func listDamage(w io.Writer, dir string, all, asJSON bool) error {
+	list, err := core.ListDamage(dir, all)
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 && !asJSON {
+		fmt.Fprintln(w, "no damage")
+	}
+	for i := range list {
+		if asJSON {
+			b, err := json.Marshal(&list[i])
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(w, "%s\n", b)
+			continue
+		}
+		printDamage(w, &list[i])
+	}
+	return nil
+}
+
+func printDamage(w io.Writer, d *jetstream.Damage) {
+	fmt.Fprintf(w, "%d  %s  %s", d.ID, d.At.Local().Format(time.DateTime), d.Kind)
+	if d.Times > 1 {
+		fmt.Fprintf(w, " (%d times)", d.Times)
+	}
+	if d.Acked {
+		fmt.Fprint(w, "  acknowledged")
+	}
+	fmt.Fprintf(w, "\n   %s\n", d.What)
+	if d.Stream != "" {
+		fmt.Fprintf(w, "   stream  %s in account %s\n", d.Stream, d.Account)
+	}
+	for _, r := range d.Lost {
+		fmt.Fprintf(w, "   lost    %d to %d\n", r.First, r.Last)
+	}
+	if d.Where != "" {
+		fmt.Fprintf(w, "   where   %s\n", d.Where)
+	}
+	fmt.Fprintf(w, "   do      %s\n", d.Do)
+}
+
+func ackDamage(w io.Writer, dir, which string) error {
+	id := uint64(0)
+	if which != "all" {
+		n, err := strconv.ParseUint(which, 10, 64)
+		if err != nil || n == 0 {
+			return fmt.Errorf("damage ack: %q is no number of a damage, and not \"all\"", which)
+		}
+		id = n
+	}
+	if err := core.AckDamage(dir, id); err != nil {
+		return err
+	}
+	fmt.Fprintln(w, "acknowledged")
+	return nil
+}

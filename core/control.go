@@ -1,0 +1,197 @@
+package core
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/frondmq/frond/core/jetstream"
+)
+
+// control answers who may enter the data folder, over a socket in it: what an
+// operator asks of a running server that is no NATS client's business. One line
+// of JSON asks, one line answers, and the connection is closed.
+type control struct {
+	ln    net.Listener
+	path  string
+	log   *slog.Logger
+	store *store
+	done  sync.WaitGroup
+	slots chan struct{} // bounds the connections
+}
+
+const (
+	controlName    = "control.sock"
+	controlTimeout = 30 * time.Second // of one request, an acknowledgement's disk included
+	controlMax     = 4 << 10          // bytes of a request
+	controlConns   = 8
+	// socketPathMax is what the kernel takes as the name of a socket, everywhere.
+	socketPathMax = 103
+)
+
+type controlRequest struct {
+	Do  string `json:"do"` // "damage.list" or "damage.ack"
+	All bool   `json:"all,omitempty"`
+	ID  uint64 `json:"id,omitempty"` // 0: all
+}
+
+type controlAnswer struct {
+	Error  string             `json:"error,omitempty"`
+	Damage []jetstream.Damage `json:"damage,omitempty"`
+}
+
+// openControl makes the socket. A server without one works; it says so.
+func (s *Server) openControl(st *store) {
+	c := &control{path: filepath.Join(st.dir, controlName), log: s.log, store: st, slots: make(chan struct{}, controlConns)}
+	if err := c.listen(); err != nil {
+		s.log.Warn("No control socket: `frond damage` can not reach this server", "err", err)
+		return
+	}
+	st.control = c
+	c.done.Go(c.run)
+}
+
+// listen makes the socket where nobody else can enter, and moves it to its
+// place when its mode is right: there is no moment at which others could
+// connect.
+func (c *control) listen() error {
+	if len(c.path) > socketPathMax {
+		return fmt.Errorf("the name of the socket %s is longer than %d bytes", c.path, socketPathMax)
+	}
+	dir, err := os.MkdirTemp(filepath.Dir(c.path), "ctl") // mode 0700; a short name, for the bound above
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	at := filepath.Join(dir, "s")
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: at, Net: "unix"})
+	if err != nil {
+		return err
+	}
+	ln.SetUnlinkOnClose(false)
+	if err = os.Chmod(at, 0o600); err == nil {
+		err = os.Rename(at, c.path) // also over one that a killed process left
+	}
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	c.ln = ln
+	return nil
+}
+
+func (c *control) run() {
+	Accept(c.ln, c.log, "control", func(conn net.Conn) {
+		select {
+		case c.slots <- struct{}{}:
+		default:
+			conn.Close()
+			return
+		}
+		c.done.Go(func() {
+			defer func() { <-c.slots }()
+			c.serve(conn)
+		})
+	})
+}
+
+func (c *control) serve(conn net.Conn) {
+	defer conn.Close()
+	if conn.SetDeadline(time.Now().Add(controlTimeout)) != nil {
+		return
+	}
+	var q controlRequest
+	var a controlAnswer
+	line, err := bufio.NewReader(io.LimitReader(conn, controlMax)).ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, &q)
+	}
+	if err == nil {
+		a, err = c.answer(&q)
+	}
+	if err != nil {
+		a.Error = err.Error()
+	}
+	b, err := json.Marshal(&a)
+	if err != nil {
+		panic("core: a control answer does not marshal: " + err.Error())
+	}
+	_, _ = conn.Write(append(b, '\n')) // who went away does not want it
+}
+
+func (c *control) answer(q *controlRequest) (a controlAnswer, err error) {
+	switch q.Do {
+	case "damage.list":
+		a.Damage = c.store.engine.Damage(q.All)
+		return a, nil
+	case "damage.ack":
+		err = c.store.engine.AckDamage(q.ID)
+		if err == nil {
+			c.log.Info("Damage acknowledged", "id", q.ID)
+		}
+		return a, err
+	}
+	return a, fmt.Errorf("%q is not known to this server", q.Do)
+}
+
+func (c *control) close() error {
+	if c == nil {
+		return nil
+	}
+	err := c.ln.Close()
+	c.done.Wait()
+	return errors.Join(err, os.Remove(c.path))
+}
+
+// ErrNoServer: no server answers on the data folder.
+var ErrNoServer = errors.New("no server runs on this folder")
+
+// ListDamage asks the server that runs on a store folder what went wrong with
+// what it stores; all also lists what was acknowledged.
+func ListDamage(storeDir string, all bool) ([]jetstream.Damage, error) {
+	a, err := askControl(storeDir, &controlRequest{Do: "damage.list", All: all})
+	return a.Damage, err
+}
+
+// AckDamage tells the server that runs on a store folder that somebody knows of
+// a damage; id 0 is all. It is durable when this returns.
+func AckDamage(storeDir string, id uint64) error {
+	_, err := askControl(storeDir, &controlRequest{Do: "damage.ack", ID: id})
+	return err
+}
+
+func askControl(storeDir string, q *controlRequest) (a controlAnswer, err error) {
+	path := filepath.Join(storeDir, storeFolder, controlName)
+	conn, err := net.DialTimeout("unix", path, controlTimeout)
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		return a, fmt.Errorf("%s: it belongs to another user: %w", path, os.ErrPermission)
+	case err != nil:
+		return a, fmt.Errorf("%s: %w", path, ErrNoServer)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(controlTimeout)); err != nil {
+		return a, err
+	}
+	b, err := json.Marshal(q)
+	if err != nil {
+		return a, err
+	}
+	if _, err := conn.Write(append(b, '\n')); err != nil {
+		return a, fmt.Errorf("%s: %w", path, err)
+	}
+	if err := json.NewDecoder(conn).Decode(&a); err != nil {
+		return a, fmt.Errorf("%s: no answer: %w", path, err)
+	}
+	if a.Error != "" {
+		return a, errors.New(a.Error)
+	}
+	return a, nil
+}

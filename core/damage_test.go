@@ -1,0 +1,82 @@
+package core_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/frondmq/frond/core"
+	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/servertest"
+)
+
+// Damage is told to whoever asks, and not to probes that would end a server for
+// it, until somebody acknowledges it; that holds over a restart.
+func TestDamage_is_told_and_acknowledged(t *testing.T) {
+	dir := t.TempDir()
+	// A stream's folder that nothing knows of.
+	strange := filepath.Join(dir, "jetstream", "streams", "77")
+	if err := os.MkdirAll(strange, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(strange, "00000001.chunks"), []byte("what was this"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	with := servertest.With(func(o *config.Options) {
+		o.HTTPHost, o.HTTPPort = "127.0.0.1", -1
+		o.JetStream.Enabled = true
+		o.JetStream.StoreDir = dir
+		o.JetStream.MaxStore = 1 << 30
+	})
+	s := servertest.Start(t, with)
+	expect := func(s *core.Server, path string, status int, want string) {
+		t.Helper()
+		c := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		r, err := c.Get("http://" + s.MonitorAddr().String() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil || r.Body.Close() != nil {
+			t.Fatal(err)
+		}
+		if r.StatusCode != status || !strings.Contains(string(body), want) {
+			t.Errorf("%s: %d %s, want %d with %q", path, r.StatusCode, body, status, want)
+		}
+	}
+	expect(s, "/healthz", 503, "damage 1")
+	expect(s, "/healthz?details=true", 503, `"type":"DAMAGE"`)
+	for _, probe := range []string{"/healthz?js-server-only=true", "/healthz?js-enabled-only=true", "/livez"} {
+		expect(s, probe, 200, "ok")
+	}
+	list, err := core.ListDamage(dir, false)
+	if err != nil || len(list) != 1 || list[0].Where == "" || list[0].Do == "" {
+		t.Fatalf("damage %+v, %v", list, err)
+	}
+	if err := core.AckDamage(dir, list[0].ID+1); err == nil {
+		t.Error("a damage that there is not was acknowledged")
+	}
+	info, err := os.Stat(filepath.Join(dir, "jetstream", "control.sock"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket is open to others: %v, %v", info.Mode(), err)
+	}
+	if err := core.AckDamage(dir, list[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	expect(s, "/healthz", 200, "ok")
+	servertest.Stop(t, s)
+	if _, err := core.ListDamage(dir, false); !errors.Is(err, core.ErrNoServer) {
+		t.Errorf("a stopped server answers: %v", err)
+	}
+	servertest.Start(t, with)
+	if list, err := core.ListDamage(dir, false); err != nil || len(list) != 0 {
+		t.Errorf("after a restart %+v, %v", list, err)
+	}
+	if list, err := core.ListDamage(dir, true); err != nil || len(list) != 1 || !list[0].Acked {
+		t.Errorf("after a restart, all: %+v, %v", list, err)
+	}
+}
