@@ -221,6 +221,9 @@ func (e *Engine) upsertConsumer(s *stream, req *consumerCreateRequest) (*member,
 	if err := cfg.Check(facts, req.Pedantic); err != nil {
 		return nil, consumerError(err)
 	}
+	if !cfg.Pull() && !cfg.Direct && s.acct.loopsAt(s.name, nil, cfg) {
+		return nil, consumerError(consumer.ErrDeliverCycle)
+	}
 	name := cfg.Name
 	if name == "" {
 		name = e.token(8) // which its configuration does not tell

@@ -142,6 +142,9 @@ func (e *Engine) createStream(a *account, cfg *StreamConfig, pedantic bool) (*st
 	if a.overlaps(cfg.Subjects, cfg.Name) {
 		return nil, errSubjectOverlap
 	}
+	if a.loopsAt(cfg.Name, cfg, nil) {
+		return nil, errStreamConfig.with("detected cycle")
+	}
 	if cfg.Storage == FileStorage && e.journal == nil {
 		return nil, errStreamCreate
 	}
@@ -236,6 +239,9 @@ func (e *Engine) updateStream(a *account, cfg *StreamConfig) (*stream, *APIError
 	}
 	if a.overlaps(cfg.Subjects, cfg.Name) {
 		return nil, errSubjectOverlap
+	}
+	if a.loopsAt(cfg.Name, cfg, nil) && !a.loopsAt(cfg.Name, s.config(), nil) {
+		return nil, errStreamConfig.with("detected cycle")
 	}
 	data := msgp.AppendBytes(nil, encodeConfig(cfg))
 	if _, err := e.submit(s.log, s.record(opConfig, false), true, data); err != nil {

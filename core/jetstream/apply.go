@@ -370,6 +370,7 @@ func (s *stream) applyIngest(en *edgestore.Entry, o *outcome) error {
 			o.seq, o.dup = seq, true
 		}
 	}
+	o.dup = o.dup || m.flags&flagLoop != 0
 	if !o.dup {
 		if err := s.put(cfg, m, o); err != nil || o.err != nil {
 			return err // the position stays: the source tries again

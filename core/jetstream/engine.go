@@ -131,7 +131,8 @@ type Engine struct {
 	started time.Time
 	quit    chan struct{} // closed when nobody waits for operations any more
 
-	room roomWaiter
+	room  roomWaiter
+	loops loops
 
 	nextIncarnation atomic.Uint64
 	damage          register

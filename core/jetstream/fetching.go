@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,6 +40,7 @@ type fetching struct {
 		seen    bool // the first report of interest is the present state
 		header  []byte
 		subj    []byte
+		loops   uint64 // messages dropped that came round too often
 	}
 
 	// Owned by the fetcher goroutine.
@@ -309,7 +311,18 @@ func (f *fetching) appendLocked(in *sourcing.Incoming, m *wire.Msg) error {
 	if len(m.Header) == 0 && f.key == "" {
 		header = nil
 	}
-	return s.appendFetched(&fetched{source: f.key, seq: in.Seq, at: in.Time, after: in.After, subject: subj, header: header, body: m.Body}, f)
+	msg := fetched{source: f.key, seq: in.Seq, at: in.Time, after: in.After, subject: subj, header: header, body: m.Body}
+	if f.key != "" {
+		switch n := hopsOf(m.Header); {
+		case n >= maxHops:
+			mu.loops++
+			s.e.loops.drop(s, f.src.Name)
+			msg.header, msg.body, msg.loop = nil, nil, true
+		case n > 0:
+			msg.header = wire.HeaderSet(nil, header, hdrHops, strconv.Itoa(n+1))
+		}
+	}
+	return s.appendFetched(&msg, f)
 }
 
 // originLocked writes down which stream the origin is.
@@ -364,6 +377,10 @@ func (f *fetching) info() *sourceInfo {
 	f.mu.Lock()
 	i := f.mu.f.Info(f.s.e.now())
 	lost := f.mu.lost
+	if i.Err == nil && f.mu.loops > 0 {
+		i.Err = &consumer.Error{Code: errStoreFailed.Code, ErrCode: errStoreFailed.ErrCode, Description: fmt.Sprintf(
+			"%d messages dropped: streams %s and %s feed each other, they were taken over %d times", f.mu.loops, f.src.Name, f.s.name, maxHops)}
+	}
 	f.mu.Unlock()
 	out := &sourceInfo{
 		Name: f.src.Name, External: f.src.External, Lag: i.Lag, Seq: i.Seq, Active: i.Active,

@@ -25,6 +25,8 @@ type fetched struct {
 	subject []byte
 	header  []byte // as it is to be stored
 	body    []byte
+	// loop: it came round too often, and is only to be counted as taken.
+	loop bool
 }
 
 // appendFetched appends an ingest operation. It does not wait: w, if not nil,
@@ -36,6 +38,9 @@ func (s *stream) appendFetched(f *fetched, w ingestWaiter) error {
 	var flags uint8
 	if f.source != "" {
 		flags = fetchedFlags(f.header)
+	}
+	if f.loop {
+		flags = flagLoop
 	}
 	o := origin{f.source, f.seq, f.at, f.after}
 	head := o.append(make([]byte, 0, 64+len(f.source)), flags)

@@ -44,6 +44,10 @@ const (
 	flagExpect
 	flagRollup
 	flagAfter // an ingest tells the origin sequence before it
+	flagLoop  // an ingest is of a message that came round too often: only its place counts
+
+	// flagRepublished is never written: another stream republished the message.
+	flagRepublished uint8 = 1 << 7
 )
 
 // opReader reads the values of an operation. The first error sticks.

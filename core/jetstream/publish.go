@@ -68,9 +68,14 @@ func (s *stream) admit(v *streamView, m *wire.Msg) (header []byte, flags uint8, 
 		return nil, 0, errInsufficientResources
 	}
 	if len(header) > 0 {
-		header, flags, err = admitHeader(v.cfg, header)
+		if header, flags, err = admitHeader(v.cfg, header); err != nil {
+			return nil, 0, err
+		}
 	}
-	return header, flags, err
+	if flags&flagRepublished != 0 || len(m.Reply) > len(ackReply) && m.Reply[0] == '$' {
+		header, err = s.hop(m, header, flags&flagRepublished != 0)
+	}
+	return header, flags &^ flagRepublished, err
 }
 
 // admitHeader looks at the headers that mean something to a stream. Almost no
@@ -102,6 +107,8 @@ func admitHeader(cfg *StreamConfig, header []byte) (stored []byte, flags uint8, 
 			flags |= flagExpect
 		case hdrRollup:
 			flags |= flagRollup
+		case hdrLastSequence:
+			flags |= flagRepublished
 		case hdrTTL:
 			if !cfg.AllowMsgTTL {
 				return nil, 0, errTTLDisabled

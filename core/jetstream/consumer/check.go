@@ -244,7 +244,7 @@ func (c *Config) checkPush(s *StreamFacts, _ bool) *Error {
 	case !subject.IsLiteral(c.DeliverSubject):
 		return errDeliverWildcards
 	case deliverCycle(s.Subjects, c.DeliverSubject):
-		return errDeliverCycle
+		return ErrDeliverCycle
 	case c.MaxWaiting != 0:
 		return errPushMaxWaiting
 	case c.AckPolicy == AckNone && c.MaxAckPending > 0:

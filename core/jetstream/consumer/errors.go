@@ -24,7 +24,7 @@ var (
 	errReplicasNotSupported  = &Error{500, 10074, "replicas > 1 not supported in non-clustered mode"}
 	errDeliverWildcards      = &Error{400, 10079, "consumer deliver subject has wildcards"}
 	errPushMaxWaiting        = &Error{400, 10080, "consumer in push mode can not set max waiting"}
-	errDeliverCycle          = &Error{400, 10081, "consumer deliver subject forms a cycle"}
+	ErrDeliverCycle          = &Error{400, 10081, "consumer deliver subject forms a cycle"}
 	errMaxPendingAckPolicy   = &Error{400, 10082, "consumer requires ack policy for max ack pending"}
 	errSmallHeartbeat        = &Error{400, 10083, "consumer idle heartbeat needs to be >= 100ms"}
 	errPullRequiresAck       = &Error{400, 10084, "consumer in pull mode requires explicit ack policy on workqueue stream"}
