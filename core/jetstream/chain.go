@@ -41,7 +41,7 @@ func (s *stream) record(kind uint8, taking bool) edgestore.Record {
 // nothing.
 func guarded(kind uint8) bool {
 	switch kind {
-	case opStreamCreate, opStreamDelete, opConfig, opConsumerCreate, opConsumerDelete, opConsumerConfig:
+	case opStreamCreate, opStreamDelete, opConfig, opConsumerCreate, opConsumerDelete, opConsumerConfig, opOrigin:
 		return true
 	}
 	return false

@@ -45,7 +45,7 @@ func (s *stream) appendFetched(f *fetched, w ingestWaiter) error {
 	o := origin{f.source, f.seq, f.at, f.after}
 	head := o.append(make([]byte, 0, 64+len(f.source)), flags)
 	head = edgestore.AppendBlobHead(head, len(f.subject), len(f.header))
-	rec := s.record(opIngest, f.source != "")
+	rec := s.record(opIngest, f.source != "" && !f.loop)
 	var token any
 	if w != nil {
 		token = w
