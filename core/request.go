@@ -3,13 +3,11 @@ package core
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
 
 	"github.com/frondmq/frond/core/account"
-	"github.com/frondmq/frond/core/jetstream"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -54,67 +52,4 @@ func (s *Server) Request(ctx context.Context, subject string, body []byte) ([]by
 	case <-ctx.Done():
 		return nil, fmt.Errorf("request on %s: %w", subject, ctx.Err())
 	}
-}
-
-// streamAnswer is what matters of the answers of the JetStream API.
-type streamAnswer struct {
-	Error *struct {
-		Code    int    `json:"code"`
-		ErrCode int    `json:"err_code"`
-		Text    string `json:"description"`
-	} `json:"error"`
-	Config map[string]any `json:"config"`
-}
-
-func (s *Server) streamRequest(ctx context.Context, verb, name string, body any) (*streamAnswer, error) {
-	var data []byte
-	if body != nil {
-		var err error
-		if data, err = json.Marshal(body); err != nil {
-			return nil, err
-		}
-	}
-	b, err := s.Request(ctx, "$JS.API.STREAM."+verb+"."+name, data)
-	if err != nil {
-		return nil, err
-	}
-	a := new(streamAnswer)
-	if err := json.Unmarshal(b, a); err != nil {
-		return nil, fmt.Errorf("answer to %s: %w", verb, err)
-	}
-	if a.Error != nil {
-		err = fmt.Errorf("%s (%d)", a.Error.Text, a.Error.ErrCode)
-	}
-	return a, err
-}
-
-const streamNotFound = 10059
-
-// CheckSubjects says, before there is a server, why KeepStream could not give a
-// stream these subjects.
-func CheckSubjects(subjects []string) error { return jetstream.CheckSubjects(subjects) }
-
-// KeepStream makes sure that a stream with these subjects is there: it is
-// created, or is given the subjects if it has others. Nothing else of an
-// existing stream is changed.
-func (s *Server) KeepStream(ctx context.Context, name string, subjects []string) error {
-	a, err := s.streamRequest(ctx, "INFO", name, nil)
-	switch {
-	case a != nil && a.Error != nil && a.Error.ErrCode == streamNotFound:
-		_, err = s.streamRequest(ctx, "CREATE", name, map[string]any{
-			"name": name, "subjects": subjects, "storage": "file", "retention": "limits", "discard": "old",
-			"num_replicas": 1, "allow_direct": true,
-		})
-		return err
-	case err != nil:
-		return err
-	}
-	want, _ := json.Marshal(subjects)
-	have, _ := json.Marshal(a.Config["subjects"])
-	if bytes.Equal(want, have) {
-		return nil
-	}
-	a.Config["subjects"] = subjects
-	_, err = s.streamRequest(ctx, "UPDATE", name, a.Config)
-	return err
 }

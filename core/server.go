@@ -53,6 +53,7 @@ type Server struct {
 		total  uint64          // clients since the start
 		gone   monitor.Traffic // of clients that are gone
 	}
+	kept    KeptStream    // fixed by Start
 	stopped chan struct{} // closed when Shutdown has ended
 }
 
@@ -104,6 +105,9 @@ func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
 			return nil, optionError(o, "tls", err)
 		}
 	}
+	if err := checkEdgeStore(o); err != nil {
+		return nil, optionError(o, "edge_store", err)
+	}
 	if err := verifyModules(o, mods); err != nil {
 		return nil, err
 	}
@@ -147,9 +151,9 @@ func optionError(o *config.Options, path string, err error) error {
 	return &config.Error{Pos: o.Pos(path), Reason: err.Error()}
 }
 
-// Start opens the store, and then the doors: monitoring, modules, clients. So
-// who starts a second server on one folder is told that, and not of a port.
-// After an error the caller still calls Shutdown.
+// Start looks whether the ports are free, opens the store, and then the doors:
+// monitoring, modules, clients. Who starts a second server on one folder is told
+// that, and not of a port. After an error the caller still calls Shutdown.
 func (s *Server) Start() error {
 	s.mu.Lock()
 	if s.mu.state != stateNew {
@@ -160,13 +164,23 @@ func (s *Server) Start() error {
 	s.mu.Unlock()
 	s.startedAt = time.Now()
 	s.log.Info("Starting frond")
-	s.log.Info("  Version:  " + Level)
+	s.log.Info("  Version:  " + VersionText())
 	s.log.Info("  Name:     " + s.ServerName())
 	s.log.Info("  ID:       " + s.ServerID())
 	if s.o.File != "" {
 		s.log.Info("Using configuration file: " + s.o.File + " (" + s.o.Digest + ")")
 	}
+	taken := s.freePorts()
+	if taken != nil && !s.storeThere() {
+		return taken // and no store is made
+	}
 	if err := s.openStore(); err != nil {
+		return err
+	}
+	if taken != nil {
+		return taken
+	}
+	if err := s.keepEdgeStore(); err != nil {
 		return err
 	}
 	if err := s.openMonitor(); err != nil {

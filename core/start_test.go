@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"testing"
 
@@ -32,6 +33,37 @@ func TestServer_findsItsFolderInUseFirst(t *testing.T) {
 	servertest.Stop(t, second)
 	if !errors.Is(err, edgestore.ErrLocked) || !strings.HasPrefix(err.Error(), "opening the store ") {
 		t.Errorf("second server: %v", err)
+	}
+}
+
+// A server that can't start must leave nothing behind, and say which option
+// names another port.
+func TestServer_makesNothingBeforeItsPortsAreFree(t *testing.T) {
+	first := servertest.Start(t, servertest.With(func(o *config.Options) { o.HTTPHost, o.HTTPPort = "127.0.0.1", -1 }))
+	used := first.ClientAddr().(*net.TCPAddr).Port
+	for option, set := range map[string]func(*config.Options){
+		"port":           func(o *config.Options) { o.Port = used },
+		"http_port":      func(o *config.Options) { o.HTTPHost, o.HTTPPort = "127.0.0.1", used },
+		"leafnodes.port": func(o *config.Options) { o.Leaf.Host, o.Leaf.Port = "127.0.0.1", used },
+		"mqtt.port":      func(o *config.Options) { o.MQTT.Host, o.MQTT.Port = "127.0.0.1", used },
+	} {
+		dir := t.TempDir()
+		s, err := servertest.New(t, servertest.With(func(o *config.Options) {
+			o.JetStream.Enabled, o.JetStream.StoreDir = true, dir
+			set(o)
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.Start()
+		servertest.Stop(t, s)
+		var port *core.PortError
+		if !errors.As(err, &port) || port.Option != option || !strings.Contains(err.Error(), fmt.Sprintf("127.0.0.1:%d", used)) {
+			t.Errorf("%s: %v", option, err)
+		}
+		if left, _ := os.ReadDir(dir); len(left) > 0 {
+			t.Errorf("%s: left behind %v", option, left)
+		}
 	}
 }
 

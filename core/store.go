@@ -25,6 +25,22 @@ type store struct {
 	control             *control
 }
 
+// storeThere reports whether there is a store from before.
+func (s *Server) storeThere() bool {
+	dir, _ := s.storeDir()
+	_, err := os.Stat(dir)
+	return s.o.JetStream.Enabled && err == nil
+}
+
+// storeDir is where the store is. temporary says that nobody chose it.
+func (s *Server) storeDir() (dir string, temporary bool) {
+	base := s.o.JetStream.StoreDir
+	if temporary = base == ""; temporary {
+		base = filepath.Join(os.TempDir(), "frond")
+	}
+	return filepath.Join(base, storeFolder), temporary
+}
+
 // storeFolder is where streams are, inside the configured folder.
 const storeFolder = "jetstream"
 
@@ -40,15 +56,14 @@ func (s *Server) openStore() error {
 	if !j.Enabled {
 		return nil
 	}
-	base := j.StoreDir
-	if base == "" {
-		base = filepath.Join(os.TempDir(), "frond")
+	dir, temporary := s.storeDir()
+	if temporary {
 		s.log.Warn("Temporary storage directory used, data could be lost on system reboot")
 	}
-	if i, err := os.Stat(base); err == nil && !i.IsDir() {
-		return fmt.Errorf("opening the store: storage directory is not a directory: %s", base)
+	if i, err := os.Stat(filepath.Dir(dir)); err == nil && !i.IsDir() {
+		return fmt.Errorf("opening the store: storage directory is not a directory: %s", filepath.Dir(dir))
 	}
-	st := &store{dir: filepath.Join(base, storeFolder), maxMemory: j.MaxMemory, maxStore: j.MaxStore}
+	st := &store{dir: dir, maxMemory: j.MaxMemory, maxStore: j.MaxStore}
 	// Durably: what is acknowledged must not hang on a folder that a power cut
 	// takes away.
 	if err := (vfs.OS{}).MkdirAll(st.dir); err != nil {

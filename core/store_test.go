@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -13,39 +14,62 @@ import (
 
 func TestServer_keepsAStream(t *testing.T) {
 	store := servertest.JetStream(t)
-	s := servertest.Start(t, store)
-	for _, subjects := range [][]string{{"plant.>"}, {"plant.>"}, {"plant.>", "site"}} {
-		if err := s.KeepStream(t.Context(), "EDGE", subjects); err != nil {
-			t.Fatalf("keep %q: %v", subjects, err)
+	keep := func(subjects ...string) *core.Server {
+		t.Helper()
+		return servertest.Start(t, store, servertest.With(func(o *config.Options) { o.EdgeStore = subjects }))
+	}
+	check := func(s *core.Server, want core.KeptStream) {
+		t.Helper()
+		if got, err := s.EdgeStore(t.Context()); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("kept %+v, want %+v, %v", got, want, err)
 		}
 	}
-	c := connect(t, s, "")
-	c.send("SUB in 1\r\nPUB site in 2\r\nhi\r\n")
-	c.line()
-	if got := c.line(); got != `{"stream":"EDGE","seq":1}` {
-		t.Errorf("answer %s", got)
-	}
-	if err := s.KeepStream(t.Context(), "OTHER", []string{"site"}); err == nil || !strings.Contains(err.Error(), "10065") {
-		t.Errorf("overlapping subjects: %v", err)
-	}
-	t.Run("and has it after a restart, alone in its folder", func(t *testing.T) {
-		second, err := servertest.New(t, store)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := second.Start(); err == nil {
-			t.Error("two servers on one folder")
-		}
-		servertest.Stop(t, second)
-		servertest.Stop(t, s)
-		again := servertest.Start(t, store)
-		c := connect(t, again, "")
-		c.send("SUB in 1\r\nPUB plant.1 in 2\r\nhi\r\n")
+	publish := func(s *core.Server, subject string, seq int) {
+		t.Helper()
+		c := connect(t, s, "")
+		c.send("SUB in 1\r\nPUB " + subject + " in 2\r\nhi\r\n")
 		c.line()
-		if got := c.line(); got != `{"stream":"EDGE","seq":2}` {
-			t.Errorf("answer %s", got)
+		if got, want := c.line(), fmt.Sprintf(`{"stream":"EDGE","seq":%d}`, seq); got != want {
+			t.Errorf("answer %s, want %s", got, want)
 		}
-	})
+	}
+	s := keep("plant.>")
+	check(s, core.KeptStream{Subjects: []string{"plant.>"}})
+	publish(s, "plant.1", 1)
+	servertest.Stop(t, s)
+
+	s = keep("plant.>", "site")
+	check(s, core.KeptStream{Subjects: []string{"plant.>", "site"}, Messages: 1})
+	publish(s, "site", 2)
+	servertest.Stop(t, s)
+
+	s = keep("site")
+	check(s, core.KeptStream{Subjects: []string{"site"}, Dropped: []string{"plant.>"}, Messages: 2})
+	servertest.Stop(t, s)
+
+	s = keep()
+	check(s, core.KeptStream{Subjects: []string{"site"}, Messages: 2})
+	publish(s, "site", 3)
+}
+
+func TestServer_refusesAnEdgeStoreThatCanNotBe(t *testing.T) {
+	for _, c := range []struct {
+		subjects []string
+		off      bool
+		want     string
+	}{
+		{[]string{"a"}, true, "edge_store needs jetstream"},
+		{[]string{">"}, false, "the server's own answers"},
+		{[]string{"a..b"}, false, "invalid subject"},
+		{[]string{"a.*", "a.b"}, false, "overlap"},
+	} {
+		_, err := servertest.New(t, servertest.JetStream(t), servertest.With(func(o *config.Options) {
+			o.EdgeStore, o.JetStream.Enabled = c.subjects, !c.off
+		}))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: %v", c.subjects, err)
+		}
+	}
 }
 
 func TestServer_answersUnderItsDomain(t *testing.T) {
@@ -73,18 +97,15 @@ func TestClockPlausible(t *testing.T) {
 // A client that waits for messages is told that the server goes, before its
 // connection ends.
 func TestServer_shutdownEndsPullRequests(t *testing.T) {
-	s := servertest.Start(t, servertest.JetStream(t))
-	if err := s.KeepStream(t.Context(), "S", []string{"s"}); err != nil {
-		t.Fatal(err)
-	}
+	s := servertest.Start(t, servertest.JetStream(t), servertest.With(func(o *config.Options) { o.EdgeStore = []string{"s"} }))
 	c := connect(t, s, `,"headers":true`)
-	body := `{"stream_name":"S","config":{"durable_name":"c","ack_policy":"explicit"}}`
-	c.send(fmt.Sprintf("SUB in 1\r\nPUB $JS.API.CONSUMER.CREATE.S.c in %d\r\n%s\r\n", len(body), body))
+	body := `{"stream_name":"EDGE","config":{"durable_name":"c","ack_policy":"explicit"}}`
+	c.send(fmt.Sprintf("SUB in 1\r\nPUB $JS.API.CONSUMER.CREATE.EDGE.c in %d\r\n%s\r\n", len(body), body))
 	c.line()
 	if l := c.line(); strings.Contains(l, `"error"`) {
 		t.Fatal(l)
 	}
-	c.send("PUB $JS.API.CONSUMER.MSG.NEXT.S.c in 1\r\n5\r\n")
+	c.send("PUB $JS.API.CONSUMER.MSG.NEXT.EDGE.c in 1\r\n5\r\n")
 	c.barrier()
 	servertest.Stop(t, s)
 	if got := c.rest(); !strings.Contains(got, "NATS/1.0 409 Server Shutdown\r\n") {

@@ -192,3 +192,50 @@ func TestTLS_monitoring(t *testing.T) {
 		t.Errorf("%s %v, ports %d and %d", r.Proto, err, v.HTTPSPort, v.HTTPPort)
 	}
 }
+
+// With verify: optional a client may have no certificate, but not a wrong one.
+func TestTLS_optionalClientCertificate(t *testing.T) {
+	s, tc := startTLS(t, func(o *config.Options) { o.TLS.Optional, o.TLS.CAFile = true, o.TLS.CertFile })
+	certOf := func(certFile, keyFile string) []tls.Certificate {
+		c, err := tls.LoadX509KeyPair(certFile, keyFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []tls.Certificate{c}
+	}
+	strangeCert, strangeKey, _ := mustCertificate(t)
+	for _, c := range []struct {
+		name  string
+		certs []tls.Certificate
+		in    bool
+	}{
+		{"none", nil, true},
+		{"one from the authority", certOf(s.Options().TLS.CertFile, s.Options().TLS.KeyFile), true},
+		{"one of somebody else", certOf(strangeCert, strangeKey), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			raw := servertest.Dial(t, s)
+			if info := readInfo(t, raw, bufio.NewReaderSize(raw, 16)); strings.Contains(info, "tls_verify") {
+				t.Errorf("INFO %s", info)
+			}
+			mine := tc.Clone()
+			// Shown whatever the server asks for.
+			mine.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+				if len(c.certs) == 0 {
+					return &tls.Certificate{}, nil
+				}
+				return &c.certs[0], nil
+			}
+			conn := tls.Client(raw, mine)
+			if c.in {
+				talk(t, conn, bufio.NewReader(conn))
+				return
+			}
+			conn.SetDeadline(time.Now().Add(20 * time.Second))
+			io.WriteString(conn, "CONNECT {\"verbose\":false}\r\nPING\r\n")
+			if b, err := io.ReadAll(conn); err == nil || strings.Contains(string(b), "PONG") {
+				t.Errorf("was let in: %q, %v", b, err)
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -31,7 +32,7 @@ func (s *Server) Varz() *monitor.Varz {
 	o, now := s.o, time.Now().UTC()
 	host, port := s.advertised()
 	v := &monitor.Varz{
-		ID: s.ServerID(), Name: s.ServerName(), Version: Level, Proto: protocolLevel, GoVersion: runtime.Version(),
+		ID: s.ServerID(), Name: s.ServerName(), Version: Level, FrondVersion: ProgramVersion(), Proto: protocolLevel, GoVersion: runtime.Version(),
 		Host: host, Port: port, AuthRequired: s.doors.client.Required(),
 		TLSRequired: o.TLS != nil && !o.AllowNonTLS, TLSVerify: o.TLS != nil && o.TLS.Verify,
 		MaxConnections: o.MaxConns, MaxSubscriptions: o.MaxSubs, PingInterval: o.PingInterval, PingMax: o.PingMax,
@@ -182,6 +183,16 @@ func (s *Server) Healthz(o *monitor.HealthzOptions) *monitor.Healthz {
 	if st := s.store.Load(); st != nil && !o.JSServerOnly && !o.JSEnabledOnly {
 		d.Health = append(d.Health, st.health()...)
 	}
+	if o.LeafRemotes {
+		for _, r := range d.Leaf.Remotes {
+			if !r.Connected {
+				d.Health = append(d.Health, monitor.HealthError{
+					Type:  monitor.HealthConnection,
+					Error: fmt.Sprintf("leafnode remote for account %q (urls=%q) is not connected", r.LocalAccount, r.URLs),
+				})
+			}
+		}
+	}
 	if !s.ready.Load() {
 		d.Health = append(d.Health, monitor.HealthError{Type: monitor.HealthConnection, Error: "not ready for connections"})
 		h.StatusCode = 500
@@ -190,9 +201,12 @@ func (s *Server) Healthz(o *monitor.HealthzOptions) *monitor.Healthz {
 		h.StatusCode = 503
 		h.Status = "unavailable"
 	}
-	if len(d.Health) > 0 {
+	switch {
+	case len(d.Health) == 0:
+	case o.Details: // as nats-server: one or the other
+		h.Status, h.Errors = "error", d.Health
+	default:
 		h.Error = d.Health[0].Error
-		h.Errors = d.Health
 	}
 	return h
 }

@@ -39,7 +39,7 @@ func (m *Module) describeBlock(v *monitor.LeafVarz) {
 	}
 	for _, r := range m.remotes {
 		c := r.config
-		rv := monitor.RemoteLeafVarz{LocalAccount: r.account.Name()}
+		rv := monitor.RemoteLeafVarz{LocalAccount: r.account.Name(), Connected: r.up.Load()}
 		if c.TLS != nil {
 			rv.TLSTimeout = c.TLS.Timeout.Seconds()
 		}

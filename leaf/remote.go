@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/frondmq/frond/core/account"
@@ -36,6 +37,7 @@ type remote struct {
 	account *account.Account
 	signer  *auth.Signer // nil without
 	begin   int          // where in the list dialing starts
+	up      atomic.Bool  // linked
 
 	mu struct {
 		sync.Mutex
@@ -85,7 +87,9 @@ func (r *remote) run(ctx context.Context) {
 			}
 		} else {
 			failures, linked = 0, true
+			r.up.Store(true)
 			end := r.m.runLink(ctx, link)
+			r.up.Store(false)
 			now := time.Now()
 			again.ended(link.started, now)
 			delay, _ = again.pause(now, nil, r.config.ReconnectInterval, max(link.delay, delayAfter(end.err)))

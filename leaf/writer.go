@@ -180,12 +180,11 @@ func (l *link) ping() {
 	if l.end.Load() != nil {
 		return
 	}
-	o := l.m.services.Options()
 	quiet := time.Since(time.Unix(0, l.heard.at.Load()))
 	if quiet < l.pingInterval() {
 		l.pingsOut.Store(0)
 	}
-	if int(l.pingsOut.Load())+1 > o.PingMax {
+	if int(l.pingsOut.Load())+1 > l.pingMax() {
 		l.fail(wire.ReasonStale, &wire.Error{Text: "Stale Connection", Reason: wire.ReasonStale})
 		return
 	}
@@ -200,7 +199,18 @@ func (l *link) ping() {
 // stay unanswered fit into the time after which a dead path is given up.
 func (l *link) pingInterval() time.Duration {
 	o := l.m.services.Options()
-	return min(o.PingInterval, deadPath/time.Duration(max(o.PingMax, 0)+1))
+	if o.Leaf.PingInterval > 0 {
+		return o.Leaf.PingInterval // the operator knows the network
+	}
+	return min(o.PingInterval, deadPath/time.Duration(max(l.pingMax(), 0)+1))
+}
+
+func (l *link) pingMax() int {
+	o := l.m.services.Options()
+	if o.Leaf.PingMax > 0 {
+		return o.Leaf.PingMax
+	}
+	return o.PingMax
 }
 
 // compressionName is what monitoring shows.

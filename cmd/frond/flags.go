@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -14,9 +15,9 @@ import (
 // flags are the command line as nats-server has it. Flags win over the file,
 // so what they say is kept and applied once the file was read.
 type flags struct {
-	help, version, check bool
-	config, signal       string
-	words                []string // behind the flags
+	help, version, check, json bool
+	config, signal             string
+	words                      []string // behind the flags
 
 	given []func(o *config.Options) error
 	set   *flag.FlagSet
@@ -40,6 +41,7 @@ func newFlags() *flags {
 	f.boolNow(now(&f.help), "h", "help")
 	f.boolNow(now(&f.version), "v", "version")
 	f.boolNow(now(&f.check), "t")
+	f.boolNow(now(&f.json), "json")
 	f.textNow(&f.config, "c", "config")
 	f.textNow(&f.signal, "sl", "signal")
 
@@ -95,7 +97,7 @@ func (f *flags) logging() {
 }
 
 // newTLS is a tls block without anything in it.
-func newTLS() *config.TLS { return &config.TLS{Timeout: tlsTimeout} }
+func newTLS() *config.TLS { return &config.TLS{Timeout: tlsTimeout, MinVersion: tls.VersionTLS12} }
 
 const tlsTimeout = 2 * time.Second
 
@@ -220,59 +222,3 @@ func (f *flags) unsupported(name string, isBool bool) {
 		return nil
 	}}, []string{name})
 }
-
-const usage = `Usage: frond [options]
-       frond edge [--data DIR] [--store SUBJECT]... [--hub URL] [--creds FILE] [--domain NAME]
-                  [--listen ADDR] [--user USER --pass PASSWORD]
-       frond hub  [--data DIR] [--store SUBJECT]... [--domain NAME]
-                  [--listen ADDR] [--user USER --pass PASSWORD]
-
-frond edge is a broker for a gateway: NATS on 4222, MQTT on 1883, monitoring on
-8222, streams in ./frond-data. frond hub is the other end: NATS on 4222, leaf
-nodes on 7422, monitoring on 8222. Without a user both listen on this machine
-only. Everything else is set as with nats-server:
-
-Server Options:
-    -a, --addr, --net <host>         Bind to host address (default: 0.0.0.0)
-    -p, --port <port>                Use port for clients (default: 4222)
-    -n, --name, --server_name <name> Server name (default: auto)
-    -P, --pid <file>                 File to store PID
-    -m, --http_port <port>           Use port for http monitoring
-    -ms,--https_port <port>          Use port for https monitoring
-    -c, --config <file>              Configuration file
-    -t                               Test configuration and exit
-    -sl,--signal <signal>[=<pid>]    Send signal to frond process (stop, quit, term, reopen)
-        --client_advertise <string>  Client URL to advertise to other servers
-        --ports_file_dir <dir>       Creates a ports file in the specified directory
-
-Logging Options:
-    -l, --log <file>                 File to redirect log output
-    -T, --logtime=<bool>             Timestamp log entries (default: true)
-        --logtime_utc=<bool>         Use UTC time in log entries
-    -D, --debug=<bool>               Enable debugging output
-    -V, --trace=<bool>               Trace the raw protocol
-    -VV, -DV, -DVV                   The same as -V, as -D and -V, as -D and -V
-        --log_format <format>        Lines of text, or json (default: text)
-        --log_size_limit <bytes>     Rotate the log file when it gets bigger
-        --max_traced_msg_len <len>   Maximum length of traced messages
-
-JetStream Options:
-    -js, --jetstream                 Enable JetStream functionality
-    -sd, --store_dir <dir>           Set the storage directory
-
-Authorization Options:
-        --user <user>                User required for connections
-        --pass <password>            Password required for connections
-        --auth <token>               Authorization token required for connections
-
-TLS Options:
-        --tls                        Enable TLS, do not verify clients
-        --tlscert <file>             Server certificate file
-        --tlskey <file>              Private key for server certificate
-        --tlsverify                  Enable TLS, verify client certificates
-        --tlscacert <file>           Client certificate CA for verification
-
-Common Options:
-    -h, --help                       Show this message
-    -v, --version                    Show version
-`

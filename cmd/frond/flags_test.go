@@ -26,6 +26,8 @@ func TestFlags_eachDoesWhatItSays(t *testing.T) {
 	add("h help", "", func(f *flags, _ *config.Options) bool { return f.help })
 	add("v version", "", func(f *flags, _ *config.Options) bool { return f.version })
 	add("t", "", func(f *flags, _ *config.Options) bool { return f.check })
+	add("json", "", func(f *flags, _ *config.Options) bool { return f.json })
+	add("log_format", "json", func(_ *flags, o *config.Options) bool { return o.Log.JSON })
 	add("c config", "", func(f *flags, _ *config.Options) bool { return true }) // read in other tests
 	add("sl signal", "quit", func(f *flags, _ *config.Options) bool { return f.signal == "quit" })
 	add("a addr net", "h", func(_ *flags, o *config.Options) bool { return o.Host == "h" })

@@ -6,14 +6,12 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/config"
 )
-
-// version is set by the release build.
-var version = "0.1.0-dev"
 
 // stopTimeout bounds a clean stop.
 const stopTimeout = 30 * time.Second
@@ -31,13 +29,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 			return runPreset(args[0], args[1:], stdout, stderr)
 		case "damage":
 			return runDamage(args[1:], stdout, stderr)
+		case "passwd":
+			return runPasswd(args[1:], os.Stdin, stdout, stderr)
 		}
 	}
 	f := newFlags()
 	if err := f.parse(args); err != nil {
 		// As nats-server: whoever gets a flag wrong is shown the usage, and
 		// that ends well.
-		fmt.Fprintln(stderr, err)
+		fmt.Fprintln(stderr, nearFlag(err, f.set, "the usage"))
 		fmt.Fprint(stdout, usage)
 		return 0
 	}
@@ -48,7 +48,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		case "version":
 			f.version = true
 		default:
-			return fail(stderr, fmt.Errorf("unrecognized command: %q", f.words[0]))
+			return fail(stderr, fmt.Errorf("unrecognized command: %q%s", f.words[0], nearCommand(f.words[0])))
 		}
 	}
 	switch {
@@ -56,7 +56,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, usage)
 		return 0
 	case f.version:
-		fmt.Fprintf(stdout, "frond: v%s (nats-server level %s)\n", version, core.Level)
+		fmt.Fprintf(stdout, "frond: v%s\n", core.VersionText())
 		return 0
 	case f.signal != "":
 		if err := sendSignal(f.signal); err != nil {
@@ -65,29 +65,22 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 		return 0
 	}
+	if f.check || f.json {
+		return check(f, stdout, stderr)
+	}
 	o, warns, err := f.options()
 	if err != nil {
 		return fail(stderr, err)
 	}
-	if f.check {
-		return check(o, warns, stderr)
-	}
-	return serve(o, warns, stderr, nil)
+	return serve(o, warns, stderr, error.Error, nil)
 }
 
-// check is -t: a warning fails too.
-func check(o *config.Options, warns []config.Warning, stderr io.Writer) int {
-	if o.File == "" {
-		return fail(stderr, fmt.Errorf("must specify [-c, --config] option to check configuration file syntax"))
+// nearCommand says which command was meant.
+func nearCommand(word string) string {
+	if near := config.Near(word, []string{"edge", "hub", "passwd", "damage", "help", "version"}); near != "" {
+		return fmt.Sprintf(", did you mean %q?", near)
 	}
-	if len(warns) > 0 {
-		for _, w := range warns {
-			fmt.Fprintf(stderr, "frond: %s\n", w.String())
-		}
-		return 1
-	}
-	fmt.Fprintf(stderr, "frond: configuration file %s is valid (%s)\n", o.File, o.Digest)
-	return 0
+	return ""
 }
 
 func fail(stderr io.Writer, err error) int {
@@ -95,9 +88,9 @@ func fail(stderr io.Writer, err error) int {
 	return 1
 }
 
-// serve runs a server until a signal ends it. ready, if not nil, runs once the
-// doors are open.
-func serve(o *config.Options, warns []config.Warning, stderr io.Writer, ready func(*core.Server) error) int {
+// serve runs a server until a signal ends it. words puts an error of the start
+// into words; ready, if not nil, runs once the doors are open.
+func serve(o *config.Options, warns []config.Warning, stderr io.Writer, words func(error) string, ready func(*core.Server) error) int {
 	log, err := core.OpenLog(&o.Log)
 	if err != nil {
 		return fail(stderr, err)
@@ -118,7 +111,9 @@ func serve(o *config.Options, warns []config.Warning, stderr io.Writer, ready fu
 		err = ready(s)
 	}
 	if err != nil {
-		logger.Log(context.Background(), core.LevelFatal, "Error "+err.Error())
+		for line := range strings.Lines(words(err)) {
+			logger.Log(context.Background(), core.LevelFatal, "Error "+strings.TrimSuffix(line, "\n"))
+		}
 		stop(s, logger)
 		return 1
 	}

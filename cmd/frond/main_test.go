@@ -8,13 +8,19 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/config"
 )
 
 func TestRun_endsAtOnce(t *testing.T) {
 	good := filepath.Join(t.TempDir(), "good.conf")
 	bad := filepath.Join(t.TempDir(), "bad.conf")
-	for path, text := range map[string]string{good: "port: -1\n", bad: "port: -1\nmax_paylod: 1\n"} {
+	odd := filepath.Join(t.TempDir(), "odd.conf")
+	broken := filepath.Join(t.TempDir(), "broken.conf")
+	for path, text := range map[string]string{
+		good: "port: -1\n", bad: "port: -1\nmax_paylod: 1\n", odd: "port: -1\nping_interval: 5\n",
+		broken: "port: -1\ntls { cert_file: no-such.pem, key_file: no-such.pem }\n",
+	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -25,12 +31,35 @@ func TestRun_endsAtOnce(t *testing.T) {
 		stdout, stderr string // parts
 	}{
 		{"-v", 0, "frond: v", ""},
-		{"--version", 0, "(nats-server level 2.12.0)", ""},
+		{"--version", 0, "frond: v" + core.ProgramVersion() + " (nats-server level 2.12.0)", ""},
 		{"version", 0, "frond: v", ""},
 		{"-h", 0, "Usage: frond", ""},
 		{"--help", 0, "Usage: frond", ""},
 		{"help", 0, "Usage: frond", ""},
-		{"edge --help", 0, "Usage: frond", ""},
+		{"edge --help", 0, "Usage: frond edge", ""},
+		{"edge -h", 0, "--mqtt-port", ""},
+		{"hub -h", 0, "--leaf-port", ""},
+		{"hub --store a -help", 0, "Usage: frond hub", ""},
+		{"edg", 1, "", `unrecognized command: "edg", did you mean "edge"?`},
+		{"--prot 1", 0, "Usage: frond", "did you mean --port?"},
+		{"--config_file x", 0, "Usage: frond", "not defined: -config_file (see the usage)"},
+		{"edge --mqttport 1", 1, "", "flag provided but not defined: -mqttport, did you mean --mqtt-port?"},
+		{"hub --leafport 1", 1, "", "did you mean --leaf-port?"},
+		{"edge --something", 1, "", "(see frond edge -h)"},
+		{"edge --port 70000", 1, "", "--port 70000: a port is a number from 1 to 65535"},
+		{"edge --mqtt-port -2", 1, "", "--mqtt-port -2: a port is a number from 0 to 65535"},
+		{"edge --port x", 1, "", `invalid value "x" for flag -port`},
+		{"edge --tls-cert c", 1, "", "--tls-cert and --tls-key belong together"},
+		{"hub --tls-ca c", 1, "", "--tls-ca is for"},
+		{"passwd x", 1, "", "reads the password from standard input"},
+		{"passwd -h", 0, "Usage: frond passwd", ""},
+		{"--json -c " + good, 1, "", "--json belongs to -t"},
+		{"-t --json -c " + good, 0, `"valid": true`, ""},
+		{"-t --json -c " + bad, 1, `"line": 2,`, ""},
+		{"-t --json -c /no/such/file", 1, `"reason": "error opening config file`, ""},
+		{"-t -c " + odd, 0, "", "odd.conf:2:1: invalid use of field"},
+		{"-t --json -c " + odd, 0, `"line": 2,`, ""},
+		{"-t -c " + broken, 1, "", "no-such.pem"},
 		{"xyz", 1, "", `frond: unrecognized command: "xyz"`},
 		{"--bogus", 0, "Usage: frond", "flag provided but not defined: -bogus"},
 		{"-p x", 0, "Usage: frond", `invalid value "x" for flag -p: parse error`},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -31,21 +30,31 @@ type preset struct {
 	domain     string
 	listen     string
 	user, pass string
+
+	port, mqttPort, httpPort, leafPort int
+
+	tlsCert, tlsKey, tlsCA string
+
+	help  bool
+	print bool // the configuration, instead of starting
 }
 
 const (
-	presetData   = "frond-data"
-	presetStream = "EDGE"
-	loopback     = "127.0.0.1"
+	presetData = "frond-data"
+	loopback   = "127.0.0.1"
 
 	// What waits for clients of an edge that do not read. A box of 256 MB has to
 	// survive as many of them as there are.
 	edgePending      = 8 << 20
 	edgePendingTotal = 24 << 20
 
-	httpPort = 8222
-	mqttPort = 1883
-	leafPort = 7422
+	httpPort    = 8222
+	mqttPort    = 1883
+	mqttTLSPort = 8883
+	leafPort    = 7422
+
+	// unset is the value of a port that nobody gave.
+	unset = -1
 )
 
 // list is a flag that may be given again.
@@ -59,27 +68,26 @@ func (l list) Set(s string) error {
 
 func runPreset(name string, args []string, stdout, stderr io.Writer) int {
 	p := &preset{name: name, edge: name == "edge"}
-	switch err := p.parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(stdout, usage)
-		return 0
-	case err != nil:
+	if err := p.parse(args); err != nil {
 		return fail(stderr, err)
+	}
+	if p.help {
+		fmt.Fprint(stdout, p.usage())
+		return 0
 	}
 	o, err := p.options()
 	if err != nil {
 		return fail(stderr, err)
 	}
-	return serve(o, nil, stderr, func(s *core.Server) error {
-		if err := p.keepStream(s); err != nil {
-			return err
-		}
-		p.explain(s, stdout)
-		return nil
-	})
+	if p.print {
+		fmt.Fprint(stdout, p.configText(o))
+		return 0
+	}
+	return serve(o, nil, stderr, p.explainError, func(s *core.Server) error { return p.explain(s, stdout) })
 }
 
-func (p *preset) parse(args []string) error {
+// flags are those of the preset.
+func (p *preset) flags() *flag.FlagSet {
 	f := flag.NewFlagSet("frond "+p.name, flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	f.StringVar(&p.data, "data", presetData, "")
@@ -88,18 +96,76 @@ func (p *preset) parse(args []string) error {
 	f.StringVar(&p.listen, "listen", "", "")
 	f.StringVar(&p.user, "user", "", "")
 	f.StringVar(&p.pass, "pass", "", "")
+	f.IntVar(&p.port, "port", config.DefaultPort, "")
+	f.IntVar(&p.httpPort, "http-port", httpPort, "")
+	f.StringVar(&p.tlsCert, "tls-cert", "", "")
+	f.StringVar(&p.tlsKey, "tls-key", "", "")
+	f.StringVar(&p.tlsCA, "tls-ca", "", "")
+	f.BoolVar(&p.print, "print-config", false, "")
+	f.BoolVar(&p.help, "h", false, "")
+	f.BoolVar(&p.help, "help", false, "")
 	if p.edge {
+		f.IntVar(&p.mqttPort, "mqtt-port", unset, "")
 		f.StringVar(&p.hub, "hub", "", "")
 		f.StringVar(&p.creds, "creds", "", "")
+	} else {
+		f.IntVar(&p.leafPort, "leaf-port", leafPort, "")
 	}
+	return f
+}
+
+func (p *preset) parse(args []string) error {
+	f := p.flags()
 	if err := f.Parse(expandStores(args)); err != nil {
-		return err
+		return nearFlag(err, f, "frond "+p.name+" -h")
+	}
+	if p.help {
+		return nil
 	}
 	if f.NArg() > 0 {
-		return fmt.Errorf("frond %s: what is %q? See frond --help", p.name, f.Arg(0))
+		return fmt.Errorf("frond %s: what is %q? See frond %s -h", p.name, f.Arg(0), p.name)
 	}
 	return p.check()
 }
+
+// nearFlag adds to the error about an unknown flag which one was meant, or
+// where to look.
+func nearFlag(err error, f *flag.FlagSet, help string) error {
+	name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
+	if !ok {
+		return err
+	}
+	var names []string
+	f.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+	if near := config.Near(name, names); near != "" {
+		return fmt.Errorf("%w, did you mean --%s?", err, near)
+	}
+	return fmt.Errorf("%w (see %s)", err, help)
+}
+
+// explainError names the flags of a preset where the server names options.
+func (p *preset) explainError(err error) string {
+	flags := map[string]string{
+		"port": "--port", "http_port": "--http-port", "https_port": "--http-port", "leafnodes.port": "--leaf-port", "mqtt.port": "--mqtt-port",
+	}
+	errs := []error{err}
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
+		errs = all.Unwrap()
+	}
+	var lines []string
+	for _, err := range errs {
+		var port *core.PortError
+		if errors.As(err, &port) && flags[port.Option] != "" {
+			lines = append(lines, fmt.Sprintf("can't listen on %s: %v: %s sets another port", port.Addr, port.Err, flags[port.Option]))
+		} else {
+			lines = append(lines, err.Error())
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// switches are the flags of a preset that take no value.
+var switches = []string{"h", "help", "print-config"}
 
 // expandStores lets --store take several subjects: each word behind the first
 // gets a --store of its own.
@@ -122,7 +188,7 @@ func expandStores(args []string) []string {
 		default:
 			out = append(out, a)
 			in = strings.HasPrefix(name, "store=")
-			if !in && !strings.Contains(a, "=") && i+1 < len(args) {
+			if !in && !strings.Contains(a, "=") && !slices.Contains(switches, name) && i+1 < len(args) {
 				// All other flags of a preset have a value.
 				i++
 				out = append(out, args[i])
@@ -139,15 +205,35 @@ func (p *preset) check() error {
 	case p.creds != "" && p.hub == "":
 		return errors.New("--creds are for --hub")
 	case hasPort(p.listen):
-		return fmt.Errorf("--listen %s: an address without a port; a configuration file sets ports", p.listen)
+		return fmt.Errorf("--listen %s: an address without a port; --port and the like set ports", p.listen)
 	case p.user == "" && p.listen != "" && !isLoopback(p.listen):
 		return fmt.Errorf("--listen %s opens the broker to everybody: give --user and --pass, or use a configuration file", p.listen)
+	case (p.tlsCert == "") != (p.tlsKey == ""):
+		return errors.New("--tls-cert and --tls-key belong together")
+	case p.tlsCA != "" && p.tlsCert == "" && p.hub == "":
+		return errors.New("--tls-ca is for --tls-cert and --tls-key, or for --hub")
+	}
+	if err := p.checkPorts(); err != nil {
+		return err
 	}
 	if slices.Contains(p.store, ">") {
 		return errors.New(`--store ">" would store the server's own answers too: name subjects, as 'plant.>'`)
 	}
 	if err := core.CheckSubjects(p.store); err != nil {
 		return fmt.Errorf("--store %w", err)
+	}
+	return nil
+}
+
+// checkPorts checks the ports; all but that of clients may be 0, which is off.
+func (p *preset) checkPorts() error {
+	for _, c := range []struct {
+		flag      string
+		port, min int
+	}{{"--port", p.port, 1}, {"--http-port", p.httpPort, 0}, {"--leaf-port", p.leafPort, 0}, {"--mqtt-port", p.mqttPort, unset}} {
+		if c.port < c.min || c.port > 65535 {
+			return fmt.Errorf("%s %d: a port is a number from %d to 65535", c.flag, c.port, max(c.min, 0))
+		}
 	}
 	return nil
 }
@@ -178,20 +264,35 @@ func (p *preset) options() (*config.Options, error) {
 	if p.listen != "" {
 		o.Host = p.listen
 	}
-	o.HTTPHost, o.HTTPPort = loopback, httpPort
+	o.Port = p.port
+	o.TLS = p.tls()
+	switch {
+	case p.httpPort == 0:
+	case o.TLS != nil:
+		o.HTTPHost, o.HTTPSPort = loopback, p.httpPort
+	default:
+		o.HTTPHost, o.HTTPPort = loopback, p.httpPort
+	}
 	if p.edge {
 		o.MaxPending, o.MaxPendingTotal = edgePending, edgePendingTotal
 	}
 	o.JetStream.Enabled = true
 	o.JetStream.StoreDir = p.data
 	o.JetStream.Domain = p.domain
+	o.EdgeStore = p.store
 	mods := modules()
-	if p.edge && has(mods, "mqtt") {
-		o.MQTT.Set, o.MQTT.Host, o.MQTT.Port = true, o.Host, mqttPort
+	if p.edge && has(mods, "mqtt") && p.mqttPort != 0 {
+		o.MQTT.Set, o.MQTT.Host, o.MQTT.Port, o.MQTT.TLS = true, o.Host, p.mqttPort, p.tls()
+		switch {
+		case p.mqttPort == unset && o.TLS != nil:
+			o.MQTT.Port = mqttTLSPort
+		case p.mqttPort == unset:
+			o.MQTT.Port = mqttPort
+		}
 	}
 	switch {
-	case !p.edge && has(mods, "leafnodes"):
-		o.Leaf.Set, o.Leaf.Host, o.Leaf.Port = true, o.Host, leafPort
+	case !p.edge && has(mods, "leafnodes") && p.leafPort != 0:
+		o.Leaf.Set, o.Leaf.Host, o.Leaf.Port, o.Leaf.TLS = true, o.Host, p.leafPort, p.tls()
 		// Edges talk to the hub. Without this each is told at every connect what all
 		// the others want.
 		o.Leaf.Isolate = true
@@ -211,25 +312,39 @@ func (p *preset) options() (*config.Options, error) {
 			return nil, fmt.Errorf("--creds: %w", err)
 		}
 		o.Leaf.Set = true
-		o.Leaf.Remotes = []config.Remote{newRemote(o, u, p.creds)}
+		o.Leaf.Remotes = []config.Remote{p.newRemote(o, u)}
 	}
 	return o, nil
 }
 
-func newRemote(o *config.Options, u *url.URL, creds string) config.Remote {
+// tls is the block of a listener; nil without a certificate. Devices need no
+// certificate of their own, but with --tls-ca one that they show must come from
+// there.
+func (p *preset) tls() *config.TLS {
+	if p.tlsCert == "" {
+		return nil
+	}
+	t := newTLS()
+	t.CertFile, t.KeyFile, t.CAFile, t.Optional = p.tlsCert, p.tlsKey, p.tlsCA, p.tlsCA != ""
+	return t
+}
+
+func (p *preset) newRemote(o *config.Options, u *url.URL) config.Remote {
 	r := config.Remote{
 		URLs:              []*url.URL{u},
 		Account:           config.GlobalAccount,
-		Credentials:       creds,
+		Credentials:       p.creds,
 		Compression:       o.Leaf.Compression,
 		DialTimeout:       o.Leaf.DialTimeout,
 		ReconnectInterval: o.Leaf.Reconnect,
+		FirstInfoTimeout:  time.Second, // as in a file
 		// A device reaches its hub under the name it was given, and often
 		// under no other: what the hub knows of itself is behind NAT.
 		IgnoreDiscovered: true,
 	}
-	if u.Scheme == "tls" {
+	if u.Scheme == "tls" || p.tlsCA != "" && p.tlsCert == "" {
 		r.TLS = newTLS()
+		r.TLS.CertFile, r.TLS.KeyFile, r.TLS.CAFile = p.tlsCert, p.tlsKey, p.tlsCA
 	}
 	return r
 }
@@ -256,77 +371,4 @@ func readable(path string) error {
 		return err
 	}
 	return f.Close()
-}
-
-// keepTimeout bounds making the stream at the start.
-const keepTimeout = 10 * time.Second
-
-// keepStream creates the stream for --store, or gives it other subjects.
-func (p *preset) keepStream(s *core.Server) error {
-	if len(p.store) == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), keepTimeout)
-	defer cancel()
-	if err := s.KeepStream(ctx, presetStream, p.store); err != nil {
-		return fmt.Errorf("stream %s: %w", presetStream, err)
-	}
-	return nil
-}
-
-// reachedAt is how another machine names an address we listen on.
-func reachedAt(host string, port int) string {
-	if a, err := netip.ParseAddr(host); err == nil && a.IsUnspecified() {
-		host = "THIS-HOST"
-	}
-	return net.JoinHostPort(host, fmt.Sprint(port))
-}
-
-// explain says what listens where and what to try.
-func (p *preset) explain(s *core.Server, w io.Writer) {
-	o := s.Options()
-	at := func(port int) string { return net.JoinHostPort(o.Host, fmt.Sprint(port)) }
-	var b strings.Builder
-	fmt.Fprintf(&b, "\nfrond %s is ready.\n", p.name)
-	fmt.Fprintf(&b, "  NATS        nats://%s\n", at(o.Port))
-	if o.MQTT.Set {
-		fmt.Fprintf(&b, "  MQTT        %s\n", at(o.MQTT.Port))
-	}
-	if o.Leaf.Port != 0 {
-		fmt.Fprintf(&b, "  Leaf nodes  nats-leaf://%s\n", at(o.Leaf.Port))
-	}
-	fmt.Fprintf(&b, "  Monitoring  http://%s\n", net.JoinHostPort(o.HTTPHost, fmt.Sprint(o.HTTPPort)))
-	fmt.Fprintf(&b, "  Streams     in %s\n", o.JetStream.StoreDir)
-	if o.JetStream.Domain != "" {
-		fmt.Fprintf(&b, "  Domain      %s\n", o.JetStream.Domain)
-	}
-	for i := range o.Leaf.Remotes {
-		fmt.Fprintf(&b, "  Hub         %s\n", o.Leaf.Remotes[i].URLs[0].Redacted())
-	}
-	if len(p.store) > 0 {
-		fmt.Fprintf(&b, "  Stream %s keeps %s\n", presetStream, strings.Join(p.store, ", "))
-	}
-	if isLoopback(o.Host) {
-		fmt.Fprintf(&b, "\nOnly this machine can connect. To open it: --user USER --pass PASSWORD --listen ADDR,\nor a configuration file (frond -c FILE).\n")
-	}
-	login, device, leafLogin := "", "", ""
-	if p.user != "" {
-		login = " --user " + p.user + " --password ..."
-		device = " -u " + p.user + " -P ..."
-		leafLogin = url.User(p.user).String() + ":...@"
-	}
-	fmt.Fprintf(&b, "\nTry:\n  nats%s sub 'plant.>'\n  nats%s pub plant.line1.temp 21.5\n", login, login)
-	if o.MQTT.Set {
-		fmt.Fprintf(&b, "  mosquitto_pub%s -t plant/line1/temp -m 21.5 -q 1\n", device)
-	}
-	if p.edge && len(p.store) == 0 {
-		fmt.Fprintf(&b, "To keep messages: frond edge --store 'plant.>'\n")
-	}
-	// On loopback nobody else can link to it, and a second preset on this
-	// machine would want the same ports.
-	if o.Leaf.Port != 0 && !isLoopback(o.Host) {
-		fmt.Fprintf(&b, "  frond edge --hub nats-leaf://%s%s   (on another machine)\n", leafLogin, reachedAt(o.Host, o.Leaf.Port))
-	}
-	fmt.Fprintln(&b)
-	io.WriteString(w, b.String())
 }

@@ -57,6 +57,9 @@ type Options struct {
 	PortsFileDir string
 
 	JetStream JetStream
+	// EdgeStore are the subjects of the stream EDGE, which the server makes at
+	// the start, or gives these subjects; none leaves it alone.
+	EdgeStore []string
 	Leaf      Leaf
 	MQTT      MQTT
 
@@ -191,6 +194,8 @@ type Leaf struct {
 	Reconnect     time.Duration
 	DialTimeout   time.Duration
 	WriteDeadline time.Duration // 0 means Options.WriteDeadline
+	PingInterval  time.Duration // 0: Options.PingInterval, or shorter
+	PingMax       int           // 0: Options.PingMax
 	Remotes       []Remote
 }
 

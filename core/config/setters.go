@@ -112,7 +112,7 @@ func (d *decoder) strings(it item) ([]string, bool) {
 	return nil, false
 }
 
-func setStrings[T any](at func(*T) *[]string) func(*decoder, *T, item) {
+func setSubjects[T any](at func(*T) *[]string) func(*decoder, *T, item) {
 	return func(d *decoder, t *T, it item) {
 		if l, ok := d.strings(it); ok {
 			*at(t) = l

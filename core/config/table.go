@@ -177,26 +177,30 @@ func join(path, name string) string {
 
 // suggest finds the known name nearest to a wrong one.
 func (s *Section) suggest(key string) string {
+	var names []string
+	for i := range s.Keys {
+		names = append(append(names, s.Keys[i].Name), s.Keys[i].Aliases...)
+	}
+	best := Near(key, names)
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(", did you mean %q?", best)
+}
+
+// Near is the one of names that key was probably meant to be, or "".
+func Near(key string, names []string) string {
 	key = strings.ToLower(key)
 	best, bestDist := "", min(len(key)/4, 2)+2 // farther than that is a guess
 	if len(key) < 5 {
 		bestDist = 2
 	}
-	try := func(name string) {
+	for _, name := range names {
 		if d := editDistance(key, name); d < bestDist {
 			best, bestDist = name, d
 		}
 	}
-	for i := range s.Keys {
-		try(s.Keys[i].Name)
-		for _, a := range s.Keys[i].Aliases {
-			try(a)
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf(", did you mean %q?", best)
+	return best
 }
 
 // editDistance counts the insertions, deletions and replacements between two

@@ -263,6 +263,9 @@ func (d *decoder) ruleSubjects(it item, queues bool) []string {
 		}
 		out = append(out, x.Str)
 	}
+	if it.v.Kind == KindList && len(list) == 0 && it.name != "deny" {
+		d.warnf(it, "an empty list is no restriction: every subject is allowed; to allow none, deny \">\"")
+	}
 	return out
 }
 

@@ -115,11 +115,13 @@ func setSync(d *decoder, j *JetStream, it item) {
 func setDomain[T any](at func(*T) *string) func(*decoder, *T, item) {
 	return func(d *decoder, t *T, it item) {
 		if it.v.Kind == KindString && !validDomain(it.v.Str) {
-			d.errorf(it.pos, "invalid domain name: may not contain ., * or >")
+			d.errorf(it.pos, domainProblem, it.v.Str)
 			return
 		}
 		setString(at)(d, t, it)
 	}
 }
+
+const domainProblem = "invalid domain name %q: may not contain ., *, > or blanks"
 
 func validDomain(s string) bool { return !strings.ContainsAny(s, ".*> \t\r\n") }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -29,6 +30,8 @@ func leafTable() *block[Leaf] {
 			row("reconnect reconnect_delay reconnect_interval", "duration", "1s", "between two attempts to link, at most; shorter at first when a link was lost", "5s", setDuration(func(l *l) *time.Duration { return &l.Reconnect })),
 			row("dial_timeout", "duration", "1s", "to connect", "5s", setDuration(func(l *l) *time.Duration { return &l.DialTimeout })),
 			row("write_deadline", "duration", "that of the server", "one write to a link may take that long", "5s", setDuration(func(l *l) *time.Duration { return &l.WriteDeadline })),
+			row("ping_interval", "duration", "that of the server, at most 15s", "between two PINGs on a link that is quiet", "10s", setDuration(func(l *l) *time.Duration { return &l.PingInterval })),
+			row("ping_max", "integer", "that of the server", "unanswered PINGs before a link is given up", "3", setInt(func(l *l) *int { return &l.PingMax }, 0, math.MaxInt32)),
 			row("remotes", "list of maps", "", "links this server makes", "[{url: \"nats://hub\"}]", setRemotes),
 			notYet[l]("write_timeout", "what happens when write_deadline passes", ""),
 		},

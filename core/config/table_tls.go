@@ -19,7 +19,7 @@ func tlsTable() *block[TLS] {
 			row("key_file", "path", "", "its private key", "KEY", setString(func(t *t) *string { return &t.KeyFile })),
 			row("ca_file", "path", "the system's", "certificates that the peer's must come from", "CERT", setString(func(t *t) *string { return &t.CAFile })),
 			row("certs certificates", "list of {cert_file, key_file}", "", "several certificates, chosen by name", "[{cert_file: CERT, key_file: KEY}]", setCerts),
-			row("verify", "boolean", "false", "demand a client certificate", "true", setBool(func(t *t) *bool { return &t.Verify })),
+			row("verify", "boolean or optional", "false", "demand a client certificate; optional checks one that is given", "true", setVerify),
 			row("insecure", "boolean", "false", "as client: believe any server", "true", setBool(func(t *t) *bool { return &t.Insecure })),
 			row("timeout", "seconds or duration", "2s", "for the handshake", "5", setTLSTimeout),
 			row("pinned_certs", "list of hex", "", "SHA-256 of the public key info of the peers that are welcome", `["`+strings.Repeat("ab", 32)+`"]`, setPinned),
@@ -60,6 +60,17 @@ func setCerts(d *decoder, t *TLS, it item) {
 			t.Certs = append(t.Certs, c)
 		}
 	})
+}
+
+func setVerify(d *decoder, t *TLS, it item) {
+	switch {
+	case it.v.Kind == KindBool:
+		t.Verify, t.Optional = it.v.Bool, false
+	case it.v.Kind == KindString && it.v.Str == "optional":
+		t.Verify, t.Optional = false, true
+	default:
+		d.errorf(it.pos, "error parsing tls config, expected 'verify' to be a boolean or 'optional'")
+	}
 }
 
 func setTLSTimeout(d *decoder, t *TLS, it item) {

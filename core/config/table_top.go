@@ -18,6 +18,7 @@ func topTable() *block[Options] {
 		row("allow_non_tls", "boolean", "false", "let plain clients in beside TLS", "true", setBool(func(o *o) *bool { return &o.AllowNonTLS })),
 		row("jetstream", "map, boolean, enabled or disabled", "disabled", "storage", "enabled", setJetStream),
 		row("store_dir storedir", "path", "", "same as jetstream.store_dir", "/data", setStoreDir),
+		row("edge_store", "subject or list", "", "make the stream EDGE and keep these subjects in it", "[\"plant.>\"]", setSubjects(func(o *o) *[]string { return &o.EdgeStore })),
 		row("leafnodes leaf", "map", "off", "links to and from other servers", "{port: 7422}", setLeaf),
 		row("mqtt", "map", "off", "MQTT 3.1.1 and 5", "{port: 1883}", setMQTT),
 	}, topOthers())

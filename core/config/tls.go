@@ -21,6 +21,7 @@ type TLS struct {
 	Certs    []CertPair // instead of CertFile and KeyFile
 
 	Verify   bool // demand a client certificate
+	Optional bool // check a client certificate if there is one; without Verify
 	Insecure bool // as client: do not check the server's certificate
 	Timeout  time.Duration
 
@@ -52,6 +53,9 @@ func (t *TLS) check() error {
 			return errors.New("missing 'cert_file' in TLS configuration")
 		}
 	}
+	if t.Optional && len(t.PinnedCerts) > 0 {
+		return errors.New("cannot combine 'verify: optional' with options requiring client certificates")
+	}
 	if t.AllowInsecureCiphers {
 		return nil
 	}
@@ -78,9 +82,12 @@ func (t *TLS) ServerConfig() (*tls.Config, error) {
 	if len(c.Certificates) == 0 {
 		return nil, errors.New("missing 'cert_file' in TLS configuration: a listener needs one")
 	}
-	if t.Verify {
+	switch {
+	case t.Verify:
 		c.ClientAuth = tls.RequireAndVerifyClientCert
-	} else if len(t.PinnedCerts) > 0 {
+	case t.Optional:
+		c.ClientAuth = tls.VerifyClientCertIfGiven
+	case len(t.PinnedCerts) > 0:
 		c.ClientAuth = tls.RequireAnyClientCert
 	}
 	c.ClientCAs, err = t.pool()

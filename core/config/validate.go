@@ -81,7 +81,7 @@ func (v *validator) noAuthUser(path, name string) {
 func (v *validator) jetStream() {
 	j := &v.o.JetStream
 	if !validDomain(j.Domain) {
-		v.errorf("jetstream.domain", "invalid domain name: may not contain ., * or >")
+		v.errorf("jetstream.domain", domainProblem, j.Domain)
 	}
 }
 

@@ -136,6 +136,7 @@ func (h *Handler) healthz(q *query) Answered {
 		Stream:        q.values.Get("stream"),
 		Consumer:      q.values.Get("consumer"),
 		Details:       q.boolean("details"),
+		LeafRemotes:   q.boolean("leaf-remotes-connected"),
 	}
 	if q.wrong != "" {
 		return text(400, q.wrong)

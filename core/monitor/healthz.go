@@ -43,4 +43,5 @@ type HealthzOptions struct {
 	Stream        string `json:"stream"`
 	Consumer      string `json:"consumer"`
 	Details       bool   `json:"details"`
+	LeafRemotes   bool   `json:"leaf-remotes-connected"` // every configured one
 }

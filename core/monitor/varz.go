@@ -76,6 +76,9 @@ type Varz struct {
 	StaleByKind       *KindCounts       `json:"stale_connection_stats,omitempty"`
 	DiskWait          DiskWait          `json:"disk_io_wait_stats"`
 	TLSCertNotAfter   *time.Time        `json:"tls_cert_not_after,omitempty"`
+
+	// Not of nats-server.
+	FrondVersion string `json:"frond_version,omitempty"`
 }
 
 // KindCounts splits a count by kind of connection.
@@ -157,6 +160,8 @@ type RemoteLeafVarz struct {
 	URLs              []string      `json:"urls,omitempty"`
 	Deny              *LeafDenyVarz `json:"deny,omitempty"`
 	TLSOCSPPeerVerify bool          `json:"tls_ocsp_peer_verify,omitempty"`
+
+	Connected bool `json:"-"` // or not to be
 }
 
 // LeafDenyVarz are the subjects a remote does not let through.

@@ -78,7 +78,7 @@ type Options struct {
 	// Symbols keeps the symbol table, which `go tool nm` needs; the code is the
 	// same.
 	Symbols bool
-	// Version goes into main.version; "" leaves the source's own.
+	// Version becomes core.ProgramVersion; "" leaves the source's own.
 	Version string
 	Out     string
 }
@@ -139,7 +139,7 @@ func Run(o Options) error {
 		flags = append(flags, "-s", "-w", "-buildid=")
 	}
 	if o.Version != "" {
-		flags = append(flags, "-X", "main.version="+o.Version)
+		flags = append(flags, "-X", "github.com/frondmq/frond/core.programVersion="+o.Version)
 	}
 	if len(flags) > 0 {
 		args = append(args, "-ldflags="+strings.Join(flags, " "))
