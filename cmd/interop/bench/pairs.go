@@ -209,7 +209,7 @@ func server(name string, kind peers.Kind, binary, sync string) rival {
 
 func mosquitto() rival {
 	return rival{"mosquitto", func(ctx context.Context, dir string) (*contender, error) {
-		m, err := peers.StartMosquitto(ctx, dir)
+		m, err := peers.StartMosquitto(ctx, dir, "")
 		if err != nil {
 			return nil, err
 		}

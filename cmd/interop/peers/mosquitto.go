@@ -31,9 +31,9 @@ func LookMosquitto(name string) (string, error) {
 	return "", fmt.Errorf("%s is not installed (Debian packages mosquitto and mosquitto-clients)", name)
 }
 
-// StartMosquitto runs a broker with its persistence in dir. It cannot pick a
-// port itself, so we try free ones.
-func StartMosquitto(ctx context.Context, dir string) (*Mosquitto, error) {
+// StartMosquitto runs a broker with its persistence in dir, and extra at the end
+// of its configuration. It cannot pick a port itself, so we try free ones.
+func StartMosquitto(ctx context.Context, dir, extra string) (*Mosquitto, error) {
 	path, err := LookMosquitto("mosquitto")
 	if err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func StartMosquitto(ctx context.Context, dir string) (*Mosquitto, error) {
 			user = "user root\n" // else it drops to a user that cannot write dir
 		}
 		text := fmt.Sprintf("listener %s 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location %s/\n"+
-			"max_queued_messages 0\nmax_inflight_messages 0\nset_tcp_nodelay true\n%s", port, strings.TrimSuffix(dir, "/"), user)
+			"max_queued_messages 0\nmax_inflight_messages 0\nset_tcp_nodelay true\n%s%s", port, strings.TrimSuffix(dir, "/"), user, extra)
 		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 			return nil, err
 		}
