@@ -37,6 +37,9 @@ type Services interface {
 	// Identity of this server, fixed for its life.
 	ServerID() string   // public server key, N...
 	ServerName() string // configured, or the id
+	// StoreID is that of the data folder, which outlives the run; "" without
+	// JetStream.
+	StoreID() string
 	ClusterName() string
 	Domain() string // JetStream domain, "" for none
 	JetStream() bool

@@ -33,6 +33,7 @@ type Server struct {
 	chunks   chunks
 
 	startedAt time.Time                // fixed by Start
+	storeID   string                   // same
 	store     atomic.Pointer[store]    // JetStream; nil when off
 	clients   atomic.Pointer[listener] // set by Start, before it accepts
 	monitor   *monitorDoors            // nil when off; fixed by Start

@@ -22,6 +22,9 @@ func (s *Server) Logger() *slog.Logger { return s.log }
 // ServerID is the public key of this run of the server.
 func (s *Server) ServerID() string { return s.identity.id }
 
+// StoreID is the identity of the data folder.
+func (s *Server) StoreID() string { return s.storeID }
+
 // ServerName is the configured name, or the id.
 func (s *Server) ServerName() string {
 	if s.o.ServerName != "" {

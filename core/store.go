@@ -69,6 +69,12 @@ func (s *Server) openStore() error {
 	if err := (vfs.OS{}).MkdirAll(st.dir); err != nil {
 		return fmt.Errorf("opening the store: %w", err)
 	}
+	if id, err := OpenStoreIdentity(filepath.Dir(dir)); err != nil {
+		// Without it the server works; only a hub can not tell a copy of it.
+		s.log.Warn("The data folder has no identity", "err", err)
+	} else {
+		s.storeID = id.ID
+	}
 	if st.maxMemory < 0 {
 		st.maxMemory = int64(float64(memoryTotal()) * dynamicMemory)
 	}

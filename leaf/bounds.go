@@ -29,8 +29,9 @@ const (
 // extra is what frond tells other fronds in INFO and CONNECT, beside what
 // nats-server knows. That one ignores it.
 type extra struct {
-	MaxPayload int `json:"max_payload,omitempty"`
-	MaxLine    int `json:"max_line,omitempty"`
+	Store      string `json:"store,omitempty"`
+	MaxPayload int    `json:"max_payload,omitempty"`
+	MaxLine    int    `json:"max_line,omitempty"`
 }
 
 // maxFromLink is how long a message of another server may be: what clients may
@@ -39,7 +40,7 @@ func maxFromLink(o *config.Options) int { return o.MaxPayload + 2*o.MaxControlLi
 
 func (m *Module) extra() *extra {
 	o := m.services.Options()
-	return &extra{MaxPayload: maxFromLink(o), MaxLine: wire.LinkLine(o.MaxControlLine)}
+	return &extra{Store: m.services.StoreID(), MaxPayload: maxFromLink(o), MaxLine: wire.LinkLine(o.MaxControlLine)}
 }
 
 // boundsOf makes them of what the peer told: payload is that of its INFO.

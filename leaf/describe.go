@@ -90,6 +90,7 @@ type Link struct {
 	InBytes       int64
 	OutBytes      int64
 	Dropped       uint64 // messages that the network could not carry
+	SharesDomain  string // another link whose server has the same JetStream domain
 	Unfit         uint64 // messages longer than the other side takes
 	Subscriptions int64
 	Compression   string
@@ -104,7 +105,7 @@ func (m *Module) Links() []Link {
 			Account: l.account.Name(), Addr: l.conn.RemoteAddr().String(), RTT: time.Duration(l.rtt.Load()),
 			InMsgs: l.inMsgs.Load(), OutMsgs: l.outMsgs.Load(),
 			InBytes: l.inBytes.Load(), OutBytes: l.outBytes.Load(),
-			Dropped: l.out.droppedMsgs(), Unfit: l.unfits.Load(), Subscriptions: l.numSubs.Load(), Compression: l.compressionName(),
+			Dropped: l.out.droppedMsgs(), Unfit: l.unfits.Load(), SharesDomain: l.shares, Subscriptions: l.numSubs.Load(), Compression: l.compressionName(),
 		})
 	}
 	return all

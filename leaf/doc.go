@@ -18,6 +18,12 @@
 // can't carry are dropped and counted when max_pending of them wait; interest
 // is not, a link that has no room even for that is ended and begins again.
 //
+// A hub tells its spokes apart by more than their names: a frond sends the
+// identity of its data folder. Of two runs of one folder, one is a copy or dead:
+// the older link is asked for a sign of life, and with one the newer link is
+// refused. Two servers of one JetStream domain are told of, or with
+// unique_domains the second is refused; see admission.go.
+//
 // What the peer does not take, a message or a control line longer than its
 // bounds, is never sent, for the peer would cut the link and, at the next
 // attempt, cut it again. It is counted, told in the log, and told to the

@@ -26,6 +26,8 @@ type node struct {
 	t      *testing.T
 	name   string
 	domain string
+	store  string
+	run    string // "" for one that follows from the name
 	opts   *config.Options
 	acc    *account.Account
 	auth   func(*auth.Request) (*auth.Grant, error)
@@ -44,8 +46,9 @@ func newNode(t *testing.T, name string) *node {
 
 func (n *node) Options() *config.Options                     { return n.opts }
 func (n *node) Logger() *slog.Logger                         { return slog.New(slog.NewTextHandler(&n.logs, nil)) }
-func (n *node) ServerID() string                             { return "N" + n.name }
+func (n *node) ServerID() string                             { return "N" + n.name + n.run }
 func (n *node) ServerName() string                           { return n.name }
+func (n *node) StoreID() string                              { return n.store }
 func (n *node) ClusterName() string                          { return "" }
 func (n *node) Domain() string                               { return n.domain }
 func (n *node) JetStream() bool                              { return n.domain != "" }
@@ -64,7 +67,9 @@ var _ core.Services = (*node)(nil)
 // start starts the module and stops it at the end of the test.
 func (n *node) start() *node {
 	n.t.Helper()
-	n.m = New()
+	if n.m == nil {
+		n.m = New()
+	}
 	if err := n.m.Verify(n.opts); err != nil {
 		n.t.Fatal(err)
 	}

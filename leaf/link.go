@@ -32,6 +32,8 @@ type peer struct {
 	name    string // server name, or its id
 	cluster string
 	headers bool
+	store   string // of its data folder, "" for none and for stock servers
+	run     string // its server id
 	side
 }
 
@@ -61,7 +63,10 @@ type link struct {
 	nonceRTT  time.Duration // handshake round trip, until pings measure
 
 	out    *outbound
-	bounds bounds // what the peer takes
+	bounds bounds        // what the peer takes
+	shares string        // who else has its domain, "" for nobody; set by add
+	ponged chan struct{} // holds one
+	over   chan struct{} // closed when it has ended
 
 	// Owned by the reader goroutine.
 	origin *account.Origin
@@ -244,6 +249,10 @@ func (l *link) Ping() error {
 // Pong measures the round trip, and with it the compression to use.
 func (l *link) Pong() error {
 	l.pingsOut.Store(0)
+	select {
+	case l.ponged <- struct{}{}:
+	default:
+	}
 	if at := l.pingAt.Swap(0); at > 0 {
 		l.rtt.Store(time.Now().UnixNano() - at)
 		if compresses(l.mode) {
@@ -266,7 +275,7 @@ func (l *link) Err(text []byte) error {
 	case strings.Contains(s, "Loop detected"):
 		l.delay = loopDelay
 		return &wire.Error{Reason: wire.ReasonDuplicateLeaf}
-	case strings.Contains(s, "remote leafnode has same cluster name"):
+	case strings.Contains(s, "remote leafnode has same cluster name"), strings.Contains(s, textClone), strings.Contains(s, textDomain):
 		l.delay = loopDelay
 	case strings.Contains(s, "connection rejected since minimum version required"):
 		l.delay = versionDelay

@@ -346,9 +346,12 @@ func (l *listener) build(conn net.Conn, t *talk, c *connect, g *auth.Grant, id u
 		m: l.m, id: id, conn: conn, account: acc, user: g.User,
 		role: account.RoleSpoke, remoteAcc: c.RemoteAccount,
 		isolated: c.Isolate || l.m.services.Options().Leaf.Isolate,
-		peer: peer{name: firstOf(c.Name, c.ServerID, conn.RemoteAddr().String()), cluster: c.Cluster, headers: c.Headers,
+		peer: peer{name: firstOf(c.Name, c.ServerID, conn.RemoteAddr().String()), cluster: c.Cluster, headers: c.Headers, run: c.ServerID,
 			side: side{domain: c.Domain, jetstream: c.JetStream}},
 		out: newOutbound(l.m.services.Options().MaxPending), started: time.Now(),
+	}
+	if c.Frond != nil {
+		k.peer.store = c.Frond.Store
 	}
 	k.bounds = l.m.boundsOf(k.peer.name, c.Frond, 0)
 	if c.Hub {

@@ -23,10 +23,11 @@ import (
 
 // Module is the leaf room as the server sees it.
 type Module struct {
-	services core.Services
-	log      *slog.Logger
-	listener *listener // nil without a port
-	remotes  []*remote
+	services  core.Services
+	log       *slog.Logger
+	listener  *listener // nil without a port
+	remotes   []*remote
+	aliveWait time.Duration // fixed
 
 	stop  context.CancelFunc // nil before Start
 	ready atomic.Bool        // what Start makes can be read
@@ -43,7 +44,7 @@ type Module struct {
 
 // New makes the module. It does nothing before Start.
 func New() *Module {
-	m := &Module{log: slog.New(slog.DiscardHandler)}
+	m := &Module{aliveWait: aliveWait, log: slog.New(slog.DiscardHandler)}
 	m.mu.loops = make(map[*account.Account]string)
 	m.mu.learned = make(map[string]bounds)
 	return m
@@ -131,21 +132,16 @@ func (m *Module) runLink(ctx context.Context, l *link) *ending {
 	if l.user != "" {
 		l.log = l.log.With("user", l.user)
 	}
+	l.ponged, l.over = make(chan struct{}, 1), make(chan struct{})
 	m.watchLoops(l.account)
-	old, loop := m.add(l)
-	if loop {
-		l.delay = loopDelay
-		l.fail(wire.ReasonDuplicateLeaf, errLoop(l.account))
-	}
-	if old != nil {
-		old.fail(wire.ReasonDuplicateLeaf, &wire.Error{Text: "Duplicate Remote LeafNode Connection", Reason: wire.ReasonDuplicateLeaf})
-	}
+	m.admit(ctx, l)
 	stop := context.AfterFunc(ctx, func() { l.fail(wire.ReasonServerShutdown, nil) })
 	l.log.Info("Leafnode connection created", "hub", l.rules.hub)
 	if here := m.here(); here.jetstream || l.peer.jetstream {
 		l.log.Info("JetStream using domains", "local", here.domain, "peer", l.peer.domain)
 	}
 	end := l.run()
+	close(l.over)
 	stop()
 	gone, now := l.describe(true), time.Now()
 	gone.Stop, gone.Reason = &now, end.reason.String()
@@ -153,35 +149,6 @@ func (m *Module) runLink(ctx context.Context, l *link) *ending {
 	m.remove(l)
 	l.log.Info("Leafnode connection closed", "reason", end.reason.String(), "err", end.err)
 	return end
-}
-
-// add registers l. old is the link that it replaces: the same server for the
-// same accounts, whose connection is dead and has not noticed. loop is true
-// when the hub that was dialed is of a cluster that is a spoke of this server.
-func (m *Module) add(l *link) (old *link, loop bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, k := range m.mu.links {
-		if k.account != l.account || k.peer.cluster != l.peer.cluster {
-			continue
-		}
-		if l.dialed {
-			loop = loop || l.role == account.RoleHub && k.role == account.RoleSpoke && l.peer.cluster != ""
-		} else if !k.dialed && l.remoteAcc != "" && k.remoteAcc == l.remoteAcc && k.peer.name == l.peer.name {
-			old = k
-		}
-	}
-	m.mu.links = append(m.mu.links, l)
-	return old, loop
-}
-
-func (m *Module) remove(l *link) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if i := slices.Index(m.mu.links, l); i >= 0 {
-		m.mu.links = slices.Delete(m.mu.links, i, i+1)
-		m.mu.gone = m.mu.gone.Plus(l.traffic())
-	}
 }
 
 func (m *Module) snapshot() []*link {

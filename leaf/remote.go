@@ -390,7 +390,7 @@ func (r *remote) build(conn net.Conn, t *talk, hello, welcome *info) (*link, err
 	k := &link{
 		m: r.m, id: r.m.services.NextConnID(), conn: conn, in: t.in, heard: t.heard, dialed: true, remote: r,
 		account: r.account, remoteAcc: welcome.RemoteAccount, role: account.RoleHub, isolated: c.Isolate,
-		peer: peer{name: firstOf(hello.ServerName, hello.ServerID), cluster: hello.Cluster, headers: hello.Headers,
+		peer: peer{name: firstOf(hello.ServerName, hello.ServerID), cluster: hello.Cluster, headers: hello.Headers, run: hello.ServerID,
 			side: side{domain: hello.Domain, jetstream: hello.JetStream}},
 		out: newOutbound(r.m.services.Options().MaxPending), started: time.Now(),
 	}

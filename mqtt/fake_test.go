@@ -64,6 +64,7 @@ func startBroker(t *testing.T, change func(*broker)) *broker {
 func (b *broker) Options() *config.Options                          { return b.opts }
 func (b *broker) Logger() *slog.Logger                              { return slog.New(slog.NewTextHandler(&b.logs, nil)) }
 func (b *broker) ServerID() string                                  { return "NB" }
+func (b *broker) StoreID() string                                   { return "" }
 func (b *broker) ServerName() string                                { return "B" }
 func (b *broker) ClusterName() string                               { return "" }
 func (b *broker) Domain() string                                    { return "" }

@@ -31,6 +31,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 			return runDamage(args[1:], stdout, stderr)
 		case "passwd":
 			return runPasswd(args[1:], os.Stdin, stdout, stderr)
+		case "identity":
+			return runIdentity(args[1:], stdout, stderr)
 		}
 	}
 	f := newFlags()
@@ -77,7 +79,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // nearCommand says which command was meant.
 func nearCommand(word string) string {
-	if near := config.Near(word, []string{"edge", "hub", "passwd", "damage", "help", "version"}); near != "" {
+	if near := config.Near(word, []string{"edge", "hub", "passwd", "identity", "damage", "help", "version"}); near != "" {
 		return fmt.Sprintf(", did you mean %q?", near)
 	}
 	return ""

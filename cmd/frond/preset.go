@@ -79,6 +79,9 @@ func runPreset(name string, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, err)
 	}
+	if err := identify(o, !p.print); err != nil {
+		return fail(stderr, err)
+	}
 	if p.print {
 		fmt.Fprint(stdout, p.configText(o))
 		return 0
@@ -296,13 +299,10 @@ func (p *preset) options() (*config.Options, error) {
 		// Edges talk to the hub. Without this each is told at every connect what all
 		// the others want.
 		o.Leaf.Isolate = true
+		o.Leaf.UniqueDomains = true
 	case p.hub != "":
 		if !has(mods, "leafnodes") {
 			return nil, errors.New("--hub: this build has no leaf links")
-		}
-		if o.JetStream.Domain == "" {
-			// Two JetStreams in one account are told apart by their domains.
-			o.JetStream.Domain = "edge"
 		}
 		u, err := hubURL(p.hub)
 		if err != nil {
@@ -341,6 +341,9 @@ func (p *preset) newRemote(o *config.Options, u *url.URL) config.Remote {
 		// A device reaches its hub under the name it was given, and often
 		// under no other: what the hub knows of itself is behind NAT.
 		IgnoreDiscovered: true,
+		// What the hub and other edges publish there is theirs to keep: taken
+		// over the link, each reading would be stored on every edge.
+		DenyImports: p.store,
 	}
 	if u.Scheme == "tls" || p.tlsCA != "" && p.tlsCert == "" {
 		r.TLS = newTLS()

@@ -124,6 +124,7 @@ func TestPreset_printsItsConfiguration(t *testing.T) {
 		"edge, some off":      {"edge", "--mqtt-port", "0", "--http-port", "0"},
 		"edge that stores":    {"edge", "--store", "plant.>", "site.*", "--domain", "d"},
 		"edge with a user":    {"edge", "--user", `a"b\`, "--pass", "p $x\n#1"},
+		"edge that forwards":  {"edge", "--store", "plant.>", "a", "--hub", "h"},
 		"edge of a hub":       {"edge", "--hub", "nats-leaf://u:p%20w@h.example:7000", "--creds", creds},
 		"edge of a TLS hub":   {"edge", "--hub", "tls://h.example", "--tls-ca", cert},
 		"edge with TLS":       {"edge", "--tls-cert", cert, "--tls-key", key, "--tls-ca", cert, "--hub", "tls://h"},

@@ -18,6 +18,9 @@ func (p *preset) configText(o *config.Options) string {
 		w.line("# It holds passwords: let nobody else read it.")
 	}
 	at := func(host string, port int) string { return quoted(net.JoinHostPort(host, fmt.Sprint(port))) }
+	if o.ServerName != "" {
+		w.line("server_name: %s", quoted(o.ServerName))
+	}
 	w.line("listen: %s", at(o.Host, o.Port))
 	switch {
 	case o.HTTPPort != 0:
@@ -83,11 +86,7 @@ func (w *configWriter) jetStream(o *config.Options) {
 	}
 	w.close()
 	if len(o.EdgeStore) > 0 {
-		subjects := make([]string, len(o.EdgeStore))
-		for i, s := range o.EdgeStore {
-			subjects[i] = quoted(s)
-		}
-		w.line("edge_store: [%s]", strings.Join(subjects, ", "))
+		w.line("edge_store: [%s]", quotedList(o.EdgeStore))
 	}
 }
 
@@ -101,6 +100,9 @@ func (w *configWriter) leaf(o *config.Options, at func(string, int) string) {
 	if l.Isolate {
 		w.line("isolate_leafnode_interest: true")
 	}
+	if l.UniqueDomains {
+		w.line("unique_domains: true")
+	}
 	if len(l.Remotes) > 0 {
 		w.line("remotes: [")
 		w.depth++
@@ -113,6 +115,9 @@ func (w *configWriter) leaf(o *config.Options, at func(string, int) string) {
 				w.line("credentials: %s", quoted(absolute(r.Credentials)))
 			}
 			w.line("ignore_discovered_servers: %t", r.IgnoreDiscovered)
+			if len(r.DenyImports) > 0 {
+				w.line("deny_imports: [%s]", quotedList(r.DenyImports))
+			}
 			w.tls(r.TLS)
 			w.close()
 		}
@@ -144,6 +149,14 @@ func absolute(path string) string {
 		return a
 	}
 	return path
+}
+
+func quotedList(list []string) string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = quoted(s)
+	}
+	return strings.Join(out, ", ")
 }
 
 // quoted is text as the configuration language reads it back.

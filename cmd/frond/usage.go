@@ -4,6 +4,7 @@ const usage = `Usage: frond [options]
        frond edge [options]     a broker for a gateway: see frond edge -h
        frond hub [options]      the other end: see frond hub -h
        frond passwd             a bcrypt hash of the password on standard input
+       frond identity [new]     who a data folder is; a new one for a copied folder
        frond damage             what a server found damaged: see frond damage -h
 
 frond with a configuration file takes the options of nats-server:
@@ -74,7 +75,8 @@ The other end: NATS on 4222, leaf nodes on 7422, monitoring on 8222, streams in
     --leaf-port PORT         Port for leaf nodes (default: 7422; 0: none)
 ` + presetUsage
 
-const presetUsage = `    --domain NAME            JetStream domain
+const presetUsage = `    --domain NAME            JetStream domain (default: this machine's name and a word,
+                             which stay with the data folder)
     --data DIR               Folder for streams (default: frond-data)
     --listen ADDR            Address to listen on (default: 127.0.0.1, with a user 0.0.0.0)
     --user USER              User and password that everybody needs; the password
