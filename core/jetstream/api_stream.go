@@ -148,13 +148,7 @@ func (e *Engine) createStream(a *account, cfg *StreamConfig, pedantic bool) (*st
 	if cfg.Storage == FileStorage && e.journal == nil {
 		return nil, errStreamCreate
 	}
-	c := streamCreate{
-		incarnation: e.nextIncarnation.Add(1) - 1,
-		account:     a.name,
-		created:     e.cfg.Now().UnixNano(),
-		config:      encodeConfig(cfg),
-	}
-	p, err := e.submit(e.logFor(cfg.Storage), e.catalogueRecord(e.logFor(cfg.Storage), opStreamCreate), false, c.append(nil))
+	p, err := e.submitStream(a, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -168,6 +162,19 @@ func (e *Engine) createStream(a *account, cfg *StreamConfig, pedantic bool) (*st
 	}
 	e.streamAdvisory(s, "CREATED", "create")
 	return s, nil
+}
+
+// submitStream makes a stream of a checked configuration. The caller holds
+// a.changes.
+func (e *Engine) submitStream(a *account, cfg *StreamConfig) (*pending, *APIError) {
+	c := streamCreate{
+		incarnation: e.nextIncarnation.Add(1) - 1,
+		account:     a.name,
+		created:     e.cfg.Now().UnixNano(),
+		config:      encodeConfig(cfg),
+	}
+	log := e.logFor(cfg.Storage)
+	return e.submit(log, e.catalogueRecord(log, opStreamCreate), false, c.append(nil))
 }
 
 // checkReserve checks the limits that count streams and the bytes they may

@@ -181,7 +181,7 @@ func (e *Engine) register(s *stream, durable bool, lsn edgestore.LSN, c *streamC
 	}
 	e.mu.Unlock()
 	s.acct.mu.Lock()
-	s.acct.mu.streams[s.name] = s
+	s.acct.named(s)
 	s.acct.mu.Unlock()
 }
 
@@ -405,7 +405,7 @@ func (e *Engine) loadStream(c *streamCreate, h head) {
 		s.head = &h
 	}
 	e.mu.streams[s.incarnation] = s
-	s.acct.mu.streams[s.name] = s
+	s.acct.named(s)
 	e.addUsage(s.memory, int64(s.store.State().Bytes))
 }
 

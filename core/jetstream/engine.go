@@ -202,7 +202,7 @@ func New(c Config) (*Engine, error) {
 	e.clock.start()
 	e.fetch.start()
 	for _, s := range e.allStreams() {
-		e.api.do(s.sweep)
+		e.api.do(s.tidy)
 	}
 	return e, nil
 }

@@ -243,12 +243,12 @@ func (s *stream) attachFetching(b Bus) error {
 	for _, f := range s.fetching {
 		still := false
 		for _, src := range wanted {
-			still = still || equalSource(f.src, src) && (f.key == "") == (cfg.Mirror != nil)
+			still = still || equalSource(f.src, src) && (f.key == "") == (cfg.Mirror != nil) && f.startOver == cfg.startsOver()
 		}
 		if !still {
 			f.halt()
 			s.e.fetch.remove(f)
-			if !slices.ContainsFunc(wanted, func(src *StreamSource) bool { return src.key() == f.src.key() && cfg.Mirror == nil }) {
+			if !slices.ContainsFunc(wanted, func(src *StreamSource) bool { return src.key() == f.src.key() && (f.key == "") == (cfg.Mirror != nil) }) {
 				s.e.fetch.forget(f)
 			}
 			continue

@@ -26,6 +26,7 @@ type fetching struct {
 	src        *StreamSource
 	key        string // "" for a mirror
 	label      string // same
+	startOver  bool   // a mirror may start over when its origin was made anew
 	transforms []sourceTransform
 	inbox      string // prefix of the answers to requests
 	watched    string // subject whose interest tells whether the origin is there
@@ -40,7 +41,9 @@ type fetching struct {
 		seen    bool // the first report of interest is the present state
 		header  []byte
 		subj    []byte
-		loops   uint64 // messages dropped that came round too often
+		// toldPlain: it was said that the origin's server is an old one.
+		toldPlain bool
+		loops     uint64 // messages dropped that came round too often
 	}
 
 	// Owned by the fetcher goroutine.
@@ -64,7 +67,7 @@ type todo struct {
 }
 
 func newFetching(s *stream, src *StreamSource, mirror bool) (*fetching, error) {
-	f := &fetching{s: s, src: src}
+	f := &fetching{s: s, src: src, startOver: s.config().startsOver()}
 	filters, _ := src.filters()
 	for _, t := range src.SubjectTransforms {
 		st := sourceTransform{filter: orAll(t.Source), dest: orAll(t.Destination)}
@@ -80,7 +83,7 @@ func newFetching(s *stream, src *StreamSource, mirror bool) (*fetching, error) {
 		f.key, f.label = src.key(), src.label()
 	}
 	c := sourcing.Config{Mirror: mirror, Stream: src.Name, API: src.api(), Filters: filters, StartSeq: src.OptStartSeq,
-		Target: s.name, Account: s.acct.name, Domain: s.e.cfg.Domain, Key: f.key}
+		Target: s.name, Account: s.acct.name, Domain: s.e.cfg.Domain, Key: f.key, StartOver: f.startOver}
 	if src.OptStartTime != nil {
 		c.StartTime = *src.OptStartTime
 	}
@@ -203,6 +206,14 @@ func (f *fetching) answer(m *wire.Msg) {
 		a.Identity = string(wire.HeaderGet(m.Header, hdrIdentity))
 	}
 	f.step(func(now int64, fx *sourcing.Effects) { f.mu.f.Answer(now, attempt, a, fx) })
+	f.mu.Lock()
+	tell := f.mu.f.Plain() && !f.mu.toldPlain
+	f.mu.toldPlain = f.mu.toldPlain || tell
+	f.mu.Unlock()
+	if tell {
+		f.s.e.logger.Warn("the origin's server gives mirrors and sources no durable consumer: if the stream is a work queue or of interest, what is on the line is lost when this end stops",
+			"account", f.s.acct.name, "stream", f.s.name, "origin", f.src.Name)
+	}
 }
 
 // parseCreated reads the parts of a consumer create response that matter.
@@ -328,6 +339,11 @@ func (f *fetching) appendLocked(in *sourcing.Incoming, m *wire.Msg) error {
 // originLocked writes down which stream the origin is.
 func (f *fetching) originLocked(o *sourcing.Origin) {
 	var w ingestWaiter
+	if o.Restart && f.key == "" {
+		// If there is no room for it now, the fetcher comes back to it.
+		f.s.e.api.do(func() { f.s.e.startOver(f.s) })
+		return
+	}
 	if o.Restart {
 		w = f
 		f.s.e.logger.Warn("origin was made anew: the source begins at its start", "account", f.s.acct.name, "stream", f.s.name, "origin", f.src.Name)

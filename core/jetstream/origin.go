@@ -36,7 +36,12 @@ func (e *Engine) upsertFor(r *apiRequest, s *stream, req *consumerCreateRequest)
 	if req.Config.Direct || req.Config.Sourcing {
 		r.answerHeader = append(wire.AppendHeader([]byte(hdrPlain), hdrIdentity, mine), crlf...)
 	}
-	return e.upsertConsumer(s, req)
+	m, err := e.upsertConsumer(s, req)
+	if err != nil && req.Config.Direct && !req.Config.Sourcing && s.config().Retention != LimitsRetention {
+		e.logger.Warn("refused to serve a mirror or source without acknowledgements: a message would be gone when it was sent; the server that fetches has to be newer",
+			"account", s.acct.name, "stream", s.name, "err", err)
+	}
+	return m, err
 }
 
 // asksToSource reports whether a request that wants a higher level than this

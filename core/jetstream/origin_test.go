@@ -241,3 +241,83 @@ func TestSource_originMadeAnew(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A mirror that may start over is empty first and has the new stream's
+// messages then, whenever the power went; its consumers are there again.
+func TestMirror_startsOver(t *testing.T) {
+	d := newDevice(t, 41)
+	e, b := d.open()
+	mustStream(t, b, `{"name":"O","subjects":["o"]}`)
+	mustStream(t, b, `{"name":"M","mirror":{"name":"O"}}`)
+	mustConsumer(t, b, "M", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+	if err := b.fails(t, "STREAM.UPDATE.M", `{"name":"M","mirror":{"name":"O"},"metadata":{"frond.origin_made_anew":"perhaps"}}`); err.ErrCode != 10052 {
+		t.Error(err)
+	}
+	for i := range 10 {
+		b.publish(t, "o", fmt.Sprintf("old %d", i))
+	}
+	eventually(t, func() bool { return b.origins(t, "M").State.Msgs == 10 })
+	b.call(t, "STREAM.DELETE.O", "", nil)
+	mustStream(t, b, `{"name":"O","subjects":["o"]}`)
+	for i := range 5 {
+		b.publish(t, "o", fmt.Sprintf("new %d", i))
+	}
+	d.crash(e, 1) // it asks again
+	e, b = d.open()
+	eventually(t, func() bool { i := b.origins(t, "M").Mirror; return i.Error != nil && i.Error.ErrCode == 10225 })
+	b.call(t, "STREAM.UPDATE.M", `{"name":"M","mirror":{"name":"O"},"metadata":{"frond.origin_made_anew":"start_over"}}`, nil)
+	check := func() {
+		t.Helper()
+		eventually(t, func() bool { s := b.origins(t, "M").State; return s.Msgs == 5 && s.LastSeq == 5 })
+		for i := range 5 {
+			if got := string(b.msg(t, "M", uint64(1+i)).Message.Data); got != fmt.Sprintf("new %d", i) {
+				t.Errorf("message %d is %q", i+1, got)
+			}
+		}
+	}
+	check()
+	in := b.pull(t, "M.c", "5")
+	if m := in.next(); m.Body != "new 0" {
+		t.Errorf("its consumer gets %q", m.Body)
+	}
+	d.crash(e, 0)
+	e, b = d.open()
+	check()
+	if n := len(e.allStreams()); n != 2 {
+		t.Errorf("%d streams", n)
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// The crash comes between the new stream and the end of the old one.
+func TestMirror_startsOverHalf(t *testing.T) {
+	d := newDevice(t, 42)
+	e, b := d.open()
+	mustStream(t, b, `{"name":"M","mirror":{"name":"O"},"metadata":{"frond.origin_made_anew":"start_over"}}`)
+	s := e.account("A").stream("M")
+	w := make(waits, 1)
+	if err := s.appendFetched(&fetched{seq: 7, at: 1, subject: []byte("o")}, w); err != nil {
+		t.Fatal(err)
+	}
+	<-w
+	if _, err := e.submitStream(s.acct, s.config()); err != nil {
+		t.Fatal(err)
+	}
+	for round := range 3 {
+		if round == 1 {
+			d.crash(e, 1)
+		} else if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+		e, b = d.open()
+		eventually(t, func() bool { return len(e.allStreams()) == 1 })
+		if s := b.origins(t, "M").State; s.LastSeq != 0 {
+			t.Errorf("round %d: the old one is back: %+v", round, s)
+		}
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}

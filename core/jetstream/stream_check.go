@@ -73,7 +73,7 @@ func (c *StreamConfig) checkName() *APIError {
 	if n > maxMetadataBytes {
 		return errStreamConfig.with("stream metadata exceeds maximum size of %d bytes", maxMetadataBytes)
 	}
-	return nil
+	return c.checkRemade()
 }
 
 // unlimited turns 0 and everything below -1 into -1. It reports whether a

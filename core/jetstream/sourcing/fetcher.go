@@ -347,6 +347,10 @@ func (f *Fetcher) Restarted(now int64, fx *Effects) {
 	f.ask(now, fx)
 }
 
+// Plain reports whether the origin's server gives only consumers without
+// acknowledgements, whatever the stream is.
+func (f *Fetcher) Plain() bool { return f.phase == running && f.form == plain }
+
 // Attempt is what messages of the present subscription belong to.
 func (f *Fetcher) Attempt() uint64 { return f.attempt }
 
