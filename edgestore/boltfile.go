@@ -54,6 +54,7 @@ type boltFile struct {
 // fileHooks are who hears of a store's files and who may make them fail.
 type fileHooks struct {
 	disk        vfs.FS
+	pool        *FilePool
 	beforeRead  func(path, place string) error
 	beforeWrite func(place string) error
 	afterWrite  func(place string) error
@@ -171,7 +172,11 @@ func createBolt(path string, hooks *fileHooks) (*boltFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &boltFile{path: tmp, db: db, hooks: hooks}, nil
+	b := &boltFile{path: tmp, db: db, hooks: hooks}
+	b.mu.Lock()
+	hooks.pool.opening(b)
+	b.mu.Unlock()
+	return b, nil
 }
 
 const (
@@ -217,6 +222,7 @@ func (b *boltFile) acquire() error {
 			return b.bad
 		}
 		if b.db != nil {
+			b.hooks.pool.used(b)
 			return nil
 		}
 		b.mu.RUnlock()
@@ -235,8 +241,11 @@ func (b *boltFile) open() error {
 	if b.stuck != nil {
 		return b.stuck
 	}
+	b.hooks.pool.opening(b) // first, so that there is a descriptor for it
 	db, err := openDB(b.path, b.readOnly, b.hooks)
-	b.db = db
+	if b.db = db; db == nil {
+		b.hooks.pool.closed(b)
+	}
 	return err
 }
 
@@ -405,6 +414,7 @@ func (b *boltFile) closeLocked() error {
 	}
 	db := b.db
 	b.db = nil
+	b.hooks.pool.closed(b)
 	if b.stuck != nil {
 		// Close would wait for the locks too: the file stays open instead.
 		return b.stuck

@@ -47,6 +47,8 @@ type FileOptions struct {
 	// store's files (not of a full disk). What was sealed is kept, and Applied
 	// does not move.
 	WriteFailed func(err error)
+	// Files bounds the open files of all stores that share it; nil: no bound.
+	Files *FilePool
 	// SetAside: when nothing can be salvaged the files are set aside and a new
 	// stream is begun; Opening tells. Else that is an error of class ErrCorrupt.
 	SetAside bool
@@ -84,7 +86,7 @@ func (o *FileOptions) fill() {
 }
 
 func (o *FileOptions) hooks() *fileHooks {
-	return &fileHooks{disk: o.Disk, beforeRead: o.BeforeRead, beforeWrite: o.BeforeWrite, afterWrite: o.AfterWrite,
+	return &fileHooks{disk: o.Disk, pool: o.Files, beforeRead: o.BeforeRead, beforeWrite: o.BeforeWrite, afterWrite: o.AfterWrite,
 		readFailed: o.ReadFailed, writeFailed: o.WriteFailed}
 }
 
