@@ -46,3 +46,25 @@ func ChangeRecords(b []byte, change func(record []byte)) []byte {
 		at += 4
 	}
 }
+
+// BreakStates makes every state and directory page of a file unreadable in its
+// tree, and leaves older states.
+func BreakStates(b []byte) []byte {
+	newest := uint64(0)
+	ChangeRecords(b, func(r []byte) {
+		if r[5] == kindState {
+			newest = max(newest, binary.LittleEndian.Uint64(r[24:]))
+		}
+	})
+	b = bytes.Clone(b)
+	for at := 0; ; at += 4 {
+		i := bytes.Index(b[at:], recordMagic)
+		if i < 0 || at+i+recordHeader > len(b) {
+			return b
+		}
+		at += i
+		if b[at+5] == kindState && binary.LittleEndian.Uint64(b[at+24:]) == newest {
+			b[at+recordHeader] ^= 1
+		}
+	}
+}

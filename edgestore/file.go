@@ -125,6 +125,7 @@ type fileStore struct {
 	// that only it has is durable. unlinks wait for that.
 	unnamed bool
 	unlinks []uint32
+	looking bool // nothing is written
 	opening Opening
 	free    uint32 // no file in the folder had this number at the open, nor a higher one
 	losses  losses // as of the last flush

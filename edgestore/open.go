@@ -22,15 +22,20 @@ import (
 // new file of what it finds; what is lost is in Damage.
 func OpenFileStore(o FileOptions) (Store, error) {
 	o.fill()
-	s := &fileStore{o: o, cache: newChunkCache(o.CacheBytes), hooks: o.hooks(), husks: make(map[chunkKey]bool)}
-	s.base.files, s.damaged = s, o.Damaged
-	s.init(o.FirstSeq, true)
-	s.files.dir, s.files.old, s.files.raw = o.Dir, make(map[uint32]*oldFile), make(map[uint32]rawIndex)
+	s := newFileStore(o)
 	if err := s.open(); err != nil {
 		_ = s.files.close()
 		return nil, fmt.Errorf("open store %s: %w", o.Dir, err)
 	}
 	return s, nil
+}
+
+func newFileStore(o FileOptions) *fileStore {
+	s := &fileStore{o: o, cache: newChunkCache(o.CacheBytes), hooks: o.hooks(), husks: make(map[chunkKey]bool)}
+	s.base.files, s.damaged = s, o.Damaged
+	s.init(o.FirstSeq, true)
+	s.files.dir, s.files.old, s.files.raw = o.Dir, make(map[uint32]*oldFile), make(map[uint32]rawIndex)
+	return s
 }
 
 func (s *fileStore) open() error {
@@ -194,19 +199,31 @@ type folder struct {
 	free   uint32   // a number that nothing has, nor anything above it
 	unsure map[uint32]bool
 	strays []string
+	tmp    []string // that were not finished
 }
 
 // findFiles makes the folder if need be, removes temporary files, and tells
 // what else there is.
 func (s *fileStore) findFiles() (folder, error) {
-	f := folder{free: 1, unsure: make(map[uint32]bool)}
 	if err := s.o.Disk.MkdirAll(s.o.Dir); err != nil {
-		return f, err
+		return folder{}, err
 	}
 	entries, err := os.ReadDir(s.o.Dir)
 	if err != nil {
-		return f, err
+		return folder{}, err
 	}
+	f := s.sortFolder(entries)
+	for _, name := range f.tmp {
+		if err := os.Remove(filepath.Join(s.o.Dir, name)); err != nil {
+			return f, err
+		}
+	}
+	s.opening.Strays = f.strays
+	return f, nil
+}
+
+func (s *fileStore) sortFolder(entries []os.DirEntry) folder {
+	f := folder{free: 1, unsure: make(map[uint32]bool)}
 	for _, e := range entries {
 		n := e.Name()
 		base, _, damaged := strings.Cut(n, damagedInfix)
@@ -217,9 +234,7 @@ func (s *fileStore) findFiles() (folder, error) {
 		switch {
 		case known && damaged:
 		case known && strings.HasSuffix(n, tmpSuffix):
-			if err := os.Remove(filepath.Join(s.o.Dir, n)); err != nil {
-				return f, err
-			}
+			f.tmp = append(f.tmp, n)
 		case known && strings.HasSuffix(n, unsureSuffix):
 			f.unsure[id] = true
 		case known && e.Type().IsRegular():
@@ -229,8 +244,7 @@ func (s *fileStore) findFiles() (folder, error) {
 		}
 	}
 	slices.Sort(f.ids)
-	s.opening.Strays = f.strays
-	return f, nil
+	return f
 }
 
 // fileID is the number in the name of a store's file.
@@ -267,7 +281,7 @@ func (s *fileStore) create() error {
 
 // loadHead reads the records of the newest file into the index.
 func (s *fileStore) loadHead(id uint32) error {
-	file := &boltFile{path: fileName(s.o.Dir, id), hooks: s.hooks}
+	file := &boltFile{path: fileName(s.o.Dir, id), readOnly: s.looking, hooks: s.hooks}
 	l := &loader{s: s, crc: make(map[string]uint32)}
 	err := file.view("records", l.read)
 	if err == nil {

@@ -16,29 +16,11 @@ import (
 // back. Subjects and counts are made anew. With newest set the tree's own state
 // is known to be old.
 func (s *fileStore) salvage(ids []uint32, newest bool, cause error) error {
-	v := &salvager{s: s, aux: make(map[string]found), subs: newSubjects(false), unread: make(map[string]bool)}
-	for _, id := range ids {
-		path := fileName(s.o.Dir, id)
-		v.unread[path] = true
-		err := rawScan(path, s.hooks, func(off int64, b []byte) error { v.see(path, off, b); return nil })
-		if err != nil {
-			return fmt.Errorf("%w; searching the files: %w", cause, err)
-		}
-	}
-	if !newest {
-		v.readState(ids)
-	}
-	if v.state == nil && len(v.chunks) == 0 {
-		return fmt.Errorf("no state and no messages found: %w", cause)
-	}
-	if v.state == nil {
-		v.guessState()
-		s.opening.Stateless = true
-	}
-	s.records = nil
-	if err := v.choose(); err != nil {
+	v, err := s.search(ids, newest, cause)
+	if err != nil {
 		return err
 	}
+	s.records = nil
 	next := max(ids[len(ids)-1]+1, s.free)
 	if err := v.write(next); err != nil {
 		return err
@@ -88,6 +70,30 @@ type salvager struct {
 	subs  subjects
 	msgs  uint64
 	bytes uint64
+}
+
+// search finds what there is to be salvaged.
+func (s *fileStore) search(ids []uint32, newest bool, cause error) (*salvager, error) {
+	v := &salvager{s: s, aux: make(map[string]found), subs: newSubjects(false), unread: make(map[string]bool)}
+	for _, id := range ids {
+		path := fileName(s.o.Dir, id)
+		v.unread[path] = true
+		err := rawScan(path, s.hooks, func(off int64, b []byte) error { v.see(path, off, b); return nil })
+		if err != nil {
+			return nil, fmt.Errorf("searching the files (%v): %w", cause, err)
+		}
+	}
+	if !newest {
+		v.readState(ids)
+	}
+	if v.state == nil && len(v.chunks) == 0 {
+		return nil, fmt.Errorf("no state and no messages found: %w", cause)
+	}
+	if v.state == nil {
+		v.guessState()
+		s.opening.Stateless = true
+	}
+	return v, v.choose()
 }
 
 type lostAt struct {
