@@ -226,6 +226,8 @@ func TestClient_subscriptionsEndWithTheConnection(t *testing.T) {
 	}
 	c.Close()
 	servertest.Eventually(t, "no subscriptions", func() bool { return a.Subscriptions() == 0 && !a.HasInterest("b.c") })
+	// Its last act, after its subscriptions, is to be remembered.
+	servertest.Eventually(t, "the connection is among the closed ones", func() bool { return len(s.ClosedReasons()) == 1 })
 	if got := s.ClosedReasons(); len(got) != 1 || got[0] != "Client Closed" {
 		t.Errorf("reasons %q", got)
 	}

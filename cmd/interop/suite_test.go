@@ -73,6 +73,21 @@ func eachServer(t *testing.T, f func(t *testing.T, kind peers.Kind)) {
 	}
 }
 
+// eachCrashing is eachServer for tests that kill the server. What becomes of
+// the stock server then is no matter of ours, and is looked at only by who names
+// it with -servers: it brings deleted messages back, for one thing.
+func eachCrashing(t *testing.T, f func(t *testing.T, kind peers.Kind)) {
+	t.Helper()
+	named := false
+	flag.Visit(func(f *flag.Flag) { named = named || f.Name == "servers" })
+	if named {
+		eachServer(t, f)
+		return
+	}
+	t.Parallel()
+	f(t, peers.FrondKind)
+}
+
 func tested(kind peers.Kind) bool {
 	return slices.Contains(strings.Split(*serversFlag, ","), string(kind))
 }
