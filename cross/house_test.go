@@ -144,7 +144,10 @@ func TestHouse_has_licence_and_readme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]string{"LICENSE": "Apache License", "README.md": "frond"} {
+	for name, want := range map[string]string{
+		"LICENSE": "Apache License", "README.md": "frond", "CHANGELOG.md": "## Unreleased", "CONTRIBUTING.md": "make test", "SECURITY.md": "Report",
+		".github/workflows/ci.yml": ".ci/run",
+	} {
 		text, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil || !strings.Contains(string(text), want) {
 			t.Errorf("%s: %v, want it to contain %q", name, err, want)
