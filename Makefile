@@ -9,10 +9,10 @@ FUZZTIME ?= 1m
 PAIRS    ?= 9
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit tools interop demo bench soak size lint fuzz mutants release packages container
+.PHONY: help run test unit tools interop demo bench bench-compare soak size lint fuzz mutants release packages container
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 run: ## start an edge on this machine: NATS 4222, MQTT 1883, monitoring 8222
 	$(GO) run ./cmd/frond edge
@@ -32,7 +32,10 @@ demo: ## 5,000 readings from a device to a hub, through cuts and a kill -9 (HUB=
 	@cd $(INTEROP) && $(GO) run ./demo -hub $(or $(HUB),frond)
 
 bench: ## frond beside nats-server and mosquitto, in alternating pairs (PAIRS=9)
-	@cd $(INTEROP) && $(GO) run ./bench -pairs $(PAIRS)
+	@cd $(INTEROP) && $(GO) run ./bench -pairs $(PAIRS) -results bench/results
+
+bench-compare: ## frond beside frond of the commit REF, in alternating pairs (REF=, RUN=regexp)
+	@cd $(INTEROP) && $(GO) run ./bench -pairs $(PAIRS) -ref $(REF) -run '$(or $(RUN),pub|consume|create)' -results bench/results
 
 soak: ## crash, leaf and durability tests many times over, with other seeds each time (SOAK=20)
 	FROND_SOAK=1 $(GO) test -race -tags invariants -timeout 0 -count=$(SOAK) ./edgestore/... ./core/jetstream/...

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -172,6 +173,46 @@ func jsSync(publishers int) func(context.Context, *contender, int) (sample, erro
 			}
 			return perSecond(n/publishers*publishers, took), nil
 		})
+	}
+}
+
+// createStreams has clients that each make one file stream after another. They
+// are deleted again outside the time.
+func createStreams(clients int) func(context.Context, *contender, int) (sample, error) {
+	return func(ctx context.Context, c *contender, n int) (sample, error) {
+		nc, err := nats.Connect(c.nats)
+		if err != nil {
+			return sample{}, err
+		}
+		defer nc.Close()
+		js, err := jetstream.New(nc)
+		if err != nil {
+			return sample{}, err
+		}
+		each := n / clients
+		name := func(client, i int) string { return fmt.Sprintf("CREATE_%d_%d", client, i) }
+		errs := make([]error, clients)
+		var wg sync.WaitGroup
+		begin := time.Now()
+		for client := range clients {
+			wg.Go(func() {
+				for i := range each {
+					s := name(client, i)
+					if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: s, Subjects: []string{"create." + s}}); err != nil {
+						errs[client] = err
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		took := time.Since(begin)
+		for client := range clients {
+			for i := range each {
+				_ = js.DeleteStream(ctx, name(client, i))
+			}
+		}
+		return perSecond(each*clients, took), errors.Join(errs...)
 	}
 }
 

@@ -37,6 +37,14 @@ type sample struct {
 	flushes int64 // -1 = unknown
 }
 
+// cpuEach is the processor time of the server a message, in microseconds.
+func (s *sample) cpuEach() float64 {
+	if s.messages == 0 {
+		return 0
+	}
+	return float64(s.cpu.Microseconds()) / float64(s.messages)
+}
+
 // load is one thing to do to a server. Fresh loads get a server that was just
 // started.
 type load struct {
@@ -57,6 +65,16 @@ type bench struct {
 	others map[string]rival
 	pairs  int
 	out    io.Writer
+	lines  []result // as they were printed
+}
+
+// maxPairs is where a line ends whose interval stays too wide.
+const maxPairs = 31
+
+// wide: an interval of more than a quarter of its median shows nothing.
+func wide(ratios []float64) bool {
+	low, high, ok := interval(ratios)
+	return ok && high-low > median(ratios)/4
 }
 
 func (b *bench) header() {
@@ -70,7 +88,7 @@ func (b *bench) compare(ctx context.Context, l load, other rival) error {
 	var ratios []float64
 	var a, z *contender
 	defer func() { stop(a); stop(z) }()
-	for i := range b.pairs {
+	for i := 0; i < b.pairs || b.pairs >= wholePairs && i < maxPairs && wide(ratios); i++ {
 		if a == nil || l.fresh {
 			stop(a)
 			stop(z)
@@ -102,6 +120,7 @@ func (b *bench) compare(ctx context.Context, l load, other rival) error {
 		ratios = append(ratios, r)
 	}
 	b.line(l, other.name, ours, theirs, ratios)
+	b.lines = append(b.lines, newResult(&l, other.name, ours, theirs, ratios))
 	return nil
 }
 
@@ -112,7 +131,7 @@ func (b *bench) line(l load, name string, ours, theirs []sample, ratios []float6
 		mark = " (range)"
 	}
 	cpu := func(all []sample) float64 {
-		return pick(all, func(s sample) float64 { return float64(s.cpu.Microseconds()) / float64(s.messages) })
+		return pick(all, func(s sample) float64 { return s.cpuEach() })
 	}
 	cpus, disk := "", ""
 	if ours[0].messages > 0 {

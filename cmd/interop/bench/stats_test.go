@@ -26,3 +26,28 @@ func TestMedian(t *testing.T) {
 		t.Error(m)
 	}
 }
+
+// A line goes on with more pairs as long as it shows nothing.
+func TestWide(t *testing.T) {
+	for _, x := range []struct {
+		ratios []float64
+		want   bool
+	}{
+		{[]float64{1, 1.01, 1.02, 1, 0.99, 1, 1.01, 1, 1}, false},
+		{[]float64{1, 2, 0.5, 1.5, 0.7, 1, 1.8, 0.6, 1.2}, true},
+		{[]float64{1, 2}, false}, // too few for an interval: more would be asked for with -pairs
+	} {
+		if got := wide(x.ratios); got != x.want {
+			t.Errorf("%v: %v", x.ratios, got)
+		}
+	}
+}
+
+// What is kept of a line has all its pairs.
+func TestNewResult(t *testing.T) {
+	s := []sample{{value: 2, messages: 10, cpu: 20_000}, {value: 4, messages: 10, cpu: 40_000}}
+	r := newResult(&load{name: "x", unit: "/s", n: 10}, "y", s, s, []float64{1, 1})
+	if r.Load != "x" || r.Rival != "y" || len(r.Ours) != 2 || r.Theirs[1] != 4 || r.OurCPU[0] != 2 || r.Median != 1 {
+		t.Errorf("%+v", r)
+	}
+}
