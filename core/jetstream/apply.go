@@ -95,7 +95,15 @@ func (a *applier) stream(inc uint64, run []edgestore.Entry) {
 	if !a.live {
 		return
 	}
-	for i := range run {
+	now := len(run)
+	if a.durable {
+		var before []heldAnswer
+		before, now = s.settled(run, out)
+		for i := range before {
+			a.tell(s, &before[i].entry, &before[i].outcome)
+		}
+	}
+	for i := range run[:now] {
 		a.tell(s, &run[i], &out[i])
 	}
 }
@@ -416,7 +424,7 @@ func (s *stream) applyConfig(en *edgestore.Entry) error {
 	s.auxDirty.config = true
 	if old.Mirror != nil && cfg.Mirror == nil {
 		// From here on the stream's own count matters.
-		s.notes = append(s.notes, note{en.Seat, s.shift, shiftAt(s.last, behind(&en.Record).Place)})
+		s.note(note{en.Seat, s.shift, shiftAt(s.last, behind(&en.Record).Place)})
 	}
 	return s.tighten(old, cfg)
 }

@@ -80,7 +80,12 @@ func (d diskBackend) journal() (fileLog, journalEnd, error) {
 }
 
 func (d diskBackend) table() (table, error) {
-	t, err := edgestore.OpenTable(filepath.Join(d.c.Dir, catalogueFile))
+	path := filepath.Join(d.c.Dir, catalogueFile)
+	t, err := edgestore.OpenTableFile(edgestore.TableOptions{
+		Path:        path,
+		ReadFailed:  func(err error) { d.c.disk.ioFailed(DamageRead, path, err) },
+		WriteFailed: func(err error) { d.c.disk.ioFailed(DamageWrite, path, err) },
+	})
 	if err != nil {
 		return nil, err
 	}

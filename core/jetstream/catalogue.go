@@ -28,6 +28,7 @@ type catalogue struct {
 	rebuilt bool
 	adopted map[uint64]bool
 	heads   map[uint64]head // to be written
+	rows    []edgestore.Aux // of consumers, to be written
 	buried  []uint64
 }
 
@@ -277,6 +278,8 @@ func (e *Engine) sealCatalogue() (trash map[uint64]edgestore.Store, dirty bool) 
 		}
 	}
 	c.heads = nil
+	aux = append(aux, c.rows...)
+	c.rows = nil
 	aux = append(aux, edgestore.Aux{Key: rowChain, Value: msgp.AppendUint64(appendUint(nil, c.done.Seat), c.done.Place)})
 	aux = append(aux, edgestore.Aux{Key: rowNext, Value: appendUint(nil, e.nextIncarnation.Load())})
 	for _, inc := range c.buried {
@@ -287,6 +290,10 @@ func (e *Engine) sealCatalogue() (trash map[uint64]edgestore.Store, dirty bool) 
 		aux = append(aux, edgestore.Aux{Key: rowKey(inc), Value: row})
 		if row == nil {
 			aux = append(aux, edgestore.Aux{Key: headKey(inc)}, edgestore.Aux{Key: goneKey(inc), Value: []byte{}})
+			_ = e.table.Each(consumerRows(inc), func(key string, _ []byte) error { // it is in memory
+				aux = append(aux, edgestore.Aux{Key: key})
+				return nil
+			})
 		}
 	}
 	c.changed = nil
@@ -317,6 +324,13 @@ func (e *Engine) openCatalogue() (err error) {
 	if err != nil {
 		return err
 	}
+	if t, ok := e.table.(interface {
+		Salvaged() (edgestore.TableSalvage, bool)
+	}); ok {
+		if s, salvaged := t.Salvaged(); salvaged {
+			e.tellSalvaged(&s)
+		}
+	}
 	rows, err := e.readCatalogue()
 	if err != nil {
 		return err
@@ -326,9 +340,24 @@ func (e *Engine) openCatalogue() (err error) {
 	}
 	for i := range rows.creates {
 		c := &rows.creates[i]
-		e.loadStream(c, rows.heads[c.incarnation])
+		e.loadStream(c, rows.heads[c.incarnation], rows.consumers[c.incarnation])
 	}
 	return nil
+}
+
+// tellSalvaged tells of a table that was damaged.
+func (e *Engine) tellSalvaged(s *edgestore.TableSalvage) {
+	d := Damage{
+		Kind: DamageCatalogue, Where: s.Aside,
+		What: fmt.Sprintf("the catalogue of streams was damaged (%v); all of it was found again", s.Cause),
+		Do:   "look at the health of the disk or card",
+	}
+	if !s.Exact || s.Old {
+		e.mu.cat.rebuilt = true
+		d.What = fmt.Sprintf("the catalogue of streams was damaged (%v); %d values of it were found again, and what is missing was taken from the stores and the journal", s.Cause, s.Values)
+		d.Do = "check that every stream is there, and that none is there which was deleted; look at the health of the disk or card"
+	}
+	e.report(d)
 }
 
 // missedCatalogue tells of a table that is not there though streams are.
@@ -344,11 +373,13 @@ type catalogueRows struct {
 	empty   bool
 	creates []streamCreate
 	heads   map[uint64]head
+	// consumers are those of each stream.
+	consumers map[uint64][]consumerRow
 }
 
 // readCatalogue reads all rows of the table.
 func (e *Engine) readCatalogue() (*catalogueRows, error) {
-	rows := &catalogueRows{empty: true, heads: make(map[uint64]head)}
+	rows := &catalogueRows{empty: true, heads: make(map[uint64]head), consumers: make(map[uint64][]consumerRow)}
 	var damage []Damage
 	err := e.table.Each("", func(key string, value []byte) error {
 		rows.empty = false
@@ -368,6 +399,10 @@ func (e *Engine) readCatalogue() (*catalogueRows, error) {
 		case strings.HasPrefix(key, rowHead):
 			inc, h, err := readHead(key, value)
 			rows.heads[inc] = h
+			return err
+		case strings.HasPrefix(key, rowConsumer):
+			inc, row, err := readConsumerRow(key, value)
+			rows.consumers[inc] = append(rows.consumers[inc], row)
 			return err
 		case strings.HasPrefix(key, rowGone):
 			inc, err := strconv.ParseUint(key[len(rowGone):], 16, 64)
@@ -395,8 +430,14 @@ func (e *Engine) readCatalogue() (*catalogueRows, error) {
 
 // loadStream opens a stream that the catalogue has; h is how far it had come.
 // One that can't be opened is told and does not keep the others from working.
-func (e *Engine) loadStream(c *streamCreate, h head) {
+func (e *Engine) loadStream(c *streamCreate, h head, consumers []consumerRow) {
 	s, err := e.openStream(*c)
+	// A store that is ahead of the catalogue knows better.
+	if err == nil && h.applied >= s.skipUpTo {
+		if err = s.bringBack(consumers); err != nil {
+			s.store.Close()
+		}
+	}
 	if err != nil {
 		e.setOffline(c, err)
 		return

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -82,9 +83,81 @@ func (s *stream) followed(r *edgestore.Record) {
 	}
 	// A mirror's messages carry their own sequences.
 	if s.config().Mirror == nil {
-		s.notes = append(s.notes, note{s.done.Seat, s.shift, shift})
+		s.note(note{s.done.Seat, s.shift, shift})
 	}
 	s.shift = shift
+}
+
+// note has a note logged, and holds the answers that depend on it.
+func (s *stream) note(n note) {
+	s.notes = append(s.notes, n)
+	if s.live {
+		s.unsure = append(s.unsure, n.seat)
+	}
+}
+
+// heldAnswer is an operation that was applied and not answered yet.
+type heldAnswer struct {
+	entry   edgestore.Entry
+	outcome outcome
+}
+
+// holds reports whether the answer to an operation has to wait for a note. The
+// caller holds mu.
+func (s *stream) holds(r *edgestore.Record) bool {
+	return len(s.unsure) > 0 && r.Seat >= s.unsure[0]
+}
+
+// hold keeps what the answer to an operation needs: the entry is borrowed.
+func (s *stream) hold(en *edgestore.Entry, o *outcome) {
+	h := heldAnswer{*en, *o}
+	h.entry.Side = bytes.Clone(en.Side)
+	h.entry.Data = bytes.Clone(en.Data)
+	s.held = append(s.held, h)
+}
+
+// settled gives the answers that waited and need not any more, oldest first,
+// and how many of a run's operations can be answered at once. The others of the
+// run are held.
+func (s *stream) settled(run []edgestore.Entry, out []outcome) (before []heldAnswer, now int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.held) > 0 && !s.holds(&s.held[0].entry.Record) {
+		before = append(before, s.held[0])
+		s.held = slices.Delete(s.held, 0, 1)
+	}
+	for now < len(run) && !s.holds(&run[now].Record) {
+		now++
+	}
+	for i := now; i < len(run); i++ {
+		s.hold(&run[i], &out[i])
+	}
+	return before, now
+}
+
+// retryNotes logs the notes that the log did not take before.
+func (e *Engine) retryNotes() {
+	for _, s := range e.allStreams() {
+		if s.memory {
+			continue
+		}
+		s.mu.Lock()
+		s.logNotes()
+		s.mu.Unlock()
+	}
+}
+
+// holding reports whether answers wait for notes.
+func (e *Engine) holding() bool {
+	for _, s := range e.allStreams() {
+		s.mu.RLock()
+		n := len(s.held)
+		s.mu.RUnlock()
+		if n > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // logNotes logs the notes that are not in the log yet. It reports whether all
@@ -135,7 +208,9 @@ func (s *stream) applyShift(data []byte) error {
 		// A recovery comes to the same results again and must not note them twice.
 		s.notes = slices.DeleteFunc(s.notes, func(x note) bool { return x.seat <= last })
 	}
-	s.noted = max(s.noted, last)
+	for len(s.unsure) > 0 && s.unsure[0] <= last {
+		s.unsure = s.unsure[1:]
+	}
 	return nil
 }
 

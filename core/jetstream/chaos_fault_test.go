@@ -23,6 +23,8 @@ type chaosFault struct {
 	// start arms a failing call for the restart; it may refuse then, and must
 	// not have changed anything.
 	start func(d *chaosDisk)
+	// filesGo: see chaosModel.
+	filesGo bool
 	// open: the law is known not to hold yet.
 	open bool
 }
@@ -46,30 +48,30 @@ func chaosFaults() []chaosFault {
 	const forGood = 1 << 30
 	return []chaosFault{
 		{name: "none"},
-		{open: true, name: "journal: one bit", after: inJournal("*.seg", flipBit)},
-		{open: true, name: "journal: one page zeroed", after: inJournal("*.seg", zeroPage)},
-		{open: true, name: "journal: one sector torn", after: inJournal("*.seg", tearSector)},
-		{open: true, name: "journal: file cut", after: cutJournalFile("*.seg")},
-		{open: true, name: "journal: file gone", after: dropJournalFile("*.seg")},
-		{open: true, name: "journal: id damaged", after: inJournal("journal.id", flipBit)},
-		{open: true, name: "journal: id gone", after: dropJournalFile("journal.id")},
+		{name: "journal: one bit", after: inJournal("*.seg", flipBit)},
+		{name: "journal: one page zeroed", after: inJournal("*.seg", zeroPage)},
+		{name: "journal: one sector torn", after: inJournal("*.seg", tearSector)},
+		{filesGo: true, name: "journal: file cut", after: cutJournalFile("*.seg")},
+		{filesGo: true, name: "journal: file gone", after: dropJournalFile("*.seg")},
+		{name: "journal: id damaged", after: inJournal("journal.id", flipBit)},
+		{name: "journal: id gone", after: dropJournalFile("journal.id")},
 		{name: "journal: write fails once", live: fails(vfs.OpWrite, "*.seg", 1)},
 		{name: "journal: write fails for good", live: fails(vfs.OpWrite, "*.seg", forGood)},
 		{name: "journal: sync fails once", live: fails(vfs.OpSync, "*.seg", 1)},
 		{name: "journal: sync fails for good", live: fails(vfs.OpSync, "*.seg", forGood)},
 		{name: "journal: rename fails once", live: fails(vfs.OpRename, "*", 1)},
-		{open: true, name: "journal: read fails once", live: fails(vfs.OpRead, "*.seg", 1)},
+		{name: "journal: read fails once", live: fails(vfs.OpRead, "*.seg", 1)},
 		{name: "journal: read fails at the start", start: fails(vfs.OpRead, "*", 1)},
-		{open: true, name: "journal: reads fail at the start", start: fails(vfs.OpRead, "*.seg", forGood)},
-		{open: true, name: "store: one bit", after: inStores("*.chunks", flipBit)},
-		{open: true, name: "store: one page zeroed", after: inStores("*.chunks", zeroPage)},
-		{open: true, name: "store: file cut", after: cutStoreFile("*.chunks")},
-		{open: true, name: "store: file gone", after: dropStoreFile("*.chunks")},
-		{open: true, name: "store: folder gone", after: dropStoreFolder},
-		{open: true, name: "catalogue: one bit", after: inStores("catalogue.db", flipBit)},
-		{open: true, name: "catalogue: one page zeroed", after: inStores("catalogue.db", zeroPage)},
-		{open: true, name: "catalogue: cut", after: cutStoreFile("catalogue.db")},
-		{open: true, name: "catalogue: gone", after: dropStoreFile("catalogue.db")},
+		{name: "journal: reads fail at the start", start: fails(vfs.OpRead, "*.seg", forGood)},
+		{name: "store: one bit", after: inStores("*.chunks", flipBit)},
+		{name: "store: one page zeroed", after: inStores("*.chunks", zeroPage)},
+		{name: "store: file cut", after: cutStoreFile("*.chunks")},
+		{name: "store: file gone", after: dropStoreFile("*.chunks")},
+		{name: "store: folder gone", after: dropStoreFolder},
+		{name: "catalogue: one bit", after: inStores("catalogue.db", flipBit)},
+		{name: "catalogue: one page zeroed", after: inStores("catalogue.db", zeroPage)},
+		{name: "catalogue: cut", after: cutStoreFile("catalogue.db")},
+		{name: "catalogue: gone", after: dropStoreFile("catalogue.db")},
 	}
 }
 

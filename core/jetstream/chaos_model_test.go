@@ -13,7 +13,10 @@ import (
 
 // chaosModel is what clients were promised: it never asks the engine.
 type chaosModel struct {
-	mu      sync.Mutex
+	mu sync.Mutex
+	// filesGo: the fault takes a whole file, or the end of one, of the journal.
+	// What was created there may be gone then, if it is told.
+	filesGo bool
 	frozen  bool // answers that come now are of the engine that is going down
 	streams map[string]*chaosStream
 	sent    int // publishes without an answer so far, of this life
@@ -107,6 +110,8 @@ type chaosView interface {
 	load(stream string, seq uint64) (body string, err error)
 	lost(stream string) []edgestore.SeqRange
 	hasConsumer(stream, name string) bool
+	// told reports whether anybody is told of lost operations.
+	told() bool
 }
 
 // chaosVerdict is what the law says of one restart.
@@ -133,6 +138,8 @@ func (m *chaosModel) judge(view chaosView, bare bool) *chaosVerdict {
 		case view.has(s.name):
 			m.judgeStream(v, view, s, bare)
 		case s.deleted:
+		case m.filesGo && view.told():
+			v.vanished++ // both copies of its creation were in that file
 		case bare && len(s.acked) == 0:
 			v.vanished++ // its creation was in that group
 		default:
@@ -146,6 +153,7 @@ func (m *chaosModel) judgeStream(v *chaosVerdict, view chaosView, s *chaosStream
 	lost := view.lost(s.name)
 	last := view.last(s.name)
 	isLost := func(seq uint64) bool {
+		lost = view.lost(s.name) // what is lost may only be found by reading it
 		return slices.ContainsFunc(lost, func(r edgestore.SeqRange) bool { return r.First <= seq && seq <= r.Last })
 	}
 	for _, seq := range slices.Sorted(maps.Keys(s.acked)) {
@@ -168,7 +176,7 @@ func (m *chaosModel) judgeStream(v *chaosVerdict, view chaosView, s *chaosStream
 		v.bad("stream %s: the last sequence went back to %d, acknowledged was %d", s.name, last, s.last)
 	}
 	for name, gone := range s.consumers {
-		if !gone && !view.hasConsumer(s.name, name) && !bare {
+		if !gone && !view.hasConsumer(s.name, name) && !bare && !(m.filesGo && view.told()) {
 			v.bad("stream %s: consumer %s is gone", s.name, name)
 		}
 	}
@@ -206,6 +214,10 @@ func (v engineView) stream(name string) *stream         { return v.e.account("A"
 func (v engineView) has(name string) bool               { return v.stream(name) != nil }
 func (v engineView) last(name string) uint64            { return v.stream(name).store.State().LastSeq }
 func (v engineView) lost(n string) []edgestore.SeqRange { return v.stream(n).store.Damage() }
+func (v engineView) told() bool {
+	return slices.ContainsFunc(v.e.Damage(true), func(d Damage) bool { return d.Kind == DamageOperations })
+}
+
 func (v engineView) hasConsumer(stream, name string) bool {
 	return v.stream(stream).member(name) != nil
 }
@@ -230,6 +242,7 @@ func (v fakeView) has(string) bool                  { return !v.gone }
 func (v fakeView) last(string) uint64               { return v.lastSeq }
 func (v fakeView) lost(string) []edgestore.SeqRange { return v.ranges }
 func (v fakeView) hasConsumer(string, string) bool  { return true }
+func (v fakeView) told() bool                       { return false }
 func (v fakeView) load(_ string, seq uint64) (string, error) {
 	if b, ok := v.bodies[seq]; ok {
 		return b, nil

@@ -131,6 +131,9 @@ func chaosRun(t *testing.T, rnd *rand.Rand, fault chaosFault, tally *chaosTally)
 		if t.Failed() {
 			return
 		}
+		if !w.whole() {
+			break // the streams that operations are for went with a file
+		}
 	}
 	if err := w.e.Close(); err != nil {
 		t.Error(err)
@@ -166,6 +169,7 @@ func (w *chaosWorld) round(fault chaosFault) {
 	}
 	w.blind = false
 	w.open(&fault)
+	w.m.filesGo = fault.filesGo
 	v := w.m.judge(engineView{w.e}, excused)
 	w.tally.promises += v.checked
 	w.tally.lost += v.lost
@@ -259,6 +263,20 @@ func (w *chaosWorld) found() {
 	}
 	w.consumer(chaosPlain, "c", `{"durable_name":"c","ack_policy":"explicit","max_ack_pending":-1,"ack_wait":3600000000000}`)
 	w.consumer(chaosQueue, "c", `{"durable_name":"c","ack_policy":"explicit","max_ack_pending":-1,"ack_wait":3600000000000}`)
+}
+
+// whole reports whether what every run has is there.
+func (w *chaosWorld) whole() bool {
+	w.m.mu.Lock()
+	defer w.m.mu.Unlock()
+	for _, name := range []string{chaosPlain, chaosDedup, chaosKV, chaosQueue} {
+		if w.m.streams[name] == nil {
+			return false
+		}
+	}
+	_, plain := w.m.streams[chaosPlain].consumers["c"]
+	_, queue := w.m.streams[chaosQueue].consumers["c"]
+	return plain && queue
 }
 
 func (w *chaosWorld) consumer(stream, name, config string) {

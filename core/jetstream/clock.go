@@ -124,6 +124,9 @@ func (c *clock) run(ctx context.Context) {
 			return
 		case <-expiry.C:
 			c.e.expire(c.e.cfg.Now())
+			if c.e.journal != nil {
+				c.e.retryNotes()
+			}
 			continue
 		case <-c.lazy:
 			if commit == nil {

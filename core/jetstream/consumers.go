@@ -20,6 +20,8 @@ type consumers struct {
 	byName map[string]*member
 	byID   map[uint64]*member
 	gone   []string // deleted since the last seal
+	// changed are those that came, changed or went since the last seal.
+	changed map[string]bool
 
 	// events gathers what the run that is being applied does to messages.
 	// Every consumer gets the same slice, so it is never changed after wake.
@@ -172,6 +174,7 @@ func (c *consumers) applyCreate(en *edgestore.Entry, o *outcome) error {
 	m.m.Recount(c.s.store)
 	m.floorBefore = m.m.AckFloor().Stream
 	c.add(m)
+	c.change(m.name)
 	o.consumer = m
 	return nil
 }
@@ -199,6 +202,7 @@ func (c *consumers) applyConfig(en *edgestore.Entry, o *outcome) error {
 	}
 	m.filters = cfg.Filters()
 	m.configure(cfg)
+	c.change(name)
 	o.consumer = m
 	return nil
 }
@@ -216,6 +220,7 @@ func (c *consumers) applyDelete(en *edgestore.Entry, o *outcome) error {
 	delete(c.byName, name)
 	delete(c.byID, m.id)
 	c.gone = append(c.gone, name)
+	c.change(name)
 	m.deleted.Store(true)
 	o.consumer = m
 	return nil
@@ -234,15 +239,20 @@ func (c *consumers) applyDelta(en *edgestore.Entry) error {
 		return nil
 	}
 	m.dirty = true
-	if number != m.number+1 {
-		// One before it is missing: what it says is relative to that. The
-		// consumer stays where it was and delivers again.
-		return fmt.Errorf("consumer %q: delta %d does not follow %d: %w", m.name, number, m.number, edgestore.ErrCorrupt)
+	was := m.number
+	m.number = number // never given again
+	if m.behind {
+		return nil
+	}
+	if number != was+1 {
+		// One before it is missing: what it and all that follow say is relative
+		// to that. The consumer stays where it was and delivers again.
+		m.behind = true
+		return fmt.Errorf("consumer %q goes back to where it was and delivers again: change %d of it does not follow %d: %w", m.name, number, was, edgestore.ErrCorrupt)
 	}
 	if err := m.m.ApplyDelta(delta); err != nil {
 		return err
 	}
-	m.number = number
 	return nil
 }
 

@@ -21,6 +21,8 @@ const (
 	// DamageOperations: operations of the journal can't be read. What they did
 	// to streams that can be named is told by entries of their own.
 	DamageOperations DamageKind = "operations"
+	// DamageConsumer: what a consumer did is lost; it delivers again.
+	DamageConsumer DamageKind = "consumer"
 	// DamageCatalogue: the catalogue of streams could not be read and was made
 	// again from the stores and the journal.
 	DamageCatalogue DamageKind = "catalogue"

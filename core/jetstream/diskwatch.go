@@ -124,6 +124,19 @@ func (r *diskWatch) watchFaults(ev *journal.Events, was journal.Events) {
 	}
 }
 
+// ioFailed tells of a file that the disk did not read or write.
+func (r *diskWatch) ioFailed(kind DamageKind, path string, err error) {
+	what := "read"
+	if kind == DamageWrite {
+		what = "write"
+	}
+	r.report(Damage{
+		Kind: kind, Where: path,
+		What: fmt.Sprintf("the disk failed to %s %s: %v; nothing was given up for that", what, path, err),
+		Do:   "look at the kernel's log and the health of the disk or card, and think of replacing it",
+	})
+}
+
 func (r *diskWatch) set(what *error, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -147,8 +147,8 @@ func (d *drainer) round(newest edgestore.LSN) error {
 		if err := s.store.Flush(); err != nil {
 			errs = append(errs, fmt.Errorf("stream %q: %w", s.name, err))
 		}
-		if h, ok := s.flushed(); ok {
-			d.e.noteHead(s.incarnation, h)
+		if h, rows, ok := s.flushed(); ok {
+			d.e.noteHead(s.incarnation, h, rows)
 		}
 	}
 	if trash, dirty := d.e.sealCatalogue(); dirty {

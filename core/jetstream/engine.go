@@ -194,6 +194,7 @@ func New(c Config) (*Engine, error) {
 		}
 		file := &applier{e: e, live: true, durable: true}
 		e.journal.Start(file.apply)
+		e.retryNotes()
 	}
 	// Only now is everything in place that the goroutines use.
 	e.out.start()
@@ -263,6 +264,11 @@ func (e *Engine) Close() error {
 	if e.journal != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		errs = append(errs, e.journal.Sync(ctx))
+		for range 3 { // answers that wait for notes, which were logged meanwhile
+			if !e.holding() || e.journal.Sync(ctx) != nil {
+				break
+			}
+		}
 		cancel()
 		errs = append(errs, e.drain.close())
 		errs = append(errs, e.journal.Close())

@@ -333,7 +333,9 @@ func drainSome(t testing.TB, d *device, e *Engine) {
 		if err := s.store.Flush(); err != nil {
 			t.Fatal(err)
 		}
-		s.flushed()
+		if h, rows, ok := s.flushed(); ok {
+			e.noteHead(s.incarnation, h, rows)
+		}
 	}
 }
 

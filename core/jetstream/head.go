@@ -83,12 +83,14 @@ func (s *stream) backToHead(upTo edgestore.LSN, notes notesOf) error {
 	return nil
 }
 
-// noteHead has the catalogue told how far a stream is in its files.
-func (e *Engine) noteHead(inc uint64, h head) {
+// noteHead has the catalogue told how far a stream is in its files, and which
+// consumers changed.
+func (e *Engine) noteHead(inc uint64, h head, rows []edgestore.Aux) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.mu.cat.heads == nil {
 		e.mu.cat.heads = make(map[uint64]head)
 	}
 	e.mu.cat.heads[inc] = h
+	e.mu.cat.rows = append(e.mu.cat.rows, rows...)
 }

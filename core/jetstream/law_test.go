@@ -7,7 +7,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+
+	"github.com/frondmq/frond/core/wire"
+	"github.com/frondmq/frond/edgestore"
 )
 
 // The law (DESIGN.md, section 4), case by case: one fault on the disk of an
@@ -324,6 +328,9 @@ func TestLaw_storeFilesLost(t *testing.T) {
 			}
 			return os.Mkdir(n, 0o700)
 		},
+		"stray file": func(x *box) error {
+			return os.WriteFile(filepath.Join(filepath.Dir(first(x)), "old.chunks"), []byte("stray"), 0o600)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := newBox(t)
@@ -390,5 +397,62 @@ func TestIngest_broughtTwiceIsStoredOnce(t *testing.T) {
 	}
 	if want := []string{text(1), text(2), text(3), text(4)}; !slices.Equal(got, want) {
 		t.Errorf("stored %q, want %q", got, want)
+	}
+}
+
+// withoutNotes is a disk whose log takes no notes for a while.
+type withoutNotes struct {
+	diskBackend
+	refuse *atomic.Bool
+}
+
+type logWithoutNotes struct {
+	fileLog
+	refuse *atomic.Bool
+}
+
+func (w withoutNotes) journal() (fileLog, journalEnd, error) {
+	l, end, err := w.diskBackend.journal()
+	return logWithoutNotes{l, w.refuse}, end, err
+}
+
+func (l logWithoutNotes) AppendReserved(r *edgestore.Record, side []byte, token any, data ...[]byte) (edgestore.LSN, error) {
+	if r.Kind == opShift && l.refuse.Load() {
+		return 0, edgestore.ErrBusy
+	}
+	return l.fileLog.(reserver).AppendReserved(r, side, token, data...)
+}
+
+// What depends on an operation that took another number than it said is not
+// answered before a note of that is durable; what came before, and other
+// streams, are.
+func TestLaw_answersWaitForNotes(t *testing.T) {
+	x := newBox(t)
+	var refuse atomic.Bool
+	x.change = func(c *Config) { c.backend = withoutNotes{diskBackend{c}, &refuse} }
+	x.start()
+	mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
+	mustStream(t, x.b, `{"name":"OTHER","subjects":["other"]}`)
+	refuse.Store(true)
+	in := x.b.inbox(t, "answers.*")
+	send := func(n int, hdr ...string) {
+		x.b.route(&wire.Msg{Subject: []byte("s.a"), Reply: fmt.Appendf(nil, "answers.%d", n), Header: []byte(header(hdr...)), Body: []byte(text(n))})
+	}
+	send(1)
+	if m := in.next(); m.Subject != "answers.1" {
+		t.Fatalf("%+v", m)
+	}
+	send(2, "Nats-Expected-Last-Sequence", "77")
+	send(3)
+	x.put("OTHER", "other", "one") // so all three are applied
+	in.none()
+	refuse.Store(false)
+	x.e.retryNotes()
+	send(4, "Nats-Expected-Last-Sequence", "77")
+	send(5)
+	for i, want := range []string{`"err_code":10071`, `"seq":2`, `"err_code":10071`, `"seq":3`} {
+		if m := in.next(); m.Subject != fmt.Sprintf("answers.%d", 2+i) || !strings.Contains(m.Body, want) {
+			t.Errorf("%+v, want %s", m, want)
+		}
 	}
 }

@@ -33,6 +33,9 @@ type member struct {
 	direct  bool
 	logged  bool // deltas go to the log
 
+	// behind: the recovery met a delta that it had to leave out.
+	behind bool
+
 	// filters is guarded by the stream's mu: what operations are applied by.
 	filters []string
 

@@ -74,7 +74,7 @@ func (e *Engine) adoptFolders() {
 			continue
 		}
 		e.raiseIncarnation(inc)
-		e.loadStream(&c, head{})
+		e.loadStream(&c, head{}, nil)
 		e.mu.Lock()
 		if e.mu.cat.adopted == nil {
 			e.mu.cat.adopted = make(map[uint64]bool)
@@ -172,6 +172,9 @@ func (s *stream) recovered() {
 		s.tellDamage()
 		s.watch.start(s)
 		*s.chain = s.done
+		for _, n := range s.notes {
+			s.unsure = append(s.unsure, n.seat)
+		}
 	}
 	s.live = true
 	s.consumers.recovered()

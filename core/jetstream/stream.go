@@ -52,13 +52,17 @@ type stream struct {
 	done  edgestore.Chain
 	shift int64
 	notes []note
-	noted uint64 // seat of the newest note that is durable
+	// unsure are the seats of notes that are not durable yet, and held the
+	// answers that wait for them, both oldest first.
+	unsure []uint64
+	held   []heldAnswer
 	// wounded: operations of it are lost, and the recovery takes the rest as
 	// wounds say.
 	wounded bool
 	// identified: the store says whose it is.
 	identified bool
-	sealed     head // as of the last seal
+	sealed     head            // as of the last seal
+	sealedRows []edgestore.Aux // of its consumers, for the catalogue
 	wounds     notesOf
 	positions  map[string]position // by source
 	subjects   subjectNames
@@ -261,6 +265,7 @@ func (s *stream) seal() bool {
 	aux = s.consumers.seal(aux)
 	st := s.store.State()
 	s.sealed = head{s.applied, s.done, st.FirstSeq, s.last}
+	s.sealedRows = append(s.sealedRows, s.consumers.changedRows()...)
 	s.store.Seal(s.applied, s.done, aux)
 	return true
 }
@@ -274,8 +279,9 @@ func (s *stream) undrained() edgestore.LSN {
 }
 
 // flushed is called after a flush that followed a seal. It returns how far the
-// stream is in its files, if that is all that was sealed.
-func (s *stream) flushed() (h head, ok bool) {
+// stream is in its files and what the catalogue has to be told of its consumers,
+// if that is all that was sealed.
+func (s *stream) flushed() (h head, rows []edgestore.Aux, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	durable := s.store.Applied()
@@ -284,5 +290,9 @@ func (s *stream) flushed() (h head, ok bool) {
 	} else if s.dirtyFrom != 0 && durable >= s.dirtyFrom {
 		s.dirtyFrom = durable + 1
 	}
-	return s.sealed, durable >= s.sealed.applied
+	if durable < s.sealed.applied {
+		return head{}, nil, false
+	}
+	rows, s.sealedRows = s.sealedRows, nil
+	return s.sealed, rows, true
 }

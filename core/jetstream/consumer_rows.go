@@ -1,0 +1,99 @@
+package jetstream
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"github.com/frondmq/frond/core/jetstream/consumer"
+	"github.com/frondmq/frond/edgestore"
+)
+
+// The catalogue keeps which consumers there are beside the stores, which keep
+// what those did: a store that is lost must not take its consumers with it.
+
+const rowConsumer = "consumer/" // incarnation, name
+
+// consumerRow is what the catalogue has of a consumer.
+type consumerRow struct {
+	name    string
+	id      uint64
+	created int64
+	config  []byte
+}
+
+func consumerRows(inc uint64) string { return fmt.Sprintf("%s%016x/", rowConsumer, inc) }
+
+func readConsumerRow(key string, value []byte) (inc uint64, row consumerRow, err error) {
+	hex, name, ok := strings.Cut(strings.TrimPrefix(key, rowConsumer), "/")
+	if n, serr := fmt.Sscanf(hex, "%016x", &inc); !ok || serr != nil || n != 1 {
+		return 0, row, fmt.Errorf("catalogue: row %q: %w", key, edgestore.ErrCorrupt)
+	}
+	r := opReader{b: value}
+	row = consumerRow{name, r.uint(), r.int(), append([]byte(nil), r.bytes()...)}
+	return inc, row, r.done("catalogue: consumer")
+}
+
+// changedRows gives the rows of consumers that came, changed or went since the
+// last call. The caller holds the stream's mu.
+func (c *consumers) changedRows() (aux []edgestore.Aux) {
+	for name := range c.changed {
+		row := edgestore.Aux{Key: consumerRows(c.s.incarnation) + name}
+		if m := c.byName[name]; m != nil {
+			row.Value = msgp.AppendUint64(nil, m.id)
+			row.Value = msgp.AppendInt64(row.Value, m.created)
+			row.Value = msgp.AppendBytes(row.Value, marshalConsumer(m.config()))
+		}
+		aux = append(aux, row)
+	}
+	c.changed = nil
+	return aux
+}
+
+func (c *consumers) change(name string) {
+	if c.s.memory {
+		return
+	}
+	if c.changed == nil {
+		c.changed = make(map[string]bool)
+	}
+	c.changed[name] = true
+}
+
+// bringBack makes the consumers again that the catalogue has and the store has
+// lost. What they did is lost with it, so they begin anew: what they had
+// delivered and not more comes again. Recovery only.
+func (s *stream) bringBack(rows []consumerRow) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, row := range rows {
+		if s.consumers.byName[row.name] != nil {
+			continue
+		}
+		cfg, err := decodeConsumerConfig(row.config)
+		if err != nil {
+			return err
+		}
+		from := *cfg
+		if from.DeliverPolicy == consumer.DeliverNew || from.DeliverPolicy == consumer.DeliverLast {
+			at := time.Unix(0, row.created)
+			from.DeliverPolicy, from.OptStartTime = consumer.DeliverByStartTime, &at
+		}
+		st := s.store.State()
+		start := consumer.StartOf(&from, st.FirstSeq, st.LastSeq, s.config().MaxMsgsPer, s.store)
+		m := newMember(s, row.name, row.id, row.created, cfg, start)
+		m.dirty = true
+		s.consumers.add(m)
+		if s.dirtyFrom == 0 {
+			s.dirtyFrom = max(s.applied, 1)
+		}
+		s.e.report(Damage{
+			Kind: DamageConsumer, Account: s.acct.name, Stream: s.name, Where: s.where(),
+			What: fmt.Sprintf("the state of consumer %q of stream %q is lost: it delivers again from where it began", row.name, s.name),
+			Do:   "expect messages that were delivered before; nothing is left out",
+		})
+	}
+	return nil
+}
