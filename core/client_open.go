@@ -18,7 +18,7 @@ const firstPing = 2 * time.Second
 // open says INFO, does TLS, and makes what the connection needs to begin.
 func (c *client) open() error {
 	o := c.s.o
-	c.parser = wire.NewClientParser(c, wire.Limits{MaxControlLine: o.MaxControlLine, MaxPayload: o.MaxPayload})
+	c.parser = wire.NewClientParser(c, wire.Limits{MaxControlLine: o.MaxControlLine, MaxPayload: o.MaxPayload, Buffers: &c.s.buffers})
 	c.origin = account.NewOrigin(c, account.RoleClient, "")
 	c.connect = initialConnect()
 	c.session.Store(&session{echo: true})

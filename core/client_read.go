@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math/bits"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/frondmq/frond/core/wire"
@@ -52,7 +54,9 @@ func (c *client) serve() {
 
 // read parses what comes until the connection ends.
 func (c *client) read() error {
-	buf := make([]byte, readBufferStart)
+	reads := &c.s.reads
+	buf := reads.get(readBufferStart)
+	defer func() { reads.put(buf) }()
 	short := 0
 	for {
 		n, err := c.conn.Read(buf)
@@ -66,11 +70,14 @@ func (c *client) read() error {
 		}
 		switch {
 		case n == len(buf) && n < readBufferMax:
-			buf = make([]byte, 2*n)
+			reads.put(buf)
+			buf = reads.get(2 * n)
 			short = 0
 		case n < len(buf)/2 && len(buf) > readBufferMin:
 			if short++; short >= shrinkAfter {
-				buf = make([]byte, len(buf)/2)
+				half := len(buf) / 2
+				reads.put(buf)
+				buf = reads.get(half)
 				short = 0
 			}
 		default:
@@ -78,6 +85,24 @@ func (c *client) read() error {
 		}
 	}
 }
+
+// readBuffers are what connections read into, by size: a power of two between
+// the smallest and the largest. A connection whose traffic comes and goes
+// changes its buffer often.
+type readBuffers struct {
+	pools [11]sync.Pool // of *[]byte
+}
+
+func (p *readBuffers) of(size int) *sync.Pool { return &p.pools[bits.Len(uint(size/readBufferMin))-1] }
+
+func (p *readBuffers) get(size int) []byte {
+	if b, ok := p.of(size).Get().(*[]byte); ok {
+		return *b
+	}
+	return make([]byte, size)
+}
+
+func (p *readBuffers) put(b []byte) { p.of(len(b)).Put(&b) }
 
 // input handles one read buffer. Everything that it causes is flushed at its
 // end.

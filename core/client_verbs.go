@@ -134,6 +134,7 @@ func (c *client) Connect(args []byte) error {
 		MaxControlLine: c.s.o.MaxControlLine,
 		MaxPayload:     c.s.o.MaxPayload,
 		NoHeaders:      !c.session.Load().headers,
+		Buffers:        &c.s.buffers,
 	})
 	c.connected = true
 	wait := min(firstPing, c.s.o.PingInterval)

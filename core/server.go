@@ -31,6 +31,8 @@ type Server struct {
 	accounts map[string]*account.Account
 	loadedAt time.Time
 	chunks   chunks
+	buffers  wire.Buffers
+	reads    readBuffers
 
 	startedAt time.Time                // fixed by Start
 	storeID   string                   // same

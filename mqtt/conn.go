@@ -74,7 +74,7 @@ type conn struct {
 }
 
 var (
-	errEnded      = errors.New("connection has ended")
+	errEnded      = errors.New("client closed the connection")
 	errDisconnect = errors.New("client disconnected") // with a DISCONNECT
 	errSlow       = &failure{packets.ErrQuotaExceeded, errors.New("slow consumer: too much is waiting to be written")}
 	errTakenOver  = &failure{packets.ErrSessionTakenOver, errors.New("the client connected again")}

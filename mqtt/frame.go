@@ -27,12 +27,12 @@ func (f *frame) flags() byte { return f.first & 0x0f }
 type framer struct {
 	in    *bufio.Reader
 	limit int        // of a whole packet, in bytes
-	pool  *sync.Pool // of *[keepBytes]byte, for packets larger than the buffer of in
+	pool  *sync.Pool // of *[]byte, for packets larger than the buffer of in
 
-	large *[keepBytes]byte // lent by pool for the packet at hand
+	large *[]byte // lent by pool for the packet at hand
 }
 
-// keepBytes is the largest buffer kept from packet to packet.
+// keepBytes is the smallest buffer for packets larger than that of in.
 const keepBytes = 64 << 10
 
 // next reads one packet.
@@ -66,13 +66,14 @@ func (r *framer) next() (frame, error) {
 
 // readLarge reads what does not fit into the buffer of in.
 func (r *framer) readLarge(n int) ([]byte, error) {
-	r.large, _ = r.pool.Get().(*[keepBytes]byte)
+	r.large, _ = r.pool.Get().(*[]byte)
 	if r.large == nil {
-		r.large = new([keepBytes]byte)
+		b := make([]byte, keepBytes)
+		r.large = &b
 	}
-	body := r.large[:min(n, keepBytes)]
 	done := 0
 	for {
+		body := (*r.large)[:min(n, len(*r.large))]
 		if _, err := io.ReadFull(r.in, body[done:]); err != nil {
 			return nil, err
 		}
@@ -81,7 +82,7 @@ func (r *framer) readLarge(n int) ([]byte, error) {
 		}
 		more := make([]byte, min(n, 2*done))
 		copy(more, body)
-		body = more
+		*r.large = more
 	}
 }
 

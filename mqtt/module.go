@@ -30,7 +30,7 @@ type Module struct {
 	work  sync.WaitGroup     // the accept loop, which waits for its connections
 
 	pieces      pieces
-	readBuffers sync.Pool // of *[keepBytes]byte
+	readBuffers sync.Pool // of *[]byte
 	receipts    sync.Pool // of *receipt
 
 	repeats        core.Repeats // lines of the log

@@ -14,6 +14,8 @@ type Limits struct {
 	MaxPayload int
 	// NoHeaders refuses HPUB: the client did not announce headers.
 	NoHeaders bool
+	// Buffers are shared with other connections; nil for none.
+	Buffers *Buffers
 }
 
 // ConnHandler is told what both dialects have in common. Slices are borrowed:
@@ -86,6 +88,7 @@ func (f *framer) feed(d dialect, buf []byte) error {
 		default:
 			f.need = 0
 			if n, err = d.parse(buf); n == 0 && err == nil {
+				f.grow(len(buf))
 				f.pending = append(f.pending, buf...)
 				return nil
 			}
@@ -97,6 +100,7 @@ func (f *framer) feed(d dialect, buf []byte) error {
 		buf = buf[n:]
 	}
 	if len(f.pending) == 0 && cap(f.pending) > keepPending {
+		f.limits.Buffers.put(f.pending)
 		f.pending = nil
 	}
 	return nil
@@ -138,8 +142,23 @@ func (f *framer) makeRoom(n int) {
 	if want <= cap(f.pending) {
 		return
 	}
-	size := min(f.need, max(want, 4*len(f.pending)))
-	f.pending = slices.Grow(f.pending, size-len(f.pending))
+	f.grow(min(f.need, max(want, 4*len(f.pending))))
+}
+
+// grow makes pending one that has room for size bytes in all.
+func (f *framer) grow(size int) {
+	if size <= cap(f.pending) {
+		return
+	}
+	if size <= keepPending {
+		f.pending = slices.Grow(f.pending, size-len(f.pending))
+		return
+	}
+	b := append(f.limits.Buffers.get(size), f.pending...)
+	if cap(f.pending) > keepPending {
+		f.limits.Buffers.put(f.pending)
+	}
+	f.pending = b
 }
 
 // skipLine drops bytes up to the line end and then tells the verb.

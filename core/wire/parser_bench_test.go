@@ -50,18 +50,18 @@ func BenchmarkClientParser(b *testing.B) {
 		b.Run(fmt.Sprintf("pub/%d", size), func(b *testing.B) {
 			op := AppendPub(nil, &Msg{Subject: []byte("sensors.hall.17.temp"), Body: body})
 			h := new(counter)
-			benchParse(b, op, NewClientParser(h, Limits{4096, 1 << 20, false}).Parse, &h.msgs)
+			benchParse(b, op, NewClientParser(h, Limits{MaxControlLine: 4096, MaxPayload: 1 << 20}).Parse, &h.msgs)
 		})
 	}
 	b.Run("pub-reply/16", func(b *testing.B) {
 		op := AppendPub(nil, &Msg{Subject: []byte("sensors.hall.17.temp"), Reply: []byte("_INBOX.Zt3kQw.7"), Body: make([]byte, 16)})
 		h := new(counter)
-		benchParse(b, op, NewClientParser(h, Limits{4096, 1 << 20, false}).Parse, &h.msgs)
+		benchParse(b, op, NewClientParser(h, Limits{MaxControlLine: 4096, MaxPayload: 1 << 20}).Parse, &h.msgs)
 	})
 	b.Run("hpub/16", func(b *testing.B) {
 		op := AppendPub(nil, &Msg{Subject: []byte("sensors.hall.17.temp"), Header: HeaderSet(nil, nil, "Nats-Msg-Id", "1"), Body: make([]byte, 16)})
 		h := new(counter)
-		benchParse(b, op, NewClientParser(h, Limits{4096, 1 << 20, false}).Parse, &h.msgs)
+		benchParse(b, op, NewClientParser(h, Limits{MaxControlLine: 4096, MaxPayload: 1 << 20}).Parse, &h.msgs)
 	})
 }
 
@@ -73,7 +73,7 @@ func BenchmarkLeafParser(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			h := new(counter)
-			benchParse(b, AppendLeafMsg(nil, m, true), NewLeafParser(h, Limits{4096, 1 << 20, false}).Parse, &h.msgs)
+			benchParse(b, AppendLeafMsg(nil, m, true), NewLeafParser(h, Limits{MaxControlLine: 4096, MaxPayload: 1 << 20}).Parse, &h.msgs)
 		})
 	}
 }

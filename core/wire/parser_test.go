@@ -1,9 +1,11 @@
 package wire
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -290,7 +292,7 @@ func TestClientParser_limitsChangeWhileParsing(t *testing.T) {
 
 func TestParser_memory(t *testing.T) {
 	t.Run("a big size alone costs nothing", func(t *testing.T) {
-		p := NewClientParser(new(recorder), Limits{4096, 64 << 20, false})
+		p := NewClientParser(new(recorder), Limits{MaxControlLine: 4096, MaxPayload: 64 << 20})
 		if err := p.Parse([]byte("PUB foo 60000000\r\nabc")); err != nil {
 			t.Fatal(err)
 		}
@@ -301,9 +303,37 @@ func TestParser_memory(t *testing.T) {
 			t.Errorf("%d bytes are held for 1 kB", cap(p.pending))
 		}
 	})
+	t.Run("connections share what they collect in", func(t *testing.T) {
+		var shared Buffers
+		h := new(recorder)
+		limits := Limits{MaxControlLine: 4096, MaxPayload: 64 << 20, Buffers: &shared}
+		one, two := NewClientParser(h, limits), NewClientParser(h, limits)
+		var want []string
+		for i, size := range []int{10, 17_000, 40_000, 300_000, 70_000, 20_000} {
+			for j, p := range []*ClientParser{one, two} {
+				m := &Msg{Subject: []byte("foo"), Body: bytes.Repeat([]byte{byte('a' + 2*i + j)}, size)}
+				plain := new(recorder)
+				op := AppendPub(nil, m)
+				if err := NewClientParser(plain, Limits{}).Parse(op); err != nil {
+					t.Fatal(err)
+				}
+				want = append(want, plain.calls...)
+				for rest := op; len(rest) > 0; {
+					n := min(len(rest), 30_000)
+					if err := p.Parse(rest[:n]); err != nil {
+						t.Fatal(err)
+					}
+					rest = rest[n:]
+				}
+			}
+		}
+		if !slices.Equal(h.calls, want) || one.pending != nil || two.pending != nil {
+			t.Errorf("%d calls, want %d; or they differ", len(h.calls), len(want))
+		}
+	})
 	t.Run("a big message is given back", func(t *testing.T) {
 		h := new(counter)
-		p := NewClientParser(h, Limits{4096, 64 << 20, false})
+		p := NewClientParser(h, Limits{MaxControlLine: 4096, MaxPayload: 64 << 20})
 		op := AppendPub(nil, &Msg{Subject: []byte("foo"), Body: make([]byte, 1<<20)})
 		for rest := op; len(rest) > 0; {
 			n := min(len(rest), 64<<10)
@@ -317,7 +347,7 @@ func TestParser_memory(t *testing.T) {
 		}
 	})
 	t.Run("many queue names are given back", func(t *testing.T) {
-		p := NewLeafParser(new(counter), Limits{4096, 0, false})
+		p := NewLeafParser(new(counter), Limits{MaxControlLine: 4096, MaxPayload: 0})
 		m := &Msg{Subject: []byte("foo"), Queues: make([][]byte, 5000)}
 		for i := range m.Queues {
 			m.Queues[i] = []byte("q")
