@@ -41,6 +41,9 @@ func (i *interest) Interest(e account.Event) {
 	if !i.concerns(e.Sub) {
 		return
 	}
+	if e.Delta > 0 && i.link.dialed && i.link.role == account.RoleHub && captures(e.Sub) {
+		i.link.remote.tellCapture(e.Sub.Subject)
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	key := interestKey{e.Sub.Subject, e.Sub.Queue}
@@ -60,6 +63,13 @@ func (i *interest) Interest(e account.Event) {
 	case before == 0 || key.queue != "":
 		i.link.queueLine(func(b []byte) []byte { return wire.AppendLeafSub(b, key.subject, key.queue, after) })
 	}
+}
+
+// captures reports whether a subscription is that of a stream that stores what
+// is published there: the server itself wants nothing else of other people's
+// subjects.
+func captures(s *account.Sub) bool {
+	return s.Sink.Role() == account.RoleInternal && s.Queue == "" && s.Subject[0] != '$' && s.Subject[0] != '_'
 }
 
 // changeLocked is by how much the announced number changes.

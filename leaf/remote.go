@@ -41,7 +41,8 @@ type remote struct {
 
 	mu struct {
 		sync.Mutex
-		learned []string // host:port, told by the hub
+		learned []string        // host:port, told by the hub
+		told    map[string]bool // subjects of tellCapture
 	}
 }
 
@@ -158,6 +159,27 @@ func (r *remote) learn(urls []string) {
 	r.mu.learned = fresh
 	r.mu.Unlock()
 }
+
+// tellCapture says once that a stream stores what the link brings: then what one
+// edge publishes is stored on all that do the same.
+func (r *remote) tellCapture(subj string) {
+	r.mu.Lock()
+	first := !r.mu.told[subj] && len(r.mu.told) < maxTold
+	if first {
+		if r.mu.told == nil {
+			r.mu.told = make(map[string]bool)
+		}
+		r.mu.told[subj] = true
+	}
+	r.mu.Unlock()
+	if first {
+		r.m.log.Warn("A stream here stores what is published on a subject, and the link to the hub brings what others publish there, so it is stored here too: with the subject in deny_imports of the remote only what is published here is",
+			"subject", subj, "hub", r.config.URLs[0].Redacted())
+	}
+}
+
+// maxTold bounds it, for a server that makes and removes streams for ever.
+const maxTold = 1000
 
 func hostPort(u *url.URL) string {
 	if u.Port() != "" {
