@@ -24,6 +24,9 @@
 // refused. Two servers of one JetStream domain are told of, or with
 // unique_domains the second is refused; see admission.go.
 //
+// With the option collect a hub keeps one stream that has the stream EDGE of
+// every edge that links as a source; see collector.
+//
 // What the peer does not take, a message or a control line longer than its
 // bounds, is never sent, for the peer would cut the link and, at the next
 // attempt, cut it again. It is counted, told in the log, and told to the

@@ -25,7 +25,8 @@ import (
 type Module struct {
 	services  core.Services
 	log       *slog.Logger
-	listener  *listener // nil without a port
+	collector *collector // nil without
+	listener  *listener  // nil without a port
 	remotes   []*remote
 	aliveWait time.Duration // fixed
 
@@ -55,6 +56,9 @@ func (m *Module) Name() string { return "leafnodes" }
 
 // Verify checks what can be known before anything starts.
 func (m *Module) Verify(o *config.Options) error {
+	if err := verifyCollect(o); err != nil {
+		return &config.Error{Pos: o.Pos("leafnodes.collect"), Reason: err.Error()}
+	}
 	for i := range o.Leaf.Remotes {
 		r := &o.Leaf.Remotes[i]
 		if len(r.URLs) == 0 {
@@ -85,6 +89,11 @@ func (m *Module) Start(s core.Services) error {
 			return err
 		}
 		m.remotes = append(m.remotes, r)
+	}
+	if o.Leaf.Collect != "" {
+		a, _ := s.Account(config.GlobalAccount) // there always is
+		m.collector = newCollector(m, a, o.Leaf.Collect)
+		m.work.Go(func() { m.collector.run(ctx) })
 	}
 	if o.Leaf.Port != 0 {
 		l, err := m.listen(o)
@@ -135,6 +144,7 @@ func (m *Module) runLink(ctx context.Context, l *link) *ending {
 	l.ponged, l.over = make(chan struct{}, 1), make(chan struct{})
 	m.watchLoops(l.account)
 	m.admit(ctx, l)
+	m.collector.joined()
 	stop := context.AfterFunc(ctx, func() { l.fail(wire.ReasonServerShutdown, nil) })
 	l.log.Info("Leafnode connection created", "hub", l.rules.hub)
 	if here := m.here(); here.jetstream || l.peer.jetstream {

@@ -28,6 +28,7 @@ type preset struct {
 	creds string
 
 	domain     string
+	collect    string
 	listen     string
 	user, pass string
 
@@ -113,6 +114,7 @@ func (p *preset) flags() *flag.FlagSet {
 		f.StringVar(&p.creds, "creds", "", "")
 	} else {
 		f.IntVar(&p.leafPort, "leaf-port", leafPort, "")
+		f.StringVar(&p.collect, "collect", "", "")
 	}
 	return f
 }
@@ -213,6 +215,8 @@ func (p *preset) check() error {
 		return fmt.Errorf("--listen %s opens the broker to everybody: give --user and --pass, or use a configuration file", p.listen)
 	case (p.tlsCert == "") != (p.tlsKey == ""):
 		return errors.New("--tls-cert and --tls-key belong together")
+	case p.collect != "" && (p.leafPort == 0 || !has(modules(), "leafnodes")):
+		return errors.New("--collect needs leaf nodes, and there are none")
 	case p.tlsCA != "" && p.tlsCert == "" && p.hub == "":
 		return errors.New("--tls-ca is for --tls-cert and --tls-key, or for --hub")
 	}
@@ -300,6 +304,7 @@ func (p *preset) options() (*config.Options, error) {
 		// the others want.
 		o.Leaf.Isolate = true
 		o.Leaf.UniqueDomains = true
+		o.Leaf.Collect = p.collect
 	case p.hub != "":
 		if !has(mods, "leafnodes") {
 			return nil, errors.New("--hub: this build has no leaf links")

@@ -128,6 +128,7 @@ func TestPreset_printsItsConfiguration(t *testing.T) {
 		"edge of a hub":       {"edge", "--hub", "nats-leaf://u:p%20w@h.example:7000", "--creds", creds},
 		"edge of a TLS hub":   {"edge", "--hub", "tls://h.example", "--tls-ca", cert},
 		"edge with TLS":       {"edge", "--tls-cert", cert, "--tls-key", key, "--tls-ca", cert, "--hub", "tls://h"},
+		"hub that collects":   {"hub", "--collect", "ALL"},
 		"hub with TLS":        {"hub", "--tls-cert", cert, "--tls-key", key, "--user", "u", "--pass", "p"},
 	} {
 		t.Run(name, func(t *testing.T) {

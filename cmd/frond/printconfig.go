@@ -100,6 +100,9 @@ func (w *configWriter) leaf(o *config.Options, at func(string, int) string) {
 	if l.Isolate {
 		w.line("isolate_leafnode_interest: true")
 	}
+	if l.Collect != "" {
+		w.line("collect: %s", quoted(l.Collect))
+	}
 	if l.UniqueDomains {
 		w.line("unique_domains: true")
 	}

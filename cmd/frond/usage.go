@@ -72,6 +72,7 @@ The other end: NATS on 4222, leaf nodes on 7422, monitoring on 8222, streams in
 ./frond-data. Without a user it listens on this machine only.
 
     --store SUBJECT...       Keep what is published there in the stream EDGE
+    --collect NAME           Collect what the edges keep in their stream EDGE in this stream
     --leaf-port PORT         Port for leaf nodes (default: 7422; 0: none)
 ` + presetUsage
 

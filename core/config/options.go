@@ -191,7 +191,8 @@ type Leaf struct {
 	MinVersion    string
 	Compression   Compression
 	Isolate       bool
-	UniqueDomains bool // refuse a second JetStream of a domain; nats-server has none
+	Collect       string // stream that sources the stream EDGE of every edge; "" for none
+	UniqueDomains bool   // refuse a second JetStream of a domain; nats-server has none
 	Reconnect     time.Duration
 	DialTimeout   time.Duration
 	WriteDeadline time.Duration // 0 means Options.WriteDeadline

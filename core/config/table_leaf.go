@@ -27,6 +27,7 @@ func leafTable() *block[Leaf] {
 			row("min_version minimum_version", "version from 2.8.0", "", "refuse older servers", "2.10.0", setMinServer),
 			row("compression", "boolean, mode, or map", "s2_auto", "off, accept, s2_auto, s2_fast, s2_better, s2_best; a map has mode and rtt_thresholds", "s2_fast", setCompression(func(l *l) *Compression { return &l.Compression })),
 			row("isolate_leafnode_interest isolate", "boolean", "false", "do not tell one link what another wants", "true", setBool(func(l *l) *bool { return &l.Isolate })),
+			row("collect", "string", "", "make a stream of that name, and the stream EDGE of each edge that links a source of it", "ALL", setString(func(l *l) *string { return &l.Collect })),
 			row("unique_domains", "boolean", "false", "refuse a second server of one JetStream domain, where nats-server takes both", "true", setBool(func(l *l) *bool { return &l.UniqueDomains })),
 			row("reconnect reconnect_delay reconnect_interval", "duration", "1s", "between two attempts to link, at most; shorter at first when a link was lost", "5s", setDuration(func(l *l) *time.Duration { return &l.Reconnect })),
 			row("dial_timeout", "duration", "1s", "to connect", "5s", setDuration(func(l *l) *time.Duration { return &l.DialTimeout })),

@@ -30,8 +30,12 @@ type Config struct {
 	Leaf         bool // accept leaf links
 	MQTT         bool
 	HTTP         bool
-	// Remotes are URLs of hubs to link to.
-	Remotes []string
+	// Remotes are URLs of hubs to link to. DenyImports are subjects that are not
+	// taken from them.
+	Remotes     []string
+	DenyImports []string
+	// LeafOptions are further lines of the leafnodes block.
+	LeafOptions string
 	// Extra is appended to the file. LeafExtra says that a leaf listener is in
 	// it, so that its address gets read.
 	Extra     string
@@ -137,6 +141,7 @@ func (s *Server) text() string {
 	}
 	if c.Leaf || len(c.Remotes) > 0 {
 		b.WriteString("leafnodes {\n")
+		b.WriteString(c.LeafOptions)
 		if c.Leaf {
 			// no_advertise: an edge must not learn a way around the fault proxy.
 			fmt.Fprintf(&b, "  listen: %q\n  no_advertise: true\n", s.ports.leaf)
@@ -144,7 +149,7 @@ func (s *Server) text() string {
 		if len(c.Remotes) > 0 {
 			b.WriteString("  reconnect: 1\n  remotes: [\n")
 			for _, r := range c.Remotes {
-				fmt.Fprintf(&b, "    { url: %q }\n", r)
+				fmt.Fprintf(&b, "    { url: %q, deny_imports: [%s] }\n", r, strings.Join(quoted(c.DenyImports), ", "))
 			}
 			b.WriteString("  ]\n")
 		}
@@ -186,3 +191,11 @@ func (s *Server) Kill() { s.proc.Kill() }
 
 // Stop ends it with SIGTERM and returns its exit error.
 func (s *Server) Stop() error { return s.proc.Stop(20 * time.Second) }
+
+func quoted(list []string) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = fmt.Sprintf("%q", s)
+	}
+	return out
+}

@@ -1,0 +1,311 @@
+package leaf
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/frondmq/frond/core"
+	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/wire"
+)
+
+// collector keeps one stream of the hub that has the stream EDGE of every edge
+// as a source. A source is added when an edge is linked that has such a stream,
+// and stays when the edge is away.
+//
+// It speaks to JetStream by requests, as any client: at home, and at the edges
+// through their domains.
+type collector struct {
+	m    *Module
+	a    *account.Account
+	name string
+	poke chan struct{} // holds one: a link came
+}
+
+const (
+	collectSoon  = time.Second      // between two looks while an edge may not be ready yet
+	collectLater = 30 * time.Second // between two looks for edges that have no such stream
+	collectWait  = 2 * time.Second  // for answers
+	// freshLinks are looked at often: their interest is still on its way.
+	freshLink = 10 * time.Second
+)
+
+func verifyCollect(o *config.Options) error {
+	name := o.Leaf.Collect
+	switch {
+	case name == "":
+	case !o.JetStream.Enabled:
+		return errors.New("leafnodes.collect needs jetstream")
+	case o.Leaf.Port == 0:
+		return errors.New("leafnodes.collect needs a port that edges link to")
+	case strings.ContainsAny(name, " \t\r\n.*>/\\"):
+		return fmt.Errorf("leafnodes.collect: %q can not be the name of a stream", name)
+	case name == core.EdgeStream && len(o.EdgeStore) > 0:
+		return fmt.Errorf("leafnodes.collect: edge_store keeps the stream %s already", name)
+	}
+	return nil
+}
+
+func newCollector(m *Module, a *account.Account, name string) *collector {
+	return &collector{m: m, a: a, name: name, poke: make(chan struct{}, 1)}
+}
+
+// joined is told of every new link.
+func (c *collector) joined() {
+	if c == nil {
+		return
+	}
+	select {
+	case c.poke <- struct{}{}:
+	default:
+	}
+}
+
+func (c *collector) run(ctx context.Context) {
+	told := ""
+	for ctx.Err() == nil {
+		soon, err := c.look(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			told = ""
+		case told != err.Error():
+			told = err.Error()
+			c.m.log.Error("The stream that collects what the edges keep can not be kept up", "stream", c.name, "err", err)
+		}
+		wait := collectLater
+		if soon || err != nil {
+			wait = collectSoon
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-c.poke:
+		case <-t.C:
+		}
+		t.Stop()
+	}
+}
+
+// look adds the edges that are linked and no source yet. soon is true when one
+// of them may answer in a moment.
+func (c *collector) look(ctx context.Context) (soon bool, err error) {
+	cfg, err := c.stream(ctx)
+	if err != nil {
+		return false, err
+	}
+	var sources []json.RawMessage
+	if raw := cfg["sources"]; raw != nil {
+		if err := json.Unmarshal(raw, &sources); err != nil {
+			return false, fmt.Errorf("sources of the stream: %w", err)
+		}
+	}
+	have := map[string]bool{}
+	for _, raw := range sources {
+		var s collected
+		if json.Unmarshal(raw, &s) == nil && s.External != nil {
+			have[s.External.API] = true
+		}
+	}
+	var missing []string
+	for _, l := range c.m.snapshot() {
+		if d := l.peer.domain; l.role == account.RoleSpoke && l.account == c.a && l.peer.jetstream && d != "" &&
+			d != c.m.services.Domain() && !have[apiOf(d)] {
+			have[apiOf(d)] = true
+			missing = append(missing, d)
+			soon = soon || time.Since(l.started) < freshLink
+		}
+	}
+	found := c.ask(ctx, missing)
+	if len(found) == 0 {
+		return soon, nil
+	}
+	for _, d := range found {
+		raw, _ := json.Marshal(&collected{Name: core.EdgeStream, External: &external{API: apiOf(d)}}) // plain data
+		sources = append(sources, raw)
+	}
+	if cfg["sources"], err = json.Marshal(sources); err != nil {
+		return false, err
+	}
+	if _, err := c.request(ctx, "UPDATE", cfg); err != nil {
+		return false, err
+	}
+	for _, d := range found {
+		c.m.log.Info("Collecting the stream "+core.EdgeStream+" of an edge", "domain", d, "into", c.name)
+	}
+	return soon && len(found) < len(missing), nil
+}
+
+// collected is one source.
+type collected struct {
+	Name     string    `json:"name"`
+	External *external `json:"external,omitempty"`
+}
+
+type external struct {
+	API string `json:"api"`
+}
+
+func apiOf(domain string) string { return "$JS." + domain + ".API" }
+
+// stream is the configuration of the stream, which is made when it is not
+// there.
+func (c *collector) stream(ctx context.Context) (map[string]json.RawMessage, error) {
+	cfg, err := c.request(ctx, "INFO", nil)
+	if err == errNoStream {
+		return c.request(ctx, "CREATE", map[string]any{
+			"name": c.name, "storage": "file", "retention": "limits", "discard": "old", "num_replicas": 1, "allow_direct": true,
+		})
+	}
+	return cfg, err
+}
+
+var errNoStream = errors.New("there is no such stream")
+
+const codeNoStream = 10059
+
+// streamAnswer is what matters of an answer of the stream API.
+type streamAnswer struct {
+	Config map[string]json.RawMessage `json:"config"`
+	Error  *struct {
+		Code int    `json:"err_code"`
+		Text string `json:"description"`
+	} `json:"error"`
+}
+
+func (s *streamAnswer) err() error {
+	switch {
+	case s.Error == nil:
+		return nil
+	case s.Error.Code == codeNoStream:
+		return errNoStream
+	}
+	return fmt.Errorf("%s (%d)", s.Error.Text, s.Error.Code)
+}
+
+// request asks this server's own JetStream about the stream.
+func (c *collector) request(ctx context.Context, verb string, body any) (map[string]json.RawMessage, error) {
+	var b []byte
+	if body != nil {
+		var err error
+		if b, err = json.Marshal(body); err != nil {
+			return nil, err
+		}
+	}
+	answers, err := c.gather(ctx, []question{{"$JS.API.STREAM." + verb + "." + c.name, b}})
+	if err != nil {
+		return nil, err
+	}
+	if answers[0] == nil {
+		return nil, fmt.Errorf("no answer to STREAM.%s", verb)
+	}
+	var a streamAnswer
+	if err := json.Unmarshal(answers[0], &a); err != nil {
+		return nil, fmt.Errorf("answer to STREAM.%s: %w", verb, err)
+	}
+	return a.Config, a.err()
+}
+
+// ask gives those of the domains that have the stream.
+func (c *collector) ask(ctx context.Context, domains []string) (found []string) {
+	var qs []question
+	for _, d := range domains {
+		qs = append(qs, question{apiOf(d) + ".STREAM.INFO." + core.EdgeStream, nil})
+	}
+	answers, err := c.gather(ctx, qs)
+	if err != nil {
+		return nil
+	}
+	for i, b := range answers {
+		var a streamAnswer
+		if b != nil && json.Unmarshal(b, &a) == nil && a.err() == nil && a.Config != nil {
+			found = append(found, domains[i])
+		}
+	}
+	return found
+}
+
+type question struct {
+	subject string
+	body    []byte
+}
+
+// gather sends questions and gives the answers that came in time; nil is none.
+func (c *collector) gather(ctx context.Context, qs []question) ([][]byte, error) {
+	if len(qs) == 0 {
+		return nil, nil
+	}
+	in := &answers{got: make([][]byte, len(qs)), prefix: "_INBOX.frond." + rand.Text() + ".", all: make(chan struct{})}
+	sub := &account.Sub{Subject: in.prefix + "*", Sink: in}
+	if err := c.a.Subscribe(sub); err != nil {
+		return nil, err
+	}
+	defer sub.End()
+	o := account.NewOrigin(nil, account.RoleInternal, "")
+	for i, q := range qs {
+		if c.a.Route(o, &wire.Msg{Subject: []byte(q.subject), Reply: strconv.AppendInt([]byte(in.prefix), int64(i), 10), Body: q.body}) == 0 {
+			in.take(i, nil)
+		}
+	}
+	o.Flush()
+	t := time.NewTimer(collectWait)
+	defer t.Stop()
+	select {
+	case <-in.all:
+	case <-ctx.Done():
+	case <-t.C:
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return append([][]byte(nil), in.got...), nil
+}
+
+// answers is the inbox of one gather.
+type answers struct {
+	prefix string
+
+	mu    sync.Mutex
+	got   [][]byte
+	taken map[int]bool
+	all   chan struct{} // closed when each question is answered
+}
+
+func (a *answers) Role() account.Role { return account.RoleInternal }
+func (a *answers) Cluster() string    { return "" }
+func (a *answers) Flush()             {}
+
+func (a *answers) Deliver(_ *account.Sub, m *wire.Msg) bool {
+	i, err := strconv.Atoi(strings.TrimPrefix(string(m.Subject), a.prefix))
+	if err == nil {
+		a.take(i, bytes.Clone(m.Body))
+	}
+	return true
+}
+
+// take counts the answer to a question; nil is that nobody is there to ask.
+func (a *answers) take(i int, body []byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if i < 0 || i >= len(a.got) || a.taken[i] {
+		return
+	}
+	if a.taken == nil {
+		a.taken = make(map[int]bool)
+	}
+	a.taken[i], a.got[i] = true, body
+	if len(a.taken) == len(a.got) {
+		close(a.all)
+	}
+}
+
+var _ account.Sink = (*answers)(nil)
