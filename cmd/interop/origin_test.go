@@ -115,3 +115,55 @@ func TestOrigin_madeAnew(t *testing.T) {
 		arrived(t, all, 25)
 	})
 }
+
+// TestOrigin_mirrorMadeAnew is the same for a mirror, which keeps the origin's
+// sequences: it takes nothing of the new stream and says why, until it is let
+// start over. A stock hub mixes the two.
+func TestOrigin_mirrorMadeAnew(t *testing.T) {
+	eachFrondPair(t, func(t *testing.T, p pair) {
+		if p.hub.Kind == peers.StockKind {
+			t.Skip("a stock hub mixes them")
+		}
+		p.linked(t)
+		ctx := within(t, 2*time.Minute)
+		edge, hub := connect(t, p.edge), connect(t, p.hub)
+		local, far := stream(t, edge), stream(t, hub)
+		sent := 0
+		fill := func(n int) {
+			must[jetstream.Stream](t)(local.CreateStream(ctx, jetstream.StreamConfig{Name: "E", Subjects: []string{"e"}}))
+			for range n {
+				must[*jetstream.PubAck](t)(local.Publish(ctx, "e", fmt.Appendf(nil, "%d", sent)))
+				sent++
+			}
+		}
+		fill(10)
+		cfg := jetstream.StreamConfig{Name: "M", Mirror: &jetstream.StreamSource{Name: "E", Domain: "EDGE"}}
+		mirror := must[jetstream.Stream](t)(far.CreateStream(ctx, cfg))
+		arrived(t, mirror, 10)
+		ok(t, local.DeleteStream(ctx, "E"))
+		fill(15)
+		p.link.Cut() // so that it asks again now
+		eventually(t, step, func() error {
+			info, err := mirror.Info(ctx)
+			if err == nil && (info.Mirror.Error == nil || info.Mirror.Error.ErrorCode != 10225) {
+				err = fmt.Errorf("%+v", info.Mirror)
+			}
+			return err
+		})
+		arrived(t, mirror, 10)
+		cfg.Metadata = map[string]string{"frond.origin_made_anew": "start_over"}
+		mirror = must[jetstream.Stream](t)(far.UpdateStream(ctx, cfg))
+		eventually(t, step, func() error {
+			info, err := mirror.Info(ctx)
+			if err == nil && (info.State.FirstSeq != 1 || info.State.LastSeq != 15) {
+				err = fmt.Errorf("%+v", info.State)
+			}
+			return err
+		})
+		for body, seqs := range readAll(t, mirror) {
+			if want := fmt.Sprint(seqs[0] + 9); body != want {
+				t.Errorf("sequence %d is message %s, want %s", seqs[0], body, want)
+			}
+		}
+	})
+}
