@@ -42,7 +42,7 @@ func (e *end) find(durable edgestore.LSN) error {
 	s := e.segs[len(e.segs)-1].segment
 	// First everything that any frame says about what was synced.
 	var f frame
-	sc := newScanner(s)
+	sc := newHeadScanner(s)
 	for sc.next(&f) {
 		durable = max(durable, f.synced)
 	}
@@ -50,7 +50,7 @@ func (e *end) find(durable edgestore.LSN) error {
 		return sc.err
 	}
 	e.last, e.unsure, e.end = durable, segmentHeader, segmentHeader
-	frames, err := e.follow(s, durable)
+	frames, err := e.follow(sc.reset(s), durable)
 	if err != nil {
 		return err
 	}
@@ -62,14 +62,19 @@ func (e *end) find(durable edgestore.LSN) error {
 
 // follow goes through the frames of the last segment as far as the log goes,
 // and returns where those with records are.
-func (e *end) follow(s *segment, durable edgestore.LSN) (frames []int64, err error) {
+func (e *end) follow(sc *scanner, durable edgestore.LSN) (frames []int64, err error) {
+	s := sc.seg
 	s.marks.mu.Lock()
 	defer s.marks.mu.Unlock()
 	s.marks.mu.complete = true
 	above := false // in the group that was being written
 	var f frame
-	sc := newScanner(s)
 	for sc.next(&f) {
+		// Records are read where it is not known that they are durable, or not
+		// whose they are.
+		if (f.count == 0 && f.first > e.known+1 || f.count > 0 && f.last() > min(durable, e.known)) && !sc.body(&f) {
+			break
+		}
 		if f.count > 0 && f.first > durable && f.flags&frameCopy == 0 {
 			if f.first != e.last+1 || !f.whole() {
 				e.torn = true
@@ -161,7 +166,7 @@ func (e *end) lastReadable(frames []int64) (last edgestore.LSN, err error) {
 		}
 		frames = frames[:0]
 		var f frame
-		sc := newScanner(e.segs[i-1].segment)
+		sc := newHeadScanner(e.segs[i-1].segment)
 		for sc.next(&f) {
 			if (f.count > 0 || f.flags&frameJump != 0) && f.first < s.first {
 				frames = append(frames, f.off)

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"hash/crc32"
 	"math"
 	"slices"
 
@@ -190,14 +191,15 @@ func (g *group) seal(seed, boot uint32, synced edgestore.LSN) {
 			count: le.Uint32(h[12:]), first: edgestore.LSN(le.Uint64(h[16:])),
 			synced: synced, boot: boot, flags: le.Uint32(h[36:]),
 		}
-		putFrame(h, seed, &f, body)
 		rseed := recordSeed(seed, boot, f.first)
 		records := h[frameHeader : frameHeader+body]
-		for len(records) > 0 {
-			_, total, _ := recordSpan(records)
-			sealRecord(records[:total], rseed)
-			records = records[total:]
+		for rest := records; len(rest) > 0; {
+			_, total, _ := recordSpan(rest)
+			sealRecord(rest[:total], rseed)
+			rest = rest[total:]
 		}
+		f.sum = crc32.Update(rseed, castagnoli, records)
+		putFrame(h, seed, &f, body)
 	}
 }
 

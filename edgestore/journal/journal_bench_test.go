@@ -116,3 +116,42 @@ func BenchmarkRead_cache(b *testing.B) { benchmarkRead(b, 8<<20) }
 
 // BenchmarkRead_file reads in order, as a drain does.
 func BenchmarkRead_file(b *testing.B) { benchmarkRead(b, -1) }
+
+// BenchmarkRecovery is a start on a journal of 128 MB of small records in files.
+func BenchmarkRecovery(b *testing.B) {
+	const size, records = 200, 128 << 20 / 260
+	o := Options{Dir: b.TempDir(), SegmentBytes: 16 << 20, StagedBytes: 32 << 20}
+	j, _ := mustOpen(b, o)
+	j.Start(func([]edgestore.Entry) {})
+	data := make([]byte, size)
+	for i := range records {
+		for {
+			_, err := j.Append(&edgestore.Record{Incarnation: uint64(i % 10), Kind: 1}, nil, nil, data)
+			if err == nil {
+				break
+			}
+			mustSync(b, j)
+		}
+	}
+	mustClose(b, j)
+	b.SetBytes(128 << 20)
+	b.ReportAllocs()
+	b.ResetTimer()
+	before := cpuTime()
+	for range b.N {
+		j, _ := mustOpen(b, o)
+		n := 0
+		replayAll(b, j, func() { n++ })
+		if n != records {
+			b.Fatalf("%d of %d records", n, records)
+		}
+		mustClose(b, j)
+	}
+	b.ReportMetric(float64((cpuTime()-before).Microseconds())/1000/float64(b.N), "cpu-ms/op")
+}
+
+func replayAll(b *testing.B, j *Journal, each func()) {
+	if err := j.Replay(0, replayer{entry: func(*edgestore.Entry) error { each(); return nil }}); err != nil {
+		b.Fatal(err)
+	}
+}

@@ -92,20 +92,21 @@ func sealAnything(b []byte, seed uint32) {
 			f.format, f.seed = 1, recordSeed1(seed, f.boot)
 		}
 		body := int(min(le.Uint32(h[8:]), uint32(len(h)-int(f.header()))))
+		records := h[f.header():][:body]
+		for rest := records; len(rest) > 0; {
+			_, total, ok := f.span(rest)
+			if !ok {
+				break
+			}
+			sealRecord(rest[:total], f.seed)
+			rest = rest[total:]
+		}
 		if old {
 			le.PutUint32(h[8:], uint32(body))
 			le.PutUint32(h[4:], crc32.Update(seed, castagnoli, h[8:frameHeader1]))
 		} else {
+			f.sum = crc32.Update(f.seed, castagnoli, records)
 			putFrame(h, seed, &f, body)
-		}
-		records := h[f.header():][:body]
-		for len(records) > 0 {
-			_, total, ok := f.span(records)
-			if !ok {
-				break
-			}
-			sealRecord(records[:total], f.seed)
-			records = records[total:]
 		}
 		at += align(int(f.header()) + body)
 	}
@@ -155,7 +156,7 @@ func FuzzHeaders(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var mark frame
 		if body, ok := getFrame(b, markSeed(1), &mark); ok && mark.header()+body <= int64(len(b)) {
-			mark.body = b[mark.header():][:body]
+			mark.body, mark.width = b[mark.header():][:body], body
 			if m := mark.mark(); len(m.heads) > len(b)/headBytes {
 				t.Errorf("%d heads in %d bytes", len(m.heads), len(b))
 			}

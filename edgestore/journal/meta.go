@@ -87,7 +87,7 @@ func getMark(b []byte, id uint64) (m marked, ok bool) {
 	if !ok || f.count > 0 || f.header()+body > int64(len(b)) {
 		return m, false
 	}
-	f.body = b[f.header():][:body]
+	f.body, f.width = b[f.header():][:body], body
 	return f.mark(), true
 }
 

@@ -182,7 +182,7 @@ func (s *segment) findFrames() error {
 		return nil
 	}
 	// The scan holds the lock: whoever else reads this segment needs it too.
-	sc := newScanner(s)
+	sc := newHeadScanner(s)
 	var f frame
 	s.marks.mu.at, s.marks.mu.boots = nil, nil
 	for sc.next(&f) {

@@ -142,8 +142,9 @@ func (j *Journal) recover() (rec Recovery, err error) {
 	rec.Format = formatOf(&m, segs)
 	m.format = Format
 	durable := m.floor
+	var sc scanner
 	for i := range segs {
-		boot, err := segs[i].firstFrame(m.id)
+		boot, err := segs[i].firstFrame(m.id, &sc)
 		if err != nil {
 			return rec, err
 		}
@@ -250,7 +251,7 @@ func rewrite(seg *segment, lo, hi int64) error {
 	if lo >= hi {
 		return nil
 	}
-	b := make([]byte, min(hi-lo, scanWindow))
+	b := make([]byte, min(hi-lo, 1<<20))
 	for at := lo; at < hi; at += int64(len(b)) {
 		b = b[:min(int64(len(b)), hi-at)]
 		if err := seg.readAt(b, at); err != nil {
@@ -341,11 +342,10 @@ func (j *Journal) rightSize(name string) bool {
 }
 
 // firstFrame looks where the records of the segment begin; it returns the boot.
-func (s *found) firstFrame(id uint64) (boot uint32, err error) {
+func (s *found) firstFrame(id uint64, sc *scanner) (boot uint32, err error) {
 	s.seed = segmentSeed(id, s.number)
-	sc := newScanner(s.segment)
 	var f frame
-	if !sc.next(&f) {
+	if !sc.reset(s.segment).next(&f) {
 		return 0, sc.err
 	}
 	// A segment is begun when everything before it is synced, so that the frame

@@ -92,6 +92,8 @@ type walk struct {
 	lost   func(Lost) error
 
 	seg *segment
+	sc  scanner
+	e   edgestore.Entry // the one that is given
 	// copies are second records whose first ones were not met, in order.
 	copies []edgestore.Entry
 	// ahead is up to where in the segment copies were looked for.
@@ -137,34 +139,37 @@ func (w *walk) give(e *edgestore.Entry) error {
 
 func (w *walk) segment(s *segment) error {
 	w.seg, w.copies, w.ahead = s, nil, 0
-	sc := newScanner(s)
+	w.sc.reset(s)
 	var f frame
-	for sc.next(&f) {
-		if f.flags&frameJump != 0 && f.first > w.expect {
-			if err := w.missing(min(f.synced+1, w.limit)); err != nil {
-				return err
-			}
-			w.expect = max(w.expect, min(f.first, w.limit))
-		}
-		if f.first >= w.limit {
-			continue
-		}
-		if f.flags&frameCopy != 0 {
-			if f.end() > w.ahead {
-				w.keep(&f)
-			}
-			continue
-		}
-		if err := w.records(&f); err != nil {
+	for w.sc.next(&f) {
+		if err := w.frame(&f); err != nil {
 			return err
 		}
 	}
-	return sc.err
+	return w.sc.err
+}
+
+// frame goes on over one frame.
+func (w *walk) frame(f *frame) error {
+	if f.flags&frameJump != 0 && f.first > w.expect {
+		if err := w.missing(min(f.synced+1, w.limit)); err != nil {
+			return err
+		}
+		w.expect = max(w.expect, min(f.first, w.limit))
+	}
+	switch {
+	case f.first >= w.limit:
+	case f.flags&frameCopy == 0:
+		return w.records(f)
+	case f.end() > w.ahead:
+		w.keep(f)
+	}
+	return nil
 }
 
 // records hands out the records of a frame.
 func (w *walk) records(f *frame) error {
-	var e edgestore.Entry
+	e := &w.e
 	for c := f.records(); ; {
 		at, ok := c.next(&e.Record)
 		if !ok || e.LSN >= w.limit {
@@ -181,8 +186,8 @@ func (w *walk) records(f *frame) error {
 				return err
 			}
 		}
-		e.At = w.at(f, &e, at)
-		if err := w.give(&e); err != nil {
+		e.At = w.at(f, e, at)
+		if err := w.give(e); err != nil {
 			return err
 		}
 	}
