@@ -33,19 +33,24 @@ type storyteller struct {
 func (s *storyteller) add(sizes ...int) {
 	s.t.Helper()
 	for _, size := range sizes {
-		n := len(s.appended) + 1
-		inc := n % len(s.chains)
-		r := edgestore.Record{
-			Incarnation: uint64(inc), Kind: uint8(n), Takes: inc > 0 && n%3 > 0, Twice: n%5 == 0, Chain: &s.chains[inc],
-			Stamp: edgestore.Stamp{Boot: 1, Wall: int64(n)},
-			Data:  append(fmt.Appendf(nil, "%d:", n), bytes.Repeat([]byte{byte(n)}, size)...),
-		}
+		r := s.next(size)
 		lsn, err := s.j.Append(&r, nil, nil)
-		if err != nil || int(lsn) != n {
+		if err != nil || int(lsn) != len(s.appended)+1 {
 			s.t.Fatalf("append: LSN %d, %v", lsn, err)
 		}
-		r.LSN, r.Chain = lsn, nil
+		r.LSN, r.Chain, r.Stamp.Boot = lsn, nil, s.j.Boot()
 		s.appended = append(s.appended, r)
+	}
+}
+
+// next is the record that comes next.
+func (s *storyteller) next(size int) edgestore.Record {
+	n := len(s.appended) + 1
+	inc := n % len(s.chains)
+	return edgestore.Record{
+		Incarnation: uint64(inc), Kind: uint8(n), Takes: inc > 0 && n%3 > 0, Twice: n%5 == 0, Chain: &s.chains[inc],
+		Stamp: edgestore.Stamp{Wall: int64(n)},
+		Data:  append(fmt.Appendf(nil, "%d:", n), bytes.Repeat([]byte{byte(n)}, size)...),
 	}
 }
 
@@ -285,9 +290,12 @@ func TestJournal_tellsEverySingleFaultAfterAKill(t *testing.T) {
 	states, _ := buildKilled(t)
 	rnd := rand.New(rand.NewPCG(testSeed(t), 9))
 	faults, lost, missing := 0, 0, 0
-	for _, k := range states {
+	for i, k := range states {
 		names, _ := k.mem.List(testDir)
 		for _, name := range names {
+			if i > 0 && name != k.active && name != metaName {
+				continue // like in the first
+			}
 			size := int64(len(readAll(t, k.mem, name)))
 			if _, ok := parseSegmentName(name); !ok && name != metaName {
 				continue

@@ -3,6 +3,7 @@ package vfs
 import (
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -67,6 +68,9 @@ func (f *Faults) SetHook(hook func(Call) error) {
 	f.mu.hook = hook
 }
 
+// ForGood is a count for FailNth: the call that fails does not stop failing.
+const ForGood = math.MaxInt32
+
 // FailNth is a hook that fails the nth (from 1) and the following count-1
 // calls of kind op on files whose base name matches pattern (see
 // path/filepath.Match).
@@ -83,7 +87,7 @@ func FailNth(op Op, pattern string, nth, count int, err error) func(Call) error 
 		mu.Lock()
 		defer mu.Unlock()
 		seen++
-		if seen < nth || seen >= nth+count {
+		if seen < nth || seen-nth >= count {
 			return nil
 		}
 		return &os.PathError{Op: string(op), Path: c.Name, Err: err}

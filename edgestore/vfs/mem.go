@@ -213,6 +213,55 @@ func (m *Mem) Corrupt(name string, f func(content []byte)) error {
 	return nil
 }
 
+// Flip flips one bit of a file.
+func (m *Mem) Flip(name string, bit int64) error {
+	return m.Corrupt(name, func(b []byte) { b[bit/8] ^= 1 << (bit % 8) })
+}
+
+// ZeroPage clears the page of 4096 bytes that holds the byte at off.
+func (m *Mem) ZeroPage(name string, off int64) error {
+	return m.Corrupt(name, func(b []byte) {
+		at := off &^ (memPage - 1)
+		clear(b[at:min(at+memPage, int64(len(b)))])
+	})
+}
+
+// Truncate cuts a file, in memory and on disk.
+func (m *Mem) Truncate(name string, size int64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	inode := m.dirLocked(filepath.Dir(name)).now[filepath.Base(name)]
+	if inode == nil {
+		return &os.PathError{Op: "truncate", Path: name, Err: os.ErrNotExist}
+	}
+	if size < int64(len(inode.now)) {
+		m.mu.used -= int64(len(inode.now)) - size
+		inode.now = inode.now[:size:size]
+	}
+	inode.disk = inode.disk[:min(size, int64(len(inode.disk)))]
+	inode.dirty = inode.dirty[:min(len(inode.dirty), int(size+memPage-1)/memPage)]
+	return nil
+}
+
+// Drop removes a file, in memory and on disk.
+func (m *Mem) Drop(name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d, base := m.dirLocked(filepath.Dir(name)), filepath.Base(name)
+	inode := d.now[base]
+	if inode == nil {
+		return &os.PathError{Op: "remove", Path: name, Err: os.ErrNotExist}
+	}
+	m.mu.used -= int64(len(inode.now))
+	for _, c := range d.pending {
+		c.apply(d.disk)
+	}
+	d.pending = nil
+	delete(d.now, base)
+	delete(d.disk, base)
+	return nil
+}
+
 func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {

@@ -150,6 +150,41 @@ func TestFaults_aFailedSyncIsNotMadeGoodByTheNext(t *testing.T) {
 	}
 }
 
+func TestMem_damage(t *testing.T) {
+	m := NewMem()
+	f, err := m.Create("d/f")
+	must(t, err)
+	mustWrite(t, f, string(bytes.Repeat([]byte{0xff}, 3*memPage)), 0)
+	must(t, f.Sync())
+	must(t, m.SyncDir("d"))
+	must(t, m.Flip("d/f", 8*5+3))
+	must(t, m.ZeroPage("d/f", memPage+7))
+	must(t, m.Truncate("d/f", 2*memPage+1))
+	for what, m := range map[string]*Mem{"now": m, "on disk": m.Crash(rand.New(rand.NewPCG(1, 1)), 0)} {
+		f, err := m.Open("d/f")
+		must(t, err)
+		b := make([]byte, 3*memPage)
+		n, _ := f.ReadAt(b, 0)
+		if n != 2*memPage+1 || b[5] != 0xf7 || b[4] != 0xff || b[memPage-1] != 0xff || b[memPage] != 0 || b[2*memPage-1] != 0 || b[2*memPage] != 0xff {
+			t.Errorf("%s: %d bytes, %x %x", what, n, b[4:6], b[2*memPage-1:n])
+		}
+		if f.Gone() {
+			t.Errorf("%s: gone", what)
+		}
+		must(t, m.Drop("d/f"))
+		if names, _ := m.Crash(rand.New(rand.NewPCG(1, 1)), 0).List("d"); len(names) > 0 || !f.Gone() || m.Used() != 0 {
+			t.Errorf("%s: left after the file was dropped: %q, %d bytes", what, names, m.Used())
+		}
+		m.RemoveAll("d")
+		if _, err := m.Create("d/g"); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: create in a folder that is gone: %v", what, err)
+		}
+		must(t, m.MkdirAll("d"))
+		_, err = m.Create("d/g")
+		must(t, err)
+	}
+}
+
 func TestMem_kill(t *testing.T) {
 	m := NewMem()
 	f, err := m.Create("d/f")
