@@ -114,7 +114,7 @@ func (a *applier) tell(s *stream, en *edgestore.Entry, o *outcome) {
 			t.Stored(a.nameOf(s), o.seq, nil)
 		}
 	}
-	if s == nil || en.Kind != opPublish && en.Kind != opIngest {
+	if s == nil || en.Kind != opPublish && en.Kind != opIngest && en.Kind != opMarker {
 		return
 	}
 	v := s.view.Load()
@@ -146,7 +146,13 @@ func (a *applier) nameOf(s *stream) string {
 func (a *applier) republish(s *stream, v *streamView, en *edgestore.Entry, o *outcome) {
 	blob := en.Data
 	at := en.Stamp.Wall
-	if en.Kind == opIngest {
+	switch en.Kind {
+	case opMarker:
+		var err error
+		if _, _, blob, err = readMarker(en.Data); err != nil {
+			return
+		}
+	case opIngest:
 		from, _, rest, err := readOrigin(en.Data)
 		if err != nil {
 			return
@@ -154,7 +160,7 @@ func (a *applier) republish(s *stream, v *streamView, en *edgestore.Entry, o *ou
 		if blob = rest; from.source == "" {
 			at = from.at
 		}
-	} else {
+	default:
 		blob = blob[1:]
 	}
 	subj, header, body, err := edgestore.ParseBlob(blob)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
@@ -166,6 +165,8 @@ func (s *stream) applyOne(en *edgestore.Entry, o *outcome) error {
 		return s.applyPurge(en.Data, o)
 	case opExpire:
 		return s.applyExpire(en.Data)
+	case opMarker:
+		return s.applyMarker(en, o)
 	case opSkip:
 		return s.applySkip(en.Data)
 	case opRelease:
@@ -306,6 +307,11 @@ func (s *stream) put(cfg *StreamConfig, m *incoming, o *outcome) error {
 		return s.fail(err)
 	}
 	s.last, o.seq = m.Seq, m.Seq
+	if m.flags&flagTTL != 0 && cfg.AllowMsgTTL {
+		if t := ttlOf(m.Header); t != 0 {
+			s.expiries.add(m.Seq, m.Time, t)
+		}
+	}
 	if m.id != nil {
 		id := string(m.id)
 		s.dedup.add(id, m.Seq, m.stamp)
@@ -422,6 +428,11 @@ func (s *stream) applyConfig(en *edgestore.Entry) error {
 		return errStreamUpdate.with("%v", err)
 	}
 	s.auxDirty.config = true
+	if cfg.AllowMsgTTL && !old.AllowMsgTTL {
+		if err := s.rescan(); err != nil {
+			return err
+		}
+	}
 	if old.Mirror != nil && cfg.Mirror == nil {
 		// From here on the stream's own count matters.
 		s.note(note{en.Seat, s.shift, shiftAt(s.last, behind(&en.Record).Place)})
@@ -474,15 +485,6 @@ func (s *stream) applyPurge(data []byte, o *outcome) error {
 	}
 	s.consumers.purged(p.filter)
 	return nil
-}
-
-func (s *stream) applyExpire(data []byte) error {
-	r := opReader{b: data}
-	cutoff := r.int()
-	if err := r.done("expire"); err != nil {
-		return err
-	}
-	return s.compact(s.store.SeqAt(time.Unix(0, cutoff)))
 }
 
 // compact drops everything below seq, but never moves beyond what was stored.

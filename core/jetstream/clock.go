@@ -113,7 +113,7 @@ func (c *clock) due(now int64) time.Duration {
 
 func (c *clock) run(ctx context.Context) {
 	defer close(c.stopped)
-	expiry := time.NewTicker(expirePeriod)
+	expiry := time.NewTimer(expirePeriod)
 	defer expiry.Stop()
 	next := time.NewTimer(0)
 	defer next.Stop()
@@ -123,7 +123,7 @@ func (c *clock) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-expiry.C:
-			c.e.expire(c.e.cfg.Now())
+			expiry.Reset(c.e.expire(c.e.cfg.Now()))
 			if c.e.journal != nil {
 				c.e.retryNotes()
 			}

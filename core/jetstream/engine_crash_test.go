@@ -27,10 +27,11 @@ var crashSeed = flag.Uint64("seed", 0, "seed of the crash test; 0 goes through a
 // device is a disk that survives crashes: the journal on a file system in
 // memory that forgets what was not synced, the stores in a folder.
 type device struct {
-	t   testing.TB
-	mem *vfs.Mem
-	dir string
-	rnd *rand.Rand
+	t      testing.TB
+	mem    *vfs.Mem
+	dir    string
+	rnd    *rand.Rand
+	change func(*Config) // of each engine, if not nil
 }
 
 func newDevice(t testing.TB, seed uint64) *device {
@@ -42,6 +43,9 @@ func (d *device) config() Config {
 	c.Dir = d.dir
 	c.Journal = journal.Options{FS: d.mem, Dir: "journal", SegmentBytes: 256 << 10}
 	c.DrainBytes = 1 << 40 // when the test says so
+	if d.change != nil {
+		d.change(&c)
+	}
 	return c
 }
 

@@ -78,6 +78,7 @@ var (
 	errTransformSource       = &APIError{400, 10155, "stream transform source"}
 	errTransformDest         = &APIError{400, 10156, "stream transform"}
 	errPedantic              = &APIError{400, 10157, "pedantic mode"}
+	errTTLInvalid            = &APIError{400, 10165, "invalid per-message TTL"}
 	errTTLDisabled           = &APIError{400, 10166, "per-message TTL is disabled"}
 	errTooManyRequests       = &APIError{429, 10167, "too many requests"}
 	errCounterDisabled       = &APIError{400, 10168, "message counters is disabled"}

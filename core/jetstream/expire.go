@@ -1,36 +1,291 @@
 package jetstream
 
 import (
+	"math"
+	"slices"
 	"time"
 
 	"github.com/tinylib/msgp/msgp"
+
+	"github.com/frondmq/frond/edgestore"
 )
 
-// expirePeriod is how often streams with a max_age are looked at. A message
-// lives at most this much longer than it should.
-const expirePeriod = time.Second
+// expirePeriod is how often streams are looked at for what is too old, at least,
+// and expirePause at most. A message lives at most the first longer than it
+// should, and one whose time comes later than that only the second.
+const (
+	expirePeriod = time.Second
+	expirePause  = 50 * time.Millisecond
+)
 
-// expire logs an operation for each stream whose oldest message is too old.
-// The operation carries the cutoff, so that applying it needs no clock.
-func (e *Engine) expire(now time.Time) {
+// maxExpire bounds how many messages one operation looks at one by one.
+const maxExpire = 4096
+
+// expiry is what opExpire says: what goes, given the state that it finds.
+type expiry struct {
+	cutoff int64  // messages older than this are above their max_age; 0: none
+	below  uint64 // and have a lower sequence than this; 0: any
+	above  uint64 // of those below this, all that are left live for ever
+	tick   int64  // messages are due by their own TTL at this tick; 0: none
+	limit  uint64 // at most so many are looked at one by one, of each kind
+}
+
+func (x *expiry) append(b []byte) []byte {
+	b = msgp.AppendInt64(b, x.cutoff)
+	b = msgp.AppendUint64(b, x.below)
+	b = msgp.AppendInt64(b, x.tick)
+	b = msgp.AppendUint64(b, x.limit)
+	return msgp.AppendUint64(b, x.above)
+}
+
+func readExpiry(b []byte) (x expiry, err error) {
+	r := opReader{b: b}
+	x.cutoff, x.limit = r.int(), math.MaxInt64
+	if r.err == nil && len(r.b) > 0 { // older ones end here
+		x.below, x.tick, x.limit, x.above = r.uint(), r.int(), r.uint(), r.uint()
+	}
+	return x, r.done("expire")
+}
+
+// expire logs operations for each stream that has messages which are too old.
+// They carry the cutoff, so that applying them needs no clock. It tells how long
+// to the next time.
+func (e *Engine) expire(now time.Time) (wait time.Duration) {
+	wait = expirePeriod
 	if e.cfg.ClockSynced != nil && !e.cfg.ClockSynced() {
 		// The stored times may be right and ours wrong: nothing is deleted
 		// because a device woke up in the future or in 1970.
-		return
+		return wait
 	}
 	for _, s := range e.allStreams() {
-		age := s.config().MaxAge
-		if age <= 0 {
+		x, markers, ok := s.overdue(now)
+		if !ok {
+			if d, ok := s.nextDue(now); ok {
+				wait = min(wait, d)
+			}
 			continue
 		}
-		cutoff := now.Add(-age)
-		st := s.store.State()
-		if st.Msgs == 0 || !st.FirstTime.Before(cutoff) {
+		wait = expirePause // there may be more
+		for i := range markers {
+			if err := s.appendMarker(&markers[i]); err != nil {
+				e.logger.Warn("expiry put off", "stream", s.name, "err", err)
+				ok = false
+				break
+			}
+		}
+		if !ok {
 			continue
 		}
 		rec := s.record(opExpire, false)
-		if err := e.append(s.log, true, &rec, nil, nil, msgp.AppendInt64(nil, cutoff.UnixNano())); err != nil {
+		s.expiring.Store(true)
+		if err := e.append(s.log, true, &rec, nil, nil, x.append(nil)); err != nil {
+			s.expiring.Store(false)
 			e.logger.Warn("expiry put off", "stream", s.name, "err", err)
 		}
 	}
+	return max(wait, expirePause)
+}
+
+// nextDue is how long the oldest messages have still to live.
+func (s *stream) nextDue(now time.Time) (wait time.Duration, ok bool) {
+	cfg := s.config()
+	if cfg.MaxAge <= 0 && !cfg.AllowMsgTTL {
+		return 0, false
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if at, some := s.expiries.next(); some {
+		wait, ok = time.Unix(0, at*int64(tick)).Sub(now), true
+	}
+	if st := s.store.State(); cfg.MaxAge > 0 && st.Msgs > 0 && s.agedUpTo <= st.FirstSeq {
+		if d := st.FirstTime.Add(cfg.MaxAge).Sub(now); !ok || d < wait {
+			wait, ok = d, true
+		}
+	}
+	return wait, ok
+}
+
+// marker is to be stored in place of the message that is the newest of a
+// subject, if it still is.
+type marker struct {
+	subject string
+	seq     uint64
+}
+
+// overdue finds what is to be done for the stream now. What was logged for it
+// before must be applied first.
+func (s *stream) overdue(now time.Time) (x expiry, markers []marker, ok bool) {
+	cfg := s.config()
+	if cfg.MaxAge <= 0 && !cfg.AllowMsgTTL || cfg.Sealed || s.expiring.Load() {
+		return x, nil, false
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.deleted || s.failed != nil {
+		return x, nil, false
+	}
+	x.limit = maxExpire
+	marks := cfg.AllowMsgTTL && cfg.SubjectDeleteMarkerTTL > 0
+	var due []uint64
+	if cfg.AllowMsgTTL {
+		x.tick = now.UnixNano() / int64(tick)
+		if due = s.expiries.due(x.tick, maxExpire); len(due) == 0 {
+			x.tick = 0
+		}
+	}
+	if st := s.store.State(); cfg.MaxAge > 0 && st.Msgs > 0 {
+		cutoff := now.Add(-cfg.MaxAge)
+		x.above = s.agedUpTo
+		if from := max(st.FirstSeq, x.above); st.FirstTime.Before(cutoff) && from < s.store.SeqAt(cutoff) {
+			x.cutoff = cutoff.UnixNano()
+			if marks {
+				due, x.below = s.aged(due, from, x.cutoff)
+			}
+		}
+	}
+	if marks {
+		markers = s.leaveMarkers(due)
+	}
+	return x, markers, x.tick != 0 || x.cutoff != 0
+}
+
+// aged adds the messages that are above their max_age, and tells where it
+// stopped looking.
+func (s *stream) aged(due []uint64, from uint64, cutoff int64) ([]uint64, uint64) {
+	var buf []byte
+	for n := 0; n < maxExpire; n++ {
+		m, b, err := s.store.LoadNext(nil, from, buf)
+		if err != nil || m.Time >= cutoff {
+			return due, 0
+		}
+		if buf, from = b, m.Seq+1; ttlOf(m.Header) != ttlNever {
+			due = append(due, m.Seq)
+		}
+	}
+	return due, from
+}
+
+// leaveMarkers chooses those of the messages that leave a marker.
+func (s *stream) leaveMarkers(due []uint64) (markers []marker) {
+	var buf []byte
+	going := make(map[string]uint64)
+	seen := make(map[uint64]bool)
+	for _, seq := range due {
+		m, b, err := s.store.Load(seq, buf)
+		if buf = b; err != nil || seen[seq] {
+			continue
+		}
+		seen[seq] = true // above both its age and its TTL
+		going[m.Subject]++
+		st, ok := s.store.Subject(m.Subject)
+		if ok && st.Last == seq && !isMarker(m.Header) {
+			markers = append(markers, marker{m.Subject, seq})
+		}
+	}
+	// Only when nothing of the subject is left.
+	return slices.DeleteFunc(markers, func(x marker) bool {
+		st, _ := s.store.Subject(x.subject)
+		return st.Msgs > going[x.subject]
+	})
+}
+
+// appendMarker logs a marker.
+func (s *stream) appendMarker(m *marker) error {
+	header := markerHeader(s.config())
+	head := msgp.AppendUint64(msgp.AppendUint64(nil, uint64(flagTTL|flagRollup)), m.seq)
+	head = edgestore.AppendBlobHead(head, len(m.subject), len(header))
+	rec := s.record(opMarker, true)
+	return s.e.append(s.log, true, &rec, nil, nil, head, []byte(m.subject), header)
+}
+
+// readMarker also gives what follows: the blob.
+func readMarker(b []byte) (flags uint8, seq uint64, blob []byte, err error) {
+	r := opReader{b: b}
+	flags, seq = uint8(r.uint()), r.uint()
+	return flags, seq, r.b, r.done("marker")
+}
+
+// applyMarker stores a marker, unless there is something newer than what it is
+// for.
+func (s *stream) applyMarker(en *edgestore.Entry, o *outcome) error {
+	flags, seq, blob, err := readMarker(en.Data)
+	if err != nil {
+		return err
+	}
+	m, err := s.incoming(en, flags, blob)
+	if err != nil {
+		return err
+	}
+	if st, ok := s.store.Subject(m.Subject); !s.wounded && (!ok || st.Last != seq) {
+		o.err = errWrongLastSequence.with("wrong last sequence: %d", st.Last)
+		return nil
+	}
+	return s.put(s.config(), m, o)
+}
+
+func (s *stream) applyExpire(data []byte) error {
+	x, err := readExpiry(data)
+	if err != nil {
+		return err
+	}
+	if s.live {
+		s.expiring.Store(false)
+	}
+	if x.tick != 0 {
+		for _, seq := range s.expiries.take(x.tick, int(min(x.limit, math.MaxInt32))) {
+			if err := s.expireOne(seq); err != nil {
+				return err
+			}
+		}
+	}
+	if x.cutoff == 0 {
+		return nil
+	}
+	to := s.store.SeqAt(time.Unix(0, x.cutoff))
+	if x.below != 0 {
+		to = min(to, x.below)
+	}
+	if !s.expiries.nevers {
+		return s.compact(to)
+	}
+	return s.expireAged(x.above, to, x.limit)
+}
+
+// expireAged drops what is between two sequences, but for messages that live for
+// ever. It looks at a limited number, and remembers how far it came.
+func (s *stream) expireAged(from, to, limit uint64) error {
+	from = max(s.store.State().FirstSeq, from)
+	var buf []byte
+	for n := uint64(0); n < limit; n++ {
+		m, b, err := s.store.LoadNext(nil, from, buf)
+		if err != nil || m.Seq >= to {
+			from = max(from, to)
+			break
+		}
+		if buf, from = b, m.Seq+1; ttlOf(m.Header) == ttlNever {
+			continue
+		}
+		if err := s.expireOne(m.Seq); err != nil {
+			return err
+		}
+	}
+	s.agedUpTo = from
+	return nil
+}
+
+// expireOne drops one message, if it is still there.
+func (s *stream) expireOne(seq uint64) error {
+	m, _, err := s.store.Load(seq, nil)
+	subject := m.Subject
+	if err != nil {
+		subject = ""
+	}
+	_, ok, err := s.store.Remove(seq)
+	if err != nil {
+		return s.fail(err)
+	}
+	if ok {
+		s.consumers.removed(seq, subject, eventRemoved)
+	}
+	return nil
 }

@@ -35,9 +35,9 @@ type fetched struct {
 // was brought twice does no harm. One behind a message that was refused is
 // refused too, so nothing is left out.
 func (s *stream) appendFetched(f *fetched, w ingestWaiter) error {
-	var flags uint8
-	if f.source != "" {
-		flags = fetchedFlags(f.header)
+	flags := fetchedFlags(f.header)
+	if f.source == "" {
+		flags &= flagTTL // a mirror does what its origin did
 	}
 	if f.loop {
 		flags = flagLoop
@@ -67,6 +67,8 @@ func fetchedFlags(header []byte) (flags uint8) {
 			flags |= flagMsgID
 		case string(key) == hdrRollup:
 			flags |= flagRollup
+		case string(key) == hdrTTL:
+			flags |= flagTTL
 		}
 	}
 }

@@ -25,10 +25,11 @@ const (
 	opConfig         uint8 = 18 // config
 	opMsgDelete      uint8 = 19 // sequence
 	opPurge          uint8 = 20 // filter, sequence, keep
-	opExpire         uint8 = 21 // cutoff: everything older goes
+	opExpire         uint8 = 21 // cutoff, sequence below, tick, limit, sequence above: what is too old goes
 	opSkip           uint8 = 22 // last sequence, time: a gap that a mirror's origin has
 	opOrigin         uint8 = 23 // source, identity of its stream, restart: forget the position
 	opShift          uint8 = 24 // count, and for each note: seat, shift before and behind it
+	opMarker         uint8 = 26 // flags, sequence that it is for; blob
 	opLost           uint8 = 25 // first and last sequence of messages that can't be read
 	opConsumerCreate uint8 = 32 // name, created, config
 	opConsumerDelete uint8 = 33 // name
@@ -45,6 +46,7 @@ const (
 	flagRollup
 	flagAfter // an ingest tells the origin sequence before it
 	flagLoop  // an ingest is of a message that came round too often: only its place counts
+	flagTTL
 
 	// flagRepublished is never written: another stream republished the message.
 	flagRepublished uint8 = 1 << 7

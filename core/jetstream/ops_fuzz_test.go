@@ -19,6 +19,9 @@ func FuzzApply(f *testing.F) {
 	f.Add(opConfig, msgp.AppendBytes(nil, []byte(`{"name":"S","subjects":["s.>"],"storage":"memory","max_msgs":1}`)))
 	f.Add(opMsgDelete, appendUint(nil, 1))
 	f.Add(opExpire, msgp.AppendInt64(nil, 1e18))
+	x := expiry{1 << 60, 5, 2, 1 << 40, 10}
+	f.Add(opExpire, x.append(nil))
+	f.Add(opMarker, append(appendUint(appendUint(nil, uint64(flagTTL|flagRollup)), 1), blob...))
 	f.Add(opSkip, msgp.AppendInt64(appendUint(nil, 9), 1))
 	f.Add(opRelease, appendUint(appendUint(nil, 1), 1))
 	c := consumerCreate{"c", 1, []byte(`{"ack_policy":"explicit"}`)}

@@ -83,6 +83,8 @@ func (s *stream) admit(v *streamView, m *wire.Msg) (header []byte, flags uint8, 
 func admitHeader(cfg *StreamConfig, header []byte) (stored []byte, flags uint8, err *APIError) {
 	stored = header
 	strip := false
+	var lives []byte
+	hasTTL := false
 	for rest := header; ; {
 		i := bytes.Index(rest, natsHeader)
 		if i < 0 {
@@ -110,9 +112,7 @@ func admitHeader(cfg *StreamConfig, header []byte) (stored []byte, flags uint8, 
 		case hdrLastSequence:
 			flags |= flagRepublished
 		case hdrTTL:
-			if !cfg.AllowMsgTTL {
-				return nil, 0, errTTLDisabled
-			}
+			lives, hasTTL = value, true
 		case hdrIncr:
 			return nil, 0, errCounterDisabled
 		case hdrBatchID:
@@ -122,6 +122,13 @@ func admitHeader(cfg *StreamConfig, header []byte) (stored []byte, flags uint8, 
 		case hdrRequestInfo:
 			strip = true
 		}
+	}
+	if hasTTL {
+		var f uint8
+		if stored, f, err = admitTTL(cfg, stored, lives); err != nil {
+			return nil, 0, err
+		}
+		flags |= f
 	}
 	if strip {
 		stored = wire.HeaderDelete(nil, stored, hdrRequestInfo)
@@ -151,6 +158,8 @@ const (
 	hdrExpectedLastMsgID       = "Nats-Expected-Last-Msg-Id"
 	hdrRollup                  = "Nats-Rollup"
 	hdrTTL                     = "Nats-TTL"
+	hdrMarkerReason            = "Nats-Marker-Reason"
+	hdrKVOperation             = "KV-Operation"
 	hdrIncr                    = "Nats-Incr"
 	hdrBatchID                 = "Nats-Batch-Id"
 	hdrSchedule                = "Nats-Schedule"

@@ -65,9 +65,13 @@ type stream struct {
 	sealedRows []edgestore.Aux // of its consumers, for the catalogue
 	wounds     notesOf
 	positions  map[string]position // by source
+	expiries   expiries
+	agedUpTo   uint64 // below, only messages that live for ever are above their max_age
 	subjects   subjectNames
 	in         incoming // the message being applied
 	consumers  consumers
+
+	expiring atomic.Bool // an opExpire is on its way
 
 	// releasing counts messages whose deletion is decided and not applied yet.
 	releasing atomic.Int64
@@ -214,6 +218,10 @@ func (s *stream) loadAux(cfg *StreamConfig) (*StreamConfig, error) {
 			if at, err = readPosition(value); err == nil {
 				s.setPosition(strings.TrimPrefix(key, auxPosition), at)
 			}
+		case strings.HasPrefix(key, auxExpiry):
+			err = s.expiries.load(key, value)
+		case key == auxNevers:
+			s.expiries.nevers = true
 		case strings.HasPrefix(key, auxConsumer):
 			err = s.consumers.load(key, value)
 		}
@@ -262,6 +270,7 @@ func (s *stream) seal() bool {
 		aux = append(aux, edgestore.Aux{Key: auxIdentity, Value: c.append(nil)})
 		s.identified = true
 	}
+	aux = append(aux, s.expiries.seal()...)
 	aux = s.consumers.seal(aux)
 	st := s.store.State()
 	s.sealed = head{s.applied, s.done, st.FirstSeq, s.last}

@@ -149,9 +149,30 @@ func (c *StreamConfig) checkTimes(pedantic bool, lim *Limits) *APIError {
 		return errStreamConfig.with("duplicates window needs to be >= 100ms")
 	case lim.MaxDuplicateWindow > 0 && c.Duplicates > lim.MaxDuplicateWindow:
 		return errStreamConfig.with("duplicates window can not be larger then server limit of %v", lim.MaxDuplicateWindow)
-	case c.SubjectDeleteMarkerTTL != 0 && c.SubjectDeleteMarkerTTL < time.Second:
-		return errStreamConfig.with("subject delete marker TTL must be at least 1 second")
 	}
+	return c.checkMarkers(pedantic)
+}
+
+// checkMarkers checks subject delete markers. They are messages with a TTL that
+// roll up their subject, so both have to be allowed.
+func (c *StreamConfig) checkMarkers(pedantic bool) *APIError {
+	switch d := c.SubjectDeleteMarkerTTL; {
+	case d == 0:
+		return nil
+	case d < 0:
+		return errStreamConfig.with("subject delete marker TTL must not be negative")
+	case d < time.Second:
+		return errStreamConfig.with("subject delete marker TTL must be at least 1 second")
+	case c.Mirror != nil:
+		return errStreamConfig.with("subject delete markers forbidden on mirrors")
+	case pedantic && !c.AllowMsgTTL:
+		return errStreamConfig.with("subject delete marker cannot be set if message TTLs are disabled")
+	case pedantic && !c.AllowRollup:
+		return errStreamConfig.with("subject delete marker cannot be set if roll-ups are disabled")
+	case pedantic && c.DenyPurge:
+		return errStreamConfig.with("roll-ups require the purge permission")
+	}
+	c.AllowMsgTTL, c.AllowRollup, c.DenyPurge = true, true, false
 	return nil
 }
 
@@ -190,10 +211,6 @@ func (c *StreamConfig) checkUnsupported() *APIError {
 		return errReplicasNotSupported
 	case c.MirrorDirect:
 		what = "direct gets from a mirror in place of its origin"
-	case c.SubjectDeleteMarkerTTL > 0:
-		what = "subject delete markers"
-	case c.AllowMsgTTL:
-		what = "per-message TTLs"
 	case c.AllowMsgCounter:
 		what = "message counters"
 	case c.AllowAtomic:

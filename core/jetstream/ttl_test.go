@@ -1,0 +1,382 @@
+package jetstream
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/frondmq/frond/core/wire"
+)
+
+// testClock is the time of an engine, moved by the test.
+type testClock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newTestClock() *testClock {
+	return &testClock{now: time.Date(2026, 5, 6, 7, 8, 9, 500e6, time.UTC)}
+}
+
+func (c *testClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+// pass lets time go by, expires what is due then, and waits for it.
+func (c *testClock) pass(t testing.TB, e *Engine, d time.Duration) {
+	t.Helper()
+	c.mu.Lock()
+	c.now = c.now.Add(d)
+	c.mu.Unlock()
+	eventually(t, func() bool {
+		busy := e.expire(c.Now()) == expirePause
+		for _, s := range e.allStreams() {
+			busy = busy || s.expiring.Load()
+		}
+		return !busy
+	})
+}
+
+func (b *testBus) sendHeader(subj, header string) {
+	b.route(&wire.Msg{Subject: []byte(subj), Header: []byte(header)})
+}
+
+// holds lists a stream's messages as "subject=body sequence header…".
+func (b *testBus) holds(t testing.TB, stream string) string {
+	t.Helper()
+	var s streamAnswer
+	b.call(t, "STREAM.INFO."+stream, "", &s)
+	var out []string
+	for seq := s.State.FirstSeq; seq <= s.State.LastSeq; seq++ {
+		var m struct {
+			Message struct {
+				Subject    string `json:"subject"`
+				Data, Hdrs string
+			} `json:"message"`
+		}
+		answer := b.request(t, apiPrefix+"STREAM.MSG.GET."+stream, "", fmt.Sprintf(`{"seq":%d}`, seq))
+		if err := json.Unmarshal([]byte(answer.Body), &m); err != nil {
+			t.Fatal(err)
+		}
+		if m.Message.Subject == "" {
+			continue
+		}
+		body, _ := base64.StdEncoding.DecodeString(m.Message.Data)
+		hdr, _ := base64.StdEncoding.DecodeString(m.Message.Hdrs)
+		lines := strings.Split(strings.TrimSuffix(strings.TrimPrefix(string(hdr), "NATS/1.0\r\n"), "\r\n\r\n"), "\r\n")
+		out = append(out, strings.TrimSpace(fmt.Sprintf("%s=%s %d %s", m.Message.Subject, body, seq, strings.Join(lines, ","))))
+	}
+	return strings.Join(out, "; ")
+}
+
+const testMarker = "Nats-Marker-Reason: MaxAge,Nats-TTL: 3s,Nats-Rollup: sub"
+
+// What is left when messages expire, as by the stock server: in files and in
+// memory, at once and over restarts of either kind.
+func TestTTL_expiryAndMarkers(t *testing.T) {
+	for _, mode := range []string{"memory", "file", "restart", "crash"} {
+		t.Run(mode, func(t *testing.T) {
+			storage, clock := mode, newTestClock()
+			if mode != "memory" {
+				storage = "file"
+			}
+			d := newDevice(t, 5)
+			d.change = func(c *Config) { c.Now = clock.Now }
+			e, b := d.open()
+			stream := func(name, extra string) {
+				mustStream(t, b, fmt.Sprintf(`{"name":%q,"subjects":["%s.>"],"storage":%q,%s}`, name, strings.ToLower(name), storage, extra))
+			}
+			stream("K", `"subject_delete_marker_ttl":3000000000,"max_msgs_per_subject":1`)
+			stream("L", `"subject_delete_marker_ttl":3000000000,"max_msgs_per_subject":5`)
+			stream("X", `"subject_delete_marker_ttl":3000000000,"max_age":4000000000`)
+			stream("Y", `"allow_msg_ttl":true,"max_age":2000000000`)
+			put := func(subj, body string, h ...string) { b.publish(t, subj, body, h...) }
+			for _, s := range []string{"k", "l"} {
+				put(s+".ttl", "v", "Nats-TTL", "1s")
+				put(s+".del", "v", "Nats-TTL", "1", "KV-Operation", "DEL")
+				put(s+".purge", "v", "Nats-TTL", "1s", "KV-Operation", "PURGE")
+				put(s+".mark", "v", "Nats-TTL", "1s", "Nats-Marker-Reason", "Remove")
+				put(s+".long", "v", "Nats-TTL", "90m")
+			}
+			put("l.two", "1")
+			put("l.two", "2", "Nats-TTL", "1s")
+			put("l.three", "1", "Nats-TTL", "1s")
+			put("l.three", "2")
+			for _, s := range []string{"x", "y"} {
+				put(s+".never", "v", "Nats-TTL", "never")
+				put(s+".plain", "v")
+				put(s+".long", "v", "Nats-TTL", "1h")
+				put(s+".twice", "1")
+				put(s+".twice", "2")
+			}
+			again := func() {
+				switch mode {
+				case "restart":
+					if err := e.Close(); err != nil {
+						t.Fatal(err)
+					}
+					e, b = d.open()
+				case "crash":
+					if err := e.drain.drain(); err != nil {
+						t.Fatal(err)
+					}
+					d.crash(e, 0.5)
+					e, b = d.open()
+				}
+			}
+			for i, x := range []struct {
+				after time.Duration
+				want  map[string]string
+			}{
+				{0, map[string]string{
+					"K": "k.ttl=v 1 Nats-TTL: 1s; k.del=v 2 Nats-TTL: 1,KV-Operation: DEL; k.purge=v 3 Nats-TTL: 1s,KV-Operation: PURGE; k.mark=v 4 Nats-TTL: 1s,Nats-Marker-Reason: Remove; k.long=v 5 Nats-TTL: 90m",
+					"L": "l.ttl=v 1 Nats-TTL: 3; l.del=v 2 KV-Operation: DEL,Nats-TTL: 3; l.purge=v 3 KV-Operation: PURGE,Nats-TTL: 3; l.mark=v 4 Nats-Marker-Reason: Remove,Nats-TTL: 3; l.long=v 5 Nats-TTL: 90m; l.two=1 6; l.two=2 7 Nats-TTL: 3; l.three=1 8 Nats-TTL: 3; l.three=2 9",
+				}},
+				{1100 * time.Millisecond, map[string]string{
+					"K": "k.long=v 5 Nats-TTL: 90m; k.ttl= 6 " + testMarker + "; k.del= 7 " + testMarker,
+					"Y": "y.never=v 1 Nats-TTL: never; y.plain=v 2; y.long=v 3 Nats-TTL: 1h; y.twice=1 4; y.twice=2 5",
+				}},
+				{2050 * time.Millisecond, map[string]string{
+					"L": "l.long=v 5 Nats-TTL: 90m; l.two=1 6; l.three=2 9; l.ttl= 10 " + testMarker + "; l.del= 11 " + testMarker,
+					"Y": "y.never=v 1 Nats-TTL: never",
+				}},
+				{1300 * time.Millisecond, map[string]string{
+					"K": "k.long=v 5 Nats-TTL: 90m",
+					"X": "x.never=v 1 Nats-TTL: never; x.plain= 6 " + testMarker + "; x.long= 7 " + testMarker + "; x.twice= 8 " + testMarker,
+				}},
+				{4 * time.Second, map[string]string{
+					"L": "l.long=v 5 Nats-TTL: 90m; l.two=1 6; l.three=2 9",
+					"X": "x.never=v 1 Nats-TTL: never",
+				}},
+				{2 * time.Hour, map[string]string{"K": "k.long= 8 " + testMarker, "X": "x.never=v 1 Nats-TTL: never", "Y": "y.never=v 1 Nats-TTL: never"}},
+			} {
+				again()
+				clock.pass(t, e, x.after)
+				again()
+				for name, want := range x.want {
+					if got := b.holds(t, name); got != want {
+						t.Errorf("step %d, %s:\n got %s\nwant %s", i, name, got, want)
+					}
+				}
+			}
+			if err := e.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A message that comes after a marker was decided, and before it is stored,
+// stays.
+func TestTTL_markerDoesNotReplaceWhatIsNewer(t *testing.T) {
+	e, b := newTestEngine(t)
+	mustStream(t, b, `{"name":"K","subjects":["k.>"],"storage":"memory","subject_delete_marker_ttl":3000000000,"max_msgs_per_subject":1}`)
+	b.publish(t, "k.a", "1")
+	b.publish(t, "k.a", "2")
+	s := e.account("A").stream("K")
+	if err := s.appendMarker(&marker{"k.a", 1}); err != nil {
+		t.Fatal(err)
+	}
+	if a := b.publish(t, "k.b", ""); a.Seq != 3 {
+		t.Errorf("%+v", a)
+	}
+	if got := b.holds(t, "K"); got != "k.a=2 2; k.b= 3" {
+		t.Error(got)
+	}
+}
+
+func TestTTL_publish(t *testing.T) {
+	_, b := newTestEngine(t)
+	mustStream(t, b, `{"name":"A","subjects":["a"],"storage":"memory","allow_msg_ttl":true}`)
+	mustStream(t, b, `{"name":"B","subjects":["b"],"storage":"memory"}`)
+	for value, code := range map[string]uint16{
+		"1": 0, "1s": 0, "1.5s": 0, "1500ms": 0, "never": 0, "NEVER": 0, "1h30m": 0, "05": 0, "": 0, "9223372036854775807": 0, "9999999999999": 0,
+		"0": 10165, "-1": 10165, "500ms": 10165, "x": 10165, "+5": 10165, "1.0": 10165, "-5s": 10165, "0s": 10165, "9223372036854775808": 10165,
+	} {
+		for subj, code := range map[string]uint16{"a": code, "b": 10166} {
+			a := b.publish(t, subj, "", "Nats-TTL", value)
+			if got := a.Error; (got == nil) != (code == 0) || got != nil && got.ErrCode != code {
+				t.Errorf("%s %q: %v, want %d", subj, value, got, code)
+			}
+		}
+	}
+}
+
+func TestTTL_config(t *testing.T) {
+	_, b := newTestEngine(t)
+	for _, x := range []struct {
+		config string
+		text   string
+	}{
+		{`"subject_delete_marker_ttl":500000000`, "subject delete marker TTL must be at least 1 second"},
+		{`"subject_delete_marker_ttl":-1`, "subject delete marker TTL must not be negative"},
+		{`"subject_delete_marker_ttl":1000000000,"mirror":{"name":"O"}`, "subject delete markers forbidden on mirrors"},
+		{`"subject_delete_marker_ttl":1000000000,"pedantic":true`, "subject delete marker cannot be set if message TTLs are disabled"},
+		{`"subject_delete_marker_ttl":1000000000,"allow_msg_ttl":true,"pedantic":true`, "subject delete marker cannot be set if roll-ups are disabled"},
+		{`"subject_delete_marker_ttl":1000000000,"allow_msg_ttl":true,"allow_rollup_hdrs":true,"deny_purge":true,"pedantic":true`, "roll-ups require the purge permission"},
+	} {
+		if err := b.fails(t, "STREAM.CREATE.P", `{"name":"P","storage":"memory",`+x.config+`}`); err.ErrCode != 10052 || err.Description != x.text {
+			t.Errorf("%s: %v", x.config, err)
+		}
+	}
+	c := mustStream(t, b, `{"name":"S","subjects":["s"],"storage":"memory","subject_delete_marker_ttl":1500000000,"deny_purge":true}`).Config
+	if !c.AllowMsgTTL || !c.AllowRollup || c.DenyPurge || c.SubjectDeleteMarkerTTL != 1500*time.Millisecond || c.Metadata[metaRequiredLevel] != "1" {
+		t.Errorf("%+v", c)
+	}
+	if err := b.fails(t, "STREAM.UPDATE.S", `{"name":"S","subjects":["s"],"storage":"memory"}`); err.Description != "message TTL status can not be disabled" {
+		t.Error(err)
+	}
+	b.call(t, "STREAM.UPDATE.S", `{"name":"S","subjects":["s"],"storage":"memory","allow_msg_ttl":true}`, nil)
+}
+
+// A mirror and a source keep to the TTLs of what they bring, where they allow
+// them; a stream that begins to allow them finds those it has.
+func TestTTL_ofWhatIsThereOrBrought(t *testing.T) {
+	clock := newTestClock()
+	e, b := newTestEngine(t, func(c *Config) { c.Now = clock.Now })
+	mustStream(t, b, `{"name":"O","subjects":["o"],"storage":"memory","allow_msg_ttl":true}`)
+	for name, extra := range map[string]string{
+		"M":    `"mirror":{"name":"O"},"allow_msg_ttl":true`,
+		"S":    `"sources":[{"name":"O"}],"allow_msg_ttl":true`,
+		"Late": `"sources":[{"name":"O"}]`,
+		"Not":  `"sources":[{"name":"O"}]`,
+	} {
+		mustStream(t, b, fmt.Sprintf(`{"name":%q,"storage":"memory",%s}`, name, extra))
+	}
+	b.publish(t, "o", "1", "Nats-TTL", "2s")
+	b.publish(t, "o", "2")
+	b.publish(t, "o", "3", "Nats-TTL", "1h")
+	names := []string{"O", "M", "S", "Late", "Not"}
+	count := func(name string) uint64 {
+		var s streamAnswer
+		b.call(t, "STREAM.INFO."+name, "", &s)
+		return s.State.Msgs
+	}
+	for _, name := range names {
+		eventually(t, func() bool { return count(name) == 3 })
+	}
+	b.call(t, "STREAM.UPDATE.Late", `{"name":"Late","storage":"memory","sources":[{"name":"O"}],"allow_msg_ttl":true}`, nil)
+	clock.pass(t, e, 3*time.Second)
+	for _, name := range names {
+		want := uint64(2)
+		if name == "Not" {
+			want = 3
+		}
+		if n := count(name); n != want {
+			t.Errorf("%s has %d messages, want %d", name, n, want)
+		}
+	}
+}
+
+// Messages that live for ever at the front are looked at once, and what is
+// behind them expires in bounded pieces.
+func TestTTL_manyAtOnce(t *testing.T) {
+	clock := newTestClock()
+	e, b := newTestEngine(t, func(c *Config) { c.Now = clock.Now })
+	mustStream(t, b, `{"name":"N","subjects":["n.*"],"storage":"memory","allow_msg_ttl":true,"max_age":60000000000}`)
+	const each = maxExpire + 100
+	for i := range 3 * each {
+		m := []string{"", "Nats-TTL: never\r\n", "Nats-TTL: 10\r\n"}[i/each]
+		b.sendHeader("n.a", "NATS/1.0\r\n"+m+"\r\n")
+	}
+	b.publish(t, "n.b", "")
+	clock.pass(t, e, 30*time.Second)
+	s := e.account("A").stream("N")
+	if st := s.state(); st.Msgs != 2*each+1 || s.expiries.n != 0 {
+		t.Errorf("%d messages, %d in the index", st.Msgs, s.expiries.n)
+	}
+	clock.pass(t, e, time.Minute)
+	if st := s.state(); st.Msgs != each || s.agedUpTo != st.LastSeq+1 {
+		t.Errorf("%d messages, looked at up to %d", st.Msgs, s.agedUpTo)
+	}
+}
+
+// The index against a map, with seals and loads in between.
+func TestExpiries_model(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	disk := map[string][]byte{}
+	model := map[uint64]int64{}
+	var x expiries
+	now, seq := int64(1.7e18), uint64(1000)
+	reopen := func() {
+		for _, a := range x.seal() {
+			if delete(disk, a.Key); a.Value != nil {
+				disk[a.Key] = a.Value
+			}
+		}
+		x = expiries{}
+		for key, value := range disk {
+			if err := x.load(key, value); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for range 20000 {
+		switch n := rnd.IntN(100); {
+		case n < 80:
+			seq += uint64(1 + rnd.IntN(3))
+			life := ttl(1 + rnd.IntN(300))
+			x.add(seq, now, life)
+			model[seq] = (now+int64(tick)-1)/int64(tick) + int64(life)*ticksPerSecond
+		case n < 98:
+			now += rnd.Int64N(int64(time.Second))
+			at, limit := now/int64(tick), 1+rnd.IntN(50)
+			listed := x.due(at, limit)
+			taken := x.take(at, limit)
+			if !slices.Equal(listed, taken) {
+				t.Fatalf("listed %v, taken %v", listed, taken)
+			}
+			for _, s := range taken {
+				if due, ok := model[s]; !ok || due > at {
+					t.Fatalf("%d is taken at %d and due at %d", s, at, due)
+				}
+				delete(model, s)
+			}
+			if len(taken) < limit {
+				for s, due := range model {
+					if due <= at {
+						t.Fatalf("%d is due and was not taken", s)
+					}
+				}
+			}
+		default:
+			reopen()
+		}
+		if x.n != len(model) {
+			t.Fatalf("%d entries, want %d", x.n, len(model))
+		}
+	}
+	reopen()
+	x.take(now/int64(tick)+1e6, 1<<30)
+	if aux := x.seal(); len(x.slots)+len(x.heap)+x.n != 0 || len(aux) != len(disk) {
+		t.Errorf("%d slots are left", len(x.slots))
+	}
+	// A million keys of one lifetime.
+	for i := range 1_000_000 {
+		x.add(uint64(i), now+int64(i)*1e6, 3600)
+	}
+	size := 0
+	for _, s := range x.heap {
+		size += cap(s.entries) + 100
+	}
+	if size > 4_000_000 {
+		t.Errorf("a million entries take %d bytes", size)
+	}
+}
+
+func TestExpiries_damagedSlot(t *testing.T) {
+	var x expiries
+	for key, value := range map[string]string{auxExpiry + "zz": "", slotKey(5): "\x02", slotKey(6): "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"} {
+		if err := x.load(key, []byte(value)); err == nil {
+			t.Errorf("%q %q was taken", key, value)
+		}
+	}
+}
