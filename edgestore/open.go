@@ -205,12 +205,19 @@ type folder struct {
 // findFiles makes the folder if need be, removes temporary files, and tells
 // what else there is.
 func (s *fileStore) findFiles() (folder, error) {
+	_, serr := os.Stat(s.o.Dir)
 	if err := s.o.Disk.MkdirAll(s.o.Dir); err != nil {
 		return folder{}, err
 	}
 	entries, err := os.ReadDir(s.o.Dir)
 	if err != nil {
 		return folder{}, err
+	}
+	if serr == nil && len(entries) == 0 {
+		// Whoever made it may not have come to the sync.
+		if err := s.o.Disk.SyncDir(filepath.Dir(s.o.Dir)); err != nil {
+			return folder{}, err
+		}
 	}
 	f := s.sortFolder(entries)
 	for _, name := range f.tmp {
