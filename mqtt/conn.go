@@ -136,6 +136,8 @@ func (c *conn) connect() error {
 		return err
 	}
 	c.frames.limit += maxTopicExtra
+	// MQTT 5 clients know the limit, and are told when they break it.
+	c.frames.skim = c.version == v311
 	assigned := pk.Connect.ClientIdentifier == ""
 	if assigned {
 		c.clientID = newClientID()

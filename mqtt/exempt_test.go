@@ -46,6 +46,7 @@ func TestPublish_oneBadMessageCostsNoConnection(t *testing.T) {
 		{"a topic that no link could carry", strings.Repeat(".", 40_000), "1", false, []byte{v311, v5}, refused(packets.ErrTopicNameInvalid)},
 		{"the longest topic", strings.Repeat("a", 4096-256), "1", false, []byte{v311, v5}, outcome{strings.Repeat("a", 4096-256), 0}},
 		{"one byte more", strings.Repeat("a", 4096-255), "1", false, []byte{v5}, refused(packets.ErrTopicNameInvalid)},
+		{"a packet that is too large", "evcc/x", strings.Repeat("x", 3<<20), false, []byte{v311}, refused(packets.ErrQuotaExceeded)},
 		{"what the user may not", "denied", "1", false, []byte{v311, v5}, refused(packets.ErrNotAuthorized)},
 	} {
 		for _, version := range c.versions {

@@ -17,6 +17,7 @@ const maxTopicExtra = 65_544
 type frame struct {
 	first byte
 	body  []byte
+	cut   int // bytes of a payload that were too many and are not in body
 }
 
 func (f *frame) kind() byte  { return f.first >> 4 }
@@ -27,6 +28,7 @@ func (f *frame) flags() byte { return f.first & 0x0f }
 type framer struct {
 	in    *bufio.Reader
 	limit int        // of a whole packet, in bytes
+	skim  bool       // leave out the payload of a PUBLISH above limit, instead of failing
 	pool  *sync.Pool // of *[]byte, for packets larger than the buffer of in
 
 	large *[]byte // lent by pool for the packet at hand
@@ -49,19 +51,41 @@ func (r *framer) next() (frame, error) {
 	if err != nil {
 		return frame{}, err
 	}
+	if 1+width+n > r.limit && r.skim && first>>4 == packets.Publish {
+		return r.skimPublish(first, n)
+	}
 	if 1+width+n > r.limit {
 		return frame{}, fail(packets.ErrPacketTooLarge, "packet of %d bytes, the limit is %d", 1+width+n, r.limit)
 	}
 	if n > r.in.Size() {
 		body, err := r.readLarge(n)
-		return frame{first, body}, unexpected(err)
+		return frame{first: first, body: body}, unexpected(err)
 	}
 	body, err := r.in.Peek(n)
 	if err != nil {
 		return frame{}, unexpected(err)
 	}
 	_, err = r.in.Discard(n) // the bytes stay until the next read
-	return frame{first, body}, err
+	return frame{first: first, body: body}, err
+}
+
+// skimPublish reads a PUBLISH of MQTT 3.1.1 up to its payload, and drops that as
+// it comes.
+func (r *framer) skimPublish(first byte, n int) (frame, error) {
+	size, err := r.in.Peek(2)
+	if err != nil {
+		return frame{}, unexpected(err)
+	}
+	head := textSize(size)
+	if first>>1&3 > 0 {
+		head += 2
+	}
+	body := make([]byte, min(head, n))
+	if _, err := io.ReadFull(r.in, body); err != nil {
+		return frame{}, unexpected(err)
+	}
+	_, err = r.in.Discard(n - len(body))
+	return frame{first, body, n - len(body)}, unexpected(err)
 }
 
 // readLarge reads what does not fit into the buffer of in.

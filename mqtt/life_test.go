@@ -311,7 +311,7 @@ func TestConn_answersAboveTheLimit(t *testing.T) {
 		t.Error("there is room above the limit")
 	}
 	c.out.commit()
-	if err := c.puback(frame{packets.Puback << 4, []byte{0, 1}}); err != nil {
+	if err := c.puback(frame{first: packets.Puback << 4, body: []byte{0, 1}}); err != nil {
 		t.Fatal(err)
 	}
 	if c.window.queued.size != 0 {

@@ -22,12 +22,13 @@ type publication struct {
 	topic   []byte
 	props   []byte // property block without its length, MQTT 5 only
 	payload []byte
+	cut     int   // bytes of the payload that were too many and are not there
 	bad     error // why the topic is refused
 }
 
 // parsePublish decodes a PUBLISH of a client.
 func parsePublish(f frame, version byte) (publication, error) {
-	p := publication{qos: f.first >> 1 & 3, retain: f.first&flagRetain != 0}
+	p := publication{qos: f.first >> 1 & 3, retain: f.first&flagRetain != 0, cut: f.cut}
 	switch {
 	case p.qos == 3:
 		return p, fail(packets.ErrMalformedQos, "QoS 3") // [MQTT-3.3.1-4]
@@ -148,7 +149,7 @@ func (c *conn) accept(p *publication) error {
 	if c.header, err = c.headers(p); err != nil {
 		return err
 	}
-	if size, limit := len(c.header)+len(p.payload), c.m.services.Options().MaxPayload; size > limit {
+	if size, limit := len(c.header)+len(p.payload)+p.cut, c.m.services.Options().MaxPayload; size > limit {
 		return c.refuse(p, packets.ErrQuotaExceeded, fmt.Errorf("message of %d bytes with its headers, the limit is %d", size, limit))
 	}
 	c.inMsgs.Add(1)
