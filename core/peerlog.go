@@ -28,8 +28,8 @@ func PeerLogger(log *slog.Logger, kind string, id uint64, remote net.Addr) *slog
 }
 
 const (
-	// peerBurst lines of one peer that say the same are written in a minute,
-	// hostBurst of all who come from its address: names are cheap to change.
+	// peerBurst lines of one peer that say the same are written in a minute, of
+	// hostBurst peers who come from one address: names are cheap to change.
 	peerBurst = 5
 	hostBurst = 50
 )
@@ -43,22 +43,27 @@ type peerLog struct {
 	peer  peerName
 }
 
-// lineCounts is what all handlers of one server share.
-type lineCounts struct{ same, host Repeats }
+// lineCounts is what all handlers of one server share. News have counts of
+// their own: a fleet that connects must not use up those of what is wrong.
+type lineCounts struct{ news, wrong struct{ same, host Repeats } }
 
 // peerName is who a line is about; only one with a kind is a peer.
 type peerName struct{ kind, host, user, client string }
 
 func newPeerLog(next slog.Handler) *peerLog {
 	l := &peerLog{next: next, plain: next, lines: &lineCounts{}}
-	l.lines.same.Burst, l.lines.host.Burst = peerBurst, hostBurst
+	for _, c := range []*struct{ same, host Repeats }{&l.lines.news, &l.lines.wrong} {
+		c.same.Burst, c.host.Burst = peerBurst, hostBurst
+	}
 	return l
 }
 
 // stop tells of what was counted. After it every line is written.
 func (l *lineCounts) stop() {
-	l.same.Stop()
-	l.host.Stop()
+	l.news.same.Stop()
+	l.news.host.Stop()
+	l.wrong.same.Stop()
+	l.wrong.host.Stop()
 }
 
 func (n *peerName) learn(a slog.Attr) {
@@ -123,19 +128,31 @@ func (l *peerLog) Handle(ctx context.Context, r slog.Record) error {
 		return true
 	})
 	all := peerName{kind: who.kind, host: who.host}
+	counts := &l.lines.wrong
+	if r.Level < slog.LevelWarn {
+		counts = &l.lines.news
+	}
 	var err error
-	l.lines.same.Say(who.key(r), func(more int) {
-		if more > 0 {
-			l.more(r, who, more)
-			return
-		}
-		l.lines.host.Say(all.key(r), func(more int) {
+	key := who.key(r)
+	line := func() {
+		counts.same.Say(key, func(more int) {
 			if more > 0 {
-				l.more(r, all, more)
+				l.more(r, who, more)
 				return
 			}
 			err = l.next.Handle(ctx, r)
 		})
+	}
+	if counts.same.knows(key) {
+		line()
+		return err
+	}
+	counts.host.Say(all.key(r), func(more int) {
+		if more > 0 {
+			l.more(r, all, more)
+			return
+		}
+		line()
 	})
 	return err
 }

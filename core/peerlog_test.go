@@ -100,6 +100,20 @@ func TestPeerLog_counts_lines_that_repeat(t *testing.T) {
 		<-time.After(61 * time.Second)
 		expect("[ERR] refused (and 950 more in the last minute) kind=client remote=10.0.0.5")
 
+		// Those who come do not use up the lines of those who do wrong, nor one
+		// address with many names the lines of others.
+		for i := range 2 * maxRepeats {
+			PeerLogger(log, "mqtt", 1, &net.TCPAddr{IP: net.IPv4(10, 1, byte(i>>8), byte(i)), Port: 1}).Info("connected")
+			PeerLogger(log, "client", 1, at(1)).With("user", fmt.Sprint("v", i)).Error("refused")
+		}
+		synctest.Wait()
+		lines()
+		PeerLogger(log, "mqtt", 9, at(9)).Error("refused")
+		expect("[ERR] refused kind=mqtt conn=9 remote=10.0.0.5:9")
+		<-time.After(61 * time.Second)
+		synctest.Wait()
+		lines()
+
 		for range 100 {
 			log.Warn("of the server itself")
 			PeerLogger(log, "client", 1, at(1)).Debug("asked for")

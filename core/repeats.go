@@ -75,6 +75,13 @@ func (r *Repeats) Say(key string, say func(more int)) {
 	}
 }
 
+// knows reports whether key has had a line in the last minute.
+func (r *Repeats) knows(key string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.mu.seen[key] != nil
+}
+
 func (r *Repeats) first(key string, say func(int), now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -83,7 +83,8 @@ func (r *remote) run(ctx context.Context) {
 			if failures == 0 || !quick { // the quick ones are many and say the same
 				failures++
 				if r.report(failures, linked) {
-					log.Error("Error trying to connect as leafnode to remote server", "url", u.Redacted(), "attempt", failures, "err", err)
+					// By host: while it is away this is said again and again.
+					log.With("kind", kind, "remote", u.Host).Error("Error trying to connect as leafnode to remote server", "url", u.Redacted(), "attempt", failures, "err", err)
 				}
 			}
 		} else {
