@@ -128,7 +128,9 @@ func (l *link) Flush() { l.out.flush() }
 func (l *link) run() *ending {
 	l.subs = make(map[string]*account.Sub)
 	l.origin = account.NewOrigin(l, l.role, l.peer.cluster)
-	l.heard.at.Store(time.Now().UnixNano())
+	// The handshake is the first sign of life. Later it would look like one of a
+	// peer that another link is waiting to see dead.
+	l.heard.at.CompareAndSwap(0, time.Now().UnixNano())
 	l.lastActivity.Store(l.heard.at.Load())
 	tune(rawConn(l.conn), unsentBytes, deadPath)
 
