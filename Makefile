@@ -28,8 +28,8 @@ tools:
 interop:
 	cd $(INTEROP) && $(GO) test $(TESTFLAGS) -timeout 9m ./...
 
-demo: ## 5,000 readings from a device to a hub, through cuts and a kill -9 (HUB=stock: nats-server)
-	@cd $(INTEROP) && $(GO) run ./demo -hub $(or $(HUB),frond)
+demo: ## 5,000 readings from a device to a hub, through cuts and a kill -9 (HUB=stock: nats-server; EDGES=3)
+	@cd $(INTEROP) && $(GO) run ./demo -hub $(or $(HUB),frond) -edges $(or $(EDGES),1)
 
 bench: ## frond beside nats-server and mosquitto, in alternating pairs (PAIRS=9)
 	@cd $(INTEROP) && $(GO) run ./bench -pairs $(PAIRS) -results bench/results
@@ -39,7 +39,7 @@ bench-compare: ## frond beside frond of the commit REF, in alternating pairs (RE
 
 soak: ## crash, leaf and durability tests many times over, with other seeds each time (SOAK=20)
 	FROND_SOAK=1 $(GO) test -race -tags invariants -timeout 0 -count=$(SOAK) ./edgestore/... ./core/jetstream/...
-	cd $(INTEROP) && FROND_SOAK=1 $(GO) test -timeout 0 -count=$(SOAK) -run 'Crash|Leaf|Origin|into_a_stream' -kills 20 .
+	cd $(INTEROP) && FROND_SOAK=1 $(GO) test -timeout 0 -count=$(SOAK) -run 'Crash|Leaf|Gateways|Origin|into_a_stream' -kills 20 -gateways 20 .
 
 size: ## bytes of each build beside its gate and nats-server, and what costs most
 	@$(GO) run ./cross/size

@@ -196,7 +196,7 @@ func newReader(t *testing.T, root string) *reader {
 		t.Fatal(err)
 	}
 	port := map[string]string{}
-	for _, p := range []string{"4222", "4223", "1883", "8222", "8223", "7422"} {
+	for _, p := range []string{"4222", "4223", "4224", "1883", "1884", "8222", "8223", "8224", "7422"} {
 		port[p] = freePort(t)
 	}
 	// Each argument goes through sed, and the presets get the ports that they

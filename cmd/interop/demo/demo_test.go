@@ -33,6 +33,21 @@ func TestDemo(t *testing.T) {
 	}
 }
 
+func TestFleet(t *testing.T) {
+	frond, err := peers.Frond(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	f := &fleet{dir: t.TempDir(), frond: frond, hubKind: peers.FrondKind, hubBinary: frond, edges: 3, readings: 500, out: &out}
+	if err := f.run(t.Context()); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	if !strings.Contains(out.String(), "1500 of 1500 at the hub, each edge's in order, none twice") {
+		t.Fatal(out.String())
+	}
+}
+
 func TestTally_tells_what_is_wrong(t *testing.T) {
 	for want, order := range map[string][]int{
 		"": {0, 1, 2},

@@ -23,9 +23,11 @@ import (
 type device struct {
 	addr     string
 	readings int
-	acked    atomic.Int64
-	sent     atomic.Int64 // PUBLISH packets, repeated ones among them
-	connects atomic.Int64
+	// prefix and topic tell one of several devices; "" and the usual topic else.
+	prefix, topic string
+	acked         atomic.Int64
+	sent          atomic.Int64 // PUBLISH packets, repeated ones among them
+	connects      atomic.Int64
 }
 
 const window = 64
@@ -138,17 +140,24 @@ func (d *device) hello(conn net.Conn) error {
 }
 
 func (d *device) publish(conn net.Conn, i, n int) error {
-	body, err := json.Marshal(reading{ID: readingID(i), N: i, Sensor: "thermometer", Celsius: 20 + float64(i%100)/10})
+	body, err := json.Marshal(reading{ID: d.prefix + readingID(i), N: i, Sensor: "thermometer", Celsius: 20 + float64(i%100)/10})
 	if err != nil {
 		return err
 	}
 	c := packets.NewControlPacket(packets.PUBLISH)
 	p := c.Content.(*packets.Publish)
-	p.Topic, p.QoS, p.PacketID, p.Payload = "plant/7/temperature", 1, packetID(n), body
-	p.Properties = &packets.Properties{User: []packets.User{{Key: "Nats-Msg-Id", Value: readingID(i)}}}
+	p.Topic, p.QoS, p.PacketID, p.Payload = d.topicName(), 1, packetID(n), body
+	p.Properties = &packets.Properties{User: []packets.User{{Key: "Nats-Msg-Id", Value: d.prefix + readingID(i)}}}
 	d.sent.Add(1)
 	_, err = c.WriteTo(conn)
 	return err
+}
+
+func (d *device) topicName() string {
+	if d.topic == "" {
+		return "plant/7/temperature"
+	}
+	return d.topic
 }
 
 // packetID numbers the publications of one connection from 1.

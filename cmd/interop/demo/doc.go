@@ -3,7 +3,8 @@
 // the edge is killed once, and all of them are at the hub at the end, in
 // order, none twice.
 //
-// What for: `make demo`, and its test. With -hub stock the hub is nats-server.
+// What for: `make demo`, and its test. With -hub stock the hub is nats-server;
+// with -edges there are several edges, see fleet.
 //
 // What not: no measurement; the edge, the hub and the link are real, the
 // device is a goroutine.

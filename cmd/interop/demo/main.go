@@ -14,7 +14,8 @@ import (
 
 func main() {
 	hub := flag.String("hub", "frond", "server at the hub: frond or stock (nats-server)")
-	n := flag.Int("n", 5000, "readings")
+	n := flag.Int("n", 5000, "readings, of all devices")
+	edges := flag.Int("edges", 1, "edges, each with a device")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
@@ -22,7 +23,7 @@ func main() {
 	if err != nil {
 		fail(err)
 	}
-	err = play(ctx, dir, peers.Kind(*hub), *n)
+	err = play(ctx, dir, peers.Kind(*hub), *n, *edges)
 	os.RemoveAll(dir)
 	if err != nil {
 		fail(err)
@@ -34,7 +35,7 @@ func fail(err error) {
 	os.Exit(1)
 }
 
-func play(ctx context.Context, dir string, hub peers.Kind, n int) error {
+func play(ctx context.Context, dir string, hub peers.Kind, n, edges int) error {
 	fmt.Println("building ...")
 	frond, err := peers.Frond(ctx, dir)
 	if err != nil {
@@ -47,6 +48,14 @@ func play(ctx context.Context, dir string, hub peers.Kind, n int) error {
 		}
 	}
 	begin := time.Now()
+	if edges > 1 {
+		f := &fleet{dir: dir, frond: frond, hubKind: hub, hubBinary: bin, edges: edges, readings: n / edges, out: os.Stdout}
+		err := f.run(ctx)
+		if err == nil {
+			fmt.Printf("done in %.1f s\n", time.Since(begin).Seconds())
+		}
+		return err
+	}
 	s := &story{dir: dir, frond: frond, hubKind: hub, hubBinary: bin, readings: n, out: os.Stdout}
 	if err := s.run(ctx); err != nil {
 		return err
