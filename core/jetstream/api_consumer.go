@@ -302,7 +302,7 @@ func marshalConsumer(cfg *consumer.Config) []byte {
 // s.changes.
 func (e *Engine) createConsumer(s *stream, name string, cfg *consumer.Config) (*member, *APIError) {
 	op := consumerCreate{name, e.cfg.Now().UnixNano(), marshalConsumer(cfg)}
-	p, err := e.submit(s.log, s.record(opConsumerCreate, false), false, op.append(nil))
+	p, err := e.submit(s.log, s.record(opConsumerCreate, false), true, op.append(nil))
 	if err != nil {
 		return nil, err
 	}

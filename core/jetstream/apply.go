@@ -79,6 +79,7 @@ func (a *applier) stream(inc uint64, run []edgestore.Entry) {
 		a.e.raiseIncarnation(inc)
 		// Deleted while these were on their way.
 		if a.live {
+			a.arrived(run)
 			for i := range run {
 				a.tell(nil, &run[i], &outcome{err: errStreamNotFound})
 			}
@@ -94,6 +95,7 @@ func (a *applier) stream(inc uint64, run []edgestore.Entry) {
 	if !a.live {
 		return
 	}
+	a.arrived(run)
 	now := len(run)
 	if a.durable {
 		var before []heldAnswer
@@ -148,6 +150,19 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) {
 		s.consumers.publish()
 	} else {
 		s.consumers.events, s.consumers.compact = s.consumers.events[:0], false
+	}
+}
+
+// arrived takes messages off what is on its way into streams.
+func (a *applier) arrived(run []edgestore.Entry) {
+	n := 0
+	for i := range run {
+		if run[i].Kind == opPublish {
+			n += len(run[i].Data)
+		}
+	}
+	if n > 0 {
+		a.e.coming[usageIndex(!a.durable)].Add(-int64(n))
 	}
 }
 

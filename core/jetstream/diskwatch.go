@@ -146,6 +146,11 @@ func (r *diskWatch) set(what *error, err error) {
 // Trouble says what keeps streams in files from taking messages, "" if nothing
 // does.
 func (e *Engine) Trouble() string {
+	for _, memory := range []bool{false, true} {
+		if e.overLimit(memory) {
+			return "JetStream limit " + e.limitText(memory)
+		}
+	}
 	r := e.cfg.disk
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -138,6 +138,8 @@ type Engine struct {
 	damage          register
 	catChain        edgestore.Chain // of the operations of the catalogue in the journal
 	usage           [2]atomic.Int64 // bytes in files, in memory
+	coming          [2]atomic.Int64 // bytes of messages that are on their way into streams
+	limitSaid       [2]atomic.Int64 // when a limit was logged last, nanoseconds since 1970
 	closing         atomic.Bool
 	leaving         atomic.Bool // pull requests are refused
 
@@ -355,13 +357,51 @@ func usageIndex(memory bool) int {
 
 func (e *Engine) addUsage(memory bool, bytes int64) { e.usage[usageIndex(memory)].Add(bytes) }
 
+// limit is what all streams together may hold, 0 for no limit.
+func (e *Engine) limit(memory bool) int64 {
+	if memory {
+		return e.cfg.Limits.MaxMemory
+	}
+	return e.cfg.Limits.MaxStore
+}
+
 // overLimit reports whether streams hold as much as the server allows.
 func (e *Engine) overLimit(memory bool) bool {
-	limit := e.cfg.Limits.MaxStore
-	if memory {
-		limit = e.cfg.Limits.MaxMemory
-	}
+	limit := e.limit(memory)
 	return limit > 0 && e.usage[usageIndex(memory)].Load() >= limit
+}
+
+// nearLimit reports whether streams would hold as much if everything that is on
+// its way were added to them. It may not be: other messages may go for it, so
+// this is a reason to wait and not to refuse.
+func (e *Engine) nearLimit(memory bool) bool {
+	limit, i := e.limit(memory), usageIndex(memory)
+	if limit <= 0 {
+		return false
+	}
+	coming := e.coming[i].Load()
+	return coming > 0 && e.usage[i].Load()+coming >= limit
+}
+
+// limitName is what the limit is called in the configuration.
+func limitName(memory bool) string {
+	if memory {
+		return "max_mem"
+	}
+	return "max_file"
+}
+
+func (e *Engine) limitText(memory bool) string {
+	return fmt.Sprintf("%s is reached: streams hold %d bytes, the limit is %d", limitName(memory), e.usage[usageIndex(memory)].Load(), e.limit(memory))
+}
+
+// tellLimit logs that a limit refuses publishers, once a minute.
+func (e *Engine) tellLimit(memory bool) {
+	said, now := &e.limitSaid[usageIndex(memory)], e.cfg.Now().UnixNano()
+	if was := said.Load(); now-was < int64(time.Minute) || !said.CompareAndSwap(was, now) {
+		return
+	}
+	e.logger.Warn("JetStream refuses messages: " + e.limitText(memory))
 }
 
 // random is the source of subject transforms.

@@ -178,14 +178,30 @@ func (s *stream) drop(seq uint64, subject string) error {
 		return s.fail(err)
 	}
 	if !ok {
-		// The loops that drop would not end.
-		return s.fail(fmt.Errorf("message %d is counted and not there", seq))
+		return s.dropLost(seq)
 	}
 	if subject == "" {
 		s.consumers.compacted()
 	} else {
 		s.consumers.removed(seq, subject, eventRemoved)
 	}
+	return nil
+}
+
+// dropLost is for a message that is counted and not there. It is booked as lost,
+// so that the limits go on; one such message must not stop a stream.
+func (s *stream) dropLost(seq uint64) error {
+	n, err := s.store.Lose(seq, seq)
+	if err != nil {
+		return s.fail(err)
+	}
+	if n == 0 {
+		// Nothing changes it: the loop that drops would not end. The limit is not
+		// kept to until the next message, and somebody should know.
+		return fmt.Errorf("message %d of stream %q is counted and not there", seq, s.name)
+	}
+	s.consumers.purged("")
+	s.tellDamage()
 	return nil
 }
 

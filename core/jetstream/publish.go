@@ -39,7 +39,10 @@ func (s *stream) ingest(m *wire.Msg) {
 			s.refuse(v, m, refusal)
 			return
 		}
-		err := s.append(v, m, header, flags)
+		err := error(edgestore.ErrBusy)
+		if m.Own || !s.e.nearLimit(s.memory) {
+			err = s.append(v, m, header, flags)
+		}
 		if err == nil {
 			return
 		}
@@ -65,6 +68,7 @@ func (s *stream) admit(v *streamView, m *wire.Msg) (header []byte, flags uint8, 
 	case len(header) > maxHeaderBytes:
 		return nil, 0, errHeaderTooLarge
 	case s.e.overLimit(s.memory):
+		s.e.tellLimit(s.memory)
 		return nil, 0, errInsufficientResources
 	}
 	if len(header) > 0 {
@@ -208,7 +212,13 @@ func (s *stream) append(v *streamView, m *wire.Msg, header []byte, flags uint8) 
 	if v.cfg.NoAck || token != nil {
 		side = nil
 	}
+	size := int64(len(p.head) + len(subj) + len(header) + len(m.Body))
+	coming := &s.e.coming[usageIndex(s.memory)]
+	coming.Add(size)
 	err := s.e.append(s.log, false, &p.rec, side, token, p.parts[:]...)
+	if err != nil {
+		coming.Add(-size)
+	}
 	p.parts = [4][]byte{}
 	s.e.scratch.Put(p)
 	return err

@@ -1,0 +1,55 @@
+package jetstream
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/frondmq/frond/core/wire"
+)
+
+// Streams together hold what the server's limit says and no more, however fast
+// messages come: what is on its way counts. It is told while it lasts.
+func TestLimits_ofTheServerAreExact(t *testing.T) {
+	for _, storage := range []string{"file", "memory"} {
+		t.Run(storage, func(t *testing.T) {
+			const limit = 1 << 20
+			x := newBox(t)
+			x.change = func(c *Config) { c.Limits.MaxStore, c.Limits.MaxMemory = limit, limit }
+			x.start()
+			mustStream(t, x.b, `{"name":"S","subjects":["s.>"],"storage":"`+storage+`"}`)
+			in := x.b.inbox(t, "answers.*")
+			body := []byte(strings.Repeat("x", 4000))
+			const sent = 600
+			for i := range sent {
+				x.b.route(&wire.Msg{Subject: []byte("s.a"), Reply: fmt.Appendf(nil, "answers.%d", i), Body: body})
+			}
+			stored := 0
+			for range sent {
+				if m := in.next(); strings.Contains(m.Body, `"seq":`) && !strings.Contains(m.Body, "error") {
+					stored++
+				} else if !strings.Contains(m.Body, "10023") {
+					t.Fatalf("refused with %s", m.Body)
+				}
+			}
+			var info streamAnswer
+			x.b.call(t, "STREAM.INFO.S", "", &info)
+			if info.State.Bytes > limit+8000 || info.State.Bytes < limit-8000 {
+				t.Errorf("%d messages stored, %d bytes; the limit is %d", stored, info.State.Bytes, limit)
+			}
+			if text := x.e.Trouble(); !strings.Contains(text, "is reached") {
+				t.Errorf("told: %q", text)
+			}
+			x.b.call(t, "STREAM.PURGE.S", "", nil)
+			if a := x.b.publish(t, "s.a", "again"); a.Error != nil {
+				t.Errorf("with room again: %v", a.Error)
+			}
+			if text := x.e.Trouble(); text != "" {
+				t.Errorf("with room again: %q", text)
+			}
+			if n := x.e.coming[usageIndex(storage == "memory")].Load(); n != 0 {
+				t.Errorf("%d bytes are on their way for ever", n)
+			}
+		})
+	}
+}
