@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -692,5 +693,23 @@ func TestMachine_survivesForEver(t *testing.T) {
 	r.wait(3600 * second)
 	if len(r.got) != 1 || len(r.log) != 0 || r.m.Waiting() != 1 {
 		t.Errorf("%d delivered, %d waiting, %q", len(r.got), r.m.Waiting(), r.log)
+	}
+}
+
+// Who mirrors or sources counts his patience from the last sign, and the first
+// message may be long: a sign goes before it.
+func TestMachine_signOfLifeBeforeTheFirstMessage(t *testing.T) {
+	for _, sourcing := range []bool{true, false} {
+		r := newRig(t, fmt.Sprintf(`{"name":"C","ack_policy":"none","deliver_subject":"d","flow_control":true,"idle_heartbeat":1000000000,"direct":true,"sourcing":%v}`, sourcing))
+		r.start()
+		r.publish("a", 10)
+		r.m.SetActive(r.now, true)
+		r.pump()
+		if len(r.got) != 1 || len(r.log) == 0 {
+			t.Fatalf("%d delivered, log %q", len(r.got), r.log)
+		}
+		if first := strings.Contains(r.log[0], "Idle Heartbeat; Nats-Last-Consumer: 0"); first != sourcing {
+			t.Errorf("sourcing %v: %q", sourcing, r.log)
+		}
 	}
 }

@@ -16,6 +16,11 @@ func (m *Machine) SetActive(now int64, here bool) {
 		if m.cfg.Heartbeat > 0 {
 			m.beatAt = later(now, int64(m.cfg.Heartbeat))
 		}
+		if m.cfg.Sourcing {
+			// A server that fetches counts its patience from the last sign, and
+			// the first message may take long on the line.
+			m.beatAt = now
+		}
 		return
 	}
 	m.goneAt = now
