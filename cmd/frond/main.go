@@ -29,6 +29,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 			return runPreset(args[0], args[1:], stdout, stderr)
 		case "damage":
 			return runDamage(args[1:], stdout, stderr)
+		case "store":
+			return runStore(args[1:], stdout, stderr)
 		case "passwd":
 			return runPasswd(args[1:], os.Stdin, stdout, stderr)
 		case "identity":
@@ -79,7 +81,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // nearCommand says which command was meant.
 func nearCommand(word string) string {
-	if near := config.Near(word, []string{"edge", "hub", "passwd", "identity", "damage", "help", "version"}); near != "" {
+	if near := config.Near(word, []string{"edge", "hub", "passwd", "identity", "damage", "store", "help", "version"}); near != "" {
 		return fmt.Sprintf(", did you mean %q?", near)
 	}
 	return ""

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/frondmq/frond/core/jetstream"
+	"github.com/frondmq/frond/edgestore"
+	"github.com/frondmq/frond/edgestore/vfs"
+)
+
+const storeUsage = `Usage: frond store check DIR
+       frond store dump DIR
+       frond store rebuild DIR
+
+Looks into the files of streams while no server uses them. DIR is a data folder,
+or the folder of one stream in it (jetstream/streams/N).
+
+    check      Reads everything, writes nothing, and says what is missing.
+               The exit code is 1 when something is damaged
+    dump       Writes every message that can be read, as a line of JSON with
+               the body in base64; damage is told as by check, on stderr
+    rebuild    Makes new files of what can be read, and says what it made.
+               The newest damaged file stays, as NAME.damaged-N
+`
+
+// runStore is `frond store`.
+func runStore(args []string, stdout, stderr io.Writer) int {
+	fs := flag.NewFlagSet("store", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	words, err := parseMixed(fs, args)
+	if errors.Is(err, flag.ErrHelp) || err == nil && len(words) == 0 {
+		fmt.Fprint(stdout, storeUsage)
+		return 0
+	}
+	if err == nil && len(words) != 2 {
+		err = errors.New("it takes check, dump or rebuild, and a folder")
+	}
+	if err != nil {
+		return fail(stderr, fmt.Errorf("store: %w", err))
+	}
+	sound := true
+	switch words[0] {
+	case "check":
+		sound, err = eachStore(words[1], stdout, edgestore.CheckStore)
+	case "rebuild":
+		sound, err = eachStore(words[1], stdout, edgestore.RebuildStore)
+	case "dump":
+		sound, err = eachStore(words[1], stderr, func(dir string) (*edgestore.Check, error) { return dumpStore(dir, stdout) })
+	default:
+		err = fmt.Errorf("%q is not known: check, dump, rebuild", words[0])
+	}
+	if err != nil {
+		return fail(stderr, fmt.Errorf("store: %w", err))
+	}
+	if !sound {
+		return 1
+	}
+	return 0
+}
+
+// eachStore does something to each stream in a folder and reports on it; the
+// lock of the journal is held meanwhile.
+func eachStore(dir string, w io.Writer, do func(dir string) (*edgestore.Check, error)) (sound bool, err error) {
+	root, stores, err := storesIn(dir)
+	if err != nil {
+		return false, err
+	}
+	lock := filepath.Join(root, "journal", "lock")
+	if _, err := os.Stat(lock); err == nil {
+		held, err := vfs.OS{}.Lock(lock)
+		if err != nil {
+			return false, fmt.Errorf("%s: %w (a server runs on it: stop that first)", root, err)
+		}
+		defer held.Close()
+	}
+	sound = true
+	catalogue := filepath.Join(root, "catalogue.db")
+	if _, serr := os.Stat(catalogue); serr == nil && root != dir {
+		values, applied, cerr := edgestore.CheckTable(catalogue)
+		fmt.Fprintf(w, "%s: %d values, applied up to %d\n", catalogue, len(values), applied)
+		if cerr != nil {
+			sound = false
+			fmt.Fprintf(w, "  damaged: %v\n", cerr)
+		}
+	}
+	for _, s := range stores {
+		c, err := do(s)
+		if err != nil {
+			sound = false
+			fmt.Fprintf(w, "%s: %v\n", s, err)
+			continue
+		}
+		printCheck(w, c)
+		sound = sound && c.Sound()
+	}
+	return sound, nil
+}
+
+// storesIn finds the folders of streams, and the folder that has the journal.
+func storesIn(dir string) (root string, stores []string, err error) {
+	if files, _ := filepath.Glob(filepath.Join(dir, "*.chunks")); len(files) > 0 {
+		return filepath.Dir(filepath.Dir(filepath.Clean(dir))), []string{dir}, nil
+	}
+	for _, root := range []string{filepath.Join(dir, "jetstream"), dir} {
+		entries, err := os.ReadDir(filepath.Join(root, "streams"))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return "", nil, err
+		}
+		for _, e := range entries {
+			if _, err := strconv.ParseUint(e.Name(), 10, 64); err == nil && e.IsDir() {
+				stores = append(stores, filepath.Join(root, "streams", e.Name()))
+			}
+		}
+		return root, stores, nil
+	}
+	return "", nil, fmt.Errorf("%s is neither a data folder nor the folder of a stream", dir)
+}
+
+func printCheck(w io.Writer, c *edgestore.Check) {
+	name := fmt.Sprintf("incarnation %d", c.Incarnation)
+	if account, stream, ok := jetstream.StoredIn(c.Named); ok {
+		name = fmt.Sprintf("stream %q of account %q", stream, account)
+	}
+	fmt.Fprintf(w, "%s: %s: %d messages of %d bytes, %d to %d, applied up to %d\n",
+		c.Dir, name, c.State.Msgs, c.State.Bytes, c.State.FirstSeq, c.State.LastSeq, c.Applied)
+	if c.Damaged != nil {
+		fmt.Fprintf(w, "  damaged, and this is what a rebuild would find: %v\n", c.Damaged)
+	}
+	for _, f := range c.Files {
+		if f.Err != nil {
+			fmt.Fprintf(w, "  file %s, %d bytes: %v\n", f.Name, f.Size, f.Err)
+		}
+	}
+	for _, r := range c.Unreadable {
+		fmt.Fprintf(w, "  cannot be read: %d to %d\n", r.First, r.Last)
+	}
+	for _, r := range c.Lost {
+		fmt.Fprintf(w, "  lost before: %d to %d\n", r.First, r.Last)
+	}
+	slices.Sort(c.Strays)
+	for _, s := range c.Strays {
+		fmt.Fprintf(w, "  not the stream's: %s\n", s)
+	}
+}
+
+// dumpedMessage is a line of a dump.
+type dumpedMessage struct {
+	Stream  string    `json:"stream"` // folder
+	Seq     uint64    `json:"seq"`
+	Time    time.Time `json:"time"`
+	Subject string    `json:"subject"`
+	Header  string    `json:"header,omitempty"`
+	Body    []byte    `json:"body"`
+}
+
+func dumpStore(dir string, w io.Writer) (*edgestore.Check, error) {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return edgestore.DumpStore(dir, func(m *edgestore.Msg) error {
+		return enc.Encode(dumpedMessage{filepath.Base(dir), m.Seq, time.Unix(0, m.Time).UTC(), m.Subject, string(m.Header), m.Body})
+	})
+}
