@@ -50,7 +50,7 @@ func TestPublish_oneBadMessageCostsNoConnection(t *testing.T) {
 		{"what the user may not", "denied", "1", false, []byte{v311, v5}, refused(packets.ErrNotAuthorized)},
 	} {
 		for _, version := range c.versions {
-			for _, first := range []byte{0x30, 0x31, 0x32, 0x33, 0x34, 0x35} { // QoS, RETAIN
+			for _, first := range []byte{0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x38} { // QoS, RETAIN, DUP
 				qos := first >> 1 & 3
 				t.Run(fmt.Sprintf("%s/level %d/%#x", c.name, version, first), func(t *testing.T) {
 					b := startBroker(t, func(b *broker) {

@@ -117,6 +117,24 @@ func (l *logLines) contains(s string) bool {
 	return strings.Contains(l.text.String(), s)
 }
 
+// line is the first line with s, or nothing.
+func (l *logLines) line(s string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.Lines(l.text.String()) {
+		if strings.Contains(line, s) {
+			return line
+		}
+	}
+	return ""
+}
+
+func (l *logLines) size() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Len()
+}
+
 func (l *logLines) count(s string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()

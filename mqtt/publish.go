@@ -11,7 +11,7 @@ import (
 	"github.com/frondmq/frond/core/wire"
 )
 
-const flagRetain, flagDup = 0x01, 0x08
+const flagRetain = 0x01
 
 // publication is one PUBLISH, decoded. Its slices are borrowed from the
 // packet.
@@ -29,12 +29,11 @@ type publication struct {
 // parsePublish decodes a PUBLISH of a client.
 func parsePublish(f frame, version byte) (publication, error) {
 	p := publication{qos: f.first >> 1 & 3, retain: f.first&flagRetain != 0, cut: f.cut}
-	switch {
-	case p.qos == 3:
+	if p.qos == 3 {
 		return p, fail(packets.ErrMalformedQos, "QoS 3") // [MQTT-3.3.1-4]
-	case p.qos == 0 && f.first&flagDup != 0:
-		return p, fail(packets.ErrProtocolViolationDupNoQos, "DUP with QoS 0") // [MQTT-3.3.1-2]
 	}
+	// DUP means nothing with QoS 0 and is forbidden there; nats-server and
+	// mosquitto do not look at it, so there are devices that set it.
 	var ok bool
 	rest := f.body
 	if p.topic, rest, ok = text(rest); !ok {

@@ -1,0 +1,88 @@
+package mqtt
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/frondmq/frond/core/auth"
+	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/subject"
+)
+
+func TestLog_clientsThatComeAndGo(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		b := startBroker(t, func(b *broker) { b.opts.MQTT.ConnectionMessages = on })
+		c := b.connect(v5, "dev-7")
+		addr := c.c.LocalAddr().String()
+		c.send([]byte{packets.Disconnect << 4, 0})
+		c.expectEnd(0)
+		eventually(t, "gone", func() bool {
+			b.m.mu.Lock()
+			defer b.m.mu.Unlock()
+			return b.m.mu.open == 0
+		})
+		for _, text := range []string{"MQTT client connected", "MQTT client disconnected"} {
+			if got := b.logs.line(text); (got != "") != on || on && (!strings.Contains(got, "client=dev-7") || !strings.Contains(got, addr)) {
+				t.Errorf("connection_messages %v: %q", on, got)
+			}
+		}
+	}
+}
+
+// Whatever is refused can be traced to a device, and a stranger does not decide
+// how long a line is.
+func TestLog_namesWhoWasRefused(t *testing.T) {
+	perms, err := subject.NewPermissions(&subject.Rules{Allow: []string{"ok"}}, &subject.Rules{Allow: []string{"ok"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := startBroker(t, func(b *broker) {
+		b.auth = func(r *auth.Request) (*auth.Grant, error) {
+			if r.Password != "right" {
+				return nil, fmt.Errorf("wrong password of user %q", r.User)
+			}
+			return &auth.Grant{Account: config.GlobalAccount, User: r.User, Permissions: perms}, nil
+		}
+	})
+	login := func(user, id, pass string) *client {
+		c := b.dial(v311)
+		c.send(c.connectPacket(id, func(pk *packets.Packet) {
+			pk.Connect.UsernameFlag, pk.Connect.Username = true, []byte(user)
+			pk.Connect.PasswordFlag, pk.Connect.Password = true, []byte(pass)
+		}))
+		c.expect(packets.Connack)
+		return c
+	}
+	line := func(c *client, text string) {
+		t.Helper()
+		eventually(t, text, func() bool { return b.logs.line(text) != "" })
+		got := b.logs.line(text)
+		for _, want := range []string{"user=dev7", "client=m1", "kind=mqtt", c.c.LocalAddr().String()} {
+			if !strings.Contains(got, want) {
+				t.Errorf("no %s in %s", want, got)
+			}
+		}
+	}
+	line(login("dev7", "m1", "wrong"), "MQTT connection refused")
+	c := login("dev7", "m1", "right")
+	c.publish("no", "", 0, 0)
+	line(c, "Publish Violation")
+	c.subscribe("no", 1)
+	line(c, "Subscription Violation")
+	c.send([]byte{0xf0, 0})
+	line(c, "MQTT connection ended by the server")
+
+	long := strings.Repeat("x", 60_000)
+	before := b.logs.size()
+	login(long, long, "wrong").expectEnd(0)
+	login("d", "m2", "right").publish(long, "", 0, 0)
+	eventually(t, "both lines", func() bool {
+		return b.logs.count("MQTT connection refused") == 2 && b.logs.count("refused and dropped") == 1
+	})
+	if n := b.logs.size() - before; n > 4096 {
+		t.Errorf("%d bytes of log", n)
+	}
+}
