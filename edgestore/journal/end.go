@@ -40,36 +40,41 @@ func (e *end) find(durable edgestore.LSN) error {
 		return nil
 	}
 	s := e.segs[len(e.segs)-1].segment
-	// First everything that any frame says about what was synced.
-	var f frame
 	sc := newHeadScanner(s)
-	for sc.next(&f) {
-		durable = max(durable, f.synced)
-	}
-	if sc.err != nil {
-		return sc.err
-	}
-	e.last, e.unsure, e.end = durable, segmentHeader, segmentHeader
-	frames, err := e.follow(sc.reset(s), durable)
-	if err != nil {
+	for {
+		frames, said, err := e.follow(sc.reset(s), durable)
+		if err != nil {
+			return err
+		}
+		if e.torn && said > e.last {
+			durable = said // it is damage, then: something behind it knows better
+			continue
+		}
+		e.last = max(e.last, durable)
+		e.readable, err = e.lastReadable(frames)
+		e.readable = max(e.readable, e.floor)
 		return err
 	}
-	e.last = max(e.last, durable)
-	e.readable, err = e.lastReadable(frames)
-	e.readable = max(e.readable, e.floor)
-	return err
 }
 
 // follow goes through the frames of the last segment as far as the log goes,
-// and returns where those with records are.
-func (e *end) follow(sc *scanner, durable edgestore.LSN) (frames []int64, err error) {
+// and returns where those with records are, and up to where a frame behind the
+// end says that the log was synced.
+func (e *end) follow(sc *scanner, durable edgestore.LSN) (frames []int64, said edgestore.LSN, err error) {
 	s := sc.seg
 	s.marks.mu.Lock()
 	defer s.marks.mu.Unlock()
-	s.marks.mu.complete = true
+	s.marks.mu.at, s.marks.mu.boots, s.marks.mu.complete = nil, nil, true
+	e.last, e.unsure, e.end = durable, segmentHeader, segmentHeader
+	e.torn, e.clean = false, false
 	above := false // in the group that was being written
 	var f frame
 	for sc.next(&f) {
+		if f.synced >= e.last {
+			above = false
+			durable = max(durable, f.synced)
+			e.last, e.unsure = durable, f.off
+		}
 		// Records are read where it is not known that they are durable, or not
 		// whose they are.
 		if (f.count == 0 && f.first > e.known+1 || f.count > 0 && f.last() > min(durable, e.known)) && !sc.body(&f) {
@@ -95,7 +100,10 @@ func (e *end) follow(sc *scanner, durable edgestore.LSN) (frames []int64, err er
 		}
 		e.noteHeads(&f)
 	}
-	return frames, sc.err
+	for e.torn && sc.next(&f) {
+		said = max(said, f.synced)
+	}
+	return frames, said, sc.err
 }
 
 // noteHeads follows the heads over a frame.

@@ -65,6 +65,15 @@ func (g *group) reset(max int) {
 	g.first, g.last, g.frameAt, g.frameCount, g.staged, g.copyBytes = 0, 0, -1, 0, 0, 0
 }
 
+// expect makes room for as much as the group before took: growing step by step
+// would copy what is in it again and again.
+func (g *group) expect(before *group) {
+	if cap(g.buf) == 0 {
+		g.buf = make([]byte, 0, len(before.buf)+len(before.buf)/16)
+		g.refs = slices.Grow(g.refs, len(before.refs)+len(before.refs)/16)
+	}
+}
+
 // extend makes the buffer n bytes longer; the new bytes are not cleared.
 func (g *group) extend(n int) []byte {
 	at := len(g.buf)

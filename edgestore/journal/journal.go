@@ -110,7 +110,9 @@ func (j *Journal) append(r *edgestore.Record, side []byte, token any, reserved b
 	g := j.mu.open
 	if len(g.buf) > 0 && (len(g.buf)+size > j.mu.bound || !g.fits(size, r.Twice, j.maxGroup)) {
 		j.mu.full = append(j.mu.full, g)
-		g = j.spareLocked()
+		next := j.spareLocked()
+		next.expect(g)
+		g = next
 		j.mu.open = g
 		rolled = true
 	}
