@@ -302,11 +302,10 @@ func marshalConsumer(cfg *consumer.Config) []byte {
 // s.changes.
 func (e *Engine) createConsumer(s *stream, name string, cfg *consumer.Config) (*member, *APIError) {
 	op := consumerCreate{name, e.cfg.Now().UnixNano(), marshalConsumer(cfg)}
-	p, err := e.submit(s.log, s.record(opConsumerCreate, false), true, op.append(nil))
+	m, err := s.submitConsumer(opConsumerCreate, s.isVolatile(cfg.MemoryStorage), true, op.append(nil))
 	if err != nil {
 		return nil, err
 	}
-	m := p.outcome.consumer
 	m.activate()
 	if b := s.acct.bus(); b != nil {
 		if err := m.attach(b); err != nil {
@@ -322,7 +321,7 @@ func (e *Engine) createConsumer(s *stream, name string, cfg *consumer.Config) (*
 func (e *Engine) configureConsumer(m *member, cfg *consumer.Config) *APIError {
 	moved := cfg.DeliverSubject != m.config().DeliverSubject
 	data := msgp.AppendBytes(msgp.AppendString(nil, m.name), marshalConsumer(cfg))
-	if _, err := e.submit(m.s.log, m.s.record(opConsumerConfig, false), true, data); err != nil {
+	if _, err := m.s.submitConsumer(opConsumerConfig, m.volatile.Load(), true, data); err != nil {
 		return err
 	}
 	if b := m.s.acct.bus(); b != nil && moved {
@@ -450,7 +449,7 @@ func (e *Engine) deleteConsumer(m *member) *APIError {
 	if s.member(m.name) != m {
 		return errConsumerNotFound
 	}
-	if _, err := e.submit(s.log, s.record(opConsumerDelete, false), true, msgp.AppendString(nil, m.name)); err != nil {
+	if _, err := s.submitConsumer(opConsumerDelete, m.volatile.Load(), true, msgp.AppendString(nil, m.name)); err != nil {
 		return err
 	}
 	m.detach()

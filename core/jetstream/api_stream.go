@@ -250,6 +250,11 @@ func (e *Engine) updateStream(a *account, cfg *StreamConfig) (*stream, *APIError
 	if a.loopsAt(cfg.Name, cfg, nil) && !a.loopsAt(cfg.Name, s.config(), nil) {
 		return nil, errStreamConfig.with("detected cycle")
 	}
+	if s.config().Retention == LimitsRetention && cfg.Retention != LimitsRetention {
+		if err := s.settleVolatiles(); err != nil {
+			return nil, err
+		}
+	}
 	data := msgp.AppendBytes(nil, encodeConfig(cfg))
 	if _, err := e.submit(s.log, s.record(opConfig, false), true, data); err != nil {
 		return nil, err

@@ -41,7 +41,7 @@ func readConsumerRow(key string, value []byte) (inc uint64, row consumerRow, err
 func (c *consumers) changedRows() (aux []edgestore.Aux) {
 	for name := range c.changed {
 		row := edgestore.Aux{Key: consumerRows(c.s.incarnation) + name}
-		if m := c.byName[name]; m != nil {
+		if m := c.byName[name]; m != nil && !m.volatile.Load() {
 			row.Value = msgp.AppendUint64(nil, m.id)
 			row.Value = msgp.AppendInt64(row.Value, m.created)
 			row.Value = msgp.AppendBytes(row.Value, marshalConsumer(m.config()))

@@ -20,6 +20,8 @@ type consumers struct {
 	byName map[string]*member
 	byID   map[uint64]*member
 	gone   []string // deleted since the last seal
+	// forgotten lived in memory until the restart.
+	forgotten []string
 	// changed are those that came, changed or went since the last seal.
 	changed map[string]bool
 
@@ -162,7 +164,12 @@ func (c *consumers) applyCreate(en *edgestore.Entry, o *outcome) error {
 	if err != nil {
 		return err
 	}
-	if c.byName[op.name] != nil {
+	if m := c.byName[op.name]; m != nil {
+		if c.s.live && m.volatile.Swap(false) {
+			c.change(m.name) // there already, and now for everybody to know
+			o.consumer = m
+			return nil
+		}
 		return errConsumerExists
 	}
 	// Where it begins is decided here, at its place among the operations:
@@ -171,6 +178,7 @@ func (c *consumers) applyCreate(en *edgestore.Entry, o *outcome) error {
 	start := consumer.StartOf(cfg, st.FirstSeq, st.LastSeq, c.s.config().MaxMsgsPer, c.s.store)
 	m := newMember(c.s, op.name, uint64(en.LSN), op.created, cfg, start)
 	m.dirty = true
+	m.volatile.Store(m.id >= firstVolatile)
 	m.m.Recount(c.s.store)
 	m.floorBefore = m.m.AckFloor().Stream
 	c.add(m)
@@ -296,6 +304,7 @@ func (c *consumers) seal(aux []edgestore.Aux) []edgestore.Aux {
 // recovered ends the recovery: the consumers' clocks start.
 func (c *consumers) recovered() {
 	c.events, c.compact = nil, false
+	c.forget()
 	now, last := c.s.e.now(), c.s.store.State().LastSeq
 	for _, m := range c.byName {
 		m.recovered(now, last)

@@ -168,3 +168,89 @@ func TestEngine_endsPullRequestsBeforeItGoes(t *testing.T) {
 		t.Errorf("a publication meanwhile: %+v", a)
 	}
 }
+
+// Consumers in memory cost no sync, and are gone after a restart, as those of
+// the stock server.
+func TestConsumer_memoryStorage(t *testing.T) {
+	for _, retention := range []string{"limits", "interest", "workqueue"} {
+		for _, mode := range []string{"restart", "crash", "drained crash"} {
+			d := newDevice(t, 31)
+			e, b := d.open()
+			mustStream(t, b, `{"name":"S","subjects":["s.>"],"retention":"`+retention+`"}`)
+			mustConsumer(t, b, "S", "file", `{"durable_name":"file","ack_policy":"explicit","filter_subject":"s.f"}`)
+			for _, name := range []string{"m1", "m2"} {
+				mustConsumer(t, b, "S", name, `{"durable_name":"`+name+`","ack_policy":"explicit","mem_storage":true,"filter_subject":"s.`+name+`"}`)
+			}
+			for range 3 {
+				b.publish(t, "s.m1", "")
+				b.publish(t, "s.f", "")
+			}
+			mustConsumer(t, b, "S", "m1", `{"durable_name":"m1","ack_policy":"explicit","mem_storage":true,"filter_subject":"s.m1","description":"changed"}`)
+			b.call(t, "CONSUMER.DELETE.S.m2", "", nil)
+			in := b.inbox(t, "in")
+			b.send(nextPrefix+"S.m1", "in", "1")
+			in.next()
+			for range 2 {
+				switch mode {
+				case "restart":
+					if err := e.Close(); err != nil {
+						t.Fatal(err)
+					}
+				case "drained crash":
+					if err := e.drain.drain(); err != nil {
+						t.Fatal(err)
+					}
+					fallthrough
+				default:
+					d.crash(e, 0)
+				}
+				e, b = d.open()
+				var names consumerNamesResponse
+				b.call(t, "CONSUMER.NAMES.S", "", &names)
+				if fmt.Sprint(names.Consumers) != "[file]" {
+					t.Errorf("%s, %s: %v", retention, mode, names.Consumers)
+				}
+				var c consumerInfo
+				b.call(t, "CONSUMER.INFO.S.file", "", &c)
+				if c.NumPending != 3 {
+					t.Errorf("%s, %s: %d pending", retention, mode, c.NumPending)
+				}
+				if a := b.publish(t, "s.f", ""); a.Seq != 7 && a.Seq != 8 {
+					t.Errorf("%+v", a)
+				}
+				b.call(t, "STREAM.PURGE.S", `{"filter":"s.f","keep":3}`, nil)
+			}
+			if err := e.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// It stays where it is when the retention begins to depend on it.
+func TestConsumer_memoryStorageUnderAnotherRetention(t *testing.T) {
+	d := newDevice(t, 32)
+	e, b := d.open()
+	mustStream(t, b, `{"name":"S","subjects":["s"]}`)
+	mustConsumer(t, b, "S", "m", `{"durable_name":"m","ack_policy":"explicit","mem_storage":true}`)
+	before := e.drain.newest.Load()
+	mustConsumer(t, b, "S", "n", `{"name":"n","ack_policy":"none","mem_storage":true}`)
+	b.call(t, "CONSUMER.DELETE.S.n", "", nil)
+	if after := e.drain.newest.Load(); after != before {
+		t.Errorf("a consumer in memory wrote %d operations", after-before)
+	}
+	b.call(t, "STREAM.UPDATE.S", `{"name":"S","subjects":["s"],"retention":"interest"}`, nil)
+	b.publish(t, "s", "")
+	var s streamAnswer
+	if b.call(t, "STREAM.INFO.S", "", &s); s.State.Msgs != 1 || s.State.Consumers != 1 {
+		t.Errorf("%+v", s.State)
+	}
+	d.crash(e, 0)
+	e, b = d.open()
+	if b.call(t, "STREAM.INFO.S", "", &s); s.State.LastSeq != 1 || s.State.Consumers != 0 {
+		t.Errorf("%+v", s.State)
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}

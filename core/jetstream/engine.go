@@ -197,6 +197,9 @@ func New(c Config) (*Engine, error) {
 		file := &applier{e: e, live: true, durable: true}
 		e.journal.Start(file.apply)
 		e.retryNotes()
+		for _, s := range e.allStreams() {
+			s.logForgotten()
+		}
 	}
 	// Only now is everything in place that the goroutines use.
 	e.out.start()

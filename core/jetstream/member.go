@@ -32,6 +32,8 @@ type member struct {
 	created int64
 	direct  bool
 	logged  bool // deltas go to the log
+	// volatile: nothing of it is written down, not even that it exists.
+	volatile atomic.Bool
 
 	// behind: the recovery met a delta that it had to leave out.
 	behind bool
@@ -621,7 +623,7 @@ func (m *member) seal() ([]byte, bool) {
 	defer m.mu.Unlock()
 	m.dirty = m.dirty || !m.logged && m.m.HasDelta()
 	m.log()
-	if !m.dirty {
+	if !m.dirty || m.volatile.Load() {
 		return nil, false
 	}
 	config, err := json.Marshal(m.cfg)

@@ -65,6 +65,7 @@ type stream struct {
 	sealedRows []edgestore.Aux // of its consumers, for the catalogue
 	wounds     notesOf
 	positions  map[string]position // by source
+	volatiles  uint64              // operations of consumers that were not logged
 	expiries   expiries
 	agedUpTo   uint64 // below, only messages that live for ever are above their max_age
 	subjects   subjectNames

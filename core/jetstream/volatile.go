@@ -1,0 +1,104 @@
+package jetstream
+
+import (
+	"github.com/tinylib/msgp/msgp"
+
+	"github.com/frondmq/frond/edgestore"
+)
+
+// Consumers that ask for memory storage on a stream in files live as long as
+// the server runs. Nothing of them is logged, so that they cost no sync: ordered
+// consumers and KV watches of clients are such.
+//
+// What a stream with interest or work-queue retention keeps depends on its
+// consumers, and a recovery must come to the same: there the existence of all is
+// logged, and those in memory are deleted at the next start.
+
+// firstVolatile is the id of the first volatile consumer; the others are LSNs,
+// which do not come near.
+const firstVolatile = 1 << 63
+
+// submitConsumer has an operation of a consumer applied, by the log or without.
+func (s *stream) submitConsumer(kind uint8, volatile, reserved bool, data []byte) (*member, *APIError) {
+	if volatile {
+		return s.applyVolatile(kind, data)
+	}
+	p, err := s.e.submit(s.log, s.record(kind, false), reserved, data)
+	if err != nil {
+		return nil, err
+	}
+	return p.outcome.consumer, nil
+}
+
+func (s *stream) applyVolatile(kind uint8, data []byte) (*member, *APIError) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.deleted:
+		return nil, errStreamNotFound
+	case s.failed != nil:
+		return nil, errConsumerCreate.with("%v", s.failed)
+	}
+	s.volatiles++
+	en := edgestore.Entry{Record: edgestore.Record{Kind: kind, Incarnation: s.incarnation}}
+	en.LSN, en.Data = edgestore.LSN(firstVolatile+s.volatiles), data
+	var o outcome
+	if err := s.consumers.apply(&en, &o); err != nil {
+		return nil, asAPI(err, errConsumerCreate)
+	}
+	return o.consumer, nil
+}
+
+// isVolatile reports whether a consumer that is made now would not be logged.
+func (s *stream) isVolatile(memoryStorage bool) bool {
+	return memoryStorage && !s.memory && s.config().Retention == LimitsRetention
+}
+
+// settleVolatiles has the existence of volatile consumers logged, before the
+// stream's retention makes that matter.
+func (s *stream) settleVolatiles() *APIError {
+	s.changes.Lock()
+	defer s.changes.Unlock()
+	for _, m := range s.members() {
+		if !m.volatile.Load() {
+			continue
+		}
+		op := consumerCreate{m.name, m.created, marshalConsumer(m.config())}
+		if _, err := s.e.submit(s.log, s.record(opConsumerCreate, false), true, op.append(nil)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forget drops the consumers in memory that a recovery found. The caller holds
+// mu, and logs their deletion with logForgotten.
+func (c *consumers) forget() {
+	if c.s.memory {
+		return
+	}
+	for name, m := range c.byName {
+		if !m.cfg.MemoryStorage {
+			continue
+		}
+		delete(c.byName, name)
+		delete(c.byID, m.id)
+		m.deleted.Store(true)
+		c.gone = append(c.gone, name)
+		c.change(name)
+		c.forgotten = append(c.forgotten, name)
+	}
+}
+
+// logForgotten makes the next recovery know it too, before anything that
+// depends on it.
+func (s *stream) logForgotten() {
+	s.mu.Lock()
+	names := s.consumers.forgotten
+	s.consumers.forgotten = nil
+	s.mu.Unlock()
+	for _, name := range names {
+		rec := s.record(opConsumerDelete, false)
+		s.e.appendLazy(s.log, &rec, nil, msgp.AppendString(nil, name))
+	}
+}
