@@ -20,7 +20,14 @@ func (b bus) Publisher() jetstream.Publisher {
 }
 
 func (b bus) Subscribe(subject, queue string, h func(m *wire.Msg)) (func(), error) {
-	s := &account.Sub{Subject: subject, Queue: queue, Sink: &funcSink{h}}
+	return b.subscribe(&account.Sub{Subject: subject, Queue: queue, Sink: &funcSink{h}})
+}
+
+func (b bus) SubscribeFrom(domain, subject string, h func(m *wire.Msg)) (func(), error) {
+	return b.subscribe(&account.Sub{Subject: subject, Domain: domain, Sink: &funcSink{h}})
+}
+
+func (b bus) subscribe(s *account.Sub) (func(), error) {
 	if err := b.a.Subscribe(s); err != nil {
 		return nil, err
 	}

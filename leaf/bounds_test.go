@@ -67,10 +67,10 @@ func TestLink_learnsWhatThePeerTakes(t *testing.T) {
 				if attempt == 1 {
 					hub.send("down.small", "")
 					r.until("LMSG down.small")
-					break
+				} else {
+					r.until("LMSG down.x")
+					r.send("-ERR '" + refusals[i] + "'\r\n")
 				}
-				r.until("LMSG down.x")
-				r.send("-ERR '" + refusals[i] + "'\r\n")
 				r.c.Close()
 				eventually(t, "the link ends", func() bool { return !hub.acc.HasInterest("down.x") })
 			}

@@ -1,6 +1,7 @@
 package leaf
 
 import (
+	"strings"
 	"sync"
 
 	"github.com/frondmq/frond/core/account"
@@ -20,6 +21,12 @@ type interest struct {
 		sync.Mutex
 		announced map[interestKey]int // subscriptions, or members of a group
 		weights   map[*account.Sub]int
+		// held are subscriptions to what comes from a domain that the link does
+		// not lead to, as far as is known; open are those that it leads to, and
+		// all is true when it may lead anywhere.
+		held map[string]map[*account.Sub]bool
+		open map[string]bool
+		all  bool
 		// silent is true until the first list was sent: a group with many
 		// members is then one line, not many.
 		silent bool
@@ -32,6 +39,8 @@ func newInterest(l *link) *interest {
 	i := &interest{link: l}
 	i.mu.announced = make(map[interestKey]int)
 	i.mu.weights = make(map[*account.Sub]int)
+	i.mu.held = make(map[string]map[*account.Sub]bool)
+	i.mu.open = make(map[string]bool)
 	i.mu.silent = true
 	return i
 }
@@ -46,6 +55,58 @@ func (i *interest) Interest(e account.Event) {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if d := e.Sub.Domain; d != "" && !i.mu.all && !i.mu.open[d] {
+		i.holdLocked(d, e)
+		return
+	}
+	i.announceLocked(e)
+}
+
+func (i *interest) holdLocked(domain string, e account.Event) {
+	switch {
+	case e.Delta < 0:
+		delete(i.mu.held[domain], e.Sub)
+		if len(i.mu.held[domain]) == 0 {
+			delete(i.mu.held, domain)
+		}
+	case i.mu.held[domain] == nil:
+		i.mu.held[domain] = map[*account.Sub]bool{e.Sub: true}
+	default:
+		i.mu.held[domain][e.Sub] = true
+	}
+}
+
+// leads is told what the peer wants, before the account is: with the API of a
+// domain the link leads there, and the peer has to know who waits for what
+// comes from there before it is asked anything. So of the hundreds of sources
+// that a hub may have each edge hears of its own.
+func (i *interest) leads(subj string) {
+	rest, ok := strings.CutPrefix(subj, "$JS.")
+	if !ok && subj != ">" && !strings.HasPrefix(subj, "*.") {
+		return
+	}
+	d, _, _ := strings.Cut(rest, ".")
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if all := !ok || d == "*" || d == ">"; all {
+		i.mu.all = true
+		for d := range i.mu.held {
+			i.releaseLocked(d)
+		}
+		return
+	}
+	i.mu.open[d] = true
+	i.releaseLocked(d)
+}
+
+func (i *interest) releaseLocked(domain string) {
+	for s := range i.mu.held[domain] {
+		i.announceLocked(account.Event{Sub: s, Delta: 1})
+	}
+	delete(i.mu.held, domain)
+}
+
+func (i *interest) announceLocked(e account.Event) {
 	key := interestKey{e.Sub.Subject, e.Sub.Queue}
 	before := i.mu.announced[key]
 	after := before + i.changeLocked(e)

@@ -71,6 +71,7 @@ type link struct {
 	// Owned by the reader goroutine.
 	origin *account.Origin
 	subs   map[string]*account.Sub
+	watch  *interest
 	delay  time.Duration // the peer asked the dialer to stay away so long
 
 	// Atomic.
@@ -135,6 +136,7 @@ func (l *link) run() *ending {
 	tune(rawConn(l.conn), unsentBytes, deadPath)
 
 	watch := newInterest(l)
+	l.watch = watch
 	cancel := l.account.Watch(watch)
 	watch.announceAll(l.account.Mappings())
 
@@ -309,6 +311,7 @@ func (l *link) LeafSub(subj, queue []byte, weight int) error {
 		l.say("maximum subscriptions exceeded")
 		return nil
 	}
+	l.watch.leads(s.Subject)
 	if err := l.account.Subscribe(s); err != nil {
 		l.say("Invalid Subscription")
 		return nil

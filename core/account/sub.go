@@ -9,6 +9,9 @@ type Sub struct {
 	Queue   string
 	SID     []byte // the subscriber's own name for it
 	Sink    Sink
+	// Domain, when not "", is the JetStream domain that all messages come from:
+	// links that do not lead there need not hear of the subscription.
+	Domain string
 	// Weight is the number of queue members behind a link; 0 means 1. Read it
 	// with Members.
 	Weight int32

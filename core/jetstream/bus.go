@@ -20,6 +20,9 @@ type Bus interface {
 	// non-empty queue joins that queue group. The returned function takes the interest away; h may still
 	// run once while it does.
 	Subscribe(subject, queue string, h func(m *wire.Msg)) (unsubscribe func(), err error)
+	// SubscribeFrom is Subscribe to what comes from the server of a JetStream
+	// domain only, "" for anywhere.
+	SubscribeFrom(domain, subject string, h func(m *wire.Msg)) (unsubscribe func(), err error)
 	// HasInterest reports whether a message on the literal subject would reach
 	// anyone now, over links too.
 	HasInterest(subject string) bool

@@ -39,6 +39,10 @@ func newTestBus(name string) *testBus { return &testBus{name: name} }
 func (b *testBus) Account() string      { return b.name }
 func (b *testBus) Publisher() Publisher { return &testPublisher{b} }
 
+func (b *testBus) SubscribeFrom(_, subj string, h func(m *wire.Msg)) (func(), error) {
+	return b.Subscribe(subj, "", h)
+}
+
 func (b *testBus) Subscribe(subj, queue string, h func(m *wire.Msg)) (func(), error) {
 	if !subject.Valid(subj) {
 		return nil, fmt.Errorf("invalid subject %q", subj)

@@ -189,7 +189,7 @@ func (f *fetching) do(t *todo, b Bus, pubs *publishers) {
 	}
 	if t.subscribe != "" {
 		attempt := t.attempt
-		cancel, err := b.Subscribe(t.subscribe, "", func(m *wire.Msg) { f.delivery(attempt, m) })
+		cancel, err := b.SubscribeFrom(f.src.domain(), t.subscribe, func(m *wire.Msg) { f.delivery(attempt, m) })
 		if err != nil {
 			f.s.e.logger.Error("mirror or source can not listen", "stream", f.s.name, "origin", f.src.Name, "err", err)
 			return

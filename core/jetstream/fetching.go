@@ -99,7 +99,7 @@ func newFetching(s *stream, src *StreamSource, mirror bool) (*fetching, error) {
 
 // start is called by the fetcher goroutine.
 func (f *fetching) start(b Bus) error {
-	cancel, err := b.Subscribe(f.inbox+".*", "", f.answer)
+	cancel, err := b.SubscribeFrom(f.src.domain(), f.inbox+".*", f.answer)
 	if err != nil {
 		return err
 	}

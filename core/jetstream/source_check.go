@@ -105,6 +105,19 @@ func (x *ExternalStream) check(c *StreamConfig) *APIError {
 }
 
 // api is the prefix of the origin's API.
+// domain is the domain of an external origin, "" when it is not known.
+func (s *StreamSource) domain() string {
+	d, ok := strings.CutPrefix(s.api(), "$JS.")
+	if !ok || s.External == nil {
+		return ""
+	}
+	d, ok = strings.CutSuffix(d, ".API")
+	if !ok || strings.Contains(d, ".") {
+		return ""
+	}
+	return d
+}
+
 func (s *StreamSource) api() string {
 	if s.External == nil {
 		return strings.TrimSuffix(apiPrefix, ".")
