@@ -124,6 +124,14 @@ func (o *outbound) fail(text string, keep bool) {
 	o.flush()
 }
 
+// done reports whether the last words were taken, and nothing follows them. That
+// a link ends is known before it has said why.
+func (o *outbound) done() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.mu.closed && len(o.mu.urgent) == 0 && len(o.mu.chunks) == 0
+}
+
 // take moves the urgent lines and up to n chunks to dst. Both are empty when
 // nothing waits.
 func (o *outbound) take(urgent []byte, dst net.Buffers, n int) ([]byte, net.Buffers) {

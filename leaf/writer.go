@@ -38,9 +38,8 @@ func (l *link) write() {
 	take := 1
 	for {
 		w.urgent, w.batch = l.out.take(w.urgent, w.batch, take)
-		ended := l.end.Load() != nil
 		if len(w.urgent) == 0 && len(w.batch) == 0 {
-			if ended {
+			if l.out.done() {
 				return
 			}
 			l.out.idle()

@@ -254,3 +254,27 @@ func TestHeard_halfReadMessages(t *testing.T) {
 		there.Close()
 	})
 }
+
+// A link is known to end a moment before it has said why: the writer, who may
+// look just then, must wait for the last words.
+func TestLink_saysWhyItEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, there := newPipeLink(t, config.CompressOff)
+		written := make(chan struct{})
+		go func() {
+			defer close(written)
+			l.write()
+		}()
+		synctest.Wait()
+		l.closeBy.Store(time.Now().Add(time.Minute).UnixNano())
+		l.end.Store(&ending{wire.ReasonProtocolViolation, nil})
+		l.out.flush()
+		synctest.Wait()
+		l.out.fail("the last words", false)
+		got, err := io.ReadAll(there)
+		if string(got) != "-ERR 'the last words'\r\n" || err != nil {
+			t.Errorf("read %q, %v", got, err)
+		}
+		<-written
+	})
+}
