@@ -168,7 +168,7 @@ func (m *member) configure(cfg *consumer.Config) {
 	m.cfg, m.dirty = cfg, true
 	live := m.live
 	if !live {
-		m.m.Update(0, cfg, &m.fx)
+		m.m.Reconfigure(cfg)
 		m.m.Pause(0, pauseOf(cfg))
 		m.fx.Reset()
 	}

@@ -158,9 +158,7 @@ func (m *Machine) Pause(now int64, until time.Time) bool {
 // stays as it is. Recount afterwards when the filters changed.
 func (m *Machine) Update(now int64, cfg *Config, fx *Effects) {
 	moved := cfg.DeliverSubject != m.cfg.DeliverSubject
-	pause, till := m.cfg.PauseUntil, m.pausedTill
-	m.configure(cfg)
-	m.cfg.PauseUntil, m.pausedTill = pause, till
+	m.Reconfigure(cfg)
 	m.tokensAt = now
 	m.hasten()
 	if !moved {
@@ -184,6 +182,14 @@ func (m *Machine) hasten() {
 			m.timers.set(e, at, &m.st.pending)
 		}
 	}
+}
+
+// Reconfigure is Update during a recovery: what came of the change is in the
+// deltas.
+func (m *Machine) Reconfigure(cfg *Config) {
+	pause, till := m.cfg.PauseUntil, m.pausedTill
+	m.configure(cfg)
+	m.cfg.PauseUntil, m.pausedTill = pause, till
 }
 
 // Reset begins anew at seq, or behind the acknowledgement floor when it is 0.
