@@ -159,7 +159,11 @@ type Fetcher struct {
 	granted  bool   // the origin agreed to this attempt
 	heard    int64  // newest sign of life, 0 for none yet
 	pending  uint64 // at the origin behind the newest message
-	err      *consumer.Error
+	// first is the first message that was not stored yet, when it came. While
+	// the stream takes no message, it tells how far the origin is ahead.
+	first   struct{ seq, pending uint64 }
+	blocked bool
+	err     *consumer.Error
 
 	flow Reply // to flow control, once its Stream is stored; no Subject for none
 
@@ -344,6 +348,7 @@ func (f *Fetcher) Restarted(now int64, fx *Effects) {
 	}
 	f.identity, f.fresh = "", false
 	f.taken, f.stored, f.before = 0, 0, 0
+	f.first.seq, f.blocked = 0, false
 	f.ask(now, fx)
 }
 
@@ -375,6 +380,9 @@ func (f *Fetcher) Message(now int64, attempt uint64, reply []byte, fx *Effects) 
 	f.pending = a.Pending
 	if a.Seq <= f.taken {
 		return in, false // have it
+	}
+	if f.first.seq <= f.stored || a.Seq <= f.first.seq {
+		f.first.seq, f.first.pending = a.Seq, a.Pending
 	}
 	in = Incoming{Seq: a.Seq, Time: a.Time, After: f.before}
 	f.taken, f.before = a.Seq, a.Seq
@@ -426,7 +434,7 @@ func (f *Fetcher) Stored(seq uint64, fx *Effects) {
 	if seq <= f.stored || f.phase == restarting {
 		return
 	}
-	f.stored = seq
+	f.stored, f.blocked = seq, false
 	f.taken = max(f.taken, seq)
 	if f.flow.Subject != "" && f.stored >= f.flow.Stream {
 		fx.Replies = append(fx.Replies, f.flow)
@@ -439,6 +447,7 @@ func (f *Fetcher) Stored(seq uint64, fx *Effects) {
 // behind it.
 func (f *Fetcher) Refused(now int64, fx *Effects) {
 	if f.phase == running {
+		f.blocked = true
 		f.fail(now, fx)
 	}
 }
@@ -460,8 +469,12 @@ func (f *Fetcher) Info(now int64) Info {
 	if f.heard != 0 {
 		i.Active = time.Duration(now - f.heard)
 	}
-	if f.pending > 0 {
-		i.Lag = f.pending - 1 // as stock servers count
+	pending := f.pending
+	if f.blocked { // what came behind the refused message counts as well
+		pending = f.first.pending - min(f.first.pending, max(f.stored, f.first.seq)-f.first.seq)
+	}
+	if pending > 0 {
+		i.Lag = pending - 1 // as stock servers count
 	}
 	return i
 }

@@ -267,6 +267,47 @@ func TestFetcher_failures(t *testing.T) {
 	})
 }
 
+// A stream that is full takes nothing, and what is behind at the origin shows,
+// though all of it came by.
+func TestFetcher_lagOfAFullStream(t *testing.T) {
+	p := begin(t, Config{}, 0, true)
+	p.granted(0)
+	const total = 100
+	come := func(from uint64) {
+		for seq := from; seq <= total; seq++ {
+			p.fx.Reset()
+			reply := fmt.Sprintf("$JS.ACK.EV.C.1.%d.%d.1.%d", seq, seq-from+1, total-seq)
+			p.f.Message(p.now, p.f.Attempt(), []byte(reply), &p.fx)
+		}
+	}
+	come(1)
+	for seq := uint64(1); seq <= 5; seq++ {
+		p.stored(seq)
+	}
+	if i := p.f.Info(p.now); i.Lag != 0 {
+		t.Errorf("lag %d while all are on their way", i.Lag)
+	}
+	for range 3 {
+		p.fx.Reset()
+		p.f.Refused(p.now, &p.fx)
+		if i := p.f.Info(p.now); i.Lag < total-7 || i.Lag > total-6 {
+			t.Errorf("refused: lag %d", i.Lag)
+		}
+		p.later(time.Minute)
+		p.granted(5)
+		come(6)
+		if i := p.f.Info(p.now); i.Lag != total-7 { // as stock servers count
+			t.Errorf("come again: lag %d", i.Lag)
+		}
+	}
+	for seq := uint64(6); seq <= total; seq++ {
+		p.stored(seq)
+	}
+	if i := p.f.Info(p.now); i.Lag != 0 {
+		t.Errorf("stored: lag %d", i.Lag)
+	}
+}
+
 // An origin that loses deliveries, a link that goes and comes, a stream that
 // is slow to store: whatever happens, every message is stored once and in
 // order.
