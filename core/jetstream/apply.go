@@ -186,6 +186,8 @@ func (s *stream) applyOne(en *edgestore.Entry, o *outcome) error {
 		return s.applySkip(en.Data)
 	case opRelease:
 		return s.applyRelease(en.Data)
+	case opClockStep:
+		return s.applyClockStep(en.Data)
 	case opShift:
 		return s.applyShift(en.Data)
 	case opLost:
@@ -320,6 +322,9 @@ func (s *stream) put(cfg *StreamConfig, m *incoming, o *outcome) error {
 	}
 	if err := s.store.Append(&m.Msg, m.at); err != nil {
 		return s.fail(err)
+	}
+	if !m.stamp.Synced {
+		s.clock.stored(&m.stamp)
 	}
 	s.last, o.seq = m.Seq, m.Seq
 	if m.flags&flagTTL != 0 && cfg.AllowMsgTTL {

@@ -136,6 +136,7 @@ type Engine struct {
 
 	nextIncarnation atomic.Uint64
 	damage          register
+	clockOffset     atomic.Int64    // what the wall clock was ahead of the monotonic one
 	catChain        edgestore.Chain // of the operations of the catalogue in the journal
 	usage           [2]atomic.Int64 // bytes in files, in memory
 	coming          [2]atomic.Int64 // bytes of messages that are on their way into streams

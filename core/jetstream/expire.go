@@ -57,7 +57,12 @@ func (e *Engine) expire(now time.Time) (wait time.Duration) {
 		// because a device woke up in the future or in 1970.
 		return wait
 	}
+	jumped := e.clockJumped(now)
 	for _, s := range e.allStreams() {
+		if s.stepClock(now, jumped) {
+			wait = expirePause
+			continue
+		}
 		x, markers, ok := s.overdue(now)
 		if !ok {
 			if d, ok := s.nextDue(now); ok {
@@ -98,7 +103,11 @@ func (s *stream) nextDue(now time.Time) (wait time.Duration, ok bool) {
 		wait, ok = time.Unix(0, at*int64(tick)).Sub(now), true
 	}
 	if st := s.store.State(); cfg.MaxAge > 0 && st.Msgs > 0 && s.agedUpTo <= st.FirstSeq {
-		if d := st.FirstTime.Add(cfg.MaxAge).Sub(now); !ok || d < wait {
+		d := st.FirstTime.Add(cfg.MaxAge).Sub(now)
+		if until := s.clock.heldUntil(st.FirstSeq, cfg.MaxAge); until != 0 {
+			d = max(d, time.Unix(0, until).Sub(now))
+		}
+		if !ok || d < wait {
 			wait, ok = d, true
 		}
 	}
@@ -133,7 +142,7 @@ func (s *stream) overdue(now time.Time) (x expiry, markers []marker, ok bool) {
 			x.tick = 0
 		}
 	}
-	if st := s.store.State(); cfg.MaxAge > 0 && st.Msgs > 0 {
+	if st := s.store.State(); cfg.MaxAge > 0 && st.Msgs > 0 && s.clock.heldUntil(st.FirstSeq, cfg.MaxAge) <= now.UnixNano() {
 		cutoff := now.Add(-cfg.MaxAge)
 		x.above = s.agedUpTo
 		if from := max(st.FirstSeq, x.above); st.FirstTime.Before(cutoff) && from < s.store.SeqAt(cutoff) {

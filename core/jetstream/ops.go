@@ -31,6 +31,7 @@ const (
 	opShift          uint8 = 24 // count, and for each note: seat, shift before and behind it
 	opMarker         uint8 = 26 // flags, sequence that it is for; blob
 	opLost           uint8 = 25 // first and last sequence of messages that can't be read
+	opClockStep      uint8 = 29 // time: the clock was set
 	opConsumerCreate uint8 = 32 // name, created, config
 	opConsumerDelete uint8 = 33 // name
 	opConsumerDelta  uint8 = 34 // id, number, delta

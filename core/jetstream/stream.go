@@ -71,11 +71,14 @@ type stream struct {
 	subjects   subjectNames
 	in         incoming // the message being applied
 	consumers  consumers
+	clock      clockState
 
 	expiring atomic.Bool // an opExpire is on its way
 
 	// releasing counts messages whose deletion is decided and not applied yet.
 	releasing atomic.Int64
+
+	stepping atomic.Bool // a clock step is on its way
 
 	// changes is held by whoever changes the stream's consumers, from the
 	// check to the answer.
@@ -208,6 +211,8 @@ func (s *stream) loadAux(cfg *StreamConfig) (*StreamConfig, error) {
 		switch {
 		case key == auxConfig:
 			cfg, err = decodeConfig(value)
+		case key == auxClock:
+			err = s.clock.load(value)
 		case key == auxIdentity:
 			s.identified = true
 		case key == auxLastMsgID:
@@ -264,6 +269,10 @@ func (s *stream) seal() bool {
 		for source, at := range s.positions {
 			aux = append(aux, edgestore.Aux{Key: auxPosition + source, Value: at.appendAux(nil)})
 		}
+	}
+	if s.clock.dirty {
+		aux = append(aux, edgestore.Aux{Key: auxClock, Value: s.clock.append(nil)})
+		s.clock.dirty = false
 	}
 	s.auxDirty = auxDirty{}
 	if !s.identified {
