@@ -115,3 +115,34 @@ func TestJournal_readsFormat1AndGoesOnInItsOwn(t *testing.T) {
 	}
 	mustClose(t, j)
 }
+
+// testdata/format2 was written by the first program that wrote format 2, and
+// left by a kill in its second life: each with 9 records of three streams and of
+// the catalogue, some of them written twice.
+func TestJournal_readsItsFormatAsItWasFirstWritten(t *testing.T) {
+	mem := loadFolder(t, filepath.Join("testdata", "format2"))
+	s := &storyteller{t: t, mem: mem}
+	for boot := range uint32(2) {
+		for _, size := range []int{10, 0, 100, 2000, 50, 9000, 7000, 100, 20} {
+			r := s.next(size)
+			r.Chain.Next(&r)
+			r.LSN, r.Chain, r.Stamp.Boot = edgestore.LSN(len(s.appended)+1), nil, boot+1
+			s.appended = append(s.appended, r)
+		}
+	}
+	k := &killed{mem: mem, appended: s.appended, promised: 18}
+	if v, err := k.copyOf("", func(*killed) {}).check(); err != nil || v != (verdict{}) {
+		t.Errorf("%+v, %v", v, err)
+	}
+	j, rec := mustOpen(t, memOptions(mem))
+	if rec.Format != 2 || rec.Boot != 3 || rec.Last != 18 || len(rec.Heads) != 4 || rec.HeadsSince != 1 {
+		t.Errorf("recovered %+v", rec)
+	}
+	mustClose(t, j)
+	hurt := k.copyOf("", func(c *killed) {
+		c.corrupt(t, segmentName(1), func(b []byte) { clear(b[2*pageBytes:][:pageBytes]) })
+	})
+	if v, err := hurt.check(); err != nil || v.lost == 0 {
+		t.Errorf("with a page of zeros: %+v, %v", v, err)
+	}
+}
