@@ -94,6 +94,7 @@ func (s *Server) openStore() error {
 		},
 		DrainBytes:     shares.drain,
 		StoreFileBytes: shares.file,
+		OpenFiles:      openFiles(descriptors()),
 		Domain:         j.Domain,
 		ServerName:     s.ServerName(),
 		ServerID:       s.ServerID(),
@@ -141,6 +142,20 @@ func shareDisk(total int64) diskShares {
 	journal := 2*d.drain + 6*d.segment
 	d.streams = int64(float64(max(total-journal, total/4)) * dynamicStore)
 	return d
+}
+
+// openFiles is how many files of streams may be open at once, of the descriptors
+// that the process has: a quarter, for most are there for connections. Each is
+// mapped, and a 32-bit machine has little room for that.
+func openFiles(descriptors uint64) int {
+	most := 1024
+	if strconv.IntSize == 32 {
+		most = 12
+	}
+	if descriptors == 0 {
+		return min(256, most)
+	}
+	return max(8, int(min(descriptors/4, uint64(most))))
 }
 
 // folderBytes is what the files below dir take.

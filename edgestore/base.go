@@ -224,22 +224,21 @@ func (b *base) Remove(seq uint64) (uint64, bool, error) {
 	if err != nil {
 		return 0, false, fmt.Errorf("remove %d: %w", seq, err)
 	}
-	b.mu.RLock()
+	b.mu.Lock()
 	_, found := b.mu.lost.found.find(seq)
+	if !found && r.subject != "" {
+		b.removeLocked(r)
+		b.mu.Unlock()
+		return r.size, true, nil
+	}
 	around := SeqRange{seq, seq}
 	if ref := b.mu.dir.find(seq); ref != nil && ref.first <= seq {
 		around = SeqRange{ref.first, ref.last}
 	}
-	b.mu.RUnlock()
-	if found || r.subject == "" {
-		if _, err := b.bookIn(around.First, around.Last); err != nil {
-			return 0, false, fmt.Errorf("remove %d: %w", seq, err)
-		}
-		return r.size, true, nil
+	b.mu.Unlock()
+	if _, err := b.bookIn(around.First, around.Last); err != nil {
+		return 0, false, fmt.Errorf("remove %d: %w", seq, err)
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.removeLocked(r)
 	return r.size, true, nil
 }
 

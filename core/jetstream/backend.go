@@ -133,6 +133,7 @@ func (d diskBackend) store(cfg *StreamConfig, blobs edgestore.BlobReader, w *sto
 		FirstSeq:     cfg.FirstSeq,
 		Blobs:        blobs,
 		CacheBytes:   d.c.StoreCacheBytes,
+		Files:        d.c.files,
 		MaxFileBytes: d.c.StoreFileBytes,
 		Compression:  cfg.Compression == S2Compression,
 	})

@@ -42,6 +42,9 @@ type Config struct {
 	// StoreCacheBytes bounds what each file store keeps decoded; 0 is the
 	// store's default.
 	StoreCacheBytes int64
+	// OpenFiles is how many files of stores are open at once, over all streams;
+	// 0 is a default.
+	OpenFiles int
 	// Workers is how many goroutines answer API requests, and how many run
 	// consumers; 0 is a default.
 	Workers int
@@ -62,12 +65,14 @@ type Config struct {
 	// backend is replaced by tests.
 	backend backend
 	disk    *diskWatch
+	files   *edgestore.FilePool
 }
 
 const (
 	defaultDrainBytes  = 32 << 20
 	defaultMaxBuffered = 16 << 20
 	defaultWorkers     = 4
+	defaultOpenFiles   = 256
 	defaultGrace       = 2 * time.Second
 )
 
@@ -94,6 +99,10 @@ func (c *Config) fill() {
 		c.InterestGrace = defaultGrace
 	}
 	c.InterestGrace = max(c.InterestGrace, 0)
+	if c.OpenFiles <= 0 {
+		c.OpenFiles = defaultOpenFiles
+	}
+	c.files = edgestore.NewFilePool(c.OpenFiles)
 	c.disk = &diskWatch{logger: c.Logger}
 	if c.backend == nil {
 		c.backend = diskBackend{c}
