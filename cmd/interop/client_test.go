@@ -461,3 +461,52 @@ func TestClient_object(t *testing.T) {
 		ok(t, js.DeleteObjectStore(ctx, "O"))
 	})
 }
+
+// Keys that live for a while, and the markers that watchers see when they are
+// gone.
+func TestClient_kvTTL(t *testing.T) {
+	eachServer(t, func(t *testing.T, kind peers.Kind) {
+		s := start(t, kind, peers.Config{JetStream: true})
+		js := stream(t, connect(t, s))
+		ctx := within(t, time.Minute)
+		kv := must[jetstream.KeyValue](t)(js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: "T", LimitMarkerTTL: 2 * time.Second}))
+		w := must[jetstream.KeyWatcher](t)(kv.WatchAll(ctx))
+		next := func() jetstream.KeyValueEntry {
+			t.Helper()
+			select {
+			case e := <-w.Updates():
+				return e
+			case <-time.After(step):
+				t.Fatal("the watcher is silent")
+				return nil
+			}
+		}
+		if e := next(); e != nil {
+			t.Fatalf("an empty bucket begins with %v", e)
+		}
+		must[uint64](t)(kv.Create(ctx, "short", []byte("v"), jetstream.KeyTTL(time.Second)))
+		must[uint64](t)(kv.Create(ctx, "stays", []byte("v")))
+		must[uint64](t)(kv.Create(ctx, "purged", []byte("v")))
+		ok(t, kv.Purge(ctx, "purged", jetstream.PurgeTTL(time.Second)))
+		for gone := false; !gone; { // what was overwritten quickly may not be seen
+			e := next()
+			gone = e.Key() == "short" && e.Operation() == jetstream.KeyValuePurge
+		}
+		if _, err := kv.Get(ctx, "short"); !errors.Is(err, jetstream.ErrKeyNotFound) {
+			t.Fatalf("get of a key that expired: %v", err)
+		}
+		eventually(t, step, func() error {
+			status, err := kv.Status(ctx)
+			if err != nil {
+				return err
+			}
+			if n := status.Values(); n != 1 {
+				return fmt.Errorf("%d values, the markers should go too", n)
+			}
+			return nil
+		})
+		if e := must[jetstream.KeyValueEntry](t)(kv.Get(ctx, "stays")); string(e.Value()) != "v" {
+			t.Fatalf("got %q", e.Value())
+		}
+	})
+}
