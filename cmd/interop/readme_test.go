@@ -263,6 +263,10 @@ func (r *reader) file(b codeBlock) {
 // patience bounds one command, on a machine that is busy with other things.
 const patience = 60 * time.Second
 
+// offline is how commands begin that want the servers stopped, as the README
+// says beside them.
+const offline = "frond store "
+
 // run types in one command. serving says that the block has started a server
 // already; it reports whether it has now.
 func (r *reader) run(c command, serving bool) bool {
@@ -288,6 +292,9 @@ func (r *reader) run(c command, serving bool) bool {
 			}
 		}
 		return serving || s.server
+	}
+	if strings.HasPrefix(c.text, offline) {
+		r.endAll()
 	}
 	// What another machine or a link has to do first may take a moment.
 	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
