@@ -52,6 +52,11 @@ type FileOptions struct {
 	// SetAside: when nothing can be salvaged the files are set aside and a new
 	// stream is begun; Opening tells. Else that is an error of class ErrCorrupt.
 	SetAside bool
+	// StatelessEnd, if not nil, is asked when nothing but chunks and named values
+	// is left of a stream: messages above the sequence that it tells come again
+	// from elsewhere, so they are not taken from the chunks, and of the values
+	// those that keep names.
+	StatelessEnd func() (last uint64, keep func(key string) bool, ok bool)
 	// Disk is where folders are made and files renamed and removed; nil is the
 	// machine's. The files themselves are bbolt's, which are always real.
 	Disk vfs.FS

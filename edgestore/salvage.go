@@ -3,6 +3,7 @@ package edgestore
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"go.etcd.io/bbolt"
@@ -92,8 +93,25 @@ func (s *fileStore) search(ids []uint32, newest bool, cause error) (*salvager, e
 	if v.state == nil {
 		v.guessState()
 		s.opening.Stateless = true
+		if s.o.StatelessEnd != nil {
+			if last, keep, ok := s.o.StatelessEnd(); ok {
+				v.endAt(last, keep)
+			}
+		}
 	}
 	return v, v.choose()
+}
+
+// endAt leaves out what lies above last, and values that are not to be kept. A
+// chunk that goes beyond it goes as a whole: what is missing below is told lost.
+func (v *salvager) endAt(last uint64, keep func(key string) bool) {
+	maps.DeleteFunc(v.aux, func(key string, _ found) bool { return !keep(key) })
+	st := v.state
+	if st.last <= last {
+		return
+	}
+	st.last, st.first = last, min(st.first, last+1)
+	v.chunks = slices.DeleteFunc(v.chunks, func(f found) bool { return f.last > last })
 }
 
 type lostAt struct {

@@ -130,6 +130,7 @@ func (d diskBackend) store(cfg *StreamConfig, blobs edgestore.BlobReader, w *sto
 		Damaged:      w.damaged,
 		ReadFailed:   w.readFailed,
 		WriteFailed:  w.writeFailed,
+		StatelessEnd: w.journalBegin,
 		FirstSeq:     cfg.FirstSeq,
 		Blobs:        blobs,
 		CacheBytes:   d.c.StoreCacheBytes,

@@ -84,7 +84,7 @@ func (a *applier) streamCreate(en *edgestore.Entry) *APIError {
 	if !a.live && en.LSN <= e.mu.cat.skipUpTo {
 		return nil // created and deleted again, and the table knows both
 	}
-	s, err := e.openStream(c)
+	s, err := e.openStream(c, head{})
 	if err != nil && !a.live {
 		e.setOffline(&c, err)
 		e.mu.Lock()
@@ -117,8 +117,9 @@ func (e *Engine) uncreate(log Log, incarnation uint64) {
 	}
 }
 
-// openStream opens or makes a stream's store.
-func (e *Engine) openStream(c streamCreate) (*stream, error) {
+// openStream opens or makes a stream's store; h is how far it had come, if the
+// catalogue knows.
+func (e *Engine) openStream(c streamCreate, h head) (*stream, error) {
 	cfg, err := decodeConfig(c.config)
 	if err != nil {
 		return nil, err
@@ -129,7 +130,7 @@ func (e *Engine) openStream(c streamCreate) (*stream, error) {
 	if e.journal == nil {
 		return nil, fmt.Errorf("stream %q: no folder for streams in files", cfg.Name)
 	}
-	w := &storeWatch{e: e, inc: c.incarnation}
+	w := &storeWatch{e: e, inc: c.incarnation, cfg: cfg, head: h}
 	st, err := e.cfg.backend.store(cfg, e.journal, w)
 	if errors.Is(err, edgestore.ErrCorrupt) {
 		st, err = e.openAgain(cfg, w, err)
@@ -431,7 +432,7 @@ func (e *Engine) readCatalogue() (*catalogueRows, error) {
 // loadStream opens a stream that the catalogue has; h is how far it had come.
 // One that can't be opened is told and does not keep the others from working.
 func (e *Engine) loadStream(c *streamCreate, h head, consumers []consumerRow) {
-	s, err := e.openStream(*c)
+	s, err := e.openStream(*c, h)
 	// A store that is ahead of the catalogue knows better.
 	if err == nil && h.applied >= s.skipUpTo {
 		if err = s.bringBack(consumers); err != nil {

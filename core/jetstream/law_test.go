@@ -456,3 +456,55 @@ func TestLaw_answersWaitForNotes(t *testing.T) {
 		}
 	}
 }
+
+// A stream's file in which only messages are left, not how far it had come: the
+// journal brings all it has again, and nothing gets another sequence by that.
+func TestLaw_storeWithoutItsState(t *testing.T) {
+	for _, purged := range []bool{false, true} {
+		x := newBox(t)
+		x.start()
+		mustStream(t, x.b, `{"name":"S","subjects":["s.>"],"duplicate_window":3600000000000}`)
+		if purged { // numbers that were passed over before the journal's first message
+			x.b.call(t, "STREAM.PURGE.S", `{"seq":1000}`, nil)
+		}
+		for i := range 300 {
+			x.put("S", "s.a", text(i), "Nats-Msg-Id", fmt.Sprint(i))
+		}
+		if err := x.e.drain.drain(); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 20 {
+			x.put("S", "s.a", "later "+text(i))
+		}
+		x.kill()
+		names, err := filepath.Glob(x.path("streams", "*", "*.chunks"))
+		if err != nil || len(names) != 1 {
+			t.Fatalf("%v, %v", names, err)
+		}
+		b, err := os.ReadFile(names[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		states := 0
+		for at := 0; at+6 < len(b); at++ {
+			if bytes.Equal(b[at:at+4], []byte{0xf7, 'f', 'r', 'd'}) && b[at+5] == 't' {
+				b[at+12] ^= 1
+				states++
+			}
+		}
+		if states < 2 {
+			t.Fatalf("%d states in the file", states)
+		}
+		if err := os.WriteFile(names[0], b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		x.start()
+		if lost := x.check("S"); lost != 0 {
+			t.Errorf("%d are lost that the journal has", lost)
+		}
+		x.goesOn("S", "s.a", "")
+		x.kill()
+		x.start()
+		x.check("S")
+	}
+}

@@ -193,8 +193,22 @@ func newStream(e *Engine, a *account, c streamCreate, st edgestore.Store, w *sto
 		s.chain = &edgestore.Chain{Seat: s.done.Seat, Place: s.done.Place}
 	}
 	s.shift = shiftAt(s.last, s.done.Place)
+	if stateless(st) {
+		// Nothing says how many operations the messages took: the count begins
+		// where the stream began, and notes correct it.
+		s.shift = firstShift(cfg)
+	}
 	return s, nil
 }
+
+// stateless reports whether nothing but messages was left of a store.
+func stateless(st edgestore.Store) bool {
+	o, ok := st.(interface{ Opening() edgestore.Opening })
+	return ok && o.Opening().Stateless
+}
+
+// firstShift is the shift of a stream that has no operation yet.
+func firstShift(cfg *StreamConfig) int64 { return int64(max(cfg.FirstSeq, 1)) - 1 }
 
 // Aux keys of a stream beside dedup runs and consumers.
 const (

@@ -15,7 +15,9 @@ import (
 type storeWatch struct {
 	e    *Engine
 	inc  uint64
-	hurt atomic.Bool // something was found unreadable
+	cfg  *StreamConfig // of the stream's creation
+	head head          // as the catalogue knows it
+	hurt atomic.Bool   // something was found unreadable
 
 	mu struct {
 		sync.Mutex
@@ -23,6 +25,44 @@ type storeWatch struct {
 		found []edgestore.SeqRange
 		asked bool // an operation is on its way
 	}
+}
+
+// journalBegin is the stream's last sequence before the first of its operations
+// that the journal still has: the messages above come from there again. It is
+// asked while the store opens and has lost how far it had come. ok is false
+// when the journal has none, or a mirror's, whose messages say their sequence.
+// Of the values beside the messages only those are kept that nothing is decided
+// by: the others are ahead, and what comes again would be taken for known.
+func (w *storeWatch) journalBegin() (last uint64, keep func(key string) bool, ok bool) {
+	if w.cfg.Mirror != nil || w.e.journal == nil {
+		return 0, nil, false
+	}
+	var first edgestore.Record
+	var notes notesOf
+	err := w.e.journal.Scan(0, func(en *edgestore.Entry) error {
+		if en.Incarnation != w.inc || en.Seat == 0 {
+			return nil
+		}
+		if first.Seat == 0 {
+			first = en.Record
+		}
+		if en.Kind == opShift {
+			if list, err := readNotes(en.Data); err == nil {
+				notes = append(notes, list...)
+			}
+		}
+		return nil
+	})
+	if err != nil || first.Seat == 0 {
+		return 0, nil, false
+	}
+	notes.sort()
+	shift := firstShift(w.cfg)
+	if first.Seat > 1 {
+		shift = w.head.with(notes).shift(first.Seat-1, 0, shift)
+	}
+	keep = func(key string) bool { return key == auxConfig || key == auxIdentity }
+	return uint64(max(int64(first.Place)+shift, 0)), keep, true
 }
 
 // damaged is called by the store, on any goroutine, while it reads.
