@@ -21,7 +21,7 @@ func (r *release) contents(goos string, program []byte) ([]entry, error) {
 		name = "frond.exe"
 	}
 	files := []entry{{name: name, body: program, exec: true}}
-	for _, f := range []string{"README.md", "LICENSE"} {
+	for _, f := range []string{"README.md", "LICENSE", "CHANGELOG.md", "SECURITY.md"} {
 		body, err := os.ReadFile(filepath.Join(r.root, f))
 		if err != nil {
 			return nil, err
