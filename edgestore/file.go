@@ -57,6 +57,10 @@ type FileOptions struct {
 	// from elsewhere, so they are not taken from the chunks, and of the values
 	// those that keep names.
 	StatelessEnd func() (last uint64, keep func(key string) bool, ok bool)
+	// Late: a new stream has no folder and no files until its first flush, so
+	// beginning it costs nothing. Whoever sets it begins it anew when there are
+	// none at the next open.
+	Late bool
 	// Disk is where folders are made and files renamed and removed; nil is the
 	// machine's. The files themselves are bbolt's, which are always real.
 	Disk vfs.FS
@@ -131,6 +135,7 @@ type fileStore struct {
 	unnamed bool
 	unlinks []uint32
 	looking bool // nothing is written
+	unmade  bool // there is no file yet: see FileOptions.Late
 	opening Opening
 	free    uint32 // no file in the folder had this number at the open, nor a higher one
 	losses  losses // as of the last flush

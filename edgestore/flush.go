@@ -31,6 +31,12 @@ func (s *fileStore) Flush() error {
 	if cur == nil {
 		return nil
 	}
+	if err := s.makeLate(); err != nil {
+		s.untake()
+		err = fmt.Errorf("flush %s: %w", s.o.Dir, err)
+		s.hooks.toldWrite(err)
+		return err
+	}
 	rolled, err := s.flush(cur, true)
 	if noSpace(err) && s.files.head.failed() == nil {
 		// Room is made inside the head, so that is where the rest must go.

@@ -98,6 +98,9 @@ func (s *fileStore) Shrink() (bool, error) {
 	if s.isClosed() {
 		return false, ErrClosed
 	}
+	if s.unmade {
+		return false, nil
+	}
 	cur := s.take()
 	if cur == nil {
 		return false, nil

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,7 +50,11 @@ func (s *fileStore) open() error {
 		if len(found.strays) > 0 {
 			s.opening.Empty = true
 		}
-		return s.create()
+		s.begin()
+		if s.o.Late {
+			return nil
+		}
+		return s.makeFirst()
 	}
 	if ids, err = s.openHead(ids); err != nil || len(ids) == 0 {
 		return err
@@ -116,7 +121,8 @@ func (s *fileStore) openHead(ids []uint32) ([]uint32, error) {
 		s.free, s.opening.Empty = head+1, true
 		s.mu.dir, s.mu.gaps, s.mu.msgs, s.mu.bytes, s.mu.lost = directory{}, gapSet{}, 0, 0, losses{}
 		s.init(s.o.FirstSeq, true)
-		return nil, s.create()
+		s.begin()
+		return nil, s.makeFirst()
 	}
 	if err != nil {
 		return nil, err
@@ -202,22 +208,32 @@ type folder struct {
 	tmp    []string // that were not finished
 }
 
-// findFiles makes the folder if need be, removes temporary files, and tells
-// what else there is.
-func (s *fileStore) findFiles() (folder, error) {
-	_, serr := os.Stat(s.o.Dir)
-	if err := s.o.Disk.MkdirAll(s.o.Dir); err != nil {
-		return folder{}, err
+// makeFolder makes the folder, durably.
+func (s *fileStore) makeFolder() error {
+	_, err := os.Stat(s.o.Dir)
+	there := err == nil
+	if err := s.o.Disk.MkdirAll(s.o.Dir); err != nil || !there {
+		return err
 	}
 	entries, err := os.ReadDir(s.o.Dir)
-	if err != nil {
-		return folder{}, err
+	if err != nil || len(entries) > 0 {
+		return err
 	}
-	if serr == nil && len(entries) == 0 {
-		// Whoever made it may not have come to the sync.
-		if err := s.o.Disk.SyncDir(filepath.Dir(s.o.Dir)); err != nil {
+	// Whoever made it may not have come to the sync.
+	return s.o.Disk.SyncDir(filepath.Dir(s.o.Dir))
+}
+
+// findFiles makes the folder if it is needed now, removes temporary files, and tells
+// what else there is.
+func (s *fileStore) findFiles() (folder, error) {
+	if !s.o.Late {
+		if err := s.makeFolder(); err != nil {
 			return folder{}, err
 		}
+	}
+	entries, err := os.ReadDir(s.o.Dir)
+	if err != nil && !(s.o.Late && errors.Is(err, fs.ErrNotExist)) {
+		return folder{}, err
 	}
 	f := s.sortFolder(entries)
 	for _, name := range f.tmp {
@@ -260,9 +276,26 @@ func fileID(name string) (uint32, bool) {
 	return uint32(id), err == nil && fileName("", uint32(id)) == name
 }
 
-// create makes the first file of a new stream.
-func (s *fileStore) create() error {
+// begin makes a stream that has nothing.
+func (s *fileStore) begin() {
 	s.state = fileState{first: s.mu.first, last: s.mu.last, nextDir: 1, nextRun: 1}
+	s.records = make(map[string]uint32)
+	s.unmade = true
+}
+
+// makeLate makes the folder and the first file, if that is not done yet.
+func (s *fileStore) makeLate() error {
+	if !s.unmade {
+		return nil
+	}
+	if err := s.makeFolder(); err != nil {
+		return err
+	}
+	return s.makeFirst()
+}
+
+// makeFirst makes the first file of a new stream.
+func (s *fileStore) makeFirst() error {
 	id := s.free
 	path := fileName(s.o.Dir, id)
 	file, err := createBolt(path, s.hooks)
@@ -282,7 +315,7 @@ func (s *fileStore) create() error {
 		file.discard()
 		return err
 	}
-	s.records = make(map[string]uint32)
+	s.unmade = false
 	return s.files.roll(file, id)
 }
 

@@ -440,7 +440,7 @@ func (e *Engine) deleteStream(a *account, name string) *APIError {
 		e.fetch.forget(f)
 	}
 	e.streamAdvisory(s, "DELETED", "delete")
-	e.drain.kick()
+	e.drain.later()
 	return nil
 }
 
@@ -454,7 +454,7 @@ func (e *Engine) deleteOffline(a *account, name string) *APIError {
 		return errStreamNotFound
 	}
 	_, err := e.submit(e.journal, e.catalogueRecord(e.journal, opStreamDelete), true, appendUint(nil, o.incarnation))
-	e.drain.kick()
+	e.drain.later()
 	return err
 }
 

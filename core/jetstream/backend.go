@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -80,16 +81,20 @@ func (d diskBackend) journal() (fileLog, journalEnd, error) {
 }
 
 func (d diskBackend) table() (table, error) {
-	path := filepath.Join(d.c.Dir, catalogueFile)
-	t, err := edgestore.OpenTableFile(edgestore.TableOptions{
-		Path:        path,
-		ReadFailed:  func(err error) { d.c.disk.ioFailed(DamageRead, path, err) },
-		WriteFailed: func(err error) { d.c.disk.ioFailed(DamageWrite, path, err) },
-	})
+	t, err := edgestore.OpenTableFile(d.tableOptions())
 	if err != nil {
 		return nil, err
 	}
 	return t, nil
+}
+
+func (d diskBackend) tableOptions() edgestore.TableOptions {
+	path := filepath.Join(d.c.Dir, catalogueFile)
+	return edgestore.TableOptions{
+		Path:        path,
+		ReadFailed:  func(err error) { d.c.disk.ioFailed(DamageRead, path, err) },
+		WriteFailed: func(err error) { d.c.disk.ioFailed(DamageWrite, path, err) },
+	}
 }
 
 func (d diskBackend) streams() string { return filepath.Join(d.c.Dir, streamsFolder) }
@@ -124,7 +129,11 @@ func (d diskBackend) identity(incarnation uint64) (c streamCreate, ok bool) {
 }
 
 func (d diskBackend) store(cfg *StreamConfig, blobs edgestore.BlobReader, w *storeWatch) (edgestore.Store, error) {
-	return edgestore.OpenFileStore(edgestore.FileOptions{
+	return edgestore.OpenFileStore(d.storeOptions(cfg, blobs, w))
+}
+
+func (d diskBackend) storeOptions(cfg *StreamConfig, blobs edgestore.BlobReader, w *storeWatch) edgestore.FileOptions {
+	return edgestore.FileOptions{
 		Dir:          d.where(w.inc),
 		Incarnation:  w.inc,
 		Damaged:      w.damaged,
@@ -137,7 +146,8 @@ func (d diskBackend) store(cfg *StreamConfig, blobs edgestore.BlobReader, w *sto
 		Files:        d.c.files,
 		MaxFileBytes: d.c.StoreFileBytes,
 		Compression:  cfg.Compression == S2Compression,
-	})
+		Late:         true, // until then the journal has it
+	}
 }
 
 func (d diskBackend) folders() ([]uint64, []string, error) { return streamFolders(d.streams()) }
@@ -150,5 +160,9 @@ func (d diskBackend) remove(incarnation uint64) error {
 	if err := os.RemoveAll(d.where(incarnation)); err != nil {
 		return err
 	}
-	return vfs.OS{}.SyncDir(d.streams())
+	err := vfs.OS{}.SyncDir(d.streams())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // no stream had files yet
+	}
+	return err
 }

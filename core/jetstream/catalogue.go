@@ -221,6 +221,9 @@ func (a *applier) streamDelete(en *edgestore.Entry) *APIError {
 	e.mu.Unlock()
 	if a.durable {
 		e.discard(en.LSN, inc, s.store)
+		if a.live {
+			e.drain.pending.Add(int64(bytes)) // much of it goes soon
+		}
 	} else {
 		if err := s.store.Delete(); err != nil {
 			return errStreamDelete.with("%v", err)

@@ -74,6 +74,7 @@ func TestEngine_purgeOnAFullDisk(t *testing.T) {
 		}
 	}
 	full.Store(folderSize(d.dir + "/streams/s"))
+	d.prepared()
 	d.mem.SetCapacity(d.mem.Used() + 256<<10)
 	var acked uint64
 	eventually(t, func() bool {

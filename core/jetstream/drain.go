@@ -22,6 +22,7 @@ type drainer struct {
 	spare   *spare
 	busy    sync.Mutex // one drain at a time
 	wake    chan struct{}
+	soon    chan struct{} // a drain is due within drainDelay
 	cancel  context.CancelFunc
 	stopped chan struct{}
 }
@@ -30,7 +31,7 @@ type drainer struct {
 // applied.
 func newDrainer(e *Engine, recovered edgestore.LSN) *drainer {
 	ctx, cancel := context.WithCancel(context.Background())
-	d := &drainer{e: e, wake: make(chan struct{}, 1), cancel: cancel, stopped: make(chan struct{}), spare: newSpare(e.cfg.Dir)}
+	d := &drainer{e: e, wake: make(chan struct{}, 1), soon: make(chan struct{}, 1), cancel: cancel, stopped: make(chan struct{}), spare: newSpare(e.cfg.Dir)}
 	d.newest.Store(uint64(recovered))
 	go d.run(ctx)
 	return d
@@ -64,18 +65,34 @@ func (d *drainer) kick() {
 	}
 }
 
+// later has what was deleted leave the disk in a while, together with what else
+// is deleted until then.
+func (d *drainer) later() {
+	if d != nil {
+		poke(d.soon)
+	}
+}
+
 func (d *drainer) run(ctx context.Context) {
 	defer close(d.stopped)
 	retry := time.NewTimer(drainRetry)
 	defer retry.Stop()
 	var said time.Time // when a failure was logged last
+	var delay <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-d.soon:
+			if delay == nil {
+				delay = time.After(drainDelay)
+			}
+			continue
 		case <-d.wake:
 		case <-retry.C:
+		case <-delay:
 		}
+		delay = nil
 		err := d.drain()
 		retry.Stop()
 		switch now := time.Now(); {
@@ -98,6 +115,9 @@ const (
 	// drainSilence how long the next failures are not logged.
 	drainRetry   = 5 * time.Second
 	drainSilence = 10 * time.Minute
+	// drainDelay is how long the files of a deleted stream stay at most, when
+	// their room is not needed: deletes that come one by one share a drain.
+	drainDelay = time.Minute
 )
 
 // close ends the goroutine and drains once more.

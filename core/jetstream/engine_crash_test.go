@@ -62,6 +62,16 @@ func (d *device) open() (*Engine, *testBus) {
 	return e, b
 }
 
+// prepared waits until the journal has made its files, the ballast last: what
+// it makes beside the operations takes room and syncs.
+func (d *device) prepared() {
+	d.t.Helper()
+	eventually(d.t, func() bool {
+		names, err := d.mem.List("journal")
+		return err == nil && slices.Contains(names, "reserve") && slices.Contains(names, "ballast")
+	})
+}
+
 // crash takes the disk as it would be found after a power cut, with keep of
 // what was not synced, and then ends the engine, which can't change that any
 // more. Nothing may be draining while it is called.
@@ -483,6 +493,7 @@ func TestEngine_fullDisk(t *testing.T) {
 	d := newDevice(t, 3)
 	e, b := d.open()
 	mustStream(t, b, `{"name":"S","subjects":["s.>"]}`)
+	d.prepared()
 	d.mem.SetCapacity(d.mem.Used() + 512<<10)
 	var acked []uint64
 	body := strings.Repeat("x", 8<<10)
@@ -521,6 +532,7 @@ func TestEngine_fullDiskAtStart(t *testing.T) {
 	d := newDevice(t, 5)
 	e, b := d.open()
 	mustStream(t, b, `{"name":"S","subjects":["s.>"]}`)
+	d.prepared()
 	d.mem.SetCapacity(d.mem.Used() + 512<<10)
 	body := strings.Repeat("x", 8<<10)
 	eventually(t, func() bool { return b.publish(t, "s.a", body).Error != nil })

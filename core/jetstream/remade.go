@@ -77,7 +77,7 @@ func (e *Engine) deleteSuperseded(s *stream) {
 	if _, err := e.submit(s.log, e.catalogueRecord(s.log, opStreamDelete), true, appendUint(nil, s.incarnation)); err != nil {
 		e.logger.Warn("what a mirror had before it started over is not deleted yet", "account", s.acct.name, "stream", s.name, "err", err)
 	}
-	e.drain.kick()
+	e.drain.later()
 }
 
 // tidy is done for each stream after a start: what a crash left over goes.
