@@ -82,6 +82,47 @@ func (b *base) Subjects(filter string, f func(subject string, s SubjectState) bo
 	}
 }
 
+// SubjectPage visits a part of the subjects that match, and counts them all. f
+// runs outside the lock.
+func (b *base) SubjectPage(filter string, offset, limit int, f func(subject string, msgs uint64)) int {
+	for again := false; ; again = true {
+		_ = b.heal()
+		page, wrong, n := b.subjectPage(filter, offset, limit)
+		if len(wrong) == 0 || again {
+			for i := range page {
+				f(page[i].name, page[i].msgs)
+			}
+			return n
+		}
+		for _, name := range wrong {
+			b.Subject(name) // counts it anew, and it may have none
+		}
+	}
+}
+
+type subjectCount struct {
+	name string
+	msgs uint64
+}
+
+// subjectPage also names the subjects whose count is not sure, which there are
+// only behind damage.
+func (b *base) subjectPage(filter string, offset, limit int) (page []subjectCount, wrong []string, n int) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	b.mu.subs.each(filter, func(_ uint32, s *subject) bool {
+		if s.miscounted() {
+			wrong = append(wrong, s.name)
+		}
+		if n >= offset && len(page) < limit {
+			page = append(page, subjectCount{s.name, s.msgs})
+		}
+		n++
+		return true
+	})
+	return page, wrong, n
+}
+
 // settle makes the bounds of a subject exact.
 func (b *base) settle(name string) error {
 	m := newMatcher([]string{name})

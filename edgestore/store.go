@@ -109,6 +109,11 @@ type Store interface {
 	// Subjects calls f for each subject that matches filter until f returns
 	// false; the order is undefined.
 	Subjects(filter string, f func(subject string, s SubjectState) bool)
+	// SubjectPage calls f for up to limit of the subjects that match filter, in
+	// the order of their names, behind the first offset of them, with how many
+	// messages each has. It returns how many match in all. It takes memory for
+	// what it calls f with only.
+	SubjectPage(filter string, offset, limit int, f func(subject string, msgs uint64)) int
 	// LastPerSubject lists the newest sequence of each subject that matches
 	// any filter and has a message at or above start and at or below upTo
 	// (0: no bound), ascending.

@@ -8,7 +8,6 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/frondmq/frond/core/subject"
-	"github.com/frondmq/frond/edgestore"
 )
 
 const (
@@ -388,22 +387,16 @@ func (e *Engine) streamInfo(r *apiRequest, base response, name string) (any, *AP
 
 // subjectCounts fills in one page of the subjects that match.
 func (s *stream) subjectCounts(req *streamInfoRequest, st *streamState) paged {
-	counts := make(map[string]uint64)
-	var names []string
-	s.store.Subjects(req.SubjectsFilter, func(subject string, sub edgestore.SubjectState) bool {
-		counts[subject] = sub.Msgs
-		names = append(names, subject)
-		return true
+	offset := max(req.Offset, 0)
+	subjects := make(map[string]uint64)
+	n := s.store.SubjectPage(req.SubjectsFilter, offset, subjectsPage, func(subject string, msgs uint64) {
+		subjects[subject] = msgs
 	})
-	if len(names) == 0 {
+	if n == 0 {
 		return paged{}
 	}
-	slices.Sort(names)
-	from, to, p := page(len(names), req.Offset, subjectsPage)
-	st.Subjects = make(map[string]uint64, to-from)
-	for _, n := range names[from:to] {
-		st.Subjects[n] = counts[n]
-	}
+	st.Subjects = subjects
+	_, _, p := page(n, offset, subjectsPage)
 	return p
 }
 

@@ -3,6 +3,7 @@ package edgestoretest
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -70,8 +71,28 @@ func checkNear(t testing.TB, s edgestore.Store, m *Model, filters []string, at u
 	}
 }
 
+// checkPages asks for the subjects in pages of n.
+func checkPages(t testing.TB, s edgestore.Store, m *Model, filter string, n int) {
+	t.Helper()
+	want := m.subjects([]string{filter})
+	names := slices.Sorted(maps.Keys(want))
+	for at := 0; at <= len(names); at += n {
+		i := at
+		total := s.SubjectPage(filter, at, n, func(name string, msgs uint64) {
+			if i >= len(names) || name != names[i] || msgs != want[name].Msgs {
+				t.Fatalf("page of subjects %q at %d: %q with %d messages is number %d, want %q", filter, at, name, msgs, i, names)
+			}
+			i++
+		})
+		if total != len(names) || i != min(at+n, len(names)) {
+			t.Fatalf("page of subjects %q at %d: %d of %d, want %q", filter, at, i-at, total, names)
+		}
+	}
+}
+
 func checkSubjects(t testing.TB, s edgestore.Store, m *Model, filter string) {
 	t.Helper()
+	checkPages(t, s, m, filter, 3)
 	got := map[string]edgestore.SubjectState{}
 	s.Subjects(filter, func(name string, st edgestore.SubjectState) bool {
 		if _, twice := got[name]; twice {
