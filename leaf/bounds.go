@@ -117,7 +117,7 @@ func (l *link) learnBound(text string) {
 	}
 	l.m.mu.Unlock()
 	l.log.Warn("The other side of the link takes no messages of that length; they are not sent to it any more",
-		"remote", l.peer.name, "max_payload", b.payload, "max_line", b.line)
+		"max_payload", b.payload, "max_line", b.line)
 }
 
 // maxLearned is of how many peers that is kept.
@@ -129,6 +129,6 @@ func (l *link) unfit(m *wire.Msg, why string) {
 	m.Unfit = why
 	if n := l.unfits.Add(1); n&(n-1) == 0 {
 		l.log.Error("Message can not cross the leafnode connection and is not sent",
-			"remote", l.peer.name, "subject", core.Cut(m.VisibleSubject()), "err", why, "so_far", n)
+			"subject", core.Cut(m.VisibleSubject()), "err", why, "so_far", n)
 	}
 }

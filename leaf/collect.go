@@ -35,7 +35,8 @@ const (
 	collectSoon  = time.Second      // between two looks while an edge may not be ready yet
 	collectLater = 30 * time.Second // between two looks for edges that have no such stream
 	collectWait  = 2 * time.Second  // for answers
-	// freshLinks are looked at often: their interest is still on its way.
+	// freshLink is how long after a link came up its interest may still be on
+	// its way.
 	freshLink = 10 * time.Second
 )
 

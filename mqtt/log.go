@@ -13,18 +13,17 @@ import (
 	"github.com/frondmq/frond/core"
 )
 
-// logger names who a line is about: the address, and what is known of the
-// client. It is made when there is something to say, so that a connection
+// logger names who a line is about, and what is known of the client. It is made when there is something to say, so that a connection
 // keeps nothing for it.
 func (c *conn) logger() *slog.Logger {
-	attrs := []any{"conn", c.id, "kind", "mqtt", "remote", c.nc.RemoteAddr().String()}
+	log := core.PeerLogger(c.m.log, "mqtt", c.id, c.nc.RemoteAddr())
 	if user := c.user(); user != "" {
-		attrs = append(attrs, "user", core.Cut(user))
+		log = log.With("user", core.Cut(user))
 	}
 	if c.clientID != "" {
-		attrs = append(attrs, "client", core.Cut(c.clientID))
+		log = log.With("client", core.Cut(c.clientID))
 	}
-	return c.m.log.With(attrs...)
+	return log
 }
 
 // user is who the client is, or says it is while it is not let in.

@@ -25,7 +25,7 @@ func TestLog_clientsThatComeAndGo(t *testing.T) {
 			return b.m.mu.open == 0
 		})
 		for _, text := range []string{"MQTT client connected", "MQTT client disconnected"} {
-			if got := b.logs.line(text); (got != "") != on || on && (!strings.Contains(got, "client=dev-7") || !strings.Contains(got, addr)) {
+			if got := b.logs.line(text); (got != "") != on || on && (!strings.Contains(got, "client=dev-7") || !strings.Contains(got, "kind=mqtt conn=1 remote="+addr)) {
 				t.Errorf("connection_messages %v: %q", on, got)
 			}
 		}
