@@ -25,12 +25,18 @@ type control struct {
 	log   *slog.Logger
 	store *store
 	done  sync.WaitGroup
-	slots chan struct{} // bounds the connections
+
+	mu struct {
+		sync.Mutex
+		conns   map[net.Conn]struct{} // bounded by controlConns
+		closing bool
+	}
 }
 
 const (
 	controlName    = "control.sock"
 	controlTimeout = 30 * time.Second // of one request, an acknowledgement's disk included
+	controlAsk     = 5 * time.Second  // until the request is there
 	controlMax     = 4 << 10          // bytes of a request
 	controlConns   = 8
 	// socketPathMax is what the kernel takes as the name of a socket, everywhere.
@@ -50,7 +56,8 @@ type controlAnswer struct {
 
 // openControl makes the socket. A server without one works; it says so.
 func (s *Server) openControl(st *store) {
-	c := &control{path: filepath.Join(st.dir, controlName), log: s.log, store: st, slots: make(chan struct{}, controlConns)}
+	c := &control{path: filepath.Join(st.dir, controlName), log: s.log, store: st}
+	c.mu.conns = make(map[net.Conn]struct{}, controlConns)
 	if err := c.listen(); err != nil {
 		s.log.Warn("No control socket: `frond damage` can not reach this server", "err", err)
 		return
@@ -89,24 +96,60 @@ func (c *control) listen() error {
 
 func (c *control) run() {
 	Accept(c.ln, c.log, "control", func(conn net.Conn) {
-		select {
-		case c.slots <- struct{}{}:
-		default:
+		if err := c.add(conn); err != nil {
+			_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // it fits the socket's buffer
+			c.reply(conn, &controlAnswer{Error: err.Error()})
 			conn.Close()
 			return
 		}
 		c.done.Go(func() {
-			defer func() { <-c.slots }()
+			defer c.remove(conn)
 			c.serve(conn)
 		})
 	})
 }
 
-func (c *control) serve(conn net.Conn) {
-	defer conn.Close()
-	if conn.SetDeadline(time.Now().Add(controlTimeout)) != nil {
-		return
+var (
+	errControlBusy    = errors.New("the server answers as many requests as it can, try again in a few seconds")
+	errControlClosing = errors.New("the server stops")
+)
+
+// add takes a connection in, and sets until when its request is waited for.
+func (c *control) add(conn net.Conn) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.mu.closing:
+		return errControlClosing
+	case len(c.mu.conns) >= controlConns:
+		return errControlBusy
 	}
+	now := time.Now()
+	if err := errors.Join(conn.SetReadDeadline(now.Add(controlAsk)), conn.SetWriteDeadline(now.Add(controlTimeout))); err != nil {
+		return err
+	}
+	c.mu.conns[conn] = struct{}{}
+	return nil
+}
+
+func (c *control) remove(conn net.Conn) {
+	conn.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.mu.conns, conn)
+}
+
+// interrupt ends the wait for requests; what is being answered gets its answer.
+func (c *control) interrupt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.closing = true
+	for conn := range c.mu.conns {
+		_ = conn.SetReadDeadline(time.Unix(1, 0)) // one that fails is closed
+	}
+}
+
+func (c *control) serve(conn net.Conn) {
 	var q controlRequest
 	var a controlAnswer
 	line, err := bufio.NewReader(io.LimitReader(conn, controlMax)).ReadBytes('\n')
@@ -119,7 +162,11 @@ func (c *control) serve(conn net.Conn) {
 	if err != nil {
 		a.Error = err.Error()
 	}
-	b, err := json.Marshal(&a)
+	c.reply(conn, &a)
+}
+
+func (c *control) reply(conn net.Conn, a *controlAnswer) {
+	b, err := json.Marshal(a)
 	if err != nil {
 		panic("core: a control answer does not marshal: " + err.Error())
 	}
@@ -146,6 +193,7 @@ func (c *control) close() error {
 		return nil
 	}
 	err := c.ln.Close()
+	c.interrupt()
 	c.done.Wait()
 	return errors.Join(err, os.Remove(c.path))
 }
@@ -184,11 +232,10 @@ func askControl(storeDir string, q *controlRequest) (a controlAnswer, err error)
 	if err != nil {
 		return a, err
 	}
-	if _, err := conn.Write(append(b, '\n')); err != nil {
-		return a, fmt.Errorf("%s: %w", path, err)
-	}
+	// A server that has no time answers before it has read the request.
+	_, sent := conn.Write(append(b, '\n'))
 	if err := json.NewDecoder(conn).Decode(&a); err != nil {
-		return a, fmt.Errorf("%s: no answer: %w", path, err)
+		return a, fmt.Errorf("%s: no answer: %w", path, errors.Join(sent, err))
 	}
 	if a.Error != "" {
 		return a, errors.New(a.Error)
