@@ -21,6 +21,7 @@ type fileLog interface {
 	Start(apply func([]edgestore.Entry))
 	Sync(ctx context.Context) error
 	Release(upTo edgestore.LSN)
+	Synced() edgestore.LSN
 	Raise(lsn edgestore.LSN) error
 	Close() error
 }

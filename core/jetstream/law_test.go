@@ -245,6 +245,41 @@ func TestLaw_catalogueLost(t *testing.T) {
 	}
 }
 
+// The whole journal is gone: what the stores have is there, and that nobody
+// knows what came after it is told. A journal that has what they have tells
+// nothing, also when all of it was drained.
+func TestLaw_journalGone(t *testing.T) {
+	x := newBox(t)
+	x.start()
+	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+	for i := range 20 {
+		x.put("S", "s", text(i))
+	}
+	x.stop()
+	x.start()
+	if d := x.e.Damage(true); len(d) != 0 {
+		t.Fatalf("told of a journal that is well: %+v", d)
+	}
+	x.b.publish(t, "s", "only in the journal")
+	x.kill()
+	c := x.config()
+	if err := os.RemoveAll(c.journalDir()); err != nil {
+		t.Fatal(err)
+	}
+	x.start()
+	if lost := x.check("S"); lost != 0 {
+		t.Errorf("%d lost of what the store had", lost)
+	}
+	if d := x.toldKind(DamageOperations); d == nil || d.Where == "" || d.Do == "" {
+		t.Errorf("told: %+v", x.e.Damage(true))
+	}
+	x.stop()
+	x.start()
+	if d := x.e.Damage(true); len(d) != 1 || d[0].Times != 1 {
+		t.Errorf("after the next start it is told %+v", d)
+	}
+}
+
 // A bit in a stream's file: what can't be read is told and counted nowhere, and
 // the stream goes on, also with a limit that meets it.
 func TestLaw_bitInAStore(t *testing.T) {

@@ -48,6 +48,7 @@ func (e *Engine) reopen(end journalEnd) (newest edgestore.LSN, err error) {
 	}
 	e.catChain = e.mu.cat.done
 	// A journal that was lost must not give a number twice.
+	e.tellShortJournal(drained)
 	if err := e.journal.Raise(drained); err != nil {
 		return 0, err
 	}
@@ -55,6 +56,22 @@ func (e *Engine) reopen(end journalEnd) (newest edgestore.LSN, err error) {
 	e.tellAdopted()
 	e.logger.Info("jetstream recovered", "streams", len(e.allStreams()), "records", r.records)
 	return max(r.newest, r.holesEnd()), nil
+}
+
+// tellShortJournal tells of a journal that ends before what the files of the
+// streams have: they only have what it had on disk, so it is another one, or
+// an older copy. What it had above them is lost, and nothing says how much.
+func (e *Engine) tellShortJournal(drained edgestore.LSN) {
+	ends := e.journal.Synced()
+	if ends >= drained {
+		return
+	}
+	e.report(Damage{
+		Kind: DamageOperations, Where: e.cfg.journalDir(),
+		What: fmt.Sprintf("the journal ends with operation %d, and the files of the streams have what came up to %d: it was removed, or an older one was put in its place. "+
+			"What was acknowledged since and was only in the journal is lost, and it is not known how much: sequences may be given again", ends, drained),
+		Do: "compare the newest messages of each stream with where they came from, then acknowledge this; look at the health of the disk or card",
+	})
 }
 
 // adoptFolders looks at the folders of streams that the catalogue does not
