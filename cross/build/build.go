@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 )
 
@@ -13,6 +14,9 @@ import (
 type Target struct {
 	Name string   // as in file names
 	Env  []string // GOOS, GOARCH and the rest
+	// Round is what the segments of the file are rounded up to; 0: the linker's
+	// own, which is 64 KB on ARM, where every kernel has pages of 4 KB.
+	Round int
 }
 
 // Targets returns the machines that sizes are watched for, the smallest first.
@@ -25,18 +29,18 @@ func Targets() []Target {
 // Matrix returns all machines that releases are made for.
 func Matrix() []Target {
 	return []Target{
-		{"linux-armv5", []string{"GOOS=linux", "GOARCH=arm", "GOARM=5"}},
-		{"linux-armv6", []string{"GOOS=linux", "GOARCH=arm", "GOARM=6"}},
-		{"linux-armv7", []string{"GOOS=linux", "GOARCH=arm", "GOARM=7"}},
-		{"linux-arm64", []string{"GOOS=linux", "GOARCH=arm64"}},
-		{"linux-mips", []string{"GOOS=linux", "GOARCH=mips", "GOMIPS=softfloat"}},
-		{"linux-mipsle", []string{"GOOS=linux", "GOARCH=mipsle", "GOMIPS=softfloat"}},
-		{"linux-riscv64", []string{"GOOS=linux", "GOARCH=riscv64"}},
-		{"linux-amd64", []string{"GOOS=linux", "GOARCH=amd64"}},
-		{"linux-386", []string{"GOOS=linux", "GOARCH=386"}},
-		{"darwin-amd64", []string{"GOOS=darwin", "GOARCH=amd64"}},
-		{"darwin-arm64", []string{"GOOS=darwin", "GOARCH=arm64"}},
-		{"windows-amd64", []string{"GOOS=windows", "GOARCH=amd64"}},
+		{"linux-armv5", []string{"GOOS=linux", "GOARCH=arm", "GOARM=5"}, 4096},
+		{"linux-armv6", []string{"GOOS=linux", "GOARCH=arm", "GOARM=6"}, 4096},
+		{"linux-armv7", []string{"GOOS=linux", "GOARCH=arm", "GOARM=7"}, 4096},
+		{"linux-arm64", []string{"GOOS=linux", "GOARCH=arm64"}, 0},
+		{"linux-mips", []string{"GOOS=linux", "GOARCH=mips", "GOMIPS=softfloat"}, 0},
+		{"linux-mipsle", []string{"GOOS=linux", "GOARCH=mipsle", "GOMIPS=softfloat"}, 0},
+		{"linux-riscv64", []string{"GOOS=linux", "GOARCH=riscv64"}, 0},
+		{"linux-amd64", []string{"GOOS=linux", "GOARCH=amd64"}, 0},
+		{"linux-386", []string{"GOOS=linux", "GOARCH=386"}, 0},
+		{"darwin-amd64", []string{"GOOS=darwin", "GOARCH=amd64"}, 0},
+		{"darwin-arm64", []string{"GOOS=darwin", "GOARCH=arm64"}, 0},
+		{"windows-amd64", []string{"GOOS=windows", "GOARCH=amd64"}, 0},
 	}
 }
 
@@ -137,6 +141,9 @@ func Run(o Options) error {
 	if !o.Symbols {
 		// Without the build id, which hangs on the folders of the machine that built.
 		flags = append(flags, "-s", "-w", "-buildid=")
+	}
+	if o.Target.Round != 0 {
+		flags = append(flags, "-R="+strconv.Itoa(o.Target.Round))
 	}
 	if o.Version != "" {
 		flags = append(flags, "-X", "github.com/frondmq/frond/core.programVersion="+o.Version)
