@@ -129,6 +129,21 @@ func TestLink_reconnects(t *testing.T) {
 	}
 }
 
+// A link that was lost is dialed at once, however long the pauses are that the
+// configuration asks for.
+func TestLink_redialsAtOnce(t *testing.T) {
+	hub := startHub(t, nil)
+	g := newGate(t, hub.addr())
+	edge := startSpoke(t, g.ln.Addr().String(), func(_ *node, r *config.Remote) { r.ReconnectInterval = time.Hour })
+	eventually(t, "first link", func() bool { return len(edge.m.Links()) == 1 })
+	first := edge.m.Links()[0].ID
+	g.cut()
+	eventually(t, "another link", func() bool {
+		l := edge.m.Links()
+		return len(l) == 1 && l[0].ID != first
+	})
+}
+
 func TestLink_newConnectionReplacesDeadOne(t *testing.T) {
 	hub := startHub(t, nil)
 	startSpoke(t, hub.addr(), nil)

@@ -543,3 +543,92 @@ func TestLaw_storeWithoutItsState(t *testing.T) {
 		x.check("S")
 	}
 }
+
+// A store that is lost does not take its consumers with it, though their
+// creation is not in the journal any more: the catalogue has them.
+func TestLaw_consumersOutliveTheirStore(t *testing.T) {
+	x := newBox(t)
+	x.start()
+	mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
+	mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+	mustConsumer(t, x.b, "S", "gone", `{"durable_name":"gone","ack_policy":"explicit"}`)
+	x.b.call(t, "CONSUMER.DELETE.S.gone", "", nil)
+	for range 4 { // a segment each
+		for range 35 {
+			x.put("S", "s.a", strings.Repeat("x", 8000))
+		}
+		if err := x.e.drain.drain(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	folder := x.e.account("A").stream("S").incarnation
+	x.kill()
+	if err := os.RemoveAll(x.path("streams", fmt.Sprint(folder))); err != nil {
+		t.Fatal(err)
+	}
+	x.start()
+	x.check("S")
+	// The first message came right behind the creation.
+	if lost := x.e.account("A").stream("S").store.Damage(); len(lost) == 0 || lost[0].First != 1 {
+		t.Fatalf("the journal has the creation still: lost are %v", lost)
+	}
+	x.goesOn("S", "s.a", "c")
+	if err := x.b.fails(t, "CONSUMER.INFO.S.gone", ""); err.ErrCode != 10014 {
+		t.Errorf("a deleted consumer: %v", err)
+	}
+}
+
+// What is in the journal of a stream that nobody knows, for its creation is
+// lost, is kept in a file and told.
+func TestLaw_operationsOfAnUnknownStreamAreKept(t *testing.T) {
+	x := newBox(t)
+	x.start()
+	mustStream(t, x.b, `{"name":"S","subjects":["s.>"],"description":"the creation!"}`)
+	for i := range 5 {
+		x.put("S", "s.a", text(i))
+	}
+	x.kill()
+	for range 2 { // both copies of it
+		x.flipAt("journal/*.seg", "the creation!")
+	}
+	x.start()
+	names, err := filepath.Glob(x.path("quarantine", "*-operations-*"))
+	if err != nil || len(names) != 1 {
+		t.Fatalf("kept are %q, %v", names, err)
+	}
+	b, err := os.ReadFile(names[0])
+	if err != nil || !strings.HasPrefix(string(b), keptHeader) {
+		t.Errorf("%s is %.60q, %v", names[0], b, err)
+	}
+	for i := range 5 {
+		if !strings.Contains(string(b), text(i)) {
+			t.Errorf("%q is not kept", text(i))
+		}
+	}
+	if !slices.ContainsFunc(x.e.Damage(false), func(d Damage) bool { return d.Where == names[0] && d.Kind == DamageQuarantine }) {
+		t.Errorf("told are %+v", x.e.Damage(false))
+	}
+}
+
+// A refusal that is lost took no sequence: the note of it says so, and what came
+// behind stays where it was. That something is lost is told, though no message is.
+func TestLaw_refusalInAHole(t *testing.T) {
+	x := newBox(t)
+	x.start()
+	mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
+	x.put("S", "s.a", text(1))
+	if a := x.put("S", "s.a", "(the refused one)", "Nats-Expected-Last-Sequence", "9999"); a.Error == nil {
+		t.Fatal("not refused")
+	}
+	x.put("S", "s.a", text(2))
+	x.kill()
+	x.flipAt("journal/*.seg", "(the refused one)")
+	x.start()
+	if lost := x.check("S"); lost != 0 {
+		t.Errorf("%d messages are lost", lost)
+	}
+	if !x.told("S") {
+		t.Error("nobody is told of the hole")
+	}
+	x.goesOn("S", "s.a", "")
+}
