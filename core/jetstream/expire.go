@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"errors"
 	"math"
 	"slices"
 	"time"
@@ -267,6 +268,9 @@ func (s *stream) expireAged(from, to, limit uint64) error {
 	var buf []byte
 	for n := uint64(0); n < limit; n++ {
 		m, b, err := s.store.LoadNext(nil, from, buf)
+		if err != nil && !errors.Is(err, edgestore.ErrNotFound) {
+			return s.fail(err) // and what was not looked at does not count as looked at
+		}
 		if err != nil || m.Seq >= to {
 			from = max(from, to)
 			break

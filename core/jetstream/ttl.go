@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"container/heap"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -316,13 +317,18 @@ func (x *expiries) load(key string, value []byte) error {
 }
 
 // rescan finds the TTLs of what is stored, when a stream begins to allow them.
+// It passes over what is lost; a read that fails stops the stream, which else
+// would keep for ever what it did not see.
 func (s *stream) rescan() error {
 	s.expiries = expiries{gone: s.expiries.gone}
 	var buf []byte
 	for seq := uint64(1); ; seq++ {
 		m, b, err := s.store.LoadNext(nil, seq, buf)
-		if err != nil {
-			return nil // the end; what is damaged has no TTL
+		switch {
+		case errors.Is(err, edgestore.ErrNotFound):
+			return nil
+		case err != nil:
+			return s.fail(err)
 		}
 		seq, buf = m.Seq, b
 		if t := ttlOf(m.Header); t != 0 {

@@ -3,6 +3,7 @@ package jetstream
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/frondmq/frond/core/wire"
+	"github.com/frondmq/frond/edgestore"
 )
 
 // testClock is the time of an engine, moved by the test.
@@ -369,6 +371,42 @@ func TestExpiries_model(t *testing.T) {
 	}
 	if size > 4_000_000 {
 		t.Errorf("a million entries take %d bytes", size)
+	}
+}
+
+// failingReads is a store that can't read the messages from a sequence on.
+type failingReads struct {
+	edgestore.Store
+	from uint64
+}
+
+func (f failingReads) LoadNext(filters []string, start uint64, buf []byte) (edgestore.Msg, []byte, error) {
+	if start >= f.from {
+		return edgestore.Msg{}, buf, errors.New("input/output error")
+	}
+	return f.Store.LoadNext(filters, start, buf)
+}
+
+// A read that fails is not the end of the stream: what was not seen would never
+// expire.
+func TestTTL_readThatFails(t *testing.T) {
+	for name, op := range map[string]func(s *stream) error{
+		"begin to allow":    (*stream).rescan,
+		"above the max_age": func(s *stream) error { return s.expireAged(1, 4, maxExpire) },
+	} {
+		e, b := newTestEngine(t)
+		mustStream(t, b, `{"name":"R","subjects":["r"],"storage":"memory","allow_msg_ttl":true}`)
+		for range 3 {
+			b.publish(t, "r", "", "Nats-TTL", "1h")
+		}
+		s := e.account("A").stream("R")
+		s.mu.Lock()
+		s.store = failingReads{s.store, 2}
+		err := op(s)
+		if err == nil || !strings.Contains(err.Error(), "input/output error") || s.failed == nil || s.agedUpTo != 0 {
+			t.Errorf("%s: %v; the stream's failure is %v, looked at up to %d", name, err, s.failed, s.agedUpTo)
+		}
+		s.mu.Unlock()
 	}
 }
 
