@@ -51,8 +51,7 @@ func OpenStoreIdentity(dir string) (StoreIdentity, error) {
 // NewStoreIdentity gives the data folder dir an identity, in place of the one
 // that it has, durably. A server that runs there takes it at its next start.
 func NewStoreIdentity(dir string) (StoreIdentity, error) {
-	host, _ := os.Hostname() // none is a machine without a name
-	i := StoreIdentity{ID: rand.Text(), Name: nameFrom(host, strings.ToLower(rand.Text()[:wordLetters]))}
+	i := StoreIdentity{ID: rand.Text(), Name: NewStoreName()}
 	b, err := json.Marshal(&i)
 	if err == nil {
 		err = writeDurably(dir, identityFile, append(b, '\n'))
@@ -61,6 +60,12 @@ func NewStoreIdentity(dir string) (StoreIdentity, error) {
 		return StoreIdentity{}, fmt.Errorf("identity of the data folder: %w", err)
 	}
 	return i, nil
+}
+
+// NewStoreName is a name as StoreIdentity has one, stored nowhere.
+func NewStoreName() string {
+	host, _ := os.Hostname() // none is a machine without a name
+	return nameFrom(host, strings.ToLower(rand.Text()[:wordLetters]))
 }
 
 const (

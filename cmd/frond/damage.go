@@ -41,7 +41,7 @@ func runDamage(args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	if err != nil {
-		return fail(stderr, fmt.Errorf("damage: %w", err))
+		return fail(stderr, fmt.Errorf("damage: %w", nearFlag(err, fs, "frond damage -h")))
 	}
 	dir, err := storeDir(*data, *file)
 	if err != nil {
@@ -52,8 +52,10 @@ func runDamage(args []string, stdout, stderr io.Writer) int {
 		err = listDamage(stdout, dir, *all, *asJSON)
 	case words[0] == "ack" && len(words) == 2:
 		err = ackDamage(stdout, dir, words[1])
+	case words[0] == "ack":
+		err = errors.New("damage: ack takes one ID, as damage ls shows it, or all")
 	default:
-		err = fmt.Errorf("damage: %q is not known: ls, ack ID", strings.Join(words, " "))
+		err = fmt.Errorf("damage: %q is not known: ls, ack ID|all", strings.Join(words, " "))
 	}
 	if err != nil {
 		return fail(stderr, err)

@@ -6,14 +6,16 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/config"
 )
 
 // identify gives a preset's server and its domain the name that its data folder
-// has, and makes one if make is set: two gateways that were set up alike must
-// not be one to their hub.
+// has: two gateways that were set up alike must not be one to their hub. A
+// folder without an identity gets one if make is set; else the name is new and
+// stored nowhere.
 func identify(o *config.Options, make bool) error {
 	if o.ServerName != "" && o.JetStream.Domain != "" {
 		return nil
@@ -26,8 +28,8 @@ func identify(o *config.Options, make bool) error {
 		open = core.OpenStoreIdentity
 	}
 	id, err := open(o.JetStream.StoreDir)
-	if errors.Is(err, os.ErrNotExist) && !make {
-		return nil
+	if errors.Is(err, os.ErrNotExist) {
+		id.Name, err = core.NewStoreName(), nil
 	}
 	if err != nil {
 		return err
@@ -41,21 +43,36 @@ func identify(o *config.Options, make bool) error {
 	return nil
 }
 
+const identityUsage = `Usage: frond identity [--data DIR]
+       frond identity new [--data DIR]
+
+Who a data folder is: its number, and the name that a preset takes for the server
+and its JetStream domain.
+
+    new          A new identity, for a folder that is the copy of another. With
+                 the server stopped; the next start takes it
+    --data DIR   Data folder, or store_dir of a configuration file
+                 (default: frond-data)
+`
+
 // runIdentity shows the identity of a data folder, or makes a new one: for one
 // that is the copy of another.
 func runIdentity(args []string, stdout, stderr io.Writer) int {
-	renew := len(args) > 0 && args[0] == "new"
-	if renew {
-		args = args[1:]
-	}
 	f := flag.NewFlagSet("frond identity", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	dir := f.String("data", presetData, "")
-	if err := f.Parse(args); err != nil || f.NArg() > 0 {
-		fmt.Fprintln(stderr, "Usage: frond identity [new] [--data DIR]   (DIR is --data of a preset, or store_dir)")
-		return 1
+	words, err := parseMixed(f, args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(stdout, identityUsage)
+		return 0
 	}
-	if !renew {
+	if err == nil && len(words) > 0 && (len(words) > 1 || words[0] != "new") {
+		err = fmt.Errorf("%q is not known: new, or nothing", strings.Join(words, " "))
+	}
+	if err != nil {
+		return fail(stderr, fmt.Errorf("identity: %w", nearFlag(err, f, "frond identity -h")))
+	}
+	if len(words) == 0 {
 		id, err := core.ReadStoreIdentity(*dir)
 		if errors.Is(err, os.ErrNotExist) {
 			err = fmt.Errorf("%s has no identity yet: no frond has run there", *dir)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -45,5 +47,38 @@ func TestPreset_domainComesFromTheDataFolder(t *testing.T) {
 	_, fresh := named(one)
 	if fresh == domain || !strings.Contains(out.String(), fresh) {
 		t.Errorf("after frond identity new: %q, was %q, told %q", fresh, domain, out.String())
+	}
+}
+
+// A printed file names the server and its domain before there is a data folder
+// too, or a hub would not find the streams of the edge that uses it; and printing
+// makes no folder.
+func TestPreset_printedFileHasADomain(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "d")
+	printed := func() string {
+		var out, bad bytes.Buffer
+		if code := run([]string{"edge", "--data", dir, "--store", "a", "--print-config"}, &out, &bad); code != 0 {
+			t.Fatal(bad.String())
+		}
+		_, name, _ := strings.Cut(out.String(), "server_name: ")
+		name, _, _ = strings.Cut(name, "\n")
+		if len(name) < len(`"x"`) || !strings.Contains(out.String(), "domain: "+name) {
+			t.Fatalf("server_name %q, and not the same domain, in\n%s", name, &out)
+		}
+		return name
+	}
+	if one, two := printed(), printed(); one == two {
+		t.Errorf("two edges that were set up alike are both %s", one)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the data folder after printing: %v", err)
+	}
+	var out, bad bytes.Buffer
+	if code := runIdentity([]string{"new", "--data", filepath.Dir(dir)}, &out, &bad); code != 0 {
+		t.Fatal(bad.String())
+	}
+	dir = filepath.Dir(dir)
+	if name := strings.Trim(printed(), `"`); !strings.Contains(out.String(), "name "+name+":") {
+		t.Errorf("printed %s, the folder is %s", name, &out)
 	}
 }

@@ -45,7 +45,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, usage)
 		return 0
 	}
-	if len(f.words) > 0 {
+	if len(f.words) > 0 && !f.help {
 		switch f.words[0] {
 		case "help":
 			f.help = true

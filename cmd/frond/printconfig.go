@@ -19,6 +19,7 @@ func (p *preset) configText(o *config.Options) string {
 	}
 	at := func(host string, port int) string { return quoted(net.JoinHostPort(host, fmt.Sprint(port))) }
 	if o.ServerName != "" {
+		w.line("# Each server has a name and a domain of its own: change both in a copy.")
 		w.line("server_name: %s", quoted(o.ServerName))
 	}
 	w.line("listen: %s", at(o.Host, o.Port))

@@ -45,7 +45,7 @@ func runStore(args []string, stdout, stderr io.Writer) int {
 		err = errors.New("it takes check, dump or rebuild, and a folder")
 	}
 	if err != nil {
-		return fail(stderr, fmt.Errorf("store: %w", err))
+		return fail(stderr, fmt.Errorf("store: %w", nearFlag(err, fs, "frond store -h")))
 	}
 	sound := true
 	switch words[0] {
