@@ -94,6 +94,8 @@ func (p *preset) storing(b *strings.Builder, kept core.KeptStream) {
 // warnings say what is open that perhaps should not be.
 func (p *preset) warnings(b *strings.Builder, o *config.Options) {
 	switch {
+	case isLoopback(o.Host) && o.Auth.User != "":
+		fmt.Fprintf(b, "\nOnly this machine can connect. To open it: --listen ADDR.\n")
 	case isLoopback(o.Host):
 		fmt.Fprintf(b, "\nOnly this machine can connect. To open it: --user USER --pass PASSWORD --listen ADDR,\nor a configuration file (frond -c FILE).\n")
 	case o.TLS == nil:

@@ -104,6 +104,21 @@ func TestPreset_boundsWhatWaitsOnAnEdge(t *testing.T) {
 	}
 }
 
+// Who has set a user already is not told to.
+func TestPreset_saysHowToOpen(t *testing.T) {
+	for args, want := range map[string]string{
+		"":                                     "To open it: --user USER --pass PASSWORD --listen ADDR",
+		"--user u --pass p --listen 127.0.0.1": "To open it: --listen ADDR.",
+		"--user u --pass p":                    "WARNING: without TLS",
+	} {
+		p, o := mustPreset(t, "hub", args)
+		var b strings.Builder
+		if p.warnings(&b, o); !strings.Contains(b.String(), want) {
+			t.Errorf("%q: %q, want %q", args, b.String(), want)
+		}
+	}
+}
+
 // What --print-config prints must be read back as the very same options.
 func TestPreset_printsItsConfiguration(t *testing.T) {
 	if !has(modules(), "leafnodes") || !has(modules(), "mqtt") {

@@ -62,7 +62,8 @@ A broker for a gateway: NATS on 4222, MQTT on 1883, monitoring on 8222, streams
 in ./frond-data. Without a user it listens on this machine only.
 
     --store SUBJECT...       Keep what is published there in the stream EDGE
-    --hub URL                Link to a hub, nats-leaf://user:pass@host:7422 or tls://...
+    --hub URL                Link to a hub, nats-leaf://user:pass@host:7422 or tls://...;
+                             HOST alone is nats-leaf://HOST:7422
     --creds FILE             Log in to the hub with a credentials file
     --mqtt-port PORT         Port for MQTT (default: 1883, with TLS 8883; 0: none)
 ` + presetUsage
