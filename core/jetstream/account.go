@@ -75,6 +75,11 @@ func (a *account) enable(b Bus) error {
 			return err
 		}
 	}
+	for _, o := range a.allOffline() {
+		if err := o.attach(b); err != nil {
+			return err
+		}
+	}
 	for _, pattern := range apiSubjects {
 		cancel, err := b.Subscribe(pattern, "", asked(func(m *wire.Msg) { a.e.api.request(a, m) }))
 		if err != nil {
@@ -101,6 +106,9 @@ func (a *account) leave() {
 	}
 	for _, s := range a.sorted() {
 		s.detach()
+	}
+	for _, o := range a.allOffline() {
+		o.detach()
 	}
 }
 

@@ -447,6 +447,9 @@ func (e *Engine) deleteOffline(a *account, name string) *APIError {
 		return errStreamNotFound
 	}
 	_, err := e.submit(e.journal, e.catalogueRecord(e.journal, opStreamDelete), true, appendUint(nil, o.incarnation))
+	if err == nil {
+		o.detach()
+	}
 	e.drain.later()
 	return err
 }

@@ -474,6 +474,9 @@ func TestRecovery_oneStreamThatCanNotBeOpened(t *testing.T) {
 	if d := x.toldKind(DamageStopped); d == nil || d.Stream != "BAD" || !strings.Contains(d.What, "input/output error") {
 		t.Errorf("told: %+v", x.e.Damage(true))
 	}
+	if a := x.b.publish(t, "bad.a", "while it is stopped"); a.Error == nil || a.Error.ErrCode != 10194 {
+		t.Errorf("a message for it is answered %+v", a)
+	}
 	x.put("GOOD", "good", "more")
 	x.check("GOOD")
 	if err := x.e.drain.drain(); err != nil {
@@ -495,6 +498,9 @@ func TestRecovery_oneStreamThatCanNotBeOpened(t *testing.T) {
 	x.b.call(t, "STREAM.DELETE.BAD", "", nil)
 	if err := x.b.fails(t, "STREAM.INFO.BAD", ""); err.ErrCode != 10059 {
 		t.Errorf("after it was deleted: %v", err)
+	}
+	if x.b.HasInterest("bad.a") {
+		t.Error("its subjects are refused after it was deleted")
 	}
 	x.stop()
 	if _, err := os.Stat(x.path("streams", fmt.Sprint(inc))); !errors.Is(err, os.ErrNotExist) {

@@ -2,9 +2,11 @@ package jetstream
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/frondmq/frond/core/subject"
+	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
 )
 
@@ -18,6 +20,7 @@ type offline struct {
 	config      *StreamConfig // as it was created; nil when not even that can be read
 	err         error
 	from        edgestore.LSN // guarded by Engine.mu: of the oldest operation for it in the journal
+	attached    []func()      // guarded by account.changes: end what refuses messages
 }
 
 // setOffline remembers a stream that could not be opened, and tells.
@@ -71,6 +74,52 @@ func (e *Engine) keepOffline(o *offline, lsn edgestore.LSN) {
 	if o.from == 0 {
 		o.from = lsn
 	}
+}
+
+// attach makes the stream refuse what is published to its subjects: nobody is
+// told that a message arrived which the stream would have kept. The caller
+// holds acct.changes.
+func (o *offline) attach(b Bus) error {
+	if o.config == nil {
+		return nil
+	}
+	for _, subj := range o.config.Subjects {
+		cancel, err := b.Subscribe(subj, "", o.refuse)
+		if err != nil {
+			return err
+		}
+		o.attached = append(o.attached, cancel)
+	}
+	return nil
+}
+
+// detach ends attach. The caller holds acct.changes.
+func (o *offline) detach() {
+	for _, cancel := range o.attached {
+		cancel()
+	}
+	o.attached = nil
+}
+
+// refuse answers a message that the stream would keep.
+func (o *offline) refuse(m *wire.Msg) {
+	if m.Receipt != nil {
+		m.Receipt.Expect()
+		m.Receipt.Stored(o.name, 0, o.apiError())
+		return
+	}
+	if len(m.Reply) == 0 || o.config.NoAck {
+		return
+	}
+	v := &streamView{errSuffix: fmt.Appendf(nil, `,"stream":%s,"seq":0}`, quoteJSON(o.name))}
+	o.acct.e.out.send(o.acct, string(m.Reply), nil, appendNack(nil, v, o.apiError()))
+}
+
+// allOffline lists the streams that could not be opened.
+func (a *account) allOffline() []*offline {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return slices.Collect(maps.Values(a.mu.offline))
 }
 
 // missing is the answer about a stream that is not there to be used.
