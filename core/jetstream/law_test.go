@@ -503,7 +503,7 @@ func TestLaw_storeWithoutItsState(t *testing.T) {
 			x.b.call(t, "STREAM.PURGE.S", `{"seq":1000}`, nil)
 		}
 		for i := range 300 {
-			x.put("S", "s.a", text(i), "Nats-Msg-Id", fmt.Sprint(i))
+			x.put("S", "s.a", text(i), []string{"Nats-Msg-Id", fmt.Sprint(i)}[:i%2*2]...) // not all are known for duplicates
 		}
 		if err := x.e.drain.drain(); err != nil {
 			t.Fatal(err)
