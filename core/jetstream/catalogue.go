@@ -97,6 +97,9 @@ func (a *applier) streamCreate(en *edgestore.Entry) *APIError {
 		e.uncreate(a.log(), c.incarnation)
 		return errStreamCreate
 	}
+	if !a.live {
+		s.rowsBehind(nil) // a drain that was not finished
+	}
 	e.register(s, a.durable, en.LSN, &c)
 	s.live = a.live
 	if s.live && s.watch != nil {
@@ -441,6 +444,8 @@ func (e *Engine) loadStream(c *streamCreate, h head, consumers []consumerRow) {
 		if err = s.bringBack(consumers); err != nil {
 			s.store.Close()
 		}
+	} else if err == nil {
+		s.rowsBehind(consumers)
 	}
 	if err != nil {
 		e.setOffline(c, err)

@@ -153,6 +153,9 @@ func (w *chaosWorld) round(fault chaosFault) {
 		}
 		w.tally.faults[fault.name]++
 	}
+	if strings.HasPrefix(fault.name, "store: ") && len(w.d.storeFiles("*.chunks")) == 0 {
+		_ = w.e.drain.drain() // a store has no file before
+	}
 	kind := crashKind(w.rnd.IntN(int(crashKinds)))
 	if w.m.freeze() > 0 {
 		w.tally.inFlight++

@@ -97,3 +97,20 @@ func (s *stream) bringBack(rows []consumerRow) error {
 	}
 	return nil
 }
+
+// rowsBehind has the catalogue told anew of all consumers of a stream whose store
+// is ahead of it: a drain ended between the two, and what the store has is not
+// replayed. rows are what the catalogue says. Recovery only.
+func (s *stream) rowsBehind(rows []consumerRow) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, row := range rows {
+		s.consumers.change(row.name)
+	}
+	for name := range s.consumers.byName {
+		s.consumers.change(name)
+	}
+	if len(s.consumers.changed) > 0 && s.dirtyFrom == 0 {
+		s.dirtyFrom = max(s.applied, 1)
+	}
+}

@@ -16,6 +16,7 @@ import (
 type diskWatch struct {
 	logger *slog.Logger
 	report func(Damage)
+	use    func() string // what takes the room; nil: nobody knows
 	mu     struct {
 		sync.Mutex
 		full, stalled, unprepared error
@@ -27,8 +28,12 @@ func (r *diskWatch) watch(ev *journal.Events) {
 	was := *ev
 	r.watchFaults(ev, was)
 	ev.Full = func(err error) {
-		r.set(&r.mu.full, err)
-		r.logger.Error("JetStream disk full: publishing to streams in files is refused until there is room", "err", err)
+		said := err
+		if r.use != nil {
+			said = fmt.Errorf("%w (%s)", err, r.use())
+		}
+		r.set(&r.mu.full, said)
+		r.logger.Error("JetStream disk full: publishing to streams in files is refused until there is room", "err", said)
 		if was.Full != nil {
 			was.Full(err)
 		}

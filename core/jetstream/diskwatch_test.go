@@ -1,12 +1,15 @@
 package jetstream
 
 import (
+	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 
+	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/journal"
 )
@@ -113,6 +116,7 @@ func TestEngine_purgeOnAFullDisk(t *testing.T) {
 // Whoever asks is told what is wrong with the disk as long as it is.
 func TestDiskWatch_tellsWhatIsWrong(t *testing.T) {
 	e, _ := newTestEngine(t)
+	e.cfg.Limits.MaxStore = 1 << 30
 	var heard int
 	ev := journal.Events{Full: func(error) { heard++ }, Roomy: func() { heard++ }}
 	e.cfg.disk.watch(&ev)
@@ -121,7 +125,8 @@ func TestDiskWatch_tellsWhatIsWrong(t *testing.T) {
 		want string
 	}{
 		{func() {}, ""},
-		{func() { ev.Full(edgestore.ErrDiskFull) }, "disk full: " + edgestore.ErrDiskFull.Error()},
+		{func() { ev.Full(edgestore.ErrDiskFull) }, "disk full: " + edgestore.ErrDiskFull.Error() +
+			" (streams hold 0 bytes of messages in files of 0 bytes, the journal's files are 0 bytes; the limit max_file of 1073741824 bytes did not refuse)"},
 		{func() { ev.Stalled(syscall.EIO) }, "does not take anything: " + syscall.EIO.Error()},
 		{func() { ev.Resumed() }, "disk full"},
 		{func() { ev.Roomy() }, ""},
@@ -134,5 +139,102 @@ func TestDiskWatch_tellsWhatIsWrong(t *testing.T) {
 	}
 	if heard != 2 {
 		t.Errorf("who listened before heard %d of 2", heard)
+	}
+}
+
+// noRoom is a disk whose stores and catalogue can write nothing when it is full.
+type noRoom struct {
+	diskBackend
+	full *atomic.Bool
+}
+
+func (n noRoom) mayWrite(string) error {
+	if n.full.Load() {
+		return &os.PathError{Op: "write", Path: "disk", Err: syscall.ENOSPC}
+	}
+	return nil
+}
+
+func (n noRoom) store(cfg *StreamConfig, blobs edgestore.BlobReader, w *storeWatch) (edgestore.Store, error) {
+	o := n.storeOptions(cfg, blobs, w)
+	o.BeforeWrite = n.mayWrite
+	return edgestore.OpenFileStore(o)
+}
+
+func (n noRoom) table() (table, error) {
+	o := n.tableOptions()
+	o.BeforeWrite = n.mayWrite
+	return edgestore.OpenTableFile(o)
+}
+
+// On a full disk publishing is refused, with words that tell it from a limit,
+// and what makes room or keeps promises goes on from the reserve.
+func TestEngine_reserveOnAFullDisk(t *testing.T) {
+	d := newDevice(t, 9)
+	full := new(atomic.Bool)
+	d.change = func(c *Config) {
+		c.backend = noRoom{diskBackend{c}, full}
+	}
+	e, b := d.open()
+	mustStream(t, b, `{"name":"S","subjects":["s.>"]}`)
+	mustStream(t, b, `{"name":"E","subjects":["e"],"max_age":3600000000000}`)
+	mustStream(t, b, `{"name":"W","subjects":["w"],"retention":"workqueue"}`)
+	for range 3 {
+		b.publish(t, "e", "x")
+		b.publish(t, "w", "x")
+		b.publish(t, "s.b", "x")
+	}
+	d.prepared()
+	d.mem.SetCapacity(d.mem.Used() + 64<<10)
+	full.Store(true)
+	body := strings.Repeat("x", 8<<10)
+	var refused *APIError
+	eventually(t, func() bool { refused = b.publish(t, "s.a", body).Error; return refused != nil })
+	if refused.ErrCode != errStoreFailed.ErrCode || !strings.Contains(refused.Description, "disk has no room") {
+		t.Errorf("refused with %v", refused)
+	}
+
+	mustConsumer(t, b, "W", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+	in := b.inbox(t, "got")
+	defer in.stop()
+	b.route(&wire.Msg{Subject: []byte("$JS.API.CONSUMER.MSG.NEXT.W.c"), Reply: []byte("got"), Body: []byte("1")})
+	m := in.next()
+	b.request(t, m.Reply, "", "+ACK")
+	b.call(t, "STREAM.MSG.DELETE.W", `{"seq":2}`, nil)
+	if got := fmt.Sprint(sequences(e, "W")); got != "[3]" {
+		t.Errorf("behind an ack and a delete: %s", got)
+	}
+	b.call(t, "STREAM.PURGE.S", `{"filter":"s.b"}`, nil)
+	if _, ok := e.account("A").stream("S").store.Subject("s.b"); ok {
+		t.Error("the purge did nothing")
+	}
+	b.call(t, "STREAM.UPDATE.E", `{"name":"E","subjects":["e"],"max_age":100000000,"duplicate_window":100000000}`, nil)
+	eventually(t, func() bool { return len(sequences(e, "E")) == 0 })
+	if a := b.publish(t, "s.a", body); a.Error == nil {
+		t.Error("the disk was not full all the time")
+	}
+	b.call(t, "CONSUMER.DELETE.W.c", "", nil)
+	b.call(t, "STREAM.DELETE.W", "", nil)
+	full.Store(false)
+	d.mem.SetCapacity(1 << 30)
+	eventually(t, func() bool { return b.publish(t, "s.a", body).Error == nil })
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestMeasureDisk(t *testing.T) {
+	dir := t.TempDir()
+	for name, n := range map[string]int{"streams/1/00000001.chunks": 5000, "catalogue.db": 700, "journal/1.seg": 30000, "other/2.seg": 10} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, make([]byte, n), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if u := measureDisk(dir, filepath.Join(dir, "journal")); u != (diskUse{5710, 30000}) {
+		t.Errorf("%+v", u)
 	}
 }

@@ -174,6 +174,7 @@ func New(c Config) (*Engine, error) {
 	e := &Engine{cfg: c, logger: c.Logger, started: c.Now(), quit: make(chan struct{})}
 	e.rand.Rand = c.Rand
 	c.disk.report = e.report
+	c.disk.use = e.diskText
 	e.scratch.New = func() any { return new(publishScratch) }
 	e.mu.accounts = make(map[string]*account)
 	e.mu.streams = make(map[uint64]*stream)

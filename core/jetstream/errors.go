@@ -113,7 +113,7 @@ func appendError(err error) *APIError {
 	case errors.Is(err, edgestore.ErrBusy):
 		return errTooManyRequests
 	case errors.Is(err, edgestore.ErrDiskFull):
-		return errStoreFailed.with("insufficient storage: %v", edgestore.ErrDiskFull)
+		return errStoreFailed.with("insufficient storage: the disk has no room left beside its reserve: %v", edgestore.ErrDiskFull)
 	case errors.Is(err, edgestore.ErrClosed):
 		return errNotAvailable
 	}

@@ -140,3 +140,29 @@ func TestEngine_fewSyncs(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// When a drain ends between a store and the catalogue, the next one tells the
+// catalogue of the consumers that only the store knows.
+func TestEngine_consumersOfAHalfDrain(t *testing.T) {
+	d := newDevice(t, 11)
+	e, b := d.open()
+	mustStream(t, b, `{"name":"S","subjects":["s.>"]}`)
+	mustConsumer(t, b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+	s := e.account("A").stream("S")
+	if s.seal(); s.store.Flush() != nil {
+		t.Fatal("flush")
+	}
+	d.crash(e, 1)
+	e, _ = d.open()
+	if err := e.drain.drain(); err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	err := e.table.Each(consumerRows(s.incarnation), func(string, []byte) error { rows++; return nil })
+	if err != nil || rows != 1 {
+		t.Errorf("the catalogue has %d consumers: %v", rows, err)
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,54 @@
+package jetstream
+
+import (
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+)
+
+// Two things bound what streams in files may take. The limits (max_bytes,
+// max_file, an account's) count the bytes of messages, as users do. The disk's
+// guard looks at what is really there: chunks with what is around them, subjects
+// and message ids, the journal. It is the journal's (Options.SharedDisk): it
+// makes no other segment when that and its drain would take the reserve, which
+// is for what must go on when the disk is full. An answer says which of the two
+// refused.
+
+// diskUse is what the files of streams take.
+type diskUse struct{ stores, journal int64 }
+
+// measureDisk counts files; those that come and go meanwhile may be missing.
+func measureDisk(dir, journalDir string) (u diskUse) {
+	count := func(root string, into *int64, not string) {
+		_ = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil {
+				return nil
+			}
+			if entry.IsDir() {
+				if path == not {
+					return filepath.SkipDir
+				}
+				return nil
+			}
+			if info, err := entry.Info(); err == nil {
+				*into += info.Size()
+			}
+			return nil
+		})
+	}
+	count(dir, &u.stores, filepath.Clean(journalDir))
+	count(journalDir, &u.journal, "")
+	return u
+}
+
+// diskText says what takes the room of a full disk.
+func (e *Engine) diskText() string {
+	u := measureDisk(e.cfg.Dir, e.cfg.journalDir())
+	messages := e.usage[usageIndex(false)].Load()
+	text := []string{fmt.Sprintf("streams hold %d bytes of messages in files of %d bytes, the journal's files are %d bytes", messages, u.stores, u.journal)}
+	if limit := e.limit(false); limit > 0 {
+		text = append(text, fmt.Sprintf("the limit max_file of %d bytes did not refuse", limit))
+	}
+	return strings.Join(text, "; ")
+}
