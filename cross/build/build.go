@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 )
 
@@ -14,9 +13,6 @@ import (
 type Target struct {
 	Name string   // as in file names
 	Env  []string // GOOS, GOARCH and the rest
-	// Round is what the segments of the file are rounded up to; 0: the linker's
-	// own, which is 64 KB on ARM, where every kernel has pages of 4 KB.
-	Round int
 }
 
 // Targets returns the machines that sizes are watched for, the smallest first.
@@ -29,18 +25,18 @@ func Targets() []Target {
 // Matrix returns all machines that releases are made for.
 func Matrix() []Target {
 	return []Target{
-		{"linux-armv5", []string{"GOOS=linux", "GOARCH=arm", "GOARM=5"}, 4096},
-		{"linux-armv6", []string{"GOOS=linux", "GOARCH=arm", "GOARM=6"}, 4096},
-		{"linux-armv7", []string{"GOOS=linux", "GOARCH=arm", "GOARM=7"}, 4096},
-		{"linux-arm64", []string{"GOOS=linux", "GOARCH=arm64"}, 0},
-		{"linux-mips", []string{"GOOS=linux", "GOARCH=mips", "GOMIPS=softfloat"}, 0},
-		{"linux-mipsle", []string{"GOOS=linux", "GOARCH=mipsle", "GOMIPS=softfloat"}, 0},
-		{"linux-riscv64", []string{"GOOS=linux", "GOARCH=riscv64"}, 0},
-		{"linux-amd64", []string{"GOOS=linux", "GOARCH=amd64"}, 0},
-		{"linux-386", []string{"GOOS=linux", "GOARCH=386"}, 0},
-		{"darwin-amd64", []string{"GOOS=darwin", "GOARCH=amd64"}, 0},
-		{"darwin-arm64", []string{"GOOS=darwin", "GOARCH=arm64"}, 0},
-		{"windows-amd64", []string{"GOOS=windows", "GOARCH=amd64"}, 0},
+		{"linux-armv5", []string{"GOOS=linux", "GOARCH=arm", "GOARM=5"}},
+		{"linux-armv6", []string{"GOOS=linux", "GOARCH=arm", "GOARM=6"}},
+		{"linux-armv7", []string{"GOOS=linux", "GOARCH=arm", "GOARM=7"}},
+		{"linux-arm64", []string{"GOOS=linux", "GOARCH=arm64"}},
+		{"linux-mips", []string{"GOOS=linux", "GOARCH=mips", "GOMIPS=softfloat"}},
+		{"linux-mipsle", []string{"GOOS=linux", "GOARCH=mipsle", "GOMIPS=softfloat"}},
+		{"linux-riscv64", []string{"GOOS=linux", "GOARCH=riscv64"}},
+		{"linux-amd64", []string{"GOOS=linux", "GOARCH=amd64"}},
+		{"linux-386", []string{"GOOS=linux", "GOARCH=386"}},
+		{"darwin-amd64", []string{"GOOS=darwin", "GOARCH=amd64"}},
+		{"darwin-arm64", []string{"GOOS=darwin", "GOARCH=arm64"}},
+		{"windows-amd64", []string{"GOOS=windows", "GOARCH=amd64"}},
 	}
 }
 
@@ -100,7 +96,8 @@ type Variant struct {
 // a build bigger (330 KB on ARMv6) and nothing faster that anyone waits for.
 func smallFirst() []string {
 	return []string{
-		module + "/core/config", "crypto/tls", "crypto/x509", "encoding/asn1", "encoding/json", "log/slog", "net", "regexp/syntax",
+		module + "/cmd/frond", module + "/core/auth", module + "/core/config", module + "/core/monitor",
+		"crypto/tls", "crypto/x509", "encoding/asn1", "encoding/json", "fmt", "log/slog", "net", "net/url", "os", "path/filepath", "reflect", "regexp/syntax",
 	}
 }
 
@@ -141,9 +138,6 @@ func Run(o Options) error {
 	if !o.Symbols {
 		// Without the build id, which hangs on the folders of the machine that built.
 		flags = append(flags, "-s", "-w", "-buildid=")
-	}
-	if o.Target.Round != 0 {
-		flags = append(flags, "-R="+strconv.Itoa(o.Target.Round))
 	}
 	if o.Version != "" {
 		flags = append(flags, "-X", "github.com/frondmq/frond/core.programVersion="+o.Version)
