@@ -110,9 +110,9 @@ func (l *link) learnBound(text string) {
 		return
 	}
 	l.m.mu.Lock()
-	old := l.m.mu.learned[l.peer.name]
+	old, known := l.m.mu.learned[l.peer.name]
 	b.payload, b.line = lower(b.payload, old.payload), lower(b.line, old.line)
-	if len(l.m.mu.learned) < maxLearned {
+	if known || len(l.m.mu.learned) < maxLearned {
 		l.m.mu.learned[l.peer.name] = b
 	}
 	l.m.mu.Unlock()

@@ -2,6 +2,7 @@ package leaf
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -75,5 +76,27 @@ func TestLink_learnsWhatThePeerTakes(t *testing.T) {
 				eventually(t, "the link ends", func() bool { return !hub.acc.HasInterest("down.x") })
 			}
 		})
+	}
+}
+
+// Also when as many peers are remembered as ever are, one of them is believed
+// that takes less than it seemed: else the same message cuts it for ever.
+func TestBounds_ofAPeerThatIsKnownGoLower(t *testing.T) {
+	m := &Module{}
+	m.mu.learned = map[string]bounds{}
+	for i := range maxLearned {
+		m.mu.learned[fmt.Sprint(i)] = bounds{payload: 1000}
+	}
+	for _, peer := range []string{"7", "a new one"} {
+		l := &link{m: m, log: slog.New(slog.DiscardHandler)}
+		l.peer.name = peer
+		l.longest.payload.Store(500)
+		l.learnBound("Maximum Payload Violation")
+	}
+	if got := m.boundsOf("7", nil, 0); got.payload != 499 {
+		t.Errorf("bounds %+v", got)
+	}
+	if n := len(m.mu.learned); n != maxLearned {
+		t.Errorf("%d peers are remembered", n)
 	}
 }
