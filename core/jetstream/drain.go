@@ -76,6 +76,7 @@ func (d *drainer) later() {
 func (d *drainer) run(ctx context.Context) {
 	defer close(d.stopped)
 	retry := time.NewTimer(drainRetry)
+	retry.Stop() // until a drain fails
 	defer retry.Stop()
 	var said time.Time // when a failure was logged last
 	var delay <-chan time.Time
