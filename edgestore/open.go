@@ -230,9 +230,13 @@ func (s *fileStore) findFiles() (folder, error) {
 		if err := s.makeFolder(); err != nil {
 			return folder{}, err
 		}
+	} else if _, err := os.Lstat(s.o.Dir); errors.Is(err, fs.ErrNotExist) {
+		// Without opening anything: a stream can be made when connections have
+		// taken all descriptors.
+		return s.sortFolder(nil), nil
 	}
 	entries, err := os.ReadDir(s.o.Dir)
-	if err != nil && !(s.o.Late && errors.Is(err, fs.ErrNotExist)) {
+	if err != nil {
 		return folder{}, err
 	}
 	f := s.sortFolder(entries)
