@@ -78,10 +78,12 @@ func (e *Engine) appendLazy(log Log, r *edgestore.Record, token any, data ...[]b
 
 // ingestWaiter is the Token of an ingest operation: told what became of the
 // message with that sequence at its origin, on the applier's goroutine. It must
-// not block, and not keep o. restarted is the same for an origin operation.
+// not block, and not keep o. restarted is the same for an origin operation, and
+// passedOver for one of that name.
 type ingestWaiter interface {
 	ingested(seq uint64, o *outcome)
 	restarted(o *outcome)
+	passedOver(p *passedOver, o *outcome)
 }
 
 // tell lets everybody know who waits for the entry. s is nil when there is no
@@ -100,9 +102,14 @@ func (a *applier) tell(s *stream, en *edgestore.Entry, o *outcome) {
 			}
 		}
 	case ingestWaiter:
-		if en.Kind == opOrigin {
+		switch en.Kind {
+		case opOrigin:
 			t.restarted(o)
-			break
+			return
+		case opPassedOver:
+			p, _ := readPassedOver(en.Data)
+			t.passedOver(&p, o)
+			return
 		}
 		// The operation was read before: this does not fail.
 		from, _, _, _ := readOrigin(en.Data)

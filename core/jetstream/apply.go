@@ -194,6 +194,8 @@ func (s *stream) applyOne(en *edgestore.Entry, o *outcome) error {
 		return s.applyLost(en.Data)
 	case opOrigin:
 		return s.applyOrigin(en.Data)
+	case opPassedOver:
+		return s.applyPassedOver(en.Data, o)
 	}
 	return s.consumers.apply(en, o)
 }
@@ -389,7 +391,14 @@ func (s *stream) applyIngest(en *edgestore.Entry, o *outcome) error {
 			}
 		}
 		m.Seq, m.Time, m.id = from.seq, from.at, nil
-		return s.put(cfg, m, o)
+		if err := s.put(cfg, m, o); err != nil || o.err != nil {
+			return err
+		}
+		if at := s.positions[""]; at.came(from.seq) {
+			s.setPosition("", at)
+			s.auxDirty.positions = true
+		}
+		return nil
 	}
 	at := s.positions[from.source]
 	if from.seq <= at.seq {
@@ -411,6 +420,7 @@ func (s *stream) applyIngest(en *edgestore.Entry, o *outcome) error {
 		}
 	}
 	at.seq = from.seq
+	at.came(from.seq)
 	s.setPosition(from.source, at)
 	s.auxDirty.positions = true
 	return nil

@@ -21,6 +21,8 @@ type testBus struct {
 	seen map[string][]*testWatch
 	next int
 	spy  func(m *wire.Msg) // called under mu
+	// unfit stands for a link that does not carry a message; called under mu.
+	unfit func(m *wire.Msg) string
 }
 
 type testSub struct {
@@ -121,6 +123,12 @@ func (b *testBus) route(m *wire.Msg) int {
 	b.mu.Lock()
 	if b.spy != nil {
 		b.spy(m)
+	}
+	if b.unfit != nil {
+		if m.Unfit = b.unfit(m); m.Unfit != "" {
+			b.mu.Unlock()
+			return 0
+		}
 	}
 	var to []*testSub
 	groups := map[string]bool{}

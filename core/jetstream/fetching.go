@@ -37,7 +37,6 @@ type fetching struct {
 		fx      sourcing.Effects
 		todo    []todo
 		stopped bool
-		lost    lostInfo
 		seen    bool // the first report of interest is the present state
 		header  []byte
 		subj    []byte
@@ -274,22 +273,10 @@ func (f *fetching) statusLocked(now int64, attempt uint64, m *wire.Msg) {
 		return
 	}
 	if seq := wire.HeaderGet(m.Header, consumer.HdrSkipped); seq != nil {
-		f.lostLocked(string(seq), string(wire.HeaderGet(m.Header, consumer.HdrSkippedReason)))
+		f.lostLocked(now, string(seq), string(wire.HeaderGet(m.Header, consumer.HdrSkippedReason)))
 	}
 	last, _ := strconv.ParseUint(string(wire.HeaderGet(m.Header, "Nats-Last-Consumer")), 10, 64) // none is 0
 	f.mu.f.Heartbeat(now, attempt, last, string(wire.HeaderGet(m.Header, "Nats-Consumer-Stalled")), &f.mu.fx)
-}
-
-// lostLocked books a message that the origin has and that can not come here, as
-// the link does not carry it. It is told again when the origin is asked again
-// from before it.
-func (f *fetching) lostLocked(text, reason string) {
-	seq, err := strconv.ParseUint(text, 10, 64)
-	if err != nil || seq <= f.mu.lost.LastSeq {
-		return
-	}
-	f.mu.lost = lostInfo{Msgs: f.mu.lost.Msgs + 1, LastSeq: seq, Reason: reason}
-	f.s.e.logger.Error("message of the origin is lost on the way", "stream", f.s.name, "origin", f.src.Name, "seq", seq, "err", reason)
 }
 
 // appendLocked gives one message to the log.
@@ -390,9 +377,9 @@ func (f *fetching) ingested(seq uint64, o *outcome) {
 
 // info is what stream info shows.
 func (f *fetching) info() *sourceInfo {
+	at, _ := f.s.position(f.key)
 	f.mu.Lock()
 	i := f.mu.f.Info(f.s.e.now())
-	lost := f.mu.lost
 	if i.Err == nil && f.mu.loops > 0 {
 		i.Err = &consumer.Error{Code: errStoreFailed.Code, ErrCode: errStoreFailed.ErrCode, Description: fmt.Sprintf(
 			"%d messages dropped: streams %s and %s feed each other, they were taken over %d times", f.mu.loops, f.src.Name, f.s.name, maxHops)}
@@ -402,8 +389,8 @@ func (f *fetching) info() *sourceInfo {
 		Name: f.src.Name, External: f.src.External, Lag: i.Lag, Seq: i.Seq, Active: i.Active,
 		FilterSubject: f.src.FilterSubject, SubjectTransforms: f.src.SubjectTransforms,
 	}
-	if lost.Msgs > 0 {
-		out.Lost = &lost
+	if at.lost.Msgs > 0 {
+		out.Lost = &at.lost
 	}
 	if i.Err != nil {
 		out.Error = &APIError{Code: i.Err.Code, ErrCode: uint16(i.Err.ErrCode), Description: i.Err.Description}

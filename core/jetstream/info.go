@@ -39,10 +39,11 @@ type sourceInfo struct {
 }
 
 // lostInfo are messages of an origin that can not come here: no link on the way
-// carries them. They are counted since the start.
+// carries them.
 type lostInfo struct {
-	Msgs    uint64 `json:"messages"`
-	LastSeq uint64 `json:"last_seq"` // at the origin
+	Msgs uint64 `json:"messages"`
+	// LastSeq is the last one's at the origin, 0 when that was made anew since.
+	LastSeq uint64 `json:"last_seq"`
 	Reason  string `json:"reason"`   // of the last one
 }
 

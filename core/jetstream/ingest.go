@@ -112,7 +112,7 @@ func (s *stream) applyOrigin(data []byte) error {
 	at := s.positions[o.source]
 	at.identity = o.identity
 	if o.restart {
-		at.seq = 0
+		at.seq, at.lost.LastSeq = 0, 0
 	}
 	s.setPosition(o.source, at)
 	s.auxDirty.positions = true
@@ -131,6 +131,7 @@ func (s *stream) appendSkip(last uint64, at int64) error {
 type position struct {
 	seq      uint64 // newest sequence that was taken
 	identity string // of the stream it was taken from, "" for not known
+	lost     lostInfo
 }
 
 // position is that of a source; for a mirror, "", the sequence is the stream's
@@ -156,7 +157,12 @@ func (s *stream) setPosition(source string, at position) {
 
 // appendAux is how a position is kept in the store.
 func (at *position) appendAux(b []byte) []byte {
-	return msgp.AppendString(msgp.AppendUint64(b, at.seq), at.identity)
+	b = msgp.AppendString(msgp.AppendUint64(b, at.seq), at.identity)
+	if at.lost.Reason == "" {
+		return b
+	}
+	b = msgp.AppendUint64(msgp.AppendUint64(b, at.lost.Msgs), at.lost.LastSeq)
+	return msgp.AppendString(b, at.lost.Reason)
 }
 
 func readPosition(b []byte) (at position, err error) {
@@ -164,6 +170,9 @@ func readPosition(b []byte) (at position, err error) {
 	at.seq = r.uint()
 	if len(r.b) > 0 { // older versions kept no identity
 		at.identity = r.string()
+	}
+	if len(r.b) > 0 { // nothing is lost
+		at.lost = lostInfo{r.uint(), r.uint(), r.string()}
 	}
 	return at, r.done("source position")
 }

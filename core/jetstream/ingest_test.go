@@ -9,7 +9,8 @@ import (
 // waits collects what an ingest was told.
 type waits chan outcome
 
-func (w waits) restarted(*outcome) {}
+func (w waits) restarted(*outcome)               {}
+func (w waits) passedOver(*passedOver, *outcome) {}
 
 func (w waits) ingested(_ uint64, o *outcome) { w <- *o }
 

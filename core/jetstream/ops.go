@@ -29,8 +29,9 @@ const (
 	opSkip           uint8 = 22 // last sequence, time: a gap that a mirror's origin has
 	opOrigin         uint8 = 23 // source, identity of its stream, restart: forget the position
 	opShift          uint8 = 24 // count, and for each note: seat, shift before and behind it
-	opMarker         uint8 = 26 // flags, sequence that it is for; blob
 	opLost           uint8 = 25 // first and last sequence of messages that can't be read
+	opMarker         uint8 = 26 // flags, sequence that it is for; blob
+	opPassedOver     uint8 = 27 // source, origin sequence, origin sequence before, reason: no link carries it
 	opClockStep      uint8 = 29 // time: the clock was set
 	opConsumerCreate uint8 = 32 // name, created, config
 	opConsumerDelete uint8 = 33 // name

@@ -23,6 +23,8 @@ func FuzzApply(f *testing.F) {
 	f.Add(opExpire, x.append(nil))
 	f.Add(opMarker, append(appendUint(appendUint(nil, uint64(flagTTL|flagRollup)), 1), blob...))
 	f.Add(opSkip, msgp.AppendInt64(appendUint(nil, 9), 1))
+	w := passedOver{"src", 7, 0, "too long"}
+	f.Add(opPassedOver, w.append(nil))
 	f.Add(opRelease, appendUint(appendUint(nil, 1), 1))
 	c := consumerCreate{"c", 1, []byte(`{"ack_policy":"explicit"}`)}
 	f.Add(opConsumerCreate, c.append(nil))

@@ -352,6 +352,10 @@ func (f *Fetcher) Restarted(now int64, fx *Effects) {
 	f.ask(now, fx)
 }
 
+// Before is the origin's sequence of the message that was handed over last, or
+// is known to be durable: what comes now comes behind it.
+func (f *Fetcher) Before() uint64 { return f.before }
+
 // Plain reports whether the origin's server gives only consumers without
 // acknowledgements, whatever the stream is.
 func (f *Fetcher) Plain() bool { return f.phase == running && f.form == plain }
