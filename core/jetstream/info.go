@@ -44,7 +44,7 @@ type lostInfo struct {
 	Msgs uint64 `json:"messages"`
 	// LastSeq is the last one's at the origin, 0 when that was made anew since.
 	LastSeq uint64 `json:"last_seq"`
-	Reason  string `json:"reason"`   // of the last one
+	Reason  string `json:"reason"` // of the last one
 }
 
 type streamState struct {
