@@ -82,6 +82,7 @@ var (
 	errTTLDisabled           = &APIError{400, 10166, "per-message TTL is disabled"}
 	errTooManyRequests       = &APIError{429, 10167, "too many requests"}
 	errCounterDisabled       = &APIError{400, 10168, "message counters is disabled"}
+	errCounterInvalid        = &APIError{400, 10171, "message counter increment is invalid"}
 	errAtomicDisabled        = &APIError{400, 10174, "atomic publish is disabled"}
 	errAPILevel              = &APIError{412, 10185, "JetStream minimum api level required"}
 	errSchedulesDisabled     = &APIError{400, 10188, "message schedules is disabled"}

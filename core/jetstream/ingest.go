@@ -1,8 +1,6 @@
 package jetstream
 
 import (
-	"bytes"
-
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/frondmq/frond/edgestore"
@@ -53,21 +51,17 @@ func (s *stream) appendFetched(f *fetched, w ingestWaiter) error {
 	return s.e.append(s.log, false, &rec, nil, token, head, f.subject, f.header, f.body)
 }
 
-func fetchedFlags(header []byte) (flags uint8) {
-	for rest := header; ; {
-		i := bytes.Index(rest, natsHeader)
-		if i < 0 {
-			return flags
-		}
-		rest = rest[i+2:]
-		key, value, ok := cutHeader(rest)
+func fetchedFlags(block []byte) (flags uint8) {
+	for h := (headers{rest: block}); ; {
+		which, value := h.next()
 		switch {
-		case !ok:
-		case string(key) == hdrMsgID && len(value) > 0:
+		case which == headerNone:
+			return flags
+		case which == headerMsgID && len(value) > 0:
 			flags |= flagMsgID
-		case string(key) == hdrRollup:
+		case which == headerRollup:
 			flags |= flagRollup
-		case string(key) == hdrTTL:
+		case which == headerTTL:
 			flags |= flagTTL
 		}
 	}

@@ -41,7 +41,7 @@ func (s *stream) checkHeaders(cfg *StreamConfig, m *incoming, o *outcome) *APIEr
 		}
 	}
 	if m.flags&flagExpect != 0 {
-		if id := wire.HeaderGet(m.Header, hdrExpectedLastMsgID); id != nil && string(id) != s.lastMsgID {
+		if id := wire.HeaderGet(m.Header, hdrExpectedLastMsgID); len(id) > 0 && string(id) != s.lastMsgID {
 			return errWrongLastMsgID.with("wrong last msg ID: %s", s.lastMsgID)
 		}
 	}
@@ -60,12 +60,12 @@ func (s *stream) checkHeaders(cfg *StreamConfig, m *incoming, o *outcome) *APIEr
 func (s *stream) checkLastSequences(m *incoming) *APIError {
 	want := wire.HeaderGet(m.Header, hdrExpectedLastSubjSeq)
 	filter := wire.HeaderGet(m.Header, hdrExpectedLastSubjSeqSubj)
-	if want == nil && filter != nil {
+	if len(want) == 0 && len(filter) > 0 {
 		return errLastSeqNoSequence
 	}
-	if want != nil {
+	if len(want) > 0 {
 		var have uint64
-		if filter != nil {
+		if len(filter) > 0 {
 			have = s.store.LastFor(string(filter))
 		} else if st, ok := s.store.Subject(m.Subject); ok {
 			have = st.Last
@@ -74,7 +74,7 @@ func (s *stream) checkLastSequences(m *incoming) *APIError {
 			return errWrongLastSequence.with("wrong last sequence: %d", have)
 		}
 	}
-	if want := wire.HeaderGet(m.Header, hdrExpectedLastSeq); want != nil && !equalSequence(want, s.last) {
+	if want := wire.HeaderGet(m.Header, hdrExpectedLastSeq); len(want) > 0 && !equalSequence(want, s.last) {
 		return errWrongLastSequence.with("wrong last sequence: %d", s.last)
 	}
 	return nil

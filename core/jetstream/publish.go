@@ -1,7 +1,6 @@
 package jetstream
 
 import (
-	"bytes"
 	"errors"
 	"time"
 
@@ -56,8 +55,7 @@ func (s *stream) ingest(m *wire.Msg) {
 // admit checks the message against what only an update of the stream changes.
 // It returns the header as it is stored.
 func (s *stream) admit(v *streamView, m *wire.Msg) (header []byte, flags uint8, err *APIError) {
-	header = m.Header
-	size := len(header) + len(m.Body)
+	size := len(m.Header) + len(m.Body)
 	switch {
 	case v.cfg.Sealed:
 		return nil, 0, errStreamSealed
@@ -65,130 +63,32 @@ func (s *stream) admit(v *streamView, m *wire.Msg) (header []byte, flags uint8, 
 		return nil, 0, errMessageTooLarge
 	case !s.memory && size > maxRecordBytes:
 		return nil, 0, errStoreFailed.with("message too large")
-	case len(header) > maxHeaderBytes:
+	}
+	a := admitted{stored: m.Header}
+	if len(m.Header) > 0 {
+		if a, err = admitHeader(v.cfg, m.Header); err != nil {
+			return nil, 0, err
+		}
+	}
+	switch {
+	case len(m.Header) > maxHeaderBytes:
 		return nil, 0, errHeaderTooLarge
 	case s.e.overLimit(s.memory):
 		s.e.tellLimit(s.memory)
 		return nil, 0, errInsufficientResources
 	}
-	if len(header) > 0 {
-		if header, flags, err = admitHeader(v.cfg, header); err != nil {
+	header, flags = a.stored, a.flags
+	if len(a.lives) > 0 {
+		var f uint8
+		if header, f, err = admitTTL(v.cfg, header, a.lives); err != nil {
 			return nil, 0, err
 		}
+		flags |= f
 	}
 	if flags&flagRepublished != 0 || len(m.Reply) > len(ackReply) && m.Reply[0] == '$' {
 		header, err = s.hop(m, header, flags&flagRepublished != 0)
 	}
 	return header, flags &^ flagRepublished, err
-}
-
-// admitHeader looks at the headers that mean something to a stream. Almost no
-// message has one, so they are searched in one pass by their common prefix.
-func admitHeader(cfg *StreamConfig, header []byte) (stored []byte, flags uint8, err *APIError) {
-	stored = header
-	strip := false
-	var lives []byte
-	hasTTL := false
-	for rest := header; ; {
-		i := bytes.Index(rest, natsHeader)
-		if i < 0 {
-			break
-		}
-		line := rest[i+2:]
-		rest = line
-		key, value, ok := cutHeader(line)
-		if !ok {
-			continue
-		}
-		switch string(key) {
-		case hdrMsgID:
-			if len(value) > 0 {
-				flags |= flagMsgID
-			}
-		case hdrExpectedStream:
-			if string(value) != cfg.Name {
-				return nil, 0, errStreamNotMatch
-			}
-		case hdrExpectedLastSeq, hdrExpectedLastSubjSeq, hdrExpectedLastSubjSeqSubj, hdrExpectedLastMsgID:
-			flags |= flagExpect
-		case hdrRollup:
-			flags |= flagRollup
-		case hdrLastSequence:
-			flags |= flagRepublished
-		case hdrTTL:
-			lives, hasTTL = value, true
-		case hdrIncr:
-			return nil, 0, errCounterDisabled
-		case hdrBatchID:
-			return nil, 0, errAtomicDisabled
-		case hdrSchedule:
-			return nil, 0, errSchedulesDisabled
-		case hdrRequestInfo:
-			strip = true
-		}
-	}
-	if hasTTL {
-		var f uint8
-		if stored, f, err = admitTTL(cfg, stored, lives); err != nil {
-			return nil, 0, err
-		}
-		flags |= f
-	}
-	if strip {
-		stored = wire.HeaderDelete(nil, stored, hdrRequestInfo)
-	}
-	if len(stored) > len(hdrPlain) && !bytes.HasPrefix(stored, hdrPlain) {
-		// A status of the publisher's is not the stored message's.
-		if i := bytes.Index(stored, crlf); i > 0 {
-			stored = append(append([]byte(nil), hdrPlain...), stored[i+2:]...)
-		}
-	}
-	return stored, flags, nil
-}
-
-var (
-	crlf       = []byte("\r\n")
-	natsHeader = []byte("\r\nNats-")
-	hdrPlain   = []byte("NATS/1.0\r\n")
-)
-
-// The headers of the JetStream protocol.
-const (
-	hdrMsgID                   = "Nats-Msg-Id"
-	hdrExpectedStream          = "Nats-Expected-Stream"
-	hdrExpectedLastSeq         = "Nats-Expected-Last-Sequence"
-	hdrExpectedLastSubjSeq     = "Nats-Expected-Last-Subject-Sequence"
-	hdrExpectedLastSubjSeqSubj = "Nats-Expected-Last-Subject-Sequence-Subject"
-	hdrExpectedLastMsgID       = "Nats-Expected-Last-Msg-Id"
-	hdrRollup                  = "Nats-Rollup"
-	hdrTTL                     = "Nats-TTL"
-	hdrMarkerReason            = "Nats-Marker-Reason"
-	hdrKVOperation             = "KV-Operation"
-	hdrIncr                    = "Nats-Incr"
-	hdrBatchID                 = "Nats-Batch-Id"
-	hdrSchedule                = "Nats-Schedule"
-	hdrRequestInfo             = "Nats-Request-Info"
-	hdrRequiredLevel           = "Nats-Required-Api-Level"
-	hdrStream                  = "Nats-Stream"
-	hdrSubject                 = "Nats-Subject"
-	hdrSequence                = "Nats-Sequence"
-	hdrTimeStamp               = "Nats-Time-Stamp"
-	hdrLastSequence            = "Nats-Last-Sequence"
-	hdrNumPending              = "Nats-Num-Pending"
-	hdrUpToSequence            = "Nats-UpTo-Sequence"
-	hdrMsgSize                 = "Nats-Msg-Size"
-)
-
-// cutHeader splits the header line that line begins with.
-func cutHeader(line []byte) (key, value []byte, ok bool) {
-	if i := bytes.IndexByte(line, '\r'); i >= 0 {
-		line = line[:i]
-	}
-	i := bytes.IndexByte(line, ':')
-	if i < 0 {
-		return nil, nil, false
-	}
-	return line[:i], bytes.TrimSpace(line[i+1:]), true
 }
 
 // append encodes the publish operation and gives it to the log.

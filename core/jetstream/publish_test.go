@@ -70,6 +70,8 @@ func TestPublish_storesWhatWasPublished(t *testing.T) {
 		{header("A", "b"), header("A", "b")},
 		{"NATS/1.0 503 no\r\nA: b\r\n\r\n", header("A", "b")},
 		{header("Nats-Request-Info", "{}", "A", "b"), header("A", "b")},
+		{"NATS/1.0 503\r\n\r\n", ""},
+		{"HTTP/1.1\r\nA: b\r\n\r\n", "HTTP/1.1\r\nA: b\r\n\r\n"},
 	} {
 		m := b.request(t, "s.1", x.header, "body")
 		seq := strings.TrimSuffix(strings.TrimPrefix(m.Body, `{"stream":"S","seq":`), "}")

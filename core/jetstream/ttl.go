@@ -26,7 +26,9 @@ type ttl int64
 const ttlNever ttl = -1
 
 // parseTTL reads a Nats-TTL header: whole seconds, a duration of at least one
-// second, or "never". An empty one is none.
+// second, or "never". An empty one is none, and so are several zeros, but not
+// one. More seconds than there can be are refused: the stock server counts from
+// 0 again, and deletes the message at once.
 func parseTTL(v []byte) (ttl, bool) {
 	switch {
 	case len(v) == 0:
@@ -37,7 +39,7 @@ func parseTTL(v []byte) (ttl, bool) {
 	s := string(v)
 	if strings.Trim(s, "0123456789") == "" {
 		n, err := strconv.ParseInt(s, 10, 64)
-		return ttl(n), err == nil && n > 0
+		return ttl(n), err == nil && (n > 0 || len(s) > 1)
 	}
 	d, err := time.ParseDuration(s)
 	return ttl(d / time.Second), err == nil && d >= time.Second
@@ -60,9 +62,6 @@ func ttlOf(header []byte) ttl {
 // a marker lives as long as its marker at least, unless there is only one
 // message of each subject; then its header says so.
 func admitTTL(cfg *StreamConfig, header, value []byte) ([]byte, uint8, *APIError) {
-	if !cfg.AllowMsgTTL {
-		return nil, 0, errTTLDisabled
-	}
 	t, ok := parseTTL(value)
 	switch {
 	case !ok:
@@ -80,7 +79,7 @@ func admitTTL(cfg *StreamConfig, header, value []byte) ([]byte, uint8, *APIError
 // is left to say when it goes.
 func isMarker(header []byte) bool {
 	return len(header) > 0 &&
-		(wire.HeaderGet(header, hdrMarkerReason) != nil || string(wire.HeaderGet(header, hdrKVOperation)) == "PURGE")
+		(len(wire.HeaderGet(header, hdrMarkerReason)) > 0 || string(wire.HeaderGet(header, hdrKVOperation)) == "PURGE")
 }
 
 // markerHeader is that of the marker in place of a message that expired.

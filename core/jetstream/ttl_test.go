@@ -195,23 +195,6 @@ func TestTTL_markerDoesNotReplaceWhatIsNewer(t *testing.T) {
 	}
 }
 
-func TestTTL_publish(t *testing.T) {
-	_, b := newTestEngine(t)
-	mustStream(t, b, `{"name":"A","subjects":["a"],"storage":"memory","allow_msg_ttl":true}`)
-	mustStream(t, b, `{"name":"B","subjects":["b"],"storage":"memory"}`)
-	for value, code := range map[string]uint16{
-		"1": 0, "1s": 0, "1.5s": 0, "1500ms": 0, "never": 0, "NEVER": 0, "1h30m": 0, "05": 0, "": 0, "9223372036854775807": 0, "9999999999999": 0,
-		"0": 10165, "-1": 10165, "500ms": 10165, "x": 10165, "+5": 10165, "1.0": 10165, "-5s": 10165, "0s": 10165, "9223372036854775808": 10165,
-	} {
-		for subj, code := range map[string]uint16{"a": code, "b": 10166} {
-			a := b.publish(t, subj, "", "Nats-TTL", value)
-			if got := a.Error; (got == nil) != (code == 0) || got != nil && got.ErrCode != code {
-				t.Errorf("%s %q: %v, want %d", subj, value, got, code)
-			}
-		}
-	}
-}
-
 func TestTTL_config(t *testing.T) {
 	_, b := newTestEngine(t)
 	for _, x := range []struct {
