@@ -45,10 +45,13 @@ type Record struct {
 	// them. 0 is not numbered.
 	Seat uint64
 	// Place is how many sequences all operations of the stream before this one
-	// take, if each takes what it says: a count that is never corrected.
+	// take, if each takes what it says, as corrected by those up to this one.
 	Place uint64
 	// Takes: this operation takes one sequence of its stream.
 	Takes bool
+	// Corrects is what this operation corrects the place by, its own and that of
+	// all behind it. It is in memory only, for the place has it.
+	Corrects int64
 	// Twice: the record is written a second time, into another page of the
 	// same group, so that damage of one page does not lose it.
 	Twice bool
@@ -75,6 +78,7 @@ type Head struct {
 // Next numbers r as the operation behind the last one of the chain.
 func (c *Chain) Next(r *Record) {
 	c.Seat++
+	c.Place += uint64(r.Corrects)
 	r.Seat, r.Place = c.Seat, c.Place
 	if r.Takes {
 		c.Place++

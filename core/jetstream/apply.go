@@ -124,6 +124,11 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) {
 			continue
 		}
 		s.lastStamp = en.Stamp
+		if s.wounded {
+			if err := s.keepPlace(en); err != nil {
+				s.unapplied(en, err)
+			}
+		}
 		if s.refusedBefore(en) {
 			out[i].err = errStoreFailed.with("refused before the restart")
 		} else if err := s.applyOne(en, &out[i]); err != nil {
@@ -188,8 +193,10 @@ func (s *stream) applyOne(en *edgestore.Entry, o *outcome) error {
 		return s.applyRelease(en.Data)
 	case opClockStep:
 		return s.applyClockStep(en.Data)
+	case opNotes:
+		return s.applyNotes(en)
 	case opShift:
-		return s.applyShift(en.Data)
+		return nil
 	case opLost:
 		return s.applyLost(en.Data)
 	case opOrigin:
@@ -465,7 +472,7 @@ func (s *stream) applyConfig(en *edgestore.Entry) error {
 	}
 	if old.Mirror != nil && cfg.Mirror == nil {
 		// From here on the stream's own count matters.
-		s.note(note{en.Seat, s.shift, shiftAt(s.last, behind(&en.Record).Place)})
+		s.note(note{seat: en.Seat, delta: s.noted})
 	}
 	return s.tighten(old, cfg)
 }

@@ -14,23 +14,28 @@ import (
 // How a stream keeps count when operations of it are lost.
 //
 // Every operation in the journal says its seat (how many operations of the
-// stream came before it) and its place (how many sequences those take if each
-// takes what it says). What a stream's last sequence is ahead of its place is
-// its shift. It stays the same as long as messages are accepted; an operation
-// that moves the last sequence otherwise than it says (a refusal, a duplicate,
-// a purge beyond the end) changes it. Then the stream logs a note with the
-// seat and the shift behind it, and nothing that depends on it is
-// acknowledged before the note is durable.
+// stream came before it) and its place (the last sequence before it, if each of
+// those took what it says). An operation that moves the last sequence otherwise
+// than it says (a refusal, a duplicate, a purge beyond the end) makes the places
+// behind it wrong. So the stream logs a note, which says the seat and by how
+// much; the note's own place and all behind it are corrected by that, under the
+// lock of the log. Nothing that depends on the operation is acknowledged before
+// its note is durable.
 //
-// So behind a hole in the journal the exact sequence is known: place plus
-// shift. What lies between is booked as lost. The stream is wounded from there
-// to the end of the recovery: what it knew of message ids and limits may be
-// gone, so each operation is taken as its note says, and accepted without one.
+// So behind a hole in the journal the exact sequence is known: the place of the
+// first operation there, and what the notes behind it say of operations before
+// it, for those it could not know. It does not matter whether other notes are
+// lost in the hole: the place has them. What lies between is booked as lost. The
+// stream is wounded from there to the end of the recovery: what it knew of
+// message ids and limits may be gone, so each operation is taken as its note
+// says, and accepted without one.
 
-// note is that the operation at seat changed the shift.
+// note is that the operation at seat moved the last sequence by delta beside
+// what it says.
 type note struct {
-	seat          uint64
-	before, after int64 // the shift
+	seat  uint64
+	delta int64
+	in    uint64 // seat of the operation that carries the note; 0 as long as there is none
 }
 
 // record begins an operation of the stream. taking: it takes one sequence.
@@ -67,32 +72,54 @@ func behind(r *edgestore.Record) edgestore.Chain {
 	return c
 }
 
-// shiftAt is what last is ahead of place.
-func shiftAt(last, place uint64) int64 { return int64(last) - int64(place) }
-
 // followed is called when an operation was applied: the stream's count goes on.
 // The caller holds mu.
 func (s *stream) followed(r *edgestore.Record) {
 	if r.Seat == 0 {
+		if s.done.Seat == 0 {
+			s.done.Place = s.last // format 1 of the journal had no count: it begins behind that
+		}
 		return
 	}
 	s.done = behind(r)
-	shift := shiftAt(s.last, s.done.Place)
-	if shift == s.shift {
+	delta := s.beside()
+	if delta == 0 {
 		return
 	}
 	// A mirror's messages carry their own sequences.
 	if s.config().Mirror == nil {
-		s.note(note{s.done.Seat, s.shift, shift})
+		s.note(note{seat: s.done.Seat, delta: delta})
 	}
-	s.shift = shift
+	s.noted += delta
 }
+
+// beside is what the last sequence is beside the place and the notes.
+func (s *stream) beside() int64 { return int64(s.last) - int64(s.done.Place) - s.noted }
 
 // note has a note logged, and holds the answers that depend on it.
 func (s *stream) note(n note) {
 	s.notes = append(s.notes, n)
 	if s.live {
 		s.unsure = append(s.unsure, n.seat)
+	}
+}
+
+// noteRest ends the recovery: what the last sequence is beside the place stands
+// in no note that will be applied, so it is noted. The caller holds mu.
+func (s *stream) noteRest() {
+	rest := int64(s.last) - int64(s.done.Place)
+	s.noted = rest
+	if s.config().Mirror != nil {
+		s.notes = nil
+		return
+	}
+	for _, n := range s.notes {
+		rest -= n.delta
+		s.unsure = append(s.unsure, n.seat)
+	}
+	if rest != 0 {
+		s.note(note{seat: s.done.Seat, delta: rest})
+		s.unsure = append(s.unsure, s.done.Seat)
 	}
 }
 
@@ -165,13 +192,13 @@ func (e *Engine) holding() bool {
 func (s *stream) logNotes() bool {
 	for len(s.notes) > 0 {
 		n := min(len(s.notes), maxNotes)
-		rec := s.record(opShift, false)
+		rec := s.record(opNotes, false)
 		b := msgp.AppendUint64(nil, uint64(n))
 		for _, x := range s.notes[:n] {
 			b = msgp.AppendUint64(b, x.seat)
-			b = msgp.AppendInt64(b, x.before)
-			b = msgp.AppendInt64(b, x.after)
-			rec.Twice = rec.Twice || x.after > x.before // numbers passed over leave no other trace
+			b = msgp.AppendInt64(b, x.delta)
+			rec.Corrects += x.delta
+			rec.Twice = rec.Twice || x.delta > 0 // numbers passed over leave no other trace
 		}
 		if s.e.append(s.log, true, &rec, nil, nil, b) != nil {
 			return false
@@ -184,24 +211,28 @@ func (s *stream) logNotes() bool {
 // maxNotes is how many notes one operation carries.
 const maxNotes = 512
 
-func readNotes(data []byte) ([]note, error) {
-	r := opReader{b: data}
+// readNotes reads the notes that an operation carries.
+func readNotes(en *edgestore.Entry) ([]note, error) {
+	r := opReader{b: en.Data}
 	n := r.uint()
-	if n > uint64(len(data)) {
-		return nil, fmt.Errorf("shift operation: %w: %d notes in %d bytes", edgestore.ErrCorrupt, n, len(data))
+	if n > uint64(len(en.Data)) {
+		return nil, fmt.Errorf("notes: %w: %d in %d bytes", edgestore.ErrCorrupt, n, len(en.Data))
 	}
 	list := make([]note, 0, n)
 	for range n {
-		list = append(list, note{r.uint(), r.int(), r.int()})
+		list = append(list, note{r.uint(), r.int(), en.Seat})
 	}
-	return list, r.done("shift")
+	return list, r.done("notes")
 }
 
-// applyShift takes note that notes are durable.
-func (s *stream) applyShift(data []byte) error {
-	list, err := readNotes(data)
+// applyNotes takes note that notes are durable, and that the place has them.
+func (s *stream) applyNotes(en *edgestore.Entry) error {
+	list, err := readNotes(en)
 	if err != nil || len(list) == 0 {
 		return err
+	}
+	for _, x := range list {
+		s.noted -= x.delta
 	}
 	last := list[len(list)-1].seat
 	if !s.live {
@@ -214,15 +245,15 @@ func (s *stream) applyShift(data []byte) error {
 	return nil
 }
 
-// notesOf is what is known of one stream's shifts from the whole journal.
+// notesOf are the notes of one stream in the whole journal, by seat.
 type notesOf []note
 
 func (l notesOf) sort() {
-	slices.SortFunc(l, func(a, b note) int { return cmp.Compare(a.seat, b.seat) })
+	slices.SortFunc(l, func(a, b note) int { return cmp.Or(cmp.Compare(a.seat, b.seat), cmp.Compare(a.in, b.in)) })
 }
 
-// at finds the note of one operation.
-func (l notesOf) at(seat uint64) (note, bool) {
+// of gives the note of one operation.
+func (l notesOf) of(seat uint64) (note, bool) {
 	i, ok := slices.BinarySearchFunc(l, seat, func(x note, seat uint64) int { return cmp.Compare(x.seat, seat) })
 	if !ok {
 		return note{}, false
@@ -230,43 +261,44 @@ func (l notesOf) at(seat uint64) (note, bool) {
 	return l[i], true
 }
 
-// shift is the shift behind the operation at seat, when that of the one at
-// known is have: the newest note up to seat says it, else the first above.
-func (l notesOf) shift(seat, known uint64, have int64) int64 {
-	i, ok := slices.BinarySearchFunc(l, seat, func(x note, seat uint64) int { return cmp.Compare(x.seat, seat) })
-	if ok {
-		return l[i].after
+// pending is what the notes of the operations up to seat say, of those that
+// stand behind the operation at in.
+func (l notesOf) pending(seat, in uint64) (delta int64) {
+	i, _ := slices.BinarySearchFunc(l, seat+1, func(x note, seat uint64) int { return cmp.Compare(x.seat, seat) })
+	// Notes stand in the order of what they are for.
+	for i--; i >= 0 && l[i].in > in; i-- {
+		delta += l[i].delta
 	}
-	if i > 0 && l[i-1].seat > known {
-		return l[i-1].after
-	}
-	if i < len(l) {
-		return l[i].before
-	}
-	return have
+	return delta
+}
+
+// before is the last sequence before an operation.
+func (l notesOf) before(r *edgestore.Record) uint64 {
+	return uint64(max(int64(r.Place)+l.pending(r.Seat-1, r.Seat), 0))
 }
 
 // bridge moves the stream on over operations that are lost, to behind the
-// operation that to names; upTo is the newest LSN that may be one of them. What
-// lies between is booked as lost. It is used by the recovery only.
-func (s *stream) bridge(to edgestore.Chain, upTo edgestore.LSN, notes notesOf) error {
+// operation that to names, which left the last sequence at last; upTo is the
+// newest LSN that may be one of them. What lies between is booked as lost. It is
+// used by the recovery only.
+func (s *stream) bridge(to edgestore.Chain, last uint64, upTo edgestore.LSN, notes notesOf) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if to.Seat <= s.done.Seat {
 		return nil
 	}
 	operations := to.Seat - s.done.Seat
-	shift := notes.shift(to.Seat, s.done.Seat, s.shift)
-	from, last := s.last+1, int64(to.Place)+shift
+	from := s.last + 1
 	s.wound(notes)
 	s.done = to
 	s.passed(upTo)
-	if s.config().Mirror == nil && last > int64(s.last) {
-		if err := s.lose(from, uint64(last)); err != nil {
+	if s.config().Mirror == nil {
+		if err := s.lose(from, last); err != nil {
 			return err
 		}
 	}
-	s.shift = shiftAt(s.last, s.done.Place)
+	// What is noted is in the place, or stands behind it.
+	s.notes, s.noted = nil, notes.pending(to.Seat, to.Seat)
 	s.tellLost(from, operations)
 	return nil
 }
@@ -295,20 +327,33 @@ func (s *stream) refusedBefore(en *edgestore.Entry) bool {
 	if !s.wounded || !en.Takes {
 		return false
 	}
-	n, noted := s.wounds.at(en.Seat)
-	return noted && int64(en.Place)+1+n.after <= int64(s.last)
+	n, noted := s.wounds.of(en.Seat)
+	return noted && n.delta < 0
+}
+
+// keepPlace takes a wounded stream to where an operation says that it was, if
+// that is further on: what came between could not be applied.
+func (s *stream) keepPlace(en *edgestore.Entry) error {
+	if before := s.wounds.before(&en.Record); en.Seat != 0 && before > s.last && s.config().Mirror == nil {
+		return s.lose(s.last+1, before)
+	}
+	return nil
 }
 
 // noteMoves takes a wounded stream to where a note says that an operation left
 // it, if that is further on.
 func (s *stream) noteMoves(en *edgestore.Entry) {
-	n, noted := s.wounds.at(en.Seat)
-	if !noted {
+	n, noted := s.wounds.of(en.Seat)
+	if !noted || n.delta <= 0 {
 		return
 	}
-	if last := int64(behind(&en.Record).Place) + n.after; last > int64(s.last) && last <= maxSeq {
-		s.store.Skip(uint64(last), en.Stamp.Wall)
-		s.last = uint64(last)
+	last := s.wounds.before(&en.Record) + uint64(n.delta)
+	if en.Takes {
+		last++
+	}
+	if last > s.last && last <= maxSeq {
+		s.store.Skip(last, en.Stamp.Wall)
+		s.last = last
 	}
 }
 

@@ -38,20 +38,6 @@ func readHead(key string, value []byte) (inc uint64, h head, err error) {
 	return inc, h, r.done("catalogue: head of a stream")
 }
 
-// with adds what a head says of the shift to the notes of its stream.
-func (h *head) with(notes notesOf) notesOf {
-	if h == nil || h.chain.Seat == 0 {
-		return notes
-	}
-	shift := shiftAt(h.last, h.chain.Place)
-	if _, ok := notes.at(h.chain.Seat); ok {
-		return notes
-	}
-	notes = append(notes[:len(notes):len(notes)], note{h.chain.Seat, shift, shift})
-	notes.sort()
-	return notes
-}
-
 // short reports whether the store of s has less than h says.
 func (h *head) short(s *stream) bool {
 	return h.applied > s.skipUpTo || h.last > s.last
@@ -66,7 +52,7 @@ func (s *stream) backToHead(upTo edgestore.LSN, notes notesOf) error {
 		return nil
 	}
 	if h.chain.Seat > s.done.Seat {
-		return s.bridge(h.chain, max(upTo, h.applied), h.with(notes))
+		return s.bridge(h.chain, h.last, max(upTo, h.applied), notes)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,7 +64,6 @@ func (s *stream) backToHead(upTo edgestore.LSN, notes notesOf) error {
 	if err := s.lose(from, h.last); err != nil {
 		return err
 	}
-	s.shift = shiftAt(s.last, s.done.Place)
 	s.tellLost(from, 0)
 	return nil
 }

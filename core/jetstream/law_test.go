@@ -632,3 +632,45 @@ func TestLaw_refusalInAHole(t *testing.T) {
 	}
 	x.goesOn("S", "s.a", "")
 }
+
+// A refusal that is lost together with the note of it: the places of what came
+// behind have been corrected by the note, so nothing there is moved. With one
+// that is lost together with a purge beyond the end it is the same.
+func TestLaw_refusalAndItsNoteInAHole(t *testing.T) {
+	for name, do := range map[string]func(x *box){
+		"refused": func(x *box) {
+			if a := x.put("S", "s.a", "(the lost one)", "Nats-Expected-Last-Sequence", "9999"); a.Error == nil {
+				t.Fatal("not refused")
+			}
+		},
+		"passed over": func(x *box) {
+			x.b.call(t, "STREAM.PURGE.S", `{"filter":"(the lost one)","seq":2}`, nil)
+			x.b.call(t, "STREAM.PURGE.S", `{"seq":500}`, nil)
+			clear(x.acked["S"])
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newBox(t)
+			x.start()
+			mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
+			x.put("S", "s.a", text(1))
+			do(x)
+			for i := range 20 { // more than the hole takes
+				x.put("S", "s.a", text(2+i)+strings.Repeat("x", 600))
+			}
+			x.kill()
+			lost := 0
+			x.change1("journal/*.seg", "(the lost one)", func(b []byte, at int) {
+				at -= at % 512
+				end := at + bytes.Index(b[at:], []byte(text(4)))
+				clear(b[at : end-end%512])
+				lost = 2 // text(2) and text(3)
+			})
+			x.start()
+			if n := x.check("S"); n != lost {
+				t.Errorf("%d messages are lost, want %d: %v", n, lost, x.e.account("A").stream("S").store.Damage())
+			}
+			x.goesOn("S", "s.a", "")
+		})
+	}
+}

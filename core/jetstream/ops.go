@@ -28,10 +28,11 @@ const (
 	opExpire         uint8 = 21 // cutoff, sequence below, tick, limit, sequence above: what is too old goes
 	opSkip           uint8 = 22 // last sequence, time: a gap that a mirror's origin has
 	opOrigin         uint8 = 23 // source, identity of its stream, restart: forget the position
-	opShift          uint8 = 24 // count, and for each note: seat, shift before and behind it
+	opShift          uint8 = 24 // not written any more: what opNotes says, of places that were not corrected
 	opLost           uint8 = 25 // first and last sequence of messages that can't be read
 	opMarker         uint8 = 26 // flags, sequence that it is for; blob
 	opPassedOver     uint8 = 27 // source, origin sequence, origin sequence before, reason: no link carries it
+	opNotes          uint8 = 28 // count, and for each note: seat, what it moved the last sequence beside what it says
 	opClockStep      uint8 = 29 // time: the clock was set
 	opConsumerCreate uint8 = 32 // name, created, config
 	opConsumerDelete uint8 = 33 // name

@@ -189,9 +189,7 @@ func (s *stream) recovered() {
 		s.tellDamage()
 		s.watch.start(s)
 		*s.chain = s.done
-		for _, n := range s.notes {
-			s.unsure = append(s.unsure, n.seat)
-		}
+		s.noteRest()
 	}
 	s.live = true
 	s.consumers.recovered()

@@ -106,7 +106,7 @@ func (r *replay) follow(en *edgestore.Entry) error {
 		if err != nil {
 			return err
 		}
-		return s.bridge(to, en.LSN-1, s.head.with(notes))
+		return s.bridge(to, notes.before(&en.Record), en.LSN-1, notes)
 	}
 	if s.watch.hurt.Load() && !s.wounded {
 		// What its operations were decided by can't be read any more.
@@ -134,8 +134,8 @@ func (r *replay) notesOf(inc uint64) (notesOf, error) {
 	if r.notes == nil {
 		r.notes = make(map[uint64]notesOf)
 		err := r.e.journal.Scan(0, func(en *edgestore.Entry) error {
-			if en.Kind == opShift && en.Incarnation != 0 {
-				if list, err := readNotes(en.Data); err == nil {
+			if en.Kind == opNotes && en.Incarnation != 0 {
+				if list, err := readNotes(en); err == nil {
 					r.notes[en.Incarnation] = append(r.notes[en.Incarnation], list...)
 				}
 			}
@@ -203,7 +203,7 @@ func (r *replay) toHead(h chainHead, upTo edgestore.LSN) error {
 	if err != nil {
 		return err
 	}
-	return s.bridge(h.chain, upTo, s.head.with(notes))
+	return s.bridge(h.chain, h.chain.Place, upTo, notes)
 }
 
 // spread deals with lost operations that can't be named: every stream that may

@@ -46,11 +46,11 @@ type stream struct {
 	deleted   bool
 	live      bool // not being recovered
 	auxDirty  auxDirty
-	// done is the chain behind the newest operation applied, shift what last is
-	// ahead of its place, and notes are those that the log does not have yet: see
-	// chain.go.
+	// done is the chain behind the newest operation applied, noted what the notes
+	// say that are not applied yet: last is the place of done and noted. notes are
+	// those that the log does not have yet: see chain.go.
 	done  edgestore.Chain
-	shift int64
+	noted int64
 	notes []note
 	// unsure are the seats of notes that are not durable yet, and held the
 	// answers that wait for them, both oldest first.
@@ -189,26 +189,16 @@ func newStream(e *Engine, a *account, c streamCreate, st edgestore.Store, w *sto
 	}
 	s.last = st.State().LastSeq
 	if !s.memory {
-		s.done = st.Chain()
+		if s.done = st.Chain(); s.done.Seat == 0 {
+			// The first operation is behind what the stream begins with, or, when
+			// only messages were left of its store, behind those.
+			s.done.Place = s.last
+		}
 		s.chain = &edgestore.Chain{Seat: s.done.Seat, Place: s.done.Place}
-	}
-	s.shift = shiftAt(s.last, s.done.Place)
-	if stateless(st) {
-		// Nothing says how many operations the messages took: the count begins
-		// where the stream began, and notes correct it.
-		s.shift = firstShift(cfg)
+		s.noted = int64(s.last) - int64(s.done.Place)
 	}
 	return s, nil
 }
-
-// stateless reports whether nothing but messages was left of a store.
-func stateless(st edgestore.Store) bool {
-	o, ok := st.(interface{ Opening() edgestore.Opening })
-	return ok && o.Opening().Stateless
-}
-
-// firstShift is the shift of a stream that has no operation yet.
-func firstShift(cfg *StreamConfig) int64 { return int64(max(cfg.FirstSeq, 1)) - 1 }
 
 // Aux keys of a stream beside dedup runs and consumers.
 const (

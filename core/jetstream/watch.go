@@ -46,8 +46,8 @@ func (w *storeWatch) journalBegin() (last uint64, keep func(key string) bool, ok
 		if first.Seat == 0 {
 			first = en.Record
 		}
-		if en.Kind == opShift {
-			if list, err := readNotes(en.Data); err == nil {
+		if en.Kind == opNotes {
+			if list, err := readNotes(en); err == nil {
 				notes = append(notes, list...)
 			}
 		}
@@ -57,12 +57,8 @@ func (w *storeWatch) journalBegin() (last uint64, keep func(key string) bool, ok
 		return 0, nil, false
 	}
 	notes.sort()
-	shift := firstShift(w.cfg)
-	if first.Seat > 1 {
-		shift = w.head.with(notes).shift(first.Seat-1, 0, shift)
-	}
 	keep = func(key string) bool { return key == auxConfig || key == auxIdentity }
-	return uint64(max(int64(first.Place)+shift, 0)), keep, true
+	return notes.before(&first), keep, true
 }
 
 // damaged is called by the store, on any goroutine, while it reads.
