@@ -452,7 +452,7 @@ func (w withoutNotes) journal() (fileLog, journalEnd, error) {
 }
 
 func (l logWithoutNotes) AppendReserved(r *edgestore.Record, side []byte, token any, data ...[]byte) (edgestore.LSN, error) {
-	if r.Kind == opShift && l.refuse.Load() {
+	if r.Kind == opNotes && l.refuse.Load() {
 		return 0, edgestore.ErrBusy
 	}
 	return l.fileLog.(reserver).AppendReserved(r, side, token, data...)
