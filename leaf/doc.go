@@ -33,6 +33,10 @@
 // publisher in wire.Msg.Unfit: a consumer that feeds a mirror or a source passes
 // such a message over.
 //
+// A stock hub gives a consumer up of which nothing whole came for 10 s, and asks
+// for the same message again; while a slow line is busy with one, a second
+// connection carries heartbeats, see lifeline.
+//
 // What it does not do: WebSocket transport, links in operator mode, and store
 // and forward; that is the work of mirrors, sources and streams.
 //

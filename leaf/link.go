@@ -2,6 +2,7 @@ package leaf
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -62,11 +63,12 @@ type link struct {
 	started   time.Time
 	nonceRTT  time.Duration // handshake round trip, until pings measure
 
-	out    *outbound
-	bounds bounds        // what the peer takes
-	shares string        // who else has its domain, "" for nobody; set by add
-	ponged chan struct{} // holds one
-	over   chan struct{} // closed when it has ended
+	out      *outbound
+	lifeline *lifeline     // nil without
+	bounds   bounds        // what the peer takes
+	shares   string        // who else has its domain, "" for nobody; set by add
+	ponged   chan struct{} // holds one
+	over     chan struct{} // closed when it has ended
 
 	// Owned by the reader goroutine.
 	origin *account.Origin
@@ -117,6 +119,9 @@ func (l *link) Deliver(_ *account.Sub, m *wire.Msg) bool {
 	if !l.out.message(m, l.peer.headers) {
 		return false
 	}
+	if m.Feeds && l.lifeline != nil {
+		l.lifeline.sent(m)
+	}
 	l.outMsgs.Add(1)
 	l.outBytes.Add(int64(len(m.Header) + len(m.Body)))
 	return true
@@ -142,8 +147,13 @@ func (l *link) run() *ending {
 
 	var writer sync.WaitGroup
 	writer.Go(l.write)
+	ctx, stop := context.WithCancel(context.Background())
+	if l.lifeline != nil {
+		writer.Go(func() { l.lifeline.run(ctx) })
+	}
 	l.read()
 	l.fail(wire.ReasonClientClosed, nil) // if nobody said why before
+	stop()
 	writer.Wait()
 	cancel()
 	l.out.release()
@@ -253,6 +263,10 @@ func (l *link) Ping() error {
 // Pong measures the round trip, and with it the compression to use.
 func (l *link) Pong() error {
 	l.pingsOut.Store(0)
+	if l.out.pong() {
+		l.lifeline.arrived()
+		return nil
+	}
 	select {
 	case l.ponged <- struct{}{}:
 	default:

@@ -30,8 +30,19 @@ type outbound struct {
 		waiting int64
 		dropped uint64
 		closed  bool
+		pings
 	}
 	wake chan struct{} // holds one
+}
+
+// pings tells which PONG answers the mark, a PING that stands in line: they are
+// answered in the order in which they were written.
+type pings struct {
+	urgentPings uint64 // waiting
+	written     uint64
+	answered    uint64
+	markIn      int    // chunk that the mark waits in, from 1; 0 for none
+	mark        uint64 // its number once written, 0 for none
 }
 
 func newOutbound(limit int64) *outbound {
@@ -99,10 +110,54 @@ func (o *outbound) chunkLocked() []byte {
 	return make([]byte, 0, chunkBytes+chunkBytes/2)
 }
 
+const pingLine = "PING\r\n"
+
+// mark queues a PING behind what waits. There is one at a time.
+func (o *outbound) mark() {
+	o.mu.Lock()
+	if !o.mu.closed {
+		o.appendLocked(func(b []byte) []byte { return append(b, pingLine...) })
+		o.mu.markIn = len(o.mu.chunks)
+	}
+	o.mu.Unlock()
+	o.flush()
+}
+
+// pong counts an answer and reports whether it is the one to the mark.
+func (o *outbound) pong() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.mu.answered++
+	if o.mu.mark == 0 || o.mu.answered < o.mu.mark {
+		return false
+	}
+	o.mu.mark = 0
+	return true
+}
+
+// writingLocked counts the pings of what is about to be written, urgent ones
+// and n chunks.
+func (o *outbound) writingLocked(n int) {
+	p := &o.mu.pings
+	p.written += p.urgentPings
+	p.urgentPings = 0
+	switch {
+	case p.markIn == 0:
+	case p.markIn > n:
+		p.markIn -= n
+	default:
+		p.written++
+		p.mark, p.markIn = p.written, 0
+	}
+}
+
 // overtake queues a line that goes before everything else.
 func (o *outbound) overtake(line string) {
 	o.mu.Lock()
 	if !o.mu.closed {
+		if line == pingLine {
+			o.mu.urgentPings++
+		}
 		o.mu.urgent = append(o.mu.urgent, line...)
 	}
 	o.mu.Unlock()
@@ -141,6 +196,7 @@ func (o *outbound) take(urgent []byte, dst net.Buffers, n int) ([]byte, net.Buff
 	o.mu.urgent = o.mu.urgent[:0]
 	dst = dst[:0]
 	n = min(n, len(o.mu.chunks))
+	o.writingLocked(n)
 	for _, c := range o.mu.chunks[:n] {
 		dst = append(dst, c)
 		o.mu.waiting -= int64(len(c))

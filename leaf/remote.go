@@ -214,7 +214,7 @@ func (r *remote) dial(ctx context.Context, u *url.URL) (*link, error) {
 // handshake is the dialer's order of work: INFO, TLS, compression, CONNECT,
 // INFO with connect_info.
 func (r *remote) handshake(conn net.Conn, u *url.URL, begin time.Time) (*link, error) {
-	hello, conn, t, err := r.hello(conn, u)
+	hello, conn, t, err := r.hello(conn, u, r.config.FirstInfoTimeout)
 	if err != nil {
 		return nil, err
 	}
@@ -246,13 +246,15 @@ func (r *remote) handshake(conn net.Conn, u *url.URL, begin time.Time) (*link, e
 	if err != nil {
 		return nil, err
 	}
+	if hello.Frond == nil && hello.Headers && !r.config.Hub {
+		link.lifeline = newLifeline(link, func(ctx context.Context) (*talk, error) { return r.dialLifeline(ctx, u) })
+	}
 	link.mode, link.compress, link.nonceRTT = mode, r.config.Compression, rtt
 	return link, conn.SetDeadline(time.Time{})
 }
 
 // hello reads the first INFO, inside TLS or before it.
-func (r *remote) hello(conn net.Conn, u *url.URL) (*info, net.Conn, *talk, error) {
-	wait := r.config.FirstInfoTimeout
+func (r *remote) hello(conn net.Conn, u *url.URL, wait time.Duration) (*info, net.Conn, *talk, error) {
 	if wait <= 0 {
 		wait = time.Second
 	}

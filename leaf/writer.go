@@ -191,7 +191,7 @@ func (l *link) ping() {
 	if l.pingAt.Load() == 0 {
 		l.pingAt.Store(time.Now().UnixNano())
 	}
-	l.out.overtake("PING\r\n")
+	l.out.overtake(pingLine)
 }
 
 // pingInterval is the configured one, but so short that as many pings as may

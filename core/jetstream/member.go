@@ -523,7 +523,7 @@ func (m *member) send(p Publisher, msg *edgestore.Msg, d *consumer.Delivery) int
 		m.hdr, header = h, h
 	}
 	m.shown = append(m.shown[:0], msg.Subject...)
-	m.msg = wire.Msg{Subject: d.To, Shown: m.shown, Reply: d.Reply, Header: header, Body: body}
+	m.msg = wire.Msg{Subject: d.To, Shown: m.shown, Reply: d.Reply, Header: header, Body: body, Feeds: m.m.Config().Feeds()}
 	return p.Publish(&m.msg)
 }
 
@@ -536,7 +536,7 @@ func (m *member) perform(pubs *publishers) {
 		if p := pubs.of(m.s.acct); p != nil {
 			for i := range m.fx.Statuses {
 				st := &m.fx.Statuses[i]
-				m.msg = wire.Msg{Subject: st.To, Reply: st.Reply, Header: st.Header}
+				m.msg = wire.Msg{Subject: st.To, Reply: st.Reply, Header: st.Header, Feeds: m.m.Config().Feeds()}
 				p.Publish(&m.msg)
 			}
 		}

@@ -37,6 +37,10 @@ type Msg struct {
 	// reply, a deliver subject or a destination, and JetStream executes no such
 	// message as a request: the server would act for whoever named the subject.
 	Chosen bool
+	// Feeds marks what a consumer sends to the mirror or the source that it was
+	// made for, its heartbeats among it. A link that is slow with it may tell
+	// the other side that it is not forgotten.
+	Feeds bool
 	// Unfit is set by a link that could never carry the message, as it is too
 	// long for the peer, and says why. Whoever publishes again and again what
 	// nobody took looks at it.

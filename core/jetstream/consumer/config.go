@@ -60,6 +60,12 @@ const (
 // Pull reports whether messages are asked for with requests.
 func (c *Config) Pull() bool { return c.DeliverSubject == "" }
 
+// Feeds reports whether the consumer was made for a mirror or a source, with
+// heartbeats.
+func (c *Config) Feeds() bool {
+	return (c.Direct || c.Sourcing || c.AckPolicy == AckFlowControl) && c.Heartbeat > 0
+}
+
 // Filters lists the filters; none means every message of the stream.
 func (c *Config) Filters() []string {
 	if c.FilterSubject != "" {

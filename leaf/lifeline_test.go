@@ -1,0 +1,229 @@
+package leaf
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/wire"
+)
+
+// slowHub reads one side of a link at a kilobyte a second and answers its pings
+// in order; the lifelines that are opened to it are read at once.
+type slowHub struct {
+	l     *link
+	there net.Conn
+	work  sync.WaitGroup
+	begin time.Time
+
+	mu struct {
+		sync.Mutex
+		whole string // what was read of the link
+		opens int
+		ended int
+		beats map[string][]time.Duration // since begin, by subject
+		text  string
+	}
+}
+
+func newSlowHub(t *testing.T) *slowHub {
+	h := &slowHub{begin: time.Now()}
+	h.mu.beats = make(map[string][]time.Duration)
+	h.l, h.there = newPipeLink(t, config.CompressOff)
+	h.l.role, h.l.ponged = account.RoleHub, make(chan struct{}, 1)
+	h.l.lifeline = newLifeline(h.l, h.dial)
+	h.work.Go(func() { h.l.run() })
+	h.work.Go(h.read)
+	return h
+}
+
+func (h *slowHub) stop() {
+	h.there.Close()
+	h.work.Wait()
+}
+
+func (h *slowHub) read() {
+	buf, seen := make([]byte, 1024), 0
+	var all []byte
+	for {
+		n, err := h.there.Read(buf)
+		if err != nil {
+			return
+		}
+		all = append(all, buf[:n]...)
+		h.mu.Lock()
+		h.mu.whole = string(all)
+		h.mu.Unlock()
+		<-time.After(time.Second * time.Duration(n) / 1024) // of the bubble
+		for pings := bytes.Count(all, []byte(pingLine)); seen < pings; seen++ {
+			if _, err := h.there.Write([]byte("PONG\r\n")); err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (h *slowHub) dial(context.Context) (*talk, error) {
+	here, there := net.Pipe()
+	h.mu.Lock()
+	h.mu.opens++
+	h.mu.Unlock()
+	h.work.Go(func() {
+		t := newTalk(there)
+		for {
+			verb, args, err := t.line()
+			h.mu.Lock()
+			if err != nil {
+				h.mu.ended++
+				h.mu.Unlock()
+				return
+			}
+			switch verb {
+			case "HMSG", "LMSG":
+				subj, _, _ := strings.Cut(string(args), " ")
+				h.mu.beats[subj] = append(h.mu.beats[subj], time.Since(h.begin))
+			default:
+				h.mu.text += verb + string(args) + "\n"
+			}
+			h.mu.Unlock()
+		}
+	})
+	return newTalk(here), nil
+}
+
+func (h *slowHub) deliver(subj string, bytes int, feeds bool) {
+	h.l.Deliver(nil, &wire.Msg{Subject: []byte(subj), Body: []byte(strings.Repeat("x", bytes)), Feeds: feeds})
+	h.l.Flush()
+}
+
+func TestLifeline(t *testing.T) {
+	t.Run("heartbeats while a message is long on its way", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h := newSlowHub(t)
+			h.deliver("$JS.S.one", 60<<10, true)
+			<-time.After(5 * time.Second)
+			// What stands behind it is waited for as well, a heartbeat too.
+			h.l.Deliver(nil, &wire.Msg{Subject: []byte("$JS.S.two"), Header: bareHeartbeat, Feeds: true})
+			h.deliver("other", 10, false)
+			<-time.After(90 * time.Second)
+			h.mu.Lock()
+			for subj, least := range map[string]int{"$JS.S.one": 17, "$JS.S.two": 16} {
+				beats := h.mu.beats[subj]
+				if len(beats) < least || beats[0] > 10*time.Second {
+					t.Fatalf("%s: %v", subj, beats)
+				}
+				for i := 1; i < len(beats); i++ {
+					if d := beats[i] - beats[i-1]; d < lifelineEvery || d > 2*lifelineEvery {
+						t.Errorf("%s: %v between two heartbeats", subj, d)
+					}
+				}
+				if last := beats[len(beats)-1]; last < 55*time.Second || last > 70*time.Second {
+					t.Errorf("%s: the last one after %v", subj, last)
+				}
+			}
+			if h.mu.opens != 1 || len(h.mu.beats) != 2 || h.mu.ended != 0 {
+				t.Errorf("opened %d times, %v, ended %d", h.mu.opens, h.mu.beats, h.mu.ended)
+			}
+			h.mu.Unlock()
+			<-time.After(lifelineKeep)
+			h.mu.Lock()
+			if h.mu.ended != 1 {
+				t.Error("it stays open without work")
+			}
+			if !strings.Contains(h.mu.whole, strings.Repeat("x", 60<<10)) {
+				t.Error("the message did not arrive")
+			}
+			h.mu.Unlock()
+			h.stop()
+		})
+	})
+	t.Run("none for what arrives soon, is small, or feeds nobody", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h := newSlowHub(t)
+			h.deliver("$JS.S.one", 100, true)
+			<-time.After(10 * time.Second)
+			h.deliver("plain", 40<<10, false)
+			<-time.After(50 * time.Second)
+			h.mu.Lock()
+			if h.mu.opens != 0 {
+				t.Errorf("opened %d times", h.mu.opens)
+			}
+			h.mu.Unlock()
+			h.stop()
+		})
+	})
+	t.Run("a hub that takes no second connection is asked now and then", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h := newSlowHub(t)
+			tries := 0
+			h.l.lifeline.dial = func(context.Context) (*talk, error) { tries++; return nil, errors.New("no") }
+			h.deliver("$JS.S.one", 60<<10, true)
+			<-time.After(time.Minute)
+			h.stop()
+			if tries < 5 || tries > 12 {
+				t.Errorf("%d attempts in a minute", tries)
+			}
+		})
+	})
+}
+
+// Whatever overtakes it, the answer to the mark is known among the others.
+func TestOutbound_mark(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	o := newOutbound(1 << 30)
+	var onTheLine []bool // pings in their order: is it the mark?
+	out := false
+	for i := range 20_000 {
+		switch rnd.IntN(5) {
+		case 0:
+			o.overtake(pingLine)
+		case 1:
+			if !out {
+				o.mark()
+				out = true
+			}
+		case 2:
+			o.message(&wire.Msg{Subject: []byte("a"), Body: make([]byte, rnd.IntN(6000))}, true)
+		case 3:
+			urgent, batch := o.take(nil, nil, 1+rnd.IntN(3))
+			for range bytes.Count(urgent, []byte(pingLine)) {
+				onTheLine = append(onTheLine, false)
+			}
+			for _, c := range batch {
+				for range bytes.Count(c, []byte(pingLine)) {
+					onTheLine = append(onTheLine, true)
+				}
+			}
+		case 4:
+			if len(onTheLine) == 0 {
+				continue
+			}
+			want := onTheLine[0]
+			onTheLine = onTheLine[1:]
+			if got := o.pong(); got != want {
+				t.Fatalf("step %d: the answer to the mark: %v, want %v", i, got, want)
+			}
+			out = out && !want
+		}
+	}
+}
+
+func TestLifeline_notForAFrondHub(t *testing.T) {
+	hub := startHub(t, nil)
+	edge := startSpoke(t, hub.addr(), nil)
+	eventually(t, "linked", func() bool { return len(edge.m.snapshot()) == 1 })
+	if edge.m.snapshot()[0].lifeline != nil {
+		t.Error("there is one")
+	}
+}
