@@ -68,7 +68,7 @@ func TestJournal_ordersItsCalls(t *testing.T) {
 	o.KeepFree = 1
 	var out []string
 	tell := func(what string, active ...string) {
-		active = append(active, fmt.Sprint("write ", metaName, " ", markPage))
+		active = append(active, fmt.Sprint("write ", metaName, " ", markPage), fmt.Sprint("write ", metaName, " ", mark2Page))
 		out = append(out, what)
 		out = append(out, log.take(active...)...)
 	}

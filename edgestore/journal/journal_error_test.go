@@ -276,6 +276,7 @@ func TestJournal_noticesThatItsFolderIsGone(t *testing.T) {
 			var where string
 			c.o.Events.FolderGone = func(folder string, err error) { where = folder; n.folderGone.Add(1) }
 			j, _ := mustOpen(t, c.o)
+			j.committer.lookEvery = 0
 			var got collector
 			j.Start(got.apply)
 			mustAppend(t, j, "record 1")
@@ -308,6 +309,30 @@ func TestJournal_noticesThatItsFolderIsGone(t *testing.T) {
 	}
 }
 
+// By default the journal does not look after each group, but soon.
+func TestJournal_noticesBeforeLongThatItsFolderIsGone(t *testing.T) {
+	mem := vfs.NewMem()
+	j, _ := mustOpen(t, memOptions(mem))
+	var got collector
+	j.Start(got.apply)
+	mustAppend(t, j, "record 1")
+	mustSync(t, j)
+	mem.RemoveAll(testDir)
+	began := time.Now()
+	waitFor(t, "a refusal", func() bool {
+		if _, err := j.Append(&edgestore.Record{}, nil, nil); err != nil {
+			return true
+		}
+		return j.Sync(context.Background()) != nil
+	})
+	if took := time.Since(began); took > lookEvery+time.Second {
+		t.Errorf("after %v", took)
+	}
+	if err := j.Close(); err == nil {
+		t.Error("close says nothing")
+	}
+}
+
 // One file that is removed under the journal is like one that fails: what is
 // written from then on goes to another.
 func TestJournal_noticesThatItsSegmentIsGone(t *testing.T) {
@@ -316,6 +341,7 @@ func TestJournal_noticesThatItsSegmentIsGone(t *testing.T) {
 	var n told
 	o.Events = n.events()
 	j, _ := mustOpen(t, o)
+	j.committer.lookEvery = 0
 	var c collector
 	j.Start(c.apply)
 	mustAppend(t, j, "record 1")

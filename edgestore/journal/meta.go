@@ -11,8 +11,8 @@ import (
 )
 
 // meta is the small file that says whose folder this is and counts the boots.
-// It has three pages, so that damage of one leaves the others: the identity, a
-// mark (see mark.go) and what was released.
+// It has four pages, so that damage of one leaves the others: the identity, a
+// mark (see mark.go), what was released, and the mark before or after the other.
 type meta struct {
 	format uint32
 	id     uint64
@@ -28,7 +28,8 @@ const (
 
 	markPage    = 1 * pageBytes
 	releasePage = 2 * pageBytes
-	metaSize    = 3 * pageBytes
+	mark2Page   = 3 * pageBytes
+	metaSize    = 4 * pageBytes
 
 	releaseMagic = "frondrel"
 	releaseBytes = 24
@@ -80,8 +81,16 @@ func getReleased(b []byte, id uint64) (upTo edgestore.LSN, ok bool) {
 	return edgestore.LSN(le.Uint64(b[16:])), true
 }
 
-// getMark reads the page with the mark.
-func getMark(b []byte, id uint64) (m marked, ok bool) {
+// getMark reads the newer mark of the file.
+func getMark(file []byte, id uint64) (m marked, ok bool) {
+	m, ok = getMarkPage(file[markPage:][:pageBytes], id)
+	if m2, ok2 := getMarkPage(file[mark2Page:][:pageBytes], id); ok2 && (!ok || m2.next > m.next) {
+		return m2, true
+	}
+	return m, ok
+}
+
+func getMarkPage(b []byte, id uint64) (m marked, ok bool) {
 	var f frame
 	body, ok := getFrame(b, markSeed(id), &f)
 	if !ok || f.count > 0 || f.header()+body > int64(len(b)) {

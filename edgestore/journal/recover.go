@@ -75,7 +75,7 @@ func Open(o Options) (*Journal, Recovery, error) {
 	// One fills, one is written, one is applied, one is on the way; more as far
 	// as half the budget goes.
 	j.maxSpare = max(4, int(o.StagedBytes/2)/o.GroupBytes)
-	j.committer = committer{j: j, pace: pace{bound: max(minGroup, o.GroupBytes/4), max: o.GroupBytes}}
+	j.committer = committer{j: j, lookEvery: lookEvery, pace: pace{bound: max(minGroup, o.GroupBytes/4), max: o.GroupBytes}}
 	j.mu.bound = j.committer.pace.bound
 	j.mu.open = newGroup()
 	rec, err := j.recover()
@@ -156,7 +156,7 @@ func (j *Journal) recover() (rec Recovery, err error) {
 	segs = j.sortOut(segs)
 	e := end{segs: segs, heads: &j.committer.heads}
 	if content != nil {
-		if mark, ok := getMark(content[markPage:releasePage], m.id); ok {
+		if mark, ok := getMark(content, m.id); ok {
 			m.boot, durable = max(m.boot, mark.boot), max(durable, mark.synced)
 			e.begin(&mark)
 		}

@@ -51,6 +51,23 @@ type File interface {
 	Gone() bool
 }
 
+// Mapper is a file that can be written as memory; not every file can.
+type Mapper interface {
+	// Map gives the first n bytes of the file, which must have them.
+	Map(n int) (Mapping, error)
+}
+
+// Mapping is a part of a file in memory. What is written to it is in the file
+// at once, for whoever reads it and when this process is killed, at the cost of
+// no system call; it reaches the disk when the system likes, or with Sync of
+// the file. A kill in the middle of a write leaves a part of it. It is used by
+// one goroutine.
+type Mapping interface {
+	// WriteAt fails where the file was cut or the disk has no room or fails.
+	io.WriterAt
+	io.Closer
+}
+
 // IsNoSpace tells whether err means that the disk (or the quota) is full.
 func IsNoSpace(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, errQuota) || errors.Is(err, errDiskFull)

@@ -7,7 +7,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -332,4 +334,35 @@ func TestFaults_failTheNthCall(t *testing.T) {
 	if _, err := f.ReadAt(b, 0); err != nil || !bytes.Equal(b, []byte{0, 0, 0, 3}) {
 		t.Errorf("what failed was written: %v, %v", b, err)
 	}
+}
+
+// What is written to a mapping is in the file for those who read it; where the
+// file was cut it is refused.
+func TestOS_mapsAFile(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "f")
+	f, err := OS{}.Create(name)
+	must(t, err)
+	defer f.Close()
+	mustWrite(t, f, string(bytes.Repeat([]byte{'a'}, 64<<10)), 0)
+	mapper, ok := f.(Mapper)
+	if !ok {
+		t.Skipf("%s can't map files", runtime.GOOS)
+	}
+	m, err := mapper.Map(64 << 10)
+	must(t, err)
+	_, err = m.WriteAt([]byte("xyz"), 5000)
+	must(t, err)
+	got, err := os.ReadFile(name)
+	must(t, err)
+	if len(got) != 64<<10 || string(got[4999:5004]) != "axyza" {
+		t.Errorf("%d bytes, %q", len(got), got[4999:5004])
+	}
+	if _, err := m.WriteAt([]byte("xyz"), 64<<10-2); err == nil {
+		t.Error("a write beyond the end is taken")
+	}
+	must(t, os.Truncate(name, 0))
+	if _, err := m.WriteAt([]byte("xyz"), 5000); err == nil || !strings.Contains(err.Error(), "page fault") {
+		t.Errorf("a write where the file was cut: %v", err)
+	}
+	must(t, m.Close())
 }

@@ -1,0 +1,53 @@
+package journal
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/frondmq/frond/edgestore"
+	"github.com/frondmq/frond/edgestore/vfs"
+)
+
+// The two pages of journal.id take turns: whichever of them is damaged, or was
+// being written, the other one is there and one mark older at most.
+func TestMark_hasTwoPagesInTurn(t *testing.T) {
+	for name, o := range map[string]Options{"mapped": {Dir: t.TempDir(), SegmentBytes: minSegment}, "by calls": memOptions(vfs.NewMem())} {
+		t.Run(name, func(t *testing.T) {
+			j, _ := mustOpen(t, o)
+			if mapped := j.committer.metaMap != nil; mapped != (name == "mapped") {
+				t.Skipf("mapped: %v", mapped)
+			}
+			var c collector
+			j.Start(c.apply)
+			var was []edgestore.LSN
+			for i := range 5 {
+				mustAppend(t, j, "record")
+				mustSync(t, j)
+				file, err := readMeta(&j.o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				m, ok := getMark(file, j.shelf.id)
+				if !ok || m.next != j.Synced()+1 {
+					t.Fatalf("after %d groups: %+v", i+1, m)
+				}
+				newer := file[markPage:][:pageBytes]
+				if m2, ok := getMarkPage(file[mark2Page:][:pageBytes], j.shelf.id); ok && m2.next == m.next {
+					newer = file[mark2Page:][:pageBytes]
+				}
+				copy(newer, bytes.Repeat([]byte{0xff}, 80))
+				m, ok = getMark(file, j.shelf.id)
+				if !ok {
+					t.Fatalf("after %d groups: no mark beside a damaged one", i+1)
+				}
+				was = append(was, m.next)
+			}
+			for i := range was {
+				if i > 0 && was[i] != was[i-1]+1 {
+					t.Errorf("the older marks: %d", was)
+				}
+			}
+			mustClose(t, j)
+		})
+	}
+}
