@@ -9,9 +9,7 @@ require (
 	github.com/tinylib/msgp v1.6.5
 	go.etcd.io/bbolt v1.5.0
 	golang.org/x/crypto v0.58.0
+	golang.org/x/sys v0.49.0
 )
 
-require (
-	github.com/philhofer/fwd v1.2.0 // indirect
-	golang.org/x/sys v0.49.0 // indirect
-)
+require github.com/philhofer/fwd v1.2.0 // indirect

@@ -18,7 +18,7 @@ const stopTimeout = 30 * time.Second
 
 func main() {
 	forget()
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(host(os.Args[1:]))
 }
 
 // run is the program. It returns the exit code.
@@ -35,6 +35,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 			return runPasswd(args[1:], os.Stdin, stdout, stderr)
 		case "identity":
 			return runIdentity(args[1:], stdout, stderr)
+		case "service":
+			return runService(args[1:], stdout, stderr)
 		}
 	}
 	f := newFlags()
@@ -81,7 +83,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // nearCommand says which command was meant.
 func nearCommand(word string) string {
-	if near := config.Near(word, []string{"edge", "hub", "passwd", "identity", "damage", "store", "help", "version"}); near != "" {
+	if near := config.Near(word, []string{"edge", "hub", "passwd", "identity", "damage", "store", "service", "help", "version"}); near != "" {
 		return fmt.Sprintf(", did you mean %q?", near)
 	}
 	return ""

@@ -7,6 +7,7 @@ const usage = `Usage: frond [options]
        frond identity [new]     who a data folder is; a new one for a copied folder
        frond damage             what a server found damaged: see frond damage -h
        frond store              what is in the files of a stopped server: see frond store -h
+       frond service            a service of Windows: see frond service -h
 
 frond with a configuration file takes the options of nats-server:
 
