@@ -24,6 +24,7 @@ unit:
 
 tools:
 	cd cross/release && $(GO) test $(TESTFLAGS) -timeout 9m ./...
+	cd cross/kube && $(GO) test $(TESTFLAGS) -timeout 9m ./...
 
 interop:
 	cd $(INTEROP) && $(GO) test $(TESTFLAGS) -timeout 9m ./...
@@ -37,9 +38,11 @@ bench: ## frond beside nats-server and mosquitto, in alternating pairs (PAIRS=9)
 bench-compare: ## frond beside frond of the commit REF, in alternating pairs (REF=, RUN=regexp)
 	@cd $(INTEROP) && $(GO) run ./bench -pairs $(PAIRS) -ref $(REF) -run '$(or $(RUN),pub|consume|create)' -results bench/results
 
-soak: ## crash, leaf and durability tests many times over, with other seeds each time (SOAK=20)
+soak: ## crash, leaf and durability tests many times over (SOAK=20), packages installed, other machines emulated
 	FROND_SOAK=1 $(GO) test -race -tags invariants -timeout 0 -count=$(SOAK) ./edgestore/... ./core/jetstream/...
 	cd $(INTEROP) && FROND_SOAK=1 $(GO) test -timeout 0 -count=$(SOAK) -run 'Crash|Leaf|Gateways|Origin|into_a_stream' -kills 20 -gateways 20 .
+	cd cross/release && FROND_SOAK=1 $(GO) test -timeout 0 -count=1 -v -run Soak .
+	FROND_SOAK=1 $(GO) test -timeout 0 -count=1 -v ./cross/emulated
 
 size: ## bytes of each build beside its gate and nats-server, and what costs most
 	@$(GO) run ./cross/size
@@ -52,6 +55,7 @@ lint: ## format, vet, import floors, house rules, size budget
 	$(GO) vet -tags invariants ./...
 	cd $(INTEROP) && $(GO) vet ./...
 	cd cross/release && $(GO) vet ./...
+	cd cross/kube && $(GO) vet ./...
 	$(GO) test -count=1 ./cross
 	$(GO) run ./cross/size -check
 	$(GO) run ./cross/mutants -check
@@ -67,11 +71,13 @@ fuzz: ## every fuzz target for a while (FUZZTIME=1m each)
 mutants: ## weaken the code in each way of cross/mutants/*.patch: a named test must notice
 	@$(GO) run ./cross/mutants
 
-release: ## archives for every machine in dist/, with checksums (KEY=file signs them)
-	cd cross/release && $(GO) run . archives $(if $(KEY),-key $(abspath $(KEY)))
+RELEASE = $(if $(ONLY),-only '$(ONLY)') $(if $(OUT),-out $(abspath $(OUT))) $(if $(KEY),-key $(abspath $(KEY)))
 
-packages: ## deb, rpm, apk and ipk in dist/
-	cd cross/release && $(GO) run . packages $(if $(KEY),-key $(abspath $(KEY)))
+release: ## archives for every machine in dist/, with checksums (KEY=file signs them, ONLY=regexp makes some)
+	cd cross/release && $(GO) run . archives $(RELEASE)
 
-container: ## a container image in dist/, as an OCI layout
-	cd cross/release && $(GO) run . container $(if $(KEY),-key $(abspath $(KEY)))
+packages: ## deb, rpm, apk and ipk in dist/ (ONLY=_amd64.deb: that one)
+	cd cross/release && $(GO) run . packages $(RELEASE)
+
+container: ## a container image in dist/, as an OCI layout (ONLY=linux-arm64: for that machine only)
+	cd cross/release && $(GO) run . container $(RELEASE)

@@ -24,6 +24,8 @@ import (
 var notRun = map[string]string{
 	"make test":              "this test is part of it",
 	"frond store check edge": "it is for a server that does not run; cmd/frond has its tests",
+
+	"sudo apt install ./dist/frond_*_amd64.deb": "this machine stays as it is; the soak tests of cross/release install it in a root of their own",
 }
 
 // staying are commands that go on until somebody ends them, and what they say
@@ -219,7 +221,9 @@ func newReader(t *testing.T, root string) *reader {
 		"curl":          exchange + "exec " + tool(t, "curl") + " -sS \"$@\"\n",
 		"mosquitto_pub": exchange + "exec " + tool(t, "mosquitto_pub") + " -p " + port["1883"] + " \"$@\"\n",
 		// make run builds and starts an edge: here it is built already.
-		"go": "case \"$*\" in 'run ./cmd/frond '*) shift 2; exec frond \"$@\" --data " + filepath.Join(dir, "made") + ";; esac\nexec " + tool(t, "go") + " \"$@\"\n",
+		// What is installed goes where nobody finds it.
+		"go": "case \"$*\" in 'run ./cmd/frond '*) shift 2; exec frond \"$@\" --data " + filepath.Join(dir, "made") + ";;\n" +
+			"'install '*) cd " + root + "; export GOBIN=" + filepath.Join(dir, "installed") + ";; esac\nexec " + tool(t, "go") + " \"$@\"\n",
 	} {
 		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+script), 0o755); err != nil {
 			t.Fatal(err)
@@ -227,7 +231,8 @@ func newReader(t *testing.T, root string) *reader {
 	}
 	r := &reader{t: t, root: root, dir: dir}
 	r.env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "NATS_URL=127.0.0.1:"+port["4222"],
-		"XDG_CONFIG_HOME="+filepath.Join(dir, "config"), "NO_COLOR=1", "MAKEFLAGS=")
+		"XDG_CONFIG_HOME="+filepath.Join(dir, "config"), "NO_COLOR=1", "MAKEFLAGS=",
+		"OUT="+filepath.Join(dir, "dist"))
 	t.Cleanup(r.endAll)
 	return r
 }

@@ -8,6 +8,7 @@ require (
 	aead.dev/minisign v0.3.0
 	github.com/frondmq/frond v0.0.0-00010101000000-000000000000
 	github.com/goreleaser/nfpm/v2 v2.45.2
+	golang.org/x/sys v0.49.0
 )
 
 require (
@@ -50,6 +51,5 @@ require (
 	go.yaml.in/yaml/v3 v3.0.4 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/net v0.60.0 // indirect
-	golang.org/x/sys v0.49.0 // indirect
 	gopkg.in/warnings.v0 v0.1.2 // indirect
 )

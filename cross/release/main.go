@@ -30,6 +30,7 @@ type release struct {
 	at      time.Time
 	only    *regexp.Regexp
 	key     string
+	public  string   // file of the public key that users verify with
 	made    []string // files in out, as they were made
 }
 
@@ -42,12 +43,16 @@ func run(args []string) error {
 	out := fs.String("out", "", "folder of what is made; default: dist in the repository")
 	only := fs.String("only", "", "regular expression of the names to make")
 	key := fs.String("key", "", "file of a minisign secret key; without one nothing is signed")
+	public := fs.String("public", "", "file of the public key that the signature is for; default: "+publicKey+", if it is there")
 	if err := fs.Parse(args[1:]); err != nil {
 		return err
 	}
 	r, err := newRelease(*version, *out, *only, *key)
 	if err != nil {
 		return err
+	}
+	if *public != "" {
+		r.public = *public
 	}
 	switch args[0] {
 	case "archives":
@@ -71,11 +76,15 @@ func newRelease(version, out, only, key string) (*release, error) {
 		return nil, err
 	}
 	r := &release{root: root, out: out, key: key}
+	if name := filepath.Join(root, filepath.FromSlash(publicKey)); exists(name) {
+		r.public = name
+	}
 	if r.only, err = regexp.Compile(only); err != nil {
 		return nil, err
 	}
 	if version == "" {
-		version = r.git("describe", "--tags", "--always", "--dirty")
+		// Of itself git takes as many digits as the clone has commits for.
+		version = r.git("describe", "--tags", "--always", "--dirty", "--abbrev=12")
 	}
 	r.version = strings.TrimPrefix(version, "v")
 	if r.out == "" {
@@ -97,6 +106,11 @@ func (r *release) git(args ...string) string {
 		return "unknown"
 	}
 	return strings.TrimSpace(string(out))
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }
 
 // note remembers a file that was made, for the checksums.
@@ -124,18 +138,25 @@ func (r *release) compile(v build.Variant, t build.Target) ([]byte, error) {
 // archives makes one for each machine and each build that is of use there.
 func (r *release) archives() error {
 	for _, t := range build.Matrix() {
-		for _, v := range t.Builds() {
-			name := fmt.Sprintf("%s-%s-%s", v.File, r.version, t.Name)
-			if !r.only.MatchString(name) {
-				continue
-			}
-			program, err := r.compile(v, t)
-			if err != nil {
-				return err
-			}
-			if err := r.archive(name, t, program); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
+		if err := measured(t.Name, func() error { return r.archivesOf(t) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *release) archivesOf(t build.Target) error {
+	for _, v := range t.Builds() {
+		name := fmt.Sprintf("%s-%s-%s", v.File, r.version, t.Name)
+		if !r.only.MatchString(name) {
+			continue
+		}
+		program, err := r.compile(v, t)
+		if err != nil {
+			return err
+		}
+		if err := r.archive(name, t, program); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return nil

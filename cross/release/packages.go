@@ -121,6 +121,9 @@ func (r *release) pack(p *pack, file string, program []byte) error {
 		return err
 	}
 	r.note(file)
+	if p.format == "ipk" && p.target == "linux-mipsle" {
+		printInstalled(file, s.bytes)
+	}
 	return r.bill(file, program)
 }
 
@@ -146,6 +149,9 @@ func (r *release) info(p *pack) *nfpm.Info {
 		info.RPM.Summary = "Message broker for the edge"
 	case "apk":
 		info.APK.Arch = p.arch
+		// An upgrade runs these instead of the ones of an install.
+		info.APK.Scripts.PreUpgrade = filepath.Join(r.root, "firmware", "scripts", "preinstall.sh")
+		info.APK.Scripts.PostUpgrade = filepath.Join(r.root, "firmware", "scripts", "postinstall.sh")
 	case "ipk":
 		info.IPK.Arch, info.Depends = p.arch, []string{"ca-bundle"}
 	}
@@ -168,6 +174,7 @@ type staging struct {
 	dir      string
 	at       *release
 	contents files.Contents
+	bytes    int64 // of all files
 }
 
 // put adds a file. kind is "" or "config|noreplace".
@@ -176,6 +183,7 @@ func (s *staging) put(to string, body []byte, mode os.FileMode, kind string) err
 	if err := os.WriteFile(from, body, 0o600); err != nil {
 		return err
 	}
+	s.bytes += int64(len(body))
 	s.contents = append(s.contents, &files.Content{
 		Source: from, Destination: to, Type: kind,
 		FileInfo: &files.ContentFileInfo{Owner: "root", Group: "root", Mode: mode, MTime: s.at.at},

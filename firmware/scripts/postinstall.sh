@@ -2,12 +2,15 @@
 # Behind the files: data folder, and the service. deb: "configure" and the
 # version before, if any. rpm: 1 install, 2 upgrade.
 set -e
-mkdir -p /var/lib/frond
+mkdir -p /var/lib/frond /etc/frond
 chown frond:frond /var/lib/frond
 chmod 0750 /var/lib/frond
-chown root:frond /etc/frond /etc/frond/frond.conf
+chown root:frond /etc/frond
 chmod 0750 /etc/frond
-chmod 0640 /etc/frond/frond.conf
+if [ -e /etc/frond/frond.conf ]; then
+	chown root:frond /etc/frond/frond.conf
+	chmod 0640 /etc/frond/frond.conf
+fi
 
 # A configuration that the new program does not take: what runs goes on
 # running, and whoever installs sees why.
@@ -20,7 +23,12 @@ fi
 if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload
 	if [ "${1:-}" = 2 ] || { [ "${1:-}" = configure ] && [ -n "${2:-}" ]; }; then
-		systemctl try-restart frond.service
+		# The old program is gone from the disk: one that does not come up again
+		# (its data is of a newer version, say) must not look like a good upgrade.
+		systemctl try-restart frond.service || {
+			echo "frond: the new version did not start; nothing stored was touched. Why: journalctl -u frond" >&2
+			exit 1
+		}
 	else
 		systemctl enable --now frond.service
 	fi
