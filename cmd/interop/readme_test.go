@@ -301,8 +301,13 @@ func (r *reader) run(c command, serving bool) bool {
 	if strings.HasPrefix(c.text, offline) {
 		r.endAll()
 	}
-	// What another machine or a link has to do first may take a moment.
-	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	// What another machine or a link has to do first may take a moment, and what
+	// compiles much more, where nothing is compiled yet.
+	limit := patience
+	if strings.HasPrefix(c.text, "make ") || strings.HasPrefix(c.text, "go ") {
+		limit *= 10
+	}
+	ctx, cancel := context.WithTimeout(r.t.Context(), limit)
 	defer cancel()
 	for {
 		cmd := exec.CommandContext(ctx, "sh", "-c", c.text)
