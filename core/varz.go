@@ -174,6 +174,12 @@ func (s *Server) Connz(o *monitor.ConnzOptions) (*monitor.Connz, error) {
 	return monitor.NewConnz(s.ServerID(), now, o, all)
 }
 
+// Leafz is part of monitor.Source.
+func (s *Server) Leafz(o *monitor.LeafzOptions) *monitor.Leafz {
+	d := s.describeModules(&monitor.Description{WantLeafs: true, WantSubs: o.Subscriptions})
+	return monitor.NewLeafz(s.ServerID(), time.Now().UTC(), o, d)
+}
+
 // Healthz is part of monitor.Source. A full disk and damage are told to whoever
 // asks how the server is, and not to probes that ask whether it should be ended
 // (js-server-only, js-enabled-only): nothing that is lost comes back by that.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -21,8 +22,10 @@ func (m *Module) admit(ctx context.Context, l *link) {
 		switch {
 		case v.loop:
 			l.delay = loopDelay
+			m.conflict(l, monitor.LeafRefused, errLoop(l.account))
 			l.fail(wire.ReasonDuplicateLeaf, errLoop(l.account))
 		case v.old != nil:
+			m.conflict(v.old, monitor.LeafReplaced, errDuplicate)
 			v.old.fail(wire.ReasonDuplicateLeaf, errDuplicate)
 		case v.twin != nil:
 			// A copy of a data folder, or the same server started again while
@@ -30,15 +33,18 @@ func (m *Module) admit(ctx context.Context, l *link) {
 			if v.twin.answers(ctx, m.aliveWait) {
 				err := errClone(v.twin, l)
 				l.log.Error("Leafnode connection refused", "err", err)
+				m.conflict(l, monitor.LeafRefused, err)
 				l.fail(wire.ReasonDuplicateLeaf, err)
 				return
 			}
+			m.conflict(v.twin, monitor.LeafReplaced, errDuplicate)
 			v.twin.fail(wire.ReasonDuplicateLeaf, errDuplicate)
 			continue
 		case v.domain != nil:
 			err := errDomain(v.domain, l)
 			if !v.added {
 				l.log.Error("Leafnode connection refused", "err", err)
+				m.conflict(l, monitor.LeafRefused, err)
 				l.fail(wire.ReasonDuplicateLeaf, err)
 			} else {
 				l.log.Warn("Two servers of one JetStream domain: a stream that is fetched from it comes from either", "err", err)

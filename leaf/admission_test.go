@@ -3,12 +3,14 @@ package leaf
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/monitor"
 )
 
 func connectLine(name, cluster, domain, store, run string) string {
@@ -41,6 +43,12 @@ func dialAs(t *testing.T, hub *node, line string, live bool) *raw {
 	return r
 }
 
+func (n *node) conflicts() []monitor.LeafConflict {
+	d := &monitor.Description{WantLeafs: true}
+	n.m.Describe(d)
+	return d.LeafConflicts
+}
+
 func TestListener_clonedDataFolder(t *testing.T) {
 	waiting := func(wait time.Duration) func(n *node) {
 		return func(n *node) {
@@ -61,11 +69,15 @@ func TestListener_clonedDataFolder(t *testing.T) {
 				t.Errorf("no %q in %q", want, got)
 			}
 		}
-		if l := hub.m.Links(); len(l) != 1 || l[0].Addr == r.c.LocalAddr().String() {
+		if l := hub.m.Links(); len(l) != 1 || l[0].Port == r.c.LocalAddr().(*net.TCPAddr).Port {
 			t.Errorf("left is %+v", l)
 		}
 		if !hub.logs.contains(textClone) {
 			t.Error("the hub's log does not tell")
+		}
+		if c := hub.conflicts(); len(c) != 1 || c[0].Outcome != monitor.LeafRefused || c[0].Name != "gw" ||
+			c[0].Port != r.c.LocalAddr().(*net.TCPAddr).Port || !strings.Contains(c[0].Reason, textClone) {
+			t.Errorf("leafz tells %+v", c)
 		}
 	})
 
@@ -78,8 +90,11 @@ func TestListener_clonedDataFolder(t *testing.T) {
 		old.until("-ERR 'Duplicate Remote LeafNode Connection'")
 		eventually(t, "the new one is there", func() bool {
 			l := hub.m.Links()
-			return len(l) == 1 && l[0].Addr == r.c.LocalAddr().String()
+			return len(l) == 1 && l[0].Port == r.c.LocalAddr().(*net.TCPAddr).Port
 		})
+		if c := hub.conflicts(); len(c) != 1 || c[0].Outcome != monitor.LeafReplaced || c[0].Port != old.c.LocalAddr().(*net.TCPAddr).Port {
+			t.Errorf("leafz tells %+v", c)
+		}
 	})
 
 	t.Run("the same run may come back, other users and accounts do not count", func(t *testing.T) {

@@ -18,12 +18,18 @@ func (m *Module) Describe(d *monitor.Description) {
 	m.mu.Lock()
 	links := slices.Clone(m.mu.links)
 	d.Counts.Add(m.mu.gone, false)
+	if d.WantLeafs {
+		d.LeafConflicts = append(d.LeafConflicts, m.mu.conflicts...)
+	}
 	m.mu.Unlock()
 	d.Counts.Leafs += len(links)
 	for _, l := range links {
 		d.Counts.Add(l.traffic(), false)
 		if d.WantConns {
 			d.Conns = append(d.Conns, l.describe(d.WantAuth))
+		}
+		if d.WantLeafs {
+			d.Leafs = append(d.Leafs, l.info(d.WantSubs))
 		}
 	}
 }
@@ -67,46 +73,63 @@ func (l *link) describe(auth bool) *monitor.ConnInfo {
 		NumSubs: uint32(l.numSubs.Load()), Name: l.peer.name,
 		RoundTrip: time.Duration(l.rtt.Load()), AccountName: l.account.Name(),
 	}
-	if addr, ok := l.conn.RemoteAddr().(*net.TCPAddr); ok {
-		c.IP, c.Port = addr.IP.String(), addr.Port
-	}
+	c.IP, c.Port = address(l.conn)
 	if auth {
 		c.AuthorizedUser, c.Account = l.user, l.account.Name()
 	}
 	return c
 }
 
-// Link is one link as /leafz shows it.
-type Link struct {
-	ID            uint64
-	Name          string
-	Spoke         bool // this server is the spoke
-	Isolated      bool
-	Account       string
-	Addr          string
-	RTT           time.Duration
-	InMsgs        int64
-	OutMsgs       int64
-	InBytes       int64
-	OutBytes      int64
-	Dropped       uint64 // messages that the network could not carry
-	SharesDomain  string // another link whose server has the same JetStream domain
-	Unfit         uint64 // messages longer than the other side takes
-	Subscriptions int64
-	Compression   string
+// info is the link for /leafz.
+func (l *link) info(subs bool) *monitor.LeafInfo {
+	i := &monitor.LeafInfo{
+		ID: l.id, Name: l.peer.name, Spoke: l.role == account.RoleHub, Isolated: l.isolated, Account: l.account.Name(),
+		InMsgs: l.inMsgs.Load(), OutMsgs: l.outMsgs.Load(), InBytes: l.inBytes.Load(), OutBytes: l.outBytes.Load(),
+		Subscriptions: uint32(l.numSubs.Load()), Compression: l.compressionName(),
+		SharesDomain: l.shares, Dropped: l.out.droppedMsgs(), Unfit: l.unfits.Load(),
+	}
+	i.IP, i.Port = address(l.conn)
+	if rtt := l.rtt.Load(); rtt > 0 {
+		i.RTT = time.Duration(rtt).Truncate(time.Microsecond).String()
+	}
+	if subs {
+		l.listing.Lock()
+		for _, s := range l.subs {
+			i.Subs = append(i.Subs, s.Subject)
+		}
+		l.listing.Unlock()
+		slices.Sort(i.Subs)
+	}
+	return i
+}
+
+func address(c net.Conn) (ip string, port int) {
+	if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+		return a.IP.String(), a.Port
+	}
+	return "", 0
 }
 
 // Links are the links that are up.
-func (m *Module) Links() []Link {
-	var all []Link
+func (m *Module) Links() []*monitor.LeafInfo {
+	var all []*monitor.LeafInfo
 	for _, l := range m.snapshot() {
-		all = append(all, Link{
-			ID: l.id, Name: l.peer.name, Spoke: l.role == account.RoleHub, Isolated: l.isolated,
-			Account: l.account.Name(), Addr: l.conn.RemoteAddr().String(), RTT: time.Duration(l.rtt.Load()),
-			InMsgs: l.inMsgs.Load(), OutMsgs: l.outMsgs.Load(),
-			InBytes: l.inBytes.Load(), OutBytes: l.outBytes.Load(),
-			Dropped: l.out.droppedMsgs(), Unfit: l.unfits.Load(), SharesDomain: l.shares, Subscriptions: l.numSubs.Load(), Compression: l.compressionName(),
-		})
+		all = append(all, l.info(false))
 	}
 	return all
 }
+
+// conflict notes that l could not be beside another link.
+func (m *Module) conflict(l *link, outcome string, reason error) {
+	c := monitor.LeafConflict{At: time.Now().UTC(), Outcome: outcome, Name: l.peer.name, Account: l.account.Name(), Reason: reason.Error()}
+	c.IP, c.Port = address(l.conn)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.mu.conflicts) == maxConflicts {
+		m.mu.conflicts = slices.Delete(m.mu.conflicts, 0, 1)
+	}
+	m.mu.conflicts = append(m.mu.conflicts, c)
+}
+
+// maxConflicts is how many are kept.
+const maxConflicts = 32

@@ -1,6 +1,7 @@
 package leaf
 
 import (
+	"net"
 	"testing"
 	"time"
 
@@ -63,4 +64,29 @@ func TestLink_pingsAsConfigured(t *testing.T) {
 			t.Errorf("%+v: %v, %d", c, got, l.pingMax())
 		}
 	}
+}
+
+func TestDescribe_links(t *testing.T) {
+	hub := startHub(t, nil)
+	spoke := startSpoke(t, hub.addr(), nil)
+	_, sub := spoke.subscribe("b.>", "q")
+	spoke.subscribe("a", "")
+	leafs := func(n *node, subs bool) []*monitor.LeafInfo {
+		d := &monitor.Description{WantLeafs: true, WantSubs: subs}
+		n.m.Describe(d)
+		return d.Leafs
+	}
+	eventually(t, "both subjects at the hub, sorted", func() bool {
+		l := leafs(hub, true)
+		return len(l) == 1 && len(l[0].Subs) == 3 && l[0].Subs[1] == "a" && l[0].Subs[2] == "b.>" && l[0].Subscriptions == 3
+	})
+	l := leafs(hub, false)[0]
+	if l.Name != "EDGE" || l.Spoke || l.Account != "$G" || l.IP != "127.0.0.1" || l.Port == 0 || l.Compression != "off" || l.Subs != nil {
+		t.Errorf("%+v", l)
+	}
+	if l := leafs(spoke, false)[0]; l.Name != "HUB" || !l.Spoke || l.Port != hub.m.Addr().(*net.TCPAddr).Port {
+		t.Errorf("%+v", l)
+	}
+	spoke.acc.Unsubscribe(sub)
+	eventually(t, "one is gone", func() bool { return len(leafs(hub, true)[0].Subs) == 2 })
 }

@@ -72,9 +72,11 @@ type link struct {
 
 	// Owned by the reader goroutine.
 	origin *account.Origin
-	subs   map[string]*account.Sub
+	subs   map[string]*account.Sub // changed under listing, for whoever else looks
 	watch  *interest
 	delay  time.Duration // the peer asked the dialer to stay away so long
+
+	listing sync.Mutex
 
 	// Atomic.
 	end          atomic.Pointer[ending]
@@ -132,7 +134,9 @@ func (l *link) Flush() { l.out.flush() }
 
 // run announces interest and works until the link ends. It returns why.
 func (l *link) run() *ending {
+	l.listing.Lock()
 	l.subs = make(map[string]*account.Sub)
+	l.listing.Unlock()
 	l.origin = account.NewOrigin(l, l.role, l.peer.cluster)
 	// The handshake is the first sign of life. Later it would look like one of a
 	// peer that another link is waiting to see dead.
@@ -160,6 +164,8 @@ func (l *link) run() *ending {
 	for _, s := range l.subs {
 		l.account.Unsubscribe(s)
 	}
+	l.listing.Lock()
+	defer l.listing.Unlock()
 	l.subs = nil // publishers may still remember the link
 	return l.end.Load()
 }
@@ -330,7 +336,9 @@ func (l *link) LeafSub(subj, queue []byte, weight int) error {
 		l.say("Invalid Subscription")
 		return nil
 	}
+	l.listing.Lock()
 	l.subs[key] = s
+	l.listing.Unlock()
 	l.numSubs.Add(1)
 	return nil
 }
@@ -340,7 +348,9 @@ func (l *link) LeafUnsub(subj, queue []byte) error {
 	key := subKey(subj, queue)
 	if s, ok := l.subs[key]; ok {
 		l.account.Unsubscribe(s)
+		l.listing.Lock()
 		delete(l.subs, key)
+		l.listing.Unlock()
 		l.numSubs.Add(-1)
 	}
 	return nil

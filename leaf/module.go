@@ -40,6 +40,8 @@ type Module struct {
 		gone    monitor.Traffic             // of links that are gone
 		loops   map[*account.Account]string // own loop subject of each account
 		learned map[string]bounds           // by the name of the peer
+		// conflicts are the newest, oldest first.
+		conflicts []monitor.LeafConflict
 	}
 }
 

@@ -8,6 +8,7 @@ type Description struct {
 	WantConns   bool // Conns
 	WantSubs    bool // with ConnInfo.Subs
 	WantDetails bool // with ConnInfo.SubsDetail
+	WantLeafs   bool // Leafs and LeafConflicts; WantSubs with LeafInfo.Subs
 	WantAuth    bool // with AuthorizedUser, Account and the like
 
 	// Always filled, cheap: a module's own object of Varz and its share of
@@ -20,6 +21,9 @@ type Description struct {
 
 	// Conns are the open connections of the module.
 	Conns []*ConnInfo
+	// Leafs are the leaf links that are up.
+	Leafs         []*LeafInfo
+	LeafConflicts []LeafConflict
 }
 
 // Counts is a module's share of the counters of Varz.

@@ -48,7 +48,7 @@ func (h *Handler) count(path string) {
 // missing are the pages of nats-server that this version does not have. They
 // are told apart from a wrong address.
 var missing = map[string]bool{
-	"/routez": true, "/gatewayz": true, "/leafz": true, "/subsz": true, "/subscriptionsz": true,
+	"/routez": true, "/gatewayz": true, "/subsz": true, "/subscriptionsz": true,
 	"/accountz": true, "/accstatz": true, "/jsz": true, "/ipqueuesz": true, "/raftz": true,
 	"/stacksz": true, "/debug/vars": true,
 }
@@ -85,6 +85,9 @@ func (h *Handler) Answer(at *url.URL) Answered {
 	case p == "/connz":
 		h.count(p)
 		return h.connz(&q)
+	case p == "/leafz":
+		h.count(p)
+		return h.leafz(&q)
 	case p == "/healthz":
 		h.count(p)
 		return h.healthz(&q)
@@ -126,6 +129,14 @@ func (h *Handler) connz(q *query) Answered {
 	return pretty(z)
 }
 
+func (h *Handler) leafz(q *query) Answered {
+	o := &LeafzOptions{Subscriptions: q.boolean("subs"), Account: q.values.Get("acc")}
+	if q.wrong != "" {
+		return text(400, q.wrong)
+	}
+	return pretty(h.src.Leafz(o))
+}
+
 func (h *Handler) healthz(q *query) Answered {
 	o := &HealthzOptions{
 		JSEnabledOnly: q.boolean("js-enabled-only"),
@@ -159,7 +170,7 @@ func (h *Handler) index() Answered {
 		prefix = (&url.URL{Path: path.Base(h.base)}).EscapedPath()
 	}
 	b := []byte("<!doctype html>\n<html lang=\"en\">\n<head><title>frond</title></head>\n<body>\n<h1>frond</h1>\n<ul>\n")
-	for _, l := range [...][2]string{{"varz", "General"}, {"connz", "Connections"}, {"healthz", "Health"}} {
+	for _, l := range [...][2]string{{"varz", "General"}, {"connz", "Connections"}, {"leafz", "Leaf nodes"}, {"healthz", "Health"}} {
 		b = fmt.Appendf(b, "<li><a href=\"%s/%s\">%s</a></li>\n", prefix, l[0], l[1])
 	}
 	return Answered{200, typeHTML, append(b, "</ul>\n</body>\n</html>\n"...)}

@@ -20,6 +20,15 @@ func (f *fakeSource) Connz(o *ConnzOptions) (*Connz, error) {
 	return NewConnz("N1", testNow, o, someConns())
 }
 
+func (f *fakeSource) Leafz(o *LeafzOptions) *Leafz {
+	d := &Description{Leafs: []*LeafInfo{{ID: 5, Name: "E1", Account: "$G"}, {ID: 6, Name: "E2", Account: "A", Spoke: true}},
+		LeafConflicts: []LeafConflict{{Outcome: LeafRefused, Name: "E3", Account: "A"}}}
+	if o.Subscriptions {
+		d.Leafs[0].Subs = []string{"a.>"}
+	}
+	return NewLeafz("N1", testNow, o, d)
+}
+
 func (f *fakeSource) Healthz(o *HealthzOptions) *Healthz {
 	h := f.health
 	if o.Details {
@@ -65,6 +74,12 @@ func TestHandler_answers(t *testing.T) {
 		{"", "/connz?sort=foo", Healthz{}, 400, "text/plain; charset=utf-8", "invalid sorting option: foo"},
 		{"", "/connz?sort=stop&state=all", Healthz{}, 400, "text/plain; charset=utf-8", "sort by stop only valid on closed connections"},
 		{"", "/connz?sort=reason", Healthz{}, 400, "text/plain; charset=utf-8", "sort by reason only valid on closed connections"},
+		{"", "/leafz", Healthz{}, 200, "application/json", "\"leafnodes\": 2,\n  \"leafs\": [\n    {\n      \"id\": 5,"},
+		{"", "/leafz?acc=A", Healthz{}, 200, "application/json", "\"leafnodes\": 1,\n  \"leafs\": [\n    {\n      \"id\": 6,"},
+		{"", "/leafz?acc=A", Healthz{}, 200, "application/json", `"outcome": "refused"`},
+		{"", "/leafz?acc=B&subs=1", Healthz{}, 200, "application/json", "\"leafs\": []\n}"},
+		{"", "/leafz?subs=1", Healthz{}, 200, "application/json", "\"subscriptions_list\": [\n        \"a.\\u003e\"\n      ]"},
+		{"", "/leafz?subs=detail", Healthz{}, 400, "text/plain; charset=utf-8", `Error decoding boolean for 'subs': strconv.ParseBool: parsing "detail": invalid syntax`},
 		{"", "/healthz", Healthz{Status: "ok", StatusCode: 200}, 200, "application/json", `{"status":"ok"}`},
 		{"", "/healthz", Healthz{Status: "unavailable", StatusCode: 503, Error: "x"}, 503, "application/json", `{"status":"unavailable","error":"x"}`},
 		{"", "/healthz?details=1&account=A&stream=S", Healthz{Status: "error", StatusCode: 404}, 404, "application/json", `{"status":"error","errors":[{"type":"STREAM","account":"A","stream":"S","error":"x"}]}`},

@@ -44,6 +44,12 @@ func TestConnInfo_hasTheKeysOfNatsServerInItsOrder(t *testing.T) {
 subscriptions name lang version authorized_user subscriptions_list_detail subject qgroup sid msgs cid name_tag`)
 }
 
+func TestLeafz_hasTheKeysOfNatsServerInItsOrder(t *testing.T) {
+	sameKeys(t, Leafz{Leafs: []*LeafInfo{{Isolated: true, RTT: "1ms", Subs: []string{"a"}, Compression: "off"}}},
+		`server_id now leafnodes leafs id name is_spoke is_isolated account ip port rtt in_msgs out_msgs in_bytes out_bytes
+subscriptions subscriptions_list compression`)
+}
+
 func TestUserInfo_hasTheKeysOfNatsServerInItsOrder(t *testing.T) {
 	sameKeys(t, Answer{Server: &ServerInfo{Domain: "edge"}, Data: &UserInfo{AccountName: "$G"}},
 		`server name host id domain ver jetstream flags seq time data user account account_name`)

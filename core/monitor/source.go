@@ -8,6 +8,8 @@ type Source interface {
 	// Connz picks and pages with NewConnz. An error is the asker's: it is sent
 	// as text.
 	Connz(o *ConnzOptions) (*Connz, error)
+	// Leafz is the page of leaf links.
+	Leafz(o *LeafzOptions) *Leafz
 	// Healthz returns the answer with StatusCode set.
 	Healthz(o *HealthzOptions) *Healthz
 }
