@@ -462,7 +462,7 @@ func listFiles(dir string) ([]string, error) {
 	var out []string
 	for _, e := range entries {
 		name, _, _ := strings.Cut(e.Name(), damagedInfix)
-		if _, ok := fileID(strings.TrimSuffix(strings.TrimSuffix(name, tmpSuffix), unsureSuffix)); ok {
+		if _, ok := fileID(strings.TrimSuffix(strings.TrimSuffix(name, tmpSuffix), unsureSuffix)); ok || isIDRunFile(name) {
 			out = append(out, e.Name())
 		}
 	}

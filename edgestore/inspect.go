@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sort"
+	"strings"
 
 	"go.etcd.io/bbolt"
 )
@@ -145,6 +146,11 @@ func inspect(dir string, f func(m *Msg) error) (*Check, error) {
 		}
 		c.Files = append(c.Files, file)
 	}
+	for _, name := range files.runs {
+		if err := c.checkIDs(s, name); err != nil {
+			return nil, fmt.Errorf("check %s: %w", dir, err)
+		}
+	}
 	if len(files.ids) == 0 {
 		return c, nil
 	}
@@ -177,6 +183,24 @@ func (s *fileStore) inspectHead(ids []uint32) (lost bool, err error) {
 		s.files.old[id] = &oldFile{boltFile: &boltFile{path: fileName(s.o.Dir, id), readOnly: true, hooks: s.hooks}}
 	}
 	return false, err
+}
+
+// checkIDs looks at a run of ids.
+func (c *Check) checkIDs(s *fileStore, name string) error {
+	path := filepath.Join(s.o.Dir, name)
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	file := CheckedFile{Name: name, Size: info.Size()}
+	if !strings.HasSuffix(name, tmpSuffix) {
+		file.Records, file.Format, file.Err = checkIDRun(s.o.Disk, path, s.o.Incarnation)
+		if file.Err != nil && !isCorrupt(file.Err) {
+			return file.Err
+		}
+	}
+	c.Files = append(c.Files, file)
+	return nil
 }
 
 // checkFile looks at one file by itself.

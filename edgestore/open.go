@@ -205,6 +205,7 @@ type folder struct {
 	free   uint32   // a number that nothing has, nor anything above it
 	unsure map[uint32]bool
 	strays []string
+	runs   []string // of ids; they are their owner's
 	tmp    []string // that were not finished
 }
 
@@ -266,6 +267,8 @@ func (s *fileStore) sortFolder(entries []os.DirEntry) folder {
 			f.unsure[id] = true
 		case known && e.Type().IsRegular():
 			f.ids = append(f.ids, id)
+		case isIDRunFile(n) && e.Type().IsRegular():
+			f.runs = append(f.runs, n)
 		default:
 			f.strays = append(f.strays, filepath.Join(s.o.Dir, n))
 		}

@@ -121,19 +121,22 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) {
 		}
 		if s.failed != nil {
 			out[i].err = errStoreFailed.with("%v", s.failed)
+			if en.Kind == opNotes {
+				_ = s.applyNotes(en) // answers from before wait for it
+			}
 			continue
 		}
-		s.lastStamp = en.Stamp
-		if s.wounded {
-			if err := s.keepPlace(en); err != nil {
-				s.unapplied(en, err)
-			}
+		s.dedup.advance(&en.Stamp)
+		err := s.applyUnlessRefused(en, &out[i])
+		if errors.Is(err, errWound) {
+			err = s.applyUnlessRefused(en, &out[i])
 		}
-		if s.refusedBefore(en) {
-			out[i].err = errStoreFailed.with("refused before the restart")
-		} else if err := s.applyOne(en, &out[i]); err != nil {
+		if err != nil {
 			out[i].err = asAPI(err, errStoreFailed)
 			s.unapplied(en, err)
+		}
+		if s.failed != nil {
+			continue // a restart decides about it anew
 		}
 		if s.wounded {
 			s.noteMoves(en)
@@ -156,6 +159,19 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) {
 	} else {
 		s.consumers.events, s.consumers.compact = s.consumers.events[:0], false
 	}
+}
+
+func (s *stream) applyUnlessRefused(en *edgestore.Entry, o *outcome) error {
+	if s.wounded {
+		if err := s.keepPlace(en); err != nil {
+			s.unapplied(en, err)
+		}
+	}
+	if s.refusedBefore(en) {
+		o.err = errStoreFailed.with("refused before the restart")
+		return nil
+	}
+	return s.applyOne(en, o)
 }
 
 // arrived takes messages off what is on its way into streams.
@@ -289,8 +305,8 @@ func (s *stream) applyPublish(en *edgestore.Entry, o *outcome) error {
 		return errStreamSealed
 	}
 	if m.flags != 0 && !s.wounded {
-		if o.err = s.checkHeaders(cfg, m, o); o.err != nil || o.dup {
-			return nil
+		if err := s.checkHeaders(cfg, m, o); err != nil || o.dup {
+			return err
 		}
 	}
 	return s.put(cfg, m, o)
@@ -342,9 +358,8 @@ func (s *stream) put(cfg *StreamConfig, m *incoming, o *outcome) error {
 		}
 	}
 	if m.id != nil {
-		id := string(m.id)
-		s.dedup.add(id, m.Seq, m.stamp)
-		s.setLastMsgID(id)
+		s.rememberID(m)
+		s.setLastMsgID(string(m.id))
 	} else if s.lastMsgID != "" {
 		s.setLastMsgID("")
 	}
@@ -359,7 +374,7 @@ func (s *stream) pass(m *incoming, o *outcome) {
 	s.last, o.seq = m.Seq, m.Seq
 	o.passed = true
 	if m.id != nil {
-		s.dedup.add(string(m.id), m.Seq, m.stamp)
+		s.rememberID(m)
 	}
 }
 
@@ -379,6 +394,9 @@ func (s *stream) applyIngest(en *edgestore.Entry, o *outcome) error {
 	m, err := s.incoming(en, flags, blob)
 	if err != nil {
 		return err
+	}
+	if len(m.id) > maxMsgID {
+		m.id = nil // it was stored before its server knew the bound
 	}
 	cfg := s.config()
 	if !cfg.AllowRollup || rollupOf(m.Header) == rollupInvalid {
@@ -416,7 +434,11 @@ func (s *stream) applyIngest(en *edgestore.Entry, o *outcome) error {
 		return errOriginGap
 	}
 	if m.id != nil && !s.wounded {
-		if seq, seen := s.dedup.seen(m.id, m.stamp); seen {
+		seq, known, err := s.seenID(m.id)
+		if err != nil {
+			return err
+		}
+		if known {
 			o.seq, o.dup = seq, true
 		}
 	}

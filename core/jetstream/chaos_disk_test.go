@@ -21,8 +21,10 @@ type chaosDisk struct {
 	rnd    *rand.Rand
 	mem    *vfs.Mem
 	faults *vfs.Faults
-	still  *stillFS
-	dir    string
+	// idFaults are those of the files of message ids.
+	idFaults *vfs.Faults
+	still    *stillFS
+	dir      string
 }
 
 func newChaosDisk(t testing.TB, rnd *rand.Rand) *chaosDisk {
@@ -34,6 +36,7 @@ func newChaosDisk(t testing.TB, rnd *rand.Rand) *chaosDisk {
 func (d *chaosDisk) wrap() {
 	d.faults = vfs.WithFaults(d.mem)
 	d.still = &stillFS{FS: d.faults}
+	d.idFaults = vfs.WithFaults(vfs.OS{})
 }
 
 func (d *chaosDisk) config() Config {
@@ -41,6 +44,7 @@ func (d *chaosDisk) config() Config {
 	c.Dir = d.dir
 	c.Journal = journal.Options{FS: d.still, Dir: "journal", SegmentBytes: 64 << 10, BallastBytes: -1}
 	c.DrainBytes = 1 << 40 // when the test says so
+	c.idBytes, c.idsWake, c.idDisk = 400, 1<<30, d.idFaults
 	return c
 }
 
@@ -81,6 +85,7 @@ func (d *chaosDisk) crash(e *Engine, kind crashKind) (tail chaosTail) {
 	dir := d.t.TempDir()
 	copyTree(d.t, d.dir, dir)
 	d.faults.SetHook(nil)
+	d.idFaults.SetHook(nil)
 	if err := e.Close(); err != nil {
 		d.t.Logf("close behind the crash: %v", err)
 	}

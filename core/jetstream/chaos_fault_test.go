@@ -43,6 +43,11 @@ func chaosFaults() []chaosFault {
 			d.faults.SetHook(vfs.FailNth(op, match, 1+d.rnd.IntN(6), count, syscall.EIO))
 		}
 	}
+	failsForIDs := func(op vfs.Op) func(d *chaosDisk) {
+		return func(d *chaosDisk) {
+			d.idFaults.SetHook(vfs.FailNth(op, "*.ids*", 1+d.rnd.IntN(3), 1<<30, syscall.EIO))
+		}
+	}
 	const forGood = 1 << 30
 	return []chaosFault{
 		{name: "none"},
@@ -70,6 +75,10 @@ func chaosFaults() []chaosFault {
 		{name: "catalogue: one page zeroed", after: inStores("catalogue.db", zeroPage)},
 		{name: "catalogue: cut", after: cutStoreFile("catalogue.db")},
 		{name: "catalogue: gone", after: dropStoreFile("catalogue.db")},
+		{name: "ids: one bit", after: inStores("*.ids", flipBit)},
+		{name: "ids: file gone", after: dropStoreFile("*.ids")},
+		{name: "ids: reads fail for good", live: failsForIDs(vfs.OpRead)},
+		{name: "ids: sync fails for good", live: failsForIDs(vfs.OpSync)},
 	}
 }
 

@@ -91,6 +91,17 @@ func (w *chaosWorld) sendWithID(body string) {
 	w.sendBody(chaosDedup, "d", body, "Nats-Msg-Id", body)
 }
 
+// manyIDs makes runs of ids.
+func (w *chaosWorld) manyIDs() {
+	for range 3 {
+		for range 8 {
+			w.sendWithID(w.body(0))
+		}
+		_ = w.e.journal.Sync(w.t.Context())
+		_ = w.e.drain.drain()
+	}
+}
+
 func (w *chaosWorld) sendAgain() {
 	w.sendWithID(fmt.Sprintf("m%d_0", 1+w.rnd.IntN(w.next+1)))
 }

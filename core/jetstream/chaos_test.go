@@ -142,6 +142,9 @@ func (w *chaosWorld) round(fault chaosFault) {
 	for range 20 + w.rnd.IntN(60) {
 		w.operation()
 	}
+	if strings.HasPrefix(fault.name, "ids: ") {
+		w.manyIDs()
+	}
 	if fault.live != nil {
 		w.blind = true
 		fault.live(w.d)

@@ -44,6 +44,9 @@ const (
 	// DamageUnguarded: with a sync interval, what was acknowledged may not have
 	// reached the disk.
 	DamageUnguarded DamageKind = "unguarded"
+	// DamageIDs: message ids can't be read. No message is lost, but one that is
+	// published again may be stored again.
+	DamageIDs DamageKind = "ids"
 	// DamageFolder: the data folder went while the server ran.
 	DamageFolder DamageKind = "folder"
 )

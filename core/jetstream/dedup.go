@@ -1,182 +1,274 @@
 package jetstream
 
 import (
-	"fmt"
+	"crypto/rand"
+	"encoding/binary"
+	"math"
 	"time"
-
-	"github.com/tinylib/msgp/msgp"
 
 	"github.com/frondmq/frond/edgestore"
 )
 
-// elapsed is how long after from the moment to was, as far as it is certain.
-// Within one boot the monotonic clock tells. Across boots wall clocks do when
-// both were known to be right, and else only the time since the later boot is
-// sure: a device that starts in 1970 must not forget its message ids when its
-// clock is set.
-func elapsed(from, to edgestore.Stamp) time.Duration {
-	switch {
-	case from.Boot == to.Boot:
-		return time.Duration(to.Mono - from.Mono)
-	case from.Synced && to.Synced:
-		return time.Duration(to.Wall - from.Wall)
-	}
-	return time.Duration(to.Mono)
-}
+// maxMsgID bounds a Nats-Msg-Id that is published.
+const maxMsgID = 1 << 10
 
-// dedup remembers the message ids of a stream for the length of its window.
+// dedup remembers the message ids of a stream for the length of its window, by
+// a clock of its own (idClock) that only operations move. Ids outlive the
+// messages they came with, so a message that was stored and deleted is still
+// known after a restart.
 //
-// On disk it is a row of runs, each with the ids that came since the run
-// before: a flush writes what is new and nothing twice, and a run is deleted
-// once its last id is out of the window. Ids outlive the messages they came
-// with, so a message that was stored and deleted is still known after a
-// restart.
+// Those that came last are in memory, and on disk in rows of the store: a flush
+// writes a row with what is new. When they have become many they are written to
+// a run, a file in the order of their hashes of which only a filter stays in
+// memory; runs that have become many are merged (dedup_runs.go). Rows and runs
+// go when their last id is out of the window.
+//
+// What is known depends on the operations alone, never on what was written
+// when: an id is out of the window when it came at or before the horizon, and
+// the horizon never goes back.
 type dedup struct {
 	window time.Duration
-	ids    map[string]uint64 // id -> sequence
-	order  []dedupEntry      // oldest first; before head they are gone
-	head   int
-	sealed int // order[sealed:] is in no run yet
-	runs   []dedupRun
-	nextID uint64 // number of the next run
-	gone   []uint64
+	key    edgestore.IDKey
+	clock  idClock
+	floor  int64 // what came at or before it is forgotten, whatever the window
+
+	fresh   freshIDs
+	sealed  uint64     // ordinal: fresh ids below it are in rows
+	rows    []dedupRow // oldest first
+	nextRow uint64
+	gone    []string // rows to delete
+
+	runs     []*edgestore.IDRun // oldest first
+	nextRun  uint64
+	named    []edgestore.IDRunInfo // loading: runs that are not open yet
+	retired  []*edgestore.IDRun    // not in runs any more since the last seal
+	retiring []*edgestore.IDRun    // since the one before: they go when it is durable
 }
 
-type dedupEntry struct {
-	id  string
-	seq uint64
-	at  edgestore.Stamp
-}
-
-type dedupRun struct {
+// dedupRow is a row of the store with ids.
+type dedupRow struct {
 	number uint64
-	last   edgestore.Stamp
+	end    uint64 // ordinal behind its last id
 }
 
-const dedupAuxPrefix = "dup/"
+// horizon is up to when ids are out of the window.
+func (d *dedup) horizon() int64 { return max(d.floor, d.clock.now-int64(d.window)) }
 
-func dedupKey(n uint64) string { return fmt.Sprintf("%s%016x", dedupAuxPrefix, n) }
+// advance moves the clock on: every operation of the stream does.
+func (d *dedup) advance(to *edgestore.Stamp) {
+	if d.clock.started {
+		d.clock.advance(to)
+	}
+}
 
 // seen reports the sequence that id was stored with, if that was within the
-// window before now.
-func (d *dedup) seen(id []byte, now edgestore.Stamp) (uint64, bool) {
-	if d.window <= 0 {
-		return 0, false
+// window. An error of class edgestore.ErrCorrupt says that nobody knows, for
+// good; after another one nothing may be decided.
+func (d *dedup) seen(id []byte) (seq uint64, known bool, err error) {
+	if d.window <= 0 || !d.clock.started {
+		return 0, false, nil
 	}
-	d.expire(now)
-	seq, ok := d.ids[string(id)]
-	return seq, ok
-}
-
-func (d *dedup) add(id string, seq uint64, now edgestore.Stamp) {
-	if d.window <= 0 {
-		return
+	hash := d.key.Hash(id)
+	if e, ok := d.fresh.find(hash, id); ok {
+		return e.seq, e.at > d.horizon(), nil
 	}
-	if d.ids == nil {
-		d.ids = make(map[string]uint64)
-	}
-	d.ids[id] = seq
-	d.order = append(d.order, dedupEntry{id, seq, now})
-}
-
-func (d *dedup) expire(now edgestore.Stamp) {
-	for d.head < len(d.order) {
-		e := &d.order[d.head]
-		if elapsed(e.at, now) < d.window {
+	horizon := d.horizon()
+	for i := len(d.runs) - 1; i >= 0; i-- {
+		r := d.runs[i]
+		if r.Last <= horizon {
 			break
 		}
-		if d.ids[e.id] == e.seq {
-			delete(d.ids, e.id)
+		x, ok, err := r.Find(hash, id)
+		if err != nil {
+			return 0, false, err
 		}
-		*e = dedupEntry{}
-		d.head++
+		if ok {
+			return x.Seq, x.At > horizon, nil
+		}
 	}
-	if d.head > 1024 && d.head > len(d.order)/2 {
-		n := copy(d.order, d.order[d.head:])
-		clear(d.order[n:])
-		d.order = d.order[:n]
-		d.sealed = max(d.sealed-d.head, 0)
-		d.head = 0
-	}
+	return 0, false, nil
 }
 
-func (d *dedup) len() int { return len(d.order) - d.head }
-
-// setWindow changes the window; 0 forgets everything.
-func (d *dedup) setWindow(w time.Duration) {
-	d.window = w
-	if w > 0 {
+// add takes note of an id that came with an operation of the time now.
+func (d *dedup) add(id []byte, seq uint64, now *edgestore.Stamp) {
+	if d.window <= 0 {
 		return
 	}
-	d.ids, d.order, d.head, d.sealed = nil, nil, 0, 0
-	for _, r := range d.runs {
-		d.gone = append(d.gone, r.number)
-	}
-	d.runs = nil
+	d.start(now)
+	d.fresh.add(d.key.Hash(id), id, seq, d.clock.now)
+	d.prune()
 }
 
-// seal gives what has to be written for the state of now.
-func (d *dedup) seal(now edgestore.Stamp) (aux []edgestore.Aux) {
-	d.expire(now)
-	for len(d.runs) > 0 && elapsed(d.runs[0].last, now) >= d.window {
-		d.gone = append(d.gone, d.runs[0].number)
-		d.runs = d.runs[1:]
+// start begins with the first id: a stream without any costs nothing.
+func (d *dedup) start(now *edgestore.Stamp) {
+	if d.key == (edgestore.IDKey{}) {
+		var b [16]byte
+		rand.Read(b[:])
+		d.key = edgestore.IDKey{binary.LittleEndian.Uint64(b[:]), binary.LittleEndian.Uint64(b[8:]) | 1}
 	}
-	for _, n := range d.gone {
-		aux = append(aux, edgestore.Aux{Key: dedupKey(n)})
+	if !d.clock.started {
+		d.clock.started, d.clock.now = true, d.floor+1
+		d.clock.advance(now)
 	}
-	d.gone = nil
-	from := max(d.sealed, d.head)
-	if from < len(d.order) {
-		aux = append(aux, edgestore.Aux{Key: dedupKey(d.nextID), Value: appendDedupRun(nil, d.order[from:])})
-		d.runs = append(d.runs, dedupRun{d.nextID, d.order[len(d.order)-1].at})
-		d.nextID++
-	}
-	d.sealed = len(d.order)
-	return aux
 }
 
-func appendDedupRun(b []byte, entries []dedupEntry) []byte {
-	b = msgp.AppendUint64(b, uint64(len(entries)))
-	for i := range entries {
-		e := &entries[i]
-		b = msgp.AppendString(b, e.id)
-		b = msgp.AppendUint64(b, e.seq)
-		b = msgp.AppendUint64(b, uint64(e.at.Boot))
-		b = msgp.AppendInt64(b, e.at.Mono)
-		b = msgp.AppendInt64(b, e.at.Wall)
-		b = msgp.AppendBool(b, e.at.Synced)
+// prune lets go of what is in memory and out of the window.
+func (d *dedup) prune() {
+	horizon := d.horizon()
+	for d.fresh.len() > 0 && d.fresh.get(d.fresh.first).at <= horizon {
+		d.fresh.drop(d.fresh.first + 1)
 	}
-	return b
+	d.sealed = max(d.sealed, d.fresh.first)
 }
 
-// load takes over one run, in the order of their numbers.
-func (d *dedup) load(key string, value []byte) error {
-	var n uint64
-	if _, err := fmt.Sscanf(key, dedupAuxPrefix+"%016x", &n); err != nil {
-		return fmt.Errorf("message id run %q: %w", key, edgestore.ErrCorrupt)
+// setWindow changes the window; 0 forgets everything. What was out of the
+// window stays out of it.
+func (d *dedup) setWindow(w time.Duration) {
+	was := d.window
+	d.window = max(w, 0)
+	if was > 0 && d.window != was {
+		d.floor = max(d.floor, d.clock.now-int64(was))
 	}
-	r := opReader{b: value}
-	count := r.uint()
-	if count > uint64(len(value)) {
-		return fmt.Errorf("message id run %q: %w: %d ids in %d bytes", key, edgestore.ErrCorrupt, count, len(value))
+	if d.window == 0 && d.clock.started {
+		d.floor = d.clock.now
+		d.clock.now++ // what comes with the same operation came later
+		d.prune()
 	}
-	if d.ids == nil {
-		d.ids = make(map[string]uint64, count)
+}
+
+// idClock counts the time that has passed from operation to operation, as far
+// as it is certain. Within one boot the monotonic clock tells. Across boots wall
+// clocks do when both were known to be right, and else only the time since the
+// later boot is sure: a device that starts in 1970 must not forget its message
+// ids when its clock is set. It never goes back.
+type idClock struct {
+	started  bool
+	now      int64           // nanoseconds
+	last     edgestore.Stamp // of the newest operation
+	synced   edgestore.Stamp // of the newest one whose wall clock was right
+	syncedAt int64           // now, then; 0 and no synced: none
+}
+
+func (c *idClock) advance(to *edgestore.Stamp) {
+	switch {
+	case c.last == (edgestore.Stamp{}): // the first
+		c.last = *to
+	case c.last.Boot != to.Boot:
+		c.now += max(to.Mono, 0)
+		c.last = *to
+	case to.Mono > c.last.Mono:
+		c.now += to.Mono - c.last.Mono
+		c.last = *to
 	}
-	for range count {
-		e := dedupEntry{id: r.string(), seq: r.uint()}
-		e.at = edgestore.Stamp{Boot: uint32(r.uint()), Mono: r.int(), Wall: r.int(), Synced: r.bool()}
-		if err := r.done("message id run"); err != nil {
-			return err
+	if !to.Synced {
+		return
+	}
+	if c.synced.Synced && c.synced.Boot != to.Boot {
+		if away := to.Wall - c.synced.Wall; away > 0 && c.syncedAt <= math.MaxInt64-away {
+			c.now = max(c.now, c.syncedAt+away)
 		}
-		d.ids[e.id] = e.seq
-		d.order = append(d.order, e)
 	}
-	d.sealed = len(d.order)
-	d.nextID = n + 1
-	if len(d.order) > 0 {
-		d.runs = append(d.runs, dedupRun{n, d.order[len(d.order)-1].at})
+	c.synced, c.syncedAt = *to, c.now
+}
+
+// freshIDs are ids in memory, in the order in which they came. Each has an
+// ordinal, which grows by one from id to id.
+type freshIDs struct {
+	first, end uint64 // ordinals
+	chunks     []*idChunk
+	slots      map[uint64]uint64 // hash -> ordinal of the newest
+	clashes    map[string]uint64 // ids whose hash another one has: practically none
+	weight     int               // bytes, about
+}
+
+// idChunk holds the ids of idsPerChunk ordinals.
+type idChunk struct {
+	data []byte
+	list []freshID
+}
+
+type freshID struct {
+	hash uint64
+	seq  uint64
+	at   int64
+	off  uint32
+	n    uint32
+}
+
+const (
+	idsPerChunk = 1024
+	idWeight    = 48 // of an id beside its bytes
+)
+
+func (f *freshIDs) len() int { return int(f.end - f.first) }
+
+func (f *freshIDs) chunk(ordinal uint64) *idChunk {
+	return f.chunks[ordinal/idsPerChunk-f.first/idsPerChunk]
+}
+
+func (f *freshIDs) get(ordinal uint64) *freshID { return &f.chunk(ordinal).list[ordinal%idsPerChunk] }
+
+// id is borrowed.
+func (f *freshIDs) id(ordinal uint64) []byte {
+	c := f.chunk(ordinal)
+	e := &c.list[ordinal%idsPerChunk]
+	return c.data[e.off : e.off+e.n]
+}
+
+func (f *freshIDs) find(hash uint64, id []byte) (*freshID, bool) {
+	if ordinal, ok := f.slots[hash]; ok && string(f.id(ordinal)) == string(id) {
+		return f.get(ordinal), true
 	}
-	return nil
+	if ordinal, ok := f.clashes[string(id)]; ok {
+		return f.get(ordinal), true
+	}
+	return nil, false
+}
+
+func (f *freshIDs) add(hash uint64, id []byte, seq uint64, at int64) {
+	if f.slots == nil {
+		f.slots = make(map[uint64]uint64)
+	}
+	if f.end%idsPerChunk == 0 || len(f.chunks) == 0 {
+		c := new(idChunk)
+		c.list = make([]freshID, f.end%idsPerChunk) // dropped before, all together
+		f.chunks = append(f.chunks, c)
+	}
+	c := f.chunks[len(f.chunks)-1]
+	c.list = append(c.list, freshID{hash, seq, at, uint32(len(c.data)), uint32(len(id))})
+	c.data = append(c.data, id...)
+	f.weight += len(id) + idWeight
+	if was, ok := f.slots[hash]; ok && string(f.id(was)) != string(id) {
+		if f.clashes == nil {
+			f.clashes = make(map[string]uint64)
+		}
+		f.clashes[string(id)] = f.end
+	} else {
+		f.slots[hash] = f.end
+	}
+	f.end++
+}
+
+// drop forgets those below an ordinal.
+func (f *freshIDs) drop(to uint64) {
+	for ; f.first < to; f.first++ {
+		e := f.get(f.first)
+		if f.slots[e.hash] == f.first {
+			delete(f.slots, e.hash)
+		}
+		if len(f.clashes) > 0 {
+			if id := string(f.id(f.first)); f.clashes[id] == f.first {
+				delete(f.clashes, id)
+			}
+		}
+		f.weight -= int(e.n) + idWeight
+		if f.first%idsPerChunk == idsPerChunk-1 || f.first+1 == f.end {
+			// Whoever writes them to a run still reads the chunk.
+			f.chunks[0] = nil
+			f.chunks = f.chunks[1:]
+		}
+	}
+	if f.first == f.end {
+		f.chunks, f.slots = nil, nil // a map never gets smaller
+	}
 }

@@ -162,7 +162,13 @@ func (d *drainer) makeRoom() bool {
 func (d *drainer) round(newest edgestore.LSN) error {
 	var errs []error
 	for _, s := range d.e.allStreams() {
-		if s.memory || !s.seal() {
+		if s.memory {
+			continue
+		}
+		if err := s.packIDs(); err != nil {
+			errs = append(errs, fmt.Errorf("stream %q: %w", s.name, err))
+		}
+		if !s.seal() {
 			continue
 		}
 		if err := s.store.Flush(); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/journal"
+	"github.com/frondmq/frond/edgestore/vfs"
 )
 
 // Config is given to New and never changes.
@@ -66,6 +67,11 @@ type Config struct {
 	backend backend
 	disk    *diskWatch
 	files   *edgestore.FilePool
+	// idDisk is where message ids are written, idBytes how many of them in
+	// memory become a run with the next drain, idsWake how many wake it; tests
+	// change them.
+	idDisk           vfs.FS
+	idBytes, idsWake int
 }
 
 const (
@@ -101,6 +107,15 @@ func (c *Config) fill() {
 	c.InterestGrace = max(c.InterestGrace, 0)
 	if c.OpenFiles <= 0 {
 		c.OpenFiles = defaultOpenFiles
+	}
+	if c.idDisk == nil {
+		c.idDisk = vfs.OS{}
+	}
+	if c.idBytes <= 0 {
+		c.idBytes = defaultIDBytes
+	}
+	if c.idsWake <= 0 {
+		c.idsWake = 3 * c.idBytes
 	}
 	c.files = edgestore.NewFilePool(c.OpenFiles)
 	c.disk = &diskWatch{logger: c.Logger}
@@ -138,6 +153,7 @@ type Engine struct {
 	fetch   *fetchers
 	scratch sync.Pool
 	started time.Time
+	replay  *replay       // while it recovers
 	quit    chan struct{} // closed when nobody waits for operations any more
 
 	room  roomWaiter

@@ -63,6 +63,7 @@ var (
 	errWrongLastSequence     = &APIError{400, 10071, "wrong last sequence"}
 	errReplicasNotSupported  = &APIError{500, 10074, "replicas > 1 not supported in non-clustered mode"}
 	errStoreFailed           = &APIError{503, 10077, "message could not be stored"}
+	errMsgIDTooLong          = &APIError{400, 10003, "Nats-Msg-Id is longer than 1024 bytes"}
 	errHeaderTooLarge        = &APIError{400, 10097, "header size exceeds maximum allowed of 64k"}
 	errStreamSealed          = &APIError{400, 10109, "invalid operation on sealed stream"}
 	errPurgeFailed           = &APIError{500, 10110, "stream purge not permitted"}

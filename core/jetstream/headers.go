@@ -137,7 +137,7 @@ var (
 func admitHeader(cfg *StreamConfig, block []byte) (a admitted, err *APIError) {
 	a.stored = block
 	var incr, stream, batch, schedule []byte
-	strip := false
+	strip, long := false, false
 	for h := (headers{rest: block}); ; {
 		which, value := h.next()
 		if which == headerNone {
@@ -157,6 +157,7 @@ func admitHeader(cfg *StreamConfig, block []byte) (a admitted, err *APIError) {
 		switch which {
 		case headerMsgID:
 			a.flags |= flagMsgID
+			long = len(value) > maxMsgID
 		case headerExpectedStream:
 			stream = value
 		case headerExpectedLastSeq, headerExpectedLastSubjSeq, headerExpectedLastSubjSeqSubj, headerExpectedLastMsgID:
@@ -175,6 +176,8 @@ func admitHeader(cfg *StreamConfig, block []byte) (a admitted, err *APIError) {
 	}
 	// Of several faults the one is told that the stock server tells.
 	switch {
+	case long: // nothing that a stock server refuses
+		return a, errMsgIDTooLong
 	case batch != nil:
 		return a, errAtomicDisabled
 	case incr != nil && !isInteger(incr):

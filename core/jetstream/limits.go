@@ -28,14 +28,18 @@ type Limits struct {
 
 // checkHeaders decides what depends on the stream's present state: duplicates
 // and expectations. Sets o.dup and o.seq for a duplicate.
-func (s *stream) checkHeaders(cfg *StreamConfig, m *incoming, o *outcome) *APIError {
+func (s *stream) checkHeaders(cfg *StreamConfig, m *incoming, o *outcome) error {
 	if m.flags&flagExpect != 0 {
 		if err := s.checkLastSequences(m); err != nil {
 			return err
 		}
 	}
 	if m.id != nil {
-		if seq, ok := s.dedup.seen(m.id, m.stamp); ok {
+		seq, known, err := s.seenID(m.id)
+		if err != nil {
+			return err
+		}
+		if known {
 			o.seq, o.dup = seq, true
 			return nil
 		}

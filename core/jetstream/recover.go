@@ -35,6 +35,8 @@ func (e *Engine) reopen(end journalEnd) (newest edgestore.LSN, err error) {
 	// The journal was released up to what every part had, so from its start
 	// is from the smallest of them; each record is skipped where it is known.
 	r := newReplay(e, end)
+	e.replay = r
+	defer func() { e.replay = nil }()
 	if err := e.journal.Replay(0, r); err != nil {
 		return 0, fmt.Errorf("replay: %w", err)
 	}

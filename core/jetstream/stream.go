@@ -41,8 +41,7 @@ type stream struct {
 	applied   edgestore.LSN // of the newest operation applied
 	skipUpTo  edgestore.LSN // recovery: the store has these already
 	dirtyFrom edgestore.LSN // of the oldest operation that is not in the store's files; 0 none
-	lastStamp edgestore.Stamp
-	failed    error // the store refused: nothing is accepted any more
+	failed    error         // the store refused: nothing is accepted any more
 	deleted   bool
 	live      bool // not being recovered
 	auxDirty  auxDirty
@@ -184,6 +183,9 @@ func newStream(e *Engine, a *account, c streamCreate, st edgestore.Store, w *sto
 	if cfg, err = s.loadAux(cfg); err != nil {
 		return nil, fmt.Errorf("stream %q: %w", s.name, err)
 	}
+	if err := s.openIDs(); err != nil {
+		return nil, fmt.Errorf("stream %q: %w", s.name, err)
+	}
 	if err := s.setConfig(cfg); err != nil {
 		return nil, err
 	}
@@ -200,7 +202,7 @@ func newStream(e *Engine, a *account, c streamCreate, st edgestore.Store, w *sto
 	return s, nil
 }
 
-// Aux keys of a stream beside dedup runs and consumers.
+// Aux keys of a stream beside message ids and consumers.
 const (
 	auxConfig    = "config"
 	auxLastMsgID = "lastid"
@@ -221,7 +223,7 @@ func (s *stream) loadAux(cfg *StreamConfig) (*StreamConfig, error) {
 			s.identified = true
 		case key == auxLastMsgID:
 			s.lastMsgID = string(value)
-		case strings.HasPrefix(key, dedupAuxPrefix):
+		case key == auxIDs, strings.HasPrefix(key, auxIDRow), strings.HasPrefix(key, auxOldIDs):
 			err = s.dedup.load(key, value)
 		case strings.HasPrefix(key, auxPosition):
 			var at position
@@ -262,7 +264,7 @@ func (s *stream) seal() bool {
 	if s.dirtyFrom == 0 || s.deleted || s.failed != nil {
 		return false
 	}
-	aux := s.dedup.seal(s.lastStamp)
+	aux := s.dedup.seal()
 	if s.auxDirty.config {
 		aux = append(aux, edgestore.Aux{Key: auxConfig, Value: encodeConfig(s.config())})
 	}
@@ -305,6 +307,8 @@ func (s *stream) undrained() edgestore.LSN {
 // stream is in its files and what the catalogue has to be told of its consumers,
 // if that is all that was sealed.
 func (s *stream) flushed() (h head, rows []edgestore.Aux, ok bool) {
+	var gone []*edgestore.IDRun
+	defer func() { s.removeIDs(gone) }()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	durable := s.store.Applied()
@@ -317,5 +321,6 @@ func (s *stream) flushed() (h head, rows []edgestore.Aux, ok bool) {
 		return head{}, nil, false
 	}
 	rows, s.sealedRows = s.sealedRows, nil
+	gone = s.dedup.flushed()
 	return s.sealed, rows, true
 }
