@@ -27,6 +27,12 @@ func PeerLogger(log *slog.Logger, kind string, id uint64, remote net.Addr) *slog
 	return log.With(peerKind, kind, peerConn, id, peerRemote, remote.String())
 }
 
+// DialLogger is that of a connection that is not there yet: to host, a name or an
+// address with its port.
+func DialLogger(log *slog.Logger, kind, host string) *slog.Logger {
+	return log.With(peerKind, kind, peerRemote, host)
+}
+
 const (
 	// peerBurst lines of one peer that say the same are written in a minute, of
 	// hostBurst peers who come from one address: names are cheap to change.
@@ -45,14 +51,52 @@ type peerLog struct {
 
 // lineCounts is what all handlers of one server share. News have counts of
 // their own: a fleet that connects must not use up those of what is wrong.
-type lineCounts struct{ news, wrong struct{ same, host Repeats } }
+type lineCounts struct{ news, wrong levelCounts }
+
+type levelCounts struct{ same, host Repeats }
+
+func (l *lineCounts) of(level slog.Level) *levelCounts {
+	if level < slog.LevelWarn {
+		return &l.news
+	}
+	return &l.wrong
+}
 
 // peerName is who a line is about; only one with a kind is a peer.
 type peerName struct{ kind, host, user, client string }
 
+// onceKey is the key of a context that Once made.
+type onceKey struct{}
+
+// Once is a context for a line about a peer that is written once in a minute,
+// however often what it tells happens: line names it, among all of this server
+// and level.
+func Once(line string) context.Context {
+	return context.WithValue(context.Background(), onceKey{}, line)
+}
+
+// Again counts one more of a line that was logged with Once in the last minute,
+// so that a hot path has nothing to make for it; false when it is to be logged.
+// level is that of the line. It does not allocate.
+func Again(log *slog.Logger, level slog.Level, line []byte) bool {
+	l, ok := log.Handler().(*peerLog)
+	if !ok {
+		return false
+	}
+	return l.lines.of(level).same.again(line)
+}
+
+// NewPeerHandler is the handler of a server's log, for whoever tests a module
+// without a server: lines made with PeerLogger are cut and counted on their way
+// to next. stop tells of what was counted.
+func NewPeerHandler(next slog.Handler) (h slog.Handler, stop func()) {
+	l := newPeerLog(next)
+	return l, l.lines.stop
+}
+
 func newPeerLog(next slog.Handler) *peerLog {
 	l := &peerLog{next: next, plain: next, lines: &lineCounts{}}
-	for _, c := range []*struct{ same, host Repeats }{&l.lines.news, &l.lines.wrong} {
+	for _, c := range []*levelCounts{&l.lines.news, &l.lines.wrong} {
 		c.same.Burst, c.host.Burst = peerBurst, hostBurst
 	}
 	return l
@@ -128,11 +172,25 @@ func (l *peerLog) Handle(ctx context.Context, r slog.Record) error {
 		return true
 	})
 	all := peerName{kind: who.kind, host: who.host}
-	counts := &l.lines.wrong
-	if r.Level < slog.LevelWarn {
-		counts = &l.lines.news
-	}
+	counts := l.lines.of(r.Level)
 	var err error
+	if once, ok := ctx.Value(onceKey{}).(string); ok {
+		// It counts for itself first, so that Again finds it, and what is left
+		// of it for the host.
+		counts.same.say(once, 1, func(more int) {
+			counts.host.Say(all.key(r), func(others int) {
+				switch {
+				case others > 0:
+					l.more(r, all, others)
+				case more > 0:
+					l.more(r, who, more, attrsOf(r)...)
+				default:
+					err = l.next.Handle(ctx, r)
+				}
+			})
+		})
+		return err
+	}
 	key := who.key(r)
 	line := func() {
 		counts.same.Say(key, func(more int) {
@@ -158,7 +216,7 @@ func (l *peerLog) Handle(ctx context.Context, r slog.Record) error {
 }
 
 // more says how many lines like r there would have been.
-func (l *peerLog) more(r slog.Record, who peerName, n int) {
+func (l *peerLog) more(r slog.Record, who peerName, n int, attrs ...slog.Attr) {
 	m := slog.NewRecord(time.Now(), r.Level, r.Message+" (and "+strconv.Itoa(n)+" more in the last minute)", 0)
 	for _, a := range []slog.Attr{
 		slog.String(peerKind, who.kind), slog.String(peerRemote, who.host),
@@ -168,7 +226,16 @@ func (l *peerLog) more(r slog.Record, who peerName, n int) {
 			m.AddAttrs(a)
 		}
 	}
+	m.AddAttrs(attrs...)
 	_ = l.plain.Handle(context.Background(), m) // nobody is left to tell
+}
+
+func attrsOf(r slog.Record) (attrs []slog.Attr) {
+	r.Attrs(func(a slog.Attr) bool {
+		attrs = append(attrs, a)
+		return true
+	})
+	return attrs
 }
 
 func (n *peerName) key(r slog.Record) string {

@@ -61,7 +61,8 @@ type Repeats struct {
 
 type repeat struct {
 	until time.Time
-	first int // lines that were written
+	burst int // lines that are written
+	first int // lines that were
 	more  int // lines that were not
 	say   func(more int)
 }
@@ -69,10 +70,26 @@ type repeat struct {
 // Say calls say(0), or counts if the key has had its lines in the last minute.
 // say is called again, from another goroutine, with what was counted. It must
 // not call back.
-func (r *Repeats) Say(key string, say func(more int)) {
-	if r.first(key, say, time.Now()) {
+func (r *Repeats) Say(key string, say func(more int)) { r.say(key, max(1, r.Burst), say) }
+
+// say is Say with another burst.
+func (r *Repeats) say(key string, burst int, say func(more int)) {
+	if r.first(key, burst, say, time.Now()) {
 		say(0)
 	}
+}
+
+// again counts one more of a key that has had its lines in the last minute, and
+// reports false when it has not. It does not allocate.
+func (r *Repeats) again(key []byte) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.mu.seen[string(key)]
+	if e == nil || r.mu.stopped || e.first < e.burst {
+		return false
+	}
+	e.more++
+	return true
 }
 
 // knows reports whether key has had a line in the last minute.
@@ -82,7 +99,7 @@ func (r *Repeats) knows(key string) bool {
 	return r.mu.seen[key] != nil
 }
 
-func (r *Repeats) first(key string, say func(int), now time.Time) bool {
+func (r *Repeats) first(key string, burst int, say func(int), now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.mu.stopped {
@@ -92,7 +109,7 @@ func (r *Repeats) first(key string, say func(int), now time.Time) bool {
 		key = ""
 	}
 	if e := r.mu.seen[key]; e != nil {
-		if e.first < r.Burst {
+		if e.first < e.burst {
 			e.first++
 			return true
 		}
@@ -102,7 +119,7 @@ func (r *Repeats) first(key string, say func(int), now time.Time) bool {
 	if r.mu.seen == nil {
 		r.mu.seen = make(map[string]*repeat)
 	}
-	r.mu.seen[key] = &repeat{until: now.Add(repeatPeriod), first: 1, say: say}
+	r.mu.seen[key] = &repeat{until: now.Add(repeatPeriod), burst: burst, first: 1, say: say}
 	if len(r.mu.seen) == 1 {
 		r.armLocked(repeatPeriod)
 	}

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
@@ -84,7 +85,7 @@ func (r *remote) run(ctx context.Context) {
 				failures++
 				if r.report(failures, linked) {
 					// By host: while it is away this is said again and again.
-					log.With("kind", kind, "remote", u.Host).Error("Error trying to connect as leafnode to remote server", "url", u.Redacted(), "attempt", failures, "err", err)
+					core.DialLogger(log, kind, u.Host).Error("Error trying to connect as leafnode to remote server", "url", u.Redacted(), "attempt", failures, "err", err)
 				}
 			}
 		} else {

@@ -53,6 +53,7 @@ type conn struct {
 	subject []byte
 	reply   []byte
 	header  []byte
+	line    []byte // names a line of the log
 
 	// Guarded by the lock of out.
 	window             window

@@ -33,14 +33,25 @@ type broker struct {
 	logs logLines
 	gone sync.Map
 	m    *Module
+
+	logger    *slog.Logger
+	stopLines func() // tells of the lines that were only counted
+}
+
+// makeBroker makes one that is not started.
+func makeBroker(t *testing.T) *broker {
+	b := &broker{t: t, opts: config.Defaults(), acc: account.New(config.GlobalAccount)}
+	lines, stopLines := core.NewPeerHandler(slog.NewTextHandler(&b.logs, nil))
+	b.logger, b.stopLines = slog.New(lines), stopLines
+	b.auth = func(*auth.Request) (*auth.Grant, error) { return &auth.Grant{Account: config.GlobalAccount}, nil }
+	return b
 }
 
 func startBroker(t *testing.T, change func(*broker)) *broker {
 	t.Helper()
-	b := &broker{t: t, opts: config.Defaults(), acc: account.New(config.GlobalAccount)}
+	b := makeBroker(t)
 	b.opts.MQTT.Host, b.opts.MQTT.Port, b.opts.MQTT.Set = "127.0.0.1", -1, true
 	b.opts.MQTT.Auth.Timeout = 20 * time.Second
-	b.auth = func(*auth.Request) (*auth.Grant, error) { return &auth.Grant{Account: config.GlobalAccount}, nil }
 	if change != nil {
 		change(b)
 	}
@@ -57,12 +68,13 @@ func startBroker(t *testing.T, change func(*broker)) *broker {
 		if err := b.m.Stop(ctx); err != nil {
 			t.Error(err)
 		}
+		b.stopLines()
 	})
 	return b
 }
 
 func (b *broker) Options() *config.Options                          { return b.opts }
-func (b *broker) Logger() *slog.Logger                              { return slog.New(slog.NewTextHandler(&b.logs, nil)) }
+func (b *broker) Logger() *slog.Logger                              { return b.logger }
 func (b *broker) ServerID() string                                  { return "NB" }
 func (b *broker) StoreID() string                                   { return "" }
 func (b *broker) ServerName() string                                { return "B" }

@@ -1,7 +1,6 @@
 package mqtt
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -61,24 +60,34 @@ func (c *conn) notice(n notice, attrs ...any) { c.noticeOf(c.clientID, n, attrs.
 
 // noticeOf is notice for whoever who stands for.
 func (c *conn) noticeOf(who string, n notice, attrs ...any) {
-	key := core.Cut(who) + "\x00" + core.Cut(c.user()) + "\x00" + n.text
-	if c.account != nil {
-		key = c.account.Name() + "\x00" + key
-	}
 	attrs = shortened(attrs)
+	line := c.appendLine(nil, who, n)
 	if n.each {
 		for _, a := range attrs {
-			key += fmt.Sprint("\x00", a)
+			line = fmt.Append(line, "\x00", a)
 		}
 	}
-	log := c.logger()
-	c.m.repeats.Say(key, func(more int) {
-		text := n.text
-		if more > 0 {
-			text = fmt.Sprintf("%s (and %d more in the last minute)", text, more)
-		}
-		log.Log(context.Background(), n.level, text, attrs...)
-	})
+	if !core.Again(c.m.log, n.level, line) {
+		c.logger().Log(core.Once(string(line)), n.level, n.text, attrs...)
+	}
+}
+
+// noticed counts a notice that is not for each topic, if it was written already.
+// It is for the goroutine that reads, which does what has to be told with each
+// of very many messages.
+func (c *conn) noticed(n notice) bool {
+	c.line = c.appendLine(c.line[:0], c.clientID, n)
+	return core.Again(c.m.log, n.level, c.line)
+}
+
+// appendLine appends what names the line of a notice.
+func (c *conn) appendLine(b []byte, who string, n notice) []byte {
+	if c.account != nil {
+		b = append(append(b, c.account.Name()...), 0)
+	}
+	b = append(append(b, core.Cut(who)...), 0)
+	b = append(append(b, core.Cut(c.user())...), 0)
+	return append(b, n.text...)
 }
 
 // maxErrText is how much of an error is worth a line: it may hold what a peer

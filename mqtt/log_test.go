@@ -86,3 +86,39 @@ func TestLog_namesWhoWasRefused(t *testing.T) {
 		t.Errorf("%d bytes of log", n)
 	}
 }
+
+// What has to be told with each of very many messages costs nothing but the
+// first time, and is counted.
+func TestNotice_isOnlyCountedAfterTheFirst(t *testing.T) {
+	b := startBroker(t, nil)
+	c := b.connect(v311, "dev-7")
+	var own *conn
+	eventually(t, "the client is known", func() bool {
+		b.m.mu.Lock()
+		defer b.m.mu.Unlock()
+		for _, own = range b.m.mu.clients {
+		}
+		return own != nil
+	})
+	if own.noticed(noticeRetain) {
+		t.Fatal("a line counts that was not written")
+	}
+	own.notice(noticeRetain, "topic", "t")
+	const n = 1000
+	if got := testing.AllocsPerRun(n, func() {
+		if !own.noticed(noticeRetain) {
+			t.Fatal("a line that was written is not known")
+		}
+	}); got != 0 {
+		t.Errorf("%v allocations for a line that is only counted", got)
+	}
+	if own.noticed(noticeQoS2) {
+		t.Error("another line counts as written")
+	}
+	c.c.Close()
+	b.stopLines()
+	// AllocsPerRun calls once more than it counts.
+	if want := fmt.Sprintf("(and %d more in the last minute)", n+1); !b.logs.contains(want) {
+		t.Errorf("the log has no %q", want)
+	}
+}

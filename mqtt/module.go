@@ -33,8 +33,7 @@ type Module struct {
 	readBuffers sync.Pool // of *[]byte
 	receipts    sync.Pool // of *receipt
 
-	repeats        core.Repeats // lines of the log
-	turned         turned       // who was not let in
+	turned         turned // who was not let in
 	lostProperties atomic.Uint64
 
 	mu struct {
@@ -212,7 +211,6 @@ func (m *Module) Stop(ctx context.Context) error {
 	go func() { m.work.Wait(); close(done) }()
 	select {
 	case <-done:
-		m.repeats.Stop()
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("MQTT connections did not end: %w", ctx.Err())

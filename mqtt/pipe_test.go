@@ -10,17 +10,12 @@ import (
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
-
-	"github.com/frondmq/frond/core/account"
-	"github.com/frondmq/frond/core/auth"
-	"github.com/frondmq/frond/core/config"
 )
 
 // newBroker makes a broker without a port: its clients come by pipes, so that
 // it can live in a bubble with a time of its own.
 func newBroker(t *testing.T) *broker {
-	b := &broker{t: t, opts: config.Defaults(), acc: account.New(config.GlobalAccount)}
-	b.auth = func(*auth.Request) (*auth.Grant, error) { return &auth.Grant{Account: config.GlobalAccount}, nil }
+	b := makeBroker(t)
 	b.m = New()
 	b.m.services, b.m.log, b.m.pieces.budget = b, b.Logger(), b.Budget()
 	b.m.ctx, b.m.stop = context.WithCancel(context.Background())
@@ -53,6 +48,7 @@ func (b *broker) stop() time.Duration {
 	if err := b.m.Stop(ctx); err != nil {
 		b.t.Error(err)
 	}
+	b.stopLines()
 	return time.Since(begin)
 }
 

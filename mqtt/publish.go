@@ -79,10 +79,10 @@ func (c *conn) publish(f frame) error {
 	switch {
 	case p.qos == 2 && c.m.services.Options().MQTT.RejectQoS2:
 		return fail(packets.ErrQosNotSupported, "PUBLISH with QoS 2 to %q, and mqtt.reject_qos2_publish is set", core.Cut(p.topic))
-	case p.qos == 2:
+	case p.qos == 2 && !c.noticed(noticeQoS2):
 		c.notice(noticeQoS2, "topic", core.Cut(p.topic))
 	}
-	if p.retain {
+	if p.retain && !c.noticed(noticeRetain) {
 		c.notice(noticeRetain, "topic", core.Cut(p.topic))
 	}
 	if p.qos > 0 {
@@ -186,7 +186,9 @@ func (c *conn) headers(p *publication) ([]byte, error) {
 	c.reply = t.reply
 	if t.lost > 0 {
 		c.m.lostProperties.Add(uint64(t.lost))
-		c.notice(noticeProperty, "topic", core.Cut(p.topic), "property", core.Cut(t.example))
+		if !c.noticed(noticeProperty) {
+			c.notice(noticeProperty, "topic", core.Cut(p.topic), "property", core.Cut(t.example))
+		}
 	}
 	return append(t.dst, '\r', '\n'), err
 }

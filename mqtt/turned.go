@@ -72,8 +72,8 @@ func (t *turned) begin(address string, now time.Time) (time.Duration, bool) {
 				delete(m.by, a)
 			}
 		}
-		if len(m.by) >= maxTurned {
-			clear(m.by)
+		if _, known := m.by[address]; !known && len(m.by) >= maxTurned {
+			delete(m.by, leastTried(m.by))
 		}
 	}
 	if m.by == nil {
@@ -86,6 +86,19 @@ func (t *turned) begin(address string, now time.Time) (time.Duration, bool) {
 	e.n, e.at = e.n+1, now
 	m.by[address] = e
 	return holdFor(e.n), true
+}
+
+// leastTried is who is forgotten when there are too many: who has tried least,
+// and of those the one whose last try is longest ago. So whoever has many
+// addresses does not make the others new again.
+func leastTried(by map[string]tries) (least string) {
+	var best tries
+	for a, e := range by {
+		if best.n == 0 || e.n < best.n || e.n == best.n && e.at.Before(best.at) {
+			least, best = a, e
+		}
+	}
+	return least
 }
 
 // holdFor is how long the n-th try of a machine waits for its answer.

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -43,24 +44,31 @@ func runDamage(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, fmt.Errorf("damage: %w", nearFlag(err, fs, "frond damage -h")))
 	}
-	dir, err := storeDir(*data, *file)
-	if err != nil {
-		return fail(stderr, err)
+	if err := checkDamageWords(words); err != nil {
+		return fail(stderr, fmt.Errorf("damage: %w", err))
 	}
+	dir, err := storeDir(*data, *file)
 	switch {
-	case words[0] == "ls" && len(words) == 1:
+	case err != nil:
+	case words[0] == "ls":
 		err = listDamage(stdout, dir, *all, *asJSON)
-	case words[0] == "ack" && len(words) == 2:
-		err = ackDamage(stdout, dir, words[1])
-	case words[0] == "ack":
-		err = errors.New("damage: ack takes one ID, as damage ls shows it, or all")
 	default:
-		err = fmt.Errorf("damage: %q is not known: ls, ack ID|all", strings.Join(words, " "))
+		err = ackDamage(stdout, dir, words[1])
 	}
 	if err != nil {
 		return fail(stderr, err)
 	}
 	return 0
+}
+
+func checkDamageWords(words []string) error {
+	switch {
+	case words[0] == "ls" && len(words) == 1, words[0] == "ack" && len(words) == 2:
+		return nil
+	case words[0] == "ack":
+		return errors.New("ack takes one ID, as damage ls shows it, or all")
+	}
+	return fmt.Errorf("%q is not known: ls, ack ID|all", strings.Join(words, " "))
 }
 
 // parseMixed takes flags before and behind words.
@@ -79,7 +87,7 @@ func parseMixed(fs *flag.FlagSet, args []string) (words []string, err error) {
 // storeDir is where a server keeps its streams.
 func storeDir(data, file string) (string, error) {
 	if file == "" {
-		return data, nil
+		return data, isFolder(data)
 	}
 	o, _, err := config.ParseFile(file)
 	if err != nil {
@@ -89,6 +97,19 @@ func storeDir(data, file string) (string, error) {
 		return "", fmt.Errorf("%s names no store_dir", file)
 	}
 	return o.JetStream.StoreDir, nil
+}
+
+// isFolder says, of a folder that --data names, that there is none.
+func isFolder(dir string) error {
+	switch info, err := os.Stat(dir); {
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("--data: there is no folder %s", dir)
+	case err != nil:
+		return fmt.Errorf("--data: %w", err)
+	case !info.IsDir():
+		return fmt.Errorf("--data: %s is not a folder", dir)
+	}
+	return nil
 }
 
 func listDamage(w io.Writer, dir string, all, asJSON bool) error {

@@ -50,7 +50,8 @@ Who a data folder is: its number, and the name that a preset takes for the serve
 and its JetStream domain.
 
     new          A new identity, for a folder that is the copy of another. With
-                 the server stopped; the next start takes it
+                 the server stopped; the next start takes it. Names that a
+                 configuration file has stay: change them there
     --data DIR   Data folder, or store_dir of a configuration file
                  (default: frond-data)
 `
@@ -72,6 +73,9 @@ func runIdentity(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, fmt.Errorf("identity: %w", nearFlag(err, f, "frond identity -h")))
 	}
+	if err := isFolder(*dir); err != nil {
+		return fail(stderr, err)
+	}
 	if len(words) == 0 {
 		id, err := core.ReadStoreIdentity(*dir)
 		if errors.Is(err, os.ErrNotExist) {
@@ -83,13 +87,12 @@ func runIdentity(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "store %s, name %s\n", id.ID, id.Name)
 		return 0
 	}
-	if _, err := os.Stat(*dir); err != nil {
-		return fail(stderr, fmt.Errorf("--data: %w", err))
-	}
 	id, err := core.NewStoreIdentity(*dir)
 	if err != nil {
 		return fail(stderr, err)
 	}
 	fmt.Fprintf(stdout, "store %s, name %s: taken at the next start of frond\n", id.ID, id.Name)
+	fmt.Fprintln(stdout, `A configuration file that names server_name and jetstream's domain itself, as
+--print-config writes it, keeps its names: change both in it too.`)
 	return 0
 }

@@ -48,6 +48,9 @@ func TestPreset_domainComesFromTheDataFolder(t *testing.T) {
 	if fresh == domain || !strings.Contains(out.String(), fresh) {
 		t.Errorf("after frond identity new: %q, was %q, told %q", fresh, domain, out.String())
 	}
+	if !strings.Contains(out.String(), "configuration file that names server_name") {
+		t.Errorf("nothing is said of configuration files: %q", out.String())
+	}
 }
 
 // A printed file names the server and its domain before there is a data folder

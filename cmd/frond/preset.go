@@ -133,19 +133,32 @@ func (p *preset) parse(args []string) error {
 	return p.check()
 }
 
-// nearFlag adds to the error about an unknown flag which one was meant, or
-// where to look.
+// nearFlag words an error about a flag: flags have two dashes here, and of an
+// unknown one it is told which was meant, or where the flags are told.
 func nearFlag(err error, f *flag.FlagSet, help string) error {
-	name, ok := strings.CutPrefix(err.Error(), "flag provided but not defined: -")
-	if !ok {
-		return err
+	const unknown = "flag provided but not defined: -"
+	text := err.Error()
+	for _, before := range []string{unknown, "flag needs an argument: -", " for flag -", " for -"} {
+		i := strings.LastIndex(text, before)
+		if i < 0 {
+			continue
+		}
+		i += len(before)
+		name, _, _ := strings.Cut(text[i:], ":")
+		if len(name) > 1 {
+			text = text[:i] + "-" + text[i:]
+		}
+		if before != unknown {
+			break
+		}
+		var names []string
+		f.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
+		if near := config.Near(name, names); near != "" {
+			return fmt.Errorf("%s, did you mean --%s?", text, near)
+		}
+		return fmt.Errorf("%s (see %s)", text, help)
 	}
-	var names []string
-	f.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
-	if near := config.Near(name, names); near != "" {
-		return fmt.Errorf("%w, did you mean --%s?", err, near)
-	}
-	return fmt.Errorf("%w (see %s)", err, help)
+	return errors.New(text)
 }
 
 // explainError names the flags of a preset where the server names options.

@@ -28,8 +28,8 @@ func TestPreset_refuses_what_can_not_work(t *testing.T) {
 	cases := []struct {
 		name, args, want string
 	}{
-		{"a flag it does not have", "edge --nope", "not defined: -nope"},
-		{"a hub has no hub", "hub --hub x", "not defined: -hub"},
+		{"a flag it does not have", "edge --nope", "not defined: --nope"},
+		{"a hub has no hub", "hub --hub x", "not defined: --hub"},
 		{"a word too many", "edge extra", `what is "extra"?`},
 		{"open without a user", "edge --listen 0.0.0.0", "give --user and --pass"},
 		{"a user without a password", "edge --user u", "belong together"},

@@ -221,8 +221,12 @@ func (e *Engine) upsertConsumer(s *stream, req *consumerCreateRequest) (*member,
 	if err := cfg.Check(facts, req.Pedantic); err != nil {
 		return nil, consumerError(err)
 	}
-	if !cfg.Pull() && !cfg.Direct && s.acct.loopsAt(s.name, nil, cfg) {
-		return nil, consumerError(consumer.ErrDeliverCycle)
+	if !cfg.Pull() && !cfg.Direct {
+		if loops, err := s.acct.loopsAt(s.name, nil, cfg); err != nil {
+			return nil, errConsumerCreate.with("%v", err)
+		} else if loops {
+			return nil, consumerError(consumer.ErrDeliverCycle)
+		}
 	}
 	name := cfg.Name
 	if name == "" {

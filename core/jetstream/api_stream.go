@@ -141,7 +141,9 @@ func (e *Engine) createStream(a *account, cfg *StreamConfig, pedantic bool) (*st
 	if a.overlaps(cfg.Subjects, cfg.Name) {
 		return nil, errSubjectOverlap
 	}
-	if a.loopsAt(cfg.Name, cfg, nil) {
+	if loops, err := a.loopsAt(cfg.Name, cfg, nil); err != nil {
+		return nil, errStreamConfig.with("%v", err)
+	} else if loops {
 		return nil, errStreamConfig.with("detected cycle")
 	}
 	if cfg.Storage == FileStorage && e.journal == nil {
@@ -246,8 +248,8 @@ func (e *Engine) updateStream(a *account, cfg *StreamConfig) (*stream, *APIError
 	if a.overlaps(cfg.Subjects, cfg.Name) {
 		return nil, errSubjectOverlap
 	}
-	if a.loopsAt(cfg.Name, cfg, nil) && !a.loopsAt(cfg.Name, s.config(), nil) {
-		return nil, errStreamConfig.with("detected cycle")
+	if err := a.closesLoop(s, cfg); err != nil {
+		return nil, err
 	}
 	if s.config().Retention == LimitsRetention && cfg.Retention != LimitsRetention {
 		if err := s.settleVolatiles(); err != nil {

@@ -64,7 +64,14 @@ func (e *Engine) expire(now time.Time) (wait time.Duration) {
 			wait = expirePause
 			continue
 		}
-		x, markers, ok := s.overdue(now)
+		if s.sweepAgain.Load() {
+			s.sweep()
+		}
+		x, markers, ok, err := s.overdue(now)
+		if err != nil {
+			s.putOff("expiry", err)
+			continue
+		}
 		if !ok {
 			if d, ok := s.nextDue(now); ok {
 				wait = min(wait, d)
@@ -123,16 +130,17 @@ type marker struct {
 }
 
 // overdue finds what is to be done for the stream now. What was logged for it
-// before must be applied first.
-func (s *stream) overdue(now time.Time) (x expiry, markers []marker, ok bool) {
+// before must be applied first. Who can't read what would leave a marker does
+// nothing yet.
+func (s *stream) overdue(now time.Time) (x expiry, markers []marker, ok bool, err error) {
 	cfg := s.config()
 	if cfg.MaxAge <= 0 && !cfg.AllowMsgTTL || cfg.Sealed || s.expiring.Load() {
-		return x, nil, false
+		return x, nil, false, nil
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.deleted || s.failed != nil {
-		return x, nil, false
+		return x, nil, false, nil
 	}
 	x.limit = maxExpire
 	marks := cfg.AllowMsgTTL && cfg.SubjectDeleteMarkerTTL > 0
@@ -149,39 +157,49 @@ func (s *stream) overdue(now time.Time) (x expiry, markers []marker, ok bool) {
 		if from := max(st.FirstSeq, x.above); st.FirstTime.Before(cutoff) && from < s.store.SeqAt(cutoff) {
 			x.cutoff = cutoff.UnixNano()
 			if marks {
-				due, x.below = s.aged(due, from, x.cutoff)
+				if due, x.below, err = s.aged(due, from, x.cutoff); err != nil {
+					return x, nil, false, err
+				}
 			}
 		}
 	}
 	if marks {
-		markers = s.leaveMarkers(due)
+		if markers, err = s.leaveMarkers(due); err != nil {
+			return x, nil, false, err
+		}
 	}
-	return x, markers, x.tick != 0 || x.cutoff != 0
+	return x, markers, x.tick != 0 || x.cutoff != 0, nil
 }
 
 // aged adds the messages that are above their max_age, and tells where it
 // stopped looking.
-func (s *stream) aged(due []uint64, from uint64, cutoff int64) ([]uint64, uint64) {
+func (s *stream) aged(due []uint64, from uint64, cutoff int64) ([]uint64, uint64, error) {
 	var buf []byte
 	for n := 0; n < maxExpire; n++ {
 		m, b, err := s.store.LoadNext(nil, from, buf)
-		if err != nil || m.Time >= cutoff {
-			return due, 0
+		if errors.Is(err, edgestore.ErrNotFound) || err == nil && m.Time >= cutoff {
+			return due, 0, nil
+		}
+		if err != nil {
+			return due, 0, err
 		}
 		if buf, from = b, m.Seq+1; ttlOf(m.Header) != ttlNever {
 			due = append(due, m.Seq)
 		}
 	}
-	return due, from
+	return due, from, nil
 }
 
 // leaveMarkers chooses those of the messages that leave a marker.
-func (s *stream) leaveMarkers(due []uint64) (markers []marker) {
+func (s *stream) leaveMarkers(due []uint64) (markers []marker, err error) {
 	var buf []byte
 	going := make(map[string]uint64)
 	seen := make(map[uint64]bool)
 	for _, seq := range due {
 		m, b, err := s.store.Load(seq, buf)
+		if err != nil && !goneForGood(err) {
+			return nil, err
+		}
 		if buf = b; err != nil || seen[seq] {
 			continue
 		}
@@ -196,7 +214,14 @@ func (s *stream) leaveMarkers(due []uint64) (markers []marker) {
 	return slices.DeleteFunc(markers, func(x marker) bool {
 		st, _ := s.store.Subject(x.subject)
 		return st.Msgs > going[x.subject]
-	})
+	}), nil
+}
+
+// goneForGood reports whether a message is not there, or never will be read
+// again, rather than that a read failed.
+func goneForGood(err error) bool {
+	return errors.Is(err, edgestore.ErrNotFound) || errors.Is(err, edgestore.ErrDeleted) ||
+		errors.Is(err, edgestore.ErrLost) || errors.Is(err, edgestore.ErrCorrupt)
 }
 
 // appendMarker logs a marker.
@@ -286,11 +311,15 @@ func (s *stream) expireAged(from, to, limit uint64) error {
 	return nil
 }
 
-// expireOne drops one message, if it is still there.
+// expireOne drops one message, if it is still there. A read that fails stops the
+// stream: consumers that count its subject would count what is gone for ever.
 func (s *stream) expireOne(seq uint64) error {
 	m, _, err := s.store.Load(seq, nil)
 	subject := m.Subject
-	if err != nil {
+	switch {
+	case err != nil && !goneForGood(err):
+		return s.fail(err)
+	case err != nil:
 		subject = ""
 	}
 	_, ok, err := s.store.Remove(seq)

@@ -1,6 +1,8 @@
 package jetstream
 
 import (
+	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -29,11 +31,14 @@ type loopEdge struct {
 	to, from, as string
 }
 
+// errTooManyWays is told where a walk was given up.
+var errTooManyWays = fmt.Errorf("more than %d ways lead from stream to stream: too many to find out whether a message would come back", maxLoopSteps)
+
 // loopsAt walks from a stream and reports whether something of it comes back.
-// With first, the walk begins with that way.
-func (a *account) loopsAt(name string, cfg *StreamConfig, first *consumer.Config) bool {
+// With first, the walk begins with that way. It fails with errTooManyWays.
+func (a *account) loopsAt(name string, cfg *StreamConfig, first *consumer.Config) (bool, error) {
 	if first == nil && !a.leadsOn(name, cfg) {
-		return false
+		return false, nil
 	}
 	g := loopGraph{domain: a.e.cfg.Domain, configs: make(map[string]*StreamConfig), sourced: make(map[string][]loopEdge)}
 	streams := make(map[string]*stream)
@@ -56,16 +61,40 @@ func (a *account) loopsAt(name string, cfg *StreamConfig, first *consumer.Config
 		}
 		return push
 	}
-	w := loopWalk{g: &g, home: name, seen: make(map[[2]string]bool)}
+	w := loopWalk{g: &g, home: name, seen: make(map[[2]string]bool), steps: maxLoopSteps}
 	if first == nil {
-		return w.from(name, ">")
-	}
-	for _, edge := range g.delivers(first) {
-		if w.along(edge, ">") {
-			return true
+		w.add(name, ">")
+	} else {
+		for _, edge := range g.delivers(first) {
+			w.along(edge, ">")
 		}
 	}
-	return false
+	return w.run()
+}
+
+// closesLoop refuses a new configuration of a stream with which something would
+// come back that did not before.
+func (a *account) closesLoop(s *stream, cfg *StreamConfig) *APIError {
+	old := s.config()
+	if reflect.DeepEqual(waysOf(old), waysOf(cfg)) {
+		return nil
+	}
+	loops, err := a.loopsAt(s.name, cfg, nil)
+	if err != nil {
+		return errStreamConfig.with("%v", err)
+	}
+	if !loops {
+		return nil
+	}
+	if before, err := a.loopsAt(s.name, old, nil); err == nil && before {
+		return nil // it is no worse than it was
+	}
+	return errStreamConfig.with("detected cycle")
+}
+
+// waysOf is what of a configuration decides where messages come from and go to.
+func waysOf(c *StreamConfig) StreamConfig {
+	return StreamConfig{Subjects: c.Subjects, Mirror: c.Mirror, Sources: c.Sources, Republish: c.Republish, SubjectTransform: c.SubjectTransform}
 }
 
 // leadsOn reports whether what a stream stores goes to any other; few do.
@@ -153,37 +182,56 @@ func (g *loopGraph) leaving(stream string) []loopEdge {
 // loopWalk goes through the graph with the set of subjects that can come so
 // far.
 type loopWalk struct {
-	g    *loopGraph
-	home string
-	seen map[[2]string]bool // stream and subjects
+	g     *loopGraph
+	home  string
+	seen  map[[2]string]bool // stream and subjects
+	todo  [][2]string
+	steps int
+	found bool
 }
 
-// maxLoopSteps bounds a walk through very many streams.
-const maxLoopSteps = 10000
+// maxLoopSteps bounds a walk through very many streams. What would need more is
+// refused: no answer is not "no loop".
+const maxLoopSteps = 100_000
 
-func (w *loopWalk) from(stream, subjects string) bool {
-	at := [2]string{stream, subjects}
-	if w.seen[at] || len(w.seen) > maxLoopSteps {
-		return false
-	}
-	w.seen[at] = true
-	for _, edge := range w.g.leaving(stream) {
-		if w.along(edge, subjects) {
-			return true
+// run walks on until a loop is found, or everything is seen.
+func (w *loopWalk) run() (bool, error) {
+	for len(w.todo) > 0 && !w.found {
+		at := w.todo[len(w.todo)-1]
+		w.todo = w.todo[:len(w.todo)-1]
+		for _, edge := range w.g.leaving(at[0]) {
+			if w.steps--; w.steps < 0 {
+				return false, errTooManyWays
+			}
+			w.along(edge, at[1])
 		}
 	}
-	return false
+	return w.found, nil
 }
 
-func (w *loopWalk) along(edge loopEdge, subjects string) bool {
+// add is for what comes to a stream, if it was not there before.
+func (w *loopWalk) add(stream, subjects string) {
+	at := [2]string{stream, subjects}
+	if w.seen[[2]string{stream, ">"}] || w.seen[at] {
+		return
+	}
+	w.seen[at] = true
+	w.todo = append(w.todo, at)
+}
+
+func (w *loopWalk) along(edge loopEdge, subjects string) {
 	through, ok := intersect(subjects, edge.from)
 	if !ok {
-		return false
+		return
 	}
 	if edge.as != "" {
 		through = edge.as
 	}
-	return edge.to == w.home || w.from(edge.to, through)
+	if edge.to == w.home {
+		w.found = true
+		return
+	}
+	w.add(edge.to, through)
 }
 
 // intersect is the set of subjects that match both patterns, if there are any.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -144,5 +145,34 @@ func TestLoops_captureCounts(t *testing.T) {
 	eventually(t, func() bool { return e.loops.dropped.Load() == 8 })
 	if q, r := b.origins(t, "Q").State.Msgs, b.origins(t, "R").State.Msgs; q != 2 || r != 2 {
 		t.Errorf("%d and %d messages", q, r)
+	}
+}
+
+// In very many streams a loop is found all the same, and what would take too
+// long to look through is refused with words.
+func TestLoops_manyStreams(t *testing.T) {
+	chain := func(n int) *loopGraph {
+		g := &loopGraph{configs: map[string]*StreamConfig{}, sourced: map[string][]loopEdge{}, members: func(string) []*consumer.Config { return nil }}
+		for i := range n {
+			g.sourced[fmt.Sprint(i)] = []loopEdge{{to: fmt.Sprint(i + 1), from: ">"}}
+		}
+		return g
+	}
+	walk := func(g *loopGraph) (bool, error) {
+		w := loopWalk{g: g, home: "0", seen: make(map[[2]string]bool), steps: maxLoopSteps}
+		w.add("0", ">")
+		return w.run()
+	}
+	const n = 20_000
+	g := chain(n)
+	if loops, err := walk(g); loops || err != nil {
+		t.Errorf("a chain of %d streams: %v, %v", n, loops, err)
+	}
+	g.sourced[fmt.Sprint(n)] = []loopEdge{{to: "0", from: ">"}}
+	if loops, err := walk(g); !loops || err != nil {
+		t.Errorf("a ring of %d streams: %v, %v", n, loops, err)
+	}
+	if loops, err := walk(chain(maxLoopSteps + 1)); loops || err != errTooManyWays {
+		t.Errorf("a chain that is too long: %v, %v", loops, err)
 	}
 }

@@ -1,7 +1,9 @@
 package jetstream
 
 import (
+	"errors"
 	"slices"
+	"time"
 
 	"github.com/tinylib/msgp/msgp"
 
@@ -46,7 +48,7 @@ func (m *member) release() {
 	// In a work queue each message belongs to one consumer, and to those that
 	// mirror or source it.
 	if all := m.s.members(); retention == InterestRetention || slices.ContainsFunc(all, (*member).sources) {
-		acked = slices.DeleteFunc(acked, func(seq uint64) bool { return needed(m.s.store, all, seq) })
+		acked = slices.DeleteFunc(acked, func(seq uint64) bool { return m.s.needed(all, seq) })
 	}
 	m.s.releasing.Add(int64(len(acked)) - n)
 	m.s.logRelease(acked)
@@ -78,8 +80,15 @@ func (s *stream) settle() {
 	}
 }
 
-func needed(st edgestore.Store, members []*member, seq uint64) bool {
-	msg, _, err := st.Load(seq, nil)
+// needed reports whether a consumer still needs a message. One that could not be
+// read stays, until a sweep can.
+func (s *stream) needed(members []*member, seq uint64) bool {
+	msg, _, err := s.store.Load(seq, nil)
+	if err != nil && !goneForGood(err) {
+		s.putOff("release of what was acknowledged", err)
+		s.sweepAgain.Store(true)
+		return true
+	}
 	return err == nil && neededBy(members, seq, []byte(msg.Subject))
 }
 
@@ -138,11 +147,29 @@ func (s *stream) applyRelease(data []byte) error {
 
 // sweep looks through the whole stream for messages that nobody needs: after
 // a restart, which may have lost an opRelease, after a consumer is gone, and
-// after the retention changed.
+// after the retention changed. A read that fails puts the rest off.
 func (s *stream) sweep() {
+	s.sweepAgain.Store(false)
+	if err := s.trySweep(); err != nil {
+		s.putOff("sweep", err)
+		s.sweepAgain.Store(true)
+	}
+}
+
+// putOff tells, once a minute, that a store can't be read and what is tried
+// again therefore.
+func (s *stream) putOff(what string, err error) {
+	now := s.e.cfg.Now().UnixNano()
+	if was := s.putOffSaid.Load(); now-was < int64(time.Minute) || !s.putOffSaid.CompareAndSwap(was, now) {
+		return
+	}
+	s.e.logger.Warn(what+" put off: messages can't be read", "account", s.acct.name, "stream", s.name, "err", err)
+}
+
+func (s *stream) trySweep() error {
 	cfg := s.config()
 	if cfg.Retention == LimitsRetention {
-		return
+		return nil
 	}
 	members := s.members()
 	if cfg.Retention == WorkQueueRetention {
@@ -161,10 +188,14 @@ func (s *stream) sweep() {
 	}
 	var drop []uint64
 	var buf []byte
+	var failed error
 	for seq := uint64(1); !s.e.closing.Load(); seq++ {
 		var msg edgestore.Msg
 		var err error
 		if msg, buf, err = s.store.LoadNext(nil, seq, buf); err != nil {
+			if !errors.Is(err, edgestore.ErrNotFound) {
+				failed = err
+			}
 			break
 		}
 		seq = msg.Seq
@@ -180,11 +211,15 @@ func (s *stream) sweep() {
 	}
 	s.releasing.Add(int64(len(drop)))
 	s.logRelease(drop)
+	if failed != nil {
+		return failed // what a replay left is needed when it is tried again
+	}
 	for _, m := range members {
 		m.mu.Lock()
 		m.replayed = false
 		m.mu.Unlock()
 	}
+	return nil
 }
 
 // sources reports whether another stream mirrors or sources by this consumer.

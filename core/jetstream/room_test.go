@@ -94,11 +94,11 @@ func TestRoomWaiter_givesUpOnAStuckDisk(t *testing.T) {
 		if d := try(); d != 0 {
 			t.Errorf("held up for %v although the disk is stuck", d)
 		}
-		time.Sleep(roomPause)
+		<-time.After(roomPause)
 		if d := try(); d < roomPatience {
 			t.Errorf("held up for %v only, long after the disk was stuck", d)
 		}
-		time.Sleep(roomPause)
+		<-time.After(roomPause)
 		close(e.quit)
 		if d := try(); d != 0 {
 			t.Errorf("held up for %v at the end", d)

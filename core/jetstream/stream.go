@@ -73,6 +73,9 @@ type stream struct {
 	clock      clockState
 
 	expiring atomic.Bool // an opExpire is on its way
+	// sweepAgain is set when messages that nobody needs could not be looked for.
+	sweepAgain atomic.Bool
+	putOffSaid atomic.Int64 // when the log was told that reads fail
 
 	// releasing counts messages whose deletion is decided and not applied yet.
 	releasing atomic.Int64

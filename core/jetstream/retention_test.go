@@ -1,0 +1,119 @@
+package jetstream
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/frondmq/frond/edgestore"
+)
+
+// flakyReads is a store whose reads fail while failing is set.
+type flakyReads struct {
+	edgestore.Store
+	failing *atomic.Bool
+}
+
+var errFlaky = errors.New("input/output error")
+
+func (f flakyReads) LoadNext(filters []string, start uint64, buf []byte) (edgestore.Msg, []byte, error) {
+	if f.failing.Load() && start > 1 {
+		return edgestore.Msg{}, buf, errFlaky
+	}
+	return f.Store.LoadNext(filters, start, buf)
+}
+
+func (f flakyReads) Load(seq uint64, buf []byte) (edgestore.Msg, []byte, error) {
+	if f.failing.Load() {
+		return edgestore.Msg{}, buf, errFlaky
+	}
+	return f.Store.Load(seq, buf)
+}
+
+// testLog is a log that can be read while it is written.
+type testLog struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *testLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *testLog) count(s string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), s)
+}
+
+// A read that fails neither drops what somebody needs nor keeps for ever what
+// nobody does; it is told, and tried again.
+func TestRetention_readsThatFail(t *testing.T) {
+	var log testLog
+	e, b := newTestEngine(t, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	var failing atomic.Bool
+	flaky := func(config string) *stream {
+		mustStream(t, b, config)
+		s := e.account("A").stream("S")
+		s.mu.Lock()
+		s.store = flakyReads{s.store, &failing}
+		s.mu.Unlock()
+		return s
+	}
+	msgs := func() uint64 {
+		var a streamAnswer
+		b.call(t, "STREAM.INFO.S", "", &a)
+		return a.State.Msgs
+	}
+	again := func() {
+		t.Helper()
+		failing.Store(false)
+		e.expire(time.Now())
+	}
+
+	s := flaky(`{"name":"S","subjects":["s"],"storage":"memory","retention":"interest"}`)
+	for _, name := range []string{"one", "two"} {
+		b.call(t, "CONSUMER.DURABLE.CREATE.S."+name, `{"stream_name":"S","config":{"durable_name":"`+name+`","ack_policy":"explicit"}}`, nil)
+	}
+	for range 3 {
+		b.publish(t, "s", "")
+	}
+	failing.Store(true)
+	if !s.needed(s.members(), 1) || !s.sweepAgain.Load() || log.count("put off") != 1 {
+		t.Errorf("a message that can't be read is not needed; %d lines tell of it", log.count("put off"))
+	}
+	for _, name := range []string{"one", "two"} {
+		b.call(t, "CONSUMER.DELETE.S."+name, "", nil)
+	}
+	if n := msgs(); n == 0 {
+		t.Error("what could not be read is gone")
+	}
+	again()
+	eventually(t, func() bool { return msgs() == 0 })
+	if n := log.count("input/output error"); n != 1 {
+		t.Errorf("%d lines in a minute", n)
+	}
+	b.call(t, "STREAM.DELETE.S", "", nil)
+
+	clock := time.Now()
+	s = flaky(`{"name":"S","subjects":["s"],"storage":"memory","max_age":1000000000,"subject_delete_marker_ttl":3600000000000}`)
+	for range 3 {
+		b.publish(t, "s", "")
+	}
+	failing.Store(true)
+	_, _, ok, err := s.overdue(clock.Add(time.Hour))
+	if ok || !errors.Is(err, errFlaky) {
+		t.Errorf("expiry goes on where markers can't be chosen: %v, %v", ok, err)
+	}
+	s.mu.Lock()
+	if err := s.expireOne(1); err == nil || s.failed == nil {
+		t.Errorf("a message went unread: %v, the stream's failure is %v", err, s.failed)
+	}
+	s.mu.Unlock()
+}
