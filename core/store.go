@@ -78,7 +78,7 @@ func (s *Server) openStore() error {
 	if st.maxMemory < 0 {
 		st.maxMemory = int64(float64(memoryTotal()) * dynamicMemory)
 	}
-	shares := shareDisk(diskFree(st.dir) + folderBytes(st.dir))
+	shares := shareDisk(usableDisk(diskFree(st.dir)+folderBytes(st.dir), j))
 	if st.maxStore < 0 {
 		st.maxStore = shares.streams
 	}
@@ -92,6 +92,8 @@ func (s *Server) openStore() error {
 			SegmentBytes:   shares.segment,
 			SharedDisk:     true,
 		},
+		DiskReserve:    max(j.DiskReserve, 0),
+		MaxDisk:        j.MaxDisk,
 		DrainBytes:     shares.drain,
 		StoreFileBytes: shares.file,
 		OpenFiles:      openFiles(descriptors()),
@@ -124,6 +126,15 @@ type diskShares struct {
 	segment int64 // of the journal
 	drain   int64 // what the journal gathers before it is drained
 	file    int64 // when a store begins a new file
+}
+
+// usableDisk is what the guard leaves of a disk with total bytes.
+func usableDisk(total int64, j *config.JetStream) int64 {
+	total = max(total-max(j.DiskReserve, 0), 0)
+	if j.MaxDisk > 0 {
+		total = min(total, j.MaxDisk)
+	}
+	return total
 }
 
 // shareDisk divides a disk of which total bytes are for JetStream, used or not.

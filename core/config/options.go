@@ -166,6 +166,10 @@ type JetStream struct {
 	// CommitInterval makes a commit wait so that more messages share one sync:
 	// less wear for more latency. 0 commits as soon as the disk is free.
 	CommitInterval time.Duration
+	// MaxDisk bounds the bytes of all files below StoreDir, and DiskReserve are
+	// bytes of the disk that are left alone; 0 is none. MaxStore counts bytes of
+	// messages.
+	MaxDisk, DiskReserve int64
 
 	Limits JetStreamLimits
 }

@@ -20,6 +20,8 @@ func jetStreamTable() *block[JetStream] {
 			row("strict", "boolean", "true", "refuse unknown fields in API requests", "false", setBool(func(j *j) *bool { return &j.Strict })),
 			row("sync_interval sync", "always or duration", "always", "always: nothing is acknowledged before it is on the disk; a duration gives up that promise and writes out that often", "10s", setSync),
 			row("commit_interval", "duration", "0s", "let a commit wait so that more messages share one write: less wear, more latency", "20ms", setDuration(func(j *j) *time.Duration { return &j.CommitInterval })),
+			row("max_disk", "size", "0", "for all files together, as they are on the disk, journal and message ids too; at least 16MB, 0 does not bound", "2GB", setMaxDisk),
+			row("disk_reserve", "size", "0", "of the disk that is left alone; what makes room has a reserve of its own beside it", "500MB", setSize(func(j *j) *int64 { return &j.DiskReserve })),
 			row("limits", "map", "", "bounds of single streams and consumers", "{max_ack_pending: 10}", func(d *decoder, j *j, it item) { jetStreamLimitsTable().decodeMap(d, &j.Limits, it) }),
 			notYet[j]("encryption_key key ek", "encryption at rest", ""),
 			notYet[j]("prev_encryption_key prev_key prev_ek", "encryption at rest", ""),
@@ -110,6 +112,16 @@ func setSync(d *decoder, j *JetStream, it item) {
 		return
 	}
 	j.SyncInterval = dur
+}
+
+// minDisk is what the files of the journal need, and some room for streams.
+const minDisk = 16 << 20
+
+func setMaxDisk(d *decoder, j *JetStream, it item) {
+	setSize(func(j *JetStream) *int64 { return &j.MaxDisk })(d, j, it)
+	if j.MaxDisk != 0 && j.MaxDisk < minDisk {
+		d.errorf(it.pos, "%s must be 0 or at least %d bytes", it.key, minDisk)
+	}
 }
 
 func setDomain[T any](at func(*T) *string) func(*decoder, *T, item) {

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"errors"
 	"strconv"
 	"time"
 
@@ -48,6 +49,9 @@ func (e *Engine) append(log Log, reserved bool, r *edgestore.Record, side []byte
 	}
 	if err != nil {
 		e.drain.kick()
+		if text := e.cfg.guard.text(); text != "" && errors.Is(err, edgestore.ErrDiskFull) {
+			return &fullError{text}
+		}
 		return err
 	}
 	log.Kick()

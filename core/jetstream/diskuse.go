@@ -12,8 +12,8 @@ import (
 // guard looks at what is really there: chunks with what is around them, subjects
 // and message ids, the journal. It is the journal's (Options.SharedDisk): it
 // makes no other segment when that and its drain would take the reserve, which
-// is for what must go on when the disk is full. An answer says which of the two
-// refused.
+// is for what must go on when the disk is full. max_disk and disk_reserve make
+// the disk smaller for it (diskguard.go). An answer says which of the two refused.
 
 // diskUse is what the files of streams take.
 type diskUse struct{ stores, journal int64 }
@@ -49,6 +49,9 @@ func (e *Engine) diskText() string {
 	text := []string{fmt.Sprintf("streams hold %d bytes of messages in files of %d bytes, the journal's files are %d bytes", messages, u.stores, u.journal)}
 	if limit := e.limit(false); limit > 0 {
 		text = append(text, fmt.Sprintf("the limit max_file of %d bytes did not refuse", limit))
+	}
+	if g := e.cfg.guard.text(); g != "" {
+		text = append(text, g)
 	}
 	return strings.Join(text, "; ")
 }

@@ -43,6 +43,10 @@ type Config struct {
 	// StoreCacheBytes bounds what each file store keeps decoded; 0 is the
 	// store's default.
 	StoreCacheBytes int64
+	// DiskReserve are bytes of the disk that are left alone, and MaxDisk is what
+	// all files together may take, journal and message ids too; 0 is none. They
+	// count what is really there, where Limits count bytes of messages.
+	DiskReserve, MaxDisk int64
 	// OpenFiles is how many files of stores are open at once, over all streams;
 	// 0 is a default.
 	OpenFiles int
@@ -66,6 +70,7 @@ type Config struct {
 	// backend is replaced by tests.
 	backend backend
 	disk    *diskWatch
+	guard   *diskGuard // nil: none
 	files   *edgestore.FilePool
 	// idDisk is where message ids are written, idBytes how many of them in
 	// memory become a run with the next drain, idsWake how many wake it; tests
@@ -119,6 +124,13 @@ func (c *Config) fill() {
 	}
 	c.files = edgestore.NewFilePool(c.OpenFiles)
 	c.disk = &diskWatch{logger: c.Logger}
+	if c.DiskReserve > 0 || c.MaxDisk > 0 {
+		if c.Journal.FS == nil {
+			c.Journal.FS = vfs.OS{}
+		}
+		c.guard = &diskGuard{FS: c.Journal.FS, dir: c.Dir, journalDir: c.journalDir(), reserve: c.DiskReserve, most: c.MaxDisk}
+		c.Journal.FS, c.Journal.SharedDisk = c.guard, true
+	}
 	if c.backend == nil {
 		c.backend = diskBackend{c}
 	}

@@ -115,7 +115,7 @@ func appendError(err error) *APIError {
 	case errors.Is(err, edgestore.ErrBusy):
 		return errTooManyRequests
 	case errors.Is(err, edgestore.ErrDiskFull):
-		return errStoreFailed.with("insufficient storage: the disk has no room left beside its reserve: %v", edgestore.ErrDiskFull)
+		return errStoreFailed.with("insufficient storage: the disk has no room left beside its reserve: %v", err)
 	case errors.Is(err, edgestore.ErrClosed):
 		return errNotAvailable
 	}

@@ -1,0 +1,97 @@
+package jetstream
+
+import (
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/frondmq/frond/edgestore"
+	"github.com/frondmq/frond/edgestore/vfs"
+)
+
+// diskGuard is the file system of the journal with less room than the disk has:
+// it leaves reserve bytes of it alone, and lets everything below dir take most
+// bytes. The journal stops taking messages when what is free would not hold its
+// drain, so what must go on has the room that is left then, as on a full disk.
+type diskGuard struct {
+	vfs.FS
+	dir, journalDir string
+	reserve, most   int64 // 0: none
+
+	mu     sync.Mutex
+	until  time.Time // used holds
+	used   int64
+	capped bool // most left less than the disk
+}
+
+// A count of the files holds for countHolds times what it took: there may be
+// many.
+const countHolds = 5
+
+func (g *diskGuard) Free(dir string) (int64, error) {
+	free, err := g.FS.Free(dir)
+	if err != nil {
+		return free, err
+	}
+	if free >= 0 {
+		free = max(free-g.reserve, 0)
+	}
+	if g.most <= 0 {
+		return free, nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if begin := time.Now(); !begin.Before(g.until) {
+		g.used = g.count()
+		end := time.Now()
+		g.until = end.Add(countHolds * end.Sub(begin))
+	}
+	left := max(g.most-g.used, 0)
+	if g.capped = free < 0 || left < free; g.capped {
+		free = left
+	}
+	return free, nil
+}
+
+// count is what all files take. Those of the journal may be in a file system of
+// their own.
+func (g *diskGuard) count() int64 {
+	u := measureDisk(g.dir, g.journalDir)
+	names, _ := g.FS.List(g.journalDir)
+	for _, name := range names {
+		f, err := g.FS.Open(filepath.Join(g.journalDir, name))
+		if err != nil {
+			continue
+		}
+		if n, err := f.Size(); err == nil {
+			u.stores += n
+		}
+		_ = f.Close()
+	}
+	return u.stores
+}
+
+// text says what the guard leaves of the disk, "" when that is all of it.
+func (g *diskGuard) text() string {
+	if g == nil {
+		return ""
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.capped:
+		return fmt.Sprintf("max_disk of %d bytes leaves no room beside the reserve: %d are in use", g.most, g.used)
+	case g.reserve > 0:
+		return fmt.Sprintf("disk_reserve leaves %d bytes of the disk alone", g.reserve)
+	}
+	return ""
+}
+
+// fullError is what a publisher is told when the disk's guard refuses; that it
+// is no limit of a stream, an account or the server.
+type fullError struct{ text string }
+
+func (e *fullError) Error() string { return e.text }
+
+func (e *fullError) Is(target error) bool { return target == edgestore.ErrDiskFull }

@@ -1,0 +1,88 @@
+package jetstream
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/frondmq/frond/core/wire"
+	"github.com/frondmq/frond/edgestore/vfs"
+)
+
+// roomy is a disk of which so much is free.
+type roomy struct {
+	vfs.FS
+	free int64
+}
+
+func (r roomy) Free(string) (int64, error) { return r.free, nil }
+
+func TestDiskGuard_free(t *testing.T) {
+	mem := vfs.NewMem()
+	if err := mem.MkdirAll("journal"); err != nil {
+		t.Fatal(err)
+	}
+	f, err := mem.Create("journal/1.seg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt(make([]byte, 300), 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct {
+		free, reserve, most, want int64
+		text                      string
+	}{
+		{1000, 0, 0, 1000, ""},
+		{1000, 400, 0, 600, "disk_reserve"},
+		{1000, 4000, 0, 0, "disk_reserve"},
+		{1000, 0, 500, 200, "max_disk of 500 bytes leaves no room beside the reserve: 300 are in use"},
+		{1000, 0, 100, 0, "max_disk"},
+		{1000, 900, 500, 100, "disk_reserve"},
+		{-1, 900, 0, -1, "disk_reserve"}, // the system does not tell
+		{-1, 0, 500, 200, "max_disk"},
+	} {
+		g := &diskGuard{FS: roomy{mem, x.free}, dir: t.TempDir(), journalDir: "journal", reserve: x.reserve, most: x.most}
+		got, err := g.Free("journal")
+		if err != nil || got != x.want || !strings.Contains(g.text(), x.text) || (x.text == "") != (g.text() == "") {
+			t.Errorf("%+v: %d %v %q", x, got, err, g.text())
+		}
+	}
+}
+
+// A server that has taken all that max_disk gives refuses with its name, holds
+// to it, and a new consumer can drain it.
+func TestEngine_maxDisk(t *testing.T) {
+	d := newDevice(t, 11)
+	const most = 12 << 20
+	d.change = func(c *Config) { c.MaxDisk, c.DrainBytes, c.StoreFileBytes = most, 256<<10, 512<<10 }
+	e, b := d.open()
+	mustStream(t, b, `{"name":"W","subjects":["w"],"retention":"workqueue"}`)
+	body := strings.Repeat("x", 32<<10)
+	var refused *APIError
+	n := 0
+	for ; refused == nil && n < 2000; n++ {
+		refused = b.publish(t, "w", body).Error
+	}
+	if refused == nil || refused.ErrCode != errStoreFailed.ErrCode || !strings.Contains(refused.Description, "max_disk of 12582912 bytes") {
+		t.Fatalf("after %d messages: %v", n, refused)
+	}
+	if used := e.cfg.guard.count(); used > most {
+		t.Errorf("%d bytes are used of %d", used, most)
+	}
+	mustConsumer(t, b, "W", "c", `{"durable_name":"c","ack_policy":"explicit","max_ack_pending":-1}`)
+	in := b.inbox(t, "got")
+	defer in.stop()
+	for range n - 1 {
+		b.route(&wire.Msg{Subject: []byte("$JS.API.CONSUMER.MSG.NEXT.W.c"), Reply: []byte("got"), Body: []byte("1")})
+		m := in.next()
+		b.request(t, m.Reply, "", "+ACK")
+	}
+	if got := fmt.Sprint(sequences(e, "W")); got != "[]" {
+		t.Errorf("left: %s", got)
+	}
+	eventually(t, func() bool { return b.publish(t, "w", body).Error == nil })
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
