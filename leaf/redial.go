@@ -2,6 +2,7 @@ package leaf
 
 import (
 	"errors"
+	"io"
 	"math/rand/v2"
 	"syscall"
 	"time"
@@ -13,12 +14,13 @@ const (
 	firstRedial = 50 * time.Millisecond
 	calmRedial  = 200 * time.Millisecond
 	// From there they grow with the time that the hub has been away, to a tenth
-	// of it. But a machine that refuses is up, and so will its server be: for
+	// of it. But a machine that refuses is up, or what forwards to it (a
+	// container's proxy takes and closes), and so will its server be: for
 	// restartTime the pauses stay short. A hub that starts again asks its
 	// origins within some hundred milliseconds, and a stock one that finds no
 	// edge then asks again only after 40 seconds.
 	redialShare   = 10
-	restartTime   = 30 * time.Second
+	restartTime   = 2 * time.Minute
 	restartRedial = 100 * time.Millisecond
 	// livedFor is after how long a link counts as one that had lived: those
 	// that end sooner do not begin the short pauses again.
@@ -51,7 +53,7 @@ func (r *redial) pause(now time.Time, err error, every, asked time.Duration) (d 
 	if !r.lost.IsZero() {
 		away := now.Sub(r.lost)
 		switch d = firstRedial << min(r.tries, 8); {
-		case away < restartTime && errors.Is(err, syscall.ECONNREFUSED):
+		case away < restartTime && turnedAway(err):
 			d = min(d, restartRedial)
 		case d > calmRedial:
 			d = max(calmRedial, away/redialShare)
@@ -60,4 +62,9 @@ func (r *redial) pause(now time.Time, err error, every, asked time.Duration) (d 
 		r.tries++
 	}
 	return max(asked, d/2+rand.N(d/2+1)), d < every
+}
+
+// turnedAway reports whether a machine answered for which there is no server.
+func turnedAway(err error) bool {
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF)
 }

@@ -2,6 +2,7 @@ package leaf
 
 import (
 	"fmt"
+	"io"
 	"syscall"
 	"testing"
 	"time"
@@ -44,14 +45,17 @@ func TestRedial(t *testing.T) {
 		}
 	})
 
-	t.Run("they stay short for a minute while the machine is up and its server is not", func(t *testing.T) {
+	t.Run("they stay short for long while the machine is up and its server is not", func(t *testing.T) {
 		var r redial
 		r.ended(begin.Add(-time.Minute), begin)
 		for range 3 {
 			r.pause(begin, refused, every, 0)
 		}
-		check(t, &r, begin.Add(restartTime-1), refused, restartRedial)
-		check(t, &r, begin.Add(restartTime), refused, restartTime/redialShare)
+		for _, err := range []error{refused, fmt.Errorf("first INFO: %w", syscall.ECONNRESET), fmt.Errorf("first INFO: %w", io.EOF)} {
+			check(t, &r, begin.Add(restartTime-1), err, restartRedial)
+		}
+		check(t, &r, begin.Add(restartTime-1), errNo, every)
+		check(t, &r, begin.Add(restartTime), refused, min(every, restartTime/redialShare))
 	})
 
 	t.Run("links that end at once do not begin the short pauses again", func(t *testing.T) {

@@ -221,6 +221,7 @@ func parseCreated(body []byte) sourcing.Answer {
 		Error  *APIError `json:"error"`
 		Name   string    `json:"name"`
 		Config struct {
+			Durable        string `json:"durable_name"`
 			DeliverSubject string `json:"deliver_subject"`
 			Sourcing       bool   `json:"sourcing"`
 		} `json:"config"`
@@ -231,7 +232,7 @@ func parseCreated(body []byte) sourcing.Answer {
 	if err := json.Unmarshal(body, &r); err != nil {
 		return sourcing.Answer{Err: &consumer.Error{Code: 500, ErrCode: errBadRequest.ErrCode, Description: "answer of the origin: " + err.Error()}}
 	}
-	a := sourcing.Answer{Consumer: r.Name, Deliver: r.Config.DeliverSubject, Delivered: r.Delivered.StreamSeq, Sourcing: r.Config.Sourcing}
+	a := sourcing.Answer{Consumer: r.Name, Deliver: r.Config.DeliverSubject, Delivered: r.Delivered.StreamSeq, Durable: r.Config.Durable != "", Sourcing: r.Config.Sourcing}
 	if e := r.Error; e != nil {
 		a.Err = &consumer.Error{Code: e.Code, ErrCode: e.ErrCode, Description: e.Description}
 	}

@@ -13,6 +13,10 @@ const (
 	heartbeat  = time.Second
 	stalled    = 10 * time.Second
 	maxStalled = 4 * time.Minute
+	// firstSign is the same for the first sign of a durable consumer: a stock
+	// origin that was restarted grants the one that it recovered and does not
+	// serve it before it is asked again.
+	firstSign = 3 * time.Second
 	// answerTimeout bounds the wait for the answer to one request. A slow link
 	// may carry seconds of other traffic in front of it.
 	answerTimeout = 10 * time.Second
@@ -115,6 +119,7 @@ type Answer struct {
 	Consumer  string // its name
 	Deliver   string // its delivery subject
 	Delivered uint64 // stream sequence it begins behind
+	Durable   bool   // the origin keeps the consumer
 	Sourcing  bool   // the origin knows what the consumer is for
 	Identity  string // of the stream, "" when the origin does not tell
 }
@@ -156,7 +161,8 @@ type Fetcher struct {
 	deliver  string
 	cseq     uint64 // newest consumer sequence
 	sseq     uint64 // and the origin's sequence that came with it
-	granted  bool   // the origin agreed to this attempt
+	granted  bool   // the origin agreed to this attempt, and nothing came yet
+	durable  bool   // the consumer is a durable one
 	heard    int64  // newest sign of life, 0 for none yet
 	pending  uint64 // at the origin behind the newest message
 	// first is the first message that was not stored yet, when it came. While
@@ -217,7 +223,14 @@ func (f *Fetcher) HalfRead(at int64) { f.halfRead = max(f.halfRead, at) }
 // patience is how long the origin may be silent. It grows: what makes it
 // silent may be a line that is slower than it was thought to be.
 func (f *Fetcher) patience() int64 {
-	return int64(min(stalled<<min(f.silent, 10), maxStalled))
+	n := f.silent
+	if f.durable && n == 0 && f.granted {
+		return int64(firstSign)
+	}
+	if f.durable && n > 0 {
+		n-- // the short one does not count
+	}
+	return int64(min(stalled<<min(n, 10), maxStalled))
 }
 
 // Reachable says that the origin's API can be reached, now or again: a link
@@ -295,7 +308,7 @@ func (f *Fetcher) Answer(now int64, attempt uint64, a Answer, fx *Effects) {
 		f.form = plain // it ignored what it does not know
 	}
 	f.phase, f.fails, f.err, f.fresh, f.granted = running, 0, nil, false, true
-	f.consumer = a.Consumer
+	f.consumer, f.durable = a.Consumer, a.Durable
 	if a.Deliver != "" {
 		f.deliver = a.Deliver
 	}

@@ -189,6 +189,38 @@ func TestFetcher_heartbeats(t *testing.T) {
 	})
 }
 
+// A durable consumer that was granted and gives no sign is asked for again soon,
+// once; then the patience is that of any other.
+func TestFetcher_durableWithoutASign(t *testing.T) {
+	p := begin(t, Config{}, 5, false)
+	grant := func() {
+		t.Helper()
+		c, at := p.asked(), p.fx.Request.Attempt
+		p.fx.Reset()
+		p.f.Answer(p.now, at, Answer{Consumer: "C", Deliver: c.DeliverSubject, Durable: true, Sourcing: true}, &p.fx)
+	}
+	silentFor := func(d time.Duration) {
+		t.Helper()
+		if p.later(d - time.Millisecond); p.fx.Request != nil {
+			t.Fatalf("asked again before %v", d)
+		}
+		p.later(time.Millisecond)
+		p.asked()
+	}
+	grant()
+	silentFor(firstSign)
+	grant()
+	silentFor(stalled)
+	grant()
+	silentFor(2 * stalled)
+	grant()
+	p.fx.Reset()
+	p.f.Heartbeat(p.now, p.f.Attempt(), 0, "", &p.fx)
+	silentFor(stalled) // it gave one
+	grant()
+	silentFor(firstSign)
+}
+
 func TestFetcher_flowControlWaitsForTheDisk(t *testing.T) {
 	p := begin(t, Config{}, 0, true)
 	p.granted(0)
