@@ -11,34 +11,30 @@ import (
 	"strings"
 	"time"
 
+	"github.com/frondmq/frond/cmd/frond/help"
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/jetstream"
 )
 
-const damageUsage = `Usage: frond damage ls [--all] [--json] [--data DIR | -c FILE]
-       frond damage ack ID|all [--data DIR | -c FILE]
-
-Damage to what is stored, as the server on the data folder found it. It is told
-by /healthz until it is acknowledged; what was lost stays lost.
-
-    --data DIR   Data folder of the server (default: frond-data)
-    -c FILE      Configuration file of the server, which names the folder
-    --all        What was acknowledged too
-    --json       As JSON, one object a line
-`
+func damageFlags(data, file *string, all, asJSON *bool) *flag.FlagSet {
+	fs := flag.NewFlagSet("damage", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.StringVar(data, "data", presetData, "")
+	fs.StringVar(file, "c", "", "")
+	fs.BoolVar(all, "all", false, "")
+	fs.BoolVar(asJSON, "json", false, "")
+	return fs
+}
 
 // runDamage is `frond damage`.
 func runDamage(args []string, stdout, stderr io.Writer) int {
-	fs := flag.NewFlagSet("damage", flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	data := fs.String("data", presetData, "")
-	file := fs.String("c", "", "")
-	all := fs.Bool("all", false, "")
-	asJSON := fs.Bool("json", false, "")
+	var data, file string
+	var all, asJSON bool
+	fs := damageFlags(&data, &file, &all, &asJSON)
 	words, err := parseMixed(fs, args)
 	if errors.Is(err, flag.ErrHelp) || err == nil && len(words) == 0 {
-		fmt.Fprint(stdout, damageUsage)
+		fmt.Fprint(stdout, help.Usage("damage"))
 		return 0
 	}
 	if err != nil {
@@ -47,11 +43,11 @@ func runDamage(args []string, stdout, stderr io.Writer) int {
 	if err := checkDamageWords(words); err != nil {
 		return fail(stderr, fmt.Errorf("damage: %w", err))
 	}
-	dir, err := storeDir(*data, *file)
+	dir, err := storeDir(data, file)
 	switch {
 	case err != nil:
 	case words[0] == "ls":
-		err = listDamage(stdout, dir, *all, *asJSON)
+		err = listDamage(stdout, dir, all, asJSON)
 	default:
 		err = ackDamage(stdout, dir, words[1])
 	}

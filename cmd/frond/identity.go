@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/frondmq/frond/cmd/frond/help"
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/config"
 )
@@ -43,28 +44,21 @@ func identify(o *config.Options, make bool) error {
 	return nil
 }
 
-const identityUsage = `Usage: frond identity [--data DIR]
-       frond identity new [--data DIR]
-
-Who a data folder is: its number, and the name that a preset takes for the server
-and its JetStream domain.
-
-    new          A new identity, for a folder that is the copy of another. With
-                 the server stopped; the next start takes it. Names that a
-                 configuration file has stay: change them there
-    --data DIR   Data folder, or store_dir of a configuration file
-                 (default: frond-data)
-`
+func identityFlags(dir *string) *flag.FlagSet {
+	f := flag.NewFlagSet("frond identity", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.StringVar(dir, "data", presetData, "")
+	return f
+}
 
 // runIdentity shows the identity of a data folder, or makes a new one: for one
 // that is the copy of another.
 func runIdentity(args []string, stdout, stderr io.Writer) int {
-	f := flag.NewFlagSet("frond identity", flag.ContinueOnError)
-	f.SetOutput(io.Discard)
-	dir := f.String("data", presetData, "")
+	var dir string
+	f := identityFlags(&dir)
 	words, err := parseMixed(f, args)
 	if errors.Is(err, flag.ErrHelp) {
-		fmt.Fprint(stdout, identityUsage)
+		fmt.Fprint(stdout, help.Usage("identity"))
 		return 0
 	}
 	if err == nil && len(words) > 0 && (len(words) > 1 || words[0] != "new") {
@@ -73,13 +67,13 @@ func runIdentity(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, fmt.Errorf("identity: %w", nearFlag(err, f, "frond identity -h")))
 	}
-	if err := isFolder(*dir); err != nil {
+	if err := isFolder(dir); err != nil {
 		return fail(stderr, err)
 	}
 	if len(words) == 0 {
-		id, err := core.ReadStoreIdentity(*dir)
+		id, err := core.ReadStoreIdentity(dir)
 		if errors.Is(err, os.ErrNotExist) {
-			err = fmt.Errorf("%s has no identity yet: no frond has run there", *dir)
+			err = fmt.Errorf("%s has no identity yet: no frond has run there", dir)
 		}
 		if err != nil {
 			return fail(stderr, err)
@@ -87,7 +81,7 @@ func runIdentity(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "store %s, name %s\n", id.ID, id.Name)
 		return 0
 	}
-	id, err := core.NewStoreIdentity(*dir)
+	id, err := core.NewStoreIdentity(dir)
 	if err != nil {
 		return fail(stderr, err)
 	}

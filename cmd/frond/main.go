@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/frondmq/frond/cmd/frond/help"
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/config"
 )
@@ -37,6 +38,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 			return runIdentity(args[1:], stdout, stderr)
 		case "service":
 			return runService(args[1:], stdout, stderr)
+		case "help":
+			return runHelp(args[1:], stdout, stderr)
 		}
 	}
 	f := newFlags()
@@ -44,13 +47,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 		// As nats-server: whoever gets a flag wrong is shown the usage, and
 		// that ends well.
 		fmt.Fprintln(stderr, nearFlag(err, f.set, "the usage"))
-		fmt.Fprint(stdout, usage)
+		fmt.Fprint(stdout, help.Usage("frond"))
 		return 0
 	}
 	if len(f.words) > 0 && !f.help {
 		switch f.words[0] {
-		case "help":
-			f.help = true
 		case "version":
 			f.version = true
 		default:
@@ -59,7 +60,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	switch {
 	case f.help:
-		fmt.Fprint(stdout, usage)
+		fmt.Fprint(stdout, help.Usage("frond"))
 		return 0
 	case f.version:
 		fmt.Fprintf(stdout, "frond: v%s\n", core.VersionText())
@@ -81,9 +82,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return serve(o, warns, stderr, error.Error, nil)
 }
 
+// commands are the words that may be the first argument.
+func commands() []string { return append(help.Commands()[1:], "help", "version") }
+
 // nearCommand says which command was meant.
 func nearCommand(word string) string {
-	if near := config.Near(word, []string{"edge", "hub", "passwd", "identity", "damage", "store", "service", "help", "version"}); near != "" {
+	if near := config.Near(word, commands()); near != "" {
 		return fmt.Sprintf(", did you mean %q?", near)
 	}
 	return ""

@@ -35,7 +35,7 @@ func TestRun_endsAtOnce(t *testing.T) {
 		{"version", 0, "frond: v", ""},
 		{"-h", 0, "Usage: frond", ""},
 		{"--help", 0, "Usage: frond", ""},
-		{"help", 0, "Usage: frond", ""},
+		{"help", 0, "frond help TOPIC", ""},
 		{"edge --help", 0, "Usage: frond edge", ""},
 		{"edge -h", 0, "--mqtt-port", ""},
 		{"hub -h", 0, "--leaf-port", ""},

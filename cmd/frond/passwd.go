@@ -8,15 +8,9 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/bcrypt"
+
+	"github.com/frondmq/frond/cmd/frond/help"
 )
-
-const passwdUsage = `Usage: frond passwd < FILE
-
-Reads a password from standard input, one line, and prints a bcrypt hash of it
-that stands in a configuration file instead of the password:
-
-    authorization { user: dev, password: "$2a$10$..." }
-`
 
 // maxPassword is what bcrypt looks at; more would be cut in silence.
 const maxPassword = 72
@@ -26,7 +20,7 @@ const maxPassword = 72
 func runPasswd(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(args) > 0 {
 		if args[0] == "-h" || args[0] == "--help" || args[0] == "-help" {
-			fmt.Fprint(stdout, passwdUsage)
+			fmt.Fprint(stdout, help.Usage("passwd"))
 			return 0
 		}
 		return fail(stderr, errors.New("passwd takes no arguments: it reads the password from standard input"))

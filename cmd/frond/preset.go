@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/frondmq/frond/cmd/frond/help"
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/config"
 )
@@ -73,7 +74,7 @@ func runPreset(name string, args []string, stdout, stderr io.Writer) int {
 		return fail(stderr, err)
 	}
 	if p.help {
-		fmt.Fprint(stdout, p.usage())
+		fmt.Fprint(stdout, help.Usage(p.name))
 		return 0
 	}
 	o, err := p.options()

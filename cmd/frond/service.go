@@ -7,24 +7,25 @@ import (
 	"io"
 	"path/filepath"
 
+	"github.com/frondmq/frond/cmd/frond/help"
 	"github.com/frondmq/frond/core/config"
 )
 
 // serviceName is what Windows knows the service by: `sc query frond`.
 const serviceName = "frond"
 
-const serviceUsage = `Usage: frond service install -c FILE
-       frond service start | stop | reload | uninstall
-
-frond as a service of Windows, started with the machine and after a failure. It
-runs as LOCAL SERVICE, which needs to write where the file puts data and log.
-`
+func serviceFlags(file *string) *flag.FlagSet {
+	fs := flag.NewFlagSet("frond service install", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.StringVar(file, "c", "", "")
+	return fs
+}
 
 // runService is `frond service`. Other systems have units for it, which
 // packages install.
 func runService(args []string, stdout, stderr io.Writer) int {
 	if len(args) == 0 || args[0] == "-h" || args[0] == "--help" {
-		fmt.Fprint(stdout, serviceUsage)
+		fmt.Fprint(stdout, help.Usage("service"))
 		return 0
 	}
 	err := func() error {
@@ -34,13 +35,12 @@ func runService(args []string, stdout, stderr io.Writer) int {
 			}
 			return controlService(args[0])
 		}
-		fs := flag.NewFlagSet("frond service install", flag.ContinueOnError)
-		fs.SetOutput(io.Discard)
-		file := fs.String("c", "", "")
+		var file string
+		fs := serviceFlags(&file)
 		if err := fs.Parse(args[1:]); err != nil {
 			return fmt.Errorf("service install: %w (see frond service -h)", err)
 		}
-		path, err := serviceConfig(*file)
+		path, err := serviceConfig(file)
 		if err != nil {
 			return fmt.Errorf("service install: %w", err)
 		}

@@ -12,25 +12,11 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/frondmq/frond/cmd/frond/help"
 	"github.com/frondmq/frond/core/jetstream"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/vfs"
 )
-
-const storeUsage = `Usage: frond store check DIR
-       frond store dump DIR
-       frond store rebuild DIR
-
-Looks into the files of streams while no server uses them. DIR is a data folder,
-or the folder of one stream in it (jetstream/streams/N).
-
-    check      Reads everything, writes nothing, and says what is missing.
-               The exit code is 1 when something is damaged
-    dump       Writes every message that can be read, as a line of JSON with
-               the body in base64; damage is told as by check, on stderr
-    rebuild    Makes new files of what can be read, and says what it made.
-               The newest damaged file stays, as NAME.damaged-N
-`
 
 // runStore is `frond store`.
 func runStore(args []string, stdout, stderr io.Writer) int {
@@ -38,7 +24,7 @@ func runStore(args []string, stdout, stderr io.Writer) int {
 	fs.SetOutput(io.Discard)
 	words, err := parseMixed(fs, args)
 	if errors.Is(err, flag.ErrHelp) || err == nil && len(words) == 0 {
-		fmt.Fprint(stdout, storeUsage)
+		fmt.Fprint(stdout, help.Usage("store"))
 		return 0
 	}
 	if err == nil && len(words) != 2 {

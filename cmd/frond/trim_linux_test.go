@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"testing"
+
+	"github.com/frondmq/frond/cmd/frond/help"
 )
 
 func TestCleanMappings_are_those_that_equal_the_file(t *testing.T) {
@@ -33,7 +35,7 @@ Anonymous:             0 kB
 func TestTrim_takes_nothing_that_is_needed(t *testing.T) {
 	for range 3 {
 		trim()
-		if got := fmt.Sprint(usage[:6]); got == "" {
+		if got := fmt.Sprint(help.Usage("frond")[:6]); got == "" {
 			t.Fatal("no text left")
 		}
 	}

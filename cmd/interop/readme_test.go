@@ -158,6 +158,7 @@ func (b *codeBlock) commands() []command {
 // exchanged on the way to each program.
 type reader struct {
 	t       *testing.T
+	name    string // of what he reads
 	root    string
 	dir     string // where he is
 	env     []string
@@ -229,7 +230,7 @@ func newReader(t *testing.T, root string) *reader {
 			t.Fatal(err)
 		}
 	}
-	r := &reader{t: t, root: root, dir: dir}
+	r := &reader{t: t, name: "README", root: root, dir: dir}
 	r.env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "NATS_URL=127.0.0.1:"+port["4222"],
 		"XDG_CONFIG_HOME="+filepath.Join(dir, "config"), "NO_COLOR=1", "MAKEFLAGS=",
 		"OUT="+filepath.Join(dir, "dist"))
@@ -289,11 +290,11 @@ func (r *reader) run(c command, serving bool) bool {
 		for !strings.Contains(k.out.String(), s.ready) {
 			select {
 			case <-k.done:
-				r.t.Fatalf("README:%d: %s\nended with\n%s", c.line, c.text, k.out.String())
+				r.t.Fatalf("%s:%d: %s\nended with\n%s", r.name, c.line, c.text, k.out.String())
 			case <-time.After(10 * time.Millisecond):
 			}
 			if time.Now().After(until) {
-				r.t.Fatalf("README:%d: %s\ndoes not say %q:\n%s", c.line, c.text, s.ready, k.out.String())
+				r.t.Fatalf("%s:%d: %s\ndoes not say %q:\n%s", r.name, c.line, c.text, s.ready, k.out.String())
 			}
 		}
 		return serving || s.server
@@ -319,7 +320,7 @@ func (r *reader) run(c command, serving bool) bool {
 		}
 		select {
 		case <-ctx.Done():
-			r.t.Fatalf("README:%d: %s\n%v\n%s", c.line, c.text, err, out)
+			r.t.Fatalf("%s:%d: %s\n%v\n%s", r.name, c.line, c.text, err, out)
 		case <-time.After(200 * time.Millisecond):
 		}
 	}

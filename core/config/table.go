@@ -31,6 +31,7 @@ type Key struct {
 	Default string
 	Help    string
 	Status  Status
+	Own     bool   // not of nats-server
 	Why     string // of NotYet and Ignored
 	Example string // a value that differs from the default
 }
@@ -87,6 +88,12 @@ func (d *decoder) warnf(it item, format string, args ...any) {
 func row[T any](names, typ, def, help, example string, set func(*decoder, *T, item)) field[T] {
 	n := strings.Fields(names)
 	return field[T]{set: set, Key: Key{Name: n[0], Aliases: n[1:], Type: typ, Default: def, Help: help, Example: example}}
+}
+
+// own marks a row as one that nats-server does not have.
+func own[T any](f field[T]) field[T] {
+	f.Own = true
+	return f
 }
 
 // notYet declares a key that this version refuses.

@@ -18,7 +18,7 @@ func topTable() *block[Options] {
 		row("allow_non_tls", "boolean", "false", "let plain clients in beside TLS", "true", setBool(func(o *o) *bool { return &o.AllowNonTLS })),
 		row("jetstream", "map, boolean, enabled or disabled", "disabled", "storage", "enabled", setJetStream),
 		row("store_dir storedir", "path", "", "same as jetstream.store_dir", "/data", setStoreDir),
-		row("edge_store", "subject or list", "", "make the stream EDGE and keep these subjects in it", "[\"plant.>\"]", setSubjects(func(o *o) *[]string { return &o.EdgeStore })),
+		own(row("edge_store", "subject or list", "", "make the stream EDGE and keep these subjects in it", "[\"plant.>\"]", setSubjects(func(o *o) *[]string { return &o.EdgeStore }))),
 		row("leafnodes leaf", "map", "off", "links to and from other servers", "{port: 7422}", setLeaf),
 		row("mqtt", "map", "off", "MQTT 3.1.1 and 5", "{port: 1883}", setMQTT),
 	}, topOthers())
@@ -55,7 +55,7 @@ func limitRows() []field[Options] {
 		row("max_sub_tokens max_subscription_tokens", "integer 0..255", "0", "tokens of one subscription; 0 is unlimited", "8", setMaxSubTokens),
 		row("max_control_line", "integer", "4096", "bytes of one protocol line", "1024", setMaxInt32(func(o *o) *int { return &o.MaxControlLine }, 1)),
 		row("max_payload", "integer", "1MB", "bytes of one message", "2MB", setMaxInt32(func(o *o) *int { return &o.MaxPayload }, 0)),
-		row("max_pending_total", "integer", "0, none", "bytes waiting for all clients together; while there are more, clients that have much of it are closed as slow", "64MB", setInt64(func(o *o) *int64 { return &o.MaxPendingTotal }, 0, math.MaxInt64)),
+		own(row("max_pending_total", "integer", "0, none", "bytes waiting for all clients together; while there are more, clients that have much of it are closed as slow", "64MB", setInt64(func(o *o) *int64 { return &o.MaxPendingTotal }, 0, math.MaxInt64))),
 		row("max_pending", "integer", "64MB", "bytes waiting for one client before it is closed as slow", "8MB", setInt64(func(o *o) *int64 { return &o.MaxPending }, 1, math.MaxInt64)),
 		row("max_traced_msg_len", "integer", "0", "bytes of a message shown by trace; 0 is all", "100", setInt(func(o *o) *int { return &o.MaxTracedMsgLen }, 0, math.MaxInt32)),
 		row("max_closed_clients", "integer", "10000", "closed connections that monitoring remembers", "5", setInt(func(o *o) *int { return &o.MaxClosedConns }, 0, math.MaxInt32)),
@@ -74,7 +74,7 @@ func logRows() []field[Options] {
 		row("log_file logfile", "path", "standard error", "file to log to", "/var/log/x", setString(func(o *o) *string { return &o.Log.File })),
 		row("log_size_limit logfile_size_limit", "integer", "0", "bytes of a log file before it is rotated; 0 never", "10MB", setInt64(func(o *o) *int64 { return &o.Log.SizeLimit }, 0, math.MaxInt64)),
 		row("log_max_num logfile_max_num", "integer", "0", "log files kept, the live one counted; 0 keeps all", "3", setInt(func(o *o) *int { return &o.Log.MaxNum }, 0, math.MaxInt32)),
-		row("log_format", "text or json", "text", "what lines look like; json is one object a line", "json", setLogFormat),
+		own(row("log_format", "text or json", "text", "what lines look like; json is one object a line", "json", setLogFormat)),
 		notYet[o]("syslog", "log to the system's log", "log_file and standard error work"),
 		notYet[o]("remote_syslog", "log to a remote system log", "log_file and standard error work"),
 	}

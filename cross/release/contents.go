@@ -42,11 +42,22 @@ func (r *release) contents(goos string, program []byte) ([]entry, error) {
 			files = append(files, more...)
 		}
 	}
+	files = append(files, r.words()...)
 	licences, err := r.licences(program)
 	if err != nil {
 		return nil, err
 	}
 	return append(files, licences...), nil
+}
+
+// words are the man page and the completions of shells.
+func (r *release) words() []entry {
+	return []entry{
+		{name: "man/frond.1", body: manPage(r.version, r.at)},
+		{name: "completions/frond.bash", body: bashCompletion()},
+		{name: "completions/_frond", body: zshCompletion()},
+		{name: "completions/frond.fish", body: fishCompletion()},
+	}
 }
 
 // folder takes all files of a folder of the repository.

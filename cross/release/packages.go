@@ -240,7 +240,12 @@ func (r *release) fill(s *staging, p *pack, program []byte) error {
 		}
 	}
 	if p.format == "ipk" {
-		return nil // 16 MB of flash: the licences are beside the package
+		// 16 MB of flash: the licences are beside the package, and the words are
+		// in the program.
+		return nil
+	}
+	if err := r.fillWords(s, p); err != nil {
+		return err
 	}
 	licences, err := r.licences(program)
 	if err != nil {
@@ -248,6 +253,33 @@ func (r *release) fill(s *staging, p *pack, program []byte) error {
 	}
 	for _, l := range licences {
 		if err := s.put("/usr/share/doc/frond/"+l.name, l.body, 0o644, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fillWords adds the man page and the completions, where the system of the
+// format looks for them.
+func (r *release) fillWords(s *staging, p *pack) error {
+	man, err := gzipped(manPage(r.version, r.at))
+	if err != nil {
+		return err
+	}
+	zsh := "/usr/share/zsh/site-functions/_frond"
+	if p.format == "deb" {
+		zsh = "/usr/share/zsh/vendor-completions/_frond"
+	}
+	for _, f := range []struct {
+		to   string
+		body []byte
+	}{
+		{"/usr/share/man/man1/frond.1.gz", man},
+		{"/usr/share/bash-completion/completions/frond", bashCompletion()},
+		{zsh, zshCompletion()},
+		{"/usr/share/fish/vendor_completions.d/frond.fish", fishCompletion()},
+	} {
+		if err := s.put(f.to, f.body, 0o644, ""); err != nil {
 			return err
 		}
 	}

@@ -132,7 +132,9 @@ func TestArchive_is_whole_and_the_same_twice(t *testing.T) {
 			wants(t, tarNames(t, bytes.NewReader(unzip(t, first))),
 				"frond-1.2.3-linux-armv6/frond 755", "frond-1.2.3-linux-armv6/README.md 644", "frond-1.2.3-linux-armv6/LICENSE 644",
 				"frond-1.2.3-linux-armv6/conf/edge.conf 644", "frond-1.2.3-linux-armv6/systemd/frond.service 644",
-				"frond-1.2.3-linux-armv6/openrc/frond 755", "frond-1.2.3-linux-armv6/licenses/go/LICENSE 644")
+				"frond-1.2.3-linux-armv6/openrc/frond 755", "frond-1.2.3-linux-armv6/licenses/go/LICENSE 644",
+				"frond-1.2.3-linux-armv6/man/frond.1 644", "frond-1.2.3-linux-armv6/completions/frond.bash 644",
+				"frond-1.2.3-linux-armv6/completions/_frond 644", "frond-1.2.3-linux-armv6/completions/frond.fish 644")
 		}
 	}
 }
@@ -170,11 +172,14 @@ func TestPack_holds_what_its_system_needs(t *testing.T) {
 }
 
 func checkPackage(t *testing.T, format, file string) {
-	common := []string{"usr/bin/frond 755", "etc/frond/frond.conf 640"}
+	common := []string{
+		"usr/bin/frond 755", "etc/frond/frond.conf 640", "usr/share/man/man1/frond.1.gz 644",
+		"usr/share/bash-completion/completions/frond 644", "usr/share/fish/vendor_completions.d/frond.fish 644",
+	}
 	switch format {
 	case "apk":
 		// Signature, control and data are gzip streams one behind the other.
-		wants(t, tarNames(t, bytes.NewReader(unzip(t, read(t, file)))), append(common, "etc/init.d/frond 755")...)
+		wants(t, tarNames(t, bytes.NewReader(unzip(t, read(t, file)))), append(common, "etc/init.d/frond 755", "usr/share/zsh/site-functions/_frond 644")...)
 	case "ipk":
 		outer := tar.NewReader(bytes.NewReader(unzip(t, read(t, file))))
 		for {
@@ -197,7 +202,7 @@ func checkPackage(t *testing.T, format, file string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wants(t, tarNames(t, bytes.NewReader(out)), append(common, "usr/lib/systemd/system/frond.service 644")...)
+		wants(t, tarNames(t, bytes.NewReader(out)), append(common, "usr/lib/systemd/system/frond.service 644", "usr/share/zsh/vendor-completions/_frond 644")...)
 		out, err = exec.Command("dpkg-deb", "--info", file, "conffiles").Output()
 		if err != nil || !strings.Contains(string(out), "/etc/frond/frond.conf") {
 			t.Errorf("an upgrade would overwrite the configuration: %q, %v", out, err)
@@ -208,7 +213,7 @@ func checkPackage(t *testing.T, format, file string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, want := range []string{"/usr/bin/frond", "/etc/frond/frond.conf", "/usr/lib/systemd/system/frond.service"} {
+		for _, want := range []string{"/usr/bin/frond", "/etc/frond/frond.conf", "/usr/lib/systemd/system/frond.service", "/usr/share/man/man1/frond.1.gz", "/usr/share/zsh/site-functions/_frond"} {
 			if !strings.Contains(string(out), want) {
 				t.Errorf("%s is not in it:\n%s", want, out)
 			}
