@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/frondmq/frond/core/config"
@@ -112,6 +113,8 @@ func (s *Server) openStore() error {
 	switch {
 	case errors.Is(err, edgestore.ErrLocked):
 		return fmt.Errorf("opening the store %s: %w (is this server running already?)", st.dir, edgestore.ErrLocked)
+	case errors.Is(err, syscall.EIO):
+		return fmt.Errorf("opening the store: %w (nothing is given up for a read that fails: try again; what the disk does not read for good is given up with: frond store giveup %s)", err, filepath.Dir(st.dir))
 	case err != nil:
 		return fmt.Errorf("opening the store: %w", err)
 	}

@@ -28,7 +28,7 @@ func runStore(args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	if err == nil && len(words) != 2 {
-		err = errors.New("it takes check, dump or rebuild, and a folder")
+		err = errors.New("it takes check, dump, rebuild or giveup, and a folder")
 	}
 	if err != nil {
 		return fail(stderr, fmt.Errorf("store: %w", nearFlag(err, fs, "frond store -h")))
@@ -41,8 +41,10 @@ func runStore(args []string, stdout, stderr io.Writer) int {
 		sound, err = eachStore(words[1], stdout, edgestore.RebuildStore)
 	case "dump":
 		sound, err = eachStore(words[1], stderr, func(dir string) (*edgestore.Check, error) { return dumpStore(dir, stdout) })
+	case "giveup":
+		err = giveUp(words[1], stdout)
 	default:
-		err = fmt.Errorf("%q is not known: check, dump, rebuild", words[0])
+		err = fmt.Errorf("%q is not known: check, dump, rebuild, giveup", words[0])
 	}
 	if err != nil {
 		return fail(stderr, fmt.Errorf("store: %w", err))
@@ -60,14 +62,11 @@ func eachStore(dir string, w io.Writer, do func(dir string) (*edgestore.Check, e
 	if err != nil {
 		return false, err
 	}
-	lock := filepath.Join(root, "journal", "lock")
-	if _, err := os.Stat(lock); err == nil {
-		held, err := vfs.OS{}.Lock(lock)
-		if err != nil {
-			return false, fmt.Errorf("%s: %w (a server runs on it: stop that first)", root, err)
-		}
-		defer held.Close()
+	unlock, err := lockStore(root)
+	if err != nil {
+		return false, err
 	}
+	defer unlock()
 	sound = true
 	catalogue := filepath.Join(root, "catalogue.db")
 	if _, serr := os.Stat(catalogue); serr == nil && root != dir {
@@ -89,6 +88,65 @@ func eachStore(dir string, w io.Writer, do func(dir string) (*edgestore.Check, e
 		sound = sound && c.Sound()
 	}
 	return sound, nil
+}
+
+// lockStore keeps servers away.
+func lockStore(root string) (unlock func(), err error) {
+	lock := filepath.Join(root, "journal", "lock")
+	if _, err := os.Stat(lock); err != nil {
+		return func() {}, nil
+	}
+	held, err := vfs.OS{}.Lock(lock)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w (a server runs on it: stop that first)", root, err)
+	}
+	return func() { held.Close() }, nil
+}
+
+// giveUp gives up what the disk does not read.
+func giveUp(dir string, w io.Writer) error {
+	root, stores, err := storesIn(dir)
+	if err != nil {
+		return err
+	}
+	unlock, err := lockStore(root)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	files := []string{filepath.Join(root, "catalogue.db")}
+	for _, folder := range append([]string{filepath.Join(root, "journal")}, stores...) {
+		entries, err := os.ReadDir(folder)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		for _, e := range entries {
+			if e.Type().IsRegular() && e.Name() != "lock" {
+				files = append(files, filepath.Join(folder, e.Name()))
+			}
+		}
+	}
+	if _, err := os.Stat(files[0]); err != nil {
+		files = files[1:] // nothing was drained yet, or it was put aside
+	}
+	given := 0
+	for _, name := range files {
+		parts, kept, gerr := edgestore.GiveUp(vfs.OS{}, name, filepath.Join(root, "quarantine"))
+		if gerr != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", name, gerr))
+		}
+		for _, p := range parts {
+			given++
+			fmt.Fprintf(w, "%s: bytes %d to %d are given up\n", name, p.From, p.To-1)
+		}
+		if kept != "" {
+			fmt.Fprintf(w, "  the file as it was: %s\n", kept)
+		}
+	}
+	if given == 0 && err == nil {
+		fmt.Fprintf(w, "all of %d files can be read: nothing is given up\n", len(files))
+	}
+	return err
 }
 
 // storesIn finds the folders of streams, and the folder that has the journal.

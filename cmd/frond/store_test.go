@@ -10,6 +10,7 @@ import (
 
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/edgestoretest"
+	"github.com/frondmq/frond/edgestore/vfs"
 )
 
 // frond store says what is in the folders of streams and what is damaged, dumps
@@ -44,8 +45,8 @@ func TestStore_command(t *testing.T) {
 		}
 	}
 	expect(0, "Usage: frond store")
-	expect(1, "check, dump, rebuild", "mend", root)
-	expect(1, "it takes check, dump or rebuild, and a folder", "check")
+	expect(1, "check, dump, rebuild, giveup", "mend", root)
+	expect(1, "it takes check, dump, rebuild or giveup, and a folder", "check")
 	expect(1, "neither a data folder nor", "check", t.TempDir())
 	expect(1, "in use by another process", "check", root)
 	if err := s.Close(); err != nil {
@@ -53,6 +54,19 @@ func TestStore_command(t *testing.T) {
 	}
 	expect(0, "incarnation 7: 200 messages", "check", root)
 	expect(0, "incarnation 7: 200 messages", "check", dir)
+	expect(0, "files can be read: nothing is given up", "giveup", root)
+	journal := filepath.Join(storesRoot(t, root), "journal")
+	if err := os.MkdirAll(journal, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	held, err := vfs.OS{}.Lock(filepath.Join(journal, "lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(1, "a server runs on it", "giveup", root)
+	if err := held.Close(); err != nil {
+		t.Fatal(err)
+	}
 	if code, out, errs := call("dump", root); code != 0 || strings.Count(out, "\n") != 200 || !strings.Contains(errs, "200 messages") {
 		t.Errorf("dump: exit %d, %d lines, %q", code, strings.Count(out, "\n"), errs)
 	}
@@ -74,4 +88,14 @@ func TestStore_command(t *testing.T) {
 	if _, err := os.Stat(path + ".damaged-1"); err != nil {
 		t.Error(err)
 	}
+}
+
+// storesRoot is the folder below a data folder that has the streams.
+func storesRoot(t *testing.T, dir string) string {
+	t.Helper()
+	root, _, err := storesIn(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
 }

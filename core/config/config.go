@@ -1,7 +1,10 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"strings"
 )
@@ -9,15 +12,43 @@ import (
 // ParseFile reads a configuration file into options. The error is an Errors
 // with everything that is wrong; the options are then not usable.
 func ParseFile(path string) (*Options, []Warning, error) {
-	text, err := os.ReadFile(path)
+	text, err := readFile(path, true)
 	if err != nil {
 		return nil, nil, Errors{{Reason: fmt.Sprintf("error opening config file: %v", err)}}
 	}
-	o, warns, err := Parse(path, text, Source{ReadFile: os.ReadFile, Env: os.LookupEnv})
+	o, warns, err := Parse(path, text, Source{ReadFile: ReadFile, Env: os.LookupEnv})
 	if o != nil {
 		o.File = path
 	}
 	return o, warns, err
+}
+
+// maxFileBytes bounds a configuration file.
+const maxFileBytes = 16 << 20
+
+// ReadFile reads an included file, or one that is named in a configuration:
+// regular, and of at most 16 MB. Others may never end.
+func ReadFile(path string) ([]byte, error) { return readFile(path, false) }
+
+// readFile takes pipes and devices too, if it is told to: a shell makes them.
+func readFile(path string, any bool) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() && (!any || info.IsDir()) {
+		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("it is no regular file")}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
+	if err == nil && len(text) > maxFileBytes {
+		err = &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("it is larger than %d bytes", maxFileBytes)}
+	}
+	return text, err
 }
 
 // Parse reads text as a file of that name. It does not Validate: flags may

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 )
@@ -150,7 +149,7 @@ func (t *TLS) pool() (*x509.CertPool, error) {
 	if t.CAFile == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(t.CAFile)
+	pem, err := ReadFile(t.CAFile)
 	if err != nil {
 		return nil, err
 	}

@@ -252,7 +252,7 @@ func (s *stream) fail(err error) error {
 	s.e.report(Damage{
 		Kind: DamageStopped, Account: s.acct.name, Stream: s.name, Where: s.where(),
 		What: fmt.Sprintf("stream %q takes no changes any more: its store failed: %v", s.name, err),
-		Do:   "repair what the error names and restart; what was acknowledged is in the journal",
+		Do:   "repair what the error names and restart; what was acknowledged is in the journal, which keeps it until then and grows. Else delete the stream. What the disk does not read for good is given up with frond store giveup",
 	})
 	return errStoreFailed.with("%v", err)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -42,6 +43,27 @@ func measureDisk(dir, journalDir string) (u diskUse) {
 	return u
 }
 
+// pinning names the streams that keep operations in the journal because they
+// are stopped.
+func (e *Engine) pinning() (names []string) {
+	e.mu.RLock()
+	for _, o := range e.mu.offline {
+		if o.from != 0 {
+			names = append(names, fmt.Sprintf("%q", o.name))
+		}
+	}
+	e.mu.RUnlock()
+	for _, s := range e.allStreams() {
+		s.mu.RLock()
+		if s.failed != nil && s.dirtyFrom != 0 {
+			names = append(names, fmt.Sprintf("%q", s.name))
+		}
+		s.mu.RUnlock()
+	}
+	slices.Sort(names)
+	return names
+}
+
 // diskText says what takes the room of a full disk.
 func (e *Engine) diskText() string {
 	u := measureDisk(e.cfg.Dir, e.cfg.journalDir())
@@ -49,6 +71,9 @@ func (e *Engine) diskText() string {
 	text := []string{fmt.Sprintf("streams hold %d bytes of messages in files of %d bytes, the journal's files are %d bytes", messages, u.stores, u.journal)}
 	if limit := e.limit(false); limit > 0 {
 		text = append(text, fmt.Sprintf("the limit max_file of %d bytes did not refuse", limit))
+	}
+	if names := e.pinning(); len(names) > 0 {
+		text = append(text, "the journal keeps the operations of streams that are stopped, repair or delete them: "+strings.Join(names, ", "))
 	}
 	if g := e.cfg.guard.text(); g != "" {
 		text = append(text, g)

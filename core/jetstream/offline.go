@@ -44,7 +44,7 @@ func (e *Engine) setOffline(c *streamCreate, err error) {
 		Kind: DamageStopped, Account: c.account, Stream: o.name,
 		Where: e.cfg.backend.where(c.incarnation),
 		What:  fmt.Sprintf("stream %q could not be opened and is stopped: %v", o.name, err),
-		Do:    "repair what the error names and restart, or delete the stream; its files are left as they are",
+		Do:    "repair what the error names and restart, or delete the stream: until then the journal keeps its operations, and its files are left as they are. What the disk does not read for good is given up with frond store giveup",
 	})
 }
 
