@@ -106,9 +106,7 @@ func (s *Server) openStore() error {
 		Strict:         j.Strict,
 		Limits:         storeLimits(st, j),
 		Logger:         s.log,
-		ClockSynced: func() bool {
-			return clockPlausible(time.Now())
-		},
+		ClockSynced:    clockPlausible,
 	})
 	switch {
 	case errors.Is(err, edgestore.ErrLocked):

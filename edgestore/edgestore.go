@@ -23,7 +23,7 @@ type LSN uint64
 type Stamp struct {
 	Boot   uint32 // number of the boot, counted by the journal
 	Mono   int64  // nanoseconds since that boot (or since process start)
-	Wall   int64  // nanoseconds since 1970, UTC
+	Wall   int64  // nanoseconds since 1970, UTC, as far as the user knows them; it never falls
 	Synced bool   // the wall clock was known to be right
 }
 

@@ -92,8 +92,8 @@ func (m *member) info(dynamic bool) *consumerInfo {
 		Name:           m.name,
 		Created:        atTime(m.created),
 		Config:         cfg,
-		Delivered:      sequenceInfo{i.Delivered, optionalTime(i.DeliveredAt)},
-		AckFloor:       sequenceInfo{i.AckFloor, optionalTime(i.AckedAt)},
+		Delivered:      sequenceInfo{i.Delivered, optionalTime(m.e.line.timerWall(i.DeliveredAt))},
+		AckFloor:       sequenceInfo{i.AckFloor, optionalTime(m.e.line.timerWall(i.AckedAt))},
 		NumAckPending:  i.NumAckPending,
 		NumRedelivered: i.NumRedelivered,
 		NumWaiting:     i.NumWaiting,
@@ -101,10 +101,10 @@ func (m *member) info(dynamic bool) *consumerInfo {
 		PushBound:      i.PushBound,
 		Paused:         i.Paused,
 		PauseRemaining: i.PauseRemaining,
-		At:             m.e.cfg.Now().UTC(),
+		At:             m.e.line.wallNow(),
 	}
 	if i.Pin != nil {
-		out.Groups = []consumerPriority{{i.Pin.Group, i.Pin.ID, i.Pin.At}}
+		out.Groups = []consumerPriority{{i.Pin.Group, i.Pin.ID, m.e.line.timerWall(i.Pin.At)}}
 	}
 	return out
 }
@@ -305,7 +305,10 @@ func marshalConsumer(cfg *consumer.Config) []byte {
 // createConsumer makes a consumer of a checked configuration. The caller holds
 // s.changes.
 func (e *Engine) createConsumer(s *stream, name string, cfg *consumer.Config) (*member, *APIError) {
-	op := consumerCreate{name, e.cfg.Now().UnixNano(), marshalConsumer(cfg)}
+	op := consumerCreate{name, e.line.wallNow().UnixNano(), marshalConsumer(cfg), 0}
+	if cfg.OptStartTime != nil {
+		op.from = s.lineOf(*cfg.OptStartTime).UnixNano()
+	}
 	m, err := s.submitConsumer(opConsumerCreate, s.isVolatile(cfg.MemoryStorage), true, op.append(nil))
 	if err != nil {
 		return nil, err
@@ -495,7 +498,7 @@ func (e *Engine) consumerPause(r *apiRequest, base response, arg string) (any, *
 		return out, err
 	}
 	out.Until = req.Until
-	if left := req.Until.Sub(e.cfg.Now()); !req.Until.IsZero() && left > 0 {
+	if left := req.Until.Sub(e.line.wallNow()); !req.Until.IsZero() && left > 0 {
 		out.Paused, out.Remaining = true, left
 	}
 	e.pauseAdvisory(m, out.Paused, out.Until)

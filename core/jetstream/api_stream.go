@@ -171,7 +171,7 @@ func (e *Engine) submitStream(a *account, cfg *StreamConfig) (*pending, *APIErro
 	c := streamCreate{
 		incarnation: e.nextIncarnation.Add(1) - 1,
 		account:     a.name,
-		created:     e.cfg.Now().UnixNano(),
+		created:     e.line.wallNow().UnixNano(),
 		config:      encodeConfig(cfg),
 	}
 	log := e.logFor(cfg.Storage)

@@ -207,8 +207,8 @@ func (s *stream) applyOne(en *edgestore.Entry, o *outcome) error {
 		return s.applySkip(en.Data)
 	case opRelease:
 		return s.applyRelease(en.Data)
-	case opClockStep:
-		return s.applyClockStep(en.Data)
+	case opClockMove:
+		return s.applyClockMove(en.Data)
 	case opNotes:
 		return s.applyNotes(en)
 	case opShift:
@@ -264,6 +264,8 @@ type incoming struct {
 	id    []byte // Nats-Msg-Id, nil for none
 	at    edgestore.Location
 	stamp edgestore.Stamp
+	// foreign: Time is that of the origin of a mirror.
+	foreign bool
 }
 
 // incoming takes a message apart. The result is the stream's own and valid
@@ -280,7 +282,9 @@ func (s *stream) incoming(en *edgestore.Entry, flags uint8, blob []byte) (*incom
 	m := &s.in
 	*m = incoming{}
 	m.flags, m.stamp = flags, en.Stamp
-	m.Time, m.Subject, m.Header, m.Body = en.Stamp.Wall, s.subjects.get(subj), header, body
+	// Two that were stamped at once may be in the log the other way round.
+	m.Time = max(en.Stamp.Wall, s.newest)
+	m.Subject, m.Header, m.Body = s.subjects.get(subj), header, body
 	if flags&flagMsgID != 0 {
 		m.id = wire.HeaderGet(header, hdrMsgID)
 	}
@@ -348,14 +352,14 @@ func (s *stream) put(cfg *StreamConfig, m *incoming, o *outcome) error {
 	if err := s.store.Append(&m.Msg, m.at); err != nil {
 		return s.fail(err)
 	}
-	if !m.stamp.Synced {
-		s.clock.stored(&m.stamp)
-	}
 	s.last, o.seq = m.Seq, m.Seq
+	if m.foreign {
+		s.clock.arrived(m, cfg.MaxAge)
+	} else {
+		s.newest = m.Time
+	}
 	if m.flags&flagTTL != 0 && cfg.AllowMsgTTL {
-		if t := ttlOf(m.Header); t != 0 {
-			s.expiries.add(m.Seq, m.Time, t)
-		}
+		s.addTTL(m)
 	}
 	if m.id != nil {
 		s.rememberID(m)
@@ -371,6 +375,9 @@ func (s *stream) put(cfg *StreamConfig, m *incoming, o *outcome) error {
 // it gets a sequence, and is not stored.
 func (s *stream) pass(m *incoming, o *outcome) {
 	s.store.Skip(m.Seq, m.Time)
+	if !m.foreign {
+		s.newest = m.Time
+	}
 	s.last, o.seq = m.Seq, m.Seq
 	o.passed = true
 	if m.id != nil {
@@ -415,7 +422,7 @@ func (s *stream) applyIngest(en *edgestore.Entry, o *outcome) error {
 				return err
 			}
 		}
-		m.Seq, m.Time, m.id = from.seq, from.at, nil
+		m.Seq, m.Time, m.id, m.foreign = from.seq, from.at, nil, true
 		if err := s.put(cfg, m, o); err != nil || o.err != nil {
 			return err
 		}
@@ -493,6 +500,7 @@ func (s *stream) applyConfig(en *edgestore.Entry) error {
 		}
 	}
 	if old.Mirror != nil && cfg.Mirror == nil {
+		s.promoted()
 		// From here on the stream's own count matters.
 		s.note(note{seat: en.Seat, delta: s.noted})
 	}

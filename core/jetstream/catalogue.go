@@ -30,6 +30,9 @@ type catalogue struct {
 	heads   map[uint64]head // to be written
 	rows    []edgestore.Aux // of consumers, to be written
 	buried  []uint64
+	// clock is the timetable, as the operations say.
+	clock      timetable
+	clockDirty bool
 }
 
 const (
@@ -58,6 +61,8 @@ func (a *applier) catalogue(en *edgestore.Entry) {
 		o.err = a.streamCreate(en)
 	case opStreamDelete:
 		o.err = a.streamDelete(en)
+	case opClockStep:
+		o.err = a.clockStep(en)
 	default:
 		o.err = errStoreFailed.with("operation %d is not known to this server", en.Kind)
 	}
@@ -263,6 +268,12 @@ func (c *catalogue) note(lsn edgestore.LSN, incarnation uint64, row []byte) {
 		c.changed = make(map[uint64][]byte)
 	}
 	c.changed[incarnation] = row
+	c.touch(lsn)
+}
+
+// touch says that the table lacks an operation. The caller holds the engine's
+// mutex.
+func (c *catalogue) touch(lsn edgestore.LSN) {
 	c.applied = max(c.applied, lsn)
 	if c.dirtyFrom == 0 {
 		c.dirtyFrom = lsn
@@ -289,6 +300,10 @@ func (e *Engine) sealCatalogue() (trash map[uint64]edgestore.Store, dirty bool) 
 	c.rows = nil
 	aux = append(aux, edgestore.Aux{Key: rowChain, Value: msgp.AppendUint64(appendUint(nil, c.done.Seat), c.done.Place)})
 	aux = append(aux, edgestore.Aux{Key: rowNext, Value: appendUint(nil, e.nextIncarnation.Load())})
+	if c.clockDirty {
+		aux = append(aux, edgestore.Aux{Key: rowClock, Value: c.clock.append(nil)})
+		c.clockDirty = false
+	}
 	for _, inc := range c.buried {
 		aux = append(aux, edgestore.Aux{Key: goneKey(inc)})
 	}
@@ -399,6 +414,10 @@ func (e *Engine) readCatalogue() (*catalogueRows, error) {
 			r := opReader{b: value}
 			e.mu.cat.done = edgestore.Chain{Seat: r.uint(), Place: r.uint()}
 			return r.done("catalogue: chain")
+		case key == rowClock:
+			var err error
+			e.mu.cat.clock, err = readTimetable(value)
+			return err
 		case strings.HasPrefix(key, rowDamage):
 			d, err := readDamageRow(key, value)
 			damage = append(damage, d)

@@ -40,14 +40,14 @@ type note struct {
 
 // record begins an operation of the stream. taking: it takes one sequence.
 func (s *stream) record(kind uint8, taking bool) edgestore.Record {
-	return edgestore.Record{Kind: kind, Incarnation: s.incarnation, Stamp: s.e.stamp(), Chain: s.chain, Takes: taking, Twice: guarded(kind)}
+	return edgestore.Record{Kind: kind, Incarnation: s.incarnation, Stamp: s.e.line.stamp(), Chain: s.chain, Takes: taking, Twice: guarded(kind)}
 }
 
 // guarded are operations that are written twice: without them others mean
 // nothing.
 func guarded(kind uint8) bool {
 	switch kind {
-	case opStreamCreate, opStreamDelete, opConfig, opConsumerCreate, opConsumerDelete, opConsumerConfig, opOrigin:
+	case opStreamCreate, opStreamDelete, opClockStep, opClockMove, opConfig, opConsumerCreate, opConsumerDelete, opConsumerConfig, opOrigin:
 		return true
 	}
 	return false
@@ -56,7 +56,7 @@ func guarded(kind uint8) bool {
 // catalogueRecord begins an operation of the catalogue. Only those of streams
 // in files are numbered.
 func (e *Engine) catalogueRecord(log Log, kind uint8) edgestore.Record {
-	r := edgestore.Record{Kind: kind, Stamp: e.stamp(), Twice: guarded(kind)}
+	r := edgestore.Record{Kind: kind, Stamp: e.line.stamp(), Twice: guarded(kind)}
 	if log != Log(e.mem) {
 		r.Chain = &e.catChain
 	}

@@ -123,7 +123,7 @@ func (c *clock) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-expiry.C:
-			expiry.Reset(c.e.expire(c.e.cfg.Now()))
+			expiry.Reset(c.e.expire())
 			if c.e.journal != nil {
 				c.e.retryNotes()
 			}

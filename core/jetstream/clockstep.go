@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/tinylib/msgp/msgp"
@@ -8,122 +9,299 @@ import (
 	"github.com/frondmq/frond/edgestore"
 )
 
-// A device whose clock says 1970 stores messages with that time. When the clock
-// is set they must not be 50 years old: that the clock was set is an operation,
-// and what a stream holds then lives for its max_age from there on. The same
-// holds when a clock that was right jumps far ahead.
+// When the wall clock was set, opClockStep in the catalogue says so: it carries
+// the timetable (timetable.go) that holds from then on. It is appended before
+// anything has a stamp from behind the step, so whatever is durable is as the
+// timetable says.
+//
+// What messages expire by their own TTL stands in an index, by where on the line
+// they are due. A step that moves what is in it is applied to that by an
+// operation of the stream, opClockMove, before anything of the stream expires.
 
-// clockJump is what a clock must go ahead by, beside the monotonic one, to count
-// as set anew. A machine that sleeps looks the same, so it is long.
-const clockJump = 30 * 24 * time.Hour
+const (
+	rowClock = "clock" // in the catalogue: the timetable
+	auxClock = "clock"
+)
 
-// Messages with a TTL of their own still go by the wall clock alone.
-
-// clockStep says that the clock was set, and what was stored before.
-type clockStep struct {
-	upTo uint64 // sequence
-	at   int64  // nanoseconds since 1970, by the clock that is right
-}
-
-// maxClockSteps bounds what a stream remembers: the oldest two that are near
-// each other become one.
-const maxClockSteps = 64
-
-const auxClock = "clock"
-
-// clockState is what a stream knows of its clock; the stream's mu guards it.
-type clockState struct {
-	unset bool // messages were stored while the clock was not known to be right
-	steps []clockStep
-	dirty bool
-}
-
-// stored is called for each message that is stored.
-func (c *clockState) stored(stamp *edgestore.Stamp) {
-	if !stamp.Synced && !c.unset {
-		c.unset, c.dirty = true, true
+// checkClock looks whether the wall clock was set, or the machine has slept, and
+// has the log told. What the log does not take now is tried again with the next
+// look; until then everything goes on by the clock before.
+func (e *Engine) checkClock() {
+	l := e.line
+	l.steps.Lock()
+	defer l.steps.Unlock()
+	s, due := l.look()
+	if !due {
+		return
+	}
+	s.table.forget(e.oldest())
+	if e.journal != nil {
+		rec := e.catalogueRecord(e.journal, opClockStep)
+		if err := e.append(e.journal, true, &rec, nil, nil, s.table.append(nil)); err != nil {
+			e.logger.Warn("the clock was set; that can't be written down yet, and messages have times by the clock before", "err", err)
+			return
+		}
+	}
+	l.take(&s)
+	switch {
+	case s.set:
+		e.logger.Info("the clock is right now: messages stored since the start got their times by it", "ahead", time.Duration(s.by))
+	case s.by != 0:
+		e.logger.Warn("the clock was set: messages stored since the machine started got their times by it, and their age stays", "ahead", time.Duration(s.by))
+	default:
+		return
+	}
+	for _, st := range e.allStreams() {
+		for _, m := range st.members() {
+			m.clockSet(s.set)
+		}
 	}
 }
 
-// heldUntil is before when nothing above its max_age is dropped, as long as the
-// first message is that with the sequence first; 0 is no such time.
-func (c *clockState) heldUntil(first uint64, age time.Duration) int64 {
-	for _, x := range c.steps {
-		if x.upTo >= first {
-			return x.at + int64(age)
+// noteLine writes down where the line is, when the server is stopped while the
+// clock is not known to be right: nothing else would say how long it ran.
+func (e *Engine) noteLine() {
+	e.line.steps.Lock()
+	defer e.line.steps.Unlock()
+	t := *e.line.table()
+	if t.unset == 0 || e.journal == nil {
+		return
+	}
+	t.latest = e.line.at()
+	rec := e.catalogueRecord(e.journal, opClockStep)
+	e.appendLazy(e.journal, &rec, nil, t.append(nil))
+}
+
+// oldest is the oldest stamp of a message that is still there; nothing is known
+// of the streams that could not be opened.
+func (e *Engine) oldest() int64 {
+	e.mu.RLock()
+	n := len(e.mu.offline)
+	e.mu.RUnlock()
+	if n > 0 {
+		return 0
+	}
+	oldest := e.line.at()
+	for _, s := range e.allStreams() {
+		s.mu.RLock()
+		switch st := s.store.State(); {
+		case st.Msgs == 0:
+		case !s.foreign(st.FirstSeq):
+			oldest = min(oldest, st.FirstTime.UnixNano())
+		case s.config().Mirror == nil:
+			oldest = 0 // the first one of its own is not known
+		case len(s.clock.arrivals) > 0:
+			oldest = min(oldest, s.clock.arrivals[0].at)
+		}
+		s.mu.RUnlock()
+	}
+	return oldest
+}
+
+// clockStep applies opClockStep to the catalogue. While the server runs its
+// timetable holds already.
+func (a *applier) clockStep(en *edgestore.Entry) *APIError {
+	if !a.live && en.LSN <= a.e.mu.cat.skipUpTo {
+		return nil
+	}
+	t, err := readTimetable(en.Data)
+	if err != nil {
+		return asAPI(err, errStoreFailed)
+	}
+	a.e.mu.Lock()
+	defer a.e.mu.Unlock()
+	c := &a.e.mu.cat
+	c.clock, c.clockDirty = t, true
+	c.touch(en.LSN)
+	return nil
+}
+
+// clockState is what a stream knows of times; the stream's mu guards it.
+type clockState struct {
+	// unset is the newest stamp in the index of TTLs from a time when the clock
+	// was not known to be right, and moved up to where that index was moved.
+	unset, moved int64
+	// mirrored is the last sequence that came with the time of an origin: none is
+	// on the line up to there.
+	mirrored uint64
+	// doubtful is the newest sequence of a mirror with a time that can't be right:
+	// up to it only the arrivals count.
+	doubtful uint64
+	// unsure are the first and last of those in the index of TTLs that came, by a
+	// stamp from such a time, and were not moved.
+	unsure [2]uint64
+	// arrivals are when the messages of a mirror came: whatever clock they are
+	// by, they are at least as old as they are here.
+	arrivals []arrival
+	dirty    bool
+}
+
+// arrival is that everything up to a sequence was there at a stamp.
+type arrival struct {
+	seq uint64
+	at  int64
+}
+
+// firstTimes is before when no server has stored a message that a mirror could
+// have: a clock that says so was not set.
+var firstTimes = time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()
+
+// maxArrivals is how exactly a mirror knows when its messages came: in this many
+// parts of its max_age.
+const maxArrivals = 64
+
+// arrived takes note that a message of a mirror came.
+func (c *clockState) arrived(m *incoming, age time.Duration) {
+	seq, at := m.Seq, m.stamp.Wall
+	if m.Time < firstTimes {
+		c.doubtful, c.dirty = seq, true
+	}
+	if n := len(c.arrivals); age <= 0 || n > 0 && at-c.arrivals[n-1].at < int64(age)/maxArrivals {
+		return
+	}
+	if len(c.arrivals) >= 2*maxArrivals {
+		c.arrivals = append(c.arrivals[:0], c.arrivals[1:]...)
+	}
+	c.arrivals = append(c.arrivals, arrival{seq, at})
+	c.dirty = true
+}
+
+// hereSince is the newest sequence that a mirror has since before a point on the
+// line; 0 is none.
+func (c *clockState) hereSince(t *timetable, at int64) uint64 {
+	for i := len(c.arrivals) - 1; i >= 0; i-- {
+		if t.settled(c.arrivals[i].at) < at {
+			return c.arrivals[i].seq
 		}
 	}
 	return 0
 }
 
-// apply takes note that the clock was set.
-func (c *clockState) apply(x clockStep, first uint64) {
-	kept := c.steps[:0]
-	for _, old := range c.steps {
-		if old.upTo >= first {
-			kept = append(kept, old)
-		}
-	}
-	c.steps = append(kept, x)
-	if len(c.steps) > maxClockSteps {
-		c.steps = append(c.steps[:0], c.steps[1:]...)
-	}
-	c.unset, c.dirty = false, true
-}
-
 func (c *clockState) append(b []byte) []byte {
-	b = msgp.AppendBool(b, c.unset)
-	b = msgp.AppendUint64(b, uint64(len(c.steps)))
-	for _, x := range c.steps {
-		b = msgp.AppendInt64(msgp.AppendUint64(b, x.upTo), x.at)
+	b = msgp.AppendBool(b, false)
+	b = msgp.AppendUint64(b, 0)
+	b = msgp.AppendInt64(b, c.unset)
+	b = msgp.AppendInt64(b, c.moved)
+	b = msgp.AppendUint64(b, c.mirrored)
+	b = msgp.AppendUint64(b, c.doubtful)
+	b = msgp.AppendUint64(msgp.AppendUint64(b, c.unsure[0]), c.unsure[1])
+	b = msgp.AppendUint64(b, uint64(len(c.arrivals)))
+	for _, x := range c.arrivals {
+		b = msgp.AppendInt64(msgp.AppendUint64(b, x.seq), x.at)
 	}
 	return b
 }
 
 func (c *clockState) load(value []byte) error {
 	r := opReader{b: value}
-	c.unset = r.bool()
-	for n := min(r.uint(), maxClockSteps); n > 0 && r.err == nil; n-- {
-		c.steps = append(c.steps, clockStep{r.uint(), r.int()})
+	r.bool() // what earlier builds kept
+	for n := r.uint(); n > 0 && r.err == nil; n-- {
+		r.uint()
+		r.int()
+	}
+	if r.err == nil && len(r.b) > 0 { // theirs ends here
+		c.unset, c.moved, c.mirrored = r.int(), r.int(), r.uint()
+		c.doubtful, c.unsure = r.uint(), [2]uint64{r.uint(), r.uint()}
+		for n := min(r.uint(), 2*maxArrivals); n > 0 && r.err == nil; n-- {
+			c.arrivals = append(c.arrivals, arrival{r.uint(), r.int()})
+		}
 	}
 	return r.done("clock of the stream")
 }
 
-// clockJumped reports whether the clock went far ahead since the last call.
-func (e *Engine) clockJumped(now time.Time) bool {
-	offset := now.UnixNano() - int64(now.Sub(e.started))
-	was := e.clockOffset.Swap(offset)
-	return was != 0 && offset-was >= int64(clockJump)
+// foreign reports whether the time of a message is that of an origin, and not on
+// the line.
+func (s *stream) foreign(seq uint64) bool {
+	return s.config().Mirror != nil || seq <= s.mirrored.Load()
 }
 
-// stepClock logs that the clock was set, if that matters to what the stream
-// holds. It reports whether one is on its way.
-func (s *stream) stepClock(now time.Time, jumped bool) bool {
-	s.mu.RLock()
-	due := (s.clock.unset || jumped) && !s.deleted && s.failed == nil && s.config().MaxAge > 0
-	s.mu.RUnlock()
-	if s.stepping.Load() {
+// shown is the time of a stored message as clients see it.
+func (s *stream) shown(seq uint64, at int64) int64 {
+	if s.foreign(seq) {
+		return at
+	}
+	return s.e.line.wall(at)
+}
+
+// lineOf is shown the other way: what to look for in the store.
+func (s *stream) lineOf(t time.Time) time.Time {
+	if s.config().Mirror != nil {
+		return t
+	}
+	return time.Unix(0, s.e.line.lineOf(t))
+}
+
+// promoted is called when a mirror becomes a stream of its own.
+func (s *stream) promoted() {
+	s.clock.mirrored, s.clock.dirty = s.last, true
+	s.mirrored.Store(s.last)
+	s.newest = 0
+}
+
+// movesDue has the stream told of what was moved and is in its index of TTLs. It
+// reports whether that is not applied yet: until then nothing may expire.
+func (s *stream) movesDue() bool {
+	if s.moving.Load() {
 		return true
 	}
-	if !due {
+	s.mu.RLock()
+	unset, moved := s.clock.unset, s.clock.moved
+	dead := s.deleted || s.failed != nil
+	s.mu.RUnlock()
+	if dead || unset == 0 {
 		return false
 	}
-	rec := s.record(opClockStep, false)
-	s.stepping.Store(true)
-	if err := s.e.append(s.log, true, &rec, nil, nil, msgp.AppendInt64(nil, now.UnixNano())); err != nil {
-		s.stepping.Store(false)
-		s.e.logger.Warn("clock step put off", "stream", s.name, "err", err)
+	for _, m := range s.e.line.table().moves {
+		if m.to <= moved || m.from > unset {
+			continue
+		}
+		rec := s.record(opClockMove, false)
+		s.moving.Store(true)
+		b := msgp.AppendInt64(nil, rec.Stamp.Wall)
+		by := m.by
+		if by == m.to-m.from { // all of it to its end, but they keep their distances
+			by = max(0, m.to-unset)
+		}
+		b = msgp.AppendInt64(msgp.AppendInt64(msgp.AppendInt64(b, m.from), m.to), by)
+		if err := s.e.append(s.log, true, &rec, nil, nil, b); err != nil {
+			s.moving.Store(false)
+			s.e.logger.Warn("clock step put off", "stream", s.name, "err", err)
+		}
+		return true // one after the other
 	}
-	return true
+	return false
 }
 
-func (s *stream) applyClockStep(data []byte) error {
-	s.stepping.Store(false)
-	r := opReader{b: data}
-	at := r.int()
-	if err := r.done("clock step"); err != nil {
-		return err
+// applyClockMove moves what is in the index of TTLs.
+func (s *stream) applyClockMove(data []byte) error {
+	if s.live {
+		s.moving.Store(false)
 	}
-	s.clock.apply(clockStep{s.last, at}, s.store.State().FirstSeq)
+	r := opReader{b: data}
+	r.int() // when it was decided
+	var m move
+	if r.err == nil && len(r.b) > 0 { // those of earlier builds end here
+		m = move{r.int(), r.int(), r.int()}
+	}
+	err := r.done("clock move")
+	switch {
+	case err != nil:
+		return err
+	case m.from < 0 || m.to < m.from || m.by < 0 || m.by > m.to:
+		return fmt.Errorf("clock move operation: %w: %+v", edgestore.ErrCorrupt, m)
+	case m.to <= s.clock.moved:
+		return nil
+	}
+	own := s.clock.mirrored + 1
+	if s.config().Mirror != nil {
+		own = s.last + 1
+	}
+	from, to := s.store.SeqAt(time.Unix(0, m.from)), s.store.SeqAt(time.Unix(0, m.to))
+	s.expiries.move(max(from, own), to, m.by)
+	if x := &s.clock.unsure; x[1] != 0 {
+		s.expiries.move(x[0], x[1]+1, m.by)
+		*x = [2]uint64{}
+	}
+	s.clock.moved, s.clock.dirty = m.to, true
 	return nil
 }

@@ -3,7 +3,6 @@ package jetstream
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/tinylib/msgp/msgp"
 
@@ -78,7 +77,7 @@ func (s *stream) bringBack(rows []consumerRow) error {
 		}
 		from := *cfg
 		if from.DeliverPolicy == consumer.DeliverNew || from.DeliverPolicy == consumer.DeliverLast {
-			at := time.Unix(0, row.created)
+			at := s.lineOf(atTime(row.created))
 			from.DeliverPolicy, from.OptStartTime = consumer.DeliverByStartTime, &at
 		}
 		st := s.store.State()

@@ -118,17 +118,22 @@ type consumerCreate struct {
 	name    string
 	created int64
 	config  []byte
+	from    int64 // where on the line it begins; 0: its configuration says it
 }
 
 func (o *consumerCreate) append(b []byte) []byte {
 	b = msgp.AppendString(b, o.name)
 	b = msgp.AppendInt64(b, o.created)
-	return msgp.AppendBytes(b, o.config)
+	b = msgp.AppendBytes(b, o.config)
+	return msgp.AppendInt64(b, o.from)
 }
 
 func readConsumerCreate(b []byte) (o consumerCreate, err error) {
 	r := opReader{b: b}
-	o = consumerCreate{r.string(), r.int(), r.bytes()}
+	o = consumerCreate{name: r.string(), created: r.int(), config: r.bytes()}
+	if r.err == nil && len(r.b) > 0 { // older ones end here
+		o.from = r.int()
+	}
 	return o, r.done("consumer create")
 }
 
@@ -175,7 +180,12 @@ func (c *consumers) applyCreate(en *edgestore.Entry, o *outcome) error {
 	// Where it begins is decided here, at its place among the operations:
 	// what was appended before it is in the stream, and nothing else is.
 	st := c.s.store.State()
-	start := consumer.StartOf(cfg, st.FirstSeq, st.LastSeq, c.s.config().MaxMsgsPer, c.s.store)
+	begin := *cfg
+	if op.from != 0 && cfg.OptStartTime != nil {
+		at := time.Unix(0, op.from)
+		begin.OptStartTime = &at
+	}
+	start := consumer.StartOf(&begin, st.FirstSeq, st.LastSeq, c.s.config().MaxMsgsPer, c.s.store)
 	m := newMember(c.s, op.name, uint64(en.LSN), op.created, cfg, start)
 	m.dirty = true
 	m.volatile.Store(m.id >= firstVolatile)
@@ -355,10 +365,7 @@ func (s *stream) closeMembers() {
 	}
 }
 
-// now is the time that consumers live by: nanoseconds since 1970 that never
-// jump while the server runs.
-func (e *Engine) now() int64 {
-	return e.started.UnixNano() + int64(e.cfg.Now().Sub(e.started))
-}
+// now is the time that consumers live by, see timeline.timer.
+func (e *Engine) now() int64 { return e.line.timer() }
 
 func atTime(ns int64) time.Time { return time.Unix(0, ns).UTC() }

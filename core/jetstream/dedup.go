@@ -150,10 +150,11 @@ type idClock struct {
 }
 
 func (c *idClock) advance(to *edgestore.Stamp) {
+	first := c.last.Boot != to.Boot
 	switch {
 	case c.last == (edgestore.Stamp{}): // the first
 		c.last = *to
-	case c.last.Boot != to.Boot:
+	case first:
 		c.now += max(to.Mono, 0)
 		c.last = *to
 	case to.Mono > c.last.Mono:
@@ -163,7 +164,7 @@ func (c *idClock) advance(to *edgestore.Stamp) {
 	if !to.Synced {
 		return
 	}
-	if c.synced.Synced && c.synced.Boot != to.Boot {
+	if c.synced.Synced && first {
 		if away := to.Wall - c.synced.Wall; away > 0 && c.syncedAt <= math.MaxInt64-away {
 			c.now = max(c.now, c.syncedAt+away)
 		}

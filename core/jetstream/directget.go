@@ -71,7 +71,7 @@ func (e *Engine) msgGet(r *apiRequest, base response, name string) (any, *APIErr
 			err = errNoMessage
 			break
 		}
-		out.Message = &storedMsg{Subject: m.Subject, Seq: m.Seq, Data: m.Body, Time: time.Unix(0, m.Time).UTC()}
+		out.Message = &storedMsg{Subject: m.Subject, Seq: m.Seq, Data: m.Body, Time: atTime(m.Time)}
 		if !req.NoHeader {
 			out.Message.Header = m.Header
 		}
@@ -99,6 +99,7 @@ func (s *stream) find(g *getRequest) (m edgestore.Msg, err error) {
 	default:
 		m, _, err = s.store.Load(g.Seq, nil)
 	}
+	m.Time = s.shown(m.Seq, m.Time)
 	return m, err
 }
 
@@ -112,7 +113,7 @@ func (g *getRequest) filters() []string {
 // startLocked is the lower bound that a request gives.
 func (s *stream) startLocked(g *getRequest) uint64 {
 	if g.StartTime != nil {
-		return s.store.SeqAt(*g.StartTime)
+		return s.store.SeqAt(s.lineOf(*g.StartTime))
 	}
 	return max(g.Seq, 1)
 }
@@ -271,7 +272,7 @@ func (s *stream) directMulti(d *directReply, g *getRequest) {
 	s.mu.RLock()
 	upTo := s.last
 	if g.UpToTime != nil {
-		upTo = min(upTo, s.store.SeqAt(*g.UpToTime)-1)
+		upTo = min(upTo, s.store.SeqAt(s.lineOf(*g.UpToTime))-1)
 	} else if g.UpToSeq > 0 {
 		upTo = min(upTo, g.UpToSeq)
 	}

@@ -53,22 +53,24 @@ type Config struct {
 	// Workers is how many goroutines answer API requests, and how many run
 	// consumers; 0 is a default.
 	Workers int
-	// Now is the clock for what is not an operation: creation times, answers,
-	// timers. nil is time.Now.
+	// Now is the wall clock, and the monotonic one if its readings have that. nil
+	// is time.Now.
 	Now func() time.Time
 	// Rand makes names and ids, and decides the random of subject transforms;
 	// nil seeds one from the system. The engine locks it.
 	Rand   *rand.Rand
 	Logger *slog.Logger
-	// ClockSynced reports whether the wall clock is known to be right; nil is
-	// always.
-	ClockSynced func() bool
+	// ClockSynced reports whether the wall clock may be right when it says now.
+	// While it is not, ages are told by the monotonic clock alone, and what is
+	// stored gets its time when the clock is set. nil is always.
+	ClockSynced func(now time.Time) bool
 	// InterestGrace is how long a pull request may wait for the interest in its
 	// answers to arrive over a link; 0 is a default, negative is not at all.
 	InterestGrace time.Duration
 
-	// backend is replaced by tests.
+	// backend and clocks are replaced by tests.
 	backend backend
+	clocks  *clocks
 	disk    *diskWatch
 	guard   *diskGuard // nil: none
 	files   *edgestore.FilePool
@@ -90,6 +92,16 @@ const (
 func (c *Config) fill() {
 	if c.Now == nil {
 		c.Now = time.Now
+		if c.clocks == nil {
+			c.clocks = systemClocks()
+		}
+	}
+	if c.clocks == nil {
+		started := c.Now()
+		c.clocks = &clocks{
+			mono:    func(now time.Time) int64 { return int64(now.Sub(started)) },
+			machine: func() (string, int64) { return "", 0 },
+		}
 	}
 	if c.Rand == nil {
 		c.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
@@ -164,7 +176,7 @@ type Engine struct {
 	clock   *clock
 	fetch   *fetchers
 	scratch sync.Pool
-	started time.Time
+	line    *timeline
 	replay  *replay       // while it recovers
 	quit    chan struct{} // closed when nobody waits for operations any more
 
@@ -173,11 +185,10 @@ type Engine struct {
 
 	nextIncarnation atomic.Uint64
 	damage          register
-	clockOffset     atomic.Int64    // what the wall clock was ahead of the monotonic one
 	catChain        edgestore.Chain // of the operations of the catalogue in the journal
 	usage           [2]atomic.Int64 // bytes in files, in memory
 	coming          [2]atomic.Int64 // bytes of messages that are on their way into streams
-	limitSaid       [2]atomic.Int64 // when a limit was logged last, nanoseconds since 1970
+	limitSaid       [2]atomic.Int64 // when a limit was logged last, by the clock of timers
 	closing         atomic.Bool
 	leaving         atomic.Bool // pull requests are refused
 
@@ -199,7 +210,8 @@ type Engine struct {
 // take messages once their account is enabled.
 func New(c Config) (*Engine, error) {
 	c.fill()
-	e := &Engine{cfg: c, logger: c.Logger, started: c.Now(), quit: make(chan struct{})}
+	e := &Engine{cfg: c, logger: c.Logger, quit: make(chan struct{})}
+	e.line = newTimeline(&c)
 	e.rand.Rand = c.Rand
 	c.disk.report = e.report
 	c.disk.use = e.diskText
@@ -235,10 +247,14 @@ func New(c Config) (*Engine, error) {
 		}
 		file := &applier{e: e, live: true, durable: true}
 		e.journal.Start(file.apply)
+		e.checkClock() // before anything has a stamp
 		e.retryNotes()
 		for _, s := range e.allStreams() {
 			s.logForgotten()
 		}
+	}
+	if c.Dir == "" {
+		e.line.begin(new(timetable), 0, false)
 	}
 	// Only now is everything in place that the goroutines use.
 	e.out.start()
@@ -250,17 +266,6 @@ func New(c Config) (*Engine, error) {
 		e.api.do(s.tidy)
 	}
 	return e, nil
-}
-
-// stamp is the time of an operation that is appended now. The journal adds the
-// number of the boot.
-func (e *Engine) stamp() edgestore.Stamp {
-	now := e.cfg.Now()
-	return edgestore.Stamp{
-		Mono:   int64(now.Sub(e.started)),
-		Wall:   now.UnixNano(),
-		Synced: e.cfg.ClockSynced == nil || e.cfg.ClockSynced(),
-	}
 }
 
 // EndRequests ends all pull requests, and those that still come, with "409
@@ -301,6 +306,7 @@ func (e *Engine) Close() error {
 		}
 	}
 	e.clock.close()
+	e.noteLine()
 	var errs []error
 	if e.mem != nil {
 		e.mem.close()
@@ -439,7 +445,7 @@ func (e *Engine) limitText(memory bool) string {
 
 // tellLimit logs that a limit refuses publishers, once a minute.
 func (e *Engine) tellLimit(memory bool) {
-	said, now := &e.limitSaid[usageIndex(memory)], e.cfg.Now().UnixNano()
+	said, now := &e.limitSaid[usageIndex(memory)], e.line.timer()
 	if was := said.Load(); now-was < int64(time.Minute) || !said.CompareAndSwap(was, now) {
 		return
 	}

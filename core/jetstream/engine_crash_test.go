@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -98,6 +99,9 @@ func copyTree(t testing.TB, from, to string) {
 			return os.MkdirAll(target, 0o700)
 		}
 		in, err := os.Open(path)
+		if errors.Is(err, fs.ErrNotExist) && strings.HasSuffix(path, ".tmp") {
+			return nil // it got its name meanwhile, and holds nothing yet
+		}
 		if err != nil {
 			return err
 		}
@@ -661,7 +665,7 @@ func TestExpire_dropsOldMessages(t *testing.T) {
 	now := time.Now()
 	e, b := newTestEngine(t, func(c *Config) {
 		c.Now = func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
-		c.ClockSynced = func() bool { mu.Lock(); defer mu.Unlock(); return now.Year() > 2000 }
+		c.ClockSynced = func(now time.Time) bool { return now.Year() > 2000 }
 	})
 	forward := func(d time.Duration) {
 		mu.Lock()
@@ -673,6 +677,6 @@ func TestExpire_dropsOldMessages(t *testing.T) {
 	forward(40 * time.Second)
 	b.publish(t, "s", "")
 	forward(40 * time.Second)
-	e.expire(e.cfg.Now())
+	e.expire()
 	eventually(t, func() bool { return fmt.Sprint(sequences(e, "S")) == "[2]" })
 }

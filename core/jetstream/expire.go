@@ -51,16 +51,12 @@ func readExpiry(b []byte) (x expiry, err error) {
 // expire logs operations for each stream that has messages which are too old.
 // They carry the cutoff, so that applying them needs no clock. It tells how long
 // to the next time.
-func (e *Engine) expire(now time.Time) (wait time.Duration) {
+func (e *Engine) expire() (wait time.Duration) {
 	wait = expirePeriod
-	if e.cfg.ClockSynced != nil && !e.cfg.ClockSynced() {
-		// The stored times may be right and ours wrong: nothing is deleted
-		// because a device woke up in the future or in 1970.
-		return wait
-	}
-	jumped := e.clockJumped(now)
+	e.checkClock()
+	now := e.line.at()
 	for _, s := range e.allStreams() {
-		if s.stepClock(now, jumped) {
+		if s.movesDue() {
 			wait = expirePause
 			continue
 		}
@@ -100,7 +96,7 @@ func (e *Engine) expire(now time.Time) (wait time.Duration) {
 }
 
 // nextDue is how long the oldest messages have still to live.
-func (s *stream) nextDue(now time.Time) (wait time.Duration, ok bool) {
+func (s *stream) nextDue(now int64) (wait time.Duration, ok bool) {
 	cfg := s.config()
 	if cfg.MaxAge <= 0 && !cfg.AllowMsgTTL {
 		return 0, false
@@ -108,13 +104,14 @@ func (s *stream) nextDue(now time.Time) (wait time.Duration, ok bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if at, some := s.expiries.next(); some {
-		wait, ok = time.Unix(0, at*int64(tick)).Sub(now), true
+		wait, ok = time.Duration(at*int64(tick)-now), true
 	}
-	if st := s.store.State(); cfg.MaxAge > 0 && st.Msgs > 0 && s.agedUpTo <= st.FirstSeq {
-		d := st.FirstTime.Add(cfg.MaxAge).Sub(now)
-		if until := s.clock.heldUntil(st.FirstSeq, cfg.MaxAge); until != 0 {
-			d = max(d, time.Unix(0, until).Sub(now))
+	if st := s.store.State(); cfg.MaxAge > 0 && st.Msgs > 0 && max(s.agedUpTo, s.clock.doubtful+1) <= st.FirstSeq {
+		at := st.FirstTime.UnixNano()
+		if cfg.Mirror == nil {
+			at = s.e.line.table().settled(at)
 		}
+		d := time.Duration(saturated(at-now, int64(cfg.MaxAge)))
 		if !ok || d < wait {
 			wait, ok = d, true
 		}
@@ -132,7 +129,7 @@ type marker struct {
 // overdue finds what is to be done for the stream now. What was logged for it
 // before must be applied first. Who can't read what would leave a marker does
 // nothing yet.
-func (s *stream) overdue(now time.Time) (x expiry, markers []marker, ok bool, err error) {
+func (s *stream) overdue(now int64) (x expiry, markers []marker, ok bool, err error) {
 	cfg := s.config()
 	if cfg.MaxAge <= 0 && !cfg.AllowMsgTTL || cfg.Sealed || s.expiring.Load() {
 		return x, nil, false, nil
@@ -146,21 +143,14 @@ func (s *stream) overdue(now time.Time) (x expiry, markers []marker, ok bool, er
 	marks := cfg.AllowMsgTTL && cfg.SubjectDeleteMarkerTTL > 0
 	var due []uint64
 	if cfg.AllowMsgTTL {
-		x.tick = now.UnixNano() / int64(tick)
+		x.tick = now / int64(tick)
 		if due = s.expiries.due(x.tick, maxExpire); len(due) == 0 {
 			x.tick = 0
 		}
 	}
-	if st := s.store.State(); cfg.MaxAge > 0 && st.Msgs > 0 && s.clock.heldUntil(st.FirstSeq, cfg.MaxAge) <= now.UnixNano() {
-		cutoff := now.Add(-cfg.MaxAge)
-		x.above = s.agedUpTo
-		if from := max(st.FirstSeq, x.above); st.FirstTime.Before(cutoff) && from < s.store.SeqAt(cutoff) {
-			x.cutoff = cutoff.UnixNano()
-			if marks {
-				if due, x.below, err = s.aged(due, from, x.cutoff); err != nil {
-					return x, nil, false, err
-				}
-			}
+	if cfg.MaxAge > 0 {
+		if due, err = s.overAge(&x, due, saturated(now, -int64(cfg.MaxAge)), marks); err != nil {
+			return x, nil, false, err
 		}
 	}
 	if marks {
@@ -171,13 +161,44 @@ func (s *stream) overdue(now time.Time) (x expiry, markers []marker, ok bool, er
 	return x, markers, x.tick != 0 || x.cutoff != 0, nil
 }
 
+// overAge fills in what is stored before a point on the line, and adds the
+// messages that may leave a marker.
+func (s *stream) overAge(x *expiry, due []uint64, at int64, marks bool) ([]uint64, error) {
+	st := s.store.State()
+	if st.Msgs == 0 {
+		return due, nil
+	}
+	table, mirror := s.e.line.table(), s.config().Mirror != nil
+	cutoff := at
+	if !mirror {
+		cutoff = table.cutoff(at)
+	}
+	x.above = s.agedUpTo
+	from := max(st.FirstSeq, x.above)
+	if sure := !mirror || from > s.clock.doubtful; sure && st.FirstTime.UnixNano() < cutoff && from < s.store.SeqAt(time.Unix(0, cutoff)) {
+		x.cutoff = cutoff
+	} else if here := s.clock.hereSince(table, at); mirror && here >= from {
+		x.cutoff, x.below = math.MaxInt64, here+1
+	} else {
+		return due, nil
+	}
+	if !marks {
+		return due, nil
+	}
+	due, below, err := s.aged(due, from, x)
+	if below != 0 {
+		x.below = below
+	}
+	return due, err
+}
+
 // aged adds the messages that are above their max_age, and tells where it
 // stopped looking.
-func (s *stream) aged(due []uint64, from uint64, cutoff int64) ([]uint64, uint64, error) {
+func (s *stream) aged(due []uint64, from uint64, x *expiry) ([]uint64, uint64, error) {
 	var buf []byte
 	for n := 0; n < maxExpire; n++ {
 		m, b, err := s.store.LoadNext(nil, from, buf)
-		if errors.Is(err, edgestore.ErrNotFound) || err == nil && m.Time >= cutoff {
+		if errors.Is(err, edgestore.ErrNotFound) || err == nil && (m.Time >= x.cutoff || x.below != 0 && m.Seq >= x.below) {
 			return due, 0, nil
 		}
 		if err != nil {

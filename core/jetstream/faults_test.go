@@ -74,10 +74,12 @@ func (x *box) stop() {
 // kill ends the process as kill -9 does: what it wrote is there, synced or not.
 func (x *box) kill() {
 	x.t.Helper()
-	x.e.drain.busy.Lock() // nothing is half written while the files are copied
 	dir := filepath.Join(x.t.TempDir(), "jetstream")
-	copyTree(x.t, x.dir, dir)
-	x.e.drain.busy.Unlock()
+	func() {
+		x.e.drain.busy.Lock() // nothing is half written while the files are copied
+		defer x.e.drain.busy.Unlock()
+		copyTree(x.t, x.dir, dir)
+	}()
 	old := x.e
 	x.e = nil
 	if err := old.Close(); err != nil {

@@ -76,8 +76,8 @@ func (s *stream) state() streamState {
 	st := s.store.State()
 	out := streamState{
 		Msgs: st.Msgs, Bytes: st.Bytes,
-		FirstSeq: st.FirstSeq, FirstTime: utc(st.FirstTime),
-		LastSeq: st.LastSeq, LastTime: utc(st.LastTime),
+		FirstSeq: st.FirstSeq, FirstTime: s.shownTime(st.FirstSeq, st.FirstTime),
+		LastSeq: st.LastSeq, LastTime: s.shownTime(st.LastSeq, st.LastTime),
 		NumSubjects: st.NumSubjects, NumDeleted: st.NumDeleted,
 		Consumers: s.consumers.count(),
 	}
@@ -103,12 +103,12 @@ func lostOf(ranges []edgestore.SeqRange) *lostState {
 	return l
 }
 
-// utc keeps the zero time the zero time.
-func utc(t time.Time) time.Time {
+// shownTime is shown for times; it keeps the zero time the zero time.
+func (s *stream) shownTime(seq uint64, t time.Time) time.Time {
 	if t.IsZero() || t.UnixNano() == 0 {
 		return time.Time{}
 	}
-	return t.UTC()
+	return atTime(s.shown(seq, t.UnixNano()))
 }
 
 // info gathers a stream's answer. dynamic adds the metadata that describes
@@ -126,7 +126,7 @@ func (s *stream) info(dynamic bool) *streamInfo {
 		Domain:  s.e.cfg.Domain,
 		Mirror:  mirror,
 		Sources: sources,
-		At:      s.e.cfg.Now().UTC(),
+		At:      s.e.line.wallNow(),
 	}
 }
 

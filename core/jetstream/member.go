@@ -112,6 +112,7 @@ func newMember(s *stream, name string, id uint64, created int64, cfg *consumer.C
 		Rand:          s.e.random,
 		Interest:      m.interest,
 		InterestGrace: int64(s.e.cfg.InterestGrace),
+		Moment:        s.e.line.timerAt,
 	})
 	return m
 }
@@ -186,6 +187,15 @@ func (m *member) activate() {
 	m.mu.Lock()
 	m.live = true
 	m.m.Activate(m.e.now())
+	m.mu.Unlock()
+	m.e.work.schedule(m)
+}
+
+// clockSet tells the consumer that the wall clock was set; first: it was not known
+// to be right before.
+func (m *member) clockSet(first bool) {
+	m.mu.Lock()
+	m.m.ClockSet(first)
 	m.mu.Unlock()
 	m.e.work.schedule(m)
 }
@@ -448,7 +458,7 @@ func (m *member) deliver(pubs *publishers) (more bool) {
 			m.perform(pubs)
 			continue
 		}
-		c := consumer.Candidate{Seq: msg.Seq, Time: msg.Time, Size: len(msg.Subject) + len(msg.Header) + len(msg.Body)}
+		c := consumer.Candidate{Seq: msg.Seq, Time: m.s.shown(msg.Seq, msg.Time), Size: len(msg.Subject) + len(msg.Header) + len(msg.Body)}
 		if m.m.Config().HeadersOnly {
 			c.Size -= len(msg.Body)
 		}

@@ -18,6 +18,7 @@ const (
 	// Of the catalogue (incarnation 0).
 	opStreamCreate uint8 = 1 // incarnation, account, created, config
 	opStreamDelete uint8 = 2 // incarnation
+	opClockStep    uint8 = 3 // timetable: the clock was set
 
 	// Of one stream.
 	opPublish        uint8 = 16 // flags; blob
@@ -33,8 +34,8 @@ const (
 	opMarker         uint8 = 26 // flags, sequence that it is for; blob
 	opPassedOver     uint8 = 27 // source, origin sequence, origin sequence before, reason: no link carries it
 	opNotes          uint8 = 28 // count, and for each note: seat, what it moved the last sequence beside what it says
-	opClockStep      uint8 = 29 // time: the clock was set
-	opConsumerCreate uint8 = 32 // name, created, config
+	opClockMove      uint8 = 29 // time, from, to, by: what is due by its TTL is due later
+	opConsumerCreate uint8 = 32 // name, created, config, time to begin at
 	opConsumerDelete uint8 = 33 // name
 	opConsumerDelta  uint8 = 34 // id, number, delta
 	opConsumerConfig uint8 = 35 // name, config

@@ -26,8 +26,9 @@ func FuzzApply(f *testing.F) {
 	w := passedOver{"src", 7, 0, "too long"}
 	f.Add(opPassedOver, w.append(nil))
 	f.Add(opRelease, appendUint(appendUint(nil, 1), 1))
-	c := consumerCreate{"c", 1, []byte(`{"ack_policy":"explicit"}`)}
+	c := consumerCreate{"c", 1, []byte(`{"ack_policy":"explicit"}`), 0}
 	f.Add(opConsumerCreate, c.append(nil))
+	f.Add(opClockMove, msgp.AppendInt64(msgp.AppendInt64(msgp.AppendInt64(msgp.AppendInt64(nil, 9), 1), 1<<60), 1<<40))
 	f.Add(opConsumerDelete, msgp.AppendString(nil, "c"))
 	f.Add(opConsumerDelta, msgp.AppendBytes(appendUint(appendUint(nil, 1), 1), []byte{1, 1, 1}))
 	f.Add(uint8(99), []byte{})

@@ -43,6 +43,8 @@ func (e *Engine) reopen(end journalEnd) (newest edgestore.LSN, err error) {
 	if err := r.finish(); err != nil {
 		return 0, fmt.Errorf("replay: %w", err)
 	}
+	c := &e.mu.cat
+	e.line.begin(&c.clock, max(r.latest, e.latestStored()), c.rebuilt && c.clock.latest == 0 && c.clock.run.from == 0)
 	drained := e.table.Applied()
 	for _, s := range e.allStreams() {
 		drained = max(drained, s.store.Applied())
@@ -58,6 +60,16 @@ func (e *Engine) reopen(end journalEnd) (newest edgestore.LSN, err error) {
 	e.tellAdopted()
 	e.logger.Info("jetstream recovered", "streams", len(e.allStreams()), "records", r.records)
 	return max(r.newest, r.holesEnd()), nil
+}
+
+// latestStored is the latest stamp of a message in a store.
+func (e *Engine) latestStored() (at int64) {
+	for _, s := range e.allStreams() {
+		if st := s.store.State(); !s.foreign(st.LastSeq) && st.LastSeq > 0 {
+			at = max(at, st.LastTime.UnixNano())
+		}
+	}
+	return at
 }
 
 // tellShortJournal tells of a journal that ends before what the files of the

@@ -28,6 +28,7 @@ type replay struct {
 	applier
 	end     journalEnd
 	newest  edgestore.LSN
+	latest  int64 // stamp
 	records int
 
 	// seen is the chain behind the newest operation of each incarnation, also of
@@ -69,6 +70,7 @@ func (r *replay) holesEnd() edgestore.LSN {
 func (r *replay) Entry(en *edgestore.Entry) error {
 	r.records++
 	r.newest = en.LSN
+	r.latest = max(r.latest, en.Stamp.Wall)
 	if en.Seat != 0 {
 		if err := r.follow(en); err != nil {
 			return err

@@ -159,7 +159,7 @@ func (s *stream) sweep() {
 // putOff tells, once a minute, that a store can't be read and what is tried
 // again therefore.
 func (s *stream) putOff(what string, err error) {
-	now := s.e.cfg.Now().UnixNano()
+	now := s.e.now()
 	if was := s.putOffSaid.Load(); now-was < int64(time.Minute) || !s.putOffSaid.CompareAndSwap(was, now) {
 		return
 	}

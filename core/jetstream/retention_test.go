@@ -74,7 +74,7 @@ func TestRetention_readsThatFail(t *testing.T) {
 	again := func() {
 		t.Helper()
 		failing.Store(false)
-		e.expire(time.Now())
+		e.expire()
 	}
 
 	s := flaky(`{"name":"S","subjects":["s"],"storage":"memory","retention":"interest"}`)
@@ -107,7 +107,7 @@ func TestRetention_readsThatFail(t *testing.T) {
 		b.publish(t, "s", "")
 	}
 	failing.Store(true)
-	_, _, ok, err := s.overdue(clock.Add(time.Hour))
+	_, _, ok, err := s.overdue(clock.Add(time.Hour).UnixNano())
 	if ok || !errors.Is(err, errFlaky) {
 		t.Errorf("expiry goes on where markers can't be chosen: %v, %v", ok, err)
 	}

@@ -71,6 +71,7 @@ type stream struct {
 	in         incoming // the message being applied
 	consumers  consumers
 	clock      clockState
+	newest     int64 // stamp of a message; those of mirrored ones do not count
 
 	expiring atomic.Bool // an opExpire is on its way
 	// sweepAgain is set when messages that nobody needs could not be looked for.
@@ -80,7 +81,8 @@ type stream struct {
 	// releasing counts messages whose deletion is decided and not applied yet.
 	releasing atomic.Int64
 
-	stepping atomic.Bool // a clock step is on its way
+	moving   atomic.Bool   // an opClockMove is on its way
+	mirrored atomic.Uint64 // clock.mirrored, for whoever does not hold mu
 
 	// changes is held by whoever changes the stream's consumers, from the
 	// check to the answer.
@@ -193,6 +195,10 @@ func newStream(e *Engine, a *account, c streamCreate, st edgestore.Store, w *sto
 		return nil, err
 	}
 	s.last = st.State().LastSeq
+	s.mirrored.Store(s.clock.mirrored)
+	if at := st.State().LastTime; s.last > 0 && !s.foreign(s.last) && !at.IsZero() {
+		s.newest = at.UnixNano()
+	}
 	if !s.memory {
 		if s.done = st.Chain(); s.done.Seat == 0 {
 			// The first operation is behind what the stream begins with, or, when

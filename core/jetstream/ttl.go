@@ -315,11 +315,88 @@ func (x *expiries) load(key string, value []byte) error {
 	return nil
 }
 
+// move has the messages from one sequence up to another due later.
+func (x *expiries) move(from, to uint64, by int64) {
+	by /= int64(tick)
+	if from >= to || by == 0 {
+		return
+	}
+	type moved struct {
+		seq uint64
+		due int64
+	}
+	var list []moved
+	for _, s := range slices.Clone(x.heap) {
+		old := *s
+		n := len(list)
+		old.each(func(seq uint64, due int64) bool {
+			if seq >= from && seq < to {
+				list = append(list, moved{seq, due + by})
+			}
+			return true
+		})
+		if len(list) == n {
+			continue
+		}
+		s.entries, s.n, s.last, s.next, s.dirty = nil, 0, 0, math.MaxInt64, true
+		old.each(func(seq uint64, due int64) bool {
+			if seq < from || seq >= to {
+				s.append(seq, due)
+			}
+			return true
+		})
+		if s.n == 0 {
+			x.drop(s)
+		}
+	}
+	for _, m := range list {
+		s := x.slot(m.due / slotTicks)
+		s.append(m.seq, m.due)
+		s.dirty = true
+	}
+}
+
+// addTTL notes when a message that was stored is due by its own TTL. That of a
+// mirror counts from when it was stored at the origin, but not from later than it
+// came.
+func (s *stream) addTTL(m *incoming) {
+	t := ttlOf(m.Header)
+	if t == 0 {
+		return
+	}
+	at, c := m.Time, &s.clock
+	if m.foreign && at >= firstTimes {
+		if m.stamp.Synced {
+			at = min(at, m.stamp.Wall)
+		}
+		s.expiries.add(m.Seq, at, t)
+		return
+	}
+	if m.foreign {
+		at = m.stamp.Wall
+	}
+	if !m.stamp.Synced {
+		if c.unset == 0 {
+			c.moved = at - 1 // what was moved before does not concern it
+		}
+		c.unset, c.dirty = at, true
+		if m.foreign {
+			c.unsure[1] = m.Seq
+			if c.unsure[0] == 0 {
+				c.unsure[0] = m.Seq
+			}
+		}
+	}
+	s.expiries.add(m.Seq, at, t)
+}
+
 // rescan finds the TTLs of what is stored, when a stream begins to allow them.
 // It passes over what is lost; a read that fails stops the stream, which else
 // would keep for ever what it did not see.
 func (s *stream) rescan() error {
 	s.expiries = expiries{gone: s.expiries.gone}
+	// As they are stored, so what was moved since has to be moved again.
+	s.clock.unset, s.clock.moved, s.clock.dirty = s.newest, 0, true
 	var buf []byte
 	for seq := uint64(1); ; seq++ {
 		m, b, err := s.store.LoadNext(nil, seq, buf)

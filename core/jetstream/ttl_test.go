@@ -39,7 +39,7 @@ func (c *testClock) pass(t testing.TB, e *Engine, d time.Duration) {
 	c.now = c.now.Add(d)
 	c.mu.Unlock()
 	eventually(t, func() bool {
-		busy := e.expire(c.Now()) == expirePause
+		busy := e.expire() == expirePause
 		for _, s := range e.allStreams() {
 			busy = busy || s.expiring.Load()
 		}

@@ -63,7 +63,7 @@ func (s *stream) settleVolatiles() *APIError {
 		if !m.volatile.Load() {
 			continue
 		}
-		op := consumerCreate{m.name, m.created, marshalConsumer(m.config())}
+		op := consumerCreate{m.name, m.created, marshalConsumer(m.config()), 0}
 		if _, err := s.e.submit(s.log, s.record(opConsumerCreate, false), true, op.append(nil)); err != nil {
 			return err
 		}

@@ -20,6 +20,9 @@ type Options struct {
 	// InterestGrace is how long a request may wait for its interest to come
 	// through a link; 0 where there are no links.
 	InterestGrace int64
+	// Moment is when a time by the wall clock is, in the time of now, as far as
+	// is known; nil: they are the same.
+	Moment func(time.Time) int64
 }
 
 // Machine is one consumer. See the package's documentation for how it is used.
@@ -40,6 +43,7 @@ type Machine struct {
 	rnd        func(n int) int
 	interest   func(reply []byte) bool
 	grace      int64
+	moment     func(time.Time) int64
 	burst      int64
 	replayEnd  uint64
 	sample     int
@@ -104,11 +108,15 @@ func New(cfg *Config, o Options) *Machine {
 		rnd:       o.Rand,
 		interest:  o.Interest,
 		grace:     o.InterestGrace,
+		moment:    o.Moment,
 		burst:     int64(o.MaxMessage),
 		replayEnd: o.Start.Last,
 		last:      o.Start.Last,
 		ackPrefix: AppendAckPrefix(nil, o.Stream, o.Name),
 		st:        newState(cfg.AckPolicy, o.Start),
+	}
+	if m.moment == nil {
+		m.moment = time.Time.UnixNano
 	}
 	if m.burst == 0 {
 		m.burst = 1 << 20
@@ -128,7 +136,7 @@ func (m *Machine) configure(cfg *Config) {
 	m.sample, _ = parseSample(cfg.SampleFrequency)
 	m.pausedTill = 0
 	if cfg.PauseUntil != nil {
-		m.pausedTill = cfg.PauseUntil.UnixNano()
+		m.pausedTill = m.moment(*cfg.PauseUntil)
 	}
 	m.tokens = m.burst
 }

@@ -147,11 +147,22 @@ func (m *Machine) Pause(now int64, until time.Time) bool {
 		return false
 	}
 	m.cfg.PauseUntil = &until
-	if t := until.UnixNano(); t > now {
+	if t := m.moment(until); t > now {
 		m.pausedTill = t
 		return true
 	}
 	return false
+}
+
+// ClockSet is called when the wall clock was set: the times of messages may be
+// others now, so a replay at the original pace begins its pace anew. A pause goes
+// on for as long as it was meant to; but what it was meant to was only known now,
+// if this is the first time that the clock is right.
+func (m *Machine) ClockSet(first bool) {
+	m.replayAt, m.notBefore = 0, 0
+	if first && m.pausedTill != 0 && m.cfg.PauseUntil != nil {
+		m.pausedTill = m.moment(*m.cfg.PauseUntil)
+	}
 }
 
 // Update takes a changed configuration that CheckUpdate let pass; the pause
