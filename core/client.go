@@ -92,7 +92,7 @@ type session struct {
 type clientStats struct {
 	inMsgs, inBytes atomic.Int64
 	stalls          atomic.Int64
-	lastActive      atomic.Int64 // unix nanoseconds
+	lastActive      atomic.Int64 // Ticks
 }
 
 // Role is part of account.Sink.

@@ -180,7 +180,8 @@ func (c *client) pingTick() {
 		c.life.Unlock()
 		return
 	}
-	busy := now.UnixNano()-c.stats.lastActive.Load() < int64(interval)
+	last := c.stats.lastActive.Load()
+	busy := last != 0 && Ticks(now)-last < int64(interval)
 	ping := !busy || c.life.rtt == 0 || now.Sub(c.life.rttAt) > rttFresh
 	stale := ping && c.life.pings+1 > c.s.o.PingMax
 	if ping && !stale {

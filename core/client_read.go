@@ -130,7 +130,7 @@ func (c *client) flush() {
 	}
 	if c.active {
 		c.active = false
-		c.stats.lastActive.Store(time.Now().UnixNano())
+		c.stats.lastActive.Store(Ticks(time.Now()))
 	}
 	if gates := c.origin.Gates(); len(gates) > 0 {
 		c.stall(gates)

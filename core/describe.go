@@ -20,7 +20,7 @@ func (c *client) describe(now time.Time, subs, detail bool) *monitor.ConnInfo {
 		InMsgs: c.stats.inMsgs.Load(), InBytes: c.stats.inBytes.Load(), Stalls: c.stats.stalls.Load(),
 	}
 	if t := c.stats.lastActive.Load(); t != 0 {
-		i.LastActivity = time.Unix(0, t)
+		i.LastActivity = Moment(t)
 	}
 	c.life.Lock()
 	i.Name, i.Lang, i.Version = c.life.info.Name, c.life.info.Lang, c.life.info.Version

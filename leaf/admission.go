@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/wire"
@@ -140,7 +141,7 @@ func (l *link) answers(ctx context.Context, wait time.Duration) bool {
 		return true
 	case <-t.C:
 		// The answer may stand behind much else on a slow path.
-		return l.heard.at.Load() > begin.UnixNano()
+		return l.heard.at.Load() > core.Ticks(begin)
 	}
 }
 

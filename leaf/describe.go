@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/monitor"
 )
@@ -66,7 +67,7 @@ func (l *link) traffic() monitor.Traffic {
 func (l *link) describe(auth bool) *monitor.ConnInfo {
 	c := &monitor.ConnInfo{
 		Cid: l.id, Kind: monitor.KindLeaf, Start: l.started,
-		LastActivity: time.Unix(0, max(l.lastActivity.Load(), l.heard.at.Load())),
+		LastActivity: core.Moment(max(l.lastActivity.Load(), l.heard.at.Load())),
 		Pending:      int(l.out.waiting()),
 		InMsgs:       l.inMsgs.Load(), OutMsgs: l.outMsgs.Load(),
 		InBytes: l.inBytes.Load(), OutBytes: l.outBytes.Load(),

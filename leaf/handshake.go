@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -29,7 +30,7 @@ type talk struct {
 // slow network a compressed block can take longer than a link may be silent.
 type heard struct {
 	in io.Reader
-	at atomic.Int64 // unix nanoseconds
+	at atomic.Int64 // core.Ticks
 
 	// Owned by the reader goroutine.
 	since time.Time       // when the first bytes of what is not whole yet came
@@ -45,7 +46,7 @@ func (h *heard) Read(p []byte) (int, error) {
 		return n, err
 	}
 	now := time.Now()
-	h.at.Store(now.UnixNano())
+	h.at.Store(core.Ticks(now))
 	switch {
 	case h.slow == nil:
 	case h.since.IsZero():

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/wire"
@@ -78,7 +79,7 @@ type link struct {
 
 	listing sync.Mutex
 
-	// Atomic.
+	// Atomic; times are core.Ticks.
 	end          atomic.Pointer[ending]
 	closeBy      atomic.Int64 // when the last words must be out, set before end
 	pingAt       atomic.Int64 // of the ping that is out, 0 for none
@@ -140,7 +141,7 @@ func (l *link) run() *ending {
 	l.origin = account.NewOrigin(l, l.role, l.peer.cluster)
 	// The handshake is the first sign of life. Later it would look like one of a
 	// peer that another link is waiting to see dead.
-	l.heard.at.CompareAndSwap(0, time.Now().UnixNano())
+	l.heard.at.CompareAndSwap(0, core.Ticks(time.Now()))
 	l.lastActivity.Store(l.heard.at.Load())
 	tune(rawConn(l.conn), unsentBytes, deadPath)
 
@@ -173,7 +174,7 @@ func (l *link) run() *ending {
 // fail ends the link. The peer is told the text of err, when it has one.
 func (l *link) fail(reason wire.CloseReason, err error) {
 	by := time.Now().Add(closeTimeout)
-	l.closeBy.CompareAndSwap(0, by.UnixNano())
+	l.closeBy.CompareAndSwap(0, core.Ticks(by))
 	if !l.end.CompareAndSwap(nil, &ending{reason, err}) {
 		return
 	}
@@ -278,7 +279,7 @@ func (l *link) Pong() error {
 	default:
 	}
 	if at := l.pingAt.Swap(0); at > 0 {
-		l.rtt.Store(time.Now().UnixNano() - at)
+		l.rtt.Store(core.Ticks(time.Now()) - at)
 		if compresses(l.mode) {
 			level := levelFor(l.compress, l.mode, time.Duration(l.rtt.Load()))
 			l.level.Store(&level)

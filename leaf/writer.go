@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/wire"
 )
@@ -60,7 +61,7 @@ func (l *link) write() {
 		}
 		l.out.giveBack(w.batch)
 		take = nextTake(take, time.Since(begin))
-		l.lastActivity.Store(begin.UnixNano())
+		l.lastActivity.Store(core.Ticks(begin))
 		select {
 		case <-ping.C:
 			l.ping()
@@ -167,7 +168,7 @@ func (w *pacer) extend() error {
 		return err
 	}
 	if l.end.Load() != nil { // looked at after, so that fail's short limit wins
-		return l.conn.SetWriteDeadline(time.Unix(0, l.closeBy.Load()))
+		return l.conn.SetWriteDeadline(core.Moment(l.closeBy.Load()))
 	}
 	return nil
 }
@@ -179,7 +180,7 @@ func (l *link) ping() {
 	if l.end.Load() != nil {
 		return
 	}
-	quiet := time.Since(time.Unix(0, l.heard.at.Load()))
+	quiet := time.Since(core.Moment(l.heard.at.Load()))
 	if quiet < l.pingInterval() {
 		l.pingsOut.Store(0)
 	}
@@ -189,7 +190,7 @@ func (l *link) ping() {
 	}
 	l.pingsOut.Add(1)
 	if l.pingAt.Load() == 0 {
-		l.pingAt.Store(time.Now().UnixNano())
+		l.pingAt.Store(core.Ticks(time.Now()))
 	}
 	l.out.overtake(pingLine)
 }

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/wire"
@@ -146,7 +147,7 @@ func TestHeard_partsOfBlocksCount(t *testing.T) {
 				t.Fatal(err)
 			}
 			synctest.Wait()
-			if quiet := time.Since(time.Unix(0, tk.heard.at.Load())); quiet > time.Second {
+			if quiet := time.Since(core.Moment(tk.heard.at.Load())); quiet > time.Second {
 				t.Fatalf("byte %d: nothing heard for %v", i, quiet)
 			}
 		}
@@ -266,7 +267,7 @@ func TestLink_saysWhyItEnds(t *testing.T) {
 			l.write()
 		}()
 		synctest.Wait()
-		l.closeBy.Store(time.Now().Add(time.Minute).UnixNano())
+		l.closeBy.Store(core.Ticks(time.Now().Add(time.Minute)))
 		l.end.Store(&ending{wire.ReasonProtocolViolation, nil})
 		l.out.flush()
 		synctest.Wait()

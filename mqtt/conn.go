@@ -13,6 +13,7 @@ import (
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/subject"
@@ -66,7 +67,7 @@ type conn struct {
 	end  error // why; written once before ended is closed
 
 	slow     atomic.Bool
-	lastSeen atomic.Int64
+	lastSeen atomic.Int64 // core.Ticks
 	numSubs  atomic.Int64
 	inMsgs   atomic.Int64
 	outMsgs  atomic.Int64
@@ -331,7 +332,7 @@ func (c *conn) read() error {
 // extend moves the keep alive deadline.
 func (c *conn) extend() error {
 	now := time.Now()
-	c.lastSeen.Store(now.UnixNano())
+	c.lastSeen.Store(core.Ticks(now))
 	if c.keepAlive > 0 {
 		if err := c.nc.SetReadDeadline(now.Add(c.keepAlive)); err != nil {
 			return err

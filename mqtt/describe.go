@@ -5,10 +5,10 @@ import (
 	"io"
 	"net"
 	"os"
-	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/wire"
 )
@@ -22,7 +22,7 @@ func (c *conn) info(auth bool) *monitor.ConnInfo {
 	t := c.traffic()
 	i := &monitor.ConnInfo{
 		Cid: c.id, Kind: monitor.KindClient, Type: monitor.TypeMQTT, Start: c.started,
-		LastActivity: time.Unix(0, c.lastSeen.Load()), Pending: c.out.pending(),
+		LastActivity: core.Moment(c.lastSeen.Load()), Pending: c.out.pending(),
 		InMsgs: t.InMsgs, OutMsgs: t.OutMsgs, InBytes: t.InBytes, OutBytes: t.OutBytes,
 		NumSubs: uint32(c.numSubs.Load()), MQTTClient: c.clientID, AccountName: c.account.Name(),
 	}

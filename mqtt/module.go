@@ -165,7 +165,7 @@ func (m *Module) newConn(id uint64, nc net.Conn, o *config.Options) *conn {
 		ended: make(chan struct{}), out: newOutbound(nc, int(o.MaxPending), o.WriteDeadline, &m.pieces),
 	}
 	c.acks = newAcks(c)
-	c.lastSeen.Store(c.started.UnixNano())
+	c.lastSeen.Store(core.Ticks(c.started))
 	return c
 }
 

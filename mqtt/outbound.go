@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/frondmq/frond/core"
 )
 
 const (
@@ -22,7 +24,7 @@ type outbound struct {
 	deadline time.Duration
 	pool     *pieces
 
-	// closeBy is when the last packet must be out, in unix nanoseconds; 0
+	// closeBy is when the last packet must be out, in core.Ticks; 0
 	// before the end.
 	closeBy atomic.Int64
 
@@ -109,7 +111,7 @@ func (o *outbound) add(packet []byte) bool {
 // last appends a final packet and lets nothing follow it.
 func (o *outbound) last(packet []byte) {
 	by := time.Now().Add(farewell)
-	if o.closeBy.CompareAndSwap(0, by.UnixNano()) {
+	if o.closeBy.CompareAndSwap(0, core.Ticks(by)) {
 		// The writer that sets a longer one looks at closeBy afterwards.
 		_ = o.conn.SetWriteDeadline(by)
 	}
@@ -236,7 +238,7 @@ func (o *outbound) extend() error {
 		}
 	}
 	if by := o.closeBy.Load(); by != 0 {
-		return o.conn.SetWriteDeadline(time.Unix(0, by))
+		return o.conn.SetWriteDeadline(core.Moment(by))
 	}
 	return nil
 }

@@ -355,7 +355,7 @@ func (f *fetching) skipLocked(seq uint64) {
 		return // a source has sequences of its own
 	}
 	// If it is lost, the first message behind the gap makes it too.
-	_ = f.s.appendSkip(seq, f.s.e.cfg.Now().UnixNano())
+	_ = f.s.appendSkip(seq, f.s.e.line.wallNow().UnixNano())
 }
 
 // ingested is told by the applier what became of a message.
