@@ -127,7 +127,7 @@ func (c *clock) run(ctx context.Context) {
 			if c.e.journal != nil {
 				c.e.retryNotes()
 			}
-			continue
+			// And what is due may be so sooner: the machine may have slept.
 		case <-c.lazy:
 			if commit == nil {
 				commit = time.After(lazyCommit)

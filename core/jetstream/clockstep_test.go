@@ -1,13 +1,17 @@
 package jetstream
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/tinylib/msgp/msgp"
 )
 
 // testMachine is a machine whose clocks the test moves: real is the time that no
@@ -156,6 +160,9 @@ func (r *clockRig) restart(mode string, down func()) {
 		if r.e.line.table().unset != 0 {
 			r.stop() // else nothing says how long it ran
 			break
+		}
+		if err := r.e.journal.Sync(context.Background()); err != nil { // nor what the clock was set by
+			r.t.Fatal(err)
 		}
 		r.kill()
 	default:
@@ -347,6 +354,11 @@ func TestClockStep_shownTimes(t *testing.T) {
 		if i := r.b.consumer(t, "LIMITS", "c"); i.NumPending != 1 {
 			t.Errorf("%s: by_start_time leaves %d, want 1", mode, i.NumPending)
 		}
+		// A delivery says the same time as a get.
+		reply := strings.Split(r.b.pull(t, "LIMITS.c", "1").next().Reply, ".")
+		if got, want := reply[7], fmt.Sprint(r.messages("LIMITS")[1].Time.UnixNano()); got != want {
+			t.Errorf("%s: the delivery says %s, want %s", mode, got, want)
+		}
 		r.stop()
 	}
 }
@@ -420,6 +432,7 @@ func TestClockStep_sleepIsNoStep(t *testing.T) {
 	r := newClockRig(t, "sleep", in2026)
 	r.put()
 	mustConsumer(t, r.b, "LIMITS", "c", `{"durable_name":"c","ack_policy":"explicit","ack_wait":60000000000}`)
+	r.b.pull(t, "LIMITS.c", "1").next()
 	before := r.e.now()
 	r.c.sleep(30 * time.Minute)
 	if a := r.b.publish(t, "LIMITS.next", "x"); a.Error != nil {
@@ -436,6 +449,9 @@ func TestClockStep_sleepIsNoStep(t *testing.T) {
 	if n := len(r.e.line.table().shifts); n != 0 {
 		t.Errorf("%d shifts", n)
 	}
+	if m := r.b.pull(t, "LIMITS.c", "1").next(); !strings.HasPrefix(m.Reply, "$JS.ACK.LIMITS.c.2.1.") {
+		t.Errorf("ack_wait is over, and next comes %s", m.Reply)
+	}
 }
 
 // Timers do not know the wall clock.
@@ -448,9 +464,16 @@ func TestClockStep_timersGoOn(t *testing.T) {
 		r := newClockRig(t, fmt.Sprint("timers, ", step), wall)
 		until := r.c.now().Add(time.Hour)
 		mustConsumer(t, r.b, "LIMITS", "p", fmt.Sprintf(`{"durable_name":"p","ack_policy":"explicit","pause_until":%q}`, until.UTC().Format(time.RFC3339Nano)))
+		r.put()
+		mustConsumer(t, r.b, "WORK", "w", `{"durable_name":"w","ack_policy":"explicit","ack_wait":60000000000}`)
+		r.b.pull(t, "WORK.w", "1").next()
 		before := r.e.now()
 		r.c.set(step)
 		r.expire()
+		r.c.forward(30 * time.Second)
+		if i := r.b.consumer(t, "WORK", "w"); i.NumAckPending != 1 || i.NumRedelivered != 0 {
+			t.Errorf("%s: half of ack_wait is over: %+v", r.name, i)
+		}
 		if d := time.Duration(r.e.now() - before); d > time.Minute || d < 0 {
 			t.Errorf("%s: timers went on by %v", r.name, d)
 		}
@@ -518,6 +541,29 @@ func TestClockStep_mirror(t *testing.T) {
 		r.c.forward(61 * time.Minute)
 		holds("at the end")
 		r.stop()
+	}
+}
+
+// What earlier builds wrote of clocks is read, and means nothing.
+func TestClockStep_readsEarlierBuilds(t *testing.T) {
+	var c clockState
+	old := msgp.AppendUint64(msgp.AppendBool(nil, true), 1)
+	if err := c.load(msgp.AppendInt64(msgp.AppendUint64(old, 7), 1e18)); err != nil || c.unset != 0 || c.mirrored != 0 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	e, b := newTestEngine(t)
+	mustStream(t, b, `{"name":"S","subjects":["s"],"storage":"memory","allow_msg_ttl":true}`)
+	b.publish(t, "s", "x", "Nats-TTL", "1h")
+	s := e.account("A").stream("S")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.applyClockMove(msgp.AppendInt64(nil, 1e18)); err != nil {
+		t.Error(err)
+	}
+	state := clockState{unset: 1, moved: 2, mirrored: 3, doubtful: 4, unsure: [2]uint64{5, 6}, arrivals: []arrival{{7, 8}, {9, 10}}}
+	var again clockState
+	if err := again.load(state.append(nil)); err != nil || fmt.Sprint(again) != fmt.Sprint(state) {
+		t.Errorf("wrote %+v, read %+v, %v", state, again, err)
 	}
 }
 
