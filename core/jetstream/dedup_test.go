@@ -75,6 +75,24 @@ func TestIDClock_trustsOnlyWhatIsSure(t *testing.T) {
 	}
 }
 
+// When the clock is set, what came since the boot is no older by the time that
+// the machine was off.
+func TestIDClock_setWithinABoot(t *testing.T) {
+	second := int64(time.Second)
+	var c idClock
+	c.advance(&edgestore.Stamp{Boot: 1, Mono: 10 * second, Wall: 1000 * second, Synced: true})
+	c.advance(&edgestore.Stamp{Boot: 2, Mono: 5 * second, Wall: 1001 * second})
+	before := c.now
+	c.advance(&edgestore.Stamp{Boot: 2, Mono: 8 * second, Wall: 1e6 * second, Synced: true})
+	if got := time.Duration(c.now - before); got != 3*time.Second {
+		t.Errorf("%v passed, want 3s", got)
+	}
+	c.advance(&edgestore.Stamp{Boot: 3, Mono: second, Wall: 1e6*second + 60*second, Synced: true})
+	if got := time.Duration(c.now - before); got != 63*time.Second {
+		t.Errorf("%v passed, want 63s", got)
+	}
+}
+
 // Ids of one hash are told apart.
 func TestFreshIDs_clash(t *testing.T) {
 	var f freshIDs
