@@ -117,6 +117,14 @@ type ReplayHandler interface {
 	Hole(first, last LSN) error
 }
 
+// RunHandler is a ReplayHandler that takes entries whose LSNs follow each other
+// together: it gets them here, and none by Entry.
+type RunHandler interface {
+	ReplayHandler
+	// Entries are valid until the call returns; there is one at least.
+	Entries(run []Entry) error
+}
+
 // Errors that callers may ask for with errors.Is.
 var (
 	// ErrNotFound: no message with that sequence or subject.

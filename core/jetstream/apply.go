@@ -70,7 +70,9 @@ func (a *applier) apply(entries []edgestore.Entry) {
 	a.e.applied(a, entries)
 }
 
-func (a *applier) stream(inc uint64, run []edgestore.Entry) {
+// stream applies operations of one stream and returns how many it applied: fewer
+// only in a recovery, and one at least.
+func (a *applier) stream(inc uint64, run []edgestore.Entry) int {
 	s := a.e.stream(inc)
 	if s == nil {
 		if o := a.e.offline(inc); o != nil {
@@ -84,16 +86,16 @@ func (a *applier) stream(inc uint64, run []edgestore.Entry) {
 				a.tell(nil, &run[i], &outcome{err: errStreamNotFound})
 			}
 		}
-		return
+		return len(run)
 	}
 	if cap(a.out) < len(run) {
 		a.out = make([]outcome, maxRun)
 	}
 	out := a.out[:len(run)]
 	clear(out)
-	s.applyRun(run, out)
+	n := s.applyRun(run, out)
 	if !a.live {
-		return
+		return n
 	}
 	a.arrived(run)
 	now := len(run)
@@ -107,15 +109,19 @@ func (a *applier) stream(inc uint64, run []edgestore.Entry) {
 	for i := range run[:now] {
 		a.tell(s, &run[i], &out[i])
 	}
+	return n
 }
 
-// applyRun is the only place where a stream's messages and settings change.
-func (s *stream) applyRun(run []edgestore.Entry, out []outcome) {
+// applyRun is the only place where a stream's messages and settings change. In a
+// recovery it ends where the stream's store fails: the recovery has to look at
+// the stream before what follows. It returns how many operations were applied.
+func (s *stream) applyRun(run []edgestore.Entry, out []outcome) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.store.State().Bytes
 	for i := range run {
 		en := &run[i]
+		n++
 		if en.LSN <= s.skipUpTo {
 			continue
 		}
@@ -123,6 +129,9 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) {
 			out[i].err = errStoreFailed.with("%v", s.failed)
 			if en.Kind == opNotes {
 				_ = s.applyNotes(en) // answers from before wait for it
+			}
+			if !s.live {
+				break
 			}
 			continue
 		}
@@ -136,6 +145,9 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) {
 			s.unapplied(en, err)
 		}
 		if s.failed != nil {
+			if !s.live {
+				break
+			}
 			continue // a restart decides about it anew
 		}
 		if s.wounded {
@@ -145,6 +157,9 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) {
 		s.applied = en.LSN
 		if s.dirtyFrom == 0 {
 			s.dirtyFrom = en.LSN
+		}
+		if !s.live && !s.wounded && s.watch != nil && s.watch.hurt.Load() {
+			break
 		}
 	}
 	grown := int64(s.store.State().Bytes) - int64(before)
@@ -159,6 +174,7 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) {
 	} else {
 		s.consumers.events, s.consumers.compact = s.consumers.events[:0], false
 	}
+	return n
 }
 
 func (s *stream) applyUnlessRefused(en *edgestore.Entry, o *outcome) error {

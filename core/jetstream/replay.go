@@ -67,20 +67,67 @@ func (r *replay) holesEnd() edgestore.LSN {
 }
 
 // Entry implements edgestore.ReplayHandler.
-func (r *replay) Entry(en *edgestore.Entry) error {
-	r.records++
-	r.newest = en.LSN
-	r.latest = max(r.latest, en.Stamp.Wall)
-	if en.Seat != 0 {
-		if err := r.follow(en); err != nil {
-			return err
+func (r *replay) Entry(en *edgestore.Entry) error { return r.Entries([]edgestore.Entry{*en}) }
+
+// Entries implements edgestore.RunHandler. What is looked at for one operation
+// is looked at once for those of one stream that follow each other without a
+// gap: an operation in the middle finds the stream where the one before left it.
+func (r *replay) Entries(list []edgestore.Entry) error {
+	for len(list) > 0 {
+		n, err := r.next(list)
+		if err != nil {
+			return fmt.Errorf("LSN %d: %w", list[0].LSN, err)
+		}
+		list = list[n:]
+	}
+	return nil
+}
+
+// next takes the first operations of a list and returns how many.
+func (r *replay) next(list []edgestore.Entry) (n int, err error) {
+	first := &list[0]
+	r.latest = max(r.latest, first.Stamp.Wall)
+	if first.Seat != 0 {
+		if err := r.follow(first); err != nil {
+			return 0, err
 		}
 	}
-	if en.Incarnation != 0 && r.unknown(en) {
-		return r.keep(en)
+	inc := first.Incarnation
+	switch {
+	case inc == 0:
+		n = 1
+		r.catalogue(first)
+	case r.unknown(first):
+		n = 1
+		err = r.keep(first)
+	default:
+		n = r.stream(inc, list[:r.gapless(list)])
 	}
-	r.apply([]edgestore.Entry{*en})
-	return nil
+	last := &list[n-1]
+	if last.Seat != 0 {
+		r.seen[inc] = seenChain{behind(&last.Record), last.LSN}
+	}
+	for i := range list[:n] {
+		r.latest = max(r.latest, list[i].Stamp.Wall)
+	}
+	r.records += n
+	r.newest = last.LSN
+	return n, err
+}
+
+// gapless is how many operations of a list belong to the stream of the first one
+// and need no other look than that.
+func (r *replay) gapless(list []edgestore.Entry) int {
+	s := r.e.stream(list[0].Incarnation)
+	if s == nil || list[0].Seat == 0 || r.mayBeUnknown() {
+		return 1
+	}
+	n := 1
+	for n < min(len(list), maxRun) && list[n].Incarnation == list[0].Incarnation && list[n].Seat == list[n-1].Seat+1 &&
+		(list[n].LSN <= s.skipUpTo) == (list[0].LSN <= s.skipUpTo) {
+		n++
+	}
+	return n
 }
 
 // follow sees what is missing before an operation.
@@ -156,12 +203,15 @@ func (r *replay) notesOf(inc uint64) (notesOf, error) {
 // unknown reports whether an operation is of a stream that nobody knows, though
 // it may be there: its creation may be what was lost.
 func (r *replay) unknown(en *edgestore.Entry) bool {
-	if en.LSN <= r.e.mu.cat.skipUpTo || len(r.holes) == 0 && !r.e.mu.cat.rebuilt {
+	if en.LSN <= r.e.mu.cat.skipUpTo || !r.mayBeUnknown() {
 		return false
 	}
 	known, deleted := r.e.knows(en.Incarnation)
 	return !known && !deleted
 }
+
+// mayBeUnknown reports whether the creation of a stream may be lost.
+func (r *replay) mayBeUnknown() bool { return len(r.holes) > 0 || r.e.mu.cat.rebuilt }
 
 // finish deals with what is missing at the end: of the journal, and of stores
 // that came back with less than the catalogue says.

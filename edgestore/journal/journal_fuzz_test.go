@@ -49,7 +49,7 @@ func FuzzScanner(f *testing.F) {
 		}}
 		last := edgestore.LSN(0)
 		var win windows
-		w.call = func(e *edgestore.Entry) error {
+		w.call = each(func(e *edgestore.Entry) error {
 			if e.LSN <= last {
 				t.Errorf("LSN %d after %d", e.LSN, last)
 			}
@@ -62,7 +62,7 @@ func FuzzScanner(f *testing.F) {
 				t.Errorf("LSN %d at %+v can't be read back: %v", e.LSN, e.At, err)
 			}
 			return nil
-		}
+		})
 		if err := w.segment(seg); err != nil {
 			t.Fatal(err)
 		}

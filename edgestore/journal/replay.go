@@ -14,7 +14,11 @@ import (
 // only when both are damaged. A read that goes on failing is no damage: Replay
 // returns its error. Call it between Open and Start.
 func (j *Journal) Replay(from edgestore.LSN, h edgestore.ReplayHandler) error {
-	return j.walk(from, h.Entry, func(l Lost) error {
+	call := each(h.Entry)
+	if r, ok := h.(edgestore.RunHandler); ok {
+		call = r.Entries
+	}
+	return j.walk(from, call, func(l Lost) error {
 		j.noteLost(l)
 		return h.Hole(l.First, l.Last)
 	})
@@ -24,10 +28,22 @@ func (j *Journal) Replay(from edgestore.LSN, h edgestore.ReplayHandler) error {
 // tells no damage: it is for looking ahead, out of a Replay too. Call it
 // between Open and Start.
 func (j *Journal) Scan(from edgestore.LSN, f func(*edgestore.Entry) error) error {
-	return j.walk(from, f, func(Lost) error { return nil })
+	return j.walk(from, each(f), func(Lost) error { return nil })
 }
 
-func (j *Journal) walk(from edgestore.LSN, call func(*edgestore.Entry) error, lost func(Lost) error) error {
+// each gives the entries of a run one by one.
+func each(f func(*edgestore.Entry) error) func([]edgestore.Entry) error {
+	return func(run []edgestore.Entry) error {
+		for i := range run {
+			if err := f(&run[i]); err != nil {
+				return fmt.Errorf("LSN %d: %w", run[i].LSN, err)
+			}
+		}
+		return nil
+	}
+}
+
+func (j *Journal) walk(from edgestore.LSN, call func([]edgestore.Entry) error, lost func(Lost) error) error {
 	j.mu.Lock()
 	started := j.mu.started
 	j.mu.Unlock()
@@ -88,12 +104,13 @@ type walk struct {
 	expect edgestore.LSN // the next one
 	limit  edgestore.LSN // the first that is not wanted
 	floor  edgestore.LSN // what is missing up to here is told to nobody
-	call   func(*edgestore.Entry) error
+	call   func([]edgestore.Entry) error
 	lost   func(Lost) error
 
 	seg *segment
 	sc  scanner
-	e   edgestore.Entry // the one that is given
+	e   edgestore.Entry   // the one that was read
+	run []edgestore.Entry // of one frame, to be given; expect is behind them
 	// copies are second records whose first ones were not met, in order.
 	copies []edgestore.Entry
 	// ahead is up to where in the segment copies were looked for.
@@ -121,20 +138,30 @@ func (w *walk) missing(next edgestore.LSN) error {
 			}
 			continue
 		}
-		if err := w.give(&w.copies[0]); err != nil {
+		w.expect++
+		if err := w.give(w.copies[:1]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// give hands out the expected record.
-func (w *walk) give(e *edgestore.Entry) error {
-	w.expect = e.LSN + 1
-	if err := w.call(e); err != nil {
-		return fmt.Errorf("replay LSN %d: %w", e.LSN, err)
+// give hands out records.
+func (w *walk) give(run []edgestore.Entry) error {
+	if len(run) == 0 {
+		return nil
+	}
+	if err := w.call(run); err != nil {
+		return fmt.Errorf("replay: %w", err)
 	}
 	return nil
+}
+
+// giveRun hands out what was gathered of a frame.
+func (w *walk) giveRun() error {
+	err := w.give(w.run)
+	w.run = w.run[:0]
+	return err
 }
 
 func (w *walk) segment(s *segment) error {
@@ -173,12 +200,15 @@ func (w *walk) records(f *frame) error {
 	for c := f.records(); ; {
 		at, ok := c.next(&e.Record)
 		if !ok || e.LSN >= w.limit {
-			return nil
+			return w.giveRun()
 		}
 		if e.LSN < w.expect {
 			continue
 		}
 		if e.LSN > w.expect {
+			if err := w.giveRun(); err != nil {
+				return err
+			}
 			if err := w.lookAhead(f); err != nil {
 				return err
 			}
@@ -187,9 +217,8 @@ func (w *walk) records(f *frame) error {
 			}
 		}
 		e.At = w.at(f, e, at)
-		if err := w.give(e); err != nil {
-			return err
-		}
+		w.expect = e.LSN + 1
+		w.run = append(w.run, *e)
 	}
 }
 
