@@ -83,7 +83,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	b := &bench{dir: dir, pairs: o.pairs, out: os.Stdout, frond: server("frond", peers.FrondKind, frond, "")}
+	b := &bench{dir: dir, pairs: o.pairs, out: os.Stdout, binary: frond, frond: server("frond", peers.FrondKind, frond, "")}
 	list := loads()
 	if o.ref != "" {
 		err = b.againstCommit(ctx, o.ref)
@@ -115,6 +115,16 @@ func run(ctx context.Context, o options) error {
 				// One broken load must not hide the others.
 				fmt.Printf("%-26s failed: %v\n", l.name, err)
 				failed = err
+			}
+		}
+	}
+	if o.ref == "" {
+		for _, a := range absolutes() {
+			if want.MatchString(a.name) {
+				if err := b.measureAbsolute(ctx, a); err != nil {
+					fmt.Printf("%-26s failed: %v\n", a.name, err)
+					failed = err
+				}
 			}
 		}
 	}

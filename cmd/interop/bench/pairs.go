@@ -65,7 +65,10 @@ type bench struct {
 	others map[string]rival
 	pairs  int
 	out    io.Writer
+	binary string   // frond
 	lines  []result // as they were printed
+	// figures are of absolutes.
+	figures []figure
 }
 
 // maxPairs is where a line ends whose interval stays too wide.

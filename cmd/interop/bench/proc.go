@@ -36,19 +36,22 @@ func cpuTime(pid int) (time.Duration, error) {
 }
 
 // rss is the resident memory in bytes.
-func rss(pid int) (int64, error) {
+func rss(pid int) (int64, error) { return status(pid, "VmRSS:") }
+
+// status reads an amount of memory, in bytes.
+func status(pid int, key string) (int64, error) {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
 	for sc := bufio.NewScanner(f); sc.Scan(); {
-		if rest, is := strings.CutPrefix(sc.Text(), "VmRSS:"); is {
+		if rest, is := strings.CutPrefix(sc.Text(), key); is {
 			kb, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
 			return kb << 10, err
 		}
 	}
-	return 0, fmt.Errorf("no VmRSS of process %d", pid)
+	return 0, fmt.Errorf("no %s of process %d", key, pid)
 }
 
 // flushes is how many flushes the block device below dir has completed since

@@ -23,6 +23,7 @@ type report struct {
 	Cores     int       `json:"cores"`
 	Load      string    `json:"load_average"` // of the machine at the end
 	Lines     []result  `json:"lines"`
+	Figures   []figure  `json:"figures,omitempty"`
 }
 
 // result is one line of the table.
@@ -70,7 +71,7 @@ func (b *bench) write(ctx context.Context, dir, ref string) error {
 	load, _ := os.ReadFile("/proc/loadavg")
 	r := report{
 		Time: time.Now().UTC(), Commit: commit, Against: against, Go: runtime.Version(), Processor: processor(),
-		Cores: runtime.NumCPU(), Load: strings.TrimSpace(string(load)), Lines: b.lines,
+		Cores: runtime.NumCPU(), Load: strings.TrimSpace(string(load)), Lines: b.lines, Figures: b.figures,
 	}
 	text, err := json.MarshalIndent(&r, "", " ")
 	if err != nil {
