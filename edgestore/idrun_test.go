@@ -1,7 +1,9 @@
 package edgestore
 
 import (
+	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -349,4 +351,40 @@ func sipTwin(key IDKey, in []byte) uint64 {
 	round()
 	round()
 	return v[0] ^ v[1] ^ v[2] ^ v[3]
+}
+
+var idsFlag = flag.String("ids", "", "write a run of ids of the present format here")
+
+// A run that the first program with runs has written is read, and written the
+// same today.
+func TestIDRun_stored(t *testing.T) {
+	ids := someIDs(rand.New(rand.NewPCG(8, 8)), 200, 1000)
+	dir, key := t.TempDir(), IDKey{0x0123456789abcdef, 0xfedcba9876543210}
+	fresh := idTwin(t, vfs.OS{}, dir, 5, key, ids)
+	b, err := os.ReadFile(filepath.Join(dir, IDRunName(5)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *idsFlag != "" {
+		if err := os.WriteFile(*idsFlag, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stored, err := os.ReadFile("testdata/ids/" + IDRunName(5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(b, stored) {
+		t.Error("it is written otherwise than it was: that is another format")
+	}
+	if err := os.WriteFile(filepath.Join(dir, IDRunName(5)), stored, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := OpenIDRun(vfs.OS{}, dir, 7, fresh.IDRunInfo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range ids {
+		mustFind(t, r, id)
+	}
 }

@@ -331,3 +331,34 @@ func CheckTable(path string) (values []Aux, applied LSN, err error) {
 	sort.Slice(values, func(i, j int) bool { return values[i].Key < values[j].Key })
 	return values, r.state.applied, errors.Join(err, damage)
 }
+
+// TableValue reads one value of a table that nobody uses, and writes nothing.
+// Where there is no table there is no value.
+func TableValue(path, name string) (value []byte, ok bool, err error) {
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return nil, false, nil
+	}
+	file := &boltFile{path: path, readOnly: true, hooks: (&FileOptions{}).hooks()}
+	defer file.shut()
+	err = file.view("table", func(tx *bbolt.Tx) error {
+		b := tx.Bucket(tableBucket)
+		if b == nil {
+			return &CorruptError{path, "table", "no values in it"}
+		}
+		v := b.Get([]byte("=" + name))
+		if v == nil {
+			return nil
+		}
+		rec, err := parseRecord(v, kindTable)
+		if err != nil {
+			return err
+		}
+		key, val, err := decodeAux(rec.payload)
+		if err == nil && key != name {
+			err = &CorruptError{path, "table", "another value"}
+		}
+		value, ok = append([]byte(nil), val...), err == nil
+		return err
+	})
+	return value, ok && err == nil, err
+}

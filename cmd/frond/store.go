@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"github.com/frondmq/frond/cmd/frond/help"
 	"github.com/frondmq/frond/core/jetstream"
 	"github.com/frondmq/frond/edgestore"
+	"github.com/frondmq/frond/edgestore/journal"
 	"github.com/frondmq/frond/edgestore/vfs"
 )
 
@@ -27,8 +29,11 @@ func runStore(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, help.Usage("store"))
 		return 0
 	}
+	if err == nil && len(words) == 3 && words[0] == "format" {
+		return storeFormat(words[2], words[1], stdout, stderr)
+	}
 	if err == nil && len(words) != 2 {
-		err = errors.New("it takes check, dump, rebuild or giveup, and a folder")
+		err = errors.New("it takes check, dump, rebuild, giveup or format, and a folder")
 	}
 	if err != nil {
 		return fail(stderr, fmt.Errorf("store: %w", nearFlag(err, fs, "frond store -h")))
@@ -43,8 +48,10 @@ func runStore(args []string, stdout, stderr io.Writer) int {
 		sound, err = eachStore(words[1], stderr, func(dir string) (*edgestore.Check, error) { return dumpStore(dir, stdout) })
 	case "giveup":
 		err = giveUp(words[1], stdout)
+	case "format":
+		return storeFormat(words[1], "", stdout, stderr)
 	default:
-		err = fmt.Errorf("%q is not known: check, dump, rebuild, giveup", words[0])
+		err = fmt.Errorf("%q is not known: check, dump, rebuild, giveup, format", words[0])
 	}
 	if err != nil {
 		return fail(stderr, fmt.Errorf("store: %w", err))
@@ -88,6 +95,50 @@ func eachStore(dir string, w io.Writer, do func(dir string) (*edgestore.Check, e
 		sound = sound && c.Sound()
 	}
 	return sound, nil
+}
+
+// storeFormat shows the format of a data folder, or raises it.
+func storeFormat(dir, to string, stdout, stderr io.Writer) int {
+	err := func() error {
+		root, _, err := storesIn(dir)
+		if err != nil {
+			return err
+		}
+		if to != "" {
+			n, perr := strconv.ParseUint(to, 10, 32)
+			if perr != nil {
+				return fmt.Errorf("format: %q is no number", to)
+			}
+			if err := raiseFormat(root, n, stderr); err != nil {
+				return err
+			}
+		}
+		now, err := jetstream.FolderFormat(root)
+		if err == nil {
+			fmt.Fprintf(stdout, "%s: format %d; this program writes formats up to %d\n", root, now, jetstream.Format)
+		}
+		return err
+	}()
+	if err != nil {
+		return fail(stderr, fmt.Errorf("store: %w", err))
+	}
+	return 0
+}
+
+// raiseFormat starts what a server starts, without one.
+func raiseFormat(root string, n uint64, stderr io.Writer) error {
+	e, err := jetstream.New(jetstream.Config{
+		Dir:     root,
+		Journal: journal.Options{SharedDisk: true, LockWait: -1},
+		Logger:  slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if errors.Is(err, edgestore.ErrLocked) {
+		return fmt.Errorf("%s: %w (a server runs on it: stop that first)", root, err)
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(e.RaiseFormat(n), e.Close())
 }
 
 // lockStore keeps servers away.

@@ -45,8 +45,8 @@ func TestStore_command(t *testing.T) {
 		}
 	}
 	expect(0, "Usage: frond store")
-	expect(1, "check, dump, rebuild, giveup", "mend", root)
-	expect(1, "it takes check, dump, rebuild or giveup, and a folder", "check")
+	expect(1, "check, dump, rebuild, giveup, format", "mend", root)
+	expect(1, "it takes check, dump, rebuild, giveup or format, and a folder", "check")
 	expect(1, "neither a data folder nor", "check", t.TempDir())
 	expect(1, "in use by another process", "check", root)
 	if err := s.Close(); err != nil {
@@ -55,6 +55,8 @@ func TestStore_command(t *testing.T) {
 	expect(0, "incarnation 7: 200 messages", "check", root)
 	expect(0, "incarnation 7: 200 messages", "check", dir)
 	expect(0, "files can be read: nothing is given up", "giveup", root)
+	expect(0, "format 2; this program writes formats up to 2", "format", root)
+	expect(1, `"x" is no number`, "format", "x", root)
 	journal := filepath.Join(storesRoot(t, root), "journal")
 	if err := os.MkdirAll(journal, 0o700); err != nil {
 		t.Fatal(err)

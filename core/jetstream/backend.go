@@ -39,6 +39,8 @@ type table interface {
 type backend interface {
 	journal() (fileLog, journalEnd, error)
 	table() (table, error)
+	// format is that of the folder. It writes nothing.
+	format() (uint64, error)
 	// tableAside puts a catalogue that can't be used aside and names where.
 	tableAside() (string, error)
 	store(cfg *StreamConfig, blobs edgestore.BlobReader, w *storeWatch) (edgestore.Store, error)
@@ -88,6 +90,8 @@ func (d diskBackend) table() (table, error) {
 	}
 	return t, nil
 }
+
+func (d diskBackend) format() (uint64, error) { return FolderFormat(d.c.Dir) }
 
 func (d diskBackend) tableOptions() edgestore.TableOptions {
 	path := filepath.Join(d.c.Dir, catalogueFile)

@@ -28,11 +28,12 @@ type catalogue struct {
 	rebuilt bool
 	adopted map[uint64]bool
 	heads   map[uint64]head // to be written
-	rows    []edgestore.Aux // of consumers, to be written
+	rows    []edgestore.Aux // of consumers and the format, to be written
 	buried  []uint64
 	// clock is the timetable, as the operations say.
 	clock      timetable
 	clockDirty bool
+	format     uint64 // of the folder; 0: it says none
 }
 
 const (
@@ -63,6 +64,8 @@ func (a *applier) catalogue(en *edgestore.Entry) {
 		o.err = a.streamDelete(en)
 	case opClockStep:
 		o.err = a.clockStep(en)
+	case opFormat:
+		o.err = a.format(en)
 	default:
 		o.err = errStoreFailed.with("operation %d is not known to this server", en.Kind)
 	}
@@ -410,6 +413,10 @@ func (e *Engine) readCatalogue() (*catalogueRows, error) {
 			r := opReader{b: value}
 			e.raiseIncarnation(max(1, r.uint()) - 1)
 			return r.done("catalogue: next incarnation")
+		case key == rowFormat:
+			n, err := readFormat(value)
+			e.mu.cat.format = n
+			return err
 		case key == rowChain:
 			r := opReader{b: value}
 			e.mu.cat.done = edgestore.Chain{Seat: r.uint(), Place: r.uint()}

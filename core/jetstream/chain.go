@@ -47,7 +47,7 @@ func (s *stream) record(kind uint8, taking bool) edgestore.Record {
 // nothing.
 func guarded(kind uint8) bool {
 	switch kind {
-	case opStreamCreate, opStreamDelete, opClockStep, opClockMove, opConfig, opConsumerCreate, opConsumerDelete, opConsumerConfig, opOrigin:
+	case opStreamCreate, opStreamDelete, opFormat, opClockStep, opClockMove, opConfig, opConsumerCreate, opConsumerDelete, opConsumerConfig, opOrigin:
 		return true
 	}
 	return false

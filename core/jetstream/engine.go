@@ -74,6 +74,8 @@ type Config struct {
 	disk    *diskWatch
 	guard   *diskGuard // nil: none
 	files   *edgestore.FilePool
+	// newestFormat is Format; tests change it.
+	newestFormat uint64
 	// idDisk is where message ids are written, idBytes how many of them in
 	// memory become a run with the next drain, idsWake how many wake it; tests
 	// change them.
@@ -124,6 +126,9 @@ func (c *Config) fill() {
 	c.InterestGrace = max(c.InterestGrace, 0)
 	if c.OpenFiles <= 0 {
 		c.OpenFiles = defaultOpenFiles
+	}
+	if c.newestFormat == 0 {
+		c.newestFormat = Format
 	}
 	if c.idDisk == nil {
 		c.idDisk = vfs.OS{}

@@ -19,6 +19,7 @@ const (
 	opStreamCreate uint8 = 1 // incarnation, account, created, config
 	opStreamDelete uint8 = 2 // incarnation
 	opClockStep    uint8 = 3 // timetable: the clock was set
+	opFormat       uint8 = 4 // format
 
 	// Of one stream.
 	opPublish        uint8 = 16 // flags; blob

@@ -10,6 +10,9 @@ import (
 // what the journal has above what each of them had brought to its own files.
 // It returns the newest LSN in the journal.
 func (e *Engine) recover() (newest edgestore.LSN, err error) {
+	if err := e.checkFormat(); err != nil {
+		return 0, err
+	}
 	var end journalEnd
 	if e.journal, end, err = e.cfg.backend.journal(); err != nil {
 		return 0, err
