@@ -518,7 +518,7 @@ func (s *stream) applyConfig(en *edgestore.Entry) error {
 	if old.Mirror != nil && cfg.Mirror == nil {
 		s.promoted()
 		// From here on the stream's own count matters.
-		s.note(note{seat: en.Seat, delta: s.noted})
+		s.note(note{seat: en.Seat, delta: s.noted, last: s.last})
 	}
 	return s.tighten(old, cfg)
 }

@@ -19,8 +19,8 @@ import (
 // than it says (a refusal, a duplicate, a purge beyond the end) makes the places
 // behind it wrong. So the stream logs a note, which says the seat and by how
 // much; the note's own place and all behind it are corrected by that, under the
-// lock of the log. Nothing that depends on the operation is acknowledged before
-// its note is durable.
+// lock of the log. Nothing that depends on the operation is acknowledged or
+// delivered before its note is durable.
 //
 // So behind a hole in the journal the exact sequence is known: the place of the
 // first operation there, and what the notes behind it say of operations before
@@ -36,6 +36,7 @@ type note struct {
 	seat  uint64
 	delta int64
 	in    uint64 // seat of the operation that carries the note; 0 as long as there is none
+	last  uint64 // in memory only: messages above this sequence depend on the note
 }
 
 // record begins an operation of the stream. taking: it takes one sequence.
@@ -88,7 +89,7 @@ func (s *stream) followed(r *edgestore.Record) {
 	}
 	// A mirror's messages carry their own sequences.
 	if s.config().Mirror == nil {
-		s.note(note{seat: s.done.Seat, delta: delta})
+		s.note(note{seat: s.done.Seat, delta: delta, last: s.last})
 	}
 	s.noted += delta
 }
@@ -96,12 +97,51 @@ func (s *stream) followed(r *edgestore.Record) {
 // beside is what the last sequence is beside the place and the notes.
 func (s *stream) beside() int64 { return int64(s.last) - int64(s.done.Place) - s.noted }
 
-// note has a note logged, and holds the answers that depend on it.
+// note has a note logged, and holds the answers and deliveries that depend on it.
 func (s *stream) note(n note) {
 	s.notes = append(s.notes, n)
 	if s.live {
-		s.unsure = append(s.unsure, n.seat)
+		s.unsureFrom(n)
 	}
+}
+
+// unsureFrom holds what depends on a note until it is durable.
+func (s *stream) unsureFrom(n note) {
+	s.unsure = append(s.unsure, n)
+	if len(s.unsure) == 1 {
+		s.bound.Store(n.last + 1)
+	}
+}
+
+// sure ends what unsureFrom began, for notes of operations up to seat.
+func (s *stream) sure(seat uint64) {
+	if len(s.unsure) == 0 || s.unsure[0].seat > seat {
+		return
+	}
+	for len(s.unsure) > 0 && s.unsure[0].seat <= seat {
+		s.unsure = s.unsure[1:]
+	}
+	bound := uint64(0)
+	if len(s.unsure) > 0 {
+		bound = s.unsure[0].last + 1
+	}
+	s.bound.Store(bound)
+	for _, m := range s.consumers.byName {
+		if m.bounded.Swap(false) {
+			s.e.work.schedule(m)
+		}
+	}
+}
+
+// deliverable reports whether a message may be delivered: not while its sequence
+// depends on a note that is not durable. m is told when it may.
+func (s *stream) deliverable(m *member, seq uint64) bool {
+	if b := s.bound.Load(); b == 0 || seq < b {
+		return true
+	}
+	m.bounded.Store(true)
+	b := s.bound.Load() // the note may have become durable before that
+	return b == 0 || seq < b
 }
 
 // noteRest ends the recovery: what the last sequence is beside the place stands
@@ -115,11 +155,15 @@ func (s *stream) noteRest() {
 	}
 	for _, n := range s.notes {
 		rest -= n.delta
-		s.unsure = append(s.unsure, n.seat)
 	}
 	if rest != 0 {
-		s.note(note{seat: s.done.Seat, delta: rest})
-		s.unsure = append(s.unsure, s.done.Seat)
+		s.notes = append(s.notes, note{seat: s.done.Seat, delta: rest}) // of which message on is not known
+	}
+	for _, n := range s.notes {
+		s.unsureFrom(n)
+	}
+	if rest != 0 {
+		s.bound.Store(1)
 	}
 }
 
@@ -132,7 +176,7 @@ type heldAnswer struct {
 // holds reports whether the answer to an operation has to wait for a note. The
 // caller holds mu.
 func (s *stream) holds(r *edgestore.Record) bool {
-	return len(s.unsure) > 0 && r.Seat >= s.unsure[0]
+	return len(s.unsure) > 0 && r.Seat >= s.unsure[0].seat
 }
 
 // hold keeps what the answer to an operation needs: the entry is borrowed.
@@ -220,7 +264,7 @@ func readNotes(en *edgestore.Entry) ([]note, error) {
 	}
 	list := make([]note, 0, n)
 	for range n {
-		list = append(list, note{r.uint(), r.int(), en.Seat})
+		list = append(list, note{seat: r.uint(), delta: r.int(), in: en.Seat})
 	}
 	return list, r.done("notes")
 }
@@ -239,9 +283,7 @@ func (s *stream) applyNotes(en *edgestore.Entry) error {
 		// A recovery comes to the same results again and must not note them twice.
 		s.notes = slices.DeleteFunc(s.notes, func(x note) bool { return x.seat <= last })
 	}
-	for len(s.unsure) > 0 && s.unsure[0] <= last {
-		s.unsure = s.unsure[1:]
-	}
+	s.sure(last)
 	return nil
 }
 

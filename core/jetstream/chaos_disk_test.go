@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/frondmq/frond/edgestore/journal"
 	"github.com/frondmq/frond/edgestore/vfs"
@@ -25,7 +27,14 @@ type chaosDisk struct {
 	idFaults *vfs.Faults
 	still    *stillFS
 	dir      string
+	stores   *storeFaults
+	clock    chaosClock
 }
+
+// chaosClock is the real time, which the test can move on.
+type chaosClock struct{ ahead atomic.Int64 }
+
+func (c *chaosClock) Now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
 
 func newChaosDisk(t testing.TB, rnd *rand.Rand) *chaosDisk {
 	d := &chaosDisk{t: t, rnd: rnd, mem: vfs.NewMem(), dir: t.TempDir()}
@@ -34,6 +43,7 @@ func newChaosDisk(t testing.TB, rnd *rand.Rand) *chaosDisk {
 }
 
 func (d *chaosDisk) wrap() {
+	d.stores = newStoreFaults(d.dir)
 	d.faults = vfs.WithFaults(d.mem)
 	d.still = &stillFS{FS: d.faults}
 	d.idFaults = vfs.WithFaults(vfs.OS{})
@@ -45,6 +55,10 @@ func (d *chaosDisk) config() Config {
 	c.Journal = journal.Options{FS: d.still, Dir: "journal", SegmentBytes: 64 << 10, BallastBytes: -1}
 	c.DrainBytes = 1 << 40 // when the test says so
 	c.idBytes, c.idsWake, c.idDisk = 400, 1<<30, d.idFaults
+	c.Now = d.clock.Now
+	c.fill()
+	at := c
+	c.backend = chaosBackend{diskBackend{&at}, d.stores}
 	return c
 }
 
@@ -84,8 +98,12 @@ func (d *chaosDisk) crash(e *Engine, kind crashKind) (tail chaosTail) {
 	tail.bare = tail.bare || kind == powerCut
 	dir := d.t.TempDir()
 	copyTree(d.t, d.dir, dir)
+	if kind == powerCut {
+		d.stores.unsynced(d.t, d.rnd, dir)
+	}
 	d.faults.SetHook(nil)
 	d.idFaults.SetHook(nil)
+	d.stores.arm(nil)
 	if err := e.Close(); err != nil {
 		d.t.Logf("close behind the crash: %v", err)
 	}

@@ -23,6 +23,10 @@ type chaosFault struct {
 	// start arms a failing call for the restart; it may refuse then, and must
 	// not have changed anything.
 	start func(d *chaosDisk)
+	// drains: what live arms strikes in drains, so there are some.
+	drains bool
+	// fresh: it strikes the first flush of a stream, so there is a new one.
+	fresh bool
 	// filesGo: see chaosModel.
 	filesGo bool
 }
@@ -49,6 +53,19 @@ func chaosFaults() []chaosFault {
 		}
 	}
 	const forGood = 1 << 30
+	inStore := func(op vfs.Op, catalogue bool, count int) func(d *chaosDisk) {
+		return func(d *chaosDisk) {
+			nth := 1
+			switch { // some are few
+			case op == vfs.OpRename:
+			case catalogue:
+				nth += d.rnd.IntN(2)
+			default:
+				nth += d.rnd.IntN(6)
+			}
+			d.stores.arm(&storeFault{op, catalogue, nth, count})
+		}
+	}
 	return []chaosFault{
 		{name: "none"},
 		{name: "journal: one bit", after: inJournal("*.seg", flipBit)},
@@ -71,6 +88,19 @@ func chaosFaults() []chaosFault {
 		{name: "store: file cut", after: cutStoreFile("*.chunks")},
 		{name: "store: file gone", after: dropStoreFile("*.chunks")},
 		{name: "store: folder gone", after: dropStoreFolder},
+		{drains: true, name: "store: write fails once", live: inStore(vfs.OpWrite, false, 1)},
+		{drains: true, name: "store: write fails for good", live: inStore(vfs.OpWrite, false, forGood)},
+		{drains: true, name: "store: sync fails once", live: inStore(vfs.OpSync, false, 1)},
+		{drains: true, name: "store: sync fails for good", live: inStore(vfs.OpSync, false, forGood)},
+		{drains: true, fresh: true, name: "store: rename fails once", live: inStore(vfs.OpRename, false, 1)},
+		{drains: true, name: "store: read fails once", live: inStore(vfs.OpRead, false, 1)},
+		{drains: true, name: "store: read fails for good", live: inStore(vfs.OpRead, false, forGood)},
+		{name: "store: read fails at the start", start: inStore(vfs.OpRead, false, 1)},
+		{name: "store: write fails at the start", start: inStore(vfs.OpWrite, false, 1)},
+		{drains: true, name: "catalogue: write fails once", live: inStore(vfs.OpWrite, true, 1)},
+		{drains: true, name: "catalogue: sync fails once", live: inStore(vfs.OpSync, true, 1)},
+		{drains: true, name: "catalogue: sync fails for good", live: inStore(vfs.OpSync, true, forGood)},
+		{name: "catalogue: read fails at the start", start: inStore(vfs.OpRead, true, 1)},
 		{name: "catalogue: one bit", after: inStores("catalogue.db", flipBit)},
 		{name: "catalogue: one page zeroed", after: inStores("catalogue.db", zeroPage)},
 		{name: "catalogue: cut", after: cutStoreFile("catalogue.db")},

@@ -30,7 +30,9 @@ type chaosStream struct {
 	// mayGo are acknowledged messages that somebody asked to remove, or that a
 	// limit may remove: there or not, but never another.
 	mayGo map[uint64]bool
-	last  uint64 // largest sequence acknowledged
+	// passing are the names of messages whose time may have come.
+	passing map[string]bool
+	last    uint64 // largest sequence acknowledged
 	// deleted: somebody asked for it, and may not have been answered.
 	deleted bool
 	// consumers that were created and acknowledged, and whether somebody asked
@@ -43,7 +45,7 @@ func newChaosModel() *chaosModel { return &chaosModel{streams: make(map[string]*
 func (m *chaosModel) created(name string) *chaosStream {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := &chaosStream{name: name, acked: make(map[uint64]string), mayGo: make(map[uint64]bool), consumers: make(map[string]bool)}
+	s := &chaosStream{name: name, acked: make(map[uint64]string), mayGo: make(map[uint64]bool), passing: make(map[string]bool), consumers: make(map[string]bool)}
 	m.streams[name] = s
 	return s
 }
@@ -163,7 +165,7 @@ func (m *chaosModel) judgeStream(v *chaosVerdict, view chaosView, s *chaosStream
 		case err == nil && body == s.acked[seq]:
 		case err == nil:
 			v.bad("stream %s: %d holds %q, acknowledged was %q", s.name, seq, body, s.acked[seq])
-		case s.mayGo[seq]:
+		case s.mayGo[seq], s.passing[s.acked[seq]]:
 		case isLost(seq):
 			v.lost++
 		case bare && seq > last:

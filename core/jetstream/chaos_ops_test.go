@@ -1,7 +1,9 @@
 package jetstream
 
 import (
+	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/frondmq/frond/core/wire"
 )
@@ -32,6 +34,11 @@ var chaosOps = []chaosOp{
 	{"put with a wrong revision", 2, false, func(w *chaosWorld) { w.put("999999") }},
 	{"put with a right revision", 1, true, (*chaosWorld).putRight},
 	{"publish to the queue", 3, false, func(w *chaosWorld) { w.send(chaosQueue, "q") }},
+	{"publish one that lives for a second", 3, false, (*chaosWorld).sendPassing},
+	{"publish one that lives for long", 1, false, func(w *chaosWorld) {
+		w.sendBody(chaosTTL, fmt.Sprint("l", w.rnd.IntN(3)), w.body(0), "Nats-TTL", "100h")
+	}},
+	{"let time pass", 2, false, (*chaosWorld).passTime},
 	{"take and acknowledge", 2, true, func(w *chaosWorld) { w.takeSome(chaosPlain) }},
 	{"take from the queue", 2, true, func(w *chaosWorld) { w.takeSome(chaosQueue) }},
 	{"delete a message", 1, true, (*chaosWorld).deleteOne},
@@ -84,6 +91,24 @@ func (w *chaosWorld) sendBody(stream, token, body string, hdr ...string) {
 		msg.Header = []byte(header(hdr...))
 	}
 	w.b.route(msg)
+}
+
+// sendPassing publishes a message that is due soon. The subjects are others than
+// those of messages that stay, for a marker rolls its subject up.
+func (w *chaosWorld) sendPassing() {
+	for range 1 + w.rnd.IntN(4) {
+		body := w.body(0)
+		w.m.mu.Lock()
+		w.m.streams[chaosTTL].passing[nameOf(body)] = true
+		w.m.mu.Unlock()
+		w.sendBody(chaosTTL, fmt.Sprint("p", w.rnd.IntN(4)), body, "Nats-TTL", "1s")
+	}
+}
+
+// passTime makes messages due, and does not wait for what comes of it.
+func (w *chaosWorld) passTime() {
+	w.d.clock.ahead.Add(int64(2 * time.Second))
+	w.e.expire(w.d.clock.Now())
 }
 
 // sendWithID takes the body as the message id.
@@ -158,10 +183,25 @@ func (w *chaosWorld) deleteOne() {
 
 func (w *chaosWorld) purgeSubject() {
 	w.mayGo(chaosKV)
-	w.b.call(w.t, "STREAM.PURGE."+chaosKV, fmt.Sprintf(`{"filter":"%s.%s"}`, chaosKV, w.key()), nil)
+	w.call("STREAM.PURGE."+chaosKV, fmt.Sprintf(`{"filter":"%s.%s"}`, chaosKV, w.key()))
 }
 
 func (w *chaosWorld) drainSome() { drainSome(w.t, &device{t: w.t, rnd: w.rnd}, w.e) }
+
+// call makes a request. It is not done when the journal is behind with preparing
+// files, as it may be on a busy machine.
+func (w *chaosWorld) call(verb, body string) bool {
+	w.t.Helper()
+	m := w.b.request(w.t, apiPrefix+verb, "", body)
+	var r response
+	if err := json.Unmarshal([]byte(m.Body), &r); err != nil {
+		w.t.Fatalf("%s: %v in %q", verb, err, m.Body)
+	}
+	if r.Error != nil && r.Error.ErrCode != errTooManyRequests.ErrCode {
+		w.t.Fatalf("%s: %v", verb, r.Error)
+	}
+	return r.Error == nil
+}
 
 // extra is a stream that comes and goes.
 func (w *chaosWorld) extra() string { return fmt.Sprint("X", w.rnd.IntN(3)) }
@@ -172,7 +212,14 @@ func (w *chaosWorld) createStream() {
 		w.send(name, "x")
 		return
 	}
-	mustStream(w.t, w.b, fmt.Sprintf(`{"name":%q,"subjects":["%s.>"]}`, name, name))
+	w.create(name)
+}
+
+// create makes a stream with a few messages.
+func (w *chaosWorld) create(name string) {
+	if !w.call("STREAM.CREATE."+name, fmt.Sprintf(`{"name":%q,"subjects":["%s.>"]}`, name, name)) {
+		return
+	}
 	w.m.created(name)
 	for range w.rnd.IntN(4) {
 		w.send(name, "x")
@@ -190,14 +237,16 @@ func (w *chaosWorld) deleteStream() {
 	if s == nil || w.e.account("A").stream(name) == nil {
 		return
 	}
-	w.b.call(w.t, "STREAM.DELETE."+name, "", nil)
+	if !w.call("STREAM.DELETE."+name, "") {
+		return
+	}
 	w.m.mu.Lock()
 	delete(w.m.streams, name)
 	w.m.mu.Unlock()
 }
 
 func (w *chaosWorld) updateStream() {
-	w.b.call(w.t, "STREAM.UPDATE."+chaosPlain, fmt.Sprintf(`{"name":"PLAIN","subjects":["PLAIN.>"],"description":"%d"}`, w.next), nil)
+	w.call("STREAM.UPDATE."+chaosPlain, fmt.Sprintf(`{"name":"PLAIN","subjects":["PLAIN.>"],"description":"%d"}`, w.next))
 }
 
 func (w *chaosWorld) createConsumer() {

@@ -145,13 +145,30 @@ func (w *chaosWorld) round(fault chaosFault) {
 	if strings.HasPrefix(fault.name, "ids: ") {
 		w.manyIDs()
 	}
+	if fault.fresh {
+		name := fmt.Sprint("N", w.next)
+		w.create(name)
+		w.send(name, "x")
+	}
 	if fault.live != nil {
 		w.blind = true
 		fault.live(w.d)
 		for range 10 + w.rnd.IntN(20) {
 			w.operation()
+			if fault.drains && w.rnd.IntN(4) == 0 {
+				_ = w.e.drain.drain() // some fail
+				w.readSome()
+			}
 		}
-		w.tally.faults[fault.name]++
+		for i := 0; fault.drains && i < 6 && !w.d.stores.struck(); i++ {
+			w.send(chaosPlain, "a")
+			_ = w.e.journal.Sync(w.t.Context())
+			_ = w.e.drain.drain()
+			w.readSome()
+		}
+		if !fault.drains || w.d.stores.struck() {
+			w.tally.faults[fault.name]++
+		}
 	}
 	if strings.HasPrefix(fault.name, "store: ") && len(w.d.storeFiles("*.chunks")) == 0 {
 		_ = w.e.drain.drain() // a store has no file before
@@ -199,6 +216,17 @@ func (w *chaosWorld) round(fault chaosFault) {
 	}
 }
 
+// readSome reads here and there: what it gets is judged later.
+func (w *chaosWorld) readSome() {
+	for _, s := range w.m.sorted() {
+		if st := w.e.account("A").stream(s.name); st != nil {
+			for range 4 {
+				_, _, _ = st.store.Load(1+w.rnd.Uint64N(s.last+1), nil)
+			}
+		}
+	}
+}
+
 // open starts the engine on the disk as it is. With a fault that strikes at the
 // start it may refuse, but then must have left everything as it was.
 func (w *chaosWorld) open(fault *chaosFault) {
@@ -209,6 +237,13 @@ func (w *chaosWorld) open(fault *chaosFault) {
 	}
 	e, err := New(w.d.config())
 	w.d.faults.SetHook(nil)
+	w.d.stores.arm(nil)
+	if err == nil && fault != nil && fault.start != nil && len(e.mu.offline) > 0 {
+		w.t.Logf("%d streams could not be opened", len(e.mu.offline))
+		if err = e.Close(); err == nil {
+			e, err = New(w.d.config())
+		}
+	}
 	if err != nil && fault != nil && fault.start != nil {
 		w.t.Logf("refused: %v", err)
 		e, err = New(w.d.config())
@@ -252,6 +287,7 @@ const (
 	chaosDedup = "DEDUP" // message ids
 	chaosKV    = "KV"    // one message a subject, revisions expected
 	chaosQueue = "QUEUE" // a work queue
+	chaosTTL   = "TTL"   // messages that live for a while, and markers of that
 )
 
 func (w *chaosWorld) found() {
@@ -260,6 +296,7 @@ func (w *chaosWorld) found() {
 		chaosDedup: `{"name":"DEDUP","subjects":["DEDUP.>"],"duplicate_window":3600000000000}`,
 		chaosKV:    `{"name":"KV","subjects":["KV.>"],"max_msgs_per_subject":1,"allow_rollup_hdrs":true}`,
 		chaosQueue: `{"name":"QUEUE","subjects":["QUEUE.>"],"retention":"workqueue"}`,
+		chaosTTL:   `{"name":"TTL","subjects":["TTL.>"],"allow_msg_ttl":true,"subject_delete_marker_ttl":3600000000000}`,
 	} {
 		mustStream(w.t, w.b, config)
 		w.m.created(name)
@@ -272,7 +309,7 @@ func (w *chaosWorld) found() {
 func (w *chaosWorld) whole() bool {
 	w.m.mu.Lock()
 	defer w.m.mu.Unlock()
-	for _, name := range []string{chaosPlain, chaosDedup, chaosKV, chaosQueue} {
+	for _, name := range []string{chaosPlain, chaosDedup, chaosKV, chaosQueue, chaosTTL} {
 		if w.m.streams[name] == nil {
 			return false
 		}
@@ -283,7 +320,9 @@ func (w *chaosWorld) whole() bool {
 }
 
 func (w *chaosWorld) consumer(stream, name, config string) {
-	mustConsumer(w.t, w.b, stream, name, config)
+	if !w.call("CONSUMER.CREATE."+stream+"."+name, `{"stream_name":"`+stream+`","config":`+config+`}`) {
+		return
+	}
 	w.m.mu.Lock()
 	defer w.m.mu.Unlock()
 	w.m.streams[stream].consumers[name] = false

@@ -121,10 +121,14 @@ const (
 	drainDelay = time.Minute
 )
 
-// close ends the goroutine and drains once more.
+// close ends the goroutine and drains once more; twice when that fails, for a
+// file that could not be written is made anew by the next flush.
 func (d *drainer) close() error {
 	d.cancel()
 	<-d.stopped
+	if d.drain() == nil {
+		return nil
+	}
 	return d.drain()
 }
 

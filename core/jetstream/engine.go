@@ -140,7 +140,9 @@ func (c *Config) fill() {
 		c.idsWake = 3 * c.idBytes
 	}
 	c.files = edgestore.NewFilePool(c.OpenFiles)
-	c.disk = &diskWatch{logger: c.Logger}
+	if c.disk == nil {
+		c.disk = &diskWatch{logger: c.Logger}
+	}
 	if c.DiskReserve > 0 || c.MaxDisk > 0 {
 		if c.Journal.FS == nil {
 			c.Journal.FS = vfs.OS{}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/journal"
+	"github.com/frondmq/frond/edgestore/vfs"
 )
 
 // box is an edge box: an engine on real files, whose process can be killed and
@@ -507,5 +508,38 @@ func TestRecovery_oneStreamThatCanNotBeOpened(t *testing.T) {
 	x.stop()
 	if _, err := os.Stat(x.path("streams", fmt.Sprint(inc))); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("its files: %v", err)
+	}
+}
+
+// A write that fails once while the server stops is not the end of it: the file
+// is made anew, and nothing is left to the next start.
+func TestFaults_aFailedWriteAtTheEnd(t *testing.T) {
+	for _, catalogue := range []bool{false, true} {
+		x := newBox(t)
+		f := newStoreFaults(x.dir)
+		x.change = func(c *Config) {
+			c.fill()
+			at := *c
+			c.backend = chaosBackend{diskBackend{&at}, f}
+		}
+		x.start()
+		mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+		x.put("S", "s", text(1))
+		if err := x.e.drain.drain(); err != nil {
+			t.Fatal(err)
+		}
+		x.put("S", "s", text(2))
+		x.b.call(t, "STREAM.UPDATE.S", `{"name":"S","subjects":["s"],"description":"new"}`, nil)
+		f.arm(&storeFault{op: vfs.OpWrite, catalogue: catalogue, nth: 1, count: 1})
+		if err := x.e.Close(); err != nil {
+			t.Errorf("catalogue %v: %v", catalogue, err)
+		}
+		if !f.struck() {
+			t.Fatalf("catalogue %v: no write failed", catalogue)
+		}
+		f.arm(nil)
+		x.start()
+		x.check("S")
+		x.stop()
 	}
 }

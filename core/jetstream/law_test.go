@@ -12,6 +12,7 @@ import (
 
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
+	"github.com/frondmq/frond/edgestore/journal"
 )
 
 // The law (DESIGN.md, section 4), case by case: one fault on the disk of an
@@ -492,6 +493,36 @@ func TestLaw_answersWaitForNotes(t *testing.T) {
 	}
 }
 
+// No consumer gets a message whose sequence depends on a note that is not
+// durable, and each gets it as soon as the note is.
+func TestLaw_deliveriesWaitForNotes(t *testing.T) {
+	x := newBox(t)
+	var refuse atomic.Bool
+	x.change = func(c *Config) { c.backend = withoutNotes{diskBackend{c}, &refuse} }
+	x.start()
+	mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
+	mustStream(t, x.b, `{"name":"OTHER","subjects":["other"]}`)
+	mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+	in := x.b.pull(t, "S.c", "10")
+	defer in.stop()
+	x.put("S", "s.a", text(1))
+	if m := in.next(); m.Body != text(1) {
+		t.Fatalf("%+v", m)
+	}
+	refuse.Store(true)
+	x.b.route(&wire.Msg{Subject: []byte("s.a"), Header: []byte(header("Nats-Expected-Last-Sequence", "77"))})
+	x.b.route(&wire.Msg{Subject: []byte("s.a"), Body: []byte(text(2))})
+	x.put("OTHER", "other", "one") // so both are applied
+	x.e.account("A").stream("S").member("c").step(new(publishers))
+	in.none()
+	refuse.Store(false)
+	x.e.retryNotes()
+	x.e.journal.Kick()
+	if m := in.next(); m.Body != text(2) {
+		t.Errorf("%+v", m)
+	}
+}
+
 // A stream's file in which only messages are left, not how far it had come: the
 // journal brings all it has again, and nothing gets another sequence by that.
 func TestLaw_storeWithoutItsState(t *testing.T) {
@@ -511,28 +542,9 @@ func TestLaw_storeWithoutItsState(t *testing.T) {
 		for i := range 20 {
 			x.put("S", "s.a", "later "+text(i))
 		}
+		inc := x.e.account("A").stream("S").incarnation
 		x.kill()
-		names, err := filepath.Glob(x.path("streams", "*", "*.chunks"))
-		if err != nil || len(names) != 1 {
-			t.Fatalf("%v, %v", names, err)
-		}
-		b, err := os.ReadFile(names[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		states := 0
-		for at := 0; at+6 < len(b); at++ {
-			if bytes.Equal(b[at:at+4], []byte{0xf7, 'f', 'r', 'd'}) && b[at+5] == 't' {
-				b[at+12] ^= 1
-				states++
-			}
-		}
-		if states < 2 {
-			t.Fatalf("%d states in the file", states)
-		}
-		if err := os.WriteFile(names[0], b, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		x.loseStates(inc)
 		x.start()
 		if lost := x.check("S"); lost != 0 {
 			t.Errorf("%d are lost that the journal has", lost)
@@ -542,6 +554,80 @@ func TestLaw_storeWithoutItsState(t *testing.T) {
 		x.start()
 		x.check("S")
 	}
+}
+
+// loseStates damages how far the store of a stream had come, wherever it says so.
+func (x *box) loseStates(incarnation uint64) {
+	x.t.Helper()
+	names, err := filepath.Glob(x.path("streams", fmt.Sprint(incarnation), "*.chunks"))
+	if err != nil || len(names) != 1 {
+		x.t.Fatalf("%v, %v", names, err)
+	}
+	b, err := os.ReadFile(names[0])
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	states := 0
+	for at := 0; at+6 < len(b); at++ {
+		if bytes.Equal(b[at:at+4], []byte{0xf7, 'f', 'r', 'd'}) && b[at+5] == 't' {
+			b[at+12] ^= 1
+			states++
+		}
+	}
+	if states < 2 {
+		x.t.Fatalf("%d states in the file", states)
+	}
+	if err := os.WriteFile(names[0], b, 0o600); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// The same with a journal that begins in the middle: numbers were passed over
+// before, and the note of a refusal before it stands behind its first operation.
+func TestLaw_storeWithoutItsStateBehindTheBegin(t *testing.T) {
+	x := newBox(t)
+	var refuse atomic.Bool
+	x.change = func(c *Config) { c.backend = withoutNotes{diskBackend{c}, &refuse} }
+	x.start()
+	mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
+	mustStream(t, x.b, `{"name":"OTHER","subjects":["other"]}`)
+	x.b.call(t, "STREAM.PURGE.S", `{"seq":1000}`, nil)
+	for i := range 5 {
+		x.put("S", "s.a", text(i))
+	}
+	refuse.Store(true)
+	x.b.route(&wire.Msg{Subject: []byte("s.a"), Header: []byte(header("Nats-Expected-Last-Sequence", "77"))})
+	for range 3 { // a segment each
+		for range 35 {
+			x.put("OTHER", "other", strings.Repeat("x", 8000))
+		}
+		if err := x.e.drain.drain(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := x.e.account("A").stream("S")
+	refused := s.applied
+	in := x.b.inbox(t, "answers")
+	x.b.route(&wire.Msg{Subject: []byte("s.a"), Reply: []byte("answers"), Body: []byte(text(5))})
+	x.put("OTHER", "other", "one") // so it is applied
+	refuse.Store(false)
+	x.e.retryNotes()
+	x.e.journal.Kick()
+	if m := in.next(); !strings.Contains(m.Body, `"seq":1005`) {
+		t.Fatalf("%+v", m)
+	}
+	x.acked["S"][1005] = text(5)
+	x.put("S", "s.a", text(6))
+	if first := x.e.journal.(logWithoutNotes).fileLog.(*journal.Journal).First(); first <= refused {
+		t.Fatalf("the journal begins with %d, the refusal was %d", first, refused)
+	}
+	x.kill()
+	x.loseStates(s.incarnation)
+	x.start()
+	if lost := x.check("S"); lost != 0 {
+		t.Errorf("%d are lost, all are in the journal or in the store", lost)
+	}
+	x.goesOn("S", "s.a", "")
 }
 
 // A store that is lost does not take its consumers with it, though their

@@ -43,6 +43,7 @@ type member struct {
 
 	deleted atomic.Bool
 	ending  atomic.Bool  // its deletion for inactivity is under way
+	bounded atomic.Bool  // waits for a note of the stream, see stream.deliverable
 	queued  atomic.Int32 // see workers
 	timer   timer        // owned by clock
 
@@ -457,6 +458,9 @@ func (m *member) deliver(pubs *publishers) (more bool) {
 		if !ok {
 			m.perform(pubs)
 			continue
+		}
+		if !m.s.deliverable(m, msg.Seq) {
+			return false
 		}
 		c := consumer.Candidate{Seq: msg.Seq, Time: m.s.shown(msg.Seq, msg.Time), Size: len(msg.Subject) + len(msg.Header) + len(msg.Body)}
 		if m.m.Config().HeadersOnly {

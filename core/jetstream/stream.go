@@ -51,9 +51,9 @@ type stream struct {
 	done  edgestore.Chain
 	noted int64
 	notes []note
-	// unsure are the seats of notes that are not durable yet, and held the
-	// answers that wait for them, both oldest first.
-	unsure []uint64
+	// unsure are the notes that are not durable yet, and held the answers that
+	// wait for them, both oldest first.
+	unsure []note
 	held   []heldAnswer
 	// wounded: operations of it are lost, and the recovery takes the rest as
 	// wounds say.
@@ -72,6 +72,10 @@ type stream struct {
 	consumers  consumers
 	clock      clockState
 	newest     int64 // stamp of a message; those of mirrored ones do not count
+
+	// bound is the first sequence that depends on a note which is not durable yet:
+	// consumers get none from there on. 0: no bound. Changed under mu.
+	bound atomic.Uint64
 
 	expiring atomic.Bool // an opExpire is on its way
 	// sweepAgain is set when messages that nobody needs could not be looked for.
