@@ -38,6 +38,12 @@ var chaosOps = []chaosOp{
 	{"publish one that lives for long", 1, false, func(w *chaosWorld) {
 		w.sendBody(chaosTTL, fmt.Sprint("l", w.rnd.IntN(3)), w.body(0), "Nats-TTL", "100h")
 	}},
+	{"publish to a full stream", 4, false, func(w *chaosWorld) {
+		for range 1 + w.rnd.IntN(4) {
+			w.send(chaosFull, "f")
+		}
+	}},
+	{"empty a full stream", 1, true, (*chaosWorld).empty},
 	{"let time pass", 2, false, (*chaosWorld).passTime},
 	{"take and acknowledge", 2, true, func(w *chaosWorld) { w.takeSome(chaosPlain) }},
 	{"take from the queue", 2, true, func(w *chaosWorld) { w.takeSome(chaosQueue) }},
@@ -184,6 +190,12 @@ func (w *chaosWorld) deleteOne() {
 func (w *chaosWorld) purgeSubject() {
 	w.mayGo(chaosKV)
 	w.call("STREAM.PURGE."+chaosKV, fmt.Sprintf(`{"filter":"%s.%s"}`, chaosKV, w.key()))
+}
+
+// empty makes room in the stream that refuses.
+func (w *chaosWorld) empty() {
+	w.mayGo(chaosFull)
+	w.call("STREAM.PURGE."+chaosFull, fmt.Sprintf(`{"keep":%d}`, w.rnd.IntN(3)))
 }
 
 func (w *chaosWorld) drainSome() { drainSome(w.t, &device{t: w.t, rnd: w.rnd}, w.e) }

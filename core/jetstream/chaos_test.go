@@ -219,9 +219,12 @@ func (w *chaosWorld) round(fault chaosFault) {
 // readSome reads here and there: what it gets is judged later.
 func (w *chaosWorld) readSome() {
 	for _, s := range w.m.sorted() {
+		w.m.mu.Lock()
+		last := s.last
+		w.m.mu.Unlock()
 		if st := w.e.account("A").stream(s.name); st != nil {
 			for range 4 {
-				_, _, _ = st.store.Load(1+w.rnd.Uint64N(s.last+1), nil)
+				_, _, _ = st.store.Load(1+w.rnd.Uint64N(last+1), nil)
 			}
 		}
 	}
@@ -288,6 +291,7 @@ const (
 	chaosKV    = "KV"    // one message a subject, revisions expected
 	chaosQueue = "QUEUE" // a work queue
 	chaosTTL   = "TTL"   // messages that live for a while, and markers of that
+	chaosFull  = "FULL"  // refuses what is too much
 )
 
 func (w *chaosWorld) found() {
@@ -297,6 +301,7 @@ func (w *chaosWorld) found() {
 		chaosKV:    `{"name":"KV","subjects":["KV.>"],"max_msgs_per_subject":1,"allow_rollup_hdrs":true}`,
 		chaosQueue: `{"name":"QUEUE","subjects":["QUEUE.>"],"retention":"workqueue"}`,
 		chaosTTL:   `{"name":"TTL","subjects":["TTL.>"],"allow_msg_ttl":true,"subject_delete_marker_ttl":3600000000000}`,
+		chaosFull:  `{"name":"FULL","subjects":["FULL.>"],"max_msgs":6,"discard":"new"}`,
 	} {
 		mustStream(w.t, w.b, config)
 		w.m.created(name)
@@ -309,7 +314,7 @@ func (w *chaosWorld) found() {
 func (w *chaosWorld) whole() bool {
 	w.m.mu.Lock()
 	defer w.m.mu.Unlock()
-	for _, name := range []string{chaosPlain, chaosDedup, chaosKV, chaosQueue, chaosTTL} {
+	for _, name := range []string{chaosPlain, chaosDedup, chaosKV, chaosQueue, chaosTTL, chaosFull} {
 		if w.m.streams[name] == nil {
 			return false
 		}
@@ -333,6 +338,9 @@ func (w *chaosWorld) consumer(stream, name, config string) {
 func (w *chaosWorld) goesOn() {
 	w.t.Helper()
 	for _, s := range w.m.sorted() {
+		if s.name == chaosFull {
+			w.empty()
+		}
 		body := w.body(0)
 		a := w.b.publish(w.t, s.name+".on", body)
 		if a.Error != nil {
