@@ -26,7 +26,13 @@ type storeFaults struct {
 	fault *storeFault // armed, or nil
 	calls int
 	// before are the files as they were before the transaction whose sync failed.
-	before map[string][]byte
+	before map[string]storeFile
+}
+
+// storeFile is what a file was.
+type storeFile struct {
+	content []byte
+	info    fs.FileInfo
 }
 
 // storeFault is which call fails.
@@ -105,15 +111,18 @@ func (f *storeFaults) unsynced(t testing.TB, rnd *rand.Rand, dir string) {
 	for name, was := range f.before {
 		path := filepath.Join(dir, name)
 		now, err := os.ReadFile(path)
-		if err != nil || string(now) == string(was) {
+		if err != nil || string(now) == string(was.content) {
 			continue
 		}
+		if info, err := os.Stat(filepath.Join(f.dir, name)); err != nil || !os.SameFile(info, was.info) {
+			continue // made anew since
+		}
 		kept := 0
-		for at := 0; at < min(metaPages*diskPage, len(was), len(now)); at += diskPage {
+		for at := 0; at < min(metaPages*diskPage, len(was.content), len(now)); at += diskPage {
 			if rnd.IntN(2) == 0 {
 				kept++
 			} else {
-				copy(now[at:at+diskPage], was[at:])
+				copy(now[at:at+diskPage], was.content[at:])
 			}
 		}
 		if rnd.IntN(2) == 0 {
@@ -131,13 +140,17 @@ func (f *storeFaults) unsynced(t testing.TB, rnd *rand.Rand, dir string) {
 const metaPages = 2
 
 // readTree reads the files with a suffix below dir.
-func readTree(dir, suffix string) map[string][]byte {
-	m := make(map[string][]byte)
+func readTree(dir, suffix string) map[string]storeFile {
+	m := make(map[string]storeFile)
 	_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() && strings.HasSuffix(path, suffix) {
-			if b, err := os.ReadFile(path); err == nil {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return nil
+			}
+			if info, err := e.Info(); err == nil {
 				name, _ := filepath.Rel(dir, path)
-				m[name] = b
+				m[name] = storeFile{b, info}
 			}
 		}
 		return nil
