@@ -65,6 +65,9 @@ func (b *bench) measureAbsolute(ctx context.Context, a absolute) error {
 // streams of 10 messages that it was killed with.
 func manyStreams(ctx context.Context, b *bench, dir string) ([]figure, error) {
 	const streams, messages, clients, descriptors = 10_000, 10, 16, 256
+	// Else each request had its client's five seconds.
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Minute)
+	defer cancel()
 	few := filepath.Join(dir, "few")
 	script := fmt.Sprintf("#!/bin/sh\nulimit -n %d\nexec '%s' \"$@\"\n", descriptors, b.binary)
 	if err := os.WriteFile(few, []byte(script), 0o755); err != nil {
