@@ -129,7 +129,7 @@ func (l *link) answers(ctx context.Context, wait time.Duration) bool {
 	case <-l.ponged:
 	default:
 	}
-	l.out.overtake("PING\r\n")
+	l.out.overtake(pingLine)
 	t := time.NewTimer(wait)
 	defer t.Stop()
 	select {

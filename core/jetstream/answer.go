@@ -49,8 +49,10 @@ func (e *Engine) append(log Log, reserved bool, r *edgestore.Record, side []byte
 	}
 	if err != nil {
 		e.drain.kick()
-		if text := e.cfg.guard.text(); text != "" && errors.Is(err, edgestore.ErrDiskFull) {
-			return &fullError{text}
+		if errors.Is(err, edgestore.ErrDiskFull) {
+			if text := e.cfg.guard.text(); text != "" {
+				return &fullError{text}
+			}
 		}
 		return err
 	}

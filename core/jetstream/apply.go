@@ -356,8 +356,7 @@ func (s *stream) put(cfg *StreamConfig, m *incoming, o *outcome) error {
 	}
 	if cfg.Discard == DiscardNew && !s.wounded {
 		if err := s.checkRoom(cfg, m, rollup != rollupNone); err != nil {
-			o.err = err
-			return nil
+			return err
 		}
 	}
 	if s.view.Load().republish != nil {

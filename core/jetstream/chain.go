@@ -3,6 +3,7 @@ package jetstream
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -362,6 +363,25 @@ func (s *stream) moveOn(n uint64, upTo edgestore.LSN, notes notesOf) error {
 // wound makes the rest of the recovery take operations as their notes say. The
 // caller holds mu.
 func (s *stream) wound(notes notesOf) { s.wounded, s.wounds = true, notes }
+
+// errWound asks for the operation to be applied once more, now that the stream
+// takes what comes as its notes say.
+var errWound = errors.New("the stream is wounded")
+
+// goByNotes is called when what an operation is decided by is damaged. A
+// recovery may have decided by it once, so it must not decide again; nil is that
+// the decision is made without. The caller holds mu.
+func (s *stream) goByNotes() error {
+	if s.live || s.wounded {
+		return nil
+	}
+	notes, err := s.e.replay.notesOf(s.incarnation)
+	if err != nil {
+		return s.fail(err)
+	}
+	s.wound(notes)
+	return errWound
+}
 
 // refusedBefore reports whether a note says that an operation of a wounded
 // stream, which takes a sequence, did not get one.

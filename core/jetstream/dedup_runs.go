@@ -217,10 +217,6 @@ func (s *stream) idsLost(err error) {
 	})
 }
 
-// errWound asks for the operation to be applied once more, now that the stream
-// takes what comes as its notes say.
-var errWound = errors.New("the stream is wounded")
-
 // seenID reports whether the message's id is known. What it says depends on no
 // disk: when one does not read, the stream stops rather than guess. When ids are
 // damaged they are not known, and a recovery, which may have known them once,
@@ -234,15 +230,7 @@ func (s *stream) seenID(id []byte) (seq uint64, known bool, err error) {
 		return 0, false, s.fail(fmt.Errorf("message ids: %w", err))
 	}
 	s.idsLost(err)
-	if s.live || s.wounded {
-		return 0, false, nil
-	}
-	notes, err := s.e.replay.notesOf(s.incarnation)
-	if err != nil {
-		return 0, false, s.fail(err)
-	}
-	s.wound(notes)
-	return 0, false, errWound
+	return 0, false, s.goByNotes()
 }
 
 // rememberID takes note of the id of a message.

@@ -40,18 +40,31 @@ func (g *diskGuard) Free(dir string) (int64, error) {
 	if g.most <= 0 {
 		return free, nil
 	}
+	g.recount()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if begin := time.Now(); !begin.Before(g.until) {
-		g.used = g.count()
-		end := time.Now()
-		g.until = end.Add(countHolds * end.Sub(begin))
-	}
 	left := max(g.most-g.used, 0)
 	if g.capped = free < 0 || left < free; g.capped {
 		free = left
 	}
 	return free, nil
+}
+
+// recount counts when the last count is old. Nobody who is refused meanwhile
+// waits for the disk, so it holds no lock; two who count at once do no harm.
+func (g *diskGuard) recount() {
+	begin := time.Now()
+	g.mu.Lock()
+	due := !begin.Before(g.until)
+	g.mu.Unlock()
+	if !due {
+		return
+	}
+	used := g.count()
+	end := time.Now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.used, g.until = used, end.Add(countHolds*end.Sub(begin))
 }
 
 // count is what all files take. Those of the journal may be in a file system of

@@ -50,6 +50,31 @@ func TestDiskGuard_free(t *testing.T) {
 	}
 }
 
+// slowList is a disk that is asked what is in a folder.
+type slowList struct {
+	vfs.FS
+	listing func()
+}
+
+func (s slowList) List(dir string) ([]string, error) {
+	s.listing()
+	return s.FS.List(dir)
+}
+
+// Files are counted while publishers are refused: they do not wait for it.
+func TestDiskGuard_countsWithoutALock(t *testing.T) {
+	g := &diskGuard{dir: t.TempDir(), journalDir: "journal", most: 500}
+	counted := false
+	g.FS = slowList{roomy{vfs.NewMem(), 1000}, func() {
+		if counted = g.mu.TryLock(); counted {
+			g.mu.Unlock()
+		}
+	}}
+	if _, err := g.Free("journal"); err != nil || !counted {
+		t.Errorf("whoever is refused waits for the count: %v, %v", !counted, err)
+	}
+}
+
 // A server that has taken all that max_disk gives refuses with its name, holds
 // to it, and a new consumer can drain it.
 func TestEngine_maxDisk(t *testing.T) {

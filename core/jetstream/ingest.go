@@ -152,7 +152,7 @@ func (s *stream) setPosition(source string, at position) {
 // appendAux is how a position is kept in the store.
 func (at *position) appendAux(b []byte) []byte {
 	b = msgp.AppendString(msgp.AppendUint64(b, at.seq), at.identity)
-	if at.lost.Reason == "" {
+	if at.lost == (lostInfo{}) {
 		return b
 	}
 	b = msgp.AppendUint64(msgp.AppendUint64(b, at.lost.Msgs), at.lost.LastSeq)

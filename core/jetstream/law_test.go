@@ -18,7 +18,7 @@ import (
 // The law (DESIGN.md, section 4), case by case: one fault on the disk of an
 // engine that was killed, and a restart.
 
-// damageFile changes the first place in some file of the folder that holds
+// flipAt changes the first place in some file of the folder that holds
 // text: it flips one bit there.
 func (x *box) flipAt(glob, text string) {
 	x.t.Helper()

@@ -90,7 +90,7 @@ func equalSequence(text []byte, seq uint64) bool {
 }
 
 // checkRoom decides whether a stream that discards new messages has room.
-func (s *stream) checkRoom(cfg *StreamConfig, m *incoming, rollup bool) *APIError {
+func (s *stream) checkRoom(cfg *StreamConfig, m *incoming, rollup bool) error {
 	var evicts bool // an older message of the subject will make room
 	var sub edgestore.SubjectState
 	if cfg.MaxMsgsPer > 0 {
@@ -107,8 +107,8 @@ func (s *stream) checkRoom(cfg *StreamConfig, m *incoming, rollup bool) *APIErro
 	}
 	if size := s.sizeOf(&m.Msg); cfg.MaxBytes > 0 && st.Bytes+size > uint64(cfg.MaxBytes) {
 		if evicts {
-			if old, _, err := s.store.Load(sub.First, nil); err == nil && s.sizeOf(&old) >= size {
-				return nil
+			if old, err := s.sizeAt(sub.First); err != nil || old >= size {
+				return err
 			}
 		}
 		return errStoreFailed.with("maximum bytes exceeded")
@@ -125,6 +125,19 @@ func (s *stream) sizeOf(m *edgestore.Msg) uint64 {
 		return uint64(memoryOverhead + len(m.Subject) + len(m.Header) + len(m.Body))
 	}
 	return m.Size()
+}
+
+// sizeAt is what a stored message counts, 0 if it is damaged. What is decided by
+// it depends on no disk, see seenID.
+func (s *stream) sizeAt(seq uint64) (uint64, error) {
+	m, _, err := s.store.Load(seq, nil)
+	switch {
+	case err == nil:
+		return s.sizeOf(&m), nil
+	case !goneForGood(err):
+		return 0, s.fail(err)
+	}
+	return 0, s.goByNotes()
 }
 
 // makeRoom drops what a new message on subject pushes out.

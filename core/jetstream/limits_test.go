@@ -3,6 +3,7 @@ package jetstream
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/frondmq/frond/core/wire"
@@ -49,6 +50,53 @@ func TestLimits_ofTheServerAreExact(t *testing.T) {
 			}
 			if n := x.e.coming[usageIndex(storage == "memory")].Load(); n != 0 {
 				t.Errorf("%d bytes are on their way for ever", n)
+			}
+		})
+	}
+}
+
+// Whether an older message makes room depends on its length. A disk that does not
+// read it decides nothing, and one that reads it no more changes nothing that was
+// decided.
+func TestLimits_roomOfWhatCanNotBeRead(t *testing.T) {
+	for name, unread := range map[string]func(x *box){
+		"now": func(x *box) {
+			s := x.e.account("A").stream("S")
+			var failing atomic.Bool
+			s.mu.Lock()
+			whole := s.store
+			s.store = flakyReads{whole, &failing}
+			s.mu.Unlock()
+			failing.Store(true)
+			a := x.b.publish(t, "s", text(1))
+			if a.Error == nil || a.Error.ErrCode != errStoreFailed.ErrCode || !strings.Contains(a.Error.Description, errFlaky.Error()) {
+				t.Errorf("a read that fails: %+v", a)
+			}
+			s.mu.Lock()
+			s.store = whole
+			s.mu.Unlock()
+			x.kill()
+		},
+		"at the start": func(x *box) {
+			if a := x.put("S", "s", text(1)); a.Error != nil {
+				t.Fatalf("%+v", a)
+			}
+			x.kill()
+			x.flipAt("streams/*/*.chunks", text(0))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newBox(t)
+			x.start()
+			mustStream(t, x.b, `{"name":"S","subjects":["s"],"discard":"new","max_bytes":60,"max_msgs_per_subject":1}`)
+			if a := x.put("S", "s", text(0)); a.Error != nil {
+				t.Fatalf("%+v", a)
+			}
+			x.drain()
+			unread(x)
+			x.start()
+			if st := x.e.account("A").stream("S").store.State(); st.LastSeq != 2 || st.Msgs != 1 {
+				t.Errorf("after the restart: %d messages up to %d", st.Msgs, st.LastSeq)
 			}
 		})
 	}

@@ -128,3 +128,11 @@ func passedOverStream(t *testing.T) *stream {
 	mustStream(t, b, `{"name":"T","storage":"memory","sources":[{"name":"one"}]}`)
 	return e.account("A").stream("T")
 }
+
+// The count stays when the origin gave no reason.
+func TestPosition_lostWithoutAReason(t *testing.T) {
+	at := position{seq: 4, identity: "x", lost: lostInfo{Msgs: 2, LastSeq: 9}}
+	if got, err := readPosition(at.appendAux(nil)); err != nil || got != at {
+		t.Errorf("%+v came back as %+v, %v", at, got, err)
+	}
+}

@@ -214,8 +214,11 @@ func (l *timeline) look() (s lineStep, due bool) {
 	switch {
 	case !l.known(now), !s.set && by >= -clockSlack && by <= clockSlack:
 		// A clock that shows what can't be is not believed.
-		s.table, s.set = st.table, false
-		return s, s.table.news(&l.saved)
+		s.set = false
+		if due = st.table.news(&l.saved); due {
+			s.table = st.table.clone() // which the caller changes, and others read
+		}
+		return s, due
 	}
 	s.by = by
 	s.table, s.jump = st.table.step(at, by)

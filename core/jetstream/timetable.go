@@ -337,7 +337,7 @@ func readTimetable(b []byte) (t timetable, err error) {
 	}
 	sorted := slices.IsSortedFunc(t.shifts, func(a, b shift) int { return cmp.Compare(a.from, b.from) }) &&
 		slices.IsSortedFunc(t.moves, func(a, b move) int { return cmp.Compare(a.from, b.from) })
-	if n+m != 0 || !sorted {
+	if n|m != 0 || !sorted {
 		return timetable{}, fmt.Errorf("clock step operation: %w: the timetable is not in order", edgestore.ErrCorrupt)
 	}
 	t.bound()

@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -122,5 +123,25 @@ func TestTimetable_damaged(t *testing.T) {
 	bad.shifts = []shift{{from: 3}, {from: 1}}
 	if _, err := readTimetable(bad.append(nil)); err == nil {
 		t.Error("shifts that are not in order are taken")
+	}
+}
+
+// What a look found is shortened for the log. The timetable that stamps are shown
+// by meanwhile stays as it is, also when the log takes nothing.
+func TestTimeline_lookLeavesTheTableAlone(t *testing.T) {
+	var cfg Config
+	newTestMachine(in2026).configure(&cfg)
+	l := newTimeline(&cfg)
+	before := timetable{latest: 500, shifts: []shift{{from: 100, by: 7}, {from: 200, by: 9}}, moves: []move{{100, 300, 20}}}
+	before.bound()
+	l.begin(&before, 0, false)
+	s, due := l.look()
+	if !due {
+		t.Fatal("another run of the machine is no news")
+	}
+	was := l.table().clone()
+	s.table.forget(l.at())
+	if !reflect.DeepEqual(*l.table(), was) {
+		t.Errorf("it was %+v, and is %+v", was, *l.table())
 	}
 }
