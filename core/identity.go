@@ -5,7 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 
-	"github.com/nats-io/nkeys"
+	"github.com/frondmq/frond/core/nkey"
 )
 
 // identity names this run of the server.
@@ -15,22 +15,15 @@ type identity struct {
 }
 
 func newIdentity() (identity, error) {
-	server, err := nkeys.CreateServer()
+	id, err := nkey.NewServer()
 	if err != nil {
 		return identity{}, fmt.Errorf("server key: %w", err)
 	}
-	curve, err := nkeys.CreateCurveKeys()
+	xkey, err := nkey.NewCurve()
 	if err != nil {
 		return identity{}, fmt.Errorf("curve key: %w", err)
 	}
-	var i identity
-	if i.id, err = server.PublicKey(); err != nil {
-		return identity{}, fmt.Errorf("server key: %w", err)
-	}
-	if i.xkey, err = curve.PublicKey(); err != nil {
-		return identity{}, fmt.Errorf("curve key: %w", err)
-	}
-	return i, nil
+	return identity{id, xkey}, nil
 }
 
 // NewNonce makes the text that a peer signs to prove that it has a key. The

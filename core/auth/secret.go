@@ -1,13 +1,14 @@
 package auth
 
 import (
+	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
 	"strings"
 
-	"github.com/nats-io/nkeys"
+	"github.com/frondmq/frond/core/nkey"
 	"golang.org/x/crypto/bcrypt"
 )
 
@@ -78,11 +79,11 @@ func verifyNonce(public, nonce, sig string) error {
 			return errors.New("the signature is not base64")
 		}
 	}
-	key, err := nkeys.FromPublicKey(public)
+	key, err := nkey.ParseUser(public)
 	if err != nil {
 		return err
 	}
-	if err := key.Verify([]byte(nonce), raw); err != nil {
+	if !ed25519.Verify(key, []byte(nonce), raw) {
 		return errors.New("the signature does not fit the nonce")
 	}
 	return nil

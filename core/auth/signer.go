@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -9,7 +10,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/nats-io/nkeys"
+	"github.com/frondmq/frond/core/nkey"
 )
 
 // Signer proves who this server is to a server that it dials. A file is read
@@ -80,21 +81,18 @@ func readSecretFile(path string) ([]byte, error) {
 }
 
 // prove signs with the seed in text. The seed is wiped by the caller with
-// text; the key pair is wiped here.
+// text; the key is wiped here.
 func prove(text []byte, creds bool, nonce string) (Proof, error) {
 	seed, err := findSeed(text)
 	if err != nil {
 		return Proof{}, err
 	}
-	key, err := nkeys.FromSeed(seed)
+	key, err := nkey.ParseUserSeed(seed)
 	if err != nil {
 		return Proof{}, errors.New("the user nkey seed is damaged: its checksum or its form is wrong")
 	}
-	defer key.Wipe()
-	public, err := key.PublicKey()
-	if err != nil {
-		return Proof{}, err
-	}
+	defer clear(key)
+	public := nkey.Public(key)
 	p := Proof{NKey: public}
 	if creds {
 		if p.JWT, err = findJWT(text); err != nil {
@@ -105,11 +103,7 @@ func prove(text []byte, creds bool, nonce string) (Proof, error) {
 		}
 		p.NKey = ""
 	}
-	sig, err := key.Sign([]byte(nonce))
-	if err != nil {
-		return Proof{}, err
-	}
-	p.Sig = base64.RawURLEncoding.EncodeToString(sig)
+	p.Sig = base64.RawURLEncoding.EncodeToString(ed25519.Sign(key, []byte(nonce)))
 	return p, nil
 }
 

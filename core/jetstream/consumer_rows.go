@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/tinylib/msgp/msgp"
@@ -27,7 +28,8 @@ func consumerRows(inc uint64) string { return fmt.Sprintf("%s%016x/", rowConsume
 
 func readConsumerRow(key string, value []byte) (inc uint64, row consumerRow, err error) {
 	hex, name, ok := strings.Cut(strings.TrimPrefix(key, rowConsumer), "/")
-	if n, serr := fmt.Sscanf(hex, "%016x", &inc); !ok || serr != nil || n != 1 {
+	inc, err = strconv.ParseUint(hex, 16, 64)
+	if !ok || err != nil {
 		return 0, row, fmt.Errorf("catalogue: row %q: %w", key, edgestore.ErrCorrupt)
 	}
 	r := opReader{b: value}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/tinylib/msgp/msgp"
@@ -137,8 +138,9 @@ func (d *dedup) load(key string, value []byte) error {
 	case strings.HasPrefix(key, auxOldIDs):
 		return d.loadOld(key, &r)
 	}
-	var n uint64
-	if _, err := fmt.Sscanf(key, auxIDRow+"%016x", &n); err != nil {
+	hex, ok := strings.CutPrefix(key, auxIDRow)
+	n, err := strconv.ParseUint(hex, 16, 64)
+	if !ok || err != nil {
 		return fmt.Errorf("row of message ids %q: %w", key, edgestore.ErrCorrupt)
 	}
 	for left := r.uint(); left > 0 && r.err == nil; left-- {

@@ -1,9 +1,6 @@
 package help
 
-import (
-	"regexp"
-	"strings"
-)
+import "strings"
 
 // Flag is one row of a usage.
 type Flag struct {
@@ -14,8 +11,6 @@ type Flag struct {
 
 // Flags are those that the usage of a command has.
 func Flags(command string) []Flag {
-	// A word behind a flag that stands for a value.
-	isValue := regexp.MustCompile(`^(<.*|[A-Z]+(\.\.\.)?)$`)
 	var all []Flag
 	for line := range strings.Lines(Usage(command)) {
 		words := strings.Fields(strings.ReplaceAll(line, ",-", ", -"))
@@ -27,7 +22,7 @@ func Flags(command string) []Flag {
 		if len(f.Names) == 0 {
 			continue
 		}
-		if len(words) > 0 && isValue.MatchString(words[0]) {
+		if len(words) > 0 && isValue(words[0]) {
 			f.Value, words = words[0], words[1:]
 		}
 		f.About = strings.Join(words, " ")
@@ -47,8 +42,23 @@ func Words(command string) []string {
 	}
 	var all []string
 	head, _, _ := strings.Cut(Usage(command), "\n\n")
-	for _, m := range regexp.MustCompile(`(?m)frond `+command+` ([a-z]+)`).FindAllStringSubmatch(head, -1) {
-		all = append(all, m[1])
+	for {
+		_, rest, found := strings.Cut(head, "frond "+command+" ")
+		if !found {
+			return all
+		}
+		letters := rest[:len(rest)-len(strings.TrimLeft(rest, lower))]
+		if letters != "" {
+			all = append(all, letters)
+		}
+		head = rest[len(letters):]
 	}
-	return all
 }
+
+// isValue says whether a word behind a flag stands for a value.
+func isValue(word string) bool {
+	upper := strings.TrimSuffix(word, "...")
+	return word[0] == '<' || upper != "" && strings.Trim(upper, strings.ToUpper(lower)) == ""
+}
+
+const lower = "abcdefghijklmnopqrstuvwxyz"
