@@ -97,7 +97,7 @@ type Variant struct {
 func smallFirst() []string {
 	return []string{
 		module + "/cmd/frond", module + "/cmd/frond/help", module + "/core/auth", module + "/core/config", module + "/core/monitor", module + "/core/nkey",
-		"crypto/ecdh", "crypto/ecdsa", "crypto/elliptic", "crypto/hpke", "crypto/internal/fips140/ecdsa", "crypto/internal/fips140/rsa", "crypto/rsa", "crypto/tls", "crypto/x509",
+		"crypto/ecdh", "crypto/ecdsa", "crypto/elliptic", "crypto/hpke", "crypto/internal/fips140/ecdsa", "crypto/internal/fips140/nistec", "crypto/internal/fips140/rsa", "crypto/rsa", "crypto/tls", "crypto/x509",
 		"encoding/asn1", "encoding/json", "flag", "fmt", "log", "log/slog", "math/big", "net", "net/netip", "net/url", "os", "os/signal", "path/filepath", "reflect",
 		"vendor/golang.org/x/crypto/cryptobyte",
 	}
