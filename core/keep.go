@@ -1,7 +1,6 @@
 package core
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,8 +36,6 @@ func (s *Server) EdgeStore(ctx context.Context) (KeptStream, error) {
 // keepTimeout bounds making the stream at the start.
 const keepTimeout = 10 * time.Second
 
-const streamNotFound = 10059
-
 // CheckSubjects says, before there is a server, why a stream could not keep
 // these subjects.
 func CheckSubjects(subjects []string) error { return jetstream.CheckSubjects(subjects) }
@@ -73,14 +70,14 @@ func (s *Server) keepEdgeStore() error {
 
 // keepStream fills in k. Without want it only looks.
 func (s *Server) keepStream(ctx context.Context, want []string, k *KeptStream) error {
-	a, err := s.streamRequest(ctx, "INFO", EdgeStream, nil)
+	a, err := AskStream(ctx, s.global(), "INFO", EdgeStream, nil)
 	switch {
-	case a != nil && a.Error != nil && a.Error.ErrCode == streamNotFound:
+	case errors.Is(err, ErrNoStream):
 		if len(want) == 0 {
 			return nil
 		}
 		k.Subjects = want
-		_, err = s.streamRequest(ctx, "CREATE", EdgeStream, map[string]any{
+		_, err = AskStream(ctx, s.global(), "CREATE", EdgeStream, map[string]any{
 			"name": EdgeStream, "subjects": want, "storage": "file", "retention": "limits", "discard": "old",
 			"num_replicas": 1, "allow_direct": true,
 		})
@@ -88,18 +85,20 @@ func (s *Server) keepStream(ctx context.Context, want []string, k *KeptStream) e
 	case err != nil:
 		return err
 	}
-	have := []string{}
-	if b, err := json.Marshal(a.Config["subjects"]); err != nil {
-		return err
-	} else if err := json.Unmarshal(b, &have); err != nil {
-		return err
+	var have []string
+	if raw := a.Config["subjects"]; raw != nil { // a mirror has none
+		if err := json.Unmarshal(raw, &have); err != nil {
+			return fmt.Errorf("its subjects: %w", err)
+		}
 	}
 	*k = KeptStream{Subjects: have, Messages: a.State.Messages}
 	if len(want) == 0 || slices.Equal(want, have) {
 		return nil
 	}
-	a.Config["subjects"] = want
-	if _, err := s.streamRequest(ctx, "UPDATE", EdgeStream, a.Config); err != nil {
+	if a.Config["subjects"], err = json.Marshal(want); err != nil {
+		return err
+	}
+	if _, err := AskStream(ctx, s.global(), "UPDATE", EdgeStream, a.Config); err != nil {
 		return err
 	}
 	k.Subjects = want
@@ -113,41 +112,4 @@ func (s *Server) keepStream(ctx context.Context, want []string, k *KeptStream) e
 			"dropped", k.Dropped, "keeps", want, "messages", k.Messages)
 	}
 	return nil
-}
-
-// streamAnswer is what matters of the answers of the JetStream API.
-type streamAnswer struct {
-	Error *struct {
-		Code    int    `json:"code"`
-		ErrCode int    `json:"err_code"`
-		Text    string `json:"description"`
-	} `json:"error"`
-	Config map[string]any `json:"config"`
-	State  struct {
-		Messages uint64 `json:"messages"`
-	} `json:"state"`
-}
-
-func (s *Server) streamRequest(ctx context.Context, verb, name string, body any) (*streamAnswer, error) {
-	var data []byte
-	if body != nil {
-		var err error
-		if data, err = json.Marshal(body); err != nil {
-			return nil, err
-		}
-	}
-	b, err := s.Request(ctx, "$JS.API.STREAM."+verb+"."+name, data)
-	if err != nil {
-		return nil, err
-	}
-	a := new(streamAnswer)
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.UseNumber() // limits go back as they came
-	if err := d.Decode(a); err != nil {
-		return nil, fmt.Errorf("answer to %s: %w", verb, err)
-	}
-	if a.Error != nil {
-		err = fmt.Errorf("%s (%d)", a.Error.Text, a.Error.ErrCode)
-	}
-	return a, err
 }

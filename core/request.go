@@ -3,9 +3,12 @@ package core
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
+	"sync"
 
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/wire"
@@ -25,31 +28,149 @@ func (*funcSink) Flush() {}
 // ErrNoResponders says that nobody listens on the subject of a request.
 var ErrNoResponders = errors.New("no responders")
 
-// Request asks the services of the global account and waits for one answer.
-func (s *Server) Request(ctx context.Context, subject string, body []byte) ([]byte, error) {
-	a := s.global()
-	answer := make(chan []byte, 1)
-	inbox := "_INBOX.frond." + strconv.FormatUint(s.systemSeq.Add(1), 36) + NewNonce()
-	sub := &account.Sub{Subject: inbox, Sink: &funcSink{func(m *wire.Msg) {
-		select {
-		case answer <- bytes.Clone(m.Body):
-		default: // only the first counts
-		}
-	}}}
+// Question is one request.
+type Question struct {
+	Subject string
+	Body    []byte
+}
+
+// Answer is the first answer to a Question. Err is ErrNoResponders, or that of
+// the context when none came in time.
+type Answer struct {
+	Body []byte
+	Err  error
+}
+
+// Gather asks services of an account, all at once, and gives the answers in the
+// order of the questions, as soon as all are there or ctx ends.
+func Gather(ctx context.Context, a *account.Account, qs []Question) ([]Answer, error) {
+	if len(qs) == 0 {
+		return nil, nil
+	}
+	in := &gathering{prefix: "_INBOX.frond." + NewNonce() + ".", answers: make([]*Answer, len(qs)), left: len(qs), all: make(chan struct{})}
+	sub := &account.Sub{Subject: in.prefix + "*", Sink: &funcSink{in.deliver}}
 	if err := a.Subscribe(sub); err != nil {
 		return nil, err
 	}
 	defer sub.End()
 	o := account.NewOrigin(nil, account.RoleInternal, "")
-	n := a.Route(o, &wire.Msg{Subject: []byte(subject), Reply: []byte(inbox), Body: body})
+	for i, q := range qs {
+		if a.Route(o, &wire.Msg{Subject: []byte(q.Subject), Reply: strconv.AppendInt([]byte(in.prefix), int64(i), 10), Body: q.Body}) == 0 {
+			in.take(i, Answer{Err: ErrNoResponders})
+		}
+	}
 	o.Flush()
-	if n == 0 {
-		return nil, fmt.Errorf("request on %s: %w", subject, ErrNoResponders)
-	}
 	select {
-	case b := <-answer:
-		return b, nil
+	case <-in.all:
 	case <-ctx.Done():
-		return nil, fmt.Errorf("request on %s: %w", subject, ctx.Err())
 	}
+	return in.list(ctx.Err()), nil
+}
+
+// gathering is the inbox of one Gather.
+type gathering struct {
+	prefix string
+	all    chan struct{} // closed when each question is answered
+
+	mu      sync.Mutex
+	answers []*Answer // nil: none yet
+	left    int
+}
+
+func (g *gathering) deliver(m *wire.Msg) {
+	if i, err := strconv.Atoi(strings.TrimPrefix(string(m.Subject), g.prefix)); err == nil {
+		g.take(i, Answer{Body: bytes.Clone(m.Body)})
+	}
+}
+
+// take takes the answer to a question; only the first counts.
+func (g *gathering) take(i int, a Answer) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if i < 0 || i >= len(g.answers) || g.answers[i] != nil {
+		return
+	}
+	g.answers[i] = &a
+	if g.left--; g.left == 0 {
+		close(g.all)
+	}
+}
+
+// list gives what came, and late for what did not.
+func (g *gathering) list(late error) []Answer {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	list := make([]Answer, len(g.answers))
+	for i, a := range g.answers {
+		if list[i].Err = late; a != nil {
+			list[i] = *a
+		}
+	}
+	return list
+}
+
+// Request asks the services of the global account and waits for one answer.
+func (s *Server) Request(ctx context.Context, subject string, body []byte) ([]byte, error) {
+	list, err := Gather(ctx, s.global(), []Question{{subject, body}})
+	if err != nil {
+		return nil, err
+	}
+	if err := list[0].Err; err != nil {
+		return nil, fmt.Errorf("request on %s: %w", subject, err)
+	}
+	return list[0].Body, nil
+}
+
+// ErrNoStream says that JetStream has no stream of that name.
+var ErrNoStream = errors.New("there is no such stream")
+
+// StreamAnswer is what matters of an answer of JetStream's API about a stream.
+type StreamAnswer struct {
+	Config map[string]json.RawMessage `json:"config"` // goes back as it came
+	State  struct {
+		Messages uint64 `json:"messages"`
+	} `json:"state"`
+	Error *struct {
+		Code int    `json:"err_code"`
+		Text string `json:"description"`
+	} `json:"error"`
+}
+
+// codeNoStream is the err_code of a stream that is not there.
+const codeNoStream = 10059
+
+// ReadStreamAnswer reads an answer. One that says an error is that error, or
+// ErrNoStream.
+func ReadStreamAnswer(body []byte) (*StreamAnswer, error) {
+	a := new(StreamAnswer)
+	if err := json.Unmarshal(body, a); err != nil {
+		return nil, fmt.Errorf("answer of JetStream: %w", err)
+	}
+	switch {
+	case a.Error == nil:
+		return a, nil
+	case a.Error.Code == codeNoStream:
+		return nil, ErrNoStream
+	}
+	return nil, fmt.Errorf("%s (%d)", a.Error.Text, a.Error.Code)
+}
+
+// AskStream asks JetStream in an account about a stream: verb is that of the API,
+// as INFO, and body what goes with it as JSON, nil for nothing.
+func AskStream(ctx context.Context, a *account.Account, verb, name string, body any) (*StreamAnswer, error) {
+	q := Question{Subject: "$JS.API.STREAM." + verb + "." + name}
+	if body != nil {
+		var err error
+		if q.Body, err = json.Marshal(body); err != nil {
+			return nil, err
+		}
+	}
+	list, err := Gather(ctx, a, []Question{q})
+	if err == nil {
+		err = list[0].Err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("request on %s: %w", q.Subject, err)
+	}
+	return ReadStreamAnswer(list[0].Body)
 }

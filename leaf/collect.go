@@ -1,21 +1,16 @@
 package leaf
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/config"
-	"github.com/frondmq/frond/core/wire"
 )
 
 // collector keeps one stream of the hub that has the stream EDGE of every edge
@@ -163,7 +158,7 @@ func apiOf(domain string) string { return "$JS." + domain + ".API" }
 // there.
 func (c *collector) stream(ctx context.Context) (map[string]json.RawMessage, error) {
 	cfg, err := c.request(ctx, "INFO", nil)
-	if err == errNoStream {
+	if errors.Is(err, core.ErrNoStream) {
 		return c.request(ctx, "CREATE", map[string]any{
 			"name": c.name, "storage": "file", "retention": "limits", "discard": "old", "num_replicas": 1, "allow_direct": true,
 		})
@@ -171,142 +166,36 @@ func (c *collector) stream(ctx context.Context) (map[string]json.RawMessage, err
 	return cfg, err
 }
 
-var errNoStream = errors.New("there is no such stream")
-
-const codeNoStream = 10059
-
-// streamAnswer is what matters of an answer of the stream API.
-type streamAnswer struct {
-	Config map[string]json.RawMessage `json:"config"`
-	Error  *struct {
-		Code int    `json:"err_code"`
-		Text string `json:"description"`
-	} `json:"error"`
-}
-
-func (s *streamAnswer) err() error {
-	switch {
-	case s.Error == nil:
-		return nil
-	case s.Error.Code == codeNoStream:
-		return errNoStream
-	}
-	return fmt.Errorf("%s (%d)", s.Error.Text, s.Error.Code)
-}
-
 // request asks this server's own JetStream about the stream.
 func (c *collector) request(ctx context.Context, verb string, body any) (map[string]json.RawMessage, error) {
-	var b []byte
-	if body != nil {
-		var err error
-		if b, err = json.Marshal(body); err != nil {
-			return nil, err
-		}
-	}
-	answers, err := c.gather(ctx, []question{{"$JS.API.STREAM." + verb + "." + c.name, b}})
+	ctx, cancel := context.WithTimeout(ctx, collectWait)
+	defer cancel()
+	a, err := core.AskStream(ctx, c.a, verb, c.name, body)
 	if err != nil {
 		return nil, err
 	}
-	if answers[0] == nil {
-		return nil, fmt.Errorf("no answer to STREAM.%s", verb)
-	}
-	var a streamAnswer
-	if err := json.Unmarshal(answers[0], &a); err != nil {
-		return nil, fmt.Errorf("answer to STREAM.%s: %w", verb, err)
-	}
-	return a.Config, a.err()
+	return a.Config, nil
 }
 
 // ask gives those of the domains that have the stream.
 func (c *collector) ask(ctx context.Context, domains []string) (found []string) {
-	var qs []question
+	ctx, cancel := context.WithTimeout(ctx, collectWait)
+	defer cancel()
+	var qs []core.Question
 	for _, d := range domains {
-		qs = append(qs, question{apiOf(d) + ".STREAM.INFO." + core.EdgeStream, nil})
+		qs = append(qs, core.Question{Subject: apiOf(d) + ".STREAM.INFO." + core.EdgeStream})
 	}
-	answers, err := c.gather(ctx, qs)
+	answers, err := core.Gather(ctx, c.a, qs)
 	if err != nil {
 		return nil
 	}
-	for i, b := range answers {
-		var a streamAnswer
-		if b != nil && json.Unmarshal(b, &a) == nil && a.err() == nil && a.Config != nil {
+	for i, a := range answers {
+		if a.Err != nil {
+			continue
+		}
+		if s, err := core.ReadStreamAnswer(a.Body); err == nil && s.Config != nil {
 			found = append(found, domains[i])
 		}
 	}
 	return found
 }
-
-type question struct {
-	subject string
-	body    []byte
-}
-
-// gather sends questions and gives the answers that came in time; nil is none.
-func (c *collector) gather(ctx context.Context, qs []question) ([][]byte, error) {
-	if len(qs) == 0 {
-		return nil, nil
-	}
-	in := &answers{got: make([][]byte, len(qs)), prefix: "_INBOX.frond." + rand.Text() + ".", all: make(chan struct{})}
-	sub := &account.Sub{Subject: in.prefix + "*", Sink: in}
-	if err := c.a.Subscribe(sub); err != nil {
-		return nil, err
-	}
-	defer sub.End()
-	o := account.NewOrigin(nil, account.RoleInternal, "")
-	for i, q := range qs {
-		if c.a.Route(o, &wire.Msg{Subject: []byte(q.subject), Reply: strconv.AppendInt([]byte(in.prefix), int64(i), 10), Body: q.body}) == 0 {
-			in.take(i, nil)
-		}
-	}
-	o.Flush()
-	t := time.NewTimer(collectWait)
-	defer t.Stop()
-	select {
-	case <-in.all:
-	case <-ctx.Done():
-	case <-t.C:
-	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return append([][]byte(nil), in.got...), nil
-}
-
-// answers is the inbox of one gather.
-type answers struct {
-	prefix string
-
-	mu    sync.Mutex
-	got   [][]byte
-	taken map[int]bool
-	all   chan struct{} // closed when each question is answered
-}
-
-func (a *answers) Role() account.Role { return account.RoleInternal }
-func (a *answers) Cluster() string    { return "" }
-func (a *answers) Flush()             {}
-
-func (a *answers) Deliver(_ *account.Sub, m *wire.Msg) bool {
-	i, err := strconv.Atoi(strings.TrimPrefix(string(m.Subject), a.prefix))
-	if err == nil {
-		a.take(i, bytes.Clone(m.Body))
-	}
-	return true
-}
-
-// take counts the answer to a question; nil is that nobody is there to ask.
-func (a *answers) take(i int, body []byte) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if i < 0 || i >= len(a.got) || a.taken[i] {
-		return
-	}
-	if a.taken == nil {
-		a.taken = make(map[int]bool)
-	}
-	a.taken[i], a.got[i] = true, body
-	if len(a.taken) == len(a.got) {
-		close(a.all)
-	}
-}
-
-var _ account.Sink = (*answers)(nil)
