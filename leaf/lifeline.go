@@ -177,7 +177,7 @@ func (s *lifeline) beat(ctx context.Context, now time.Time) {
 			return
 		}
 		s.l.log.Info("Second connection opened to keep the hub patient while the line is slow", "name", s.l.m.services.ServerName()+lifelineSuffix)
-		s.spare = newSpare(t)
+		s.spare = newSpare(ctx, t)
 	}
 	var b []byte
 	s.mu.Lock()
@@ -196,14 +196,18 @@ type spare struct {
 	t      *talk
 	work   sync.WaitGroup
 	closed chan struct{} // by the reader
+	forget func() bool   // what closes it with the link
 
 	mu struct {
 		sync.Mutex // for writes
 	}
 }
 
-func newSpare(t *talk) *spare {
+// newSpare closes the connection when ctx ends: a link that is over waits for no
+// heartbeat that is stuck.
+func newSpare(ctx context.Context, t *talk) *spare {
 	s := &spare{t: t, closed: make(chan struct{})}
+	s.forget = context.AfterFunc(ctx, func() { _ = t.conn.Close() })
 	s.work.Go(s.read)
 	return s
 }
@@ -247,6 +251,7 @@ func (s *spare) gone() bool {
 
 func (s *spare) close() {
 	if s != nil {
+		s.forget()
 		_ = s.t.conn.Close()
 		s.work.Wait()
 	}

@@ -161,6 +161,22 @@ func TestLifeline(t *testing.T) {
 			h.stop()
 		})
 	})
+	t.Run("a link that ends does not wait for a heartbeat that is stuck", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h := newSlowHub(t)
+			here, there := net.Pipe() // nobody reads it
+			defer there.Close()
+			h.l.lifeline.dial = func(context.Context) (*talk, error) { return newTalk(here), nil }
+			h.deliver("$JS.S.one", 60<<10, true)
+			<-time.After(6 * time.Second)
+			synctest.Wait()
+			begin := time.Now()
+			h.stop()
+			if d := time.Since(begin); d > time.Second {
+				t.Errorf("it took %v", d)
+			}
+		})
+	})
 	t.Run("a hub that takes no second connection is asked now and then", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			h := newSlowHub(t)
