@@ -498,6 +498,7 @@ func TestEngine_fullDisk(t *testing.T) {
 	d := newDevice(t, 3)
 	e, b := d.open()
 	mustStream(t, b, `{"name":"S","subjects":["s.>"]}`)
+	first := b.publish(t, "s.a", "first", "Nats-Msg-Id", "first")
 	d.prepared()
 	d.mem.SetCapacity(d.mem.Used() + 512<<10)
 	var acked []uint64
@@ -513,6 +514,9 @@ func TestEngine_fullDisk(t *testing.T) {
 	}
 	if refused == nil || refused.ErrCode != 10077 {
 		t.Fatalf("a full disk answered %v after %d messages", refused, len(acked))
+	}
+	if a := b.publish(t, "s.a", "first", "Nats-Msg-Id", "first"); !a.Duplicate || a.Seq != first.Seq {
+		t.Errorf("sent again to a full disk: %+v %v", a, a.Error)
 	}
 	b.call(t, "STREAM.INFO.S", "", nil)
 	if err := e.drain.drain(); err != nil {

@@ -20,6 +20,7 @@ func TestLimits_ofTheServerAreExact(t *testing.T) {
 			x.start()
 			mustStream(t, x.b, `{"name":"S","subjects":["s.>"],"storage":"`+storage+`"}`)
 			in := x.b.inbox(t, "answers.*")
+			x.b.publish(t, "s.a", "known", "Nats-Msg-Id", "known")
 			body := []byte(strings.Repeat("x", 4000))
 			const sent = 600
 			for i := range sent {
@@ -40,6 +41,15 @@ func TestLimits_ofTheServerAreExact(t *testing.T) {
 			}
 			if text := x.e.Trouble(); !strings.Contains(text, "is reached") {
 				t.Errorf("told: %q", text)
+			}
+			// What is stored already needs no room.
+			if a := x.b.publish(t, "s.a", "known", "Nats-Msg-Id", "known"); a.Error != nil || !a.Duplicate || a.Seq != 1 {
+				t.Errorf("sent again: %+v %v", a, a.Error)
+			}
+			for _, h := range [][]string{{"Nats-Msg-Id", "other"}, {"Nats-Msg-Id", "known", "Nats-Expected-Last-Sequence", "0"}} {
+				if a := x.b.publish(t, "s.a", "known", h...); a.Error == nil || a.Error.ErrCode != 10023 {
+					t.Errorf("%q: %+v", h, a)
+				}
 			}
 			x.b.call(t, "STREAM.PURGE.S", "", nil)
 			if a := x.b.publish(t, "s.a", "again"); a.Error != nil {

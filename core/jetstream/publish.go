@@ -35,7 +35,9 @@ func (s *stream) ingest(m *wire.Msg) {
 		v := s.view.Load()
 		header, flags, refusal := s.admit(v, m)
 		if refusal != nil {
-			s.refuse(v, m, refusal)
+			if refusal != errInsufficientResources || !s.answerKnown(v, m) {
+				s.refuse(v, m, refusal)
+			}
 			return
 		}
 		err := error(edgestore.ErrBusy)
@@ -46,7 +48,9 @@ func (s *stream) ingest(m *wire.Msg) {
 			return
 		}
 		if m.Own || !errors.Is(err, edgestore.ErrBusy) || !s.e.room.wait(&since, s.e) {
-			s.refuse(v, m, appendError(err))
+			if !errors.Is(err, edgestore.ErrDiskFull) || !s.answerKnown(v, m) {
+				s.refuse(v, m, appendError(err))
+			}
 			return
 		}
 	}
@@ -122,6 +126,30 @@ func (s *stream) append(v *streamView, m *wire.Msg, header []byte, flags uint8) 
 	p.parts = [4][]byte{}
 	s.e.scratch.Put(p)
 	return err
+}
+
+// answerKnown answers a message for which there is no room when it is stored
+// already, and reports whether it did: it needs none, and whoever sends it again
+// must not go on doing so until there is some. One whose first sending is still
+// on its way is not known yet.
+func (s *stream) answerKnown(v *streamView, m *wire.Msg) bool {
+	a, refusal := admitHeader(v.cfg, m.Header)
+	if refusal != nil || a.flags&(flagMsgID|flagExpect) != flagMsgID {
+		return false
+	}
+	s.mu.RLock()
+	seq, known, err := s.dedup.seen(wire.HeaderGet(m.Header, hdrMsgID))
+	s.mu.RUnlock()
+	if err != nil || !known {
+		return false
+	}
+	switch {
+	case m.Receipt != nil:
+		m.Receipt.Stored(s.name, seq, nil)
+	case len(m.Reply) > 0 && !v.cfg.NoAck:
+		s.e.out.send(s.acct, string(m.Reply), nil, appendAck(nil, v, seq, true))
+	}
+	return true
 }
 
 // refuse answers a message that was not appended.
