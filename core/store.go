@@ -61,13 +61,13 @@ func (s *Server) openStore() error {
 	if temporary {
 		s.log.Warn("Temporary storage directory used, data could be lost on system reboot")
 	}
-	if i, err := os.Stat(filepath.Dir(dir)); err == nil && !i.IsDir() {
-		return fmt.Errorf("opening the store: storage directory is not a directory: %s", filepath.Dir(dir))
-	}
 	st := &store{dir: dir, maxMemory: j.MaxMemory, maxStore: j.MaxStore}
 	// Durably: what is acknowledged must not hang on a folder that a power cut
 	// takes away.
-	if err := (vfs.OS{}).MkdirAll(st.dir); err != nil {
+	switch err := (vfs.OS{}).MkdirAll(st.dir); {
+	case errors.Is(err, syscall.ENOTDIR):
+		return fmt.Errorf("opening the store: storage directory is not a directory: %w", err)
+	case err != nil:
 		return fmt.Errorf("opening the store: %w", err)
 	}
 	if id, err := OpenStoreIdentity(filepath.Dir(dir)); err != nil {

@@ -1,7 +1,10 @@
 package core_test
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -90,6 +93,30 @@ func TestClockPlausible(t *testing.T) {
 	for year, want := range map[int]bool{1970: false, 2000: false, 2025: false, 2026: true, 2038: true, 2100: true} {
 		if got := core.ClockPlausible(time.Date(year, 6, 1, 0, 0, 0, 0, time.UTC)); got != want {
 			t.Errorf("%d: %v", year, got)
+		}
+	}
+}
+
+// A file where a folder should be is called so, as by the stock server, and
+// named.
+func TestServer_storeIsAFile(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	inside := filepath.Join(dir, "folder", "jetstream")
+	for _, f := range []string{file, inside} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(f), 0o700), os.WriteFile(f, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for storeDir, named := range map[string]string{file: file, filepath.Join(file, "deeper"): file, filepath.Dir(inside): inside} {
+		s, err := servertest.New(t, servertest.With(func(o *config.Options) { o.JetStream.Enabled, o.JetStream.StoreDir = true, storeDir }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = s.Start()
+		servertest.Stop(t, s)
+		if err == nil || !strings.Contains(err.Error(), "storage directory is not a directory") || !strings.Contains(err.Error(), named) {
+			t.Errorf("%s: %v", storeDir, err)
 		}
 	}
 }

@@ -2,18 +2,13 @@ package jetstream
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 
-	"github.com/tinylib/msgp/msgp"
-
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/wire"
-	"github.com/frondmq/frond/edgestore"
 )
 
 // member is one consumer of a stream: a consumer.Machine, what is on its way
@@ -441,106 +436,6 @@ func (m *member) handle(now int64, in *input) {
 	}
 }
 
-// deliver sends what can be sent, up to the budget.
-func (m *member) deliver(pubs *publishers) (more bool) {
-	p := pubs.of(m.s.acct)
-	if p == nil {
-		return false
-	}
-	for range stepBudget {
-		now := m.e.now()
-		w := m.m.Next(now, &m.fx)
-		m.perform(pubs)
-		if w.Kind == consumer.WantNothing {
-			return false
-		}
-		msg, ok := m.load(now, w)
-		if !ok {
-			m.perform(pubs)
-			continue
-		}
-		if !m.s.deliverable(m, msg.Seq) {
-			return false
-		}
-		c := consumer.Candidate{Seq: msg.Seq, Time: m.s.shown(msg.Seq, msg.Time), Size: len(msg.Subject) + len(msg.Header) + len(msg.Body)}
-		if m.m.Config().HeadersOnly {
-			c.Size -= len(msg.Body)
-		}
-		d, ok := m.m.Deliver(now, &c, &m.fx)
-		if ok && m.send(p, &msg, &d) == 0 {
-			m.notTaken(now, &msg)
-		}
-		m.perform(pubs)
-	}
-	return true
-}
-
-// notTaken is for a delivery that nobody took: nobody was there, or a link on
-// the way could never carry it.
-func (m *member) notTaken(now int64, msg *edgestore.Msg) {
-	why := m.msg.Unfit
-	if why == "" {
-		m.m.Undelivered(now, &m.fx)
-		return
-	}
-	if m.m.Unfit(now, why, &m.fx) {
-		m.e.logger.Error("message can not be sent to who fetches the stream, it is passed over",
-			"stream", m.s.name, "consumer", m.name, "seq", msg.Seq, "bytes", len(msg.Header)+len(msg.Body), "err", why)
-	}
-}
-
-// load reads the message that the machine wants; not ok means that it is
-// gone, and the machine was told.
-func (m *member) load(now int64, w consumer.Want) (msg edgestore.Msg, ok bool) {
-	var err error
-	st := m.s.store
-	if w.Kind == consumer.WantSeq {
-		if msg, m.buf, err = st.Load(w.Seq, m.buf); err != nil {
-			m.m.Removed(now, w.Seq, nil, consumer.ReasonDeleted, &m.fx)
-		}
-		return msg, err == nil
-	}
-	if msg, m.buf, err = st.LoadNext(m.m.Filters(), w.Seq, m.buf); err == nil {
-		return msg, true
-	}
-	// What is stored between the look and the answer must not be passed over:
-	// the end is taken first, then looked again.
-	last := st.State().LastSeq
-	if msg, m.buf, err = st.LoadNext(m.m.Filters(), w.Seq, m.buf); err == nil {
-		return msg, true
-	}
-	if !errors.Is(err, edgestore.ErrNotFound) && !errors.Is(err, edgestore.ErrClosed) {
-		m.e.logger.Error("consumer could not read its stream", "stream", m.s.name, "consumer", m.name, "seq", w.Seq, "err", err)
-	}
-	m.m.CaughtUp(now, max(last, w.Seq), &m.fx)
-	return msg, false
-}
-
-// send publishes a delivery and returns how many took it.
-func (m *member) send(p Publisher, msg *edgestore.Msg, d *consumer.Delivery) int {
-	header, body := msg.Header, msg.Body
-	if d.PinID != nil || m.m.Config().HeadersOnly {
-		h := m.hdr[:0]
-		if len(header) >= len(hdrPlain)+2 {
-			h = append(h, header[:len(header)-2]...)
-		} else {
-			h = append(h, hdrPlain...)
-		}
-		if d.PinID != nil {
-			h = wire.AppendHeader(h, "Nats-Pin-Id", string(d.PinID))
-		}
-		if m.m.Config().HeadersOnly {
-			h = wire.AppendHeader(h, hdrMsgSize, strconv.Itoa(len(body)))
-			body = nil
-		}
-		h = append(h, crlf...)
-		m.hdr, header = h, h
-	}
-	m.shown = append(m.shown[:0], msg.Subject...)
-	m.msg = wire.Msg{Subject: d.To, Shown: m.shown, Reply: d.Reply, Header: header, Body: body, Feeds: m.m.Config().Feeds()}
-	return p.Publish(&m.msg)
-}
-
 // perform does what the machine asked for. The caller holds mu.
 func (m *member) perform(pubs *publishers) {
 	if m.fx.Empty() {
@@ -565,90 +460,4 @@ func (m *member) perform(pubs *publishers) {
 		m.e.api.inactive(m)
 	}
 	m.fx.Reset()
-}
-
-// log appends what changed as one operation, and sends the answers to
-// acknowledgements that asked for one once that is durable. The caller holds
-// mu.
-func (m *member) log() {
-	if !m.logged {
-		m.spare = m.m.TakeDelta(m.spare[:0])
-		m.answer(m.answers)
-		m.answers = nil
-		return
-	}
-	m.takeDelta()
-	for len(m.unsent) > 0 {
-		delta := m.unsent[0]
-		head := msgp.AppendUint64(make([]byte, 0, 32), m.id)
-		head = msgp.AppendUint64(head, m.number-uint64(len(m.unsent))+1)
-		head = msgp.AppendBytesHeader(head, uint32(len(delta)))
-		rec := m.s.record(opConsumerDelta, false)
-		var token any
-		if len(m.unsent) == 1 && len(m.answers) > 0 {
-			token = &ackAnswers{m: m, to: m.answers}
-		}
-		if !m.e.appendLazy(m.s.log, &rec, token, head, delta) {
-			return // again with the next step
-		}
-		m.spare = delta
-		m.unsent = slices.Delete(m.unsent, 0, 1)
-	}
-	m.answers = nil
-}
-
-// takeDelta puts what changed behind the deltas that wait. It goes into the
-// last of them, unless a snapshot has that one already: a recovery that finds
-// the snapshot skips the delta as a whole.
-func (m *member) takeDelta() {
-	n := len(m.unsent)
-	switch {
-	case !m.m.HasDelta() && (n > 0 || len(m.answers) == 0):
-		return
-	case n > 0 && m.number > m.sealed:
-		m.unsent[n-1] = m.m.TakeDelta(m.unsent[n-1])
-	default:
-		m.unsent = append(m.unsent, m.m.TakeDelta(m.spare[:0]))
-		m.spare = nil
-		m.number++
-	}
-	m.dirty = true
-}
-
-// ackAnswers is the Token of a delta that acknowledgements wait for.
-type ackAnswers struct {
-	m  *member
-	to [][]byte
-}
-
-// answer sends empty messages; it may be called from routing, so they go
-// through the outbox.
-func (m *member) answer(to [][]byte) {
-	for _, reply := range to {
-		m.e.out.send(m.s.acct, string(reply), nil, nil)
-	}
-}
-
-// seal gives what has to be written of the consumer, if anything. What the log
-// did not take yet is in it: the deltas before are not read again once the
-// stream is flushed, so it can't wait. The caller holds the stream's mu.
-func (m *member) seal() ([]byte, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.dirty = m.dirty || !m.logged && m.m.HasDelta()
-	m.log()
-	if !m.dirty || m.volatile.Load() {
-		return nil, false
-	}
-	config, err := json.Marshal(m.cfg)
-	if err != nil {
-		panic("jetstream: a consumer config does not marshal: " + err.Error())
-	}
-	b := msgp.AppendUint64(nil, m.id)
-	b = msgp.AppendInt64(b, m.created)
-	b = msgp.AppendBytes(b, config)
-	b = msgp.AppendUint64(b, m.number)
-	b = msgp.AppendBytes(b, m.m.AppendSnapshot(nil))
-	m.dirty, m.sealed = false, m.number
-	return b, true
 }

@@ -183,9 +183,6 @@ func (s *Server) Pid() int { return s.proc.Pid() }
 // Log is what the running process printed so far.
 func (s *Server) Log() string { return s.proc.Output() }
 
-// Process is the running process.
-func (s *Server) Process() *Process { return s.proc }
-
 // Kill ends it with SIGKILL.
 func (s *Server) Kill() { s.proc.Kill() }
 
