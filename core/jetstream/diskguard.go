@@ -1,7 +1,9 @@
 package jetstream
 
 import (
+	"cmp"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"sync"
 	"time"
@@ -18,11 +20,14 @@ type diskGuard struct {
 	vfs.FS
 	dir, journalDir string
 	reserve, most   int64 // 0: none
+	logger          *slog.Logger
 
 	mu     sync.Mutex
 	until  time.Time // used holds
 	used   int64
-	capped bool // most left less than the disk
+	capped bool      // most left less than the disk
+	failed error     // of the last count: then more may be used
+	said   time.Time // when the log was told of one last
 }
 
 // A count of the files holds for countHolds times what it took: there may be
@@ -60,29 +65,42 @@ func (g *diskGuard) recount() {
 	if !due {
 		return
 	}
-	used := g.count()
+	used, err := g.count()
 	end := time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.failed = err; err != nil {
+		used = max(used, g.used) // what could not be looked at is there still
+		if g.said.IsZero() || end.Sub(g.said) >= time.Minute {
+			g.said = end
+			g.logger.Warn("JetStream disk: not all files could be counted, max_disk goes by the last count", "in use", used, "err", err)
+		}
+	}
 	g.used, g.until = used, end.Add(countHolds*end.Sub(begin))
 }
 
 // count is what all files take. Those of the journal may be in a file system of
-// their own.
-func (g *diskGuard) count() int64 {
-	u := measureDisk(g.dir, g.journalDir)
-	names, _ := g.FS.List(g.journalDir)
+// their own. An error says that some could not be looked at.
+func (g *diskGuard) count() (int64, error) {
+	u, err := measureDisk(g.dir, g.journalDir)
+	names, failed := g.FS.List(g.journalDir)
+	err = cmp.Or(err, unlessGone(failed))
 	for _, name := range names {
-		f, err := g.FS.Open(filepath.Join(g.journalDir, name))
-		if err != nil {
-			continue
-		}
-		if n, err := f.Size(); err == nil {
-			u.stores += n
-		}
-		_ = f.Close()
+		n, failed := g.size(filepath.Join(g.journalDir, name))
+		u.stores += n
+		err = cmp.Or(err, unlessGone(failed))
 	}
-	return u.stores
+	return u.stores, err
+}
+
+func (g *diskGuard) size(path string) (int64, error) {
+	f, err := g.FS.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	n, err := f.Size()
+	_ = f.Close()
+	return n, err
 }
 
 // text says what the guard leaves of the disk, "" when that is all of it.
@@ -93,6 +111,8 @@ func (g *diskGuard) text() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
+	case g.capped && g.failed != nil:
+		return fmt.Sprintf("max_disk of %d bytes leaves no room beside the reserve: %d are in use by the last count, for not all files could be counted now: %v", g.most, g.used, g.failed)
 	case g.capped:
 		return fmt.Sprintf("max_disk of %d bytes leaves no room beside the reserve: %d are in use", g.most, g.used)
 	case g.reserve > 0:

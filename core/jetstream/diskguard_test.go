@@ -1,9 +1,14 @@
 package jetstream
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore/vfs"
@@ -75,6 +80,68 @@ func TestDiskGuard_countsWithoutALock(t *testing.T) {
 	}
 }
 
+// failingList is a disk that does not always say what is in a folder.
+type failingList struct {
+	vfs.FS
+	err *error
+}
+
+func (f failingList) List(dir string) ([]string, error) {
+	if *f.err != nil {
+		return nil, *f.err
+	}
+	return f.FS.List(dir)
+}
+
+// What can't be counted counts as it did last, and that is told, once a minute.
+func TestDiskGuard_failedCount(t *testing.T) {
+	mem := vfs.NewMem()
+	if err := mem.MkdirAll("journal"); err != nil {
+		t.Fatal(err)
+	}
+	f, err := mem.Create("journal/1.seg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt(make([]byte, 300), 0); err != nil {
+		t.Fatal(err)
+	}
+	log := new(testLog)
+	var fault error
+	g := &diskGuard{
+		FS: roomy{failingList{mem, &fault}, 1000}, dir: t.TempDir(), journalDir: "journal", most: 500,
+		logger: slog.New(slog.NewTextHandler(log, nil)),
+	}
+	count := func(want int64, text string) {
+		t.Helper()
+		g.until = time.Time{}
+		got, err := g.Free("journal")
+		if told := g.text(); err != nil || got != want || !strings.Contains(told, text) {
+			t.Errorf("%d bytes are free, want %d; %v; %q", got, want, err, told)
+		}
+	}
+	count(200, "300 are in use")
+	fault = errors.New("does not read")
+	count(200, "300 are in use by the last count, for not all files could be counted now: does not read")
+	count(200, "does not read")
+	if n := log.count("not all files could be counted"); n != 1 {
+		t.Errorf("told %d times", n)
+	}
+	fault = nil
+	count(200, "300 are in use")
+	if g.failed != nil {
+		t.Errorf("still told: %v", g.failed)
+	}
+	// Nor does one of the stores say nothing.
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := measureDisk(filepath.Join(file, "no folder"), "journal"); err == nil {
+		t.Error("a folder that can't be looked at counts as empty")
+	}
+}
+
 // A server that has taken all that max_disk gives refuses with its name, holds
 // to it, and a new consumer can drain it.
 func TestEngine_maxDisk(t *testing.T) {
@@ -92,8 +159,8 @@ func TestEngine_maxDisk(t *testing.T) {
 	if refused == nil || refused.ErrCode != errStoreFailed.ErrCode || !strings.Contains(refused.Description, "max_disk of 12582912 bytes") {
 		t.Fatalf("after %d messages: %v", n, refused)
 	}
-	if used := e.cfg.guard.count(); used > most {
-		t.Errorf("%d bytes are used of %d", used, most)
+	if used, err := e.cfg.guard.count(); err != nil || used > most {
+		t.Errorf("%d bytes are used of %d, %v", used, most, err)
 	}
 	mustConsumer(t, b, "W", "c", `{"durable_name":"c","ack_policy":"explicit","max_ack_pending":-1}`)
 	in := b.inbox(t, "got")

@@ -1,6 +1,8 @@
 package jetstream
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
@@ -19,20 +21,23 @@ import (
 // diskUse is what the files of streams take.
 type diskUse struct{ stores, journal int64 }
 
-// measureDisk counts files; those that come and go meanwhile may be missing.
-func measureDisk(dir, journalDir string) (u diskUse) {
+// measureDisk counts files; those that come and go meanwhile may be missing. An
+// error says that more is missing: what could not be looked at does not count.
+func measureDisk(dir, journalDir string) (u diskUse, err error) {
 	count := func(root string, into *int64, not string) {
-		_ = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-			if err != nil {
-				return nil
-			}
-			if entry.IsDir() {
-				if path == not {
-					return filepath.SkipDir
+		_ = filepath.WalkDir(root, func(path string, entry fs.DirEntry, failed error) error {
+			switch {
+			case failed != nil:
+				err = cmp.Or(err, unlessGone(failed))
+			case entry.IsDir() && path == not:
+				return filepath.SkipDir
+			case entry.IsDir():
+			default:
+				info, failed := entry.Info()
+				if failed != nil {
+					err = cmp.Or(err, unlessGone(failed))
+					return nil
 				}
-				return nil
-			}
-			if info, err := entry.Info(); err == nil {
 				*into += info.Size()
 			}
 			return nil
@@ -40,7 +45,15 @@ func measureDisk(dir, journalDir string) (u diskUse) {
 	}
 	count(dir, &u.stores, filepath.Clean(journalDir))
 	count(journalDir, &u.journal, "")
-	return u
+	return u, err
+}
+
+// unlessGone is err, if it is not that there is no such file.
+func unlessGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // pinning names the streams that keep operations in the journal because they
@@ -66,9 +79,12 @@ func (e *Engine) pinning() (names []string) {
 
 // diskText says what takes the room of a full disk.
 func (e *Engine) diskText() string {
-	u := measureDisk(e.cfg.Dir, e.cfg.journalDir())
+	u, err := measureDisk(e.cfg.Dir, e.cfg.journalDir())
 	messages := e.usage[usageIndex(false)].Load()
 	text := []string{fmt.Sprintf("streams hold %d bytes of messages in files of %d bytes, the journal's files are %d bytes", messages, u.stores, u.journal)}
+	if err != nil {
+		text = append(text, fmt.Sprintf("not all files could be counted: %v", err))
+	}
 	if limit := e.limit(false); limit > 0 {
 		text = append(text, fmt.Sprintf("the limit max_file of %d bytes did not refuse", limit))
 	}

@@ -234,7 +234,7 @@ func TestMeasureDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if u := measureDisk(dir, filepath.Join(dir, "journal")); u != (diskUse{5710, 30000}) {
+	if u, err := measureDisk(dir, filepath.Join(dir, "journal")); err != nil || u != (diskUse{5710, 30000}) {
 		t.Errorf("%+v", u)
 	}
 }

@@ -147,7 +147,7 @@ func (c *Config) fill() {
 		if c.Journal.FS == nil {
 			c.Journal.FS = vfs.OS{}
 		}
-		c.guard = &diskGuard{FS: c.Journal.FS, dir: c.Dir, journalDir: c.journalDir(), reserve: c.DiskReserve, most: c.MaxDisk}
+		c.guard = &diskGuard{FS: c.Journal.FS, dir: c.Dir, journalDir: c.journalDir(), reserve: c.DiskReserve, most: c.MaxDisk, logger: c.Logger}
 		c.Journal.FS, c.Journal.SharedDisk = c.guard, true
 	}
 	if c.backend == nil {
