@@ -186,10 +186,8 @@ func admitHeader(cfg *StreamConfig, block []byte) (a admitted, err *APIError) {
 		return a, errCounterDisabled
 	case stream != nil && string(stream) != cfg.Name:
 		return a, errStreamNotMatch
-	case a.lives != nil && !cfg.AllowMsgTTL:
-		if t, ok := parseTTL(a.lives); ok && t != 0 {
-			return a, errTTLDisabled
-		}
+	case !cfg.AllowMsgTTL && isTTL(a.lives):
+		return a, errTTLDisabled
 	case schedule != nil:
 		return a, errSchedulesDisabled
 	}

@@ -49,6 +49,9 @@ func TestPublish_checks(t *testing.T) {
 		{"s.a", h{"Nats-Incr", "1"}, "", 10168, "message counters is disabled", 0, false},
 		{"s.a", h{"Nats-Batch-Id", "1"}, "", 10174, "atomic publish is disabled", 0, false},
 		{"s.a", h{"Nats-Schedule", "@at x"}, "", 10188, "message schedules is disabled", 0, false},
+		{"s.a", h{"Nats-TTL", "00", "Nats-Schedule", "@at x"}, "", 10188, "message schedules is disabled", 0, false},
+		{"s.a", h{"Nats-TTL", "x", "Nats-Schedule", "@at x"}, "", 10188, "message schedules is disabled", 0, false},
+		{"s.a", h{"Nats-TTL", "5", "Nats-Schedule", "@at x"}, "", 10166, "per-message TTL is disabled", 0, false},
 		{"s.a", nil, "", 0, "", 10, false},
 	} {
 		a := b.publish(t, x.subject, x.body, x.header...)

@@ -45,6 +45,13 @@ func parseTTL(v []byte) (ttl, bool) {
 	return ttl(d / time.Second), err == nil && d >= time.Second
 }
 
+// isTTL reports whether v says how long a message lives: what can't be read and
+// what counts as none do not.
+func isTTL(v []byte) bool {
+	t, ok := parseTTL(v)
+	return ok && t != 0
+}
+
 // ttlOf is the TTL of a stored message; what can't be read, as in a message that
 // was sourced, is none.
 func ttlOf(header []byte) ttl {
