@@ -107,7 +107,12 @@ func TestPassedOver_originMadeAnew(t *testing.T) {
 			err = s.applyOrigin(o.append(nil))
 		} else {
 			p := passedOver{"one", x.seq, x.after, "r"}
+			s.auxDirty.positions = false
+			before, _ := s.position("one")
 			err = s.applyPassedOver(p.append(nil), new(outcome))
+			if before.lost != x.want && !s.auxDirty.positions {
+				t.Errorf("step %d: the store is not told of it", i)
+			}
 		}
 		if err != nil {
 			t.Fatal(err)
