@@ -76,6 +76,9 @@ type link struct {
 	subs   map[string]*account.Sub // changed under listing, for whoever else looks
 	watch  *interest
 	delay  time.Duration // the peer asked the dialer to stay away so long
+	// replaced is set when the hub said that another link took the place of this
+	// one.
+	replaced bool
 
 	listing sync.Mutex
 
@@ -300,6 +303,10 @@ func (l *link) Err(text []byte) error {
 	case strings.Contains(s, "Loop detected"):
 		l.delay = loopDelay
 		return &wire.Error{Reason: wire.ReasonDuplicateLeaf}
+	case l.dialed && strings.Contains(s, errDuplicate.Text):
+		l.replaced = true
+		l.log.Error("Another server took the place of this one at the hub: two of one name can not be linked. If its data is a copy of this one's, run frond identity new --data DIR on one of the two; else give one another server_name",
+			"name", l.m.services.ServerName())
 	case strings.Contains(s, "remote leafnode has same cluster name"), strings.Contains(s, textClone), strings.Contains(s, textDomain):
 		l.delay = loopDelay
 	case strings.Contains(s, "connection rejected since minimum version required"):

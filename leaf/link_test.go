@@ -158,6 +158,24 @@ func TestLink_newConnectionReplacesDeadOne(t *testing.T) {
 	eventually(t, "the reason is in the log", func() bool { return hub.logs.contains("Duplicate Remote LeafNode Connection") })
 }
 
+// Two servers of one name at a hub that can't tell them apart: the one that is
+// replaced says what to do, and stays away as long as configured.
+func TestLink_replacedByAnother(t *testing.T) {
+	hub := startHub(t, nil)
+	slow := func(_ *node, r *config.Remote) { r.ReconnectInterval = time.Hour }
+	first := startSpoke(t, hub.addr(), slow)
+	eventually(t, "first link", func() bool { return len(hub.m.Links()) == 1 })
+	l := first.m.snapshot()[0]
+	startSpoke(t, hub.addr(), slow)
+	eventually(t, "what to do is told", func() bool {
+		return first.logs.contains("frond identity new --data DIR") && first.logs.contains("name=EDGE")
+	})
+	<-l.over
+	if !l.replaced {
+		t.Error("the pause is not told of it")
+	}
+}
+
 func TestLink_loopIsFound(t *testing.T) {
 	hub := startHub(t, nil)
 	edge := newNode(t, "EDGE")

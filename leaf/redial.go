@@ -25,6 +25,10 @@ const (
 	// livedFor is after how long a link counts as one that had lived: those
 	// that end sooner do not begin the short pauses again.
 	livedFor = time.Second
+	// duelOver is after how long a link that is replaced is no longer one of a
+	// row of them: two copies that replace each other's links at the hub have
+	// pauses up to loopDelay, and so links that live as long.
+	duelOver = 2 * loopDelay
 )
 
 // redial paces the attempts of one remote. The zero value is that of a hub
@@ -32,25 +36,45 @@ const (
 type redial struct {
 	lost  time.Time // when the last link that had lived ended; zero for never
 	tries int       // pauses since
+	// duel is how many links in a row another server replaced at the hub, since
+	// the last one that ended otherwise.
+	duel int
 }
 
-// ended is told of a link that ended.
-func (r *redial) ended(started, now time.Time) {
-	if r.lost.IsZero() || now.Sub(started) >= livedFor {
+// ended is told of a link that ended, and whether the hub said that another
+// server has its name: then the chance is small that one that dials at once
+// does any good, and both would do nothing else without end.
+func (r *redial) ended(started, now time.Time, replaced bool) {
+	lived := now.Sub(started)
+	switch {
+	case replaced && lived < duelOver:
+		r.duel++
+		return
+	case replaced:
+		r.duel = 1
+		return
+	}
+	r.duel = 0
+	if r.lost.IsZero() || lived >= livedFor {
 		r.lost, r.tries = now, 0
 	}
 }
 
 // pause is the time until the next attempt: half of what is due and up to as
 // much again, so that many spokes do not dial in step. It is never longer than
-// every, which the configuration says, but when the hub asked for it. quick is
-// true while it is shorter only for the chance that the hub starts again.
+// every, which the configuration says, but when the hub asked for it or another
+// server takes the place of this one. quick is true while it is shorter only for
+// the chance that the hub starts again.
 func (r *redial) pause(now time.Time, err error, every, asked time.Duration) (d time.Duration, quick bool) {
 	if every <= 0 {
 		every = time.Second
 	}
 	d = every
-	if !r.lost.IsZero() {
+	if r.duel > 0 {
+		for n := 1; n < r.duel && d < loopDelay; n++ {
+			d = min(2*d, loopDelay)
+		}
+	} else if !r.lost.IsZero() {
 		away := now.Sub(r.lost)
 		switch d = firstRedial << min(r.tries, 8); {
 		case away < restartTime && turnedAway(err):

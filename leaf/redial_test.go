@@ -31,7 +31,7 @@ func TestRedial(t *testing.T) {
 
 	t.Run("behind a link that had lived the pauses begin short and grow with the outage", func(t *testing.T) {
 		var r redial
-		r.ended(begin.Add(-time.Minute), begin)
+		r.ended(begin.Add(-time.Minute), begin, false)
 		now := begin
 		for _, want := range []time.Duration{50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond, calmRedial, calmRedial} {
 			now = check(t, &r, now, errNo, want)
@@ -47,7 +47,7 @@ func TestRedial(t *testing.T) {
 
 	t.Run("they stay short for long while the machine is up and its server is not", func(t *testing.T) {
 		var r redial
-		r.ended(begin.Add(-time.Minute), begin)
+		r.ended(begin.Add(-time.Minute), begin, false)
 		for range 3 {
 			r.pause(begin, refused, every, 0)
 		}
@@ -60,20 +60,20 @@ func TestRedial(t *testing.T) {
 
 	t.Run("links that end at once do not begin the short pauses again", func(t *testing.T) {
 		var r redial
-		r.ended(begin.Add(-time.Minute), begin)
+		r.ended(begin.Add(-time.Minute), begin, false)
 		for range 10 {
 			r.pause(begin, errNo, every, 0)
 		}
 		late := begin.Add(time.Minute)
-		r.ended(late.Add(-livedFor/2), late)
+		r.ended(late.Add(-livedFor/2), late, false)
 		check(t, &r, late, errNo, every)
-		r.ended(late.Add(-livedFor), late)
+		r.ended(late.Add(-livedFor), late, false)
 		check(t, &r, late, errNo, firstRedial)
 	})
 
 	t.Run("what the configuration says is never exceeded, what the hub asks is kept", func(t *testing.T) {
 		var r redial
-		r.ended(begin.Add(-time.Minute), begin)
+		r.ended(begin.Add(-time.Minute), begin, false)
 		if d, _ := r.pause(begin, errNo, 20*time.Millisecond, 0); d > 20*time.Millisecond {
 			t.Errorf("%v with reconnect 20ms", d)
 		}
@@ -81,4 +81,34 @@ func TestRedial(t *testing.T) {
 			t.Errorf("%v, asked %v", d, loopDelay)
 		}
 	})
+}
+
+// Two copies of a data folder replace each other's links at a stock hub, which
+// takes each for the other one come again.
+func TestRedial_replaced(t *testing.T) {
+	const every = time.Second
+	now := time.Unix(1000, 0)
+	var r redial
+	r.ended(now.Add(-time.Hour), now, false)
+	r.ended(now.Add(-time.Hour), now, true)
+	for _, want := range []time.Duration{every, 2 * every, 4 * every, 8 * every, 16 * every, loopDelay, loopDelay} {
+		for range 3 { // attempts that fail do not shorten it
+			if d, quick := r.pause(now, errNo, every, 0); d < want/2 || d > want || quick {
+				t.Fatalf("%v (quick %v), want between %v and %v", d, quick, want/2, want)
+			}
+		}
+		now = now.Add(want)
+		r.ended(now.Add(-want), now, true)
+	}
+	if d, _ := r.pause(now, nil, time.Minute, 0); d < time.Minute/2 {
+		t.Errorf("%v, configured is a minute", d)
+	}
+	r.ended(now.Add(-duelOver), now, true)
+	if d, _ := r.pause(now, nil, every, 0); d > every {
+		t.Errorf("%v behind a link that lived long", d)
+	}
+	r.ended(now.Add(-livedFor), now, false)
+	if d, _ := r.pause(now, nil, every, 0); d > firstRedial {
+		t.Errorf("%v behind a link that ended otherwise", d)
+	}
 }

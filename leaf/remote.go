@@ -94,7 +94,7 @@ func (r *remote) run(ctx context.Context) {
 			end := r.m.runLink(ctx, link)
 			r.up.Store(false)
 			now := time.Now()
-			again.ended(link.started, now)
+			again.ended(link.started, now, link.replaced)
 			delay, _ = again.pause(now, nil, r.config.ReconnectInterval, max(link.delay, delayAfter(end.err)))
 			n = -1 // begin again with the configured addresses
 		}
