@@ -82,7 +82,7 @@ func (h *fileHooks) mayRead(path, place string) error {
 }
 
 const (
-	boltPageSize    = 4096 // the same on every machine, so that files can move
+	boltPageSize    = 4096 // the same on every machine, so that files can move between those of one byte order
 	boltLockTimeout = 2 * time.Second
 	boltAlloc       = 1 << 20
 	// readTries is how often a failed read is tried before it is an error.

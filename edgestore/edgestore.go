@@ -139,7 +139,8 @@ var (
 	ErrClosed = errors.New("store is closed")
 	// ErrLost: the message was stored once and is lost to damage.
 	ErrLost = errors.New("message lost to damage")
-	// ErrFormat: the data was written by a newer version of this program.
+	// ErrFormat: the data was written by a newer version of this program, or on a
+	// machine of the other byte order.
 	ErrFormat = errors.New("format is not known to this version")
 	// ErrCorrupt is the class of everything that a checksum refused.
 	ErrCorrupt = errors.New("data is damaged")

@@ -202,7 +202,7 @@ func flipPlace(rnd *rand.Rand, b []byte) int {
 	pages := len(b) / 4096
 	for {
 		p := rnd.IntN(pages) * 4096
-		id := binary.LittleEndian.Uint64(b[p:])
+		id := binary.NativeEndian.Uint64(b[p:])
 		if id == uint64(p/4096) {
 			return p + rnd.IntN(96)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"math/bits"
 	"os"
 )
 
@@ -26,7 +27,8 @@ func metaDamaged(path string) (bool, error) {
 // bbolt run in circles: a page id that leads back up is an endless recursion,
 // which no recover can stop. Leaf pages are not read: what is wrong there shows
 // when it is used. The layout of pages is that of bbolt's internal/common,
-// which is fixed by its format version.
+// which is fixed by its format version; its numbers are in the byte order of the
+// machine, unlike those of our records.
 func checkTree(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -100,7 +102,7 @@ func (t *treeCheck) unread(page uint64, err error) error {
 // meta finds the newest valid meta page and returns the root page.
 func (t *treeCheck) meta() (root uint64, err error) {
 	var best uint64
-	found := false
+	found, other := false, false
 	for i := int64(0); i < 2; i++ {
 		b := make([]byte, boltHeader+64)
 		if _, err := t.f.ReadAt(b, i*boltPageSize); errors.Is(err, io.EOF) {
@@ -109,21 +111,25 @@ func (t *treeCheck) meta() (root uint64, err error) {
 			return 0, &ioError{t.path, "meta pages", err}
 		}
 		m := b[boltHeader:]
+		other = other || bits.ReverseBytes32(binary.NativeEndian.Uint32(m)) == boltMagic
 		h := fnv.New64a()
 		h.Write(m[:56])
-		if binary.LittleEndian.Uint32(m) != boltMagic || h.Sum64() != binary.LittleEndian.Uint64(m[56:]) {
+		if binary.NativeEndian.Uint32(m) != boltMagic || h.Sum64() != binary.NativeEndian.Uint64(m[56:]) {
 			continue
 		}
 		t.metas++
-		tx := binary.LittleEndian.Uint64(m[48:])
+		tx := binary.NativeEndian.Uint64(m[48:])
 		if found && tx < best {
 			continue
 		}
 		found, best = true, tx
 		t.tx = tx
-		t.pageSize = uint64(binary.LittleEndian.Uint32(m[8:]))
-		root = binary.LittleEndian.Uint64(m[16:])
-		t.high = binary.LittleEndian.Uint64(m[40:])
+		t.pageSize = uint64(binary.NativeEndian.Uint32(m[8:]))
+		root = binary.NativeEndian.Uint64(m[16:])
+		t.high = binary.NativeEndian.Uint64(m[40:])
+	}
+	if !found && other {
+		return 0, fmt.Errorf("%s: written on a machine of the other byte order, which this one can't read: %w", t.path, ErrFormat)
 	}
 	if !found {
 		return 0, &CorruptError{t.path, "meta pages", "none is valid"}
@@ -143,10 +149,10 @@ func (t *treeCheck) page(id uint64) (b []byte, flags uint16, count int, err erro
 	if _, err := t.f.ReadAt(head, int64(id*t.pageSize)); err != nil {
 		return nil, 0, 0, t.unread(id, err)
 	}
-	flags = binary.LittleEndian.Uint16(head[8:])
-	count = int(binary.LittleEndian.Uint16(head[10:]))
-	over := uint64(binary.LittleEndian.Uint32(head[12:]))
-	if binary.LittleEndian.Uint64(head) != id {
+	flags = binary.NativeEndian.Uint16(head[8:])
+	count = int(binary.NativeEndian.Uint16(head[10:]))
+	over := uint64(binary.NativeEndian.Uint32(head[12:]))
+	if binary.NativeEndian.Uint64(head) != id {
 		return nil, 0, 0, t.bad(id, "calls itself another page")
 	}
 	if id+over >= t.high {
@@ -199,11 +205,11 @@ func (t *treeCheck) walk(id uint64, depth int, root bool) error {
 	for i := 0; i < count; i++ {
 		at := boltHeader + boltElement*i
 		e := b[at:]
-		pos, ksize := uint64(binary.LittleEndian.Uint32(e)), uint64(binary.LittleEndian.Uint32(e[4:]))
+		pos, ksize := uint64(binary.NativeEndian.Uint32(e)), uint64(binary.NativeEndian.Uint32(e[4:]))
 		if uint64(at)+pos+ksize > uint64(len(b)) {
 			return t.bad(id, "key outside of the page")
 		}
-		child := binary.LittleEndian.Uint64(e[8:])
+		child := binary.NativeEndian.Uint64(e[8:])
 		if child < 2 || child >= t.high {
 			return t.bad(id, fmt.Sprintf("child %d does not exist", child))
 		}
@@ -228,15 +234,15 @@ func (t *treeCheck) buckets(id uint64, b []byte, count int) error {
 			return t.bad(id, "too many buckets")
 		}
 		e := b[at:]
-		pos, ksize := uint64(binary.LittleEndian.Uint32(e[4:])), uint64(binary.LittleEndian.Uint32(e[8:]))
-		if binary.LittleEndian.Uint32(e)&boltBucketFlag == 0 {
+		pos, ksize := uint64(binary.NativeEndian.Uint32(e[4:])), uint64(binary.NativeEndian.Uint32(e[8:]))
+		if binary.NativeEndian.Uint32(e)&boltBucketFlag == 0 {
 			continue
 		}
 		v := uint64(at) + pos + ksize
 		if v+16 > uint64(len(b)) {
 			return t.bad(id, "bucket outside of the page")
 		}
-		root := binary.LittleEndian.Uint64(b[v:])
+		root := binary.NativeEndian.Uint64(b[v:])
 		if root == 0 {
 			continue // its few values are in this page
 		}
