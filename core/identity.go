@@ -5,7 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 
-	"github.com/frondmq/frond/core/nkey"
+	"github.com/nats-io/nkeys"
 )
 
 // identity names this run of the server.
@@ -15,15 +15,22 @@ type identity struct {
 }
 
 func newIdentity() (identity, error) {
-	id, err := nkey.NewServer()
+	server, err := nkeys.CreateServer()
 	if err != nil {
 		return identity{}, fmt.Errorf("server key: %w", err)
 	}
-	xkey, err := nkey.NewCurve()
+	curve, err := nkeys.CreateCurveKeys()
 	if err != nil {
 		return identity{}, fmt.Errorf("curve key: %w", err)
 	}
-	return identity{id, xkey}, nil
+	var i identity
+	if i.id, err = server.PublicKey(); err != nil {
+		return identity{}, fmt.Errorf("server key: %w", err)
+	}
+	if i.xkey, err = curve.PublicKey(); err != nil {
+		return identity{}, fmt.Errorf("curve key: %w", err)
+	}
+	return i, nil
 }
 
 // NewNonce makes the text that a peer signs to prove that it has a key. The

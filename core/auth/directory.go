@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/frondmq/frond/core/nkey"
+	"github.com/nats-io/nkeys"
 
 	"github.com/frondmq/frond/core/subject"
 )
@@ -87,7 +87,7 @@ func (d *Directory) add(u *User) error {
 		return fmt.Errorf("user %q: has an nkey too, it must be one or the other", u.Name)
 	case u.NKey != "":
 		index, key = d.nkeys, u.NKey
-		if !nkey.IsUser(key) {
+		if !nkeys.IsValidPublicUserKey(key) {
 			return fmt.Errorf("user %q: not a public user nkey", key)
 		}
 		e.grant.User = key

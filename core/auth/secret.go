@@ -1,14 +1,13 @@
 package auth
 
 import (
-	"crypto/ed25519"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
 	"strings"
 
-	"github.com/frondmq/frond/core/nkey"
+	"github.com/nats-io/nkeys"
 	"golang.org/x/crypto/bcrypt"
 )
 
@@ -79,11 +78,11 @@ func verifyNonce(public, nonce, sig string) error {
 			return errors.New("the signature is not base64")
 		}
 	}
-	key, err := nkey.ParseUser(public)
+	key, err := nkeys.FromPublicKey(public)
 	if err != nil {
 		return err
 	}
-	if !ed25519.Verify(key, []byte(nonce), raw) {
+	if err := key.Verify([]byte(nonce), raw); err != nil {
 		return errors.New("the signature does not fit the nonce")
 	}
 	return nil

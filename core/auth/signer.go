@@ -2,7 +2,6 @@ package auth
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -10,7 +9,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/frondmq/frond/core/nkey"
+	"github.com/nats-io/nkeys"
 )
 
 // Signer proves who this server is to a server that it dials. A file is read
@@ -81,18 +80,21 @@ func readSecretFile(path string) ([]byte, error) {
 }
 
 // prove signs with the seed in text. The seed is wiped by the caller with
-// text; the key is wiped here.
+// text; the key pair is wiped here.
 func prove(text []byte, creds bool, nonce string) (Proof, error) {
 	seed, err := findSeed(text)
 	if err != nil {
 		return Proof{}, err
 	}
-	key, err := nkey.ParseUserSeed(seed)
+	key, err := nkeys.FromSeed(seed)
 	if err != nil {
 		return Proof{}, errors.New("the user nkey seed is damaged: its checksum or its form is wrong")
 	}
-	defer clear(key)
-	public := nkey.Public(key)
+	defer key.Wipe()
+	public, err := key.PublicKey()
+	if err != nil {
+		return Proof{}, err
+	}
 	p := Proof{NKey: public}
 	if creds {
 		if p.JWT, err = findJWT(text); err != nil {
@@ -103,7 +105,11 @@ func prove(text []byte, creds bool, nonce string) (Proof, error) {
 		}
 		p.NKey = ""
 	}
-	p.Sig = base64.RawURLEncoding.EncodeToString(ed25519.Sign(key, []byte(nonce)))
+	sig, err := key.Sign([]byte(nonce))
+	if err != nil {
+		return Proof{}, err
+	}
+	p.Sig = base64.RawURLEncoding.EncodeToString(sig)
 	return p, nil
 }
 

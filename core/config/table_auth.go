@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/frondmq/frond/core/nkey"
+	"github.com/nats-io/nkeys"
 )
 
 // authTable is the authorization block of the client port.
@@ -96,7 +96,7 @@ func leafUserTable() *block[User] {
 const exampleNKey = "UCBIG6VZBCTOV4ISMAUV5C2R6W34H522RWN76O2ELOHOEV57IPMTYOEE"
 
 func userKey(d *decoder, it item, text string) bool {
-	if it.v.Kind != KindString || !nkey.IsUser(it.v.Str) {
+	if it.v.Kind != KindString || !nkeys.IsValidPublicUserKey(it.v.Str) {
 		d.errorf(it.pos, "%s", text)
 		return false
 	}

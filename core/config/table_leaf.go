@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/frondmq/frond/core/nkey"
+	"github.com/nats-io/nkeys"
 )
 
 func leafTable() *block[Leaf] {
@@ -199,10 +199,13 @@ func setCredentials(d *decoder, r *Remote, it item) {
 
 func setSeed(d *decoder, r *Remote, it item) {
 	if it.v.Kind == KindString {
-		if key, err := nkey.ParseUserSeed([]byte(it.v.Str)); err == nil {
-			clear(key)
-			r.NKey = it.v.Str
-			return
+		if kp, err := nkeys.FromSeed([]byte(it.v.Str)); err == nil {
+			pub, err := kp.PublicKey()
+			kp.Wipe()
+			if err == nil && nkeys.IsValidPublicUserKey(pub) {
+				r.NKey = it.v.Str
+				return
+			}
 		}
 	}
 	// The text is left out: it may well be a secret.
