@@ -20,8 +20,10 @@ const giveUpBytes = 4 << 10
 // place for good. A read that fails is no damage and gives nothing up, so a
 // start waits for it; after GiveUp there are zeros in that place, which is
 // damage, and dealt with as such. The file as it was goes to the folder aside,
-// which is on the same disk, under the name that is returned. When all of it can
-// be read nothing changes.
+// which is on the same disk, under the name that is returned; where a file can't
+// have two names it is a copy of what can be read. When all of it can be read
+// nothing changes. There is a file at path at every moment, the one or the other:
+// whoever is stopped in between, by a power cut too, starts anew.
 func GiveUp(disk vfs.FS, path, aside string) (parts []GivenUp, kept string, err error) {
 	f, err := disk.Open(path)
 	if err != nil {
@@ -50,21 +52,30 @@ func GiveUp(disk vfs.FS, path, aside string) (parts []GivenUp, kept string, err 
 	if err := disk.MkdirAll(aside); err != nil {
 		return nil, "", err
 	}
-	copied := filepath.Join(aside, filepath.Base(path)+tmpSuffix)
+	if kept, err = freeName(disk, aside, filepath.Base(path)+".unread-"); err != nil {
+		return nil, "", err
+	}
+	// Beside the file, for only within a folder is a rename one step.
+	copied := path + tmpSuffix
 	if err := copyReadable(disk, f, size, copied, parts); err != nil {
 		_ = disk.Remove(copied)
 		return nil, "", fmt.Errorf("copy of %s: %w", path, err)
 	}
-	if kept, err = freeName(disk, aside, filepath.Base(path)+".unread-"); err != nil {
+	if disk.Link(path, kept) != nil {
+		err = copyReadable(disk, f, size, kept, parts)
+	}
+	// Windows renames to no name that is open.
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = disk.SyncDir(aside)
+	}
+	if err == nil {
+		err = disk.Rename(copied, path)
+	}
+	if err != nil {
+		_, _ = disk.Remove(copied), disk.Remove(kept)
 		return nil, "", err
 	}
-	if err := disk.Rename(path, kept); err != nil {
-		return nil, "", err
-	}
-	if err := disk.Rename(copied, path); err != nil {
-		return nil, "", errors.Join(err, disk.Rename(kept, path))
-	}
-	return parts, kept, errors.Join(disk.SyncDir(filepath.Dir(path)), disk.SyncDir(aside))
+	return parts, kept, disk.SyncDir(filepath.Dir(path))
 }
 
 // readPart tries a few times: what comes back is not given up.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -212,4 +214,26 @@ func TestJournal_knowsWhatWasReleased(t *testing.T) {
 		t.Errorf("without its segments: damage %v, %+v; the first record was %d", d, rec, first)
 	}
 	mustClose(t, j)
+}
+
+// The half of a copy that GiveUp was stopped over takes no room for good.
+func TestJournal_aStartRemovesHalfACopyOfASegment(t *testing.T) {
+	mem := vfs.NewMem()
+	o := memOptions(mem)
+	half, other := segmentName(7)+".tmp", "notes.tmp"
+	for _, name := range []string{half, other} {
+		f, err := mem.Create(filepath.Join(o.Dir, name))
+		if err == nil {
+			err = f.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	j, _ := mustOpen(t, o)
+	mustClose(t, j)
+	names, err := mem.List(o.Dir)
+	if err != nil || slices.Contains(names, half) || !slices.Contains(names, other) {
+		t.Errorf("left %q, %v", names, err)
+	}
 }

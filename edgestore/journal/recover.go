@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/frondmq/frond/edgestore"
@@ -290,6 +291,9 @@ func (j *Journal) findSegments(m *meta, metaOK *bool) ([]found, error) {
 		}
 		number, ok := parseSegmentName(name)
 		if !ok {
+			if _, half := parseSegmentName(strings.TrimSuffix(name, ".tmp")); half {
+				j.o.FS.Remove(j.shelf.path(name)) // of edgestore.GiveUp, that was stopped
+			}
 			continue // not ours
 		}
 		j.shelf.mu.number = max(j.shelf.mu.number, number)

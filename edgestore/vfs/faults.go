@@ -17,6 +17,7 @@ const (
 	OpCreate  Op = "create"
 	OpOpen    Op = "open"
 	OpRename  Op = "rename"
+	OpLink    Op = "link"
 	OpRemove  Op = "remove"
 	OpSyncDir Op = "syncdir"
 	OpLock    Op = "lock"
@@ -30,15 +31,15 @@ const (
 type Call struct {
 	Op   Op
 	Name string // base name of the file or folder
-	To   string // of a rename
+	To   string // of a rename or link
 	Off  int64  // of a read or write
 	Len  int
 }
 
 func (c Call) String() string {
 	switch c.Op {
-	case OpRename:
-		return fmt.Sprintf("rename %s %s", c.Name, c.To)
+	case OpRename, OpLink:
+		return fmt.Sprintf("%s %s %s", c.Op, c.Name, c.To)
 	case OpRead, OpWrite:
 		return fmt.Sprintf("%s %s %d+%d", c.Op, c.Name, c.Off, c.Len)
 	}
@@ -137,6 +138,14 @@ func (f *Faults) Rename(oldName, newName string) error {
 		return err
 	}
 	return f.FS.Rename(oldName, newName)
+}
+
+func (f *Faults) Link(oldName, newName string) error {
+	c := Call{Op: OpLink, Name: filepath.Base(oldName), To: filepath.Base(newName)}
+	if err := f.checkCall(c); err != nil {
+		return err
+	}
+	return f.FS.Link(oldName, newName)
 }
 
 func (f *Faults) Remove(name string) error {

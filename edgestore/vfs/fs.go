@@ -20,6 +20,9 @@ type FS interface {
 	Open(name string) (File, error)
 	// Rename replaces newName if it exists. It is durable after SyncDir.
 	Rename(oldName, newName string) error
+	// Link gives a file another name, which must not be taken, beside the one it
+	// has. It is durable after SyncDir; not every file system can.
+	Link(oldName, newName string) error
 	Remove(name string) error
 	// List names the files of dir in ascending order.
 	List(dir string) ([]string, error)

@@ -329,6 +329,23 @@ func (m *Mem) Rename(oldName, newName string) error {
 	return nil
 }
 
+// Link counts the room of the file once for each of its names.
+func (m *Mem) Link(oldName, newName string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	inode := m.dirLocked(filepath.Dir(oldName)).now[filepath.Base(oldName)]
+	d, base := m.dirLocked(filepath.Dir(newName)), filepath.Base(newName)
+	switch {
+	case inode == nil || d.gone:
+		return &os.PathError{Op: "link", Path: oldName, Err: os.ErrNotExist}
+	case d.now[base] != nil:
+		return &os.PathError{Op: "link", Path: newName, Err: os.ErrExist}
+	}
+	m.mu.used += int64(len(inode.now))
+	d.changeLocked(memChange{name: base, inode: inode})
+	return nil
+}
+
 func (m *Mem) Remove(name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -31,6 +31,8 @@ func (OS) Open(name string) (File, error) {
 
 func (OS) Rename(oldName, newName string) error { return os.Rename(oldName, newName) }
 
+func (OS) Link(oldName, newName string) error { return os.Link(oldName, newName) }
+
 func (OS) Remove(name string) error { return os.Remove(name) }
 
 func (OS) MkdirAll(dir string) error { return mkdirAll(dir, syncDir) }

@@ -80,7 +80,19 @@ func TestFS_behavesAlike(t *testing.T) {
 			t.Errorf("size %d after creating anew", n)
 		}
 		must(t, f.Close())
+		other, c := filepath.Join(dir, "other"), filepath.Join(dir, "other", "c")
+		must(t, fs.MkdirAll(other))
+		must(t, fs.Link(b, c))
+		if err := fs.Link(b, c); !errors.Is(err, os.ErrExist) {
+			t.Errorf("link to a name that is taken: %v", err)
+		}
+		if err := fs.Link(a, filepath.Join(other, "d")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("link of what is not there: %v", err)
+		}
 		must(t, fs.Remove(b))
+		f, err = fs.Open(c)
+		must(t, err)
+		must(t, f.Close())
 		if err := fs.Remove(b); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("remove twice: %v", err)
 		}
