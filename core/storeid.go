@@ -49,7 +49,7 @@ func OpenStoreIdentity(dir string) (StoreIdentity, error) {
 }
 
 // NewStoreIdentity gives the data folder dir an identity, in place of the one
-// that it has, durably. A server that runs there takes it at its next start.
+// that it has, durably. No server runs there: the next start takes it.
 func NewStoreIdentity(dir string) (StoreIdentity, error) {
 	i := StoreIdentity{ID: rand.Text(), Name: NewStoreName()}
 	b, err := json.Marshal(&i)

@@ -103,6 +103,12 @@ func TestHelp_knowsEveryCommand(t *testing.T) {
 			t.Errorf("frond -h does not name %s", c)
 		}
 	}
+	for _, c := range commands() {
+		var out, errs bytes.Buffer
+		if code := run([]string{"help", c}, &out, &errs); code != 0 || !strings.HasPrefix(out.String(), "Usage: frond "+c) {
+			t.Errorf("frond help %s: exit %d, %q %q", c, code, out.String(), errs.String())
+		}
+	}
 	list := help.List()
 	for _, c := range help.Commands()[1:] {
 		var out, errs bytes.Buffer

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/frondmq/frond/cmd/frond/help"
@@ -81,6 +82,11 @@ func runIdentity(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "store %s, name %s\n", id.ID, id.Name)
 		return 0
 	}
+	unlock, err := lockStore(filepath.Join(dir, "jetstream"))
+	if err != nil {
+		return fail(stderr, fmt.Errorf("identity: %w", err))
+	}
+	defer unlock()
 	id, err := core.NewStoreIdentity(dir)
 	if err != nil {
 		return fail(stderr, err)

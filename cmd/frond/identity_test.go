@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/frondmq/frond/edgestore/vfs"
 )
 
 // Two gateways that are set up alike have domains of their own, which stay.
@@ -47,6 +49,24 @@ func TestPreset_domainComesFromTheDataFolder(t *testing.T) {
 	_, fresh := named(one)
 	if fresh == domain || !strings.Contains(out.String(), fresh) {
 		t.Errorf("after frond identity new: %q, was %q, told %q", fresh, domain, out.String())
+	}
+	// A server that runs would go on as who it was until its next start.
+	journal := filepath.Join(one, "jetstream", "journal")
+	if err := os.MkdirAll(journal, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	held, err := vfs.OS{}.Lock(filepath.Join(journal, "lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code := runIdentity([]string{"new", "--data", one}, new(bytes.Buffer), &bad); code != 1 || !strings.Contains(bad.String(), "a server runs on it: stop that first") {
+		t.Errorf("while a server runs: exit %d, %q", code, bad.String())
+	}
+	if err := held.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, now := named(one); now != fresh {
+		t.Errorf("what was refused made %q of %q", now, fresh)
 	}
 	if !strings.Contains(out.String(), "configuration file that names server_name") {
 		t.Errorf("nothing is said of configuration files: %q", out.String())

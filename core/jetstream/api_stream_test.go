@@ -111,7 +111,9 @@ func TestAPI_streamConfigErrors(t *testing.T) {
 		{`{"name":"P","subjects":["p"],"mirror":{"name":"x"}}`, 10034, `stream mirrors can not contain subjects`},
 		{`{"name":"P","subject_delete_marker_ttl":5}`, 10052, `subject delete marker TTL must be at least 1 second`},
 		{`{"name":"P","allow_msg_counter":true}`, 10052, `message counters are not supported by this server`},
-		{`{"name":"P","allow_atomic":true}`, 10052, `atomic batch publishing are not supported by this server`},
+		{`{"name":"P","allow_atomic":true}`, 10052, `atomic batch publishing is not supported by this server`},
+		{`{"name":"P","allow_batched":true}`, 10052, `batch publishing is not supported by this server`},
+		{`{"name":"P","persist_mode":"async"}`, 10052, `asynchronous persistence is not supported by this server`},
 		{`{"name":"P"}`, 10049, `error creating store for stream`}, // no disk in this test
 	} {
 		got := b.fails(t, "STREAM.CREATE.P", x.config)

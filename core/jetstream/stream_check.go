@@ -205,7 +205,7 @@ func (c *StreamConfig) checkRules() *APIError {
 // checkUnsupported refuses what this server does not do, rather than taking
 // the configuration and not keeping its promise.
 func (c *StreamConfig) checkUnsupported() *APIError {
-	what := ""
+	what, are := "", "are"
 	switch {
 	case c.Replicas > 1:
 		return errReplicasNotSupported
@@ -214,17 +214,17 @@ func (c *StreamConfig) checkUnsupported() *APIError {
 	case c.AllowMsgCounter:
 		what = "message counters"
 	case c.AllowAtomic:
-		what = "atomic batch publishing"
+		what, are = "atomic batch publishing", "is"
 	case c.AllowMsgSchedules:
 		what = "message schedules"
 	case c.AllowBatched:
-		what = "batch publishing"
+		what, are = "batch publishing", "is"
 	case c.PersistMode == PersistAsync:
-		what = "asynchronous persistence"
+		what, are = "asynchronous persistence", "is"
 	default:
 		return nil
 	}
-	return errStreamConfig.with("%s are not supported by this server", what)
+	return errStreamConfig.with("%s %s not supported by this server", what, are)
 }
 
 func (c *StreamConfig) checkSubjects() *APIError {

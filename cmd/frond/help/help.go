@@ -32,7 +32,8 @@ func Topics() []Topic {
 	}
 }
 
-// Commands have a usage of their own; "frond" is the program without one.
+// Commands have flags and a part of the page of commands; "frond" is the
+// program without one. Help and version have neither, and only a usage.
 func Commands() []string {
 	return []string{"frond", "edge", "hub", "passwd", "identity", "damage", "store", "service"}
 }
