@@ -76,7 +76,7 @@ func eachStore(dir string, w io.Writer, do func(dir string) (*edgestore.Check, e
 	defer unlock()
 	sound = true
 	catalogue := filepath.Join(root, "catalogue.db")
-	if _, serr := os.Stat(catalogue); serr == nil && root != dir {
+	if there(catalogue) {
 		values, applied, cerr := edgestore.CheckTable(catalogue)
 		fmt.Fprintf(w, "%s: %d values, applied up to %d\n", catalogue, len(values), applied)
 		if cerr != nil {
@@ -93,6 +93,9 @@ func eachStore(dir string, w io.Writer, do func(dir string) (*edgestore.Check, e
 		}
 		printCheck(w, c)
 		sound = sound && c.Sound()
+	}
+	if folder := filepath.Join(root, "journal"); there(filepath.Join(folder, "journal.id")) {
+		fmt.Fprintf(w, "%s: what it has that the stores have not yet, messages and streams, is not shown here: the next start applies it\n", folder)
 	}
 	return sound, nil
 }
@@ -200,7 +203,13 @@ func giveUp(dir string, w io.Writer) error {
 	return err
 }
 
+func there(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
 // storesIn finds the folders of streams, and the folder that has the journal.
+// Before the first drain there are no streams: all is in the journal.
 func storesIn(dir string) (root string, stores []string, err error) {
 	if files, _ := filepath.Glob(filepath.Join(dir, "*.chunks")); len(files) > 0 {
 		return filepath.Dir(filepath.Dir(filepath.Clean(dir))), []string{dir}, nil
@@ -208,6 +217,9 @@ func storesIn(dir string) (root string, stores []string, err error) {
 	for _, root := range []string{filepath.Join(dir, "jetstream"), dir} {
 		entries, err := os.ReadDir(filepath.Join(root, "streams"))
 		if errors.Is(err, os.ErrNotExist) {
+			if there(filepath.Join(root, "journal", "journal.id")) || there(filepath.Join(root, "catalogue.db")) {
+				return root, nil, nil
+			}
 			continue
 		}
 		if err != nil {

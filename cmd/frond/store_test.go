@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/servertest"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/edgestoretest"
 	"github.com/frondmq/frond/edgestore/vfs"
@@ -89,6 +92,63 @@ func TestStore_command(t *testing.T) {
 	expect(0, "lost before: ", "check", root)
 	if _, err := os.Stat(path + ".damaged-1"); err != nil {
 		t.Error(err)
+	}
+}
+
+// Before the first drain all messages are in the journal, and a process that dies
+// then leaves a data folder all the same.
+func TestStore_onlyAJournal(t *testing.T) {
+	live := t.TempDir()
+	s := servertest.Start(t, servertest.With(func(o *config.Options) { o.JetStream.Enabled, o.JetStream.StoreDir = true, live }))
+	for _, m := range [][2]string{{"$JS.API.STREAM.CREATE.S", `{"name":"S","subjects":["s"]}`}, {"s", "hello"}} {
+		if _, err := s.Request(t.Context(), m[0], []byte(m[1])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dead := t.TempDir() // as of a kill at this moment
+	err := filepath.WalkDir(live, func(path string, e os.DirEntry, err error) error {
+		to := filepath.Join(dead, strings.TrimPrefix(path, live))
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir():
+			return os.MkdirAll(to, 0o700)
+		case !e.Type().IsRegular():
+			return nil // the socket of frond damage
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(to, b, 0o600)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dead, "jetstream", "streams")); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("there are folders of streams already: %v", err)
+	}
+	for _, below := range []string{"", "jetstream"} {
+		for word, want := range map[string]string{
+			"check": "the next start applies it", "dump": "the next start applies it", "rebuild": "the next start applies it",
+			"giveup": "files can be read: nothing is given up", "format": "this program writes formats up to",
+		} {
+			var out bytes.Buffer
+			code := run([]string{"store", word, filepath.Join(dead, below)}, &out, &out)
+			if code != 0 || !strings.Contains(out.String(), want) {
+				t.Errorf("store %s %s: exit %d, %q", word, below, code, out.String())
+			}
+			if word == "check" && !strings.Contains(out.String(), "catalogue.db: ") {
+				t.Errorf("store check %s says nothing of the catalogue: %q", below, out.String())
+			}
+			if word == "format" {
+				continue // only looks at one number
+			}
+			out.Reset()
+			if code := run([]string{"store", word, filepath.Join(live, below)}, &out, &out); code != 1 || !strings.Contains(out.String(), "a server runs on it") {
+				t.Errorf("store %s %s under a server: exit %d, %q", word, below, code, out.String())
+			}
+		}
 	}
 }
 
