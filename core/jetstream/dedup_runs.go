@@ -28,6 +28,9 @@ const (
 	// defaultIDBytes of ids in memory become a run; three times as much do not
 	// wait for the next drain.
 	defaultIDBytes = 1 << 20
+	// idsMostRatio times as much is all that memory holds: publishers wait then,
+	// and are refused when the disk does not take them.
+	idsMostRatio = 24
 	// idRunRatio bounds a run that merging makes to so many times as much: a
 	// drain waits for it.
 	idRunRatio = 32
@@ -243,6 +246,14 @@ func (s *stream) rememberID(m *incoming) {
 	if wake := s.e.cfg.idsWake; s.live && !s.memory && d.fresh.weight/wake > before/wake {
 		s.e.drain.kick()
 	}
+	s.weighIDs()
+}
+
+// weighIDs looks whether memory holds as many ids as it may. Only what is
+// published now is held up by that, never an operation that is logged already:
+// what an id decides must not depend on what was written when.
+func (s *stream) weighIDs() {
+	s.idsFull.Store(!s.memory && s.dedup.fresh.weight >= s.e.cfg.idsMost)
 }
 
 // packIDs writes the ids in memory to a run when they are many, and merges runs.
@@ -279,6 +290,7 @@ func (s *stream) packIDs() error {
 		d.fresh.drop(max(ids.end, d.fresh.first))
 		d.sealed = max(d.sealed, d.fresh.first)
 		d.dropRows()
+		s.weighIDs()
 		s.mu.Unlock()
 	}
 	for {

@@ -437,6 +437,51 @@ func heapNow() uint64 {
 	return m.HeapAlloc
 }
 
+// A disk that takes no ids does not fill the memory with them: publishers of new
+// ones are told, and what is known, or has no id, goes on.
+func TestDedup_bound(t *testing.T) {
+	x := newBox(t)
+	faults := vfs.WithFaults(vfs.OS{})
+	x.change = func(c *Config) { c.idBytes, c.idDisk = 1200, faults }
+	x.start()
+	mustStream(t, x.b, `{"name":"S","subjects":["s"],"duplicate_window":3600000000000}`)
+	x.id(0)
+	x.drain() // makes the folder
+	faults.SetHook(func(c vfs.Call) error { return syscall.EIO })
+	s := x.e.account("A").stream("S")
+	var refused *APIError
+	n := 1
+	for ; refused == nil && n < 1000; n++ {
+		refused = x.id(n).Error
+	}
+	s.mu.RLock()
+	weight := s.dedup.fresh.weight
+	s.mu.RUnlock()
+	if most := idsMostRatio * 1200; refused == nil || weight < most || weight > most+100 {
+		t.Fatalf("%d bytes of ids are in memory, %v", weight, refused)
+	}
+	if refused.ErrCode != errStoreFailed.ErrCode || !strings.Contains(refused.Description, "message ids") {
+		t.Errorf("told: %v", refused)
+	}
+	if a := x.id(1); a.Error != nil || !a.Duplicate || a.Seq != 2 {
+		t.Errorf("what is known: %+v", a)
+	}
+	if a := x.put("S", "s", "without an id"); a.Error != nil {
+		t.Errorf("without an id: %+v", a)
+	}
+	if err := s.appendFetched(&fetched{source: "O", seq: 1, subject: []byte("s"), header: []byte("NATS/1.0\r\nNats-Msg-Id: new\r\n\r\n")}, nil); err != errIDsFull {
+		t.Errorf("from a source: %v", err)
+	}
+	faults.SetHook(nil)
+	x.drain()
+	if a := x.id(n); a.Error != nil || a.Duplicate {
+		t.Errorf("after the disk came back: %+v", a)
+	}
+	if a := x.id(n - 1); a.Error != nil || a.Duplicate {
+		t.Errorf("what was refused counts as known: %+v", a)
+	}
+}
+
 // Many ids do not wait for a drain that something else is for.
 func TestDedup_wakesTheDrain(t *testing.T) {
 	x := newBox(t)

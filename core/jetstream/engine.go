@@ -77,10 +77,11 @@ type Config struct {
 	// newestFormat is Format; tests change it.
 	newestFormat uint64
 	// idDisk is where message ids are written, idBytes how many of them in
-	// memory become a run with the next drain, idsWake how many wake it; tests
+	// memory become a run with the next drain, idsWake how many wake it, and with
+	// idsMost there are no more until it has written some; tests
 	// change them.
-	idDisk           vfs.FS
-	idBytes, idsWake int
+	idDisk                    vfs.FS
+	idBytes, idsWake, idsMost int
 }
 
 const (
@@ -138,6 +139,9 @@ func (c *Config) fill() {
 	}
 	if c.idsWake <= 0 {
 		c.idsWake = 3 * c.idBytes
+	}
+	if c.idsMost <= 0 {
+		c.idsMost = idsMostRatio * c.idBytes
 	}
 	c.files = edgestore.NewFilePool(c.OpenFiles)
 	if c.disk == nil {

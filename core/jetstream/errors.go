@@ -112,6 +112,8 @@ var (
 // stored in any of these cases, so it may try again.
 func appendError(err error) *APIError {
 	switch {
+	case err == errIDsFull:
+		return errStoreFailed.with("%v", err)
 	case errors.Is(err, edgestore.ErrBusy):
 		return errTooManyRequests
 	case errors.Is(err, edgestore.ErrDiskFull):

@@ -40,6 +40,9 @@ func (s *stream) appendFetched(f *fetched, w ingestWaiter) error {
 	if f.loop {
 		flags = flagLoop
 	}
+	if flags&flagMsgID != 0 && s.idsFull.Load() {
+		return errIDsFull
+	}
 	o := origin{f.source, f.seq, f.at, f.after}
 	head := o.append(make([]byte, 0, 64+len(f.source)), flags)
 	head = edgestore.AppendBlobHead(head, len(f.subject), len(f.header))

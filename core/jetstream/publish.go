@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/frondmq/frond/core/wire"
@@ -41,20 +42,30 @@ func (s *stream) ingest(m *wire.Msg) {
 			return
 		}
 		err := error(edgestore.ErrBusy)
-		if m.Own || !s.e.nearLimit(s.memory) {
+		switch {
+		case flags&flagMsgID != 0 && s.idsFull.Load():
+			err = errIDsFull
+		case m.Own || !s.e.nearLimit(s.memory):
 			err = s.append(v, m, header, flags)
 		}
 		if err == nil {
 			return
 		}
-		if m.Own || !errors.Is(err, edgestore.ErrBusy) || !s.e.room.wait(&since, s.e) {
-			if !errors.Is(err, edgestore.ErrDiskFull) || !s.answerKnown(v, m) {
+		room := &s.e.room
+		if err == errIDsFull {
+			room = &s.idRoom // other streams have a disk that takes theirs
+		}
+		if m.Own || !errors.Is(err, edgestore.ErrBusy) || !room.wait(&since, s.e) {
+			if !errors.Is(err, edgestore.ErrDiskFull) && err != errIDsFull || !s.answerKnown(v, m) {
 				s.refuse(v, m, appendError(err))
 			}
 			return
 		}
 	}
 }
+
+// errIDsFull holds up and then refuses what comes with a message id.
+var errIDsFull = fmt.Errorf("%w: memory holds as many message ids of the stream as it may, and the disk does not take them", edgestore.ErrBusy)
 
 // admit checks the message against what only an update of the stream changes.
 // It returns the header as it is stored.

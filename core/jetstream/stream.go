@@ -77,6 +77,8 @@ type stream struct {
 	// consumers get none from there on. 0: no bound. Changed under mu.
 	bound atomic.Uint64
 
+	idsFull  atomic.Bool // no more message ids are taken until some are written
+	idRoom   roomWaiter  // for publishers that wait for that
 	expiring atomic.Bool // an opExpire is on its way
 	// sweepAgain is set when messages that nobody needs could not be looked for.
 	sweepAgain atomic.Bool
@@ -264,6 +266,7 @@ func (s *stream) setConfig(cfg *StreamConfig) error {
 	}
 	s.view.Store(v)
 	s.dedup.setWindow(cfg.Duplicates)
+	s.weighIDs()
 	return nil
 }
 
@@ -278,6 +281,7 @@ func (s *stream) seal() bool {
 		return false
 	}
 	aux := s.dedup.seal()
+	s.weighIDs()
 	if s.auxDirty.config {
 		aux = append(aux, edgestore.Aux{Key: auxConfig, Value: encodeConfig(s.config())})
 	}
