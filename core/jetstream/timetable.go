@@ -1,7 +1,6 @@
 package jetstream
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -95,7 +94,7 @@ func (t *timetable) wall(at int64) int64 {
 	if s.end != 0 {
 		at = min(at, s.end)
 	}
-	return min(at+s.by, s.top)
+	return min(saturated(at, s.by), s.top)
 }
 
 // shiftAt finds the shift that a point lies in, -1 for none.
@@ -150,7 +149,7 @@ func (t *timetable) settled(at int64) int64 {
 	for i := len(t.moves) - 1; i >= 0; i-- {
 		if m := &t.moves[i]; m.from <= at {
 			if at < m.to {
-				return min(at+m.by, m.to)
+				return min(saturated(at, m.by), m.to)
 			}
 			break
 		}
@@ -280,7 +279,7 @@ func (t *timetable) bound() {
 	for i := len(t.shifts) - 1; i >= 0; i-- {
 		s := &t.shifts[i]
 		s.top = top
-		top = min(top, s.from+s.by)
+		top = min(top, saturated(s.from, s.by))
 	}
 }
 
@@ -335,11 +334,32 @@ func readTimetable(b []byte) (t timetable, err error) {
 	if err := r.done("clock step"); err != nil {
 		return timetable{}, err
 	}
-	sorted := slices.IsSortedFunc(t.shifts, func(a, b shift) int { return cmp.Compare(a.from, b.from) }) &&
-		slices.IsSortedFunc(t.moves, func(a, b move) int { return cmp.Compare(a.from, b.from) })
-	if n|m != 0 || !sorted {
+	if n|m != 0 || !t.possible() {
 		return timetable{}, fmt.Errorf("clock step operation: %w: the timetable is not in order", edgestore.ErrCorrupt)
 	}
 	t.bound()
 	return t, nil
+}
+
+// possible reports whether shifts and moves can be: they ascend, moves do not
+// overlap, and each is one that may be applied.
+func (t *timetable) possible() bool {
+	for i, s := range t.shifts {
+		if s.from < 0 || s.end < 0 || i > 0 && s.from < t.shifts[i-1].from {
+			return false
+		}
+	}
+	upTo := int64(0)
+	for _, m := range t.moves {
+		if m.from < upTo || !m.possible() {
+			return false
+		}
+		upTo = m.to
+	}
+	return true
+}
+
+// possible reports whether a move goes on, and not beyond its end.
+func (m *move) possible() bool {
+	return m.from >= 0 && m.to >= m.from && m.by >= 0 && m.by <= m.to
 }

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -109,7 +110,7 @@ func TestTimetable_isBounded(t *testing.T) {
 
 // A timetable that can't be is refused.
 func TestTimetable_damaged(t *testing.T) {
-	good := timetable{latest: 5, shifts: []shift{{from: 1, by: 2}, {from: 3, by: 4}}, moves: []move{{1, 2, 3}}}
+	good := timetable{latest: 5, shifts: []shift{{from: 1, by: 2}, {from: 3, by: 4}}, moves: []move{{1, 5, 3}}}
 	b := good.append(nil)
 	if _, err := readTimetable(b); err != nil {
 		t.Fatal(err)
@@ -119,10 +120,32 @@ func TestTimetable_damaged(t *testing.T) {
 			t.Errorf("cut at %d it is taken", n)
 		}
 	}
-	bad := good
-	bad.shifts = []shift{{from: 3}, {from: 1}}
-	if _, err := readTimetable(bad.append(nil)); err == nil {
-		t.Error("shifts that are not in order are taken")
+	for _, bad := range []timetable{
+		{shifts: []shift{{from: 3}, {from: 1}}},
+		{shifts: []shift{{from: -1}}},
+		{shifts: []shift{{from: 1, end: -1}}},
+		{moves: []move{{3, 4, 1}, {1, 2, 1}}},
+		{moves: []move{{-1, 2, 1}}},
+		{moves: []move{{2, 1, 1}}},
+		{moves: []move{{1, 5, -1}}},
+		{moves: []move{{1, 5, 6}}},
+		{moves: []move{{1, 5, math.MaxInt64}}},
+		{moves: []move{{1, 5, 1}, {4, 8, 1}}},
+	} {
+		if _, err := readTimetable(bad.append(nil)); err == nil {
+			t.Errorf("%+v is taken", bad)
+		}
+	}
+	// What is added to the end of the line stays at its end.
+	far, err := readTimetable((&timetable{
+		shifts: []shift{{from: 1, by: math.MaxInt64}, {from: math.MaxInt64 - 1, by: math.MaxInt64}},
+		moves:  []move{{1, math.MaxInt64, math.MaxInt64 - 5}},
+	}).append(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w, s := far.wall(10), far.settled(10); w != math.MaxInt64 || s != math.MaxInt64 {
+		t.Errorf("shown as %d, settled at %d", w, s)
 	}
 }
 
