@@ -38,7 +38,9 @@ func (e *Engine) checkClock() {
 	if e.journal != nil {
 		rec := e.catalogueRecord(e.journal, opClockStep)
 		if err := e.append(e.journal, true, &rec, nil, nil, s.table.append(nil)); err != nil {
-			e.logger.Warn("the clock was set; that can't be written down yet, and messages have times by the clock before", "err", err)
+			if e.clockSaid.due(e.now()) {
+				e.logger.Warn("the clock was set; that can't be written down yet, and messages have times by the clock before", "err", err)
+			}
 			return
 		}
 	}
@@ -265,7 +267,7 @@ func (s *stream) movesDue() bool {
 		b = msgp.AppendInt64(msgp.AppendInt64(msgp.AppendInt64(b, m.from), m.to), by)
 		if err := s.e.append(s.log, true, &rec, nil, nil, b); err != nil {
 			s.moving.Store(false)
-			s.e.logger.Warn("clock step put off", "stream", s.name, "err", err)
+			s.refused("clock step", err)
 		}
 		return true // one after the other
 	}
@@ -287,7 +289,7 @@ func (s *stream) applyClockMove(data []byte) error {
 	switch {
 	case err != nil:
 		return err
-	case m.from < 0 || m.to < m.from || m.by < 0 || m.by > m.to:
+	case !m.possible():
 		return fmt.Errorf("clock move operation: %w: %+v", edgestore.ErrCorrupt, m)
 	case m.to <= s.clock.moved:
 		return nil

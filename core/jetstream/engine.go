@@ -199,7 +199,8 @@ type Engine struct {
 	catChain        edgestore.Chain // of the operations of the catalogue in the journal
 	usage           [2]atomic.Int64 // bytes in files, in memory
 	coming          [2]atomic.Int64 // bytes of messages that are on their way into streams
-	limitSaid       [2]atomic.Int64 // when a limit was logged last, by the clock of timers
+	clockSaid       minutely        // that the log does not take what the clock was set by
+	limitSaid       [2]minutely     // that a limit refuses
 	closing         atomic.Bool
 	leaving         atomic.Bool // pull requests are refused
 
@@ -456,8 +457,7 @@ func (e *Engine) limitText(memory bool) string {
 
 // tellLimit logs that a limit refuses publishers, once a minute.
 func (e *Engine) tellLimit(memory bool) {
-	said, now := &e.limitSaid[usageIndex(memory)], e.line.timer()
-	if was := said.Load(); now-was < int64(time.Minute) || !said.CompareAndSwap(was, now) {
+	if !e.limitSaid[usageIndex(memory)].due(e.now()) {
 		return
 	}
 	e.logger.Warn("JetStream refuses messages: " + e.limitText(memory))

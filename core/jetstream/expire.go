@@ -60,9 +60,7 @@ func (e *Engine) expire() (wait time.Duration) {
 			wait = expirePause
 			continue
 		}
-		if s.sweepAgain.Load() {
-			s.sweep()
-		}
+		s.sweepLater()
 		x, markers, ok, err := s.overdue(now)
 		if err != nil {
 			s.putOff("expiry", err)
@@ -77,7 +75,7 @@ func (e *Engine) expire() (wait time.Duration) {
 		wait = expirePause // there may be more
 		for i := range markers {
 			if err := s.appendMarker(&markers[i]); err != nil {
-				e.logger.Warn("expiry put off", "stream", s.name, "err", err)
+				s.refused("expiry", err)
 				ok = false
 				break
 			}
@@ -89,7 +87,7 @@ func (e *Engine) expire() (wait time.Duration) {
 		s.expiring.Store(true)
 		if err := e.append(s.log, true, &rec, nil, nil, x.append(nil)); err != nil {
 			s.expiring.Store(false)
-			e.logger.Warn("expiry put off", "stream", s.name, "err", err)
+			s.refused("expiry", err)
 		}
 	}
 	return max(wait, expirePause)

@@ -3,7 +3,6 @@ package jetstream
 import (
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/tinylib/msgp/msgp"
 
@@ -156,14 +155,34 @@ func (s *stream) sweep() {
 	}
 }
 
+// sweepLater has a sweep that was put off tried again, on a worker: it reads the
+// whole stream, and timers and other streams must not wait for that.
+func (s *stream) sweepLater() {
+	if !s.sweepAgain.Load() || !s.sweeping.CompareAndSwap(false, true) {
+		return
+	}
+	queued := s.e.api.do(func() {
+		defer s.sweeping.Store(false)
+		s.sweep()
+	})
+	if !queued {
+		s.sweeping.Store(false) // there is another time
+	}
+}
+
 // putOff tells, once a minute, that a store can't be read and what is tried
 // again therefore.
 func (s *stream) putOff(what string, err error) {
-	now := s.e.now()
-	if was := s.putOffSaid.Load(); now-was < int64(time.Minute) || !s.putOffSaid.CompareAndSwap(was, now) {
-		return
+	if s.putOffSaid.due(s.e.now()) {
+		s.e.logger.Warn(what+" put off: messages can't be read", "account", s.acct.name, "stream", s.name, "err", err)
 	}
-	s.e.logger.Warn(what+" put off: messages can't be read", "account", s.acct.name, "stream", s.name, "err", err)
+}
+
+// refused is putOff for a log that does not take an operation.
+func (s *stream) refused(what string, err error) {
+	if s.refusedSaid.due(s.e.now()) {
+		s.e.logger.Warn(what+" put off", "account", s.acct.name, "stream", s.name, "err", err)
+	}
 }
 
 func (s *stream) trySweep() error {

@@ -117,3 +117,55 @@ func TestRetention_readsThatFail(t *testing.T) {
 	}
 	s.mu.Unlock()
 }
+
+// stuckReads is a store whose disk does not answer until it may.
+type stuckReads struct {
+	edgestore.Store
+	asked, may chan struct{}
+}
+
+func (r stuckReads) LoadNext(filters []string, start uint64, buf []byte) (edgestore.Msg, []byte, error) {
+	poke(r.asked)
+	<-r.may
+	return r.Store.LoadNext(filters, start, buf)
+}
+
+// A sweep that is tried again holds up neither timers nor other streams, and
+// there is one at a time.
+func TestRetention_sweepsElsewhere(t *testing.T) {
+	e, b := newTestEngine(t)
+	mustStream(t, b, `{"name":"S","subjects":["s"],"storage":"memory","retention":"workqueue"}`)
+	s := e.account("A").stream("S")
+	r := stuckReads{s.store, make(chan struct{}, 1), make(chan struct{})}
+	s.mu.Lock()
+	s.store = r
+	s.mu.Unlock()
+	s.sweepAgain.Store(true)
+	e.expire() // would not come back
+	<-r.asked
+	s.sweepAgain.Store(true)
+	e.expire()
+	if !s.sweepAgain.Load() {
+		t.Error("a second sweep began beside the first")
+	}
+	close(r.may)
+	eventually(t, func() bool {
+		e.expire()
+		return !s.sweepAgain.Load() && !s.sweeping.Load()
+	})
+}
+
+// A log that refuses is told once a minute, not with each round.
+func TestExpire_refusedIsToldOnce(t *testing.T) {
+	var log testLog
+	e, b := newTestEngine(t, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	mustStream(t, b, `{"name":"S","subjects":["s"],"storage":"memory"}`)
+	s := e.account("A").stream("S")
+	for range 3 {
+		s.refused("clock step", errFlaky)
+		s.refused("expiry", errFlaky)
+	}
+	if n := log.count("put off"); n != 1 {
+		t.Errorf("%d lines in a minute", n)
+	}
+}

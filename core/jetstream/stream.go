@@ -81,8 +81,10 @@ type stream struct {
 	idRoom   roomWaiter  // for publishers that wait for that
 	expiring atomic.Bool // an opExpire is on its way
 	// sweepAgain is set when messages that nobody needs could not be looked for.
-	sweepAgain atomic.Bool
-	putOffSaid atomic.Int64 // when the log was told that reads fail
+	sweepAgain  atomic.Bool
+	sweeping    atomic.Bool // that is being tried again
+	putOffSaid  minutely    // that reads fail
+	refusedSaid minutely    // that the log refuses
 
 	// releasing counts messages whose deletion is decided and not applied yet.
 	releasing atomic.Int64
