@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+
+	"github.com/frondmq/frond/core/config"
 )
 
 // PortError is a port that could not be opened.
@@ -20,6 +22,10 @@ func (e *PortError) Error() string {
 
 // Unwrap is the system's error.
 func (e *PortError) Unwrap() error { return e.Err }
+
+// CheckPorts looks whether all ports of o can be opened at this moment. Each that
+// can't be is a *PortError.
+func CheckPorts(o *config.Options) error { return (&Server{o: o}).freePorts() }
 
 // freePorts looks whether all ports can be opened before anything is made: a
 // server that can't start must not leave a store behind. They are opened for

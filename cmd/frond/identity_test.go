@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -70,6 +72,26 @@ func TestPreset_domainComesFromTheDataFolder(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), "configuration file that names server_name") {
 		t.Errorf("nothing is said of configuration files: %q", out.String())
+	}
+}
+
+// A start that fails on a port leaves no folder.
+func TestPreset_makesNoFolderBeforeItsPortsAreFree(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	for _, name := range []string{"edge", "hub"} {
+		dir := filepath.Join(t.TempDir(), "d")
+		var out bytes.Buffer
+		if code := run([]string{name, "--data", dir, "--port", port}, &out, &out); code != 1 || !strings.Contains(out.String(), "--port sets another port") {
+			t.Errorf("%s: exit %d, %q", name, code, out.String())
+		}
+		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: the folder: %v", name, err)
+		}
 	}
 }
 

@@ -81,6 +81,12 @@ func runPreset(name string, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, err)
 	}
+	if !p.print && !there(p.data) {
+		// Who can't start makes no folder.
+		if err := core.CheckPorts(o); err != nil {
+			return fail(stderr, errors.New(p.explainError(err)))
+		}
+	}
 	if err := identify(o, !p.print); err != nil {
 		return fail(stderr, err)
 	}
