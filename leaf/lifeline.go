@@ -2,7 +2,8 @@ package leaf
 
 import (
 	"context"
-	"crypto/rand"
+	"crypto/sha512"
+	"encoding/base32"
 	"fmt"
 	"net"
 	"net/url"
@@ -49,6 +50,7 @@ type lifeline struct {
 	spare *spare
 	busy  time.Time // last heartbeat
 	tried time.Time // last attempt to open
+	fails int       // of them, in a row
 }
 
 const (
@@ -60,9 +62,15 @@ const (
 	// the lifeline, and lifelineEvery how often.
 	lifelineAfter = 3 * time.Second
 	lifelineEvery = 3 * time.Second
-	// lifelineKeep is how long it stays open without work.
-	lifelineKeep    = time.Minute
-	lifelineRetry   = 5 * time.Second
+	// lifelineKeep is how long it stays open behind its last heartbeat: it may
+	// have the place of another edge, where the hub bounds how many link.
+	lifelineKeep = 2 * lifelineEvery
+	// lifelineRetry is the pause behind an attempt that failed, and twice as long
+	// behind each next one up to lifelineRare.
+	lifelineRetry = 5 * time.Second
+	lifelineRare  = 5 * time.Minute
+	// lifelineTimeout is how long it may take to open, and be without a sign of
+	// life behind a PING; there is one as often.
 	lifelineTimeout = 10 * time.Second
 	lifelineSuffix  = "-lifeline"
 	// maxFed bounds how many subjects get heartbeats.
@@ -122,13 +130,17 @@ func (s *lifeline) run(ctx context.Context) {
 			s.look(time.Now())
 		case <-tick.C:
 			now := time.Now()
-			if s.look(now) {
+			slow := s.look(now)
+			s.check(now)
+			if slow {
 				s.beat(ctx, now)
 				continue
 			}
-			if now.Sub(s.busy) > lifelineKeep && !s.watching.Load() {
+			if s.spare != nil && now.Sub(s.busy) > lifelineKeep {
 				s.spare.close()
-				s.spare = nil
+				s.spare, s.fails = nil, 0
+			}
+			if s.spare == nil && !s.watching.Load() {
 				tick.Stop()
 			}
 		}
@@ -164,22 +176,21 @@ func (s *lifeline) beat(ctx context.Context, now time.Time) {
 	if now.Sub(s.busy) < lifelineEvery {
 		return
 	}
-	if s.spare.gone() {
-		if now.Sub(s.tried) < lifelineRetry {
+	if s.spare == nil {
+		if s.fails > 0 && now.Sub(s.tried) < s.pause() {
 			return
 		}
 		s.tried = now
-		s.spare.close()
-		s.spare = nil
 		t, err := s.dial(ctx)
 		if err != nil {
+			s.fails++
 			s.l.log.Warn("The hub waits for a message that the line is slow with, and a second connection to keep it patient could not be made; it may ask for the message again", "err", err)
 			return
 		}
 		s.l.log.Info("Second connection opened to keep the hub patient while the line is slow", "name", s.l.m.services.ServerName()+lifelineSuffix)
 		s.spare = newSpare(ctx, t)
 	}
-	var b []byte
+	b := s.spare.ping(now)
 	s.mu.Lock()
 	for _, set := range []map[string]bool{s.mu.fed, s.mu.fresh} {
 		for subj := range set {
@@ -191,12 +202,37 @@ func (s *lifeline) beat(ctx context.Context, now time.Time) {
 	s.spare.send(b)
 }
 
+// check gives up a connection that the hub has ended, or that is dead.
+func (s *lifeline) check(now time.Time) {
+	if s.spare == nil || !s.spare.gone() && !s.spare.mute(now) {
+		return
+	}
+	s.l.log.Warn("The second connection to the hub ended")
+	s.spare.close()
+	s.spare = nil
+	if now.Sub(s.tried) >= lifelineTimeout {
+		s.fails = 0 // it had served
+	}
+	s.fails++
+}
+
+// pause is how long after the last attempt the next one may be.
+func (s *lifeline) pause() time.Duration {
+	d := lifelineRetry
+	for n := 1; n < s.fails && d < lifelineRare; n++ {
+		d = min(2*d, lifelineRare)
+	}
+	return d
+}
+
 // spare is the second connection.
 type spare struct {
 	t      *talk
 	work   sync.WaitGroup
 	closed chan struct{} // by the reader
 	forget func() bool   // what closes it with the link
+	pinged time.Time     // owned by who sends heartbeats
+	heard  atomic.Bool   // since
 
 	mu struct {
 		sync.Mutex // for writes
@@ -206,7 +242,8 @@ type spare struct {
 // newSpare closes the connection when ctx ends: a link that is over waits for no
 // heartbeat that is stuck.
 func newSpare(ctx context.Context, t *talk) *spare {
-	s := &spare{t: t, closed: make(chan struct{})}
+	s := &spare{t: t, closed: make(chan struct{}), pinged: time.Now()}
+	s.heard.Store(true) // the hub has just let it in
 	s.forget = context.AfterFunc(ctx, func() { _ = t.conn.Close() })
 	s.work.Go(s.read)
 	return s
@@ -225,6 +262,7 @@ func (s *spare) read() {
 		case verb == "PING":
 			s.send([]byte("PONG\r\n"))
 		}
+		s.heard.Store(true)
 	}
 }
 
@@ -237,10 +275,23 @@ func (s *spare) send(b []byte) {
 	}
 }
 
-func (s *spare) gone() bool {
-	if s == nil {
-		return true
+// ping is a PING when there is to be one now. What forwards between here and
+// the hub may have forgotten the connection, and tells nobody.
+func (s *spare) ping(now time.Time) []byte {
+	if now.Sub(s.pinged) < lifelineTimeout || !s.heard.Load() {
+		return nil
 	}
+	s.pinged = now
+	s.heard.Store(false)
+	return []byte(pingLine)
+}
+
+// mute reports whether the hub does not answer.
+func (s *spare) mute(now time.Time) bool {
+	return !s.heard.Load() && now.Sub(s.pinged) >= lifelineTimeout
+}
+
+func (s *spare) gone() bool {
 	select {
 	case <-s.closed:
 		return true
@@ -285,7 +336,7 @@ func (r *remote) greetLifeline(conn net.Conn, u *url.URL) (*talk, error) {
 	}
 	// A hub takes a second link of one name for the first one come again.
 	c.Name += lifelineSuffix
-	c.ServerID = "N" + (rand.Text() + rand.Text() + rand.Text())[:55]
+	c.ServerID = lifelineID(c.ServerID, c.RemoteAccount)
 	c.Isolate, c.Frond = true, nil
 	line, err := c.line()
 	if err != nil {
@@ -303,4 +354,11 @@ func (r *remote) greetLifeline(conn net.Conn, u *url.URL) (*talk, error) {
 		}
 	}
 	return t, nil
+}
+
+// lifelineID is the id by which the lifeline of a server's link logs in: one of
+// its own, and always the same, so that hubs know it again.
+func lifelineID(server, account string) string {
+	sum := sha512.Sum512([]byte(server + "\x00" + account + lifelineSuffix))
+	return "N" + base32.StdEncoding.EncodeToString(sum[:])[:55]
 }

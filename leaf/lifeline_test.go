@@ -3,11 +3,12 @@ package leaf
 import (
 	"bytes"
 	"context"
-	"errors"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,11 +26,15 @@ type slowHub struct {
 	work  sync.WaitGroup
 	begin time.Time
 
+	// Of the hub: it reads the link at once; it does not answer the lifelines; it
+	// ends them soon.
+	fast, mute, full atomic.Bool
+
 	mu struct {
 		sync.Mutex
 		whole string // what was read of the link
 		opens int
-		ended int
+		ended []time.Duration            // since begin
 		beats map[string][]time.Duration // since begin, by subject
 		text  string
 	}
@@ -63,7 +68,9 @@ func (h *slowHub) read() {
 		h.mu.Lock()
 		h.mu.whole = string(all)
 		h.mu.Unlock()
-		<-time.After(time.Second * time.Duration(n) / 1024) // of the bubble
+		if !h.fast.Load() {
+			<-time.After(time.Second * time.Duration(n) / 1024) // of the bubble
+		}
 		for pings := bytes.Count(all, []byte(pingLine)); seen < pings; seen++ {
 			if _, err := h.there.Write([]byte("PONG\r\n")); err != nil {
 				return
@@ -79,11 +86,15 @@ func (h *slowHub) dial(context.Context) (*talk, error) {
 	h.mu.Unlock()
 	h.work.Go(func() {
 		t := newTalk(there)
+		if h.full.Load() {
+			_ = t.out([]byte("-ERR 'maximum account active connections exceeded'\r\n"))
+			there.Close()
+		}
 		for {
 			verb, args, err := t.line()
 			h.mu.Lock()
 			if err != nil {
-				h.mu.ended++
+				h.mu.ended = append(h.mu.ended, time.Since(h.begin))
 				h.mu.Unlock()
 				return
 			}
@@ -95,6 +106,9 @@ func (h *slowHub) dial(context.Context) (*talk, error) {
 				h.mu.text += verb + string(args) + "\n"
 			}
 			h.mu.Unlock()
+			if verb == "PING" && !h.mute.Load() {
+				_ = t.out([]byte("PONG\r\n"))
+			}
 		}
 	})
 	return newTalk(here), nil
@@ -130,17 +144,42 @@ func TestLifeline(t *testing.T) {
 					t.Errorf("%s: the last one after %v", subj, last)
 				}
 			}
-			if h.mu.opens != 1 || len(h.mu.beats) != 2 || h.mu.ended != 0 {
-				t.Errorf("opened %d times, %v, ended %d", h.mu.opens, h.mu.beats, h.mu.ended)
+			if h.mu.opens != 1 || len(h.mu.beats) != 2 || !strings.Contains(h.mu.text, "PING") {
+				t.Errorf("opened %d times, %v, %s", h.mu.opens, h.mu.beats, h.mu.text)
 			}
-			h.mu.Unlock()
-			<-time.After(lifelineKeep)
-			h.mu.Lock()
-			if h.mu.ended != 1 {
-				t.Error("it stays open without work")
-			}
+			h.soonEnded(t)
 			if !strings.Contains(h.mu.whole, strings.Repeat("x", 60<<10)) {
 				t.Error("the message did not arrive")
+			}
+			h.mu.Unlock()
+			h.stop()
+		})
+	})
+	t.Run("it ends soon, however much arrives quickly behind", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h := newSlowHub(t)
+			h.deliver("$JS.S.one", 20<<10, true)
+			<-time.After(10 * time.Second)
+			h.fast.Store(true)
+			for range 24 {
+				h.deliver("$JS.S.one", 20<<10, true)
+				<-time.After(500 * time.Millisecond)
+			}
+			h.mu.Lock()
+			h.soonEnded(t)
+			h.mu.Unlock()
+			h.stop()
+		})
+	})
+	t.Run("one that does not answer is replaced", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			h := newSlowHub(t)
+			h.mute.Store(true)
+			h.deliver("$JS.S.one", 60<<10, true)
+			<-time.After(30 * time.Second)
+			h.mu.Lock()
+			if h.mu.opens != 2 || len(h.mu.ended) != 1 || h.mu.ended[0] > lifelineAfter+2*lifelineTimeout+2*lifelineEvery {
+				t.Errorf("opened %d times, ended after %v", h.mu.opens, h.mu.ended)
 			}
 			h.mu.Unlock()
 			h.stop()
@@ -177,19 +216,66 @@ func TestLifeline(t *testing.T) {
 			}
 		})
 	})
-	t.Run("a hub that takes no second connection is asked now and then", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			h := newSlowHub(t)
-			tries := 0
-			h.l.lifeline.dial = func(context.Context) (*talk, error) { tries++; return nil, errors.New("no") }
-			h.deliver("$JS.S.one", 60<<10, true)
-			<-time.After(time.Minute)
-			h.stop()
-			if tries < 5 || tries > 12 {
-				t.Errorf("%d attempts in a minute", tries)
+	for _, c := range []struct {
+		what string
+		hub  func(*slowHub)
+	}{
+		{"can not be reached", func(h *slowHub) {
+			h.l.lifeline.dial = func(context.Context) (*talk, error) {
+				h.mu.Lock()
+				h.mu.opens++
+				h.mu.Unlock()
+				return nil, errNo
 			}
+		}},
+		{"ends each at once", func(h *slowHub) { h.full.Store(true) }},
+	} {
+		t.Run("a hub that takes no second connection is asked ever more rarely: it "+c.what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newSlowHub(t)
+				c.hub(h)
+				tries := func(more time.Duration) int {
+					h.mu.Lock()
+					before := h.mu.opens
+					h.mu.Unlock()
+					<-time.After(more)
+					h.mu.Lock()
+					defer h.mu.Unlock()
+					return h.mu.opens - before
+				}
+				h.deliver("$JS.S.one", 400<<10, true) // for longer than all of this
+				if n := tries(time.Minute); n < 3 || n > 4 {
+					t.Errorf("%d attempts in the first minute", n)
+				}
+				if n := tries(3 * time.Minute); n < 2 || n > 3 {
+					t.Errorf("%d attempts in the three minutes behind it", n)
+				}
+				h.stop()
+			})
 		})
-	})
+	}
+}
+
+// soonEnded wants the one lifeline to have ended a moment after its last
+// heartbeat. It is called with h.mu held.
+func (h *slowHub) soonEnded(t *testing.T) {
+	t.Helper()
+	last := slices.Max(h.mu.beats["$JS.S.one"])
+	if len(h.mu.ended) != 1 || h.mu.ended[0] > last+2*lifelineEvery+2*lifelineTick {
+		t.Errorf("the last heartbeat after %v, ended after %v", last, h.mu.ended)
+	}
+}
+
+// A hub takes a second login of one id and name for the first one come again:
+// so the lifeline has its own, and the same each time.
+func TestLifelineID(t *testing.T) {
+	id := lifelineID("NSERVER", "A")
+	if len(id) != 56 || id[0] != 'N' || id != lifelineID("NSERVER", "A") {
+		t.Errorf("%q", id)
+	}
+	if id == lifelineID("NSERVER", "B") || id == lifelineID("NOTHER", "A") {
+		t.Error("two links have one id")
+	}
 }
 
 // Whatever overtakes it, the answer to the mark is known among the others.
