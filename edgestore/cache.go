@@ -20,7 +20,7 @@ type cached struct {
 }
 
 func newChunkCache(limit int64) *chunkCache {
-	c := &chunkCache{limit: limit, all: make(map[chunkKey]*cached)}
+	c := &chunkCache{limit: limit}
 	c.head.prev, c.head.next = &c.head, &c.head
 	return c
 }
@@ -47,6 +47,9 @@ func (c *chunkCache) put(ch *chunk) {
 		return
 	}
 	e := &cached{chunk: ch, cost: cost}
+	if c.all == nil {
+		c.all = make(map[chunkKey]*cached)
+	}
 	c.all[ch.key] = e
 	c.front(e)
 	c.used += cost

@@ -220,10 +220,19 @@ func (f *fileSet) roll(head *boltFile, id uint32) error {
 	var err error
 	if f.head != nil {
 		err = f.head.retire()
-		f.old[f.id] = &oldFile{boltFile: f.head}
+		f.addOld(f.id, &oldFile{boltFile: f.head})
 	}
 	f.head, f.id = head, id
 	return err
+}
+
+// addOld is called with mu held, or while the store opens. The map is made here:
+// most stores have one file.
+func (f *fileSet) addOld(id uint32, o *oldFile) {
+	if f.old == nil {
+		f.old = make(map[uint32]*oldFile)
+	}
+	f.old[id] = o
 }
 
 // unlink removes an old file.

@@ -181,6 +181,9 @@ func (s *fileStore) makeHusks(refs []chunkRef) (done bool, err error) {
 			done = true
 		}
 		for i := range refs[:n] {
+			if s.husks == nil {
+				s.husks = make(map[chunkKey]bool)
+			}
 			s.husks[refs[i].key()] = true
 		}
 		refs = refs[n:]

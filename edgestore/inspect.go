@@ -180,7 +180,7 @@ func (s *fileStore) inspectHead(ids []uint32) (lost bool, err error) {
 		return true, &CorruptError{fileName(s.o.Dir, head), "meta pages", "the newest is damaged"}
 	}
 	for _, id := range ids[:len(ids)-1] {
-		s.files.old[id] = &oldFile{boltFile: &boltFile{path: fileName(s.o.Dir, id), readOnly: true, hooks: s.hooks}}
+		s.files.addOld(id, &oldFile{boltFile: &boltFile{path: fileName(s.o.Dir, id), readOnly: true, hooks: s.hooks}})
 	}
 	return false, err
 }

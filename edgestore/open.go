@@ -32,10 +32,10 @@ func OpenFileStore(o FileOptions) (Store, error) {
 }
 
 func newFileStore(o FileOptions) *fileStore {
-	s := &fileStore{o: o, cache: newChunkCache(o.CacheBytes), hooks: o.hooks(), husks: make(map[chunkKey]bool)}
+	s := &fileStore{o: o, cache: newChunkCache(o.CacheBytes), hooks: o.hooks()}
 	s.base.files, s.damaged = s, o.Damaged
 	s.init(o.FirstSeq, true)
-	s.files.dir, s.files.old, s.files.raw = o.Dir, make(map[uint32]*oldFile), make(map[uint32]rawIndex)
+	s.files.dir = o.Dir
 	return s
 }
 
@@ -64,7 +64,7 @@ func (s *fileStore) open() error {
 		if id == head {
 			continue
 		}
-		s.files.old[id] = &oldFile{boltFile: &boltFile{path: fileName(s.o.Dir, id), readOnly: true, hooks: s.hooks}}
+		s.files.addOld(id, &oldFile{boltFile: &boltFile{path: fileName(s.o.Dir, id), readOnly: true, hooks: s.hooks}})
 		if !slices.Contains(s.state.files, id) {
 			if err := s.files.unlink(id); err != nil {
 				return err

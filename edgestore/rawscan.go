@@ -108,6 +108,9 @@ func (s *fileStore) rawRow(r *chunkRef) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		if s.files.raw == nil {
+			s.files.raw = make(map[uint32]rawIndex)
+		}
 		s.files.raw[r.file] = index
 	}
 	place, ok := index.chunks[key]

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -9,8 +10,10 @@ import (
 
 // trim gives back the pages of the program that only its start has needed: they
 // are as they are in the file, and the kernel brings those that are used again.
-// On a small machine that is half of what an idle server has in memory.
+// On a small machine that is half of what an idle server has in memory. So it is
+// with the garbage of the recovery.
 func trim() {
+	debug.FreeOSMemory()
 	exe, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return

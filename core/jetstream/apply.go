@@ -295,7 +295,10 @@ func (s *stream) incoming(en *edgestore.Entry, flags uint8, blob []byte) (*incom
 	if err != nil {
 		return nil, err
 	}
-	m := &s.in
+	if s.in == nil {
+		s.in = new(incoming)
+	}
+	m := s.in
 	*m = incoming{}
 	m.flags, m.stamp = flags, en.Stamp
 	// Two that were stamped at once may be in the log the other way round.

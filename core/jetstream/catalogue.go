@@ -3,6 +3,7 @@ package jetstream
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -78,11 +79,13 @@ func (a *applier) catalogue(en *edgestore.Entry) {
 }
 
 func (a *applier) streamCreate(en *edgestore.Entry) *APIError {
-	c, err := readStreamCreate(en.Data)
+	// One copy (en.Data is borrowed) is the catalogue's row and has the stream's
+	// first configuration.
+	row := slices.Clone(en.Data)
+	c, err := readStreamCreate(row)
 	if err != nil {
 		return asAPI(err, errStreamCreate)
 	}
-	c.config = append([]byte(nil), c.config...) // en.Data is borrowed
 	e := a.e
 	e.raiseIncarnation(c.incarnation)
 	if known, _ := e.knows(c.incarnation); known && !a.live {
@@ -96,7 +99,7 @@ func (a *applier) streamCreate(en *edgestore.Entry) *APIError {
 	if err != nil && !a.live {
 		e.setOffline(&c, err)
 		e.mu.Lock()
-		e.mu.cat.note(en.LSN, c.incarnation, c.append(nil))
+		e.mu.cat.note(en.LSN, c.incarnation, row)
 		e.mu.Unlock()
 		return nil
 	}
@@ -108,7 +111,7 @@ func (a *applier) streamCreate(en *edgestore.Entry) *APIError {
 	if !a.live {
 		s.rowsBehind(nil) // a drain that was not finished
 	}
-	e.register(s, a.durable, en.LSN, &c)
+	e.register(s, a.durable, en.LSN, row)
 	s.live = a.live
 	if s.live && s.watch != nil {
 		s.watch.start(s)
@@ -136,7 +139,7 @@ func (e *Engine) openStream(c streamCreate, h head) (*stream, error) {
 		return nil, err
 	}
 	if cfg.Storage == MemoryStorage {
-		return newStream(e, e.account(c.account), c, edgestore.NewMemoryStore(cfg.FirstSeq), nil)
+		return newStream(e, e.account(c.account), c, cfg, edgestore.NewMemoryStore(cfg.FirstSeq), nil)
 	}
 	if e.journal == nil {
 		return nil, fmt.Errorf("stream %q: no folder for streams in files", cfg.Name)
@@ -149,7 +152,7 @@ func (e *Engine) openStream(c streamCreate, h head) (*stream, error) {
 	if err != nil {
 		return nil, fmt.Errorf("stream %q: %w", cfg.Name, err)
 	}
-	s, err := newStream(e, e.account(c.account), c, st, w)
+	s, err := newStream(e, e.account(c.account), c, cfg, st, w)
 	if err != nil {
 		st.Close()
 		return nil, err
@@ -180,8 +183,9 @@ func (e *Engine) openAgain(cfg *StreamConfig, w *storeWatch, cause error) (edges
 	return st, nil
 }
 
-// register makes a stream known. durable streams go into the catalogue.
-func (e *Engine) register(s *stream, durable bool, lsn edgestore.LSN, c *streamCreate) {
+// register makes a stream known. durable streams go into the catalogue, as row,
+// which must not change afterwards.
+func (e *Engine) register(s *stream, durable bool, lsn edgestore.LSN, row []byte) {
 	if s.dirtyFrom == 0 && durable && lsn > s.skipUpTo {
 		s.dirtyFrom, s.applied = lsn, lsn
 		s.auxDirty.config = true
@@ -190,7 +194,7 @@ func (e *Engine) register(s *stream, durable bool, lsn edgestore.LSN, c *streamC
 	e.mu.Lock()
 	e.mu.streams[s.incarnation] = s
 	if durable {
-		e.mu.cat.note(lsn, s.incarnation, c.append(nil))
+		e.mu.cat.note(lsn, s.incarnation, row)
 	}
 	e.mu.Unlock()
 	s.acct.mu.Lock()

@@ -44,7 +44,7 @@ func FuzzApply(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, kind uint8, data []byte) {
-		s, err := newStream(e, e.account("A"), streamCreate{incarnation: 1, config: encodeConfig(&cfg)}, edgestore.NewMemoryStore(0), nil)
+		s, err := newStream(e, e.account("A"), streamCreate{incarnation: 1, config: encodeConfig(&cfg)}, &cfg, edgestore.NewMemoryStore(0), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

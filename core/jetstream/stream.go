@@ -68,7 +68,7 @@ type stream struct {
 	expiries   expiries
 	agedUpTo   uint64 // below, only messages that live for ever are above their max_age
 	subjects   subjectNames
-	in         incoming // the message being applied
+	in         *incoming // the message being applied; nil before the first
 	consumers  consumers
 	clock      clockState
 	newest     int64 // stamp of a message; those of mirrored ones do not count
@@ -171,13 +171,10 @@ func (n *subjectNames) get(b []byte) string {
 	return s
 }
 
-// newStream makes a stream over an opened store. config is what it was created
-// with; what the store knows beside its messages is newer and wins.
-func newStream(e *Engine, a *account, c streamCreate, st edgestore.Store, w *storeWatch) (*stream, error) {
-	cfg, err := decodeConfig(c.config)
-	if err != nil {
-		return nil, err
-	}
+// newStream makes a stream over an opened store. cfg, which must not change
+// afterwards, is what it was created with, decoded; what the store knows beside
+// its messages is newer and wins.
+func newStream(e *Engine, a *account, c streamCreate, cfg *StreamConfig, st edgestore.Store, w *storeWatch) (_ *stream, err error) {
 	s := &stream{
 		e:           e,
 		acct:        a,
