@@ -54,7 +54,7 @@ func (d *chaosDisk) config() Config {
 	c.Dir = d.dir
 	c.Journal = journal.Options{FS: d.still, Dir: "journal", SegmentBytes: 64 << 10, BallastBytes: -1}
 	c.DrainBytes = 1 << 40 // when the test says so
-	c.idBytes, c.idsWake, c.idDisk = 400, 1<<30, d.idFaults
+	c.idBytes, c.idsWake, c.idsMost, c.idDisk = 400, 1<<30, 1<<30, d.idFaults
 	c.Now = d.clock.Now
 	c.fill()
 	at := c

@@ -44,7 +44,7 @@ func (d *device) config() Config {
 	c.Dir = d.dir
 	c.Journal = journal.Options{FS: d.mem, Dir: "journal", SegmentBytes: 256 << 10}
 	c.DrainBytes = 1 << 40 // when the test says so
-	c.idBytes, c.idsWake = 400, 1<<30
+	c.idBytes, c.idsWake, c.idsMost = 400, 1<<30, 1<<30
 	if d.change != nil {
 		d.change(&c)
 	}
