@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/frondmq/frond/edgestore"
@@ -24,9 +25,12 @@ func TestJournal_aStartMakesDurableWhatItTook(t *testing.T) {
 	j.Start(c.apply)
 	mustAppend(t, j, "record 1")
 	mustSync(t, j)
+	var mu sync.Mutex // who writes and who prepares segments call at the same time
 	var died *vfs.Mem
 	failed := false
 	faults.SetHook(func(call vfs.Call) error {
+		mu.Lock()
+		defer mu.Unlock()
 		switch {
 		case failed && died == nil:
 			died = mem.Kill() // before the group is written elsewhere
