@@ -79,10 +79,8 @@ func (r *reader) write(name string, text []byte) {
 // meanwhile.
 func (r *reader) page(c command) {
 	r.t.Helper()
-	switch word, _, _ := strings.Cut(c.text, " "); {
-	case strings.HasPrefix(c.text, "frond identity "), strings.HasPrefix(c.text, offline):
-		r.endAll()
-	case word == "nats", word == "curl", strings.HasPrefix(c.text, "frond damage "):
+	word, _, _ := strings.Cut(c.text, " ")
+	if word == "nats" || word == "curl" || strings.HasPrefix(c.text, "frond damage ") {
 		r.run(command{c.line, "frond edge --store 'plant.>'"}, false)
 		r.run(command{c.line, "nats pub plant.line1.temp 21.5 --jetstream"}, true)
 	}

@@ -22,8 +22,7 @@ import (
 // notRun are commands of the README that this test does not run, and why. Each
 // must be there.
 var notRun = map[string]string{
-	"make test":              "this test is part of it",
-	"frond store check edge": "it is for a server that does not run; cmd/frond has its tests",
+	"make test": "this test is part of it",
 
 	"sudo apt install ./dist/frond_*_amd64.deb": "this machine stays as it is; the soak tests of cross/release install it in a root of their own",
 }
@@ -269,9 +268,9 @@ func (r *reader) file(b codeBlock) {
 // patience bounds one command, on a machine that is busy with other things.
 const patience = 60 * time.Second
 
-// offline is how commands begin that want the servers stopped, as the README
-// says beside them.
-const offline = "frond store "
+// offline are commands that want the servers stopped, as the README says beside
+// them.
+var offline = regexp.MustCompile(`^frond (store|identity) `)
 
 // run types in one command. serving says that the block has started a server
 // already; it reports whether it has now.
@@ -299,7 +298,7 @@ func (r *reader) run(c command, serving bool) bool {
 		}
 		return serving || s.server
 	}
-	if strings.HasPrefix(c.text, offline) {
+	if offline.MatchString(c.text) {
 		r.endAll()
 	}
 	// What another machine or a link has to do first may take a moment, and what
@@ -354,19 +353,27 @@ func (r *reader) start(c command, server bool) *kept {
 	return k
 }
 
-func (k *kept) end() {
+// stopping is less than what frond itself gives a clean stop.
+const stopping = 20 * time.Second
+
+// end asks it to end, and reports whether it did.
+func (k *kept) end() bool {
 	_ = syscall.Kill(-k.cmd.Process.Pid, syscall.SIGTERM)
 	select {
 	case <-k.done:
-	case <-time.After(10 * time.Second):
+		return true
+	case <-time.After(stopping):
 		_ = syscall.Kill(-k.cmd.Process.Pid, syscall.SIGKILL)
 		<-k.done
+		return false
 	}
 }
 
 func (r *reader) endAll() {
 	for _, k := range r.servers {
-		k.end()
+		if !k.end() {
+			r.t.Errorf("%s does not end when it is asked to:\n%s", k.cmd.Args, k.out.String())
+		}
 	}
 	r.servers = nil
 }
