@@ -463,3 +463,40 @@ func decodeGapPage(key uint64, b []byte) (gapPage, error) {
 	}
 	return p, nil
 }
+
+// each calls f for runs of set sequences in lo..hi, ascending.
+func (g *gapSet) each(lo, hi uint64, f func(lo, hi uint64) bool) {
+	i, _ := g.at(lo >> gapShift)
+	for ; i < len(g.pages); i++ {
+		p := &g.pages[i]
+		begin := p.key << gapShift
+		if begin > hi {
+			return
+		}
+		if p.full() {
+			end := (p.key+p.run-1)<<gapShift | gapMask
+			if !f(max(begin, lo), min(end, hi)) {
+				return
+			}
+			continue
+		}
+		if p.words == nil {
+			j := 0
+			if lo > begin {
+				j = sort.Search(len(p.list), func(j int) bool { return begin+uint64(p.list[j]) >= lo })
+			}
+			for ; j < len(p.list); j++ {
+				seq := begin + uint64(p.list[j])
+				if seq > hi || !f(seq, seq) {
+					return
+				}
+			}
+			continue
+		}
+		for seq := max(begin, lo); seq <= min(begin|gapMask, hi); seq++ {
+			if p.has(uint16(seq&gapMask)) && !f(seq, seq) {
+				return
+			}
+		}
+	}
+}

@@ -233,14 +233,6 @@ func (b *base) heal() error {
 
 var errBusyHealing = errors.New("the store changes too fast to count it")
 
-// emptyLocked is the state of a stream that has no message left.
-func (b *base) emptyLocked() {
-	b.mu.first = b.mu.last + 1
-	b.mu.gaps.clear()
-	b.mu.bytes = 0
-	b.mu.subs.clear()
-}
-
 // cutLocked makes gaps of what is counted in r, and returns how many that were.
 func (b *base) cutLocked(r SeqRange) (n uint64) {
 	var runs ranges

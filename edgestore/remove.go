@@ -1,0 +1,377 @@
+package edgestore
+
+import "fmt"
+
+// Remove deletes one message. A message that cannot be read goes like any
+// other, with the average size of its chunk: limits must be able to move on.
+// What else of its chunk cannot be read is booked as lost with it.
+func (b *base) Remove(seq uint64) (uint64, bool, error) {
+	b.mu.RLock()
+	live, closed := b.liveLocked(seq), b.mu.closed
+	b.mu.RUnlock()
+	if closed {
+		return 0, false, fmt.Errorf("remove %d: %w", seq, ErrClosed)
+	}
+	if !live {
+		return 0, false, nil
+	}
+	r, err := b.describe(seq)
+	if err != nil {
+		return 0, false, fmt.Errorf("remove %d: %w", seq, err)
+	}
+	b.mu.Lock()
+	_, found := b.mu.lost.found.find(seq)
+	if !found && r.subject != "" {
+		b.removeLocked(r)
+		b.mu.Unlock()
+		return r.size, true, nil
+	}
+	around := SeqRange{seq, seq}
+	if ref := b.mu.dir.find(seq); ref != nil && ref.first <= seq {
+		around = SeqRange{ref.first, ref.last}
+	}
+	b.mu.Unlock()
+	if _, err := b.bookIn(around.First, around.Last); err != nil {
+		return 0, false, fmt.Errorf("remove %d: %w", seq, err)
+	}
+	return r.size, true, nil
+}
+
+// removal is what deleting a message needs to know of it.
+type removal struct {
+	seq     uint64
+	size    uint64
+	subject string // "": lost to damage
+}
+
+func (b *base) describe(seq uint64) (removal, error) {
+	r := removal{seq: seq}
+	err := b.each(matcher{all: true}, seq, seq, func(h hit) bool {
+		r.size, r.subject = h.size, h.subject
+		return false
+	})
+	if err == nil && r.size == 0 {
+		b.mu.RLock()
+		if ref := b.mu.dir.find(seq); ref != nil && ref.msgs > 0 {
+			r.size = min(ref.bytes/uint64(ref.msgs), b.mu.bytes)
+		} else if e := b.mu.tab.get(seq); e != nil {
+			r.size, r.subject = uint64(e.size), b.mu.subs.all[e.subj].name
+		}
+		b.mu.RUnlock()
+	}
+	return r, err
+}
+
+func (b *base) removeLocked(r removal) {
+	var e *entry
+	if r.seq > b.mu.drained {
+		e = b.mu.tab.get(r.seq)
+	} else {
+		b.touchLocked(r.seq)
+	}
+	b.forgetSubjectLocked(r, e)
+	for _, a := range b.mu.after {
+		a.add(r.seq)
+	}
+	b.mu.removals++
+	b.mu.msgs--
+	b.mu.bytes -= min(r.size, b.mu.bytes)
+	if b.memory {
+		b.mu.tab.remove(r.seq)
+	}
+	switch {
+	case b.mu.msgs == 0:
+		b.emptyLocked()
+	case r.seq == b.mu.first:
+		b.mu.first = b.mu.gaps.next(r.seq + 1)
+		b.mu.gaps.dropBelow(b.mu.first)
+	default:
+		b.mu.gaps.add(r.seq)
+	}
+}
+
+func (b *base) touchLocked(seq uint64) {
+	if n := len(b.mu.touched); n > 0 {
+		if ref := b.mu.dir.find(b.mu.touched[n-1]); ref != nil && ref.first <= seq && seq <= ref.last {
+			return
+		}
+	}
+	b.mu.touched = append(b.mu.touched, seq)
+}
+
+// forgetSubjectLocked takes one message off its subject. e is its entry if it is
+// in the memtable, and tells where the next of the subject is.
+func (b *base) forgetSubjectLocked(r removal, e *entry) {
+	id, ok := b.mu.subs.byName[r.subject]
+	if !ok {
+		return
+	}
+	s := &b.mu.subs.all[id]
+	if s.msgs <= 1 {
+		b.mu.subs.drop(id)
+		return
+	}
+	s.msgs--
+	b.mu.subs.mark(id)
+	if r.seq == s.first {
+		s.first, s.flags = r.seq+1, s.flags|staleFirst
+		if e != nil && e.next != 0 {
+			n := r.seq + uint64(e.next)
+			if b.liveLocked(n) {
+				s.first, s.flags = n, s.flags&^staleFirst
+			}
+		}
+	}
+	if r.seq == s.last {
+		s.last, s.flags = r.seq-1, s.flags|staleLast
+	}
+	if s.msgs == 1 {
+		switch {
+		case s.flags&staleLast == 0:
+			s.first, s.flags = s.last, s.flags&^staleFirst
+		case s.flags&staleFirst == 0:
+			s.last, s.flags = s.first, s.flags&^staleLast
+		}
+	}
+}
+
+// Compact deletes everything below seq. FirstSeq becomes seq or, when that is
+// deleted already, the first message above it.
+func (b *base) Compact(seq uint64) (uint64, error) {
+	booked := uint64(0)
+	for {
+		n, unread, err := b.compact(seq)
+		if err == nil && unread != nil {
+			// What cannot be read goes first: then the rest can be counted.
+			n, err = b.bookIn(unread.First, unread.Last)
+			if err == nil && n > 0 {
+				booked += n
+				continue
+			}
+			if err == nil {
+				err = errNotHeld
+			}
+		}
+		if err != nil {
+			return booked, fmt.Errorf("compact below %d: %w", seq, err)
+		}
+		return booked + n, nil
+	}
+}
+
+// compact does it, or tells where something could not be read.
+func (b *base) compact(seq uint64) (n uint64, unread *SeqRange, err error) {
+	b.mu.RLock()
+	first, last, msgs, closed := b.mu.first, b.mu.last, b.mu.msgs, b.mu.closed
+	b.mu.RUnlock()
+	switch {
+	case closed:
+		return 0, nil, ErrClosed
+	case seq <= first:
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.forgetLostLocked(seq)
+		return 0, nil, nil
+	case seq > last || msgs == 0:
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.clearLocked(seq)
+		return msgs, nil, nil
+	}
+	removed, bytes, counts := uint64(0), uint64(0), make(map[string]uint64)
+	err = b.each(matcher{all: true}, first, seq-1, func(h hit) bool {
+		removed++
+		bytes += h.size
+		counts[h.subject]++
+		return true
+	})
+	if err != nil {
+		return 0, nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	here := seq - first - b.mu.gaps.count(first, seq-1)
+	if here > removed {
+		return 0, &SeqRange{first, seq - 1}, nil
+	}
+	if here == b.mu.msgs {
+		b.clearLocked(seq)
+		return here, nil, nil
+	}
+	b.compactLocked(seq, here, bytes, counts)
+	return here, nil, nil
+}
+
+// bookIn books what cannot be read of the chunks in first..last.
+func (b *base) bookIn(first, last uint64) (uint64, error) {
+	gone, err := b.unreadable(first, last, false)
+	if err != nil {
+		return 0, err
+	}
+	return b.book(gone)
+}
+
+// forgetLostLocked lets go of losses below seq: they would be deleted now.
+func (b *base) forgetLostLocked(seq uint64) {
+	l := &b.mu.lost
+	if l.empty() || seq <= 1 || min(l.booked.lowest(), l.found.lowest()) >= seq {
+		return
+	}
+	l.booked, l.found = l.booked.sub(1, seq-1), l.found.sub(1, seq-1)
+	b.mu.lostDirty = true
+}
+
+func (b *base) compactLocked(seq, n, bytes uint64, counts map[string]uint64) {
+	for name, c := range counts {
+		id, ok := b.mu.subs.byName[name]
+		if !ok {
+			continue
+		}
+		s := &b.mu.subs.all[id]
+		if s.msgs <= c {
+			b.mu.subs.drop(id)
+			continue
+		}
+		s.msgs -= c
+		b.mu.subs.mark(id)
+		if s.msgs == 1 && s.flags&staleLast == 0 {
+			s.first, s.flags = s.last, s.flags&^staleFirst
+		} else if s.first < seq {
+			s.first, s.flags = seq, s.flags|staleFirst
+		}
+	}
+	b.forgetLostLocked(seq)
+	b.touchRangeLocked(b.mu.first, seq-1)
+	for _, a := range b.mu.after {
+		a.addRange(b.mu.first, seq-1)
+	}
+	b.mu.removals++
+	b.mu.msgs -= n
+	b.mu.bytes -= min(bytes, b.mu.bytes)
+	b.mu.first = b.mu.gaps.next(seq)
+	b.mu.gaps.dropBelow(b.mu.first)
+	if b.memory {
+		b.dropEntriesLocked()
+	}
+}
+
+// dropEntriesLocked forgets entries below first, in a memory store.
+func (b *base) dropEntriesLocked() {
+	b.mu.tab.dropBelow(b.mu.first)
+	if len(b.mu.tab.blocks) == 0 {
+		return
+	}
+	// The block that first lies in.
+	var old []uint64
+	b.mu.tab.up(b.mu.tab.blocks[0].base, b.mu.first-1, func(seq uint64, _ *entry) bool {
+		old = append(old, seq)
+		return true
+	})
+	for _, seq := range old {
+		b.mu.tab.remove(seq)
+	}
+}
+
+// touchRangeLocked remembers the chunks of lo..hi.
+func (b *base) touchRangeLocked(lo, hi uint64) {
+	hi = min(hi, b.mu.drained)
+	for lo <= hi {
+		ref := b.mu.dir.find(lo)
+		if ref == nil {
+			return
+		}
+		b.touchLocked(ref.last)
+		lo = ref.last + 1
+	}
+}
+
+// clearLocked removes everything; the next message gets seq or above.
+func (b *base) clearLocked(seq uint64) {
+	b.mu.removals++
+	b.forgetLostLocked(seq)
+	if b.mu.msgs > 0 {
+		b.touchRangeLocked(b.mu.first, b.mu.last)
+		for _, a := range b.mu.after {
+			a.addRange(b.mu.first, b.mu.last)
+		}
+	}
+	b.mu.last = max(b.mu.last, seq-1)
+	b.mu.first = b.mu.last + 1
+	b.mu.msgs, b.mu.bytes = 0, 0
+	b.mu.gaps.clear()
+	b.mu.subs.clear()
+	if b.memory {
+		b.mu.tab.blocks = nil
+	}
+}
+
+// Purge deletes messages that match filter below seq, but the newest keep.
+func (b *base) Purge(filter string, seq, keep uint64) (uint64, error) {
+	m := newMatcher([]string{filter})
+	if m.all {
+		return b.Compact(b.keepFrom(seq, keep))
+	}
+	b.mu.RLock()
+	lo, hi, closed := ^uint64(0), uint64(0), b.mu.closed
+	b.mu.subs.each(filter, func(_ uint32, s *subject) bool {
+		lo, hi = min(lo, s.first), max(hi, s.last)
+		return true
+	})
+	b.mu.RUnlock()
+	if closed {
+		return 0, fmt.Errorf("purge %q: %w", filter, ErrClosed)
+	}
+	if seq > 0 {
+		hi = min(hi, seq-1)
+	}
+	if hi < lo {
+		return 0, nil
+	}
+	var list []removal
+	err := b.each(m, lo, hi, func(h hit) bool {
+		list = append(list, removal{h.seq, h.size, h.subject})
+		return true
+	})
+	if err != nil {
+		return 0, fmt.Errorf("purge %q: %w", filter, err)
+	}
+	if uint64(len(list)) <= keep {
+		return 0, nil
+	}
+	list = list[:uint64(len(list))-keep]
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range list {
+		b.removeLocked(r)
+	}
+	return uint64(len(list)), nil
+}
+
+// keepFrom is the sequence that a purge of everything compacts to.
+func (b *base) keepFrom(seq, keep uint64) uint64 {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if seq == 0 {
+		seq = b.mu.last + 1
+	}
+	if keep == 0 || b.mu.msgs == 0 {
+		return seq
+	}
+	pos := min(seq, b.mu.last+1)
+	for ; keep > 0 && pos > b.mu.first; keep-- {
+		p, ok := b.mu.gaps.prev(pos - 1)
+		if !ok || p < b.mu.first {
+			return b.mu.first
+		}
+		pos = p
+	}
+	return pos
+}
+
+// emptyLocked is the state of a stream that has no message left.
+func (b *base) emptyLocked() {
+	b.mu.first = b.mu.last + 1
+	b.mu.gaps.clear()
+	b.mu.bytes = 0
+	b.mu.subs.clear()
+}

@@ -1,0 +1,210 @@
+package edgestore
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"go.etcd.io/bbolt"
+)
+
+// mustRoll tells whether the head is large enough to become an old file, or
+// has become mostly empty: a bbolt file never shrinks.
+func (f *flusher) mustRoll() bool {
+	s := f.s
+	size := f.file.size()
+	if size >= s.o.MaxFileBytes {
+		return true
+	}
+	if size < min(16<<20, s.o.MaxFileBytes/2) {
+		return false
+	}
+	live := int64(0)
+	for _, p := range f.edit.pages {
+		for i := range p.refs {
+			r := &p.refs[i]
+			if r.file == f.id && r.msgs > 0 {
+				live += int64(uint64(r.length) * f.alive(r) / uint64(r.msgs))
+			}
+		}
+	}
+	for _, r := range f.state.runs {
+		live += int64(r.bytes)
+	}
+	return live < size/4
+}
+
+// roll begins the next file, with all records of the head.
+func (f *flusher) roll() error {
+	s := f.s
+	next := max(f.id+1, s.free)
+	file, err := createBolt(fileName(s.o.Dir, next), s.hooks)
+	if err != nil {
+		return err
+	}
+	f.file, f.rolled, f.changed = file, true, true
+	f.state.files = append(f.state.files, f.id)
+	f.id = next
+	if err := file.update("create", makeBuckets(s.o.Incarnation)); err != nil {
+		return err
+	}
+	keys := make([]string, 0, len(s.records))
+	for k := range s.records {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	missing := make(map[string]uint32)
+	for len(keys) > 0 {
+		batch, rest, err := f.readRecords(keys, missing)
+		if err != nil && !isCorrupt(err) {
+			return err
+		}
+		if err != nil { // the tree gives nothing
+			for _, k := range keys {
+				missing[k] = s.records[k]
+			}
+			break
+		}
+		keys = rest
+		if err := putRecords(file, batch); err != nil {
+			return err
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	var batch []row
+	err = s.rawRecords(s.files.head.path, missing, func(key string, value []byte) {
+		batch = append(batch, row{[]byte(key), slices.Clone(value)})
+		delete(missing, key)
+	})
+	if err != nil {
+		return err
+	}
+	if err := putRecords(file, batch); err != nil {
+		return err
+	}
+	for key := range missing {
+		f.makeAgain(key)
+	}
+	return nil
+}
+
+// readRecords reads some records out of the head; those that its tree does not
+// have as they should be go to missing.
+func (f *flusher) readRecords(keys []string, missing map[string]uint32) (batch []row, rest []string, err error) {
+	s := f.s
+	err = s.files.head.view("records", func(tx *bbolt.Tx) error {
+		batch, rest = batch[:0], keys
+		get, size := getIn(tx), 0
+		for len(rest) > 0 && size < s.o.TxBytes {
+			k := rest[0]
+			v, err := get(k)
+			if err == nil {
+				var rec record
+				if rec, err = parseRecord(v, k[0]); err == nil && rec.crc != s.records[k] {
+					err = ErrCorrupt
+				}
+			}
+			switch {
+			case isCorrupt(err):
+				missing[k] = s.records[k]
+			case err != nil:
+				return err
+			default:
+				batch = append(batch, row{[]byte(k), slices.Clone(v)})
+				size += len(v)
+			}
+			rest = rest[1:]
+		}
+		return nil
+	})
+	return batch, rest, err
+}
+
+func putRecords(file *boltFile, batch []row) error {
+	return file.update("records", func(tx *bbolt.Tx) error { return putAll(tx.Bucket(recordsBucket), batch) })
+}
+
+// makeAgain writes a record that is damaged for good from what is in memory.
+func (f *flusher) makeAgain(key string) {
+	s := f.s
+	err := fmt.Errorf("%s: record %q: %w", s.files.head.path, key, ErrCorrupt)
+	id := uint64(0)
+	if len(key) >= 9 {
+		id = binary.BigEndian.Uint64([]byte(key[1:]))
+	}
+	f.put[key] = nil // unless it is set below
+	switch key[0] {
+	case kindDir:
+		for _, p := range f.edit.pages {
+			if p.id == id {
+				f.edit.dirty[id] = p
+			}
+		}
+	case kindGap:
+		if _, ok := f.cur.gaps[id]; !ok {
+			f.cur.gaps[id] = f.gapsAtSeal(id)
+		}
+	case kindRun:
+		f.dropRuns()
+	case kindLost:
+		f.cur.lost = &losses{s.losses.booked, s.losses.found}
+	default:
+		// A named value stays away until it changes.
+		s.hooks.toldWrite(fmt.Errorf("a named value is lost: %w", err))
+	}
+}
+
+// gapsAtSeal is a page of gaps as of the seal: those of now without what was
+// removed since.
+func (f *flusher) gapsAtSeal(key uint64) []byte {
+	s := f.s
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var g gapSet
+	base := key << gapShift
+	end := base | gapMask
+	i, ok := s.mu.gaps.at(key)
+	if ok && s.mu.gaps.pages[i].key == key && s.mu.gaps.pages[i].full() {
+		end = (key+s.mu.gaps.pages[i].run-1)<<gapShift | gapMask
+	}
+	s.mu.gaps.each(base, end, func(lo, hi uint64) bool {
+		for seq := lo; seq <= hi; {
+			if f.cur.after.has(seq) {
+				seq++
+				continue
+			}
+			to := hi
+			f.cur.after.each(seq, hi, func(a, _ uint64) bool { to = a - 1; return false })
+			g.addRange(seq, to)
+			seq = to + 1
+		}
+		return true
+	})
+	for i := range g.pages {
+		if g.pages[i].key == key {
+			return g.pages[i].encode(nil)
+		}
+	}
+	return nil
+}
+
+func makeBuckets(incarnation uint64) func(tx *bbolt.Tx) error {
+	return func(tx *bbolt.Tx) error {
+		b, err := tx.CreateBucket(recordsBucket)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.CreateBucket(chunksBucket); err != nil {
+			return err
+		}
+		return putFormat(b, incarnation)
+	}
+}
+
+func (f *flusher) abandon() {
+	if f.rolled && f.file != nil {
+		f.file.discard()
+	}
+}
