@@ -3,6 +3,7 @@ package jetstream
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -151,5 +152,39 @@ func TestIngest_nothingPassesARefusedMessage(t *testing.T) {
 		if err := errors.Join(bring(2, 3, 450), bring(3, 5, 1)); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// What a source brings twice is stored once, over restarts too.
+func TestIngest_broughtTwiceIsStoredOnce(t *testing.T) {
+	x := newBox(t)
+	x.start()
+	mustStream(t, x.b, `{"name":"S","subjects":["s.>"],"sources":[{"name":"ORIGIN"}]}`)
+	bring := func(seq, after uint64) {
+		t.Helper()
+		s := x.e.account("A").stream("S")
+		f := &fetched{source: "ORIGIN", seq: seq, after: after, subject: []byte("s.a"), body: []byte(text(int(seq)))}
+		if err := s.appendFetched(f, nil); err != nil {
+			t.Fatal(err)
+		}
+		x.b.publish(t, "s.sync", "") // applied
+	}
+	for _, seq := range []uint64{1, 2, 2, 1, 3, 3} {
+		bring(seq, 0)
+	}
+	x.kill()
+	x.start()
+	for _, seq := range []uint64{3, 2, 4} {
+		bring(seq, 0)
+	}
+	var got []string
+	s := x.e.account("A").stream("S")
+	for _, seq := range sequences(x.e, "S") {
+		if m, _, err := s.store.Load(seq, nil); err == nil && m.Subject == "s.a" {
+			got = append(got, string(m.Body))
+		}
+	}
+	if want := []string{text(1), text(2), text(3), text(4)}; !slices.Equal(got, want) {
+		t.Errorf("stored %q, want %q", got, want)
 	}
 }
