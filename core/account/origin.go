@@ -3,6 +3,7 @@ package account
 import (
 	"math/rand/v2"
 
+	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -25,8 +26,9 @@ type Origin struct {
 	account *Account
 	plans   map[string]*plan
 	cached  int
-	misses  uint32 // beyond alwaysCached
-	once    plan   // of a subject that is not remembered
+	missed  *missed              // beyond alwaysCached
+	once    plan                 // of a subject that is not remembered
+	search  subject.Search[*Sub] // what once was made from
 	maps    *mappingSet
 	mapped  map[string]*mappedSubject
 

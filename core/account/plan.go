@@ -1,6 +1,7 @@
 package account
 
 import (
+	"hash/maphash"
 	"slices"
 
 	"github.com/frondmq/frond/core/subject"
@@ -46,8 +47,8 @@ func (o *Origin) plan(a *Account, subj []byte) *plan {
 	switch {
 	case ok:
 		o.cached -= p.weight
-	case o.cached >= alwaysCached && !o.admits():
-		o.compile(&o.once, a.index.Match(subj), gen)
+	case o.cached >= alwaysCached && !o.admits(subj):
+		o.compile(&o.once, a.index.Once(subj, &o.search), gen)
 		return &o.once
 	default:
 		p = &plan{}
@@ -63,13 +64,35 @@ func (o *Origin) plan(a *Account, subj []byte) *plan {
 	return p
 }
 
-// admits tells whether a plan that is missing is to be remembered: every eighth.
-// Who comes back is admitted before long, and most acknowledgements and replies
-// to inboxes, which never do, cost no place, no string and no other's plan.
-func (o *Origin) admits() bool {
-	o.misses++
-	return o.misses%8 == 0
+// admits tells whether a plan that is missing is to be remembered: if it was
+// missing not long ago too, or by chance, so that of many that come back each
+// gets in before long. Most acknowledgements and replies to inboxes never come
+// back, and cost no place, no string and no other's plan.
+func (o *Origin) admits(subj []byte) bool {
+	if o.missed == nil {
+		o.missed = new(missed)
+		o.missed.seed = maphash.MakeSeed()
+	}
+	h := maphash.Bytes(o.missed.seed, subj)
+	mark := &o.missed.marks[h%missedMarks]
+	if *mark == uint32(h>>32) {
+		return true
+	}
+	*mark = uint32(h >> 32)
+	return o.random(admitOneIn) == 0
 }
+
+// missed is which subjects an Origin had no plan for, the latest of those with
+// the same place.
+type missed struct {
+	seed  maphash.Seed
+	marks [missedMarks]uint32
+}
+
+const (
+	missedMarks = 256
+	admitOneIn  = 32
+)
 
 // forget makes room by dropping a quarter of the plans, whichever come first
 // in the map's own order.

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/frondmq/frond/core/wire"
@@ -252,8 +253,13 @@ func TestOrigin_boundsItsMemory(t *testing.T) {
 		for j, n := len(b)-1, i; n > 0; j, n = j-1, n/10 {
 			b[j] = byte('0' + n%10)
 		}
-		if n := a.Route(o, &wire.Msg{Subject: b}); n != 2 {
-			t.Fatalf("%s: %d deliveries", b, n)
+		for range 2 { // what is missed twice in a row is remembered
+			if n := a.Route(o, &wire.Msg{Subject: b}); n != 2 {
+				t.Fatalf("%s: %d deliveries", b, n)
+			}
+		}
+		if _, ok := o.plans[string(b)]; !ok {
+			t.Fatalf("%s came twice and is not remembered", b)
 		}
 		if o.cached > maxCached+8 {
 			t.Fatalf("%d cached", o.cached)
@@ -266,6 +272,32 @@ func TestOrigin_boundsItsMemory(t *testing.T) {
 	if sum != o.cached {
 		t.Errorf("cached counts %d, plans weigh %d", o.cached, sum)
 	}
+}
+
+func TestOrigin_remembersLittleOfWhatComesOnce(t *testing.T) {
+	a := New("A")
+	mustSubscribe(t, a, &fakeSink{}, ">", "")
+	o := seeded(nil, RoleClient, "")
+	const once = 20_000
+	for i := range once {
+		if n := a.Route(o, &wire.Msg{Subject: fmt.Appendf(nil, "once.%d", i)}); n != 1 {
+			t.Fatalf("once.%d: %d deliveries", i, n)
+		}
+	}
+	if n := len(o.plans) - alwaysCached/2; n > 2*once/admitOneIn {
+		t.Errorf("%d of %d subjects that came once are remembered", n, once)
+	}
+	// What comes back among many others is remembered all the same.
+	for round := range 100 * admitOneIn {
+		if _, ok := o.plans["back"]; ok {
+			return
+		}
+		a.Route(o, &wire.Msg{Subject: []byte("back")})
+		for i := range missedMarks {
+			a.Route(o, &wire.Msg{Subject: fmt.Appendf(nil, "other.%d.%d", round, i)})
+		}
+	}
+	t.Error("a subject that comes back is never remembered")
 }
 
 func TestSub_takesNoMoreThanItsLimit(t *testing.T) {

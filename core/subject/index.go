@@ -114,6 +114,20 @@ func (x *Index[T]) Match(subject []byte) *Result[T] {
 	return r
 }
 
+// Once is Match for a subject that will hardly come again, as an inbox or the
+// acknowledgement of one delivery: no cache is asked and none is filled. The
+// result is borrowed: it stands in s until the next call with s.
+func (x *Index[T]) Once(subject []byte, s *Search[T]) *Result[T] {
+	if !wellFormed(subject) {
+		return x.none
+	}
+	s.begin()
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	x.mu.root.visit(subject, s.collect)
+	return &s.found.Result
+}
+
 // HasInterest reports whether a message published to subject would reach
 // somebody.
 func (x *Index[T]) HasInterest(subject string) bool {
@@ -149,6 +163,27 @@ type collector[T comparable] struct {
 }
 
 const groupScan = 16
+
+// Search is the memory of one caller for the results of Once, so that they
+// cost no allocation. Its zero value is ready; it must not be copied.
+type Search[T comparable] struct {
+	found   collector[T]
+	collect func(*node[T]) (stop bool)
+}
+
+// searchKeeps is how many subscriptions' places stay for the next result.
+const searchKeeps = 64
+
+func (s *Search[T]) begin() {
+	if s.collect == nil {
+		s.collect = s.found.collect
+	}
+	plain := s.found.Plain
+	if cap(plain) > searchKeeps {
+		plain = nil
+	}
+	s.found = collector[T]{Result: Result[T]{Plain: plain[:0], Queues: s.found.Queues[:0]}}
+}
 
 func (c *collector[T]) collect(n *node[T]) (stop bool) {
 	c.Plain = append(c.Plain, n.plain.items...)

@@ -83,6 +83,7 @@ func describeResult(t *testing.T, r *Result[int]) string {
 func TestIndex_agreesWithTwin(t *testing.T) {
 	r := newRand(t)
 	x, twin := NewIndex[int](), &dumbIndex{}
+	var search Search[int]
 	subjects := append(universe(), "a..b", "", "a.", "a.*", "b.>", "*")
 	for step := range 8_000 {
 		e := dumbEntry{randomPattern(r), []string{"", "", "q1", "q2"}[r.IntN(4)], r.IntN(5)}
@@ -109,6 +110,9 @@ func TestIndex_agreesWithTwin(t *testing.T) {
 		want := twin.match(s)
 		if got := describeResult(t, x.Match([]byte(s))); got != want {
 			t.Fatalf("step %d: Match(%q) is %s, twin says %s", step, s, got, want)
+		}
+		if got := describeResult(t, x.Once([]byte(s), &search)); got != want {
+			t.Fatalf("step %d: Once(%q) is %s, twin says %s", step, s, got, want)
 		}
 		if got := x.HasInterest(s); got != (want != "") {
 			t.Fatalf("step %d: HasInterest(%q) is %v, twin says %s", step, s, got, want)
@@ -281,6 +285,25 @@ func TestIndex_cachedMatchDoesNotAllocate(t *testing.T) {
 	x.Match(s)
 	if n := testing.AllocsPerRun(100, func() { x.Match(s) }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestIndex_searchDoesNotAllocate(t *testing.T) {
+	x := NewIndex[int]()
+	x.Insert("a.*", "", 1)
+	x.Insert("a.>", "", 2)
+	var search Search[int]
+	s := []byte("a.b")
+	x.Once(s, &search)
+	if n := testing.AllocsPerRun(100, func() { x.Once(s, &search) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	for i := range 10 * searchKeeps {
+		x.Insert("b", "", i)
+	}
+	x.Once([]byte("b"), &search)
+	if x.Once(s, &search); cap(search.found.Plain) > searchKeeps {
+		t.Errorf("room for %d subscriptions is kept for a subject with 2", cap(search.found.Plain))
 	}
 }
 
