@@ -1,14 +1,14 @@
 package core
 
 import (
-	"bytes"
-	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"time"
 
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
+	"github.com/frondmq/frond/core/transport"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -24,7 +24,7 @@ func (c *client) open() error {
 	c.session.Store(&session{echo: true})
 	c.subs.bySID = make(map[string]*account.Sub)
 	if c.s.doors.client.HasNKeys() {
-		c.nonce = NewNonce()
+		c.nonce = auth.NewNonce()
 	}
 	if err := c.greet(); err != nil {
 		return err
@@ -45,113 +45,46 @@ func (c *client) open() error {
 // configuration and the client want.
 func (c *client) greet() error {
 	c.conn = c.raw
-	t := c.s.o.TLS
-	if t == nil {
-		return c.sendInfo()
+	g := transport.Greeting{Hello: c.sendInfo, Rest: c.noDeadline}
+	if t := c.s.o.TLS; t != nil {
+		g.TLS, g.Timeout, g.AllowPlain = c.s.tls, t.Timeout, c.s.o.AllowNonTLS
+		g.First, g.Fallback = t.HandshakeFirst, t.HandshakeFirstFallback
 	}
-	if t.HandshakeFirst {
-		wait := t.HandshakeFirstFallback
-		if wait == 0 {
-			if err := c.handshake(c.raw); err != nil {
-				return err
-			}
-			return c.sendInfo()
-		}
-		begun, err := c.peek(wait, 1)
-		if err != nil {
-			return err
-		}
-		if len(begun) > 0 {
-			if err := c.handshake(replay(begun, c.raw)); err != nil {
-				return err
-			}
-			return c.sendInfo()
-		}
-	}
-	if err := c.sendInfo(); err != nil {
-		return err
-	}
-	if !c.s.o.AllowNonTLS {
-		return c.handshake(c.raw)
-	}
-	begun, err := c.peek(t.Timeout, 1)
-	switch {
-	case err != nil:
-		return err
-	case len(begun) == 0:
-		return nil
-	case begun[0] == tlsRecordHandshake:
-		return c.handshake(replay(begun, c.raw))
-	default:
-		c.conn = replay(begun, c.raw)
-		return nil
-	}
-}
-
-const tlsRecordHandshake = 0x16
-
-func (c *client) sendInfo() error {
-	i := c.s.clientInfo()
-	i.ClientID, i.ClientIP, i.Nonce = c.id, c.remote.Addr().String(), c.nonce
-	line := i.line()
-	c.trace.out(string(line))
-	return c.writeNow(line)
-}
-
-// writeNow writes before the writer goroutine exists.
-func (c *client) writeNow(b []byte) error {
-	c.raw.SetWriteDeadline(time.Now().Add(c.s.o.WriteDeadline))
-	_, err := c.conn.Write(b)
-	c.raw.SetWriteDeadline(time.Time{})
-	return err
-}
-
-func (c *client) handshake(on net.Conn) error {
-	conn := tls.Server(on, c.s.tls)
-	c.raw.SetDeadline(time.Now().Add(c.s.o.TLS.Timeout))
-	if err := conn.Handshake(); err != nil {
-		c.why = err.Error()
+	conn, err := g.Open(c.raw)
+	var failed *transport.HandshakeError
+	if errors.As(err, &failed) {
+		c.why = failed.Err.Error()
 		c.raw.SetWriteDeadline(time.Now().Add(farewell))
 		c.raw.Write(wire.AppendErr(nil, "Secure Connection - TLS Required"))
 		return &wire.Error{Reason: wire.ReasonTLSHandshake}
 	}
+	if err != nil {
+		return err
+	}
+	c.conn, c.tls = conn, transport.TLSState(conn)
+	return nil
+}
+
+// noDeadline ends the greeting if fail was called meanwhile: its deadline is
+// gone with the others.
+func (c *client) noDeadline() error {
 	c.raw.SetDeadline(time.Time{})
-	state := conn.ConnectionState()
-	c.conn, c.tls = conn, &state
 	if c.failed() {
-		return io.EOF // the deadline that fail had set is gone: see to it here
+		return io.EOF
 	}
 	return nil
 }
 
-// peek waits for up to n bytes; nothing within the time is no error.
-func (c *client) peek(wait time.Duration, n int) ([]byte, error) {
-	c.raw.SetReadDeadline(time.Now().Add(wait))
-	b := make([]byte, n)
-	got, err := c.raw.Read(b)
-	c.raw.SetReadDeadline(time.Time{})
-	if c.failed() {
-		return nil, io.EOF
-	}
-	if ne, ok := err.(net.Error); ok && ne.Timeout() {
-		err = nil
-	}
-	return b[:got], err
-}
-
-// replayed is a connection of which the first bytes were read already.
-type replayed struct {
-	net.Conn
-	first *bytes.Reader
-}
-
-func replay(first []byte, c net.Conn) net.Conn { return &replayed{c, bytes.NewReader(first)} }
-
-func (r *replayed) Read(b []byte) (int, error) {
-	if r.first.Len() > 0 {
-		return r.first.Read(b)
-	}
-	return r.Conn.Read(b)
+// sendInfo writes before the writer goroutine exists.
+func (c *client) sendInfo(conn net.Conn) error {
+	i := c.s.clientInfo()
+	i.ClientID, i.ClientIP, i.Nonce = c.id, c.remote.Addr().String(), c.nonce
+	line := i.line()
+	c.trace.out(string(line))
+	c.raw.SetWriteDeadline(time.Now().Add(c.s.o.WriteDeadline))
+	_, err := conn.Write(line)
+	c.raw.SetWriteDeadline(time.Time{})
+	return err
 }
 
 // startTimer replaces the connection's one timer.

@@ -14,13 +14,14 @@ import (
 	"time"
 
 	"github.com/frondmq/frond/core/jetstream"
+	"github.com/frondmq/frond/core/transport"
 )
 
 // control answers who may enter the data folder, over a socket in it: what an
 // operator asks of a running server that is no NATS client's business. One line
 // of JSON asks, one line answers, and the connection is closed.
 type control struct {
-	ln    net.Listener
+	ln    *transport.Listener
 	path  string
 	log   *slog.Logger
 	store *store
@@ -63,7 +64,7 @@ func (s *Server) openControl(st *store) {
 		return
 	}
 	st.control = c
-	c.done.Go(c.run)
+	c.ln.Run(c.log, "control", c.accept)
 }
 
 // listen makes the socket where nobody else can enter, and moves it to its
@@ -90,22 +91,21 @@ func (c *control) listen() error {
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	c.ln = ln
+	c.ln = transport.NewListener(ln)
 	return nil
 }
 
-func (c *control) run() {
-	Accept(c.ln, c.log, "control", func(conn net.Conn) {
-		if err := c.add(conn); err != nil {
-			_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // it fits the socket's buffer
-			c.reply(conn, &controlAnswer{Error: err.Error()})
-			conn.Close()
-			return
-		}
-		c.done.Go(func() {
-			defer c.remove(conn)
-			c.serve(conn)
-		})
+// accept begins a connection; it runs on the accepting goroutine.
+func (c *control) accept(conn net.Conn) {
+	if err := c.add(conn); err != nil {
+		_ = conn.SetWriteDeadline(time.Now().Add(time.Second)) // it fits the socket's buffer
+		c.reply(conn, &controlAnswer{Error: err.Error()})
+		conn.Close()
+		return
+	}
+	c.done.Go(func() {
+		defer c.remove(conn)
+		c.serve(conn)
 	})
 }
 

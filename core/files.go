@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"github.com/frondmq/frond/core/transport"
 )
 
 const (
@@ -77,7 +79,7 @@ func (s *Server) removePortsFile() error {
 
 // urlsOf lists a listener's address, for every interface if it is bound to all.
 func urlsOf(scheme string, a net.Addr) []string {
-	ap := addrPort(a)
+	ap := transport.AddrPort(a)
 	port := strconv.Itoa(int(ap.Port()))
 	if !ap.Addr().IsUnspecified() {
 		return []string{scheme + "://" + net.JoinHostPort(ap.Addr().String(), port)}

@@ -1,8 +1,6 @@
 package core
 
 import (
-	"crypto/rand"
-	"encoding/base64"
 	"fmt"
 
 	"github.com/nats-io/nkeys"
@@ -31,12 +29,4 @@ func newIdentity() (identity, error) {
 		return identity{}, fmt.Errorf("curve key: %w", err)
 	}
 	return i, nil
-}
-
-// NewNonce makes the text that a peer signs to prove that it has a key. The
-// text itself is what is signed.
-func NewNonce() string {
-	var b [11]byte
-	rand.Read(b[:])
-	return base64.RawURLEncoding.EncodeToString(b[:])
 }

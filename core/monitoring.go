@@ -6,11 +6,12 @@ import (
 	"net"
 
 	"github.com/frondmq/frond/core/monitor"
+	"github.com/frondmq/frond/core/transport"
 )
 
 // monitorDoors is the HTTP listener for monitoring.
 type monitorDoors struct {
-	*listener
+	*transport.Listener
 	server *monitor.Server
 	scheme string
 	conns  uint64 // accepted so far; of the accepting goroutine
@@ -18,9 +19,9 @@ type monitorDoors struct {
 
 // openMonitor opens the monitoring port if there is one.
 func (s *Server) openMonitor() error {
-	port, scheme := s.o.HTTPPort, "http"
+	option, port, scheme := "http_port", s.o.HTTPPort, "http"
 	if port == 0 {
-		port, scheme = s.o.HTTPSPort, "https"
+		option, port, scheme = "https_port", s.o.HTTPSPort, "https"
 	}
 	if port == 0 {
 		return nil
@@ -29,11 +30,11 @@ func (s *Server) openMonitor() error {
 	if host == "" {
 		host = s.o.Host
 	}
-	l, err := listen(host, port)
+	l, err := transport.Listen(option, host, port)
 	if err != nil {
 		return err
 	}
-	d := &monitorDoors{listener: l, scheme: scheme, server: monitor.NewServer(monitor.NewHandler(s, s.o.HTTPBasePath))}
+	d := &monitorDoors{Listener: l, scheme: scheme, server: monitor.NewServer(monitor.NewHandler(s, s.o.HTTPBasePath))}
 	s.monitor = d
 	var secure *tls.Config
 	if scheme == "https" {
@@ -41,20 +42,20 @@ func (s *Server) openMonitor() error {
 		secure = s.tls.Clone()
 		secure.ClientAuth, secure.VerifyConnection = tls.NoClientCert, nil
 	}
-	l.run(s.log, "http", func(c net.Conn) {
+	l.Run(s.log, "http", func(c net.Conn) {
 		if secure != nil {
 			c = tls.Server(c, secure)
 		}
 		d.conns++
 		d.server.Accept(c, PeerLogger(s.log, "http", d.conns, c.RemoteAddr()))
 	})
-	s.log.Info("Starting " + scheme + " monitor on " + ListenAddr(host, l.Addr()))
+	s.log.Info("Starting " + scheme + " monitor on " + l.Announced())
 	return nil
 }
 
 func (s *Server) closeMonitor(ctx context.Context) {
 	if s.monitor != nil {
-		s.monitor.close()
+		s.monitor.Close()
 		s.monitor.server.Shutdown(ctx)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/transport"
 )
 
 // peerLines is a log in memory without times, as a server has it.
@@ -134,12 +135,15 @@ func TestPeerLog_counts_lines_that_repeat(t *testing.T) {
 // badDoor fails to accept n times, then it is closed.
 type badDoor struct {
 	net.Listener
-	left int
+	left  int
+	ended chan struct{}
 }
 
 func (d *badDoor) Addr() net.Addr { return at(4222) }
+func (d *badDoor) Close() error   { return nil }
 func (d *badDoor) Accept() (net.Conn, error) {
 	if d.left--; d.left < 0 {
+		close(d.ended)
 		return nil, net.ErrClosed
 	}
 	return nil, errors.New("accept: too many open files")
@@ -149,7 +153,11 @@ func TestAccept_tells_that_it_can_not(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, front, lines := peerLines(config.Log{})
 		start := time.Now()
-		Accept(&badDoor{left: 50}, log, "client", func(net.Conn) { t.Error("accepted") })
+		door := &badDoor{left: 50, ended: make(chan struct{})}
+		l := transport.NewListener(door)
+		l.Run(log, "client", func(net.Conn) { t.Error("accepted") })
+		<-door.ended
+		l.Close()
 		if took := time.Since(start); took < 30*time.Second || took > 50*time.Second {
 			t.Errorf("50 failures took %v", took)
 		}

@@ -7,21 +7,11 @@ import (
 	"strconv"
 
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/transport"
 )
 
 // PortError is a port that could not be opened.
-type PortError struct {
-	Option string // that sets it: "port", "http_port", "leafnodes.port", "mqtt.port" and so on
-	Addr   string
-	Err    error
-}
-
-func (e *PortError) Error() string {
-	return fmt.Sprintf("listening on port %s (option %s): %v", e.Addr, e.Option, e.Err)
-}
-
-// Unwrap is the system's error.
-func (e *PortError) Unwrap() error { return e.Err }
+type PortError = transport.PortError
 
 // CheckPorts looks whether all ports of o can be opened at this moment. Each that
 // can't be is a *PortError.
@@ -52,20 +42,15 @@ func (s *Server) freePorts() error {
 			continue
 		}
 		addr := net.JoinHostPort(p.host, strconv.Itoa(p.port))
-		l, err := net.Listen("tcp", addr)
+		l, err := transport.Listen(p.option, p.host, p.port)
 		switch {
-		case err == nil && seen[addr] != "":
-			err = fmt.Errorf("it is that of %s too", seen[addr])
-			l.Close()
-		case err == nil:
-			l.Close()
+		case err != nil:
+			errs = append(errs, err)
+		case seen[addr] != "":
+			errs = append(errs, &PortError{Option: p.option, Addr: addr, Err: fmt.Errorf("it is that of %s too", seen[addr])})
 		}
-		if err != nil {
-			var op *net.OpError
-			if errors.As(err, &op) {
-				err = op.Err
-			}
-			errs = append(errs, &PortError{Option: p.option, Addr: addr, Err: err})
+		if l != nil {
+			l.Close()
 		}
 		seen[addr] = p.option
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -47,7 +48,7 @@ func Gather(ctx context.Context, a *account.Account, qs []Question) ([]Answer, e
 	if len(qs) == 0 {
 		return nil, nil
 	}
-	in := &gathering{prefix: "_INBOX.frond." + NewNonce() + ".", answers: make([]*Answer, len(qs)), left: len(qs), all: make(chan struct{})}
+	in := &gathering{prefix: "_INBOX.frond." + auth.NewNonce() + ".", answers: make([]*Answer, len(qs)), left: len(qs), all: make(chan struct{})}
 	sub := &account.Sub{Subject: in.prefix + "*", Sink: &funcSink{in.deliver}}
 	if err := a.Subscribe(sub); err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/monitor"
+	"github.com/frondmq/frond/core/transport"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -34,11 +35,11 @@ type Server struct {
 	buffers  wire.Buffers
 	reads    readBuffers
 
-	startedAt time.Time                // fixed by Start
-	storeID   string                   // same
-	store     atomic.Pointer[store]    // JetStream; nil when off
-	clients   atomic.Pointer[listener] // set by Start, before it accepts
-	monitor   *monitorDoors            // nil when off; fixed by Start
+	startedAt time.Time                          // fixed by Start
+	storeID   string                             // same
+	store     atomic.Pointer[store]              // JetStream; nil when off
+	clients   atomic.Pointer[transport.Listener] // set by Start, before it accepts
+	monitor   *monitorDoors                      // nil when off; fixed by Start
 
 	ready     atomic.Bool // all doors are open
 	connIDs   atomic.Uint64
@@ -194,13 +195,13 @@ func (s *Server) Start() error {
 			return fmt.Errorf("starting %s: %w", m.Name(), err)
 		}
 	}
-	l, err := listen(s.o.Host, s.o.Port)
+	l, err := transport.Listen("port", s.o.Host, s.o.Port)
 	if err != nil {
 		return err
 	}
 	s.clients.Store(l)
-	l.run(s.log, "client", s.accept)
-	s.log.Info("Listening for client connections on " + ListenAddr(s.o.Host, l.Addr()))
+	l.Run(s.log, "client", s.accept)
+	s.log.Info("Listening for client connections on " + l.Announced())
 	if s.o.TLS != nil && !s.o.AllowNonTLS {
 		s.log.Info("TLS required for client connections")
 	}
@@ -214,7 +215,7 @@ func (s *Server) Start() error {
 
 // accept begins a connection; it runs on the accepting goroutine.
 func (s *Server) accept(raw net.Conn) {
-	c := &client{id: s.NextConnID(), s: s, raw: raw, remote: addrPort(raw.RemoteAddr()), start: time.Now()}
+	c := &client{id: s.NextConnID(), s: s, raw: raw, remote: transport.AddrPort(raw.RemoteAddr()), start: time.Now()}
 	c.trace = newTracer(s.o, c.log())
 	s.mu.Lock()
 	if s.mu.state != stateRunning {
@@ -285,7 +286,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	defer close(s.stopped)
 	s.log.Info("Initiating Shutdown...")
 	if l := s.clients.Load(); l != nil {
-		l.close()
+		l.Close()
 	}
 	if st := s.store.Load(); st != nil {
 		st.engine.EndRequests()
@@ -335,8 +336,8 @@ func (s *Server) ClientAddr() net.Addr {
 // advertised is the address that clients are told.
 func (s *Server) advertised() (host string, port int) {
 	host, port = s.o.Host, s.o.Port
-	if a := s.ClientAddr(); a != nil {
-		port = int(addrPort(a).Port())
+	if l := s.clients.Load(); l != nil {
+		port = l.Port()
 	}
 	if a := s.o.ClientAdvertise; a != "" {
 		if h, p, err := config.SplitAdvertise(a, port); err == nil {

@@ -81,12 +81,6 @@ func TestServer_announcesTheConfiguredHost(t *testing.T) {
 			t.Errorf("no line %q in\n%s", want, log.String())
 		}
 	}
-	if got := core.ListenAddr("0.0.0.0", &net.TCPAddr{IP: net.IPv6unspecified, Port: 4222}); got != "0.0.0.0:4222" {
-		t.Errorf("a socket for IPv4 and IPv6: %s", got)
-	}
-	if got := core.ListenAddr("::", &net.TCPAddr{IP: net.IPv6unspecified, Port: 4222}); got != "[::]:4222" {
-		t.Errorf("IPv6: %s", got)
-	}
 }
 
 func TestMonitoring_jetstream(t *testing.T) {

@@ -46,7 +46,7 @@ func (s *Server) Varz() *monitor.Varz {
 		SlowByKind: &monitor.KindCounts{Clients: uint64(s.stats.slow.Load())},
 	}
 	if s.monitor != nil {
-		p := int(addrPort(s.monitor.Addr()).Port())
+		p := s.monitor.Port()
 		if s.monitor.scheme == "https" {
 			v.HTTPSPort = p
 		} else {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/frondmq/frond/core"
+	"github.com/frondmq/frond/core/transport"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -146,7 +147,7 @@ func (t *talk) refuse(text string) {
 	_ = t.out(wire.AppendErr(nil, text))
 	// Let the text arrive: unread bytes of the peer would turn the close into
 	// a reset that overtakes it.
-	if half, ok := rawConn(t.conn).(interface{ CloseWrite() error }); ok {
+	if half, ok := transport.Socket(t.conn).(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 		_ = t.conn.SetReadDeadline(time.Now().Add(closeTimeout))
 		_, _ = io.Copy(io.Discard, t.conn)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/transport"
 )
 
 // FuzzListener sends anything to the acceptor: handshake, interest, messages,
@@ -30,7 +31,7 @@ func FuzzListener(f *testing.F) {
 		n.opts.Leaf.Compression = config.DefaultLeafCompression()
 		m := New()
 		m.services, m.log = n, slog.New(slog.DiscardHandler)
-		l := &listener{m: m, ln: nowhere{}}
+		l := &listener{m: m, ln: transport.NewListener(nowhere{})}
 		here, there := net.Pipe()
 		done := make(chan struct{})
 		go func() {

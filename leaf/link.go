@@ -16,6 +16,7 @@ import (
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/transport"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -146,7 +147,7 @@ func (l *link) run() *ending {
 	// peer that another link is waiting to see dead.
 	l.heard.at.CompareAndSwap(0, core.Ticks(time.Now()))
 	l.lastActivity.Store(l.heard.at.Load())
-	tune(rawConn(l.conn), unsentBytes, deadPath)
+	tune(transport.Socket(l.conn), unsentBytes, deadPath)
 
 	watch := newInterest(l)
 	l.watch = watch
@@ -390,14 +391,6 @@ func (l *link) LeafMsg(m *wire.Msg) error {
 	}
 	l.account.Route(l.origin, m)
 	return nil
-}
-
-// rawConn is the socket under TLS.
-func rawConn(c net.Conn) net.Conn {
-	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
-		return t.NetConn()
-	}
-	return c
 }
 
 var (

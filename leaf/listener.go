@@ -2,30 +2,27 @@ package leaf
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/transport"
 	"github.com/frondmq/frond/core/wire"
 )
 
 // listener accepts links from spokes. It owns their goroutines.
 type listener struct {
 	m    *Module
-	ln   net.Listener
+	ln   *transport.Listener
 	tls  *tls.Config // nil without
 	urls []string    // what INFO tells spokes
 }
@@ -38,10 +35,9 @@ func (m *Module) listen(o *config.Options) (*listener, error) {
 			return nil, fmt.Errorf("leafnodes: %w", err)
 		}
 	}
-	port := max(o.Leaf.Port, 0) // -1 is "any"
-	ln, err := net.Listen("tcp", net.JoinHostPort(o.Leaf.Host, strconv.Itoa(port)))
+	ln, err := transport.Listen("leafnodes.port", o.Leaf.Host, o.Leaf.Port)
 	if err != nil {
-		return nil, fmt.Errorf("listening on leafnode port: %w", err)
+		return nil, err
 	}
 	l.ln = ln
 	if !o.Leaf.NoAdvertise {
@@ -72,14 +68,10 @@ func advertised(configured string, addr *net.TCPAddr) []string {
 	return urls
 }
 
-// serve accepts until ctx ends, and returns when every link has.
+// serve begins to accept. Every link is a goroutine of the module.
 func (l *listener) serve(ctx context.Context) {
-	var links sync.WaitGroup
-	defer links.Wait()
-	stop := context.AfterFunc(ctx, func() { l.ln.Close() })
-	defer stop()
-	core.Accept(l.ln, l.m.log, kind, func(conn net.Conn) {
-		links.Go(func() { l.handle(ctx, conn) })
+	l.ln.Run(l.m.log, kind, func(conn net.Conn) {
+		l.m.work.Go(func() { l.handle(ctx, conn) })
 	})
 }
 
@@ -118,13 +110,6 @@ type visitor struct {
 	user, name string
 }
 
-// newNonce makes the text that the peer signs.
-func newNonce() string {
-	var b [11]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return base64.RawURLEncoding.EncodeToString(b[:])
-}
-
 // accept does the acceptor's side of the handshake, in the order of the
 // protocol: INFO, TLS, compression, CONNECT, INFO with connect_info.
 func (l *listener) accept(conn net.Conn, who *visitor) (*link, error) {
@@ -132,7 +117,7 @@ func (l *listener) accept(conn net.Conn, who *visitor) (*link, error) {
 	begin := time.Now()
 	hello := l.info(o)
 	hello.ConnID = who.id
-	hello.Nonce = newNonce()
+	hello.Nonce = auth.NewNonce()
 	if mode := o.Leaf.Compression.Mode; mode != config.CompressNotSupported {
 		hello.Compression = mode
 	}
@@ -184,58 +169,33 @@ func (l *listener) accept(conn net.Conn, who *visitor) (*link, error) {
 }
 
 // greet sends the first INFO and does TLS, in the order that the
-// configuration asks for.
+// configuration asks for. What follows has the time that there is for logging in.
 func (l *listener) greet(conn net.Conn, o *config.Options, hello *info) (net.Conn, *talk, error) {
-	timeout := o.Leaf.Auth.AuthTimeout(o.Leaf.TLS)
-	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
-		return nil, nil, err
-	}
-	first := l.tls != nil && o.Leaf.TLS.HandshakeFirst
-	if first && o.Leaf.TLS.HandshakeFirstFallback > 0 {
-		var err error
-		if conn, first, err = speaksFirst(conn, o.Leaf.TLS.HandshakeFirstFallback); err != nil {
-			return nil, nil, err
-		}
-		if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
-			return nil, nil, err
-		}
-	}
 	line, err := hello.line()
 	if err != nil {
 		return nil, nil, err
 	}
-	if !first {
-		if _, err := conn.Write(line); err != nil {
-			return nil, nil, fmt.Errorf("send INFO: %w", err)
-		}
+	timeout := o.Leaf.Auth.AuthTimeout(o.Leaf.TLS)
+	g := transport.Greeting{
+		Hello: func(on net.Conn) error {
+			if _, err := on.Write(line); err != nil {
+				return fmt.Errorf("send INFO: %w", err)
+			}
+			return nil
+		},
+		Rest: func() error { return conn.SetDeadline(time.Now().Add(timeout)) },
 	}
-	if l.tls != nil {
-		if conn, err = l.startTLS(conn, min(timeout, o.Leaf.TLS.Timeout)); err != nil {
-			return nil, nil, err
-		}
-		if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
-			return nil, nil, err
-		}
+	if t := o.Leaf.TLS; t != nil {
+		g.TLS, g.Timeout, g.First, g.Fallback = l.tls, min(timeout, t.Timeout), t.HandshakeFirst, t.HandshakeFirstFallback
 	}
-	if first {
-		if _, err := conn.Write(line); err != nil {
-			return nil, nil, fmt.Errorf("send INFO: %w", err)
-		}
+	if err := g.Rest(); err != nil {
+		return nil, nil, err
 	}
-	return conn, newTalk(conn), nil
-}
-
-func (l *listener) startTLS(conn net.Conn, limit time.Duration) (net.Conn, error) {
-	if limit > 0 {
-		if err := conn.SetDeadline(time.Now().Add(limit)); err != nil {
-			return nil, err
-		}
+	on, err := g.Open(conn)
+	if err != nil {
+		return nil, nil, err
 	}
-	c := tls.Server(conn, l.tls)
-	if err := c.Handshake(); err != nil {
-		return nil, fmt.Errorf("TLS handshake: %w", err)
-	}
-	return c, nil
+	return on, newTalk(on), nil
 }
 
 // readConnect reads up to CONNECT, with the compression in front of it when
@@ -300,13 +260,7 @@ func (l *listener) request(conn net.Conn, c *connect, nonce string) *auth.Reques
 		User: c.User, Password: c.Password, Token: c.Token,
 		NKey: c.NKey, Sig: c.Sig, JWT: c.JWT, Nonce: nonce,
 	}
-	if a, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err == nil {
-		r.Remote = a
-	}
-	if tc, ok := conn.(*tls.Conn); ok {
-		state := tc.ConnectionState()
-		r.TLS = &state
-	}
+	r.Remote, r.TLS = transport.AddrPort(conn.RemoteAddr()), transport.TLSState(conn)
 	return r
 }
 
@@ -378,39 +332,6 @@ func (l *listener) info(o *config.Options) *info {
 	i.LeafURLs = l.urls
 	return i
 }
-
-// speaksFirst waits a little for the peer to begin, and gives back a
-// connection from which nothing is missing.
-func speaksFirst(conn net.Conn, wait time.Duration) (net.Conn, bool, error) {
-	if err := conn.SetReadDeadline(time.Now().Add(wait)); err != nil {
-		return nil, false, err
-	}
-	var b [1]byte
-	n, err := conn.Read(b[:])
-	var ne net.Error
-	if err != nil && !(errors.As(err, &ne) && ne.Timeout()) {
-		return nil, false, err
-	}
-	return &pushedBack{Conn: conn, first: b[:n]}, n > 0, nil
-}
-
-// pushedBack gives some bytes again before it reads on.
-type pushedBack struct {
-	net.Conn
-	first []byte
-}
-
-func (p *pushedBack) Read(b []byte) (int, error) {
-	if len(p.first) > 0 {
-		n := copy(b, p.first)
-		p.first = p.first[n:]
-		return n, nil
-	}
-	return p.Conn.Read(b)
-}
-
-// NetConn is the connection underneath, as for TLS.
-func (p *pushedBack) NetConn() net.Conn { return p.Conn }
 
 func firstOf(names ...string) string {
 	for _, n := range names {

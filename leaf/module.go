@@ -32,7 +32,7 @@ type Module struct {
 
 	stop  context.CancelFunc // nil before Start
 	ready atomic.Bool        // what Start makes can be read
-	work  sync.WaitGroup     // the listener and the remotes
+	work  sync.WaitGroup     // accepted links, the remotes, the collector
 
 	mu struct {
 		sync.Mutex
@@ -103,8 +103,8 @@ func (m *Module) Start(s core.Services) error {
 			return err
 		}
 		m.listener = l
-		m.log.Info("Listening for leafnode connections on " + core.ListenAddr(o.Leaf.Host, l.ln.Addr()))
-		m.work.Go(func() { l.serve(ctx) })
+		m.log.Info("Listening for leafnode connections on " + l.ln.Announced())
+		l.serve(ctx)
 	}
 	m.ready.Store(true)
 	for _, r := range m.remotes {
@@ -119,6 +119,9 @@ func (m *Module) Stop(ctx context.Context) error {
 		return nil
 	}
 	m.stop()
+	if m.listener != nil {
+		m.listener.ln.Close()
+	}
 	done := make(chan struct{})
 	go func() { m.work.Wait(); close(done) }()
 	select {

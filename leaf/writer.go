@@ -8,6 +8,7 @@ import (
 
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/transport"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -56,7 +57,7 @@ func (l *link) write() {
 		if err := w.send(); err != nil {
 			l.fail(wire.ReasonWriteError, err)
 			// TLS would wait for room for its farewell.
-			_ = rawConn(l.conn).Close()
+			_ = transport.Socket(l.conn).Close()
 			return
 		}
 		l.out.giveBack(w.batch)

@@ -17,6 +17,7 @@ import (
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/subject"
+	"github.com/frondmq/frond/core/transport"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -94,7 +95,7 @@ func (c *conn) serve() {
 	writer.Go(func() {
 		if err := c.out.write(); err != nil {
 			c.fail(err)
-			_ = rawConn(c.nc).Close() // TLS would wait for room for its farewell
+			_ = transport.Socket(c.nc).Close() // TLS would wait for room for its farewell
 		}
 	})
 	err := c.read()
@@ -103,14 +104,6 @@ func (c *conn) serve() {
 	writer.Wait()
 	c.m.remove(c)
 	c.logEnd()
-}
-
-// rawConn is the socket under TLS.
-func rawConn(c net.Conn) net.Conn {
-	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
-		return t.NetConn()
-	}
-	return c
 }
 
 // connect does the handshake. The answer is written here, before anything can

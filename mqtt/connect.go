@@ -3,10 +3,8 @@ package mqtt
 import (
 	"bytes"
 	"crypto/rand"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
 	"unicode/utf8"
 
@@ -15,6 +13,7 @@ import (
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/subject"
+	"github.com/frondmq/frond/core/transport"
 )
 
 // Return codes of an MQTT 3.1.1 CONNACK [MQTT-3.2.2.3].
@@ -108,13 +107,7 @@ func (c *conn) authenticate(pk *packets.Packet) error {
 		Kind: auth.KindMQTT, User: string(pk.Connect.Username),
 		Password: string(pk.Connect.Password), Token: string(pk.Connect.Password),
 	}
-	if a, err := netip.ParseAddrPort(c.nc.RemoteAddr().String()); err == nil {
-		r.Remote = a
-	}
-	if tc, ok := c.nc.(*tls.Conn); ok {
-		state := tc.ConnectionState()
-		r.TLS = &state
-	}
+	r.Remote, r.TLS = transport.AddrPort(c.nc.RemoteAddr()), transport.TLSState(c.nc)
 	g, err := c.m.services.Authenticate(r)
 	if err != nil {
 		return &refusal{refusedNotAllowed, packets.ErrNotAuthorized, err}

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,19 +14,20 @@ import (
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/monitor"
+	"github.com/frondmq/frond/core/transport"
 )
 
 // Module is the mqtt room as the server sees it.
 type Module struct {
 	services core.Services
 	log      *slog.Logger
-	ln       net.Listener // nil without a port
-	tls      *tls.Config  // nil without
+	ln       *transport.Listener // nil without a port
+	tls      *tls.Config         // nil without
 
 	ctx   context.Context
 	stop  context.CancelFunc // nil before Start
 	ready atomic.Bool        // what Start makes can be read
-	work  sync.WaitGroup     // the accept loop, which waits for its connections
+	work  sync.WaitGroup     // the connections
 
 	pieces      pieces
 	readBuffers sync.Pool // of *[]byte
@@ -76,10 +76,9 @@ func (m *Module) Start(s core.Services) error {
 			return fmt.Errorf("mqtt: %w", err)
 		}
 	}
-	addr := net.JoinHostPort(o.MQTT.Host, strconv.Itoa(max(o.MQTT.Port, 0)))
-	ln, err := net.Listen("tcp", addr)
+	ln, err := transport.Listen("mqtt.port", o.MQTT.Host, o.MQTT.Port)
 	if err != nil {
-		return fmt.Errorf("listening on MQTT port: %w", err)
+		return err
 	}
 	m.ln = ln
 	m.ready.Store(true)
@@ -87,8 +86,8 @@ func (m *Module) Start(s core.Services) error {
 	if m.tls != nil {
 		scheme = "tls"
 	}
-	m.log.Info("Listening for MQTT clients on " + scheme + "://" + core.ListenAddr(o.MQTT.Host, ln.Addr()))
-	m.work.Go(m.accept)
+	m.log.Info("Listening for MQTT clients on " + scheme + "://" + ln.Announced())
+	ln.Run(m.log, "mqtt", m.accept)
 	return nil
 }
 
@@ -100,22 +99,16 @@ func (m *Module) Addr() net.Addr {
 	return m.ln.Addr()
 }
 
-// accept owns the connections: it returns when all have ended.
-func (m *Module) accept() {
-	var conns sync.WaitGroup
-	defer conns.Wait()
-	stop := context.AfterFunc(m.ctx, func() { m.ln.Close() })
-	defer stop()
-	core.Accept(m.ln, m.log, "mqtt", func(nc net.Conn) {
-		if !m.admit() {
-			core.PeerLogger(m.log, "mqtt", m.services.NextConnID(), nc.RemoteAddr()).Error("MQTT connection refused: maximum connections exceeded")
-			nc.Close()
-			return
-		}
-		conns.Go(func() {
-			m.serve(nc)
-			m.leave()
-		})
+// accept begins a connection; it runs on the accepting goroutine.
+func (m *Module) accept(nc net.Conn) {
+	if !m.admit() {
+		core.PeerLogger(m.log, "mqtt", m.services.NextConnID(), nc.RemoteAddr()).Error("MQTT connection refused: maximum connections exceeded")
+		nc.Close()
+		return
+	}
+	m.work.Go(func() {
+		m.serve(nc)
+		m.leave()
 	})
 }
 
@@ -142,12 +135,12 @@ func (m *Module) serve(nc net.Conn) {
 	id := m.services.NextConnID()
 	o := m.services.Options()
 	if m.tls != nil {
-		tc := tls.Server(nc, m.tls)
-		ctx, cancel := context.WithTimeout(m.ctx, o.MQTT.TLS.Timeout)
-		err := tc.HandshakeContext(ctx)
-		cancel()
+		greeting := transport.Greeting{TLS: m.tls, Timeout: o.MQTT.TLS.Timeout, First: true}
+		stop := context.AfterFunc(m.ctx, func() { nc.Close() })
+		tc, err := greeting.Open(nc)
+		stop()
 		if err != nil {
-			core.PeerLogger(m.log, "mqtt", id, nc.RemoteAddr()).Error("MQTT TLS handshake error", "err", err)
+			core.PeerLogger(m.log, "mqtt", id, nc.RemoteAddr()).Error("MQTT connection refused", "err", err)
 			nc.Close()
 			return
 		}
@@ -207,6 +200,9 @@ func (m *Module) Stop(ctx context.Context) error {
 		return nil
 	}
 	m.stop()
+	if m.ln != nil {
+		m.ln.Close()
+	}
 	done := make(chan struct{})
 	go func() { m.work.Wait(); close(done) }()
 	select {
@@ -224,7 +220,7 @@ func (m *Module) Describe(d *monitor.Description) {
 	}
 	o := m.services.Options()
 	if m.ln != nil {
-		d.MQTT.Host, d.MQTT.Port = o.MQTT.Host, m.ln.Addr().(*net.TCPAddr).Port
+		d.MQTT.Host, d.MQTT.Port = o.MQTT.Host, m.ln.Port()
 		d.MQTT.AuthTimeout = o.MQTT.Auth.AuthTimeout(o.MQTT.TLS).Seconds()
 		d.MQTT.MaxAckPending = uint16(o.MQTT.MaxAckPending)
 		d.MQTT.NoAuthUser = o.MQTT.NoAuthUser

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/frondmq/frond/core/transport"
 )
 
 const (
@@ -96,11 +98,7 @@ func (s *Server) oldestLocked() *conn {
 
 // kill closes without a farewell, for which TLS would wait.
 func (c *conn) kill() {
-	if t, ok := c.Conn.(interface{ NetConn() net.Conn }); ok {
-		t.NetConn().Close()
-		return
-	}
-	c.Close()
+	transport.Socket(c.Conn).Close()
 }
 
 // Shutdown ends idle connections at once and others behind their answer, or

@@ -1,0 +1,4 @@
+// Package transport is where connections of all protocols come in: ports that
+// listen, and how a connection begins (first line, TLS, in the order that the
+// configuration and the peer want). What is spoken then is the protocols'.
+package transport

@@ -1,0 +1,123 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// PortError is a port that could not be opened.
+type PortError struct {
+	Option string // that sets it: "port", "http_port", "leafnodes.port", "mqtt.port" and so on
+	Addr   string
+	Err    error
+}
+
+func (e *PortError) Error() string {
+	return fmt.Sprintf("listening on port %s (option %s): %v", e.Addr, e.Option, e.Err)
+}
+
+// Unwrap is the system's error.
+func (e *PortError) Unwrap() error { return e.Err }
+
+// Listener is an open port and, once Run was called, the goroutine that accepts
+// on it. Its methods are safe for concurrent use.
+type Listener struct {
+	net.Listener
+	host   string
+	done   sync.WaitGroup
+	closed chan struct{}
+	once   sync.Once
+}
+
+// Listen opens a port, on which nobody is let in before Run. Port -1 picks a
+// free one. option is what the configuration calls it. Every error is a
+// *PortError.
+func Listen(option, host string, port int) (*Listener, error) {
+	addr := net.JoinHostPort(host, strconv.Itoa(max(port, 0)))
+	nl, err := net.Listen("tcp", addr)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = op.Err // which says all that Addr does not
+		}
+		return nil, &PortError{Option: option, Addr: addr, Err: err}
+	}
+	l := NewListener(nl)
+	l.host = host
+	return l, nil
+}
+
+// NewListener accepts on a socket that somebody else has opened.
+func NewListener(nl net.Listener) *Listener {
+	return &Listener{Listener: nl, closed: make(chan struct{})}
+}
+
+// Run begins to accept. accepted is called for each connection, on the accepting
+// goroutine, and must not block. What keeps the port from accepting (descriptors
+// or memory, which others may give back) is logged with the kind of peer that
+// waits there, and tried again.
+func (l *Listener) Run(log *slog.Logger, kind string, accepted func(net.Conn)) {
+	l.done.Go(func() { l.accept(log.With("kind", kind), accepted) })
+}
+
+// Pauses after an accept that failed.
+const (
+	acceptPauseMin = 10 * time.Millisecond
+	acceptPauseMax = time.Second
+)
+
+func (l *Listener) accept(log *slog.Logger, accepted func(net.Conn)) {
+	pause := acceptPauseMin
+	for {
+		c, err := l.Accept()
+		switch {
+		case err == nil:
+			pause = acceptPauseMin
+			accepted(c)
+		case errors.Is(err, net.ErrClosed):
+			return
+		default:
+			log.Error("Accept failed, trying again", "listen", l.Addr().String(), "err", err)
+			select {
+			case <-time.After(pause):
+			case <-l.closed:
+			}
+			pause = min(2*pause, acceptPauseMax)
+		}
+	}
+}
+
+// Close closes the port and waits for the goroutine: accepted is not called any
+// more.
+func (l *Listener) Close() error {
+	var err error
+	l.once.Do(func() {
+		close(l.closed)
+		err = l.Listener.Close()
+	})
+	l.done.Wait()
+	return err
+}
+
+// Port is the one that was opened.
+func (l *Listener) Port() int { return int(AddrPort(l.Addr()).Port()) }
+
+// Announced is the address as a log tells it: with the host as it was
+// configured, for which scripts wait. The system would say "[::]" for "0.0.0.0".
+func (l *Listener) Announced() string { return net.JoinHostPort(l.host, strconv.Itoa(l.Port())) }
+
+// AddrPort is a TCP address, an IPv4 one always as such.
+func AddrPort(a net.Addr) netip.AddrPort {
+	if t, ok := a.(*net.TCPAddr); ok {
+		ap := t.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	}
+	ap, _ := netip.ParseAddrPort(a.String())
+	return ap
+}
