@@ -101,7 +101,11 @@ func (i *installed) pkg(format, version string, program []byte) string {
 	}
 	for _, p := range packs() {
 		if p.format == format && p.variant == "full" && p.target == "linux-"+runtime.GOARCH {
-			name := p.file(r.packageVersion(format))
+			ordered, err := packageVersion(version, format)
+			if err != nil {
+				i.t.Fatal(err)
+			}
+			name := p.file(ordered)
 			if err := r.pack(&p, name, program); err != nil {
 				i.t.Fatal(err)
 			}

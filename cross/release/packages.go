@@ -64,7 +64,11 @@ func (p *pack) file(version string) string {
 func (r *release) packages() error {
 	built := make(map[string][]byte)
 	for _, p := range packs() {
-		file := p.file(r.packageVersion(p.format))
+		version, err := packageVersion(r.version, p.format)
+		if err != nil {
+			return err
+		}
+		file := p.file(version)
 		if !r.only.MatchString(file) {
 			continue
 		}
@@ -106,7 +110,10 @@ func (r *release) pack(p *pack, file string, program []byte) error {
 	if err := r.fill(s, p, program); err != nil {
 		return err
 	}
-	info := r.info(p)
+	info, err := r.info(p)
+	if err != nil {
+		return err
+	}
 	info.Contents = s.contents
 	info.Scripts = r.scripts(p.format)
 	info = nfpm.WithDefaults(info)
@@ -127,10 +134,14 @@ func (r *release) pack(p *pack, file string, program []byte) error {
 	return r.bill(file, program)
 }
 
-func (r *release) info(p *pack) *nfpm.Info {
+func (r *release) info(p *pack) (*nfpm.Info, error) {
+	version, err := packageVersion(r.version, p.format)
+	if err != nil {
+		return nil, err
+	}
 	info := &nfpm.Info{
 		Name: p.name, Arch: p.arch, Platform: "linux",
-		Version: r.packageVersion(p.format), VersionSchema: "none", Release: "1",
+		Version: version, VersionSchema: "none", Release: "1",
 		Section: "net", Priority: "optional", Maintainer: "frond maintainers <maintainers@frond.example>",
 		Description: strings.TrimSpace("Message broker for the edge: NATS, MQTT and streams on flash.\n" + p.note),
 		Homepage:    "https://github.com/frondmq/frond", License: "Apache-2.0", MTime: r.at,
@@ -155,7 +166,7 @@ func (r *release) info(p *pack) *nfpm.Info {
 	case "ipk":
 		info.IPK.Arch, info.Depends = p.arch, []string{"ca-bundle"}
 	}
-	return info
+	return info, nil
 }
 
 func (r *release) scripts(format string) nfpm.Scripts {
@@ -286,50 +297,59 @@ func (r *release) fillWords(s *staging, p *pack) error {
 	return nil
 }
 
-var described = regexp.MustCompile(`^(.*)-([0-9]+)-g([0-9a-f]+)(-dirty)?$`)
+var (
+	described  = regexp.MustCompile(`^(.*)-([0-9]+)-g[0-9a-f]+$`)
+	plain      = regexp.MustCompile(`^[0-9]+(\.[0-9]+)+$`)
+	preRelease = regexp.MustCompile(`^(alpha|beta|pre|rc)(?:\.?([0-9]+))?$`)
+)
 
 // packageVersion writes the version so that package managers order it right:
-// 0.2.0-rc.1 comes before 0.2.0, and commits behind a tag after it.
-func (r *release) packageVersion(format string) string { return packageVersion(r.version, format) }
-
-func packageVersion(version, format string) string {
+// 0.2.0-rc.1 comes before 0.2.0, and commits behind a tag after it. A clone
+// without a tag is older than every release. What can't be ordered in each of
+// the formats is refused: an upgrade that goes backwards is found out on the
+// machines.
+func packageVersion(version, format string) (string, error) {
+	tag, dirty := strings.CutSuffix(version, "-dirty")
 	behind := ""
-	if m := described.FindStringSubmatch(version); m != nil {
-		version, behind = m[1], m[2]
+	if m := described.FindStringSubmatch(tag); m != nil {
+		tag, behind = m[1], m[2]
+	} else if dirty {
+		behind = "0" // what was changed on the tag itself is not the release
 	}
-	if version == "" || version[0] < '0' || version[0] > '9' || !strings.Contains(version, ".") {
-		version = "0.0.0" // no tag anywhere: older than every release
+	base, pre, isPre := strings.Cut(tag, "-")
+	if !plain.MatchString(base) {
+		if strings.Contains(tag, ".") {
+			return "", fmt.Errorf("version %q: packages want numbers with dots, as in 1.2.3 or 1.2.3-rc.1", version)
+		}
+		return "0.0.0", nil // the name of a commit
 	}
-	base, pre, _ := strings.Cut(version, "-")
+	word, number := "", ""
+	if isPre {
+		m := preRelease.FindStringSubmatch(pre)
+		if m == nil {
+			return "", fmt.Errorf("version %q: apk orders no pre-release %q; it knows alpha, beta, pre and rc, with one number, as in 1.2.3-rc.1", version, pre)
+		}
+		word, number = m[1], m[2]
+	}
 	if format == "apk" {
-		// Alpine knows a few words only: _rc before a version, _p behind it.
-		if pre != "" {
-			base += "_rc" + digits(pre)
+		// Words in a fixed order: _alpha, _beta, _pre and _rc come before the
+		// version, _p behind it; a number stands at its word without a dot.
+		if word != "" {
+			base += "_" + word + number
 		}
 		if behind != "" {
 			base += "_p" + behind
 		}
-		return base
+		return base, nil
 	}
-	if pre != "" {
-		base += "~" + strings.ReplaceAll(pre, "-", ".")
+	if word != "" {
+		base += "~" + word
+		if number != "" {
+			base += "." + number
+		}
 	}
 	if behind != "" {
 		base += "+" + behind
 	}
-	return base
-}
-
-// digits is the number in s, 0 when there is none.
-func digits(s string) string {
-	n := strings.Map(func(r rune) rune {
-		if r >= '0' && r <= '9' {
-			return r
-		}
-		return -1
-	}, s)
-	if n == "" {
-		return "0"
-	}
-	return n
+	return base, nil
 }

@@ -228,23 +228,6 @@ func tool(t *testing.T, name string) {
 	}
 }
 
-func TestPackageVersion_orders(t *testing.T) {
-	for _, x := range []struct{ version, format, want string }{
-		{"0.2.0", "deb", "0.2.0"},
-		{"0.2.0-rc.1", "deb", "0.2.0~rc.1"},
-		{"0.2.0-12-gabcdef0", "deb", "0.2.0+12"},
-		{"0.2.0-rc.1-3-gabcdef0-dirty", "rpm", "0.2.0~rc.1+3"},
-		{"0.2.0-rc.1", "apk", "0.2.0_rc1"},
-		{"0.2.0-12-gabcdef0", "apk", "0.2.0_p12"},
-		{"7cf5979", "deb", "0.0.0"},
-		{"unknown", "apk", "0.0.0"},
-	} {
-		if got := packageVersion(x.version, x.format); got != x.want {
-			t.Errorf("%s as %s: %q, want %q", x.version, x.format, got, x.want)
-		}
-	}
-}
-
 // Every package is of a build that is made, and no two have one name.
 func TestPacks_are_of_builds(t *testing.T) {
 	names := make(map[string]bool)
