@@ -59,6 +59,8 @@ type member struct {
 	// on; what they released may be there again. Until the first sweep.
 	replayed    bool
 	floorBefore uint64
+	unread      bool     // the next message could not be read, and is tried again
+	unreadSaid  minutely // of that
 	dirty       bool     // not as it was sealed last
 	unsent      [][]byte // deltas that the log did not take yet, oldest first
 	spare       []byte   // for the next delta
@@ -291,6 +293,7 @@ func (m *member) stepLocked(pubs *publishers) (more bool) {
 	now := m.e.now()
 	m.m.Tick(now, &m.fx)
 	m.perform(pubs)
+	m.unread = false
 	if n := len(m.unsent); n == 0 || len(m.unsent[n-1]) < maxUnsent {
 		more = m.deliver(pubs)
 	}
@@ -300,7 +303,7 @@ func (m *member) stepLocked(pubs *publishers) (more bool) {
 	}
 	at := m.m.NextDeadline(m.e.now())
 	now = m.e.now()
-	if len(m.unsent) > 0 && (at == 0 || now+unsentRetry < at) {
+	if (len(m.unsent) > 0 || m.unread) && (at == 0 || now+unsentRetry < at) {
 		at = now + unsentRetry
 	}
 	if at != 0 {
@@ -311,7 +314,8 @@ func (m *member) stepLocked(pubs *publishers) (more bool) {
 }
 
 const (
-	// unsentRetry is when a delta that the log refused is offered again.
+	// unsentRetry is when a delta that the log refused is offered again, or a
+	// message is read again that could not be.
 	unsentRetry = int64(1e9)
 	// maxUnsent is how large such a delta may be before nothing more is
 	// delivered.

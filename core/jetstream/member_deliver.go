@@ -23,6 +23,9 @@ func (m *member) deliver(pubs *publishers) (more bool) {
 			return false
 		}
 		msg, ok := m.load(now, w)
+		if m.unread {
+			return false
+		}
 		if !ok {
 			m.perform(pubs)
 			continue
@@ -57,13 +60,16 @@ func (m *member) notTaken(now int64, msg *edgestore.Msg) {
 	}
 }
 
-// load reads the message that the machine wants; not ok means that it is
-// gone, and the machine was told.
+// load reads the message that the machine wants; not ok means that it is gone,
+// and the machine was told, or that it is unread. A read that fails says nothing
+// about a message: nothing is passed over, and it is tried again.
 func (m *member) load(now int64, w consumer.Want) (msg edgestore.Msg, ok bool) {
 	var err error
 	st := m.s.store
+	m.unread = false
 	if w.Kind == consumer.WantSeq {
-		if msg, m.buf, err = st.Load(w.Seq, m.buf); err != nil {
+		msg, m.buf, err = st.Load(w.Seq, m.buf)
+		if err != nil && !m.notRead(w.Seq, err) {
 			m.m.Removed(now, w.Seq, nil, consumer.ReasonDeleted, &m.fx)
 		}
 		return msg, err == nil
@@ -77,11 +83,19 @@ func (m *member) load(now int64, w consumer.Want) (msg edgestore.Msg, ok bool) {
 	if msg, m.buf, err = st.LoadNext(m.m.Filters(), w.Seq, m.buf); err == nil {
 		return msg, true
 	}
-	if !errors.Is(err, edgestore.ErrNotFound) && !errors.Is(err, edgestore.ErrClosed) {
-		m.e.logger.Error("consumer could not read its stream", "stream", m.s.name, "consumer", m.name, "seq", w.Seq, "err", err)
+	if !m.notRead(w.Seq, err) {
+		m.m.CaughtUp(now, max(last, w.Seq), &m.fx)
 	}
-	m.m.CaughtUp(now, max(last, w.Seq), &m.fx)
 	return msg, false
+}
+
+// notRead reports whether a message may be there though it could not be read.
+func (m *member) notRead(seq uint64, err error) bool {
+	m.unread = !goneForGood(err) && !errors.Is(err, edgestore.ErrClosed)
+	if m.unread && m.unreadSaid.due(m.e.now()) {
+		m.e.logger.Error("consumer could not read its stream and waits for that", "stream", m.s.name, "consumer", m.name, "seq", seq, "err", err)
+	}
+	return m.unread
 }
 
 // send publishes a delivery and returns how many took it.
