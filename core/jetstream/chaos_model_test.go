@@ -33,6 +33,8 @@ type chaosStream struct {
 	// passing are the names of messages whose time may have come.
 	passing map[string]bool
 	last    uint64 // largest sequence acknowledged
+	// given, if not nil, is all that was acknowledged; any of it may be taken away.
+	given map[uint64]string
 	// deleted: somebody asked for it, and may not have been answered.
 	deleted bool
 	// consumers that were created and acknowledged, and whether somebody asked
@@ -68,6 +70,9 @@ func (m *chaosModel) promised(stream string, seq uint64, body string, dup bool) 
 	if !dup {
 		s.acked[seq] = body
 		s.last = max(s.last, seq)
+		if s.given != nil {
+			s.given[seq] = body
+		}
 	}
 	return nil
 }
@@ -165,7 +170,7 @@ func (m *chaosModel) judgeStream(v *chaosVerdict, view chaosView, s *chaosStream
 		case err == nil && body == s.acked[seq]:
 		case err == nil:
 			v.bad("stream %s: %d holds %q, acknowledged was %q", s.name, seq, body, s.acked[seq])
-		case s.mayGo[seq], s.passing[s.acked[seq]]:
+		case s.mayGo[seq], s.given != nil, s.passing[s.acked[seq]]:
 		case isLost(seq):
 			v.lost++
 		case bare && seq > last:

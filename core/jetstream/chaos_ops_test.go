@@ -34,6 +34,12 @@ var chaosOps = []chaosOp{
 	{"put with a wrong revision", 2, false, func(w *chaosWorld) { w.put("999999") }},
 	{"put with a right revision", 1, true, (*chaosWorld).putRight},
 	{"publish to the queue", 3, false, func(w *chaosWorld) { w.send(chaosQueue, "q") }},
+	{"publish what somebody is interested in", 3, false, func(w *chaosWorld) { w.send(chaosCare, "c") }},
+	{"publish what a source takes", 4, false, func(w *chaosWorld) {
+		for range 1 + w.rnd.IntN(4) {
+			w.send(chaosWork, "w")
+		}
+	}},
 	{"publish one that lives for a second", 3, false, (*chaosWorld).sendPassing},
 	{"publish one that lives for long", 1, false, func(w *chaosWorld) {
 		w.sendBody(chaosTTL, fmt.Sprint("l", w.rnd.IntN(3)), w.body(0), "Nats-TTL", "100h")
@@ -47,6 +53,9 @@ var chaosOps = []chaosOp{
 	{"let time pass", 2, false, (*chaosWorld).passTime},
 	{"take and acknowledge", 2, true, func(w *chaosWorld) { w.takeSome(chaosPlain) }},
 	{"take from the queue", 2, true, func(w *chaosWorld) { w.takeSome(chaosQueue) }},
+	{"take what one is interested in", 1, true, func(w *chaosWorld) { w.takeSome(chaosCare) }},
+	{"read a mirror", 1, true, func(w *chaosWorld) { w.readCopy(copyMirror) }},
+	{"read what sources brought", 2, true, func(w *chaosWorld) { w.readCopy(copySum); w.readCopy(copyGather) }},
 	{"delete a message", 1, true, (*chaosWorld).deleteOne},
 	{"purge a subject", 1, true, (*chaosWorld).purgeSubject},
 	{"roll up", 1, false, (*chaosWorld).rollUp},

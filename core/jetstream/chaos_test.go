@@ -59,6 +59,8 @@ type chaosTally struct {
 	lost     int
 	vanished int
 	excused  int
+	mirrored int // messages of mirrors that were compared with their origin
+	sourced  int // messages of sources that were looked for
 }
 
 func newChaosTally() *chaosTally {
@@ -67,8 +69,8 @@ func newChaosTally() *chaosTally {
 
 func (c *chaosTally) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d promises checked, %d told lost, %d gone with the excused last group (%d times); %d crashes with work in flight\n",
-		c.promises, c.lost, c.vanished, c.excused, c.inFlight)
+	fmt.Fprintf(&b, "%d promises checked, %d told lost, %d gone with the excused last group (%d times); %d crashes with work in flight; %d mirrored and %d sourced messages checked\n",
+		c.promises, c.lost, c.vanished, c.excused, c.inFlight, c.mirrored, c.sourced)
 	for _, m := range []map[string]int{c.faults, c.ops} {
 		for _, k := range slices.Sorted(maps.Keys(m)) {
 			fmt.Fprintf(&b, "%d %s, ", m[k], k)
@@ -96,6 +98,12 @@ func (c *chaosTally) missing(faults []chaosFault) (list []string) {
 	if c.promises < 1000 {
 		list = append(list, "promises")
 	}
+	if c.mirrored < 500 {
+		list = append(list, "mirrored messages")
+	}
+	if c.sourced < 500 {
+		list = append(list, "sourced messages")
+	}
 	return list
 }
 
@@ -117,6 +125,8 @@ type chaosWorld struct {
 	next  int // number of the next body
 	// blind: a call fails, so nothing may wait for an answer.
 	blind bool
+	// copies are what clients have read of streams that others fill.
+	copies map[string]*chaosCopy
 }
 
 func chaosRun(t *testing.T, rnd *rand.Rand, fault chaosFault, tally *chaosTally) {
@@ -209,10 +219,14 @@ func (w *chaosWorld) round(fault chaosFault) {
 		}
 		w.t.Errorf("after a %s and %q: %s", kind, fault.name, wrong)
 	}
+	was := w.m.before(chaosWork)
 	w.m.adopt(engineView{w.e})
 	w.m.thaw()
 	if !w.t.Failed() {
 		w.goesOn()
+	}
+	if !w.t.Failed() {
+		w.judgeCopies(was, excused, fault.name)
 	}
 }
 
@@ -292,6 +306,8 @@ const (
 	chaosQueue = "QUEUE" // a work queue
 	chaosTTL   = "TTL"   // messages that live for a while, and markers of that
 	chaosFull  = "FULL"  // refuses what is too much
+	chaosCare  = "CARE"  // keeps what a consumer is interested in
+	chaosWork  = "WORK"  // a work queue that a source empties
 )
 
 func (w *chaosWorld) found() {
@@ -302,26 +318,31 @@ func (w *chaosWorld) found() {
 		chaosQueue: `{"name":"QUEUE","subjects":["QUEUE.>"],"retention":"workqueue"}`,
 		chaosTTL:   `{"name":"TTL","subjects":["TTL.>"],"allow_msg_ttl":true,"subject_delete_marker_ttl":3600000000000}`,
 		chaosFull:  `{"name":"FULL","subjects":["FULL.>"],"max_msgs":6,"discard":"new"}`,
+		chaosCare:  `{"name":"CARE","subjects":["CARE.>"],"retention":"interest"}`,
+		chaosWork:  `{"name":"WORK","subjects":["WORK.>"],"retention":"workqueue"}`,
 	} {
 		mustStream(w.t, w.b, config)
 		w.m.created(name)
 	}
+	w.foundCopies()
 	w.consumer(chaosPlain, "c", `{"durable_name":"c","ack_policy":"explicit","max_ack_pending":-1,"ack_wait":3600000000000}`)
 	w.consumer(chaosQueue, "c", `{"durable_name":"c","ack_policy":"explicit","max_ack_pending":-1,"ack_wait":3600000000000}`)
+	w.consumer(chaosCare, "c", `{"durable_name":"c","ack_policy":"explicit","max_ack_pending":-1,"ack_wait":3600000000000}`)
 }
 
 // whole reports whether what every run has is there.
 func (w *chaosWorld) whole() bool {
 	w.m.mu.Lock()
 	defer w.m.mu.Unlock()
-	for _, name := range []string{chaosPlain, chaosDedup, chaosKV, chaosQueue, chaosTTL, chaosFull} {
+	for _, name := range []string{chaosPlain, chaosDedup, chaosKV, chaosQueue, chaosTTL, chaosFull, chaosCare, chaosWork} {
 		if w.m.streams[name] == nil {
 			return false
 		}
 	}
 	_, plain := w.m.streams[chaosPlain].consumers["c"]
 	_, queue := w.m.streams[chaosQueue].consumers["c"]
-	return plain && queue
+	_, care := w.m.streams[chaosCare].consumers["c"]
+	return plain && queue && care && w.copiesThere()
 }
 
 func (w *chaosWorld) consumer(stream, name, config string) {
@@ -353,7 +374,7 @@ func (w *chaosWorld) goesOn() {
 		}
 		w.m.mu.Lock()
 		s.acked[a.Seq], s.last = body, a.Seq
-		if s.name == chaosKV || s.name == chaosQueue {
+		if s.name == chaosKV || s.name == chaosQueue || s.name == chaosCare || s.name == chaosWork {
 			s.mayGo[a.Seq] = true
 		}
 		w.m.mu.Unlock()
@@ -399,7 +420,7 @@ func (w *chaosWorld) take(s *chaosStream, n int) (bodies []string) {
 		if was, ok := s.acked[seq]; ok && was != nameOf(msg.Body) {
 			w.t.Errorf("stream %s: %d was delivered as %q, acknowledged for %q", s.name, seq, nameOf(msg.Body), was)
 		}
-		if s.name == chaosQueue {
+		if s.name == chaosQueue || s.name == chaosCare {
 			s.mayGo[seq] = true
 		}
 		w.m.mu.Unlock()
