@@ -13,6 +13,7 @@ import (
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/jetstream"
 	"github.com/frondmq/frond/core/monitor"
+	"github.com/frondmq/frond/core/transport"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/journal"
 	"github.com/frondmq/frond/edgestore/vfs"
@@ -97,7 +98,7 @@ func (s *Server) openStore() error {
 		MaxDisk:        j.MaxDisk,
 		DrainBytes:     shares.drain,
 		StoreFileBytes: shares.file,
-		OpenFiles:      openFiles(descriptors()),
+		OpenFiles:      openFiles(transport.Descriptors()),
 		Domain:         j.Domain,
 		ServerName:     s.ServerName(),
 		ServerID:       s.ServerID(),

@@ -219,7 +219,7 @@ func TestDelivery_noLocalAndShared(t *testing.T) {
 		t.Errorf("got %s", p.Payload)
 	}
 
-	d := b.connect(v5, "c2")
+	d := b.connect(v311, "c2")
 	for _, x := range []*client{c, d} {
 		if code := x.subscribe("$share/g/s/+", 0); code != 0 {
 			t.Fatalf("granted %#x", code)

@@ -64,7 +64,9 @@ func (c *conn) answer(f func(*bytes.Buffer) error) error {
 func (c *conn) subscribeTo(f *packets.Subscription) (byte, error) {
 	f.Filter = strings.Clone(f.Filter) // not a view of the whole packet
 	filter, queue := f.Filter, ""
-	if c.version == v5 && strings.HasPrefix(filter, "$share/") {
+	// MQTT 3.1.1 has no shared subscriptions, but brokers give them to its
+	// clients, and one that is granted what nobody publishes to hears nothing.
+	if strings.HasPrefix(filter, "$share/") {
 		var ok bool
 		if queue, filter, ok = strings.Cut(strings.TrimPrefix(filter, "$share/"), "/"); !ok ||
 			queue == "" || filter == "" || strings.ContainsAny(queue, "+#") {

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -30,6 +31,7 @@ func (e *PortError) Unwrap() error { return e.Err }
 type Listener struct {
 	net.Listener
 	host   string
+	bound  uint64 // no connection gets a descriptor from here on; 0: none
 	done   sync.WaitGroup
 	closed chan struct{}
 	once   sync.Once
@@ -55,15 +57,38 @@ func Listen(option, host string, port int) (*Listener, error) {
 
 // NewListener accepts on a socket that somebody else has opened.
 func NewListener(nl net.Listener) *Listener {
-	return &Listener{Listener: nl, closed: make(chan struct{})}
+	return &Listener{Listener: nl, bound: forConnections(Descriptors()), closed: make(chan struct{})}
 }
 
 // Run begins to accept. accepted is called for each connection, on the accepting
 // goroutine, and must not block. What keeps the port from accepting (descriptors
 // or memory, which others may give back) is logged with the kind of peer that
-// waits there, and tried again.
+// waits there, and tried again. The last descriptors are not for connections:
+// without them no stream could be made, and no file be opened.
 func (l *Listener) Run(log *slog.Logger, kind string, accepted func(net.Conn)) {
 	l.done.Go(func() { l.accept(log.With("kind", kind), accepted) })
+}
+
+var errKeptForFiles = errors.New("the last file descriptors are kept for files: too many connections for this process's limit")
+
+// forConnections is the lowest descriptor that no connection gets, of a process
+// that may have limit of them; 0 for no bound. A system gives the lowest that is
+// free, so one at the bound tells how few are left.
+func forConnections(limit uint64) uint64 {
+	if limit == 0 {
+		return 0
+	}
+	return limit - min(limit/8, 64)
+}
+
+// descriptor is the number of a connection's socket, 0 when it has none.
+func descriptor(c net.Conn) (n uint64) {
+	if s, ok := c.(syscall.Conn); ok {
+		if raw, err := s.SyscallConn(); err == nil {
+			_ = raw.Control(func(fd uintptr) { n = uint64(fd) })
+		}
+	}
+	return n
 }
 
 // Pauses after an accept that failed.
@@ -76,6 +101,10 @@ func (l *Listener) accept(log *slog.Logger, accepted func(net.Conn)) {
 	pause := acceptPauseMin
 	for {
 		c, err := l.Accept()
+		if err == nil && l.bound > 0 && descriptor(c) >= l.bound {
+			c.Close()
+			err = errKeptForFiles
+		}
 		switch {
 		case err == nil:
 			pause = acceptPauseMin

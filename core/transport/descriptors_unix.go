@@ -1,12 +1,12 @@
 //go:build unix
 
-package core
+package transport
 
 import "syscall"
 
-// descriptors is how many files and sockets this process may open; 0 when the
+// Descriptors is how many files and sockets this process may open; 0 when the
 // system does not say. The runtime has raised it as far as it may.
-func descriptors() uint64 {
+func Descriptors() uint64 {
 	var l syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) != nil {
 		return 0

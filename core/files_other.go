@@ -1,5 +1,0 @@
-//go:build !unix
-
-package core
-
-func descriptors() uint64 { return 0 }

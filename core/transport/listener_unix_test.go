@@ -1,0 +1,74 @@
+//go:build unix
+
+package transport
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// When connections have taken all descriptors but the last few, a stream must
+// still find one for its files.
+func TestListener_keepsDescriptorsForFiles(t *testing.T) {
+	ln, err := Listen("port", "127.0.0.1", -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	// The lower descriptors of the process are taken by files.
+	var files []*os.File
+	for range 64 {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	ln.bound = uint64(files[len(files)-1].Fd())
+	var said bytes.Buffer // read when nobody writes any more
+	accepted := make(chan net.Conn, 1)
+	ln.Run(slog.New(slog.NewTextHandler(&said, nil)), "client", func(c net.Conn) { accepted <- c })
+
+	dial := func() net.Conn {
+		c, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		return c
+	}
+	c := dial()
+	defer c.Close()
+	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+		t.Fatalf("a connection that takes one of the last descriptors: %v, want EOF", err)
+	}
+	for _, f := range files {
+		f.Close()
+	}
+	d := dial()
+	defer d.Close()
+	select {
+	case got := <-accepted:
+		got.Close()
+	case <-time.After(10 * time.Second):
+		t.Fatal("nobody is let in after descriptors were given back")
+	}
+	ln.Close()
+	if s := said.String(); !strings.Contains(s, "kept for files") || !strings.Contains(s, ln.Addr().String()) {
+		t.Errorf("said: %s", s)
+	}
+}
+
+func TestForConnections(t *testing.T) {
+	for limit, want := range map[uint64]uint64{0: 0, 1: 1, 100: 88, 1024: 960, 1 << 20: 1<<20 - 64} {
+		if got := forConnections(limit); got != want {
+			t.Errorf("of %d descriptors %d are for connections, want %d", limit, got, want)
+		}
+	}
+}
