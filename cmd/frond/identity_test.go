@@ -95,6 +95,26 @@ func TestPreset_makesNoFolderBeforeItsPortsAreFree(t *testing.T) {
 	}
 }
 
+// Nor does one that fails on a certificate.
+func TestPreset_makesNoFolderForABadCertificate(t *testing.T) {
+	dir := t.TempDir()
+	cert := filepath.Join(dir, "cert.pem")
+	if err := os.WriteFile(cert, []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{cert, filepath.Join(dir, "missing.pem")} {
+		var out bytes.Buffer
+		data := filepath.Join(dir, "data")
+		args := []string{"edge", "--data", data, "--port", freePort(t), "--http-port", "0", "--mqtt-port", "0", "--tls-cert", file, "--tls-key", file}
+		if code := run(args, &out, &out); code != 1 || !strings.Contains(out.String(), "certificate") {
+			t.Errorf("%s: exit %d, %q", file, code, out.String())
+		}
+		if _, err := os.Stat(data); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: the folder: %v", file, err)
+		}
+	}
+}
+
 // A printed file names the server and its domain before there is a data folder
 // too, or a hub would not find the streams of the edge that uses it; and printing
 // makes no folder.
@@ -126,4 +146,14 @@ func TestPreset_printedFileHasADomain(t *testing.T) {
 	if name := strings.Trim(printed(), `"`); !strings.Contains(out.String(), "name "+name+":") {
 		t.Errorf("printed %s, the folder is %s", name, &out)
 	}
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }

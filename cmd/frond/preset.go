@@ -83,6 +83,9 @@ func runPreset(name string, args []string, stdout, stderr io.Writer) int {
 	}
 	if !p.print && !there(p.data) {
 		// Who can't start makes no folder.
+		if _, err := core.New(o, modules(), nil); err != nil {
+			return fail(stderr, err)
+		}
 		if err := core.CheckPorts(o); err != nil {
 			return fail(stderr, errors.New(p.explainError(err)))
 		}
