@@ -29,6 +29,7 @@ type client struct {
 	remote  netip.AddrPort
 	tls     *tls.ConnectionState
 	start   time.Time
+	entered bool // counts for max_connections
 	nonce   string
 	trace   *tracer // nil unless the protocol is logged
 

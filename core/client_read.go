@@ -141,7 +141,7 @@ func (c *client) flush() {
 // publisher does not have them cut off at once.
 func (c *client) stall(gates []<-chan struct{}) {
 	c.stats.stalls.Add(1)
-	c.s.stats.stalls.Add(1)
+	c.s.stalls.Add(1)
 	step := time.NewTimer(stallStep)
 	defer step.Stop()
 	end := time.Now().Add(stallTotal)

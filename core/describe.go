@@ -11,9 +11,20 @@ import (
 	"github.com/frondmq/frond/core/wire"
 )
 
-// describe is the connection for monitoring. With subs or detail its
-// subscriptions are listed.
-func (c *client) describe(now time.Time, subs, detail bool) *monitor.ConnInfo {
+// ConnID is part of Connection.
+func (c *client) ConnID() uint64 { return c.id }
+
+// ConnKind is part of Connection.
+func (c *client) ConnKind() string { return monitor.KindClient }
+
+// Traffic is part of Connection.
+func (c *client) Traffic() monitor.Traffic {
+	_, msgs, bytes := c.outgoing()
+	return monitor.Traffic{InMsgs: c.stats.inMsgs.Load(), InBytes: c.stats.inBytes.Load(), OutMsgs: msgs, OutBytes: bytes}
+}
+
+// Describe is part of Connection.
+func (c *client) Describe(subs, detail bool) *monitor.ConnInfo {
 	i := &monitor.ConnInfo{
 		Cid: c.id, Kind: monitor.KindClient, Type: monitor.TypeNATS,
 		IP: c.remote.Addr().String(), Port: int(c.remote.Port()), Start: c.start, LastActivity: c.start,
@@ -30,6 +41,7 @@ func (c *client) describe(now time.Time, subs, detail bool) *monitor.ConnInfo {
 		i.Account = c.life.acc
 	}
 	if c.life.reason != wire.ReasonUnknown {
+		now := time.Now()
 		i.Stop, i.Reason = &now, c.life.reason.String()
 	}
 	state := c.life.tls

@@ -1,23 +1,29 @@
 package core
 
-import "time"
+import (
+	"time"
+
+	"github.com/frondmq/frond/core/monitor"
+)
 
 // ClockPlausible is for tests of the rule.
 func ClockPlausible(now time.Time) bool { return clockPlausible(now) }
 
 // ClosedReasons are why connections ended, oldest first.
 func (s *Server) ClosedReasons() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var reasons []string
-	for _, c := range s.mu.closed.all() {
+	for _, c := range s.connections.Closed() {
 		reasons = append(reasons, c.Reason)
 	}
 	return reasons
 }
 
 // Stalls is how often a publisher waited for a receiver.
-func (s *Server) Stalls() int64 { return s.stats.stalls.Load() }
+func (s *Server) Stalls() int64 { return s.stalls.Load() }
 
 // SlowConsumers is how many connections were cut because they did not read.
-func (s *Server) SlowConsumers() int64 { return s.stats.slow.Load() }
+func (s *Server) SlowConsumers() int64 {
+	var v monitor.Varz
+	s.connections.Count(&v)
+	return v.SlowConsumers
+}

@@ -45,14 +45,11 @@ type Services interface {
 	JetStream() bool
 	Version() string // the nats-server level announced to peers
 	APILevel() int
-	// NextConnID numbers connections of every kind.
-	NextConnID() uint64
+	// Connections is where each connection of a module is added and removed.
+	Connections() *Connections
 	// Budget is what waits to be written to all clients together.
 	Budget() *Budget
 	// Account finds an account by name; "$G" always exists.
 	Account(name string) (*account.Account, bool)
 	Authenticate(r *auth.Request) (*auth.Grant, error)
-	// Gone is told of a connection that has ended, with Stop and Reason, for
-	// the list of closed ones. The server keeps c.
-	Gone(c *monitor.ConnInfo)
 }

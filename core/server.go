@@ -42,20 +42,16 @@ type Server struct {
 	monitor   *monitorDoors                      // nil when off; fixed by Start
 
 	ready     atomic.Bool // all doors are open
-	connIDs   atomic.Uint64
 	systemSeq atomic.Uint64
 	cpu       cpuMeter
-	stats     serverStats
-	// conns are the goroutines of connections.
-	conns sync.WaitGroup
+	stalls    atomic.Int64 // publishers held up
+	// connections are those of all protocols; conns are the goroutines of clients.
+	connections *Connections
+	conns       sync.WaitGroup
 
 	mu struct {
 		sync.Mutex
-		state  state
-		open   map[uint64]*client
-		closed closedRing
-		total  uint64          // clients since the start
-		gone   monitor.Traffic // of clients that are gone
+		state state
 	}
 	kept    KeptStream    // fixed by Start
 	stopped chan struct{} // closed when Shutdown has ended
@@ -72,11 +68,6 @@ const (
 // doors know who may come in where.
 type doors struct{ client, leaf, mqtt *auth.Directory }
 
-// serverStats count what became of connections.
-type serverStats struct {
-	slow, stale, stalls atomic.Int64
-}
-
 // New checks the options and makes a server whose doors are closed. mods are
 // the protocols of this build beside the client port.
 func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
@@ -90,8 +81,7 @@ func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
 	s := &Server{
 		o: o, log: slog.New(front), lines: front.lines, modules: mods, loadedAt: time.Now(), stopped: make(chan struct{}),
 	}
-	s.mu.open = make(map[uint64]*client)
-	s.mu.closed.limit = o.MaxClosedConns
+	s.connections = NewConnections(o.MaxConns, o.MaxClosedConns)
 	s.chunks.budget.limit = o.MaxPendingTotal
 	s.accounts = map[string]*account.Account{
 		config.GlobalAccount: account.New(config.GlobalAccount),
@@ -215,25 +205,32 @@ func (s *Server) Start() error {
 
 // accept begins a connection; it runs on the accepting goroutine.
 func (s *Server) accept(raw net.Conn) {
-	c := &client{id: s.NextConnID(), s: s, raw: raw, remote: transport.AddrPort(raw.RemoteAddr()), start: time.Now()}
+	c := &client{id: s.connections.NextID(), s: s, raw: raw, remote: transport.AddrPort(raw.RemoteAddr()), start: time.Now()}
 	c.trace = newTracer(s.o, c.log())
-	s.mu.Lock()
-	if s.mu.state != stateRunning {
-		s.mu.Unlock()
-		raw.Close()
-		return
-	}
-	over := s.o.MaxConns < 0 || s.o.MaxConns > 0 && len(s.mu.open) >= s.o.MaxConns
-	if over {
+	if c.entered = s.connections.Enter(); !c.entered {
 		// Told so once INFO is sent.
 		c.life.reason, c.life.text = wire.ReasonConnections, "maximum connections exceeded"
 	}
-	s.mu.open[c.id] = c
-	s.mu.total++
-	s.conns.Add(1)
+	s.mu.Lock()
+	running := s.mu.state == stateRunning
+	if running {
+		s.conns.Add(1)
+		s.connections.Add(c)
+	}
 	s.mu.Unlock()
+	if !running {
+		raw.Close()
+		c.leave()
+		return
+	}
 	s.debug(c, "Client connection created")
 	go c.serve()
+}
+
+func (c *client) leave() {
+	if c.entered {
+		c.s.connections.Leave()
+	}
 }
 
 // debug does nothing that costs unless somebody reads it.
@@ -245,21 +242,10 @@ func (s *Server) debug(c *client, text string) {
 
 // forget is the last thing a connection does.
 func (s *Server) forget(c *client) {
-	closed := c.describe(time.Now(), false, false)
-	switch c.reason() {
-	case wire.ReasonSlowPending, wire.ReasonSlowDeadline:
-		s.stats.slow.Add(1)
-	case wire.ReasonStale:
-		s.stats.stale.Add(1)
-	}
-	c.logEnd(closed.Reason)
-	s.mu.Lock()
-	delete(s.mu.open, c.id)
-	s.mu.gone = s.mu.gone.Plus(monitor.Traffic{
-		InMsgs: closed.InMsgs, InBytes: closed.InBytes, OutMsgs: closed.OutMsgs, OutBytes: closed.OutBytes,
-	})
-	s.mu.closed.add(closed)
-	s.mu.Unlock()
+	why := c.reason()
+	c.logEnd(why.String())
+	s.connections.Remove(c, why)
+	c.leave()
 	s.conns.Done()
 }
 
@@ -278,10 +264,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		}
 	}
 	s.mu.state = stateStopping
-	open := make([]*client, 0, len(s.mu.open))
-	for _, c := range s.mu.open {
-		open = append(open, c)
-	}
 	s.mu.Unlock()
 	defer close(s.stopped)
 	s.log.Info("Initiating Shutdown...")
@@ -297,8 +279,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("stopping %s: %w", s.modules[i].Name(), err))
 		}
 	}
-	for _, c := range open {
-		c.fail(wire.ReasonServerShutdown, "")
+	for _, c := range s.connections.Open() {
+		if c, ok := c.(*client); ok {
+			c.fail(wire.ReasonServerShutdown, "")
+		}
 	}
 	if err := waitFor(ctx, &s.conns); err != nil {
 		errs = append(errs, fmt.Errorf("closing client connections: %w", err))

@@ -7,7 +7,6 @@ import (
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
-	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/subject"
 )
 
@@ -54,8 +53,8 @@ func (s *Server) Version() string { return Level }
 // APILevel is the level of the JetStream API.
 func (s *Server) APILevel() int { return apiLevel }
 
-// NextConnID numbers connections of every kind.
-func (s *Server) NextConnID() uint64 { return s.connIDs.Add(1) }
+// Connections are those of all protocols.
+func (s *Server) Connections() *Connections { return s.connections }
 
 // Budget is what waits for all clients together.
 func (s *Server) Budget() *Budget { return &s.chunks.budget }
@@ -64,13 +63,6 @@ func (s *Server) Budget() *Budget { return &s.chunks.budget }
 func (s *Server) Account(name string) (*account.Account, bool) {
 	a, ok := s.accounts[name]
 	return a, ok
-}
-
-// Gone is part of Services.
-func (s *Server) Gone(c *monitor.ConnInfo) {
-	s.mu.Lock()
-	s.mu.closed.add(c)
-	s.mu.Unlock()
 }
 
 func (s *Server) door(k auth.Kind) *auth.Directory {

@@ -12,21 +12,6 @@ import (
 
 var _ monitor.Source = (*Server)(nil)
 
-// openClients are the clients now.
-func (s *Server) openClients() []*client {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.openLocked()
-}
-
-func (s *Server) openLocked() []*client {
-	all := make([]*client, 0, len(s.mu.open))
-	for _, c := range s.mu.open {
-		all = append(all, c)
-	}
-	return all
-}
-
 // Varz is part of monitor.Source.
 func (s *Server) Varz() *monitor.Varz {
 	o, now := s.o, time.Now().UTC()
@@ -40,10 +25,9 @@ func (s *Server) Varz() *monitor.Varz {
 		AuthTimeout: o.Auth.AuthTimeout(o.TLS).Seconds(), MaxControlLine: o.MaxControlLine, MaxPayload: o.MaxPayload,
 		MaxPending: o.MaxPending, WriteDeadline: o.WriteDeadline, Start: s.startedAt.UTC(), Now: now,
 		Uptime: monitor.Uptime(now.Sub(s.startedAt)), Mem: memoryUsed(), Cores: runtime.NumCPU(), MaxProcs: runtime.GOMAXPROCS(0),
-		CPU: s.cpu.measure(s.startedAt, now), SlowConsumers: s.stats.slow.Load(), StaleConnections: s.stats.stale.Load(),
-		StalledClients: s.stats.stalls.Load(), ConfigLoadTime: s.loadedAt.UTC(), ConfigDigest: o.Digest,
+		CPU:            s.cpu.measure(s.startedAt, now),
+		StalledClients: s.stalls.Load(), ConfigLoadTime: s.loadedAt.UTC(), ConfigDigest: o.Digest,
 		Tags: o.ServerTags, Metadata: o.ServerMetadata, SystemAccount: systemAccount,
-		SlowByKind: &monitor.KindCounts{Clients: uint64(s.stats.slow.Load())},
 	}
 	if s.monitor != nil {
 		p := s.monitor.Port()
@@ -62,33 +46,13 @@ func (s *Server) Varz() *monitor.Varz {
 	if n := debug.SetMemoryLimit(-1); n < 1<<62 {
 		v.MemLimit = n
 	}
-	s.varzTraffic(v)
-	s.describeStore(&v.JetStream)
-	s.describeModules(&monitor.Description{}).AddTo(v)
-	return v
-}
-
-// varzTraffic counts what clients sent and got.
-func (s *Server) varzTraffic(v *monitor.Varz) {
-	s.mu.Lock()
-	open := s.openLocked()
-	v.TotalConnections = s.mu.total
-	gone := s.mu.gone
-	s.mu.Unlock()
-	v.Connections = len(open)
-	v.InMsgs, v.InBytes, v.OutMsgs, v.OutBytes = gone.InMsgs, gone.InBytes, gone.OutMsgs, gone.OutBytes
-	for _, c := range open {
-		v.InMsgs += c.stats.inMsgs.Load()
-		v.InBytes += c.stats.inBytes.Load()
-		_, msgs, bytes := c.outgoing()
-		v.OutMsgs += msgs
-		v.OutBytes += bytes
-	}
-	v.InClientMsgs, v.InClientBytes = v.InMsgs, v.InBytes
-	v.OutClientMsgs, v.OutClientBytes = v.OutMsgs, v.OutBytes
+	s.connections.Count(v)
 	for _, a := range s.accounts {
 		v.Subscriptions += uint64(a.Subscriptions())
 	}
+	s.describeStore(&v.JetStream)
+	s.describeModules(&monitor.Description{}).AddTo(v)
+	return v
 }
 
 // alwaysSyncInterval is the sync_interval that the stock server tells beside
@@ -152,21 +116,14 @@ func (s *Server) Connz(o *monitor.ConnzOptions) (*monitor.Connz, error) {
 	now := time.Now().UTC()
 	var all []*monitor.ConnInfo
 	if o.State == monitor.ConnOpen || o.State == monitor.ConnAll {
-		for _, c := range s.openClients() {
-			if o.CID == 0 || o.CID == c.id {
-				all = append(all, c.describe(now, o.Subscriptions, o.SubsDetail))
+		for _, c := range s.connections.Open() {
+			if o.CID == 0 || o.CID == c.ConnID() {
+				all = append(all, c.Describe(o.Subscriptions, o.SubsDetail))
 			}
 		}
-		d := s.describeModules(&monitor.Description{
-			WantConns: true, WantSubs: o.Subscriptions, WantDetails: o.SubsDetail, WantAuth: o.Auth,
-		})
-		all = append(all, d.Conns...)
 	}
 	if o.State == monitor.ConnClosed || o.State == monitor.ConnAll {
-		s.mu.Lock()
-		gone := s.mu.closed.all()
-		s.mu.Unlock()
-		for _, c := range gone {
+		for _, c := range s.connections.Closed() {
 			copied := *c
 			all = append(all, &copied)
 		}

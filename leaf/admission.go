@@ -118,7 +118,6 @@ func (m *Module) remove(l *link) {
 	defer m.mu.Unlock()
 	if i := slices.Index(m.mu.links, l); i >= 0 {
 		m.mu.links = slices.Delete(m.mu.links, i, i+1)
-		m.mu.gone = m.mu.gone.Plus(l.traffic())
 	}
 }
 

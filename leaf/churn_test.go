@@ -52,9 +52,12 @@ func TestInterest_changesWhileLinksComeAndGo(t *testing.T) {
 		})
 	}
 	for range 5 {
-		before := hub.ids.Load()
+		before := hub.conns.NextID()
 		g.cut()
-		eventually(t, "the next link", func() bool { return hub.ids.Load() > before && len(hub.m.Links()) == 1 })
+		eventually(t, "the next link", func() bool { 
+			links := hub.m.Links()
+			return len(links) == 1 && links[0].ID > before
+		})
 	}
 	close(stop)
 	churn.Wait()

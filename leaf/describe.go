@@ -10,7 +10,7 @@ import (
 	"github.com/frondmq/frond/core/monitor"
 )
 
-// Describe adds the block, the counters and, when asked, the links.
+// Describe adds the block and, when asked, the links.
 func (m *Module) Describe(d *monitor.Description) {
 	if !m.ready.Load() { // monitoring may be up before the module
 		return
@@ -18,20 +18,15 @@ func (m *Module) Describe(d *monitor.Description) {
 	m.describeBlock(&d.Leaf)
 	m.mu.Lock()
 	links := slices.Clone(m.mu.links)
-	d.Counts.Add(m.mu.gone, false)
 	if d.WantLeafs {
 		d.LeafConflicts = append(d.LeafConflicts, m.mu.conflicts...)
 	}
 	m.mu.Unlock()
-	d.Counts.Leafs += len(links)
+	if !d.WantLeafs {
+		return
+	}
 	for _, l := range links {
-		d.Counts.Add(l.traffic(), false)
-		if d.WantConns {
-			d.Conns = append(d.Conns, l.describe(d.WantAuth))
-		}
-		if d.WantLeafs {
-			d.Leafs = append(d.Leafs, l.info(d.WantSubs))
-		}
+		d.Leafs = append(d.Leafs, l.info(d.WantSubs))
 	}
 }
 
@@ -60,11 +55,19 @@ func (m *Module) describeBlock(v *monitor.LeafVarz) {
 	}
 }
 
-func (l *link) traffic() monitor.Traffic {
+// ConnID is part of core.Connection.
+func (l *link) ConnID() uint64 { return l.id }
+
+// ConnKind is part of core.Connection.
+func (l *link) ConnKind() string { return monitor.KindLeaf }
+
+// Traffic is part of core.Connection.
+func (l *link) Traffic() monitor.Traffic {
 	return monitor.Traffic{InMsgs: l.inMsgs.Load(), OutMsgs: l.outMsgs.Load(), InBytes: l.inBytes.Load(), OutBytes: l.outBytes.Load()}
 }
 
-func (l *link) describe(auth bool) *monitor.ConnInfo {
+// Describe is part of core.Connection.
+func (l *link) Describe(_, _ bool) *monitor.ConnInfo {
 	c := &monitor.ConnInfo{
 		Cid: l.id, Kind: monitor.KindLeaf, Start: l.started,
 		LastActivity: core.Moment(max(l.lastActivity.Load(), l.heard.at.Load())),
@@ -73,11 +76,9 @@ func (l *link) describe(auth bool) *monitor.ConnInfo {
 		InBytes: l.inBytes.Load(), OutBytes: l.outBytes.Load(),
 		NumSubs: uint32(l.numSubs.Load()), Name: l.peer.name,
 		RoundTrip: time.Duration(l.rtt.Load()), AccountName: l.account.Name(),
+		AuthorizedUser: l.user, Account: l.account.Name(),
 	}
 	c.IP, c.Port = address(l.conn)
-	if auth {
-		c.AuthorizedUser, c.Account = l.user, l.account.Name()
-	}
 	return c
 }
 

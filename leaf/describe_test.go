@@ -12,10 +12,9 @@ import (
 func TestDescribe_keeps_what_went_over_links_that_are_gone(t *testing.T) {
 	hub := startHub(t, nil)
 	spoke := startSpoke(t, hub.addr(), nil)
-	counts := func() monitor.Counts {
-		d := &monitor.Description{}
-		hub.m.Describe(d)
-		return d.Counts
+	counts := func() (v monitor.Varz) {
+		hub.conns.Count(&v)
+		return v
 	}
 	sink, _ := hub.subscribe("a", "")
 	eventually(t, "interest at the spoke", func() bool { return spoke.send("a", "hello") > 0 })

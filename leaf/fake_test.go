@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,7 +16,6 @@ import (
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
-	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -31,13 +29,13 @@ type node struct {
 	opts   *config.Options
 	acc    *account.Account
 	auth   func(*auth.Request) (*auth.Grant, error)
-	ids    atomic.Uint64
+	conns  *core.Connections
 	logs   logLines
 	m      *Module
 }
 
 func newNode(t *testing.T, name string) *node {
-	n := &node{t: t, name: name, opts: config.Defaults(), acc: account.New(config.GlobalAccount)}
+	n := &node{t: t, name: name, opts: config.Defaults(), acc: account.New(config.GlobalAccount), conns: core.NewConnections(0, 100)}
 	n.opts.Leaf.Host = "127.0.0.1"
 	n.opts.Leaf.Compression.Mode = config.CompressOff
 	n.auth = func(*auth.Request) (*auth.Grant, error) { return &auth.Grant{Account: config.GlobalAccount}, nil }
@@ -55,9 +53,8 @@ func (n *node) JetStream() bool                              { return n.domain !
 func (n *node) Version() string                              { return "2.12.0" }
 func (n *node) APILevel() int                                { return 2 }
 func (n *node) Budget() *core.Budget                         { return &core.Budget{} }
-func (n *node) NextConnID() uint64                           { return n.ids.Add(1) }
+func (n *node) Connections() *core.Connections               { return n.conns }
 func (n *node) Account(name string) (*account.Account, bool) { return n.acc, name == n.acc.Name() }
-func (n *node) Gone(*monitor.ConnInfo)                       {}
 func (n *node) Authenticate(r *auth.Request) (*auth.Grant, error) {
 	return n.auth(r)
 }

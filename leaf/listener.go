@@ -77,7 +77,7 @@ func (l *listener) serve(ctx context.Context) {
 
 func (l *listener) handle(ctx context.Context, conn net.Conn) {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	who := visitor{id: l.m.services.NextConnID()}
+	who := visitor{id: l.m.services.Connections().NextID()}
 	link, err := l.accept(conn, &who)
 	stop()
 	if err != nil {

@@ -37,7 +37,6 @@ type Module struct {
 	mu struct {
 		sync.Mutex
 		links   []*link
-		gone    monitor.Traffic             // of links that are gone
 		loops   map[*account.Account]string // own loop subject of each account
 		learned map[string]bounds           // by the name of the peer
 		// conflicts are the newest, oldest first.
@@ -149,6 +148,7 @@ func (m *Module) runLink(ctx context.Context, l *link) *ending {
 	l.ponged, l.over = make(chan struct{}, 1), make(chan struct{})
 	m.watchLoops(l.account)
 	m.admit(ctx, l)
+	m.services.Connections().Add(l)
 	m.collector.joined()
 	stop := context.AfterFunc(ctx, func() { l.fail(wire.ReasonServerShutdown, nil) })
 	l.log.Info("Leafnode connection created", "hub", l.rules.hub)
@@ -158,9 +158,7 @@ func (m *Module) runLink(ctx context.Context, l *link) *ending {
 	end := l.run()
 	close(l.over)
 	stop()
-	gone, now := l.describe(true), time.Now()
-	gone.Stop, gone.Reason = &now, end.reason.String()
-	m.services.Gone(gone)
+	m.services.Connections().Remove(l, end.reason)
 	m.remove(l)
 	l.log.Info("Leafnode connection closed", "reason", end.reason.String(), "err", end.err)
 	return end

@@ -414,7 +414,7 @@ func (r *remote) welcome(t *talk) (*info, error) {
 func (r *remote) build(conn net.Conn, t *talk, hello, welcome *info) (*link, error) {
 	c := r.config
 	k := &link{
-		m: r.m, id: r.m.services.NextConnID(), conn: conn, in: t.in, heard: t.heard, dialed: true, remote: r,
+		m: r.m, id: r.m.services.Connections().NextID(), conn: conn, in: t.in, heard: t.heard, dialed: true, remote: r,
 		account: r.account, remoteAcc: welcome.RemoteAccount, role: account.RoleHub, isolated: c.Isolate,
 		peer: peer{name: firstOf(hello.ServerName, hello.ServerID), cluster: hello.Cluster, headers: hello.Headers, run: hello.ServerID,
 			side: side{domain: hello.Domain, jetstream: hello.JetStream}},

@@ -13,24 +13,29 @@ import (
 	"github.com/frondmq/frond/core/wire"
 )
 
-func (c *conn) traffic() monitor.Traffic {
+// ConnID is part of core.Connection.
+func (c *conn) ConnID() uint64 { return c.id }
+
+// ConnKind is part of core.Connection.
+func (c *conn) ConnKind() string { return monitor.KindClient }
+
+// Traffic is part of core.Connection.
+func (c *conn) Traffic() monitor.Traffic {
 	return monitor.Traffic{InMsgs: c.inMsgs.Load(), OutMsgs: c.outMsgs.Load(), InBytes: c.inBytes.Load(), OutBytes: c.outBytes.Load()}
 }
 
-// info is the connection for monitoring.
-func (c *conn) info(auth bool) *monitor.ConnInfo {
-	t := c.traffic()
+// Describe is part of core.Connection.
+func (c *conn) Describe(_, _ bool) *monitor.ConnInfo {
+	t := c.Traffic()
 	i := &monitor.ConnInfo{
 		Cid: c.id, Kind: monitor.KindClient, Type: monitor.TypeMQTT, Start: c.started,
 		LastActivity: core.Moment(c.lastSeen.Load()), Pending: c.out.pending(),
 		InMsgs: t.InMsgs, OutMsgs: t.OutMsgs, InBytes: t.InBytes, OutBytes: t.OutBytes,
 		NumSubs: uint32(c.numSubs.Load()), MQTTClient: c.clientID, AccountName: c.account.Name(),
+		AuthorizedUser: c.grant.User, Account: c.account.Name(),
 	}
 	if a, ok := c.nc.RemoteAddr().(*net.TCPAddr); ok {
 		i.IP, i.Port = a.IP.String(), a.Port
-	}
-	if auth {
-		i.AuthorizedUser, i.Account = c.grant.User, c.account.Name()
 	}
 	return i
 }

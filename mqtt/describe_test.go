@@ -11,10 +11,9 @@ import (
 // Counters that fall look like a restart to whoever draws them.
 func TestDescribe_keeps_what_went_over_connections_that_are_gone(t *testing.T) {
 	b := startBroker(t, nil)
-	counts := func() (c monitor.Counts) {
-		d := &monitor.Description{}
-		b.m.Describe(d)
-		return d.Counts
+	counts := func() (v monitor.Varz) {
+		b.conns.Count(&v)
+		return v
 	}
 	for _, c := range []struct {
 		name string

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,14 +25,13 @@ import (
 
 // broker is a server reduced to what an MQTT module needs.
 type broker struct {
-	t    *testing.T
-	opts *config.Options
-	acc  *account.Account
-	auth func(*auth.Request) (*auth.Grant, error)
-	ids  atomic.Uint64
-	logs logLines
-	gone sync.Map
-	m    *Module
+	t     *testing.T
+	opts  *config.Options
+	acc   *account.Account
+	auth  func(*auth.Request) (*auth.Grant, error)
+	logs  logLines
+	conns *core.Connections
+	m     *Module
 
 	logger    *slog.Logger
 	stopLines func() // tells of the lines that were only counted
@@ -40,7 +39,7 @@ type broker struct {
 
 // makeBroker makes one that is not started.
 func makeBroker(t *testing.T) *broker {
-	b := &broker{t: t, opts: config.Defaults(), acc: account.New(config.GlobalAccount)}
+	b := &broker{t: t, opts: config.Defaults(), acc: account.New(config.GlobalAccount), conns: core.NewConnections(0, 100)}
 	lines, stopLines := core.NewPeerHandler(slog.NewTextHandler(&b.logs, nil))
 	b.logger, b.stopLines = slog.New(lines), stopLines
 	b.auth = func(*auth.Request) (*auth.Grant, error) { return &auth.Grant{Account: config.GlobalAccount}, nil }
@@ -55,6 +54,7 @@ func startBroker(t *testing.T, change func(*broker)) *broker {
 	if change != nil {
 		change(b)
 	}
+	b.conns = core.NewConnections(b.opts.MaxConns, b.opts.MaxClosedConns)
 	b.m = New()
 	if err := b.m.Verify(b.opts); err != nil {
 		t.Fatal(err)
@@ -84,16 +84,13 @@ func (b *broker) JetStream() bool                                   { return tru
 func (b *broker) Version() string                                   { return "2.12.0" }
 func (b *broker) APILevel() int                                     { return 2 }
 func (b *broker) Budget() *core.Budget                              { return core.NewBudget(b.opts.MaxPendingTotal) }
-func (b *broker) NextConnID() uint64                                { return b.ids.Add(1) }
+func (b *broker) Connections() *core.Connections                    { return b.conns }
 func (b *broker) Account(name string) (*account.Account, bool)      { return b.acc, name == b.acc.Name() }
 func (b *broker) Authenticate(r *auth.Request) (*auth.Grant, error) { return b.auth(r) }
 
-func (b *broker) Gone(c *monitor.ConnInfo) { b.gone.Store(c.Reason+" of "+c.MQTTClient, true) }
-
 // wasGone reports whether a client ended for that reason.
 func (b *broker) wasGone(reason string) bool {
-	_, ok := b.gone.Load(reason + " of dev")
-	return ok
+	return slices.ContainsFunc(b.conns.Closed(), func(c *monitor.ConnInfo) bool { return c.Reason == reason && c.MQTTClient == "dev" })
 }
 
 var _ core.Services = (*broker)(nil)

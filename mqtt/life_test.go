@@ -16,6 +16,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -99,9 +100,9 @@ func TestConn_manyOfOneName(t *testing.T) {
 		})
 	}
 	eventually(t, "one is left", func() bool {
-		b.m.mu.Lock()
-		defer b.m.mu.Unlock()
-		return b.m.mu.total == n && b.m.mu.open == 1
+		var v monitor.Varz
+		b.conns.Count(&v)
+		return v.TotalConnections == n && b.conns.Clients() == 1
 	})
 	eventually(t, "its subscription", func() bool { return b.acc.Subscriptions() == 1 })
 	b.publish(wire.Msg{Subject: []byte("a")})

@@ -19,11 +19,7 @@ func TestLog_clientsThatComeAndGo(t *testing.T) {
 		addr := c.c.LocalAddr().String()
 		c.send([]byte{packets.Disconnect << 4, 0})
 		c.expectEnd(0)
-		eventually(t, "gone", func() bool {
-			b.m.mu.Lock()
-			defer b.m.mu.Unlock()
-			return b.m.mu.open == 0
-		})
+		eventually(t, "gone", func() bool { return b.conns.Clients() == 0 })
 		for _, text := range []string{"MQTT client connected", "MQTT client disconnected"} {
 			if got := b.logs.line(text); (got != "") != on || on && (!strings.Contains(got, "client=dev-7") || !strings.Contains(got, "kind=mqtt conn=1 remote="+addr)) {
 				t.Errorf("connection_messages %v: %q", on, got)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,11 +38,6 @@ type Module struct {
 	mu struct {
 		sync.Mutex
 		clients map[string]*conn // by client identifier
-		open    int              // sockets, connected or not yet
-		total   uint64
-		slow    int
-		ousted  map[*conn]struct{} // replaced, and not gone yet
-		gone    monitor.Traffic    // of connections that are gone
 	}
 }
 
@@ -51,7 +45,6 @@ type Module struct {
 func New() *Module {
 	m := &Module{log: slog.New(slog.DiscardHandler)}
 	m.mu.clients = make(map[string]*conn)
-	m.mu.ousted = make(map[*conn]struct{})
 	return m
 }
 
@@ -101,38 +94,20 @@ func (m *Module) Addr() net.Addr {
 
 // accept begins a connection; it runs on the accepting goroutine.
 func (m *Module) accept(nc net.Conn) {
-	if !m.admit() {
-		core.PeerLogger(m.log, "mqtt", m.services.NextConnID(), nc.RemoteAddr()).Error("MQTT connection refused: maximum connections exceeded")
+	all := m.services.Connections()
+	if !all.Enter() {
+		core.PeerLogger(m.log, "mqtt", all.NextID(), nc.RemoteAddr()).Error("MQTT connection refused: maximum connections exceeded")
 		nc.Close()
 		return
 	}
 	m.work.Go(func() {
+		defer all.Leave()
 		m.serve(nc)
-		m.leave()
 	})
 }
 
-// admit counts one more socket, if max_connections leaves room for it. (It
-// counts the clients of this port only.)
-func (m *Module) admit() bool {
-	limit := m.services.Options().MaxConns
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if limit < 0 || limit > 0 && m.mu.open >= limit {
-		return false
-	}
-	m.mu.open++
-	return true
-}
-
-func (m *Module) leave() {
-	m.mu.Lock()
-	m.mu.open--
-	m.mu.Unlock()
-}
-
 func (m *Module) serve(nc net.Conn) {
-	id := m.services.NextConnID()
+	id := m.services.Connections().NextID()
 	o := m.services.Options()
 	if m.tls != nil {
 		greeting := transport.Greeting{TLS: m.tls, Timeout: o.MQTT.TLS.Timeout, First: true}
@@ -167,30 +142,20 @@ func (m *Module) add(c *conn) (old *conn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	key := c.account.Name() + " " + c.clientID
-	if old = m.mu.clients[key]; old != nil {
-		m.mu.ousted[old] = struct{}{}
-	}
+	old = m.mu.clients[key]
 	m.mu.clients[key] = c
-	m.mu.total++
+	m.services.Connections().Add(c)
 	return old
 }
 
 // remove takes off one that has ended.
 func (m *Module) remove(c *conn) {
-	info := c.info(true)
-	now := time.Now()
-	info.Stop, info.Reason = &now, c.closedReason().String()
-	m.services.Gone(info)
+	m.services.Connections().Remove(c, c.closedReason())
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.mu.ousted, c)
-	m.mu.gone = m.mu.gone.Plus(c.traffic())
 	key := c.account.Name() + " " + c.clientID
 	if m.mu.clients[key] == c {
 		delete(m.mu.clients, key)
-	}
-	if c.slow.Load() {
-		m.mu.slow++
 	}
 }
 
@@ -213,7 +178,7 @@ func (m *Module) Stop(ctx context.Context) error {
 	}
 }
 
-// Describe adds the block, the counters and, when asked, the clients.
+// Describe adds the block and its counters.
 func (m *Module) Describe(d *monitor.Description) {
 	if !m.ready.Load() { // monitoring may be up before the module
 		return
@@ -226,26 +191,6 @@ func (m *Module) Describe(d *monitor.Description) {
 		d.MQTT.NoAuthUser = o.MQTT.NoAuthUser
 	}
 	d.MQTT.RefusedConnects, d.MQTT.LostProperties = m.turned.total.Load(), m.lostProperties.Load()
-	m.mu.Lock()
-	clients := make([]*conn, 0, len(m.mu.clients))
-	for _, c := range m.mu.clients {
-		clients = append(clients, c)
-	}
-	d.Counts.Connections += len(clients)
-	d.Counts.Add(m.mu.gone, true)
-	for c := range m.mu.ousted {
-		d.Counts.Add(c.traffic(), true)
-	}
-	d.Counts.TotalConnections += m.mu.total
-	d.Counts.Slow.Clients += uint64(m.mu.slow)
-	m.mu.Unlock()
-	slices.SortFunc(clients, func(a, b *conn) int { return int(int64(a.id) - int64(b.id)) })
-	for _, c := range clients {
-		d.Counts.Add(c.traffic(), true)
-		if d.WantConns {
-			d.Conns = append(d.Conns, c.info(d.WantAuth))
-		}
-	}
 }
 
 var _ core.Module = (*Module)(nil)

@@ -185,18 +185,6 @@ func TestNewConnz_showsWhatWasAskedFor(t *testing.T) {
 	}
 }
 
-func TestDescription_addsUp(t *testing.T) {
-	var v Varz
-	for range 2 {
-		d := Description{Leaf: LeafVarz{Port: 1}, MQTT: MQTTVarz{Port: 2}}
-		d.Counts = Counts{Connections: 1, Leafs: 2, InMsgs: 3, OutClientBytes: 4, Slow: KindCounts{Clients: 5, Leafs: 6}}
-		d.AddTo(&v)
-	}
-	if v.Connections != 2 || v.Leafs != 4 || v.InMsgs != 6 || v.OutClientBytes != 8 || v.SlowConsumers != 22 || *v.SlowByKind != (KindCounts{Clients: 10, Leafs: 12}) || v.Leaf.Port != 1 || v.MQTT.Port != 2 {
-		t.Errorf("got %+v", v)
-	}
-}
-
 func TestUptime_isWrittenInWholeSeconds(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		-time.Second:                            "0s",

@@ -1,0 +1,173 @@
+package core
+
+import (
+	"sync"
+	"time"
+
+	"github.com/frondmq/frond/core/monitor"
+	"github.com/frondmq/frond/core/wire"
+)
+
+// Connection is a connection of any protocol, as limits and monitoring see it.
+// Its methods may be called at any time from any goroutine and are quick.
+type Connection interface {
+	ConnID() uint64 // from Connections.NextID
+	// ConnKind is monitor.KindClient or monitor.KindLeaf.
+	ConnKind() string
+	// Traffic is what went over it so far; it never falls.
+	Traffic() monitor.Traffic
+	// Describe is a new description, with what is shown only to who asks for it.
+	// With subs or details it lists subscriptions, where the kind has such a list.
+	Describe(subs, details bool) *monitor.ConnInfo
+}
+
+// Connections are the connections of all protocols: who is there, who was, and
+// what went over them. It is safe for concurrent use.
+type Connections struct {
+	limit int // of clients; 0: none, below 0 nobody is let in
+
+	mu struct {
+		sync.Mutex
+		lastID  uint64
+		clients int // that were let in, logged in or not
+		open    map[uint64]Connection
+		total   uint64                      // clients since the start
+		gone    map[string]*monitor.Traffic // by kind, of those that are gone
+		slow    monitor.KindCounts
+		stale   monitor.KindCounts
+		closed  closedRing
+	}
+}
+
+// NewConnections lets maxClients in (0: any number, below 0: none), and
+// remembers the newest keepClosed of those that are gone.
+func NewConnections(maxClients, keepClosed int) *Connections {
+	s := &Connections{limit: maxClients}
+	s.mu.open = make(map[uint64]Connection)
+	s.mu.gone = map[string]*monitor.Traffic{monitor.KindClient: {}, monitor.KindLeaf: {}}
+	s.mu.closed.limit = keepClosed
+	return s
+}
+
+// NextID numbers connections of every kind.
+func (s *Connections) NextID() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.lastID++
+	return s.mu.lastID
+}
+
+// Enter counts one more client, of whatever protocol, if there is room for it
+// (max_connections). Whoever was let in ends with Leave.
+func (s *Connections) Enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.limit < 0 || s.limit > 0 && s.mu.clients >= s.limit {
+		return false
+	}
+	s.mu.clients++
+	return true
+}
+
+// Leave makes room for another client.
+func (s *Connections) Leave() {
+	s.mu.Lock()
+	s.mu.clients--
+	s.mu.Unlock()
+}
+
+// Clients is how many have entered and not left.
+func (s *Connections) Clients() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.clients
+}
+
+// Add makes c known.
+func (s *Connections) Add(c Connection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.open[c.ConnID()] = c
+	if c.ConnKind() == monitor.KindClient {
+		s.mu.total++
+	}
+}
+
+// Remove ends what Add began: c is one of the closed connections from now on, in
+// monitoring and in the counters. It does nothing for one that was not added.
+func (s *Connections) Remove(c Connection, why wire.CloseReason) {
+	closed, now := c.Describe(false, false), time.Now()
+	closed.Stop, closed.Reason = &now, why.String()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.open[c.ConnID()] != c {
+		return
+	}
+	delete(s.mu.open, c.ConnID())
+	// Counted under the lock, like what asks: the sum of those that are open and
+	// those that are gone never falls.
+	gone := s.mu.gone[c.ConnKind()]
+	*gone = gone.Plus(c.Traffic())
+	switch why {
+	case wire.ReasonSlowPending, wire.ReasonSlowDeadline:
+		*kindOf(&s.mu.slow, c) += 1
+	case wire.ReasonStale:
+		*kindOf(&s.mu.stale, c) += 1
+	}
+	s.mu.closed.add(closed)
+}
+
+func kindOf(counts *monitor.KindCounts, c Connection) *uint64 {
+	if c.ConnKind() == monitor.KindLeaf {
+		return &counts.Leafs
+	}
+	return &counts.Clients
+}
+
+// Open are those that are there now, in no order.
+func (s *Connections) Open() []Connection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.openLocked()
+}
+
+func (s *Connections) openLocked() []Connection {
+	all := make([]Connection, 0, len(s.mu.open))
+	for _, c := range s.mu.open {
+		all = append(all, c)
+	}
+	return all
+}
+
+// Closed are those that are remembered, oldest first. They are shared and must
+// not be changed.
+func (s *Connections) Closed() []*monitor.ConnInfo {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.closed.all()
+}
+
+// Count fills in what varz says of all connections.
+func (s *Connections) Count(v *monitor.Varz) {
+	s.mu.Lock()
+	open := s.openLocked()
+	clients, leafs := *s.mu.gone[monitor.KindClient], *s.mu.gone[monitor.KindLeaf]
+	slow, stale := s.mu.slow, s.mu.stale
+	v.TotalConnections = s.mu.total
+	s.mu.Unlock()
+	for _, c := range open {
+		if c.ConnKind() == monitor.KindLeaf {
+			v.Leafs++
+			leafs = leafs.Plus(c.Traffic())
+		} else {
+			v.Connections++
+			clients = clients.Plus(c.Traffic())
+		}
+	}
+	all := clients.Plus(leafs)
+	v.InMsgs, v.InBytes, v.OutMsgs, v.OutBytes = all.InMsgs, all.InBytes, all.OutMsgs, all.OutBytes
+	v.InClientMsgs, v.InClientBytes = clients.InMsgs, clients.InBytes
+	v.OutClientMsgs, v.OutClientBytes = clients.OutMsgs, clients.OutBytes
+	v.SlowByKind, v.StaleByKind = &slow, &stale
+	v.SlowConsumers, v.StaleConnections = slow.Total(), stale.Total()
+}

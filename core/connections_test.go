@@ -1,0 +1,112 @@
+package core
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/frondmq/frond/core/monitor"
+	"github.com/frondmq/frond/core/wire"
+)
+
+type fakeConnection struct {
+	id   uint64
+	kind string
+	in   atomic.Int64
+}
+
+func (c *fakeConnection) ConnID() uint64   { return c.id }
+func (c *fakeConnection) ConnKind() string { return c.kind }
+func (c *fakeConnection) Traffic() monitor.Traffic {
+	n := c.in.Load()
+	return monitor.Traffic{InMsgs: n, InBytes: 10 * n, OutMsgs: 100 * n, OutBytes: 1000 * n}
+}
+
+func (c *fakeConnection) Describe(_, _ bool) *monitor.ConnInfo {
+	return &monitor.ConnInfo{Cid: c.id, Kind: c.kind, InMsgs: c.in.Load()}
+}
+
+func TestConnections_countByKind(t *testing.T) {
+	s := NewConnections(0, 2)
+	client, slow := &fakeConnection{id: s.NextID(), kind: monitor.KindClient}, &fakeConnection{id: s.NextID(), kind: monitor.KindClient}
+	leaf := &fakeConnection{id: s.NextID(), kind: monitor.KindLeaf}
+	for i, c := range []*fakeConnection{client, slow, leaf} {
+		s.Add(c)
+		c.in.Store(int64(i + 1))
+	}
+	count := func() (v monitor.Varz) { s.Count(&v); return v }
+	v := count()
+	if v.Connections != 2 || v.Leafs != 1 || v.TotalConnections != 2 || v.InMsgs != 6 || v.InClientMsgs != 3 || v.InBytes != 60 ||
+		v.OutMsgs != 600 || v.OutClientMsgs != 300 || v.OutBytes != 6000 || v.OutClientBytes != 3000 || v.InClientBytes != 30 {
+		t.Errorf("open: %+v", v)
+	}
+	s.Remove(slow, wire.ReasonSlowDeadline)
+	s.Remove(leaf, wire.ReasonStale)
+	s.Remove(leaf, wire.ReasonStale) // once is enough
+	v = count()
+	if v.Connections != 1 || v.Leafs != 0 || v.TotalConnections != 2 || v.InMsgs != 6 || v.InClientMsgs != 3 ||
+		v.SlowConsumers != 1 || v.SlowByKind.Clients != 1 || v.StaleConnections != 1 || v.StaleByKind.Leafs != 1 {
+		t.Errorf("two are gone: %+v", v)
+	}
+	s.Remove(client, wire.ReasonClientClosed)
+	closed := s.Closed()
+	if len(closed) != 2 || closed[0].Cid != leaf.id || closed[1].Cid != client.id || closed[1].Reason != "Client Closed" || closed[1].Stop == nil {
+		t.Errorf("closed: %+v", closed)
+	}
+}
+
+func TestConnections_letNoMoreInThanMay(t *testing.T) {
+	for _, c := range []struct{ limit, enter, want int }{{0, 100, 100}, {3, 5, 3}, {-1, 2, 0}} {
+		s, n := NewConnections(c.limit, 0), 0
+		for range c.enter {
+			if s.Enter() {
+				n++
+			}
+		}
+		if n != c.want || s.Clients() != c.want {
+			t.Errorf("limit %d: %d of %d are in", c.limit, n, c.enter)
+		}
+		if c.limit > 0 {
+			if s.Leave(); !s.Enter() {
+				t.Errorf("limit %d: one left, and there is no room", c.limit)
+			}
+		}
+	}
+}
+
+// Counters that fall look like a restart to whoever draws them.
+func TestConnections_countersNeverFall(t *testing.T) {
+	s := NewConnections(0, 10)
+	var work sync.WaitGroup
+	for range 4 {
+		work.Go(func() {
+			for range 300 {
+				c := &fakeConnection{id: s.NextID(), kind: monitor.KindClient}
+				s.Add(c)
+				for range 10 {
+					c.in.Add(1)
+				}
+				s.Remove(c, wire.ReasonClientClosed)
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { work.Wait(); close(done) }()
+	last := int64(0)
+	for looks := 0; ; looks++ {
+		var v monitor.Varz
+		s.Count(&v)
+		if v.InMsgs < last {
+			t.Fatalf("look %d: %d messages after %d", looks, v.InMsgs, last)
+		}
+		last = v.InMsgs
+		select {
+		case <-done:
+			if s.Count(&v); v.InMsgs != 4*300*10 || v.Connections != 0 || v.TotalConnections != 4*300 {
+				t.Errorf("at the end %+v", v)
+			}
+			return
+		default:
+		}
+	}
+}
