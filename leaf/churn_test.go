@@ -54,7 +54,7 @@ func TestInterest_changesWhileLinksComeAndGo(t *testing.T) {
 	for range 5 {
 		before := hub.conns.NextID()
 		g.cut()
-		eventually(t, "the next link", func() bool { 
+		eventually(t, "the next link", func() bool {
 			links := hub.m.Links()
 			return len(links) == 1 && links[0].ID > before
 		})
