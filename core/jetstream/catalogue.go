@@ -88,11 +88,12 @@ func (a *applier) streamCreate(en *edgestore.Entry) *APIError {
 	}
 	e := a.e
 	e.raiseIncarnation(c.incarnation)
-	if known, _ := e.knows(c.incarnation); known && !a.live {
+	known, deleted := e.knows(c.incarnation)
+	if known && !a.live {
 		delete(e.mu.cat.adopted, c.incarnation)
 		return nil // the table or its own files had it
 	}
-	if !a.live && en.LSN <= e.mu.cat.skipUpTo {
+	if !a.live && en.LSN <= e.mu.cat.skipUpTo && (deleted || !e.mu.cat.rebuilt) {
 		return nil // created and deleted again, and the table knows both
 	}
 	s, err := e.openStream(c, head{})

@@ -25,14 +25,16 @@ type storeFaults struct {
 	mu    sync.Mutex
 	fault *storeFault // armed, or nil
 	calls int
-	// before are the files as they were before the transaction whose sync failed.
+	// before are the files as they were before the transactions whose sync failed.
 	before map[string]storeFile
+	during map[string]storeFile // before the transaction under way
 }
 
 // storeFile is what a file was.
 type storeFile struct {
 	content []byte
 	info    fs.FileInfo
+	after   []byte // as the transaction left it
 }
 
 // storeFault is which call fails.
@@ -50,7 +52,7 @@ func newStoreFaults(dir string) *storeFaults {
 
 func (f *storeFaults) arm(x *storeFault) {
 	f.mu.Lock()
-	f.fault, f.calls, f.before = x, 0, nil
+	f.fault, f.calls, f.before, f.during = x, 0, nil, nil
 	f.mu.Unlock()
 	f.disk.SetHook(nil)
 	if x != nil && (x.op == vfs.OpRename || x.op == vfs.OpSyncDir || x.op == vfs.OpRemove) {
@@ -70,20 +72,39 @@ func (f *storeFaults) call(op vfs.Op, catalogue bool) error {
 	if f.fault == nil || f.fault.catalogue != catalogue {
 		return nil
 	}
-	if op == vfs.OpWrite && f.fault.op == vfs.OpSync && f.calls+1 >= f.fault.nth && f.before == nil {
-		f.before = readTree(f.dir, f.suffix())
+	if op == vfs.OpWrite && f.fault.op == vfs.OpSync {
+		f.during = nil
+		if next := f.calls + 1; next >= f.fault.nth && next-f.fault.nth < f.fault.count {
+			f.during = readTree(f.dir, f.suffix())
+		}
 	}
 	if f.fault.op != op {
 		return nil
 	}
 	f.calls++
 	if f.calls < f.fault.nth || f.calls-f.fault.nth >= f.fault.count {
-		if op == vfs.OpSync && f.calls < f.fault.nth {
-			f.before = nil // that one is on the disk
-		}
 		return nil
 	}
+	if op == vfs.OpSync {
+		f.keepChanged()
+	}
 	return errStoreFault
+}
+
+// keepChanged keeps what the file was whose transaction fails now. What is
+// written behind it goes to another file, or is on the disk.
+func (f *storeFaults) keepChanged() {
+	for name, now := range readTree(f.dir, f.suffix()) {
+		was, ok := f.during[name]
+		if !ok || !os.SameFile(was.info, now.info) || string(was.content) == string(now.content) {
+			continue
+		}
+		was.after = now.content
+		if f.before == nil {
+			f.before = make(map[string]storeFile)
+		}
+		f.before[name] = was
+	}
 }
 
 // struck tells whether a call failed.
@@ -111,8 +132,8 @@ func (f *storeFaults) unsynced(t testing.TB, rnd *rand.Rand, dir string) {
 	for name, was := range f.before {
 		path := filepath.Join(dir, name)
 		now, err := os.ReadFile(path)
-		if err != nil || string(now) == string(was.content) {
-			continue
+		if err != nil || string(now) != string(was.after) {
+			continue // written to since, so another sync came behind it
 		}
 		if info, err := os.Stat(filepath.Join(f.dir, name)); err != nil || !os.SameFile(info, was.info) {
 			continue // made anew since
@@ -150,7 +171,7 @@ func readTree(dir, suffix string) map[string]storeFile {
 			}
 			if info, err := e.Info(); err == nil {
 				name, _ := filepath.Rel(dir, path)
-				m[name] = storeFile{b, info}
+				m[name] = storeFile{content: b, info: info}
 			}
 		}
 		return nil

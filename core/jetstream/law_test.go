@@ -265,3 +265,60 @@ func TestLaw_operationsOfAnUnknownStreamAreKept(t *testing.T) {
 		t.Errorf("told are %+v", x.e.Damage(false))
 	}
 }
+
+// A stream that was created while a drain was under way: the catalogue has its
+// row, and no file of its own is there. When the row is damaged, the journal has
+// the creation, which the catalogue is not believed to know of. (Seed 109 of the
+// chaos test, class "catalogue: cut".)
+func TestLaw_rowOfAStreamWithoutFiles(t *testing.T) {
+	for _, deleted := range []bool{false, true} {
+		x := newBox(t)
+		x.start()
+		mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+		x.put("S", "s", "one")
+		if err := x.e.drain.drain(); err != nil {
+			t.Fatal(err)
+		}
+		const config = `{"name":"X","subjects":["x"],"description":"(the row of X)"}`
+		mustStream(t, x.b, config)
+		if deleted {
+			x.b.call(t, "STREAM.DELETE.X", "", nil)
+		}
+		trash, _ := x.e.sealCatalogue()
+		if err := x.e.flushCatalogue(trash); err != nil {
+			t.Fatal(err)
+		}
+		if !deleted {
+			for i := range 5 {
+				x.put("X", "x", text(i))
+			}
+		}
+		x.kill()
+		b, err := os.ReadFile(x.path("catalogue.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := bytes.Count(b, []byte("(the row of X)")); n == 0 && !deleted {
+			t.Fatal("the catalogue does not have the stream")
+		}
+		b = bytes.ReplaceAll(b, []byte("(the row of X)"), []byte("(the row of Y)"))
+		if deleted { // something else there
+			b = bytes.Replace(b, []byte(`"name":"S"`), []byte(`"name":"T"`), 1)
+		}
+		if err := os.WriteFile(x.path("catalogue.db"), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		x.start()
+		x.check("S")
+		if there := x.e.account("A").stream("X") != nil; there == deleted {
+			t.Fatalf("deleted: %v, there: %v", deleted, there)
+		}
+		if !deleted {
+			if lost := x.check("X"); lost != 0 {
+				t.Errorf("%d are lost that the journal has", lost)
+			}
+			x.goesOn("X", "x", "")
+		}
+		x.stop()
+	}
+}
