@@ -1,11 +1,15 @@
 package main
 
 import (
+	"encoding/binary"
 	"os"
 	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // trim gives back the pages of the program that only its start has needed: they
@@ -22,29 +26,100 @@ func trim() {
 	if err != nil {
 		return // not all kernels have it
 	}
-	for _, m := range cleanMappings(string(text), exe) {
+	for _, s := range clean(string(text), exe, constants()) {
 		// An error means that the pages stay.
-		syscall.Syscall(syscall.SYS_MADVISE, m.from, m.to-m.from, syscall.MADV_DONTNEED)
+		syscall.Syscall(syscall.SYS_MADVISE, s.from, s.to-s.from, syscall.MADV_DONTNEED)
 	}
 }
 
-type mapping struct{ from, to uintptr }
+// segment is a part of the program's file in memory: whole pages that nothing of
+// ours can write to.
+type segment struct{ from, to, offset uintptr }
 
-// cleanMappings finds in smaps (proc_pid_smaps(5)) where a file is mapped and
-// not one page differs from it. Pages that can't be written may differ too: a
-// loader that relocates has changed them before.
-func cleanMappings(smaps, file string) []mapping {
-	var clean []mapping
-	var m mapping
+// constants finds them where the program itself is told that its headers are
+// (getauxval(3)): the addresses of smaps alone are not to be believed. Under
+// qemu's user mode they are those of the machine around, and what is there in
+// the program's own memory may be data.
+func constants() []segment {
+	aux, err := unix.Auxv()
+	if err != nil {
+		return nil
+	}
+	const phdr, phent, phnum = 3, 4, 5
+	var value [phnum + 1]uintptr
+	for _, a := range aux {
+		if a[0] < uintptr(len(value)) {
+			value[a[0]] = a[1]
+		}
+	}
+	at := value[phdr]
+	if at == 0 || value[phent] != headerWords*wordSize {
+		return nil
+	}
+	headers := unsafe.Slice(*(**byte)(unsafe.Pointer(&at)), value[phnum]*value[phent])
+	return readOnly(headers, wordSize, at, uintptr(os.Getpagesize()))
+}
+
+const (
+	wordSize    = strconv.IntSize / 8
+	headerWords = 8 - wordSize/8 // the flags fit beside the type where words are wide
+)
+
+// readOnly takes the segments without the right to write from program headers
+// (elf(5)) that are at an address. A page that is only in part of the segment is
+// not in it.
+func readOnly(headers []byte, word int, at, page uintptr) (found []segment) {
+	order := binary.NativeEndian
+	size, flagsAt := 8*word, 6*word
+	if word == 8 {
+		size, flagsAt = 7*word, 4
+	}
+	moved, known := uintptr(0), false // by how much the program is not where its file says
+	for ; len(headers) >= size; headers = headers[size:] {
+		field := func(n int) uintptr {
+			if word == 8 {
+				return uintptr(order.Uint64(headers[n*word:]))
+			}
+			return uintptr(order.Uint32(headers[n*word:]))
+		}
+		const typeLoad, typeHeaders, flagWrite = 1, 6, 2
+		offset, address := field(1), field(2)
+		switch order.Uint32(headers) {
+		case typeHeaders: // stands before what is loaded
+			moved, known = at-address, true
+		case typeLoad:
+			from := moved + address
+			s := segment{from: (from + page - 1) &^ (page - 1), to: (from + field(4)) &^ (page - 1)}
+			s.offset = offset + s.from - from
+			if known && order.Uint32(headers[flagsAt:])&flagWrite == 0 && s.from < s.to {
+				found = append(found, s)
+			}
+		}
+	}
+	return found
+}
+
+// clean returns those of the segments that are mapped from the file, by smaps
+// (proc_pid_smaps(5)), with no page that differs from it: a packer has other
+// memory in their place, a debugger has changed some. One without resident pages
+// has nothing to give; an emulator that makes smaps up says so of all.
+func clean(smaps, file string, segments []segment) (found []segment) {
+	var m segment
 	ours := false
 	for line := range strings.Lines(smaps) {
 		f := strings.Fields(line)
 		if len(f) < 2 {
 			continue
 		}
-		if f[0] == "Anonymous:" {
-			if ours && f[1] == "0" {
-				clean = append(clean, m)
+		switch f[0] {
+		case "Rss:":
+			ours = ours && f[1] != "0"
+			continue
+		case "Anonymous:":
+			for _, s := range segments {
+				if ours && f[1] == "0" && m.from <= s.from && s.to <= m.to && s.from-s.offset == m.from-m.offset {
+					found = append(found, s)
+				}
 			}
 			ours = false
 			continue
@@ -55,8 +130,9 @@ func cleanMappings(smaps, file string) []mapping {
 		}
 		a, errFrom := strconv.ParseUint(from, 16, strconv.IntSize)
 		b, errTo := strconv.ParseUint(to, 16, strconv.IntSize)
-		ours = errFrom == nil && errTo == nil && f[5] == file && strings.HasPrefix(f[1], "r-")
-		m = mapping{uintptr(a), uintptr(b)}
+		o, errOffset := strconv.ParseUint(f[2], 16, strconv.IntSize)
+		ours = errFrom == nil && errTo == nil && errOffset == nil && f[5] == file && strings.HasPrefix(f[1], "r-")
+		m = segment{uintptr(a), uintptr(b), uintptr(o)}
 	}
-	return clean
+	return found
 }
