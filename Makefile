@@ -8,8 +8,7 @@ SOAK     ?= 20
 FUZZTIME ?= 1m
 PAIRS    ?= 9
 # Systems that nobody runs the tests on: the program builds and vets there.
-# openbsd and netbsd belong here once somebody has seen them build.
-OTHERS   := darwin freebsd windows
+OTHERS   := darwin freebsd netbsd openbsd windows
 
 .DEFAULT_GOAL := help
 .PHONY: help run test unit tools interop demo bench bench-compare soak size lint fuzz mutants release packages container

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/jetstream"
 )
 
 // finding is one thing about a configuration file, as -t --json tells it. File,
@@ -29,7 +31,8 @@ type report struct {
 }
 
 // check is -t: it fails where the start would, as far as that can be known
-// without opening the store and the ports. A warning does not fail.
+// without opening the store and the ports, so also for a data folder of a newer
+// program: before an upgrade restarts what runs. A warning does not fail.
 func check(f *flags, stdout, stderr io.Writer) int {
 	if f.json && !f.check {
 		return fail(stderr, errors.New("--json belongs to -t"))
@@ -40,6 +43,9 @@ func check(f *flags, stdout, stderr io.Writer) int {
 	o, warns, err := f.options()
 	if err == nil {
 		_, err = core.New(o, modules(), nil)
+	}
+	if err == nil && o.JetStream.Enabled && o.JetStream.StoreDir != "" {
+		err = jetstream.CheckFolder(filepath.Join(o.JetStream.StoreDir, "jetstream"))
 	}
 	if f.json {
 		return printReport(f.config, o, warns, err, stdout, stderr)

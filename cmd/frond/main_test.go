@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,16 +12,36 @@ import (
 
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/jetstream"
+	"github.com/frondmq/frond/edgestore"
 )
+
+// newerFolder is a data folder that a newer program has written.
+func newerFolder(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	table, err := edgestore.OpenTable(filepath.Join(dir, "jetstream", "catalogue.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	table.Seal(1, []edgestore.Aux{{Key: "format", Value: []byte{jetstream.Format + 1}}})
+	if err := errors.Join(table.Flush(), table.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
 
 func TestRun_endsAtOnce(t *testing.T) {
 	good := filepath.Join(t.TempDir(), "good.conf")
 	bad := filepath.Join(t.TempDir(), "bad.conf")
 	odd := filepath.Join(t.TempDir(), "odd.conf")
 	broken := filepath.Join(t.TempDir(), "broken.conf")
+	newer := filepath.Join(t.TempDir(), "newer.conf")
+	data := newerFolder(t)
 	for path, text := range map[string]string{
 		good: "port: -1\n", bad: "port: -1\nmax_paylod: 1\n", odd: "port: -1\nping_interval: 5\n",
 		broken: "port: -1\ntls { cert_file: no-such.pem, key_file: no-such.pem }\n",
+		newer:  fmt.Sprintf("port: -1\njetstream { store_dir: %q }\n", data),
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -78,6 +100,8 @@ func TestRun_endsAtOnce(t *testing.T) {
 		{"-t -c " + odd, 0, "", "odd.conf:2:1: invalid use of field"},
 		{"-t --json -c " + odd, 0, `"line": 2,`, ""},
 		{"-t -c " + broken, 1, "", "no-such.pem"},
+		{"-t -c " + newer, 1, "", "has format 3, this program reads formats up to 2"},
+		{"-t --json -c " + newer, 1, `has format 3`, ""},
 		{"xyz", 1, "", `frond: unrecognized command: "xyz"`},
 		{"--bogus", 0, "Usage: frond", "flag provided but not defined: --bogus"},
 		{"-p x", 0, "Usage: frond", `invalid value "x" for flag -p: parse error`},

@@ -15,7 +15,7 @@ import (
 // run, and why. Each must be there.
 var notRunHelp = map[string]string{
 	"sha256sum --check --ignore-missing SHA256SUMS": "cross/release runs it on what it made",
-	"minisign -Vm SHA256SUMS -p frond.pub":          "cross/release verifies its signatures by a library; the tool is on few machines",
+	"minisign -Vm SHA256SUMS -p frond.pub":          "cross/release runs it on what it signed, where it is installed",
 }
 
 // TestHelp runs every command in the pages of `frond help`, as it is printed.

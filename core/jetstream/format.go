@@ -31,6 +31,23 @@ func FolderFormat(dir string) (uint64, error) {
 	return readFormat(value)
 }
 
+// CheckFolder refuses the folder of a newer program as a start does, beside a
+// server that runs too. It writes nothing; what can't be read is for the start.
+func CheckFolder(dir string) error {
+	n, err := FolderFormat(dir)
+	if err != nil {
+		return nil
+	}
+	return knownFormat(dir, n, Format)
+}
+
+func knownFormat(dir string, n, newest uint64) error {
+	if n <= newest {
+		return nil
+	}
+	return fmt.Errorf("the data folder %s has format %d, this program reads formats up to %d: %w", dir, n, newest, edgestore.ErrFormat)
+}
+
 func readFormat(value []byte) (uint64, error) {
 	r := opReader{b: value}
 	n := r.uint()
@@ -41,10 +58,10 @@ func readFormat(value []byte) (uint64, error) {
 // A catalogue that can't be read is somebody else's concern.
 func (e *Engine) checkFormat() error {
 	n, err := e.cfg.backend.format()
-	if err != nil || n <= e.cfg.newestFormat {
+	if err != nil {
 		return nil
 	}
-	return fmt.Errorf("the data folder %s has format %d, this program reads formats up to %d: %w", e.cfg.Dir, n, e.cfg.newestFormat, edgestore.ErrFormat)
+	return knownFormat(e.cfg.Dir, n, e.cfg.newestFormat)
 }
 
 // Format is the format of the data folder, which is what is written.

@@ -4,16 +4,22 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/frondmq/frond/cross/build"
 )
 
 // debian is a fresh root of Debian. FROND_DEBIAN_ROOT names one to copy, which
@@ -175,7 +181,8 @@ func TestSoak_deb_from_install_to_purge(t *testing.T) {
 	one, two := hostProgram(t, "0.1.0"), hostProgram(t, "0.2.0")
 	i := newInstalled(t)
 
-	words := i.must(i.inside("dpkg", "-i", i.pkg("deb", "0.1.0", one)))
+	// As README says, in the folder that the package lies in.
+	words := i.must(i.inside("apt", "install", "-y", "."+i.pkg("deb", "0.1.0", one)))
 	t.Logf("install: %s", words)
 	if asked := i.asked(); !slices.Contains(asked, "enable --now frond.service") {
 		t.Errorf("an install does not start the service: %q", asked)
@@ -246,6 +253,7 @@ func TestSoak_deb_from_install_to_purge(t *testing.T) {
 
 	i.fullDisk(d, two)
 	i.newerData(d)
+	i.olderProgram(two)
 
 	// Removed, everything that is the owner's stays.
 	d = i.unit()
@@ -346,6 +354,85 @@ func (i *installed) newerData(d *daemon) {
 	if err := os.WriteFile(name, old, 0o600); err != nil {
 		i.t.Fatal(err)
 	}
+}
+
+// newerProgram is a program of a later release, and the format of the data folder
+// that it alone knows.
+func newerProgram(t *testing.T, version string) (program []byte, format int) {
+	t.Helper()
+	root, err := build.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := filepath.Join(root, "core", "jetstream", "format.go")
+	text := string(read(t, source))
+	m := regexp.MustCompile(`(?m)^\tFormat = ([0-9]+)$`).FindStringSubmatch(text)
+	if m == nil {
+		t.Fatal("format.go does not say the format where this test looks")
+	}
+	now, err := strconv.Atoi(m[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	format = now + 1
+	newer := strings.Replace(text, m[0], fmt.Sprintf("\tFormat = %d", format), 1)
+	dir := t.TempDir()
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {source: filepath.Join(dir, "format.go")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "format.go"), []byte(newer), 0o600),
+		os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GOFLAGS", os.Getenv("GOFLAGS")+" -overlay="+filepath.Join(dir, "overlay.json"))
+	return hostProgram(t, version), format
+}
+
+// olderProgram: a package whose program does not know the format of the data
+// folder. What runs goes on, dpkg ends with the reason, and nothing is touched.
+func (i *installed) olderProgram(older []byte) {
+	i.t.Helper()
+	newer, format := newerProgram(i.t, "0.9.0")
+	i.must(i.inside("cp", "-a", "/var/lib/frond", "/kept"))
+	i.must(i.inside("dpkg", "-i", i.pkg("deb", "0.9.0", newer)))
+	d := i.unit()
+	d.ready()
+	i.messages(8)
+	d.end()
+	i.says(i.must(i.inside("setpriv", "--reuid=frond", "--regid=frond", "--init-groups", "frond", "store", "format", fmt.Sprint(format), "/var/lib/frond")),
+		fmt.Sprintf("format %d; this program writes formats up to %d", format, format))
+	d = i.unit()
+	d.ready()
+	i.publish()
+	i.messages(10)
+	i.asked()
+	words := i.mustFail(i.inside("dpkg", "-i", "--force-downgrade", i.pkg("deb", "0.8.0", older)))
+	i.t.Logf("an older program over a newer format: %s", words)
+	i.says(words, "/var/lib/frond/jetstream has format", "was not (re)started", "error processing package frond")
+	if asked := i.asked(); slices.ContainsFunc(asked, func(s string) bool { return strings.Contains(s, "restart") || strings.Contains(s, "stop") }) {
+		i.t.Errorf("the service was touched: %q", asked)
+	}
+	if !d.running() {
+		i.t.Fatal("what ran was ended")
+	}
+	i.version("0.9.0")
+	i.publish()
+	i.messages(12)
+	d.end()
+	// Started all the same, it touches nothing either.
+	before := tree(i.t, i.file("var/lib/frond"))
+	words = i.mustFail(i.inside("setpriv", "--reuid=frond", "--regid=frond", "--init-groups", "frond", "-c", "/etc/frond/frond.conf"))
+	i.says(words, "has format")
+	sameTree(i.t, before, tree(i.t, i.file("var/lib/frond")))
+	i.must(i.inside("dpkg", "-i", i.pkg("deb", "0.9.0", newer)))
+	d = i.unit()
+	d.ready()
+	i.messages(12)
+	d.end()
+	// Back, with the copy that was taken before.
+	i.must(i.inside("sh", "-c", "rm -r /var/lib/frond && mv /kept /var/lib/frond"))
+	i.must(i.inside("dpkg", "-i", "--force-downgrade", i.pkg("deb", "0.4.0", older)))
 }
 
 // The same with rpm, whose own tool works on another root.

@@ -12,11 +12,11 @@ if [ -e /etc/frond/frond.conf ]; then
 	chmod 0640 /etc/frond/frond.conf
 fi
 
-# A configuration that the new program does not take: what runs goes on
-# running, and whoever installs sees why.
+# A configuration that the new program does not take, or a data folder of a
+# newer one: what runs goes on running, and whoever installs sees why.
 if ! /usr/bin/frond -t -c /etc/frond/frond.conf; then
-	echo "frond: /etc/frond/frond.conf is not valid for this version; the service was not (re)started." >&2
-	echo "frond: correct it, then: systemctl restart frond" >&2
+	echo "frond: this version does not start with /etc/frond/frond.conf: see above. The service was not (re)started." >&2
+	echo "frond: correct that, then: systemctl restart frond" >&2
 	exit 1
 fi
 
