@@ -77,3 +77,48 @@ func TestOpenwrt_configuration_is_translated(t *testing.T) {
 		})
 	}
 }
+
+// What opkg runs, with an init script that writes down what it is asked: an
+// upgrade stops nothing before it knows that the new program takes the settings.
+func TestOpenwrt_upgrade_leaves_running_what_runs(t *testing.T) {
+	r, _ := testRelease(t)
+	for _, c := range []struct {
+		script, args, env, want string
+		fails                   bool
+	}{
+		{"openwrt-postinstall.sh", "", "PKG_UPGRADE=0", "check enable start", false},
+		{"openwrt-preremove.sh", "upgrade 1.2.3-1", "PKG_UPGRADE=1", "", false},
+		{"openwrt-postinstall.sh", "", "PKG_UPGRADE=1", "check enabled restart", false},
+		{"openwrt-postinstall.sh", "", "PKG_UPGRADE=1 OFF=1", "check enabled", false},
+		{"openwrt-postinstall.sh", "", "PKG_UPGRADE=1 BAD=1", "check", true},
+		{"openwrt-postinstall.sh", "", "PKG_UPGRADE=0 BAD=1", "check", true},
+		{"openwrt-preremove.sh", "", "PKG_UPGRADE=0", "stop disable", false},
+		{"openwrt-postinstall.sh", "", "IPKG_INSTROOT=HERE", "", false},
+	} {
+		dir := t.TempDir()
+		log := filepath.Join(dir, "log")
+		for name, text := range map[string]string{
+			"lib/functions.sh": "group_exists() { :; }\nuser_exists() { :; }\n",
+			"init":             "#!/bin/sh\nprintf '%s ' \"$1\" >>" + log + "\ncase $1 in check) exit ${BAD:-0};; enabled) exit ${OFF:-0};; esac\n",
+			"script": strings.NewReplacer("/etc/init.d/frond ", filepath.Join(dir, "init")+" ", "{IPKG_INSTROOT}/lib", "{IPKG_INSTROOT:-"+dir+"}/lib").
+				Replace(string(read(t, filepath.Join(r.root, "firmware", "scripts", c.script)))),
+			"log": "",
+		} {
+			if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cmd := exec.Command("sh", append([]string{filepath.Join(dir, "script")}, strings.Fields(c.args)...)...)
+		cmd.Env = append(os.Environ(), strings.Fields(strings.ReplaceAll(c.env, "HERE", dir))...)
+		out, err := cmd.CombinedOutput()
+		if (err != nil) != c.fails || c.fails && !strings.Contains(string(out), "was not (re)started") {
+			t.Errorf("%s %s, %s: %v\n%s", c.script, c.args, c.env, err, out)
+		}
+		if got := strings.TrimSpace(string(read(t, log))); got != c.want {
+			t.Errorf("%s %s, %s: the service was asked %q, want %q", c.script, c.args, c.env, got, c.want)
+		}
+	}
+}
