@@ -362,3 +362,20 @@ func TableValue(path, name string) (value []byte, ok bool, err error) {
 	})
 	return value, ok && err == nil, err
 }
+
+// TableVersions are all that the file of a table still holds of one value, in no
+// order: pages that are no longer the table's have older ones. It needs neither
+// the lock nor a tree at rest, so the table may be in use.
+func TableVersions(path, name string) (versions [][]byte, err error) {
+	err = rawScan(path, (&FileOptions{}).hooks(), func(_ int64, b []byte) error {
+		rec, err := parseRecord(b, kindTable)
+		if err != nil {
+			return nil
+		}
+		if key, value, err := decodeAux(rec.payload); err == nil && key == name {
+			versions = append(versions, slices.Clone(value))
+		}
+		return nil
+	})
+	return versions, err
+}

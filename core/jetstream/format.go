@@ -32,13 +32,20 @@ func FolderFormat(dir string) (uint64, error) {
 }
 
 // CheckFolder refuses the folder of a newer program as a start does, beside a
-// server that runs too. It writes nothing; what can't be read is for the start.
+// server that runs on it too. It writes nothing; what can't be read is for the
+// start. A format only grows, so the highest that the file still holds counts.
 func CheckFolder(dir string) error {
-	n, err := FolderFormat(dir)
+	versions, err := edgestore.TableVersions(filepath.Join(dir, catalogueFile), rowFormat)
 	if err != nil {
 		return nil
 	}
-	return knownFormat(dir, n, Format)
+	highest := uint64(firstFormat)
+	for _, v := range versions {
+		if n, err := readFormat(v); err == nil {
+			highest = max(highest, n)
+		}
+	}
+	return knownFormat(dir, highest, Format)
 }
 
 func knownFormat(dir string, n, newest uint64) error {

@@ -21,6 +21,10 @@ func TestFormat_raised(t *testing.T) {
 	if n := x.e.Format(); n != firstFormat {
 		t.Errorf("a new folder has format %d", n)
 	}
+	x.drain() // a server that has the catalogue open
+	if err := CheckFolder(x.dir); err != nil {
+		t.Errorf("beside a server: %v", err)
+	}
 	for n, want := range map[uint64]string{newest + 1: "writes formats up to 3", firstFormat - 1: "no way back"} {
 		if err := x.e.RaiseFormat(n); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("to %d: %v", n, err)
@@ -61,5 +65,10 @@ func TestFormat_raised(t *testing.T) {
 	x.start()
 	if lost := x.check("S"); lost != 0 || x.e.Format() != newest {
 		t.Errorf("%d lost, format %d", lost, x.e.Format())
+	}
+	x.put("S", "s", "y")
+	x.drain()
+	if err := CheckFolder(x.dir); !errors.Is(err, edgestore.ErrFormat) {
+		t.Errorf("an older program beside a server: %v", err)
 	}
 }
