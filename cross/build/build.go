@@ -98,8 +98,11 @@ type Variant struct {
 func smallFirst() []string {
 	return []string{
 		module + "/cmd/frond", module + "/cmd/frond/help", module + "/core/auth", module + "/core/config", module + "/core/jetstream/sourcing", module + "/core/monitor",
-		"context", "encoding/asn1", "encoding/base32", "encoding/json", "encoding/pem", "flag", "fmt", "hash/maphash", "io/fs", "log", "log/slog", "math/big",
+		"container/list", "context", "encoding/asn1", "encoding/base32", "encoding/base64", "encoding/hex", "encoding/json", "encoding/pem", "flag", "fmt", "hash/maphash", "io/fs", "log", "log/slog", "math/big",
 		"net", "net/netip", "net/textproto", "net/url", "os", "os/exec", "os/signal", "path/filepath", "reflect", "regexp", "regexp/syntax", "syscall", "unicode",
+		"internal/filepathlite", "internal/fmtsort", "internal/singleflight", "path", "runtime/debug",
+		"crypto/des", "crypto/dsa", "crypto/hkdf", "crypto/hmac", "crypto/internal/fips140cache", "crypto/internal/fips140hash", "crypto/internal/fips140/edwards25519", "crypto/rc4",
+		"golang.org/x/crypto/blowfish", "vendor/golang.org/x/crypto/cryptobyte/asn1",
 		"crypto/ecdh", "crypto/ecdsa", "crypto/ed25519", "crypto/elliptic", "crypto/hpke", "crypto/mlkem", "crypto/rsa", "crypto/sha3", "crypto/tls", "crypto/x509", "crypto/x509/pkix",
 		"crypto/internal/fips140/bigmod", "crypto/internal/fips140/drbg", "crypto/internal/fips140/ecdh", "crypto/internal/fips140/ecdsa", "crypto/internal/fips140/ed25519",
 		"crypto/internal/fips140/hkdf", "crypto/internal/fips140/mlkem", "crypto/internal/fips140/nistec", "crypto/internal/fips140/rsa", "crypto/internal/fips140/sha3",
