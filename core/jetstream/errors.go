@@ -106,6 +106,7 @@ var (
 	errMirrorConsumer        = &APIError{400, 10213, "stream mirror consumer config is invalid"}
 	errSourceConsumer        = &APIError{400, 10215, "stream source consumer config is invalid"}
 	errIdentity              = &APIError{400, 10225, "consumer's stream identity does not match"}
+	errSourceHeader          = &APIError{400, 10227, "message stream source header is not allowed"}
 )
 
 // appendError says what a failed Log.Append means to a publisher. Nothing was

@@ -31,6 +31,7 @@ const (
 	hdrNumPending              = "Nats-Num-Pending"
 	hdrUpToSequence            = "Nats-UpTo-Sequence"
 	hdrMsgSize                 = "Nats-Msg-Size"
+	hdrStreamSource            = "Nats-Stream-Source"
 )
 
 // headerKind is one that means something to a stream when it takes a message.
@@ -51,6 +52,7 @@ const (
 	headerBatchID
 	headerSchedule
 	headerRequestInfo
+	headerStreamSource
 )
 
 func headerNamed(name []byte) headerKind {
@@ -81,6 +83,8 @@ func headerNamed(name []byte) headerKind {
 		return headerSchedule
 	case hdrRequestInfo:
 		return headerRequestInfo
+	case hdrStreamSource:
+		return headerStreamSource
 	}
 	return headerNone
 }
@@ -172,6 +176,8 @@ func admitHeader(cfg *StreamConfig, block []byte) (a admitted, err *APIError) {
 			batch = value
 		case headerSchedule:
 			schedule = value
+		case headerStreamSource:
+			a.sourced = true
 		}
 	}
 	// Of several faults the one is told that the stock server tells.
@@ -203,6 +209,8 @@ type admitted struct {
 	stored []byte // the header block as it is stored
 	flags  uint8
 	lives  []byte // the value of Nats-TTL
+	// sourced: the message says that a stream got it from another one.
+	sourced bool
 }
 
 // withoutStatus is the header block without a status, which is the publisher's

@@ -132,3 +132,39 @@ func TestTTL_isMarker(t *testing.T) {
 		}
 	}
 }
+
+// Where a message came from only streams say: a publisher that does is refused, as
+// by the stock server, but what is sourced can be republished and delivered into
+// other streams.
+func TestPublish_sourceHeaderIsForStreams(t *testing.T) {
+	_, b := newTestEngine(t)
+	mustStream(t, b, `{"name":"O","subjects":["o"],"storage":"memory"}`)
+	mustStream(t, b, `{"name":"T","subjects":["t"],"storage":"memory","sources":[{"name":"O"}],"republish":{"src":">","dest":"r.>"}}`)
+	mustStream(t, b, `{"name":"R","subjects":["r.>"],"storage":"memory"}`)
+	mustStream(t, b, `{"name":"D","subjects":["d"],"storage":"memory"}`)
+	b.call(t, "CONSUMER.CREATE.T.c", `{"stream_name":"T","config":{"durable_name":"c","ack_policy":"none","deliver_subject":"d"}}`, nil)
+	for lines, want := range map[string]uint16{
+		"Nats-Stream-Source: O 5 > > o":                           10227,
+		"Nats-Stream-Source: x":                                   10227,
+		"Nats-Stream-Source: x\r\nNats-Msg-Id: a":                 10227,
+		"Nats-Stream-Source: x\r\nNats-Expected-Last-Msg-Id: q":   10227,
+		"Nats-Stream-Source: x\r\nNats-Expected-Stream: q":        10060,
+		"Nats-Stream-Source:":                                     0,
+		"nats-stream-source: x":                                   0,
+		"Nats-Stream-Source: O 5 > > o\r\nNats-Last-Sequence: 4":  0, // republished by another server
+		"Nats-Stream-Source: O 5 > > o\r\nNats-Last-Sequences: 4": 10227,
+	} {
+		if got, _ := b.publishBlock(t, "t", "NATS/1.0\r\n"+lines+"\r\n\r\n"); got != want {
+			t.Errorf("%q: code %d, want %d", lines, got, want)
+		}
+	}
+	b.publish(t, "o", "x")
+	eventually(t, func() bool {
+		return b.origins(t, "T").State.Msgs == 4 && b.origins(t, "R").State.Msgs == 4 && b.origins(t, "D").State.Msgs == 4
+	})
+	for _, stream := range []string{"R", "D"} {
+		if h := string(b.msg(t, stream, 4).Message.Header); headerValue(h, hdrStreamSource) == "" {
+			t.Errorf("%s: %q", stream, h)
+		}
+	}
+}

@@ -35,7 +35,7 @@ func hopsOf(header []byte) int {
 		}
 		return n
 	}
-	if wire.HeaderGet(header, "Nats-Stream-Source") != nil {
+	if wire.HeaderGet(header, hdrStreamSource) != nil {
 		return 1 // the first time costs no header of its own
 	}
 	return 0

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -99,6 +100,12 @@ func (s *stream) admit(v *streamView, m *wire.Msg) (header []byte, flags uint8, 
 			return nil, 0, err
 		}
 		flags |= f
+	}
+	// Where a message came from only streams say: of the server itself, or in
+	// what was republished or delivered to this stream, on whichever server. (The
+	// stock server takes none of these.)
+	if a.sourced && !m.Own && flags&flagRepublished == 0 && !bytes.HasPrefix(m.Reply, ackReply) {
+		return nil, 0, errSourceHeader
 	}
 	if flags&flagRepublished != 0 || len(m.Reply) > len(ackReply) && m.Reply[0] == '$' {
 		header, err = s.hop(m, header, flags&flagRepublished != 0)
