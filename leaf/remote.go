@@ -247,7 +247,7 @@ func (r *remote) handshake(conn net.Conn, u *url.URL, begin time.Time) (*link, e
 	if err != nil {
 		return nil, err
 	}
-	if hello.Frond == nil && hello.Headers && !r.config.Hub {
+	if hello.Frond == nil && hello.Headers && !r.config.Hub && !r.config.NoHeartbeatConnection {
 		link.lifeline = newLifeline(link, func(ctx context.Context) (*talk, error) { return r.dialLifeline(ctx, u) })
 	}
 	link.mode, link.compress, link.nonceRTT = mode, r.config.Compression, rtt

@@ -3,8 +3,10 @@ package interop
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -80,3 +82,58 @@ func slowLine(t *testing.T, size, rate int) {
 		}
 	})
 }
+
+// TestLeaf_secondConnection looks at a stock hub while a message is long on the
+// line: beside the link there is a second one, of the name with "-lifeline" and
+// without interest, or with no_heartbeat_connection none; either way the message
+// arrives.
+func TestLeaf_secondConnection(t *testing.T) {
+	t.Parallel()
+	if !tested(peers.StockKind) || !tested(peers.FrondKind) {
+		t.Skip("it takes both")
+	}
+	for _, off := range []bool{false, true} {
+		t.Run(fmt.Sprintf("no_heartbeat_connection: %v", off), func(t *testing.T) {
+			t.Parallel()
+			p := pair{hub: start(t, peers.StockKind, peers.Config{Name: "hub", JetStream: true, Domain: "HUB", Leaf: true, HTTP: true})}
+			p.link = link(t, p.hub.LeafAddr())
+			p.edge = start(t, peers.FrondKind, peers.Config{Name: "edge", JetStream: true, Domain: "EDGE",
+				Remotes: []string{"nats-leaf://" + p.link.Addr()}, RemoteOptions: fmt.Sprintf("no_heartbeat_connection: %v", off)})
+			p.linked(t)
+			ctx := within(t, 2*time.Minute)
+			local := stream(t, connect(t, p.edge))
+			must[jetstream.Stream](t)(local.CreateStream(ctx, jetstream.StreamConfig{Name: "BIG", Subjects: []string{"big"}}))
+			all := must[jetstream.Stream](t)(stream(t, connect(t, p.hub)).CreateStream(ctx, jetstream.StreamConfig{Name: "ALL",
+				Sources: []*jetstream.StreamSource{{Name: "BIG", Domain: "EDGE"}}}))
+			// It is on the line for 8 s: long enough to be looked for, and no hub asks
+			// for it again.
+			big := make([]byte, 80_000)
+			rnd := rand.NewChaCha8([32]byte{})
+			_, _ = rnd.Read(big)
+			p.link.Throttle(10_000)
+			must[*jetstream.PubAck](t)(local.Publish(ctx, "big", big))
+			names := make(map[string]bool)
+			most := 0
+			eventually(t, time.Minute, func() error {
+				most = max(most, p.link.Live())
+				for _, m := range leafName.FindAllStringSubmatch(page(t, "http://"+p.hub.HTTPAddr()+"/leafz"), -1) {
+					names[m[1]] = true
+				}
+				info, err := all.Info(ctx)
+				if err == nil && info.State.Msgs != 1 {
+					err = fmt.Errorf("%d messages", info.State.Msgs)
+				}
+				return err
+			})
+			want := map[string]bool{"edge": true, "edge-lifeline": true}
+			if off {
+				delete(want, "edge-lifeline")
+			}
+			if !maps.Equal(names, want) || most != len(want) {
+				t.Errorf("%d connections, of %v, want %v", most, names, want)
+			}
+		})
+	}
+}
+
+var leafName = regexp.MustCompile(`"name": "([^"]*)"`)

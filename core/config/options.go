@@ -227,6 +227,8 @@ type Remote struct {
 	DialTimeout       time.Duration
 	ReconnectInterval time.Duration // the block's value
 
+	NoHeartbeatConnection bool // no second connection to a nats-server
+
 	Pos Position
 }
 

@@ -58,6 +58,7 @@ func remoteTable() *block[Remote] {
 			row("compression", "boolean, mode, or map", "as the block", "", "s2_fast", setCompression(func(r *r) *Compression { return &r.Compression })),
 			row("isolate_leafnode_interest isolate", "boolean", "as the block", "do not tell this link what another wants", "true", setBool(func(r *r) *bool { return &r.Isolate })),
 			row("request_isolation", "boolean", "false", "ask the other side to isolate us", "true", setBool(func(r *r) *bool { return &r.RequestIsolation })),
+			own(row("no_heartbeat_connection", "boolean", "false", "link to a nats-server by one connection only: none beside it with heartbeats while a message is long on the line", "true", setBool(func(r *r) *bool { return &r.NoHeartbeatConnection }))),
 			row("first_info_timeout", "duration", "1s", "wait for the first line of the other side", "5s", setDuration(func(r *r) *time.Duration { return &r.FirstInfoTimeout })),
 			row("dial_timeout", "duration", "as the block", "to connect", "5s", setDuration(func(r *r) *time.Duration { return &r.DialTimeout })),
 			row("disabled", "boolean", "false", "do not link", "true", setBool(func(r *r) *bool { return &r.Disabled })),

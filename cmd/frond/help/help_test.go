@@ -156,8 +156,8 @@ func TestConfiguration_ownOptionsAreThoseOfTheReadme(t *testing.T) {
 	}
 	table, _, _ = strings.Cut(table, "\n## ")
 	var want []string
-	for _, m := range regexp.MustCompile("(?m)^\\| `(?:([a-z]+) \\{ )?([a-z_]+)(?: \\})?`").FindAllStringSubmatch(table, -1) {
-		want = append(want, strings.TrimPrefix(m[1]+"."+m[2], "."))
+	for _, m := range regexp.MustCompile("(?m)^\\| `((?:[a-z]+ \\{ )*)([a-z_]+)(?: \\})*`").FindAllStringSubmatch(table, -1) {
+		want = append(want, strings.NewReplacer("remotes { ", "remotes[].", " { ", ".").Replace(m[1])+m[2])
 	}
 	var got []string
 	for _, s := range config.Reference() {

@@ -34,8 +34,9 @@ type Config struct {
 	// taken from them.
 	Remotes     []string
 	DenyImports []string
-	// LeafOptions are further lines of the leafnodes block.
-	LeafOptions string
+	// LeafOptions are further lines of the leafnodes block, RemoteOptions further
+	// keys of each remote.
+	LeafOptions, RemoteOptions string
 	// Extra is appended to the file. LeafExtra says that a leaf listener is in
 	// it, so that its address gets read.
 	Extra     string
@@ -149,7 +150,7 @@ func (s *Server) text() string {
 		if len(c.Remotes) > 0 {
 			b.WriteString("  reconnect: 1\n  remotes: [\n")
 			for _, r := range c.Remotes {
-				fmt.Fprintf(&b, "    { url: %q, deny_imports: [%s] }\n", r, strings.Join(quoted(c.DenyImports), ", "))
+				fmt.Fprintf(&b, "    { url: %q, deny_imports: [%s], %s }\n", r, strings.Join(quoted(c.DenyImports), ", "), c.RemoteOptions)
 			}
 			b.WriteString("  ]\n")
 		}
