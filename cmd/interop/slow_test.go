@@ -98,13 +98,15 @@ func TestLeaf_secondConnection(t *testing.T) {
 			p := pair{hub: start(t, peers.StockKind, peers.Config{Name: "hub", JetStream: true, Domain: "HUB", Leaf: true, HTTP: true})}
 			p.link = link(t, p.hub.LeafAddr())
 			p.edge = start(t, peers.FrondKind, peers.Config{Name: "edge", JetStream: true, Domain: "EDGE",
-				Remotes: []string{"nats-leaf://" + p.link.Addr()}, RemoteOptions: fmt.Sprintf("no_heartbeat_connection: %v", off)})
+				Remotes: []string{"nats-leaf://" + p.link.Addr()}, RemoteOptions: []string{fmt.Sprintf("no_heartbeat_connection: %v", off)}})
 			p.linked(t)
 			ctx := within(t, 2*time.Minute)
 			local := stream(t, connect(t, p.edge))
 			must[jetstream.Stream](t)(local.CreateStream(ctx, jetstream.StreamConfig{Name: "BIG", Subjects: []string{"big"}}))
 			all := must[jetstream.Stream](t)(stream(t, connect(t, p.hub)).CreateStream(ctx, jetstream.StreamConfig{Name: "ALL",
 				Sources: []*jetstream.StreamSource{{Name: "BIG", Domain: "EDGE"}}}))
+			must[*jetstream.PubAck](t)(local.Publish(ctx, "big", []byte("0")))
+			arrived(t, all, 1)
 			// It is on the line for 8 s: long enough to be looked for, and no hub asks
 			// for it again.
 			big := make([]byte, 80_000)
@@ -120,7 +122,7 @@ func TestLeaf_secondConnection(t *testing.T) {
 					names[m[1]] = true
 				}
 				info, err := all.Info(ctx)
-				if err == nil && info.State.Msgs != 1 {
+				if err == nil && info.State.Msgs != 2 {
 					err = fmt.Errorf("%d messages", info.State.Msgs)
 				}
 				return err

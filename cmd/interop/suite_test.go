@@ -96,7 +96,13 @@ func tested(kind peers.Kind) bool {
 // of the server's log is shown.
 func start(t testing.TB, kind peers.Kind, c peers.Config) *peers.Server {
 	t.Helper()
-	s, err := peers.Start(t.Context(), kind, binary(t, kind), t.TempDir(), c)
+	return startBinary(t, kind, binary(t, kind), c)
+}
+
+// startBinary is start with a program that the caller chooses.
+func startBinary(t testing.TB, kind peers.Kind, path string, c peers.Config) *peers.Server {
+	t.Helper()
+	s, err := peers.Start(t.Context(), kind, path, t.TempDir(), c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func leafTable() *block[Leaf] {
 			row("authorization authentication", "map", "as the client port", "who may link", "{user: u, password: p}", setLeafAuth),
 			row("tls", "map", "off", "TLS on the leaf port", "{cert_file: CERT, key_file: KEY}", setServerTLS(func(l *l) **TLS { return &l.TLS })),
 			row("leafnode_advertise advertise", "host or host:port", "", "what other servers are told instead of the own address", "example.com", setAdvertise(func(l *l) *string { return &l.Advertise })),
-			row("no_advertise", "boolean", "false", "tell other servers no address", "true", setBool(func(l *l) *bool { return &l.NoAdvertise })),
+			row("no_advertise", "boolean", "false", "tell other servers no address; a nats-server before 2.15 does not link then", "true", setBool(func(l *l) *bool { return &l.NoAdvertise })),
 			row("min_version minimum_version", "version from 2.8.0", "", "refuse older servers", "2.10.0", setMinServer),
 			row("compression", "boolean, mode, or map", "s2_auto", "off, accept, s2_auto, s2_fast, s2_better, s2_best; a map has mode and rtt_thresholds", "s2_fast", setCompression(func(l *l) *Compression { return &l.Compression })),
 			row("isolate_leafnode_interest isolate", "boolean", "false", "do not tell one link what another wants", "true", setBool(func(l *l) *bool { return &l.Isolate })),

@@ -65,9 +65,42 @@ func CLI(ctx context.Context) (string, error) {
 	return tool(ctx, "nats-"+CLIVersion, "github.com/nats-io/natscli/nats")
 }
 
+// OldVersions are releases of nats-server that stand for what runs in the field:
+// the last ones of four ages, of which 2.14 is the first with acknowledged
+// sources.
+var OldVersions = []string{"2.10.27", "2.11.17", "2.12.15", "2.14.10"}
+
+// OldStock is nats-server of another release, built from the module of that version.
+func OldStock(ctx context.Context, version string) (string, error) {
+	return cached("nats-server-"+version, func(_, out string) error {
+		dir, err := os.MkdirTemp("", "nats-server")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		// Outside of a module, so that it gets the dependencies that it names.
+		if err := goTool(ctx, dir, "mod", "init", "build.invalid/old"); err != nil {
+			return err
+		}
+		const module = "github.com/nats-io/nats-server/v2"
+		if err := goTool(ctx, dir, "get", module+"@v"+version); err != nil {
+			return err
+		}
+		return goTool(ctx, dir, "build", "-o", out, module)
+	})
+}
+
 // tool builds a Go tool of this module into the user's cache folder, unless it
 // is there.
 func tool(ctx context.Context, name, pkg string) (string, error) {
+	return cached(name, func(root, out string) error {
+		return goTool(ctx, filepath.Join(root, "cmd", "interop"), "build", "-o", out, pkg)
+	})
+}
+
+// cached is the path of a program in the user's cache folder, which build makes
+// unless it is there.
+func cached(name string, build func(root, out string) error) (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
@@ -87,7 +120,7 @@ func tool(ctx context.Context, name, pkg string) (string, error) {
 	// Two test binaries may build at the same time: each into its own name,
 	// the rename decides.
 	tmp := fmt.Sprintf("%s.%d", path, os.Getpid())
-	if err := goTool(ctx, filepath.Join(root, "cmd", "interop"), "build", "-o", tmp, pkg); err != nil {
+	if err := build(root, tmp); err != nil {
 		return "", err
 	}
 	return path, os.Rename(tmp, path)

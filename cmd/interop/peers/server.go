@@ -36,7 +36,11 @@ type Config struct {
 	DenyImports []string
 	// LeafOptions are further lines of the leafnodes block, RemoteOptions further
 	// keys of each remote.
-	LeafOptions, RemoteOptions string
+	LeafOptions   string
+	RemoteOptions []string
+	// Advertise is what the leaf listener tells as its address. By "" it tells
+	// none, with which nats-server before 2.15 does not link.
+	Advertise string
 	// Extra is appended to the file. LeafExtra says that a leaf listener is in
 	// it, so that its address gets read.
 	Extra     string
@@ -144,13 +148,18 @@ func (s *Server) text() string {
 		b.WriteString("leafnodes {\n")
 		b.WriteString(c.LeafOptions)
 		if c.Leaf {
-			// no_advertise: an edge must not learn a way around the fault proxy.
-			fmt.Fprintf(&b, "  listen: %q\n  no_advertise: true\n", s.ports.leaf)
+			// An edge must not learn a way around the fault proxy.
+			advertise := "no_advertise: true"
+			if c.Advertise != "" {
+				advertise = fmt.Sprintf("advertise: %q", c.Advertise)
+			}
+			fmt.Fprintf(&b, "  listen: %q\n  %s\n", s.ports.leaf, advertise)
 		}
 		if len(c.Remotes) > 0 {
 			b.WriteString("  reconnect: 1\n  remotes: [\n")
 			for _, r := range c.Remotes {
-				fmt.Fprintf(&b, "    { url: %q, deny_imports: [%s], %s }\n", r, strings.Join(quoted(c.DenyImports), ", "), c.RemoteOptions)
+				options := append([]string{fmt.Sprintf("url: %q", r), "deny_imports: [" + strings.Join(quoted(c.DenyImports), ", ") + "]"}, c.RemoteOptions...)
+				fmt.Fprintf(&b, "    { %s }\n", strings.Join(options, ", "))
 			}
 			b.WriteString("  ]\n")
 		}
