@@ -174,6 +174,9 @@ func (a *applier) republish(s *stream, v *streamView, en *edgestore.Entry, o *ou
 			at = from.at
 		}
 	default:
+		if len(blob) == 0 {
+			return // its answer was held when nothing was republished yet
+		}
 		blob = blob[1:]
 	}
 	subj, header, body, err := edgestore.ParseBlob(blob)

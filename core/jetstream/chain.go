@@ -180,11 +180,14 @@ func (s *stream) holds(r *edgestore.Record) bool {
 	return len(s.unsure) > 0 && r.Seat >= s.unsure[0].seat
 }
 
-// hold keeps what the answer to an operation needs: the entry is borrowed.
+// hold keeps what the answer to an operation needs: the entry is borrowed. Only
+// who republishes needs a published message itself.
 func (s *stream) hold(en *edgestore.Entry, o *outcome) {
 	h := heldAnswer{*en, *o}
 	h.entry.Side = bytes.Clone(en.Side)
-	h.entry.Data = bytes.Clone(en.Data)
+	if h.entry.Data = nil; en.Kind != opPublish || s.view.Load().republish != nil {
+		h.entry.Data = bytes.Clone(en.Data)
+	}
 	s.held = append(s.held, h)
 }
 
@@ -194,9 +197,12 @@ func (s *stream) hold(en *edgestore.Entry, o *outcome) {
 func (s *stream) settled(run []edgestore.Entry, out []outcome) (before []heldAnswer, now int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.held) > 0 && !s.holds(&s.held[0].entry.Record) {
-		before = append(before, s.held[0])
-		s.held = slices.Delete(s.held, 0, 1)
+	free := 0
+	for free < len(s.held) && !s.holds(&s.held[free].entry.Record) {
+		free++
+	}
+	if free > 0 {
+		before, s.held = s.held[:free:free], append([]heldAnswer(nil), s.held[free:]...)
 	}
 	for now < len(run) && !s.holds(&run[now].Record) {
 		now++

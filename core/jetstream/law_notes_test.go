@@ -76,16 +76,23 @@ func (l logWithoutNotes) AppendReserved(r *edgestore.Record, side []byte, token 
 	return l.fileLog.(reserver).AppendReserved(r, side, token, data...)
 }
 
+// newBoxWithoutNotes has streams S and OTHER, on a log that takes no notes while
+// refuse is true.
+func newBoxWithoutNotes(t *testing.T) (x *box, refuse *atomic.Bool) {
+	t.Helper()
+	x, refuse = newBox(t), new(atomic.Bool)
+	x.change = func(c *Config) { c.backend = withoutNotes{diskBackend{c}, refuse} }
+	x.start()
+	mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
+	mustStream(t, x.b, `{"name":"OTHER","subjects":["other"]}`)
+	return x, refuse
+}
+
 // What depends on an operation that took another number than it said is not
 // answered before a note of that is durable; what came before, and other
 // streams, are.
 func TestLaw_answersWaitForNotes(t *testing.T) {
-	x := newBox(t)
-	var refuse atomic.Bool
-	x.change = func(c *Config) { c.backend = withoutNotes{diskBackend{c}, &refuse} }
-	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
-	mustStream(t, x.b, `{"name":"OTHER","subjects":["other"]}`)
+	x, refuse := newBoxWithoutNotes(t)
 	refuse.Store(true)
 	in := x.b.inbox(t, "answers.*")
 	send := func(n int, hdr ...string) {
@@ -113,12 +120,7 @@ func TestLaw_answersWaitForNotes(t *testing.T) {
 // No consumer gets a message whose sequence depends on a note that is not
 // durable, and each gets it as soon as the note is.
 func TestLaw_deliveriesWaitForNotes(t *testing.T) {
-	x := newBox(t)
-	var refuse atomic.Bool
-	x.change = func(c *Config) { c.backend = withoutNotes{diskBackend{c}, &refuse} }
-	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
-	mustStream(t, x.b, `{"name":"OTHER","subjects":["other"]}`)
+	x, refuse := newBoxWithoutNotes(t)
 	mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
 	in := x.b.pull(t, "S.c", "10")
 	defer in.stop()
@@ -203,4 +205,31 @@ func TestLaw_refusalAndItsNoteInAHole(t *testing.T) {
 			x.goesOn("S", "s.a", "")
 		})
 	}
+}
+
+// A message whose answer was held is republished whole, and only if that was
+// configured when it was stored.
+func TestLaw_heldAnswersAreRepublished(t *testing.T) {
+	x, refuse := newBoxWithoutNotes(t)
+	again := x.b.inbox(t, "again.>")
+	refused := func() {
+		x.b.route(&wire.Msg{Subject: []byte("s.a"), Header: []byte(header("Nats-Expected-Last-Sequence", "77"))})
+	}
+	refuse.Store(true)
+	refused()
+	x.b.route(&wire.Msg{Subject: []byte("s.a"), Body: []byte(text(1))})
+	x.put("OTHER", "other", "one") // so both are applied
+	x.b.route(&wire.Msg{Subject: []byte("$JS.API.STREAM.UPDATE.S"), Reply: []byte("updated"), Body: []byte(`{"name":"S","subjects":["s.>"],"republish":{"src":"s.>","dest":"again.>"}}`)})
+	s := x.e.account("A").stream("S")
+	eventually(t, func() bool { return s.config().Republish != nil })
+	x.b.route(&wire.Msg{Subject: []byte("s.b"), Body: []byte(text(2))})
+	x.put("OTHER", "other", "two")
+	again.none()
+	refuse.Store(false)
+	x.e.retryNotes()
+	x.e.journal.Kick()
+	if m := again.next(); m.Subject != "again.b" || m.Body != text(2) {
+		t.Errorf("republished %+v", m)
+	}
+	again.none()
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/frondmq/frond/core/wire"
@@ -196,12 +195,7 @@ func (x *box) loseStates(incarnation uint64) {
 // The same with a journal that begins in the middle: numbers were passed over
 // before, and the note of a refusal before it stands behind its first operation.
 func TestLaw_storeWithoutItsStateBehindTheBegin(t *testing.T) {
-	x := newBox(t)
-	var refuse atomic.Bool
-	x.change = func(c *Config) { c.backend = withoutNotes{diskBackend{c}, &refuse} }
-	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
-	mustStream(t, x.b, `{"name":"OTHER","subjects":["other"]}`)
+	x, refuse := newBoxWithoutNotes(t)
 	x.b.call(t, "STREAM.PURGE.S", `{"seq":1000}`, nil)
 	for i := range 5 {
 		x.put("S", "s.a", text(i))
