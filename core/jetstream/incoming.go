@@ -115,9 +115,9 @@ func (s *stream) put(cfg *StreamConfig, m *incoming, o *outcome) error {
 	}
 	if m.id != nil {
 		s.rememberID(m)
-		s.setLastMsgID(string(m.id))
-	} else if s.lastMsgID != "" {
-		s.setLastMsgID("")
+		s.setLastMsgID(m.id)
+	} else if len(s.lastMsgID) > 0 {
+		s.setLastMsgID(nil)
 	}
 	s.consumers.stored(m.Seq, m.Subject)
 	return s.makeRoom(cfg, m.Subject, rollup)
@@ -137,8 +137,8 @@ func (s *stream) pass(m *incoming, o *outcome) {
 	}
 }
 
-func (s *stream) setLastMsgID(id string) {
-	s.lastMsgID = id
+func (s *stream) setLastMsgID(id []byte) {
+	s.lastMsgID = append(s.lastMsgID[:0], id...)
 	s.auxDirty.lastMsgID = true
 }
 

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strconv"
@@ -45,7 +46,7 @@ func (s *stream) checkHeaders(cfg *StreamConfig, m *incoming, o *outcome) error 
 		}
 	}
 	if m.flags&flagExpect != 0 {
-		if id := wire.HeaderGet(m.Header, hdrExpectedLastMsgID); len(id) > 0 && string(id) != s.lastMsgID {
+		if id := wire.HeaderGet(m.Header, hdrExpectedLastMsgID); len(id) > 0 && !bytes.Equal(id, s.lastMsgID) {
 			return errWrongLastMsgID.with("wrong last msg ID: %s", s.lastMsgID)
 		}
 	}

@@ -1,8 +1,10 @@
 package jetstream
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,7 +38,7 @@ type stream struct {
 	// Guarded by mu.
 	store     edgestore.Store
 	last      uint64 // sequence of the newest message ever stored
-	lastMsgID string
+	lastMsgID []byte
 	dedup     dedup
 	applied   edgestore.LSN // of the newest operation applied
 	skipUpTo  edgestore.LSN // recovery: the store has these already
@@ -236,7 +238,7 @@ func (s *stream) loadAux(cfg *StreamConfig) (*StreamConfig, error) {
 		case key == auxIdentity:
 			s.identified = true
 		case key == auxLastMsgID:
-			s.lastMsgID = string(value)
+			s.lastMsgID = bytes.Clone(value)
 		case key == auxIDs, strings.HasPrefix(key, auxIDRow), strings.HasPrefix(key, auxOldIDs):
 			err = s.dedup.load(key, value)
 		case strings.HasPrefix(key, auxPosition):
@@ -285,7 +287,7 @@ func (s *stream) seal() bool {
 		aux = append(aux, edgestore.Aux{Key: auxConfig, Value: encodeConfig(s.config())})
 	}
 	if s.auxDirty.lastMsgID {
-		aux = append(aux, edgestore.Aux{Key: auxLastMsgID, Value: []byte(s.lastMsgID)})
+		aux = append(aux, edgestore.Aux{Key: auxLastMsgID, Value: slices.Clone(s.lastMsgID)})
 	}
 	if s.auxDirty.positions {
 		for source, at := range s.positions {

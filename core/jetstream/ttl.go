@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"bytes"
+	"cmp"
 	"container/heap"
 	"encoding/binary"
 	"errors"
@@ -113,7 +114,6 @@ type expiries struct {
 	nevers      bool
 	neversDirty bool
 	gone        []int64 // slots that are on disk and empty
-	n           int
 }
 
 type expirySlot struct {
@@ -180,7 +180,6 @@ func (x *expiries) add(seq uint64, at int64, t ttl) {
 	s := x.slot(due / slotTicks)
 	s.append(seq, due)
 	s.dirty = true
-	x.n++
 }
 
 func (s *expirySlot) append(seq uint64, due int64) {
@@ -242,7 +241,7 @@ func (x *expiries) reached(now int64) (list []*expirySlot) {
 			list = append(list, s)
 		}
 	}
-	slices.SortFunc(list, func(a, b *expirySlot) int { return int(a.number - b.number) })
+	slices.SortFunc(list, func(a, b *expirySlot) int { return cmp.Compare(a.number, b.number) })
 	return list
 }
 
@@ -258,7 +257,6 @@ func (x *expiries) take(now int64, limit int) (seqs []uint64) {
 		old.each(func(seq uint64, due int64) bool {
 			if due <= now && len(seqs) < limit {
 				seqs = append(seqs, seq)
-				x.n--
 			} else {
 				s.append(seq, due)
 			}
@@ -318,7 +316,6 @@ func (x *expiries) load(key string, value []byte) error {
 		return fmt.Errorf("expiry slot %q: %w: cut after %d entries", key, edgestore.ErrCorrupt, s.n)
 	}
 	s.written = true
-	x.n += s.n
 	return nil
 }
 
