@@ -32,6 +32,11 @@ func (e *CorruptError) Error() string {
 // Is makes errors.Is(err, ErrCorrupt) true.
 func (e *CorruptError) Is(target error) bool { return target == ErrCorrupt }
 
+// corrupt says where err, of class ErrCorrupt, was found.
+func corrupt(file, place string, err error) error {
+	return &CorruptError{file, place, strings.TrimSuffix(err.Error(), ": "+ErrCorrupt.Error())}
+}
+
 // boltFile is one bbolt file. Nothing reads or writes a bbolt file but through
 // it: bbolt maps files and trusts its pages, which have no checksums, so a
 // damaged page may be a fault, a panic or nonsense. view and update turn the

@@ -311,7 +311,7 @@ func (s *fileStore) loadFrom(ref *chunkRef) (*chunk, error) {
 	}
 	c, err := s.decode(value, ref)
 	if isCorrupt(err) {
-		err = &CorruptError{f.path, place, err.Error()}
+		err = corrupt(f.path, place, err)
 	}
 	return c, err
 }

@@ -257,7 +257,7 @@ func OpenIDRun(disk vfs.FS, dir string, incarnation uint64, info IDRunInfo) (*ID
 	}
 	if err == nil {
 		if err = r.readEnd(rec.payload); err != nil {
-			err = &CorruptError{r.path, "end", err.Error()}
+			err = corrupt(r.path, "end", err)
 		}
 	}
 	if err == nil && r.IDRunInfo != info {
@@ -283,7 +283,7 @@ func (r *IDRun) read(at int64, n int, kind byte) (rec record, err error) {
 		if err == nil || !isCorrupt(err) {
 			return rec, err
 		}
-		err = &CorruptError{r.path, "record at " + strconv.FormatInt(at, 10), err.Error()}
+		err = corrupt(r.path, "record at "+strconv.FormatInt(at, 10), err)
 	}
 	return rec, err
 }
@@ -368,7 +368,7 @@ func (r *IDRun) Find(hash uint64, id []byte) (found ID, ok bool, err error) {
 		for {
 			x, more, err := l.next()
 			if err != nil {
-				return ID{}, false, &CorruptError{r.path, "block " + strconv.Itoa(i), err.Error()}
+				return ID{}, false, corrupt(r.path, "block "+strconv.Itoa(i), err)
 			}
 			if !more {
 				break
@@ -480,7 +480,7 @@ func (c *idCursor) step() error {
 	for {
 		id, ok, err := c.list.next()
 		if err != nil {
-			c.damaged(&CorruptError{c.run.path, "block " + strconv.Itoa(c.block-1), err.Error()})
+			c.damaged(corrupt(c.run.path, "block "+strconv.Itoa(c.block-1), err))
 			c.list = idList{}
 			continue
 		}
@@ -568,7 +568,10 @@ func checkIDRun(disk vfs.FS, path string, incarnation uint64) (records int, form
 			if at < size {
 				return records, format, damaged("bytes left over")
 			}
-			return records, format, r.readEnd(rec.payload)
+			if err := r.readEnd(rec.payload); err != nil {
+				return records, format, corrupt(path, "end", err)
+			}
+			return records, format, nil
 		}
 	}
 }

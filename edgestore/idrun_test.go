@@ -199,8 +199,14 @@ func TestIDRun_damage(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, _, err := checkIDRun(vfs.OS{}, name, 7); err == nil {
+		_, _, cerr := checkIDRun(vfs.OS{}, name, 7)
+		if cerr == nil {
 			t.Errorf("bit at %d: the check finds nothing", at)
+		}
+		for _, err := range []error{err, cerr} {
+			if err != nil && (!strings.HasPrefix(err.Error(), name+": ") || strings.Count(err.Error(), ErrCorrupt.Error()) != 1) {
+				t.Errorf("bit at %d: %q does not say once what is damaged, and where", at, err)
+			}
 		}
 		if bad > 0 {
 			damaged++
