@@ -228,13 +228,6 @@ func (b *outbound) closedGate() <-chan struct{} {
 	return b.mu.gate
 }
 
-// pendingBytes is the number of bytes not yet written.
-func (b *outbound) pendingBytes() int64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.mu.pending
-}
-
 // end makes run write what there is and return, soon. Nothing more is taken.
 func (b *outbound) end() {
 	// In this order: a writer that sets its long deadline after this one sees

@@ -94,3 +94,10 @@ func TestBudget(t *testing.T) {
 		t.Error("a client with nothing waiting, or no budget")
 	}
 }
+
+// pendingBytes is the number of bytes not yet written.
+func (b *outbound) pendingBytes() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.mu.pending
+}

@@ -184,7 +184,7 @@ func TestNewerFormat(t *testing.T) {
 				t.Fatal(err)
 			}
 			if name == path {
-				_, err = edgestore.OpenTable(name)
+				_, err = edgestore.OpenTableFile(edgestore.TableOptions{Path: name})
 			} else {
 				_, err = edgestore.OpenFileStore(o)
 			}
@@ -230,7 +230,7 @@ func TestOtherByteOrder(t *testing.T) {
 	}
 	before := readDir(t, filepath.Join(dir, "s"))
 	_, errStore := edgestore.OpenFileStore(storedOptions(filepath.Join(dir, "s")))
-	_, errTable := edgestore.OpenTable(filepath.Join(dir, "catalogue.db"))
+	_, errTable := edgestore.OpenTableFile(edgestore.TableOptions{Path: filepath.Join(dir, "catalogue.db")})
 	_, errCheck := edgestore.CheckStore(filepath.Join(dir, "s"))
 	for _, err := range []error{errStore, errTable, errCheck} {
 		if !errors.Is(err, edgestore.ErrFormat) || errors.Is(err, edgestore.ErrCorrupt) || !strings.Contains(fmt.Sprint(err), "other byte order") {

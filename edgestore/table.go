@@ -58,9 +58,6 @@ var tableBucket = []byte("k")
 // with '='.
 var tableStateKeys = [2]string{"\x00", "\x01"}
 
-// OpenTable opens or makes the table at path.
-func OpenTable(path string) (*Table, error) { return OpenTableFile(TableOptions{Path: path}) }
-
 // OpenTableFile opens or makes a table. When something in it is damaged its
 // pages are searched, and Salvaged tells what came of it. An error of class
 // ErrCorrupt means that nothing was found: the file is as it was (see SetAside).

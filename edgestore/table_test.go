@@ -17,7 +17,7 @@ import (
 
 func mustTable(t *testing.T, path string) *edgestore.Table {
 	t.Helper()
-	tab, err := edgestore.OpenTable(path)
+	tab, err := edgestore.OpenTableFile(edgestore.TableOptions{Path: path})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func damagedTable(t *testing.T, path string) (good []byte, want []string) {
 // or one that the report calls doubtful, or missing when the report says so.
 func checkTable(t *testing.T, path, what string, want []string) edgestore.TableSalvage {
 	t.Helper()
-	tab, err := edgestore.OpenTable(path)
+	tab, err := edgestore.OpenTableFile(edgestore.TableOptions{Path: path})
 	if err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
@@ -185,7 +185,7 @@ func TestTable_zeroedPages(t *testing.T) {
 			}
 			continue
 		}
-		tab, err := edgestore.OpenTable(path)
+		tab, err := edgestore.OpenTableFile(edgestore.TableOptions{Path: path})
 		if errors.Is(err, edgestore.ErrCorrupt) {
 			continue // the one page with the values and the state
 		}
@@ -214,7 +214,7 @@ func TestTable_noTable(t *testing.T) {
 				t.Fatal(err)
 			}
 			for range 2 {
-				if _, err := edgestore.OpenTable(path); !errors.Is(err, edgestore.ErrCorrupt) || !strings.Contains(err.Error(), path) {
+				if _, err := edgestore.OpenTableFile(edgestore.TableOptions{Path: path}); !errors.Is(err, edgestore.ErrCorrupt) || !strings.Contains(err.Error(), path) {
 					t.Fatalf("open: %v", err)
 				}
 			}
@@ -238,7 +238,7 @@ func TestTable_noTable(t *testing.T) {
 		if err := os.Mkdir(path, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := edgestore.OpenTable(path); !errors.Is(err, edgestore.ErrCorrupt) {
+		if _, err := edgestore.OpenTableFile(edgestore.TableOptions{Path: path}); !errors.Is(err, edgestore.ErrCorrupt) {
 			t.Fatalf("open: %v", err)
 		}
 	})

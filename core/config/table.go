@@ -19,10 +19,6 @@ const (
 	Ignored
 )
 
-func (s Status) String() string {
-	return [...]string{"supported", "not supported yet", "no effect"}[s]
-}
-
 // Key is one row of a table, as documentation shows it.
 type Key struct {
 	Name    string
