@@ -82,15 +82,15 @@ func (g *diskGuard) recount() {
 // count is what all files take. Those of the journal may be in a file system of
 // their own. An error says that some could not be looked at.
 func (g *diskGuard) count() (int64, error) {
-	u, err := measureDisk(g.dir, g.journalDir)
+	used, err := countFiles(g.dir, g.journalDir)
 	names, failed := g.FS.List(g.journalDir)
 	err = cmp.Or(err, unlessGone(failed))
 	for _, name := range names {
 		n, failed := g.size(filepath.Join(g.journalDir, name))
-		u.stores += n
+		used += n
 		err = cmp.Or(err, unlessGone(failed))
 	}
-	return u.stores, err
+	return used, err
 }
 
 func (g *diskGuard) size(path string) (int64, error) {

@@ -21,7 +21,9 @@ type roomy struct {
 
 func (r roomy) Free(string) (int64, error) { return r.free, nil }
 
-func TestDiskGuard_free(t *testing.T) {
+// smallJournal is a disk with a journal of 300 bytes.
+func smallJournal(t *testing.T) *vfs.Mem {
+	t.Helper()
 	mem := vfs.NewMem()
 	if err := mem.MkdirAll("journal"); err != nil {
 		t.Fatal(err)
@@ -33,6 +35,11 @@ func TestDiskGuard_free(t *testing.T) {
 	if _, err := f.WriteAt(make([]byte, 300), 0); err != nil {
 		t.Fatal(err)
 	}
+	return mem
+}
+
+func TestDiskGuard_free(t *testing.T) {
+	mem := smallJournal(t)
 	for _, x := range []struct {
 		free, reserve, most, want int64
 		text                      string
@@ -94,17 +101,7 @@ func (f failingList) List(dir string) ([]string, error) {
 
 // What can't be counted counts as it did last, and that is told, once a minute.
 func TestDiskGuard_failedCount(t *testing.T) {
-	mem := vfs.NewMem()
-	if err := mem.MkdirAll("journal"); err != nil {
-		t.Fatal(err)
-	}
-	f, err := mem.Create("journal/1.seg")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.WriteAt(make([]byte, 300), 0); err != nil {
-		t.Fatal(err)
-	}
+	mem := smallJournal(t)
 	log := new(testLog)
 	var fault error
 	g := &diskGuard{

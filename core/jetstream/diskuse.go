@@ -21,31 +21,39 @@ import (
 // diskUse is what the files of streams take.
 type diskUse struct{ stores, journal int64 }
 
-// measureDisk counts files; those that come and go meanwhile may be missing. An
-// error says that more is missing: what could not be looked at does not count.
+// measureDisk counts both as countFiles does.
 func measureDisk(dir, journalDir string) (u diskUse, err error) {
-	count := func(root string, into *int64, not string) {
-		_ = filepath.WalkDir(root, func(path string, entry fs.DirEntry, failed error) error {
-			switch {
-			case failed != nil:
-				err = cmp.Or(err, unlessGone(failed))
-			case entry.IsDir() && path == not:
-				return filepath.SkipDir
-			case entry.IsDir():
-			default:
-				info, failed := entry.Info()
-				if failed != nil {
-					err = cmp.Or(err, unlessGone(failed))
-					return nil
-				}
-				*into += info.Size()
-			}
-			return nil
-		})
+	var failed error
+	u.stores, err = countFiles(dir, journalDir)
+	u.journal, failed = countFiles(journalDir, "")
+	return u, cmp.Or(err, failed)
+}
+
+// countFiles is what the files below root take, but for those below not. Those
+// that come and go meanwhile may be missing. An error says that more is missing:
+// what could not be looked at does not count.
+func countFiles(root, not string) (n int64, err error) {
+	if not != "" {
+		not = filepath.Clean(not)
 	}
-	count(dir, &u.stores, filepath.Clean(journalDir))
-	count(journalDir, &u.journal, "")
-	return u, err
+	_ = filepath.WalkDir(root, func(path string, entry fs.DirEntry, failed error) error {
+		switch {
+		case failed != nil:
+			err = cmp.Or(err, unlessGone(failed))
+		case entry.IsDir() && path == not:
+			return filepath.SkipDir
+		case entry.IsDir():
+		default:
+			info, failed := entry.Info()
+			if failed != nil {
+				err = cmp.Or(err, unlessGone(failed))
+				return nil
+			}
+			n += info.Size()
+		}
+		return nil
+	})
+	return n, err
 }
 
 // unlessGone is err, if it is not that there is no such file.
