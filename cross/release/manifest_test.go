@@ -3,7 +3,6 @@ package main
 import (
 	"archive/tar"
 	"bytes"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -74,23 +73,16 @@ func manifest(t *testing.T, format, file string) (list []string) {
 	case "apk":
 		list = tarLines(t, bytes.NewReader(unzip(t, read(t, file))))
 	case "ipk":
-		outer := tar.NewReader(bytes.NewReader(unzip(t, read(t, file))))
-		for {
-			h, err := outer.Next()
-			if errors.Is(err, io.EOF) {
-				break
+		tarEach(t, bytes.NewReader(unzip(t, read(t, file))), func(h *tar.Header, r io.Reader) {
+			if !strings.HasSuffix(h.Name, ".tar.gz") {
+				return
 			}
+			b, err := io.ReadAll(r)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if strings.HasSuffix(h.Name, ".tar.gz") {
-				b, err := io.ReadAll(outer)
-				if err != nil {
-					t.Fatal(err)
-				}
-				list = append(list, tarLines(t, bytes.NewReader(unzip(t, b)))...)
-			}
-		}
+			list = append(list, tarLines(t, bytes.NewReader(unzip(t, b)))...)
+		})
 	}
 	list = slices.DeleteFunc(list, func(l string) bool {
 		return strings.Contains(l, "/doc/frond/licenses")
@@ -101,20 +93,12 @@ func manifest(t *testing.T, format, file string) (list []string) {
 	return list
 }
 
-func tarLines(t *testing.T, r io.Reader) (list []string) {
+func tarLines(t *testing.T, b io.Reader) (list []string) {
 	t.Helper()
-	tr := tar.NewReader(r)
-	for {
-		h, err := tr.Next()
-		if errors.Is(err, io.EOF) {
-			return list
+	tarEach(t, b, func(h *tar.Header, _ io.Reader) {
+		if h.Typeflag != tar.TypeDir {
+			list = append(list, fmt.Sprintf("%o %s:%s %s", h.Mode, h.Uname, h.Gname, strings.TrimPrefix(h.Name, "./")))
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if h.Typeflag == tar.TypeDir {
-			continue
-		}
-		list = append(list, fmt.Sprintf("%o %s:%s %s", h.Mode, h.Uname, h.Gname, strings.TrimPrefix(h.Name, "./")))
-	}
+	})
+	return list
 }

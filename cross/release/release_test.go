@@ -68,20 +68,28 @@ func read(t *testing.T, name string) []byte {
 	return b
 }
 
-// tarNames lists a tarball: name, mode, owner.
-func tarNames(t *testing.T, r io.Reader) (names []string) {
+// tarEach calls f for what a tarball holds; its content can be read from r then.
+func tarEach(t *testing.T, b io.Reader, f func(h *tar.Header, r io.Reader)) {
 	t.Helper()
-	tr := tar.NewReader(r)
-	for {
-		h, err := tr.Next()
+	for r := tar.NewReader(b); ; {
+		h, err := r.Next()
 		if errors.Is(err, io.EOF) {
-			return names
+			return
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		names = append(names, fmt.Sprintf("%s %o", strings.TrimPrefix(h.Name, "./"), h.Mode))
+		f(h, r)
 	}
+}
+
+// tarNames lists a tarball: name, mode.
+func tarNames(t *testing.T, b io.Reader) (names []string) {
+	t.Helper()
+	tarEach(t, b, func(h *tar.Header, _ io.Reader) {
+		names = append(names, fmt.Sprintf("%s %o", strings.TrimPrefix(h.Name, "./"), h.Mode))
+	})
+	return names
 }
 
 func unzip(t *testing.T, b []byte) []byte {
