@@ -20,7 +20,7 @@ import (
 func newerFolder(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	table, err := edgestore.OpenTable(filepath.Join(dir, "jetstream", "catalogue.db"))
+	table, err := edgestore.OpenTableFile(edgestore.TableOptions{Path: filepath.Join(dir, "jetstream", "catalogue.db")})
 	if err != nil {
 		t.Fatal(err)
 	}
