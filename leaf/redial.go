@@ -16,9 +16,9 @@ const (
 	// From there they grow with the time that the hub has been away, to a tenth
 	// of it. But a machine that refuses is up, or what forwards to it (a
 	// container's proxy takes and closes), and so will its server be: for
-	// restartTime the pauses stay short. A hub that starts again asks its
-	// origins within some hundred milliseconds, and a stock one that finds no
-	// edge then asks again only after 40 seconds.
+	// restartTime since it began to refuse the pauses stay short. A hub that starts
+	// again asks its origins within some hundred milliseconds, and a stock one that
+	// finds no edge then asks again only after 40 seconds.
 	redialShare   = 10
 	restartTime   = 2 * time.Minute
 	restartRedial = 100 * time.Millisecond
@@ -36,6 +36,9 @@ const (
 type redial struct {
 	lost  time.Time // when the last link that had lived ended; zero for never
 	tries int       // pauses since
+	// refusing is since when every attempt is turned away; zero while the last was
+	// not. A machine that was off for an hour begins to refuse when it is up again.
+	refusing time.Time
 	// duel is how many links in a row another server replaced at the hub, since
 	// the last one that ended otherwise.
 	duel int
@@ -69,6 +72,12 @@ func (r *redial) pause(now time.Time, err error, every, asked time.Duration) (d 
 	if every <= 0 {
 		every = time.Second
 	}
+	switch {
+	case !turnedAway(err):
+		r.refusing = time.Time{}
+	case r.refusing.IsZero():
+		r.refusing = now
+	}
 	d = every
 	if r.duel > 0 {
 		for n := 1; n < r.duel && d < loopDelay; n++ {
@@ -77,7 +86,7 @@ func (r *redial) pause(now time.Time, err error, every, asked time.Duration) (d 
 	} else if !r.lost.IsZero() {
 		away := now.Sub(r.lost)
 		switch d = firstRedial << min(r.tries, 8); {
-		case away < restartTime && turnedAway(err):
+		case turnedAway(err) && now.Sub(r.refusing) < restartTime:
 			d = min(d, restartRedial)
 		case d > calmRedial:
 			d = max(calmRedial, away/redialShare)

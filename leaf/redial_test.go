@@ -39,9 +39,8 @@ func TestRedial(t *testing.T) {
 		for _, away := range []time.Duration{4 * time.Second, 20 * time.Second} {
 			check(t, &r, begin.Add(away), errNo, away/redialShare)
 		}
-		check(t, &r, begin.Add(time.Hour), refused, every)
 		for range 100 { // and no number of attempts makes it longer or negative
-			check(t, &r, begin.Add(time.Hour), refused, every)
+			check(t, &r, begin.Add(time.Hour), errNo, every)
 		}
 	})
 
@@ -54,8 +53,22 @@ func TestRedial(t *testing.T) {
 		for _, err := range []error{refused, fmt.Errorf("first INFO: %w", syscall.ECONNRESET), fmt.Errorf("first INFO: %w", io.EOF)} {
 			check(t, &r, begin.Add(restartTime-1), err, restartRedial)
 		}
-		check(t, &r, begin.Add(restartTime-1), errNo, every)
 		check(t, &r, begin.Add(restartTime), refused, min(every, restartTime/redialShare))
+	})
+
+	t.Run("and that begins when the machine is up, however long it was off", func(t *testing.T) {
+		var r redial
+		r.ended(begin.Add(-time.Minute), begin, false)
+		for range 10 {
+			r.pause(begin, errNo, every, 0)
+		}
+		up := begin.Add(time.Hour)
+		check(t, &r, up, errNo, every)
+		check(t, &r, up, refused, restartRedial)
+		check(t, &r, up.Add(restartTime-1), refused, restartRedial)
+		check(t, &r, up.Add(restartTime), refused, every)
+		check(t, &r, up.Add(restartTime), errNo, every) // off again
+		check(t, &r, up.Add(2*restartTime), refused, restartRedial)
 	})
 
 	t.Run("links that end at once do not begin the short pauses again", func(t *testing.T) {
