@@ -24,3 +24,19 @@ func IsRefused(err error) bool {
 	var api *jetstream.APIError
 	return errors.As(err, &api) && api.Code == 400
 }
+
+// IsFull reports whether there is no room for the message now: on the disk, in
+// what waits for it, or within a limit of the stream, the account or the server.
+func IsFull(err error) bool {
+	if errors.Is(err, ErrDiskFull) || errors.Is(err, ErrBusy) {
+		return true
+	}
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		switch api.ErrCode {
+		case 10023, 10028, 10047, 10077, 10167:
+			return true
+		}
+	}
+	return false
+}

@@ -2,7 +2,6 @@ package mqtt
 
 import (
 	"encoding/binary"
-	"errors"
 	"sync"
 
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -142,7 +141,7 @@ func (r *receipt) routed(code byte) {
 
 // reasonOf is the MQTT 5 reason of a stream's refusal.
 func reasonOf(err error) byte {
-	if errors.Is(err, core.ErrDiskFull) || errors.Is(err, core.ErrBusy) {
+	if core.IsFull(err) {
 		return packets.ErrQuotaExceeded.Code
 	}
 	return packets.ErrUnspecifiedError.Code
