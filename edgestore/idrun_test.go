@@ -394,3 +394,74 @@ func TestIDRun_stored(t *testing.T) {
 		mustFind(t, r, id)
 	}
 }
+
+// A run is read only as what its owner means: the file of another stream under
+// that name is none, though every checksum in it is right.
+func TestIDRun_ofAnotherStream(t *testing.T) {
+	dir := t.TempDir()
+	key := IDKey{1, 2}
+	r := idTwin(t, vfs.OS{}, dir, 3, key, someIDs(rand.New(rand.NewPCG(1, 1)), 500, 100))
+	if _, err := OpenIDRun(vfs.OS{}, dir, 7, r.IDRunInfo); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenIDRun(vfs.OS{}, dir, 8, r.IDRunInfo); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a run of stream 7 opens as one of stream 8: %v", err)
+	}
+	if _, _, err := checkIDRun(vfs.OS{}, r.path, 8); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("and is whole for the check: %v", err)
+	}
+	if err := os.Rename(r.path, filepath.Join(dir, IDRunName(4))); err != nil {
+		t.Fatal(err)
+	}
+	other := r.IDRunInfo
+	other.Number = 4
+	if _, err := OpenIDRun(vfs.OS{}, dir, 7, other); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("run 3 opens as run 4: %v", err)
+	}
+}
+
+// What was not finished goes, that of a run which is kept too, and nothing else.
+func TestIDRun_removesWhatIsNotNamed(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{IDRunName(1), IDRunName(1) + tmpSuffix, IDRunName(2), IDRunName(2) + tmpSuffix, IDRunName(3), "other", "1.ids", "other.tmp"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := RemoveIDRuns(vfs.OS{}, dir, func(n uint64) bool { return n != 2 }); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, e := range entries {
+		left = append(left, e.Name())
+	}
+	if want := []string{IDRunName(1), IDRunName(3), "1.ids", "other", "other.tmp"}; !slices.Equal(left, want) {
+		t.Errorf("left are %q, want %q", left, want)
+	}
+}
+
+// The check of a folder sees what stands behind the end of a run.
+func TestIDRun_bytesLeftOver(t *testing.T) {
+	dir := t.TempDir()
+	r := idTwin(t, vfs.OS{}, dir, 3, IDKey{1, 2}, someIDs(rand.New(rand.NewPCG(1, 1)), 500, 100))
+	whole, _, err := checkIDRun(vfs.OS{}, r.path, 7)
+	if err != nil || whole < 2 {
+		t.Fatalf("%d records, %v", whole, err)
+	}
+	b, err := os.ReadFile(r.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, more := range []string{"\x00", "left over", string(b)} {
+		if err := os.WriteFile(r.path, append(bytes.Clone(b), more...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if n, _, err := checkIDRun(vfs.OS{}, r.path, 7); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "left over") || n != whole {
+			t.Errorf("%d bytes behind it: %d records, %v", len(more), n, err)
+		}
+	}
+}

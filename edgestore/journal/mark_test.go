@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"os"
 	"testing"
 
 	"github.com/frondmq/frond/edgestore"
@@ -49,5 +50,39 @@ func TestMark_hasTwoPagesInTurn(t *testing.T) {
 			}
 			mustClose(t, j)
 		})
+	}
+}
+
+// Where the mapped file has no page to write to any more, the mark is written by
+// a call, and all that follow.
+func TestMark_byACallWhenTheMapFails(t *testing.T) {
+	told := 0
+	o := Options{Dir: t.TempDir(), SegmentBytes: minSegment}
+	o.Events.SyncFailed = func(string, error) { told++ }
+	j, _ := mustOpen(t, o)
+	if j.committer.metaMap == nil {
+		t.Skip("the file can't be mapped")
+	}
+	var c collector
+	j.Start(c.apply)
+	mustAppend(t, j, "record")
+	mustSync(t, j)
+	if err := os.Truncate(j.shelf.path(metaName), 0); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		mustAppend(t, j, "record")
+		mustSync(t, j)
+		file, err := readMeta(&j.o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m, ok := getMark(file, j.shelf.id); !ok || m.next != j.Synced()+1 {
+			t.Errorf("group %d behind the cut: mark %+v, %v, want one that says %d", i, m, ok, j.Synced()+1)
+		}
+	}
+	mustClose(t, j)
+	if told != 0 {
+		t.Errorf("%d failures told, and each mark was written", told)
 	}
 }

@@ -30,7 +30,7 @@ func (f osFile) Map(n int) (Mapping, error) {
 var errFault = errors.New("page fault")
 
 func (m *mapping) WriteAt(p []byte, off int64) (n int, err error) {
-	if off < 0 || off+int64(len(p)) > int64(len(m.b)) {
+	if off < 0 || off > int64(len(m.b)-len(p)) {
 		return 0, &os.PathError{Op: "write", Path: m.name, Err: fmt.Errorf("%d bytes at %d are not in its first %d", len(p), off, len(m.b))}
 	}
 	old := debug.SetPanicOnFault(true)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -370,8 +371,10 @@ func TestOS_mapsAFile(t *testing.T) {
 	if len(got) != 64<<10 || string(got[4999:5004]) != "axyza" {
 		t.Errorf("%d bytes, %q", len(got), got[4999:5004])
 	}
-	if _, err := m.WriteAt([]byte("xyz"), 64<<10-2); err == nil {
-		t.Error("a write beyond the end is taken")
+	for _, off := range []int64{64<<10 - 2, math.MaxInt64 - 1, -1} {
+		if _, err := m.WriteAt([]byte("xyz"), off); err == nil {
+			t.Errorf("a write at %d is taken", off)
+		}
 	}
 	must(t, os.Truncate(name, 0))
 	if _, err := m.WriteAt([]byte("xyz"), 5000); err == nil || !strings.Contains(err.Error(), "page fault") {
