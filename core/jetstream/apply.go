@@ -123,7 +123,11 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) (n int) {
 		en := &run[i]
 		n++
 		if en.LSN <= s.skipUpTo {
+			s.consumers.skipped(en)
 			continue
+		}
+		if len(s.consumers.missed) > 0 {
+			s.bringMissed()
 		}
 		if s.failed != nil {
 			out[i].err = errStoreFailed.with("%v", s.failed)

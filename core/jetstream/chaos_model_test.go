@@ -126,6 +126,7 @@ type chaosVerdict struct {
 	wrong    []string
 	checked  int // promises
 	lost     int // of them told lost
+	expired  int // of them gone with their TTL
 	vanished int // of them gone without a word: only the exception may
 	tail     map[string]uint64
 }
@@ -170,7 +171,9 @@ func (m *chaosModel) judgeStream(v *chaosVerdict, view chaosView, s *chaosStream
 		case err == nil && body == s.acked[seq]:
 		case err == nil:
 			v.bad("stream %s: %d holds %q, acknowledged was %q", s.name, seq, body, s.acked[seq])
-		case s.mayGo[seq], s.given != nil, s.passing[s.acked[seq]]:
+		case s.passing[s.acked[seq]]:
+			v.expired++
+		case s.mayGo[seq], s.given != nil:
 		case isLost(seq):
 			v.lost++
 		case bare && seq > last:

@@ -59,6 +59,7 @@ type chaosTally struct {
 	lost     int
 	vanished int
 	excused  int
+	expired  int // messages whose TTL was over
 	mirrored int // messages of mirrors that were compared with their origin
 	sourced  int // messages of sources that were looked for
 }
@@ -69,8 +70,8 @@ func newChaosTally() *chaosTally {
 
 func (c *chaosTally) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d promises checked, %d told lost, %d gone with the excused last group (%d times); %d crashes with work in flight; %d mirrored and %d sourced messages checked\n",
-		c.promises, c.lost, c.vanished, c.excused, c.inFlight, c.mirrored, c.sourced)
+	fmt.Fprintf(&b, "%d promises checked, %d told lost, %d gone with the excused last group (%d times); %d crashes with work in flight; %d expired; %d mirrored and %d sourced messages checked\n",
+		c.promises, c.lost, c.vanished, c.excused, c.inFlight, c.expired, c.mirrored, c.sourced)
 	for _, m := range []map[string]int{c.faults, c.ops} {
 		for _, k := range slices.Sorted(maps.Keys(m)) {
 			fmt.Fprintf(&b, "%d %s, ", m[k], k)
@@ -97,6 +98,9 @@ func (c *chaosTally) missing(faults []chaosFault) (list []string) {
 	}
 	if c.promises < 1000 {
 		list = append(list, "promises")
+	}
+	if c.expired < 50 {
+		list = append(list, "messages that expire")
 	}
 	if c.mirrored < 500 {
 		list = append(list, "mirrored messages")
@@ -203,6 +207,7 @@ func (w *chaosWorld) round(fault chaosFault) {
 	v := w.m.judge(engineView{w.e}, excused)
 	w.tally.promises += v.checked
 	w.tally.lost += v.lost
+	w.tally.expired += v.expired
 	w.tally.vanished += v.vanished
 	if excused {
 		w.tally.excused++
@@ -316,7 +321,7 @@ func (w *chaosWorld) found() {
 		chaosDedup: `{"name":"DEDUP","subjects":["DEDUP.>"],"duplicate_window":3600000000000}`,
 		chaosKV:    `{"name":"KV","subjects":["KV.>"],"max_msgs_per_subject":1,"allow_rollup_hdrs":true}`,
 		chaosQueue: `{"name":"QUEUE","subjects":["QUEUE.>"],"retention":"workqueue"}`,
-		chaosTTL:   `{"name":"TTL","subjects":["TTL.>"],"allow_msg_ttl":true,"subject_delete_marker_ttl":3600000000000}`,
+		chaosTTL:   `{"name":"TTL","subjects":["TTL.>"],"allow_msg_ttl":true,"subject_delete_marker_ttl":1000000000}`,
 		chaosFull:  `{"name":"FULL","subjects":["FULL.>"],"max_msgs":6,"discard":"new"}`,
 		chaosCare:  `{"name":"CARE","subjects":["CARE.>"],"retention":"interest"}`,
 		chaosWork:  `{"name":"WORK","subjects":["WORK.>"],"retention":"workqueue"}`,

@@ -1,7 +1,10 @@
 package jetstream
 
 import (
+	"bytes"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -69,6 +72,10 @@ func (c *consumers) change(name string) {
 func (s *stream) bringBack(rows []consumerRow) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.bringBackLocked(rows)
+}
+
+func (s *stream) bringBackLocked(rows []consumerRow) error {
 	for _, row := range rows {
 		if s.consumers.byName[row.name] != nil {
 			continue
@@ -113,5 +120,43 @@ func (s *stream) rowsBehind(rows []consumerRow) {
 	}
 	if len(s.consumers.changed) > 0 && s.dirtyFrom == 0 {
 		s.dirtyFrom = max(s.applied, 1)
+	}
+}
+
+// skipped looks at an operation that the store says it has. If the store does not
+// have the consumer, and nor did the catalogue, which may be behind it, the journal
+// is the last that does. Recovery only.
+func (c *consumers) skipped(en *edgestore.Entry) {
+	r := opReader{b: en.Data}
+	switch en.Kind {
+	case opConsumerCreate:
+		op, err := readConsumerCreate(en.Data)
+		if err != nil || c.byName[op.name] != nil {
+			return
+		}
+		if c.missed == nil {
+			c.missed = make(map[string]consumerRow)
+		}
+		c.missed[op.name] = consumerRow{op.name, uint64(en.LSN), op.created, bytes.Clone(op.config)}
+	case opConsumerConfig:
+		if row, ok := c.missed[r.string()]; ok {
+			row.config = bytes.Clone(r.bytes())
+			c.missed[row.name] = row
+		}
+	case opConsumerDelete:
+		delete(c.missed, r.string())
+	}
+}
+
+// bringMissed makes the consumers that skipped found. The caller holds mu.
+func (s *stream) bringMissed() {
+	rows := slices.Collect(maps.Values(s.consumers.missed))
+	s.consumers.missed = nil
+	for _, row := range rows {
+		if err := s.bringBackLocked([]consumerRow{row}); err != nil {
+			s.e.logger.Error("recovery: a consumer could not be made again", "stream", s.name, "consumer", row.name, "err", err)
+			continue
+		}
+		s.consumers.change(row.name)
 	}
 }

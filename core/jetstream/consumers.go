@@ -24,6 +24,7 @@ type consumers struct {
 	forgotten []string
 	// changed are those that came, changed or went since the last seal.
 	changed map[string]bool
+	missed  map[string]consumerRow // recovery: see skipped
 
 	// events gathers what the run that is being applied does to messages.
 	// Every consumer gets the same slice, so it is never changed after wake.

@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -53,24 +54,27 @@ func TestLaw_refusalsAroundAHole(t *testing.T) {
 	}
 }
 
-// withoutNotes is a disk whose log takes no notes for a while.
+// withoutNotes is a disk whose log takes no notes, or nothing of another kind, for
+// a while.
 type withoutNotes struct {
 	diskBackend
 	refuse *atomic.Bool
+	kind   uint8 // of what is refused; 0: opNotes
 }
 
 type logWithoutNotes struct {
 	fileLog
 	refuse *atomic.Bool
+	kind   uint8
 }
 
 func (w withoutNotes) journal() (fileLog, journalEnd, error) {
 	l, end, err := w.diskBackend.journal()
-	return logWithoutNotes{l, w.refuse}, end, err
+	return logWithoutNotes{l, w.refuse, cmp.Or(w.kind, opNotes)}, end, err
 }
 
 func (l logWithoutNotes) AppendReserved(r *edgestore.Record, side []byte, token any, data ...[]byte) (edgestore.LSN, error) {
-	if r.Kind == opNotes && l.refuse.Load() {
+	if r.Kind == l.kind && l.refuse.Load() {
 		return 0, edgestore.ErrBusy
 	}
 	return l.fileLog.(reserver).AppendReserved(r, side, token, data...)
@@ -81,7 +85,7 @@ func (l logWithoutNotes) AppendReserved(r *edgestore.Record, side []byte, token 
 func newBoxWithoutNotes(t *testing.T) (x *box, refuse *atomic.Bool) {
 	t.Helper()
 	x, refuse = newBox(t), new(atomic.Bool)
-	x.change = func(c *Config) { c.backend = withoutNotes{diskBackend{c}, refuse} }
+	x.change = func(c *Config) { c.backend = withoutNotes{diskBackend{c}, refuse, 0} }
 	x.start()
 	mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
 	mustStream(t, x.b, `{"name":"OTHER","subjects":["other"]}`)

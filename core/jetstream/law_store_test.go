@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -266,5 +267,56 @@ func TestLaw_consumersOutliveTheirStore(t *testing.T) {
 	x.goesOn("S", "s.a", "c")
 	if err := x.b.fails(t, "CONSUMER.INFO.S.gone", ""); err.ErrCode != 10014 {
 		t.Errorf("a deleted consumer: %v", err)
+	}
+}
+
+// A crash between the flush of a store and that of the catalogue, and one damaged
+// bit where the store has a consumer: only the journal has its creation. (Seed 1 of
+// the chaos test, class "store: one bit".)
+func TestLaw_consumerInTheJournalOnly(t *testing.T) {
+	for _, behind := range []bool{false, true} { // operations that the store does not have
+		x := newBox(t)
+		x.start()
+		mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
+		mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+		mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit","description":"the second"}`)
+		mustConsumer(t, x.b, "S", "gone", `{"durable_name":"gone","ack_policy":"explicit"}`)
+		x.b.call(t, "CONSUMER.DELETE.S.gone", "", nil)
+		for i := range 30 {
+			x.put("S", "s.a", text(i))
+		}
+		s := x.e.account("A").stream("S")
+		s.seal()
+		if err := s.store.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if h, rows, ok := s.flushed(); ok {
+			x.e.noteHead(s.incarnation, h, rows)
+		}
+		if behind {
+			x.put("S", "s.a", text(30))
+		}
+		x.kill()
+		x.flipAt("streams/*/*.chunks", "the second")
+		for range 2 {
+			x.start()
+			x.check("S")
+			m := x.e.account("A").stream("S").member("c")
+			if m == nil {
+				t.Fatalf("behind: %v: the consumer is gone", behind)
+			}
+			if d := m.config().Description; d != "the second" {
+				t.Errorf("behind: %v: it is as it was before its update: %q", behind, d)
+			}
+			if !slices.ContainsFunc(x.e.Damage(true), func(d Damage) bool { return d.Kind == DamageConsumer }) {
+				t.Error("nobody is told that it delivers again")
+			}
+			if x.e.account("A").stream("S").member("gone") != nil {
+				t.Error("a deleted consumer is there")
+			}
+			x.goesOn("S", "s.a", "c")
+			x.kill()
+		}
+		x.start()
 	}
 }

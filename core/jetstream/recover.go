@@ -199,6 +199,7 @@ func (s *stream) recovered() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.skipUpTo = 0
+	s.bringMissed()
 	s.last = s.store.State().LastSeq
 	s.wounded, s.wounds, s.head = false, nil, nil
 	if !s.memory {

@@ -1,0 +1,75 @@
+package jetstream
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/frondmq/frond/edgestore/vfs"
+)
+
+// Expiry that the log does not take now is logged with the next look.
+func TestExpire_logIsFull(t *testing.T) {
+	x := newBox(t)
+	var refuse atomic.Bool
+	var clock chaosClock
+	x.change = func(c *Config) {
+		c.Now = clock.Now
+		c.backend = withoutNotes{diskBackend{c}, &refuse, opExpire}
+	}
+	x.start()
+	mustStream(t, x.b, `{"name":"S","subjects":["s"],"max_age":60000000000}`)
+	x.put("S", "s", text(1))
+	refuse.Store(true)
+	clock.ahead.Store(int64(2 * time.Minute))
+	x.e.expire()
+	s := x.e.account("A").stream("S")
+	if s.expiring.Load() {
+		t.Error("the log took nothing, and an expiry is said to be on its way")
+	}
+	if n := len(sequences(x.e, "S")); n != 1 {
+		t.Fatalf("%d messages are left", n)
+	}
+	refuse.Store(false)
+	eventually(t, func() bool { x.e.expire(); return len(sequences(x.e, "S")) == 0 })
+}
+
+// What is due and can't be read leaves its marker later: nothing goes without.
+func TestExpire_markersWaitForTheRead(t *testing.T) {
+	x := newBox(t)
+	var clock chaosClock
+	faults := newStoreFaults("")
+	x.change = func(c *Config) {
+		c.Now = clock.Now
+		c.backend = chaosBackend{diskBackend{c}, faults}
+	}
+	x.start()
+	mustStream(t, x.b, `{"name":"S","subjects":["s.>"],"allow_msg_ttl":true,"subject_delete_marker_ttl":30000000000}`)
+	const n = 20
+	for i := range n { // several chunks, one may be in memory
+		x.put("S", fmt.Sprint("s.", i), text(i)+strings.Repeat("x", 10_000), "Nats-TTL", "1m")
+	}
+	x.stop()
+	x.start()
+	faults.arm(&storeFault{vfs.OpRead, false, 1, 1 << 30})
+	clock.ahead.Store(int64(2 * time.Minute))
+	for range 3 {
+		x.e.expire()
+	}
+	if !faults.struck() {
+		t.Fatal("everything was in memory")
+	}
+	s := x.e.account("A").stream("S")
+	if st := s.store.State(); st.Msgs != n || st.LastSeq != n {
+		t.Errorf("none could be read, and the stream has %+v", st)
+	}
+	faults.arm(nil)
+	eventually(t, func() bool { x.e.expire(); return len(sequences(x.e, "S")) == n && sequences(x.e, "S")[0] == n+1 })
+	for i := range n { // none of them is due yet
+		if st, ok := s.store.Subject(fmt.Sprint("s.", i)); !ok || st.Msgs != 1 || st.Last <= n {
+			t.Errorf("s.%d has %+v, want a marker", i, st)
+		}
+	}
+}
