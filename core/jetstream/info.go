@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/edgestore"
 )
 
@@ -136,7 +137,7 @@ func (e *Engine) withServer(m map[string]string) map[string]string {
 	if m == nil {
 		m = make(map[string]string, 2)
 	}
-	m[metaServerLevel] = strconv.Itoa(e.cfg.APILevel)
-	m[metaServerVersion] = e.cfg.Version
+	m[consumer.MetaServerLevel] = strconv.Itoa(e.cfg.APILevel)
+	m[consumer.MetaServerVersion] = e.cfg.Version
 	return m
 }

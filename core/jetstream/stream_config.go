@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/frondmq/frond/core/jetstream/consumer"
 )
 
 // StreamConfig is the configuration of a stream, as it stands in requests,
@@ -220,25 +222,10 @@ func (c *StreamConfig) clone() *StreamConfig {
 	return &d
 }
 
-// Metadata keys that servers own. Only the required level is stored; the other
-// two describe whoever answers.
-const (
-	metaRequiredLevel = "_nats.req.level"
-	metaServerLevel   = "_nats.level"
-	metaServerVersion = "_nats.ver"
-)
-
 // stampLevel writes the lowest API level that can host the stream into its
 // metadata and takes out what only answers carry.
 func (c *StreamConfig) stampLevel() {
-	m := make(map[string]string, len(c.Metadata)+1)
-	for k, v := range c.Metadata {
-		if k != metaServerLevel && k != metaServerVersion {
-			m[k] = v
-		}
-	}
-	m[metaRequiredLevel] = strconv.Itoa(c.requiredLevel())
-	c.Metadata = m
+	c.Metadata = consumer.StampLevel(c.Metadata, c.requiredLevel())
 }
 
 func (c *StreamConfig) requiredLevel() int {
@@ -260,11 +247,7 @@ func (c *StreamConfig) requiredLevel() int {
 func equalConfig(a, b *StreamConfig) bool {
 	x, y := a.clone(), b.clone()
 	for _, c := range []*StreamConfig{x, y} {
-		for k := range c.Metadata {
-			if strings.HasPrefix(k, "_nats.") {
-				delete(c.Metadata, k)
-			}
-		}
+		consumer.DropServerKeys(c.Metadata)
 		if len(c.Metadata) == 0 {
 			c.Metadata = nil
 		}

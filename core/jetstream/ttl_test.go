@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
 )
@@ -213,7 +214,7 @@ func TestTTL_config(t *testing.T) {
 		}
 	}
 	c := mustStream(t, b, `{"name":"S","subjects":["s"],"storage":"memory","subject_delete_marker_ttl":1500000000,"deny_purge":true}`).Config
-	if !c.AllowMsgTTL || !c.AllowRollup || c.DenyPurge || c.SubjectDeleteMarkerTTL != 1500*time.Millisecond || c.Metadata[metaRequiredLevel] != "1" {
+	if !c.AllowMsgTTL || !c.AllowRollup || c.DenyPurge || c.SubjectDeleteMarkerTTL != 1500*time.Millisecond || c.Metadata[consumer.MetaRequiredLevel] != "1" {
 		t.Errorf("%+v", c)
 	}
 	if err := b.fails(t, "STREAM.UPDATE.S", `{"name":"S","subjects":["s"],"storage":"memory"}`); err.Description != "message TTL status can not be disabled" {

@@ -4,8 +4,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -48,14 +46,6 @@ type Config struct {
 	PriorityPolicy  PriorityPolicy    `json:"priority_policy,omitempty"`
 	PriorityTimeout time.Duration     `json:"priority_timeout,omitempty"`
 }
-
-// Keys of metadata that servers write.
-const (
-	metaRequiredLevel = "_nats.req.level"
-	metaServerLevel   = "_nats.level"
-	metaServerVersion = "_nats.ver"
-	metaPrefix        = "_nats."
-)
 
 // Pull reports whether messages are asked for with requests.
 func (c *Config) Pull() bool { return c.DeliverSubject == "" }
@@ -103,7 +93,7 @@ func Equal(a, b *Config) bool { return reflect.DeepEqual(a.comparable(), b.compa
 
 func (c *Config) comparable() *Config {
 	d := c.Clone()
-	maps.DeleteFunc(d.Metadata, func(k, _ string) bool { return strings.HasPrefix(k, metaPrefix) })
+	DropServerKeys(d.Metadata)
 	if len(d.Metadata) == 0 {
 		d.Metadata = nil
 	}
@@ -137,13 +127,4 @@ func (c *Config) RequiredLevel() int {
 
 // StampLevel writes the required level into the metadata and takes out what
 // only answers carry.
-func (c *Config) StampLevel() {
-	m := make(map[string]string, len(c.Metadata)+1)
-	for k, v := range c.Metadata {
-		if k != metaServerLevel && k != metaServerVersion {
-			m[k] = v
-		}
-	}
-	m[metaRequiredLevel] = strconv.Itoa(c.RequiredLevel())
-	c.Metadata = m
-}
+func (c *Config) StampLevel() { c.Metadata = StampLevel(c.Metadata, c.RequiredLevel()) }
