@@ -137,11 +137,17 @@ func (c *client) flush() {
 	}
 }
 
-// stall waits for receivers whose buffers are nearly full, so that a fast
-// publisher does not have them cut off at once.
+// stall is Stall, counted.
 func (c *client) stall(gates []<-chan struct{}) {
 	c.stats.stalls.Add(1)
 	c.s.stalls.Add(1)
+	Stall(gates)
+}
+
+// Stall waits a little for receivers whose buffers are nearly full, each of gates
+// being closed when one has room, so that a fast publisher does not have them cut
+// off at once.
+func Stall(gates []<-chan struct{}) {
 	step := time.NewTimer(stallStep)
 	defer step.Stop()
 	end := time.Now().Add(stallTotal)

@@ -277,32 +277,9 @@ func (c *conn) pause() error {
 	c.origin.Flush()
 	c.out.flush()
 	if gates := c.origin.Gates(); len(gates) > 0 {
-		stall(gates)
+		core.Stall(gates)
 	}
 	return c.extend()
-}
-
-const (
-	stallStep  = 2 * time.Millisecond
-	stallTotal = 10 * time.Millisecond
-)
-
-// stall waits a little for receivers whose buffers are nearly full, so that a
-// fast publisher does not have them cut off at once.
-func stall(gates []<-chan struct{}) {
-	step := time.NewTimer(stallStep)
-	defer step.Stop()
-	end := time.Now().Add(stallTotal)
-	for _, g := range gates {
-		select {
-		case <-g:
-		case now := <-step.C:
-			if !now.Before(end) {
-				return
-			}
-			step.Reset(stallStep)
-		}
-	}
 }
 
 // read handles packets until the connection ends.
