@@ -6,7 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -29,6 +28,7 @@ type account struct {
 		streams map[string]*stream
 		// offline are those that could not be opened, by name.
 		offline map[string]*offline
+		ways    ways // of those of both
 		subs    []func()
 	}
 }
@@ -117,37 +117,6 @@ func (a *account) disable() {
 	a.mu.Lock()
 	a.mu.bus = nil
 	a.mu.Unlock()
-}
-
-// overlaps finds a stream other than except that captures some of subjects.
-func (a *account) overlaps(subjects []string, except string) bool {
-	a.mu.RLock()
-	defer a.mu.RUnlock()
-	for name, s := range a.mu.streams {
-		if name == except {
-			continue
-		}
-		for _, x := range s.config().Subjects {
-			for _, y := range subjects {
-				if subject.Collide(x, y) {
-					return true
-				}
-			}
-		}
-	}
-	for _, o := range a.mu.offline {
-		if o.config == nil {
-			continue
-		}
-		for _, x := range o.config.Subjects {
-			for _, y := range subjects {
-				if subject.Collide(x, y) {
-					return true
-				}
-			}
-		}
-	}
-	return false
 }
 
 // attach makes the stream capture its subjects and answer direct gets. The

@@ -195,11 +195,9 @@ func (e *Engine) checkReserve(a *account, cfg *StreamConfig, old *stream) *APIEr
 	if cfg.Storage == MemoryStorage {
 		limit, full = l.MaxMemory, errMemoryExceeded
 	}
-	reserved := cfg.MaxBytes
-	for _, s := range e.allStreams() {
-		if c := s.config(); s != old && c.Storage == cfg.Storage {
-			reserved += max(c.MaxBytes, 0)
-		}
+	reserved := cfg.MaxBytes + e.reserved[cfg.Storage].Load()
+	if old != nil && old.config().Storage == cfg.Storage {
+		reserved -= max(old.config().MaxBytes, 0)
 	}
 	if limit > 0 && reserved > limit {
 		return full

@@ -304,6 +304,7 @@ func (s *stream) applyConfig(en *edgestore.Entry) error {
 	if err := s.setConfig(cfg); err != nil {
 		return errStreamUpdate.with("%v", err)
 	}
+	s.acct.reconfigured(s, old)
 	s.auxDirty.config = true
 	if cfg.AllowMsgTTL && !old.AllowMsgTTL {
 		if err := s.rescan(); err != nil {

@@ -230,6 +230,7 @@ func (a *applier) streamDelete(en *edgestore.Entry) *APIError {
 	s.acct.mu.Lock()
 	if s.acct.mu.streams[s.name] == s {
 		delete(s.acct.mu.streams, s.name)
+		s.acct.unlink(s.config())
 	}
 	s.acct.mu.Unlock()
 	e.mu.Lock()

@@ -198,6 +198,7 @@ type Engine struct {
 	damage          register
 	catChain        edgestore.Chain // of the operations of the catalogue in the journal
 	usage           [2]atomic.Int64 // bytes in files, in memory
+	reserved        [2]atomic.Int64 // that streams may grow to, by Storage
 	coming          [2]atomic.Int64 // bytes of messages that are on their way into streams
 	clockSaid       minutely        // that the log does not take what the clock was set by
 	limitSaid       [2]minutely     // that a limit refuses

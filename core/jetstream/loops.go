@@ -3,7 +3,6 @@ package jetstream
 import (
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/frondmq/frond/core/jetstream/consumer"
@@ -37,7 +36,7 @@ var errTooManyWays = fmt.Errorf("more than %d ways lead from stream to stream: t
 // loopsAt walks from a stream and reports whether something of it comes back.
 // With first, the walk begins with that way. It fails with errTooManyWays.
 func (a *account) loopsAt(name string, cfg *StreamConfig, first *consumer.Config) (bool, error) {
-	if first == nil && !a.leadsOn(name, cfg) {
+	if !a.leadsOn(name, cfg, first) {
 		return false, nil
 	}
 	g := loopGraph{domain: a.e.cfg.Domain, configs: make(map[string]*StreamConfig), sourced: make(map[string][]loopEdge)}
@@ -95,25 +94,6 @@ func (a *account) closesLoop(s *stream, cfg *StreamConfig) *APIError {
 // waysOf is what of a configuration decides where messages come from and go to.
 func waysOf(c *StreamConfig) StreamConfig {
 	return StreamConfig{Subjects: c.Subjects, Mirror: c.Mirror, Sources: c.Sources, Republish: c.Republish, SubjectTransform: c.SubjectTransform}
-}
-
-// leadsOn reports whether what a stream stores goes to any other; few do.
-func (a *account) leadsOn(name string, cfg *StreamConfig) bool {
-	if cfg.Republish != nil {
-		return true
-	}
-	a.mu.RLock()
-	defer a.mu.RUnlock()
-	if s := a.mu.streams[name]; s != nil && len(s.members()) > 0 {
-		return true
-	}
-	from := func(src *StreamSource) bool { return src.Name == name }
-	for _, s := range a.mu.streams {
-		if c := s.config(); c.Mirror != nil && from(c.Mirror) || slices.ContainsFunc(c.Sources, from) {
-			return true
-		}
-	}
-	return false
 }
 
 func (g *loopGraph) addSources(to string, c *StreamConfig) {

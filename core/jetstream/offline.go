@@ -38,7 +38,11 @@ func (e *Engine) setOffline(c *streamCreate, err error) {
 	if o.acct.mu.offline == nil {
 		o.acct.mu.offline = make(map[string]*offline)
 	}
+	if old := o.acct.mu.offline[o.name]; old != nil {
+		o.acct.mu.ways.remove(old.config)
+	}
 	o.acct.mu.offline[o.name] = o
+	o.acct.mu.ways.add(o.config)
 	o.acct.mu.Unlock()
 	e.report(Damage{
 		Kind: DamageStopped, Account: c.account, Stream: o.name,
@@ -59,7 +63,10 @@ func (e *Engine) offline(incarnation uint64) *offline {
 // removed once the catalogue is durable.
 func (e *Engine) forget(o *offline) {
 	o.acct.mu.Lock()
-	delete(o.acct.mu.offline, o.name)
+	if o.acct.mu.offline[o.name] == o {
+		delete(o.acct.mu.offline, o.name)
+		o.acct.mu.ways.remove(o.config)
+	}
 	o.acct.mu.Unlock()
 	e.mu.Lock()
 	delete(e.mu.offline, o.incarnation)

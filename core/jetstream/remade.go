@@ -93,6 +93,10 @@ func (s *stream) tidy() {
 // holds the account's mutex, or is the recovery.
 func (a *account) named(s *stream) {
 	if old := a.mu.streams[s.name]; old == nil || old.incarnation < s.incarnation {
+		if old != nil {
+			a.unlink(old.config())
+		}
 		a.mu.streams[s.name] = s
+		a.link(s.config())
 	}
 }
