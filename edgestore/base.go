@@ -68,9 +68,7 @@ func (b *base) init(firstSeq uint64, track bool) {
 	b.mu.first, b.mu.last = firstSeq, firstSeq-1
 	b.mu.drained = b.mu.last
 	b.mu.subs = newSubjects(track)
-	if track {
-		b.mu.gaps.dirty = make(map[uint64]struct{})
-	}
+	b.mu.gaps.track = track
 	b.mu.tab.keep = b.memory
 }
 
@@ -98,8 +96,20 @@ func (b *base) State() State {
 	return s
 }
 
-// learnFirstTime finds the time of the first message after it has changed.
+// learnFirstTime finds the time of the first message after it has changed, or
+// after the start. Of a chunk that has all of its messages the directory says it:
+// else a start would read a chunk of every stream, and keep it.
 func (b *base) learnFirstTime() int64 {
+	b.mu.Lock()
+	first := b.mu.first
+	if ref := b.mu.dir.find(first); ref != nil && ref.first <= first && ref.last <= b.mu.last &&
+		ref.last+1-first-b.mu.gaps.count(first, ref.last) == uint64(ref.msgs) {
+		at := ref.firstTime
+		b.mu.firstTime, b.mu.firstKnown = at, first
+		b.mu.Unlock()
+		return at
+	}
+	b.mu.Unlock()
 	var at int64
 	var seq uint64
 	err := b.each(matcher{all: true}, 0, ^uint64(0), func(h hit) bool {

@@ -123,7 +123,6 @@ type fileStore struct {
 	state   fileState  // as of the last flush
 	number  uint64     // of the last flush
 	carry   []uint64   // touched sequences that a flush had no budget for
-	builder chunkBuilder
 	// records are the checksums of all records in the head but the state.
 	records map[string]uint32
 	// husks are the chunks that a flush on a full disk left no bodies of.
@@ -134,11 +133,11 @@ type fileStore struct {
 	// that only it has is durable. unlinks wait for that.
 	unnamed bool
 	unlinks []uint32
-	looking bool // nothing is written
-	unmade  bool // there is no file yet: see FileOptions.Late
-	opening Opening
-	free    uint32 // no file in the folder had this number at the open, nor a higher one
-	losses  losses // as of the last flush
+	looking bool     // nothing is written
+	unmade  bool     // there is no file yet: see FileOptions.Late
+	opening *Opening // nil: nothing to tell
+	free    uint32   // no file in the folder had this number at the open, nor a higher one
+	losses  losses   // as of the last flush
 	applied atomic.Uint64
 	chain   atomic.Pointer[Chain]
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/frondmq/frond/edgestore"
@@ -124,6 +125,47 @@ func TestFileStore_replaysAfterCrashes(t *testing.T) {
 					},
 				})
 			})
+		}
+	}
+}
+
+// A start on many streams reads what is known of each, and no message: the time
+// of the first one too, unless messages of its chunk went since.
+func TestFileStore_firstTimeWithoutChunk(t *testing.T) {
+	blobs, dir := new(edgestoretest.Blobs), t.TempDir()
+	chunks := 0
+	o := edgestore.FileOptions{Dir: dir, Incarnation: 7, Blobs: blobs, BeforeRead: func(_, place string) error {
+		if strings.HasPrefix(place, "chunk ") {
+			chunks++
+		}
+		return nil
+	}}
+	s := mustOpen(t, o)
+	for seq := uint64(1); seq <= 10; seq++ {
+		m := edgestore.Msg{Seq: seq, Time: int64(1000 * seq), Subject: "s", Body: []byte("x")}
+		if err := s.Append(&m, blobs.Add(&m)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for applied, first := range []uint64{1, 1, 3} {
+		if applied == 2 {
+			if _, err := s.Compact(3); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.Seal(edgestore.LSN(applied+1), edgestore.Chain{}, nil)
+		if err := s.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s, chunks = mustOpen(t, o), 0
+		if st := s.State(); st.FirstSeq != first || st.FirstTime.UnixNano() != int64(1000*first) {
+			t.Errorf("after flush %d the first is %d of %v", applied+1, st.FirstSeq, st.FirstTime)
+		}
+		if first == 1 && chunks != 0 {
+			t.Errorf("after flush %d: %d chunks were read", applied+1, chunks)
 		}
 	}
 }

@@ -33,7 +33,7 @@ func (f *flusher) alive(r *chunkRef) uint64 {
 // newChunks turns the memtable up to the seal into chunks. When the last chunk
 // is small it is continued.
 func (f *flusher) newChunks() error {
-	s, w := f.s, &f.s.builder
+	s, w := f.s, &f.builder
 	w.reset()
 	from := s.mu.drained + 1
 	if from > f.cur.last {
@@ -108,13 +108,13 @@ func (f *flusher) continueTail() error {
 		return nil
 	}
 	f.edit.replace(r.first, r.last, nil)
-	return f.takeInto(&r, func() error { return f.emit(&f.s.builder) })
+	return f.takeInto(&r, func() error { return f.emit(&f.builder) })
 }
 
 // takeInto adds what is left of a chunk to the builder, and drops the chunk; out
 // is called when the builder is full.
 func (f *flusher) takeInto(r *chunkRef, out func() error) error {
-	s, w := f.s, &f.s.builder
+	s, w := f.s, &f.builder
 	c, err := s.load(r)
 	if isCorrupt(err) {
 		f.lost = f.lost.add(r.first, r.last)

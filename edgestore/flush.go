@@ -88,6 +88,7 @@ type flusher struct {
 	id     uint32
 	rolled bool
 
+	builder  chunkBuilder
 	edit     *dirEdit
 	state    fileState
 	rows     []row
@@ -348,6 +349,9 @@ func (f *flusher) publish() error {
 		if value == nil {
 			delete(s.records, key)
 		} else {
+			if s.records == nil {
+				s.records = make(map[string]uint32)
+			}
 			s.records[key] = valueCRC(value)
 		}
 	}

@@ -215,7 +215,7 @@ func FuzzGapSet(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		const limit = 5 << gapShift
-		g := gapSet{dirty: map[uint64]struct{}{}}
+		g := gapSet{track: true}
 		want := make([]bool, limit)
 		saved := map[uint64][]byte{}
 		for n := 0; len(b) >= 5 && n < 40; n++ {

@@ -17,7 +17,8 @@ import (
 // and may be set or not.
 type gapSet struct {
 	pages []gapPage           // ascending by key
-	dirty map[uint64]struct{} // keys changed since the last drain; nil: nobody wants to know
+	track bool                // somebody wants to know what changes
+	dirty map[uint64]struct{} // keys changed since the last drain; nil: none
 }
 
 const (
@@ -50,9 +51,13 @@ func (g *gapSet) at(key uint64) (int, bool) {
 }
 
 func (g *gapSet) touch(key uint64) {
-	if g.dirty != nil {
-		g.dirty[key] = struct{}{}
+	if !g.track {
+		return
 	}
+	if g.dirty == nil {
+		g.dirty = make(map[uint64]struct{})
+	}
+	g.dirty[key] = struct{}{}
 }
 
 func (g *gapSet) has(seq uint64) bool {

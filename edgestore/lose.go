@@ -186,7 +186,7 @@ var errNotHeld = fmt.Errorf("counted, and in no chunk: %w", ErrCorrupt)
 // correct puts counted states in the place of those that may be wrong.
 func (t *subjects) correct(counts map[string]SubjectState) {
 	for name, c := range counts {
-		id, ok := t.byName[name]
+		id, ok := t.find(name)
 		if !ok {
 			continue
 		}

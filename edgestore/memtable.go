@@ -108,13 +108,25 @@ func (t *memtable) put(seq uint64, e entry, data []byte) {
 			}
 		}
 	}
-	b.ents = append(b.ents, e)
+	b.ents = append(growFew(b.ents), e)
 	if t.keep {
 		b.data = append(b.data, data)
 	}
 	b.live++
 	b.maxTime = max(b.maxTime, e.time)
 }
+
+// growFew makes room for a few entries where there is none: a stream that has
+// only some messages does not pay for twice as many.
+func growFew(ents []entry) []entry {
+	if n := len(ents); n == cap(ents) && n < 4*fewEntries {
+		return append(make([]entry, 0, n+fewEntries), ents...)
+	}
+	return ents
+}
+
+// fewEntries is what a block begins with and grows by while it is small.
+const fewEntries = 6
 
 // remove forgets one entry of a memory store.
 func (t *memtable) remove(seq uint64) {

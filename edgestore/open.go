@@ -48,7 +48,7 @@ func (s *fileStore) open() error {
 	ids := found.ids
 	if len(ids) == 0 {
 		if len(found.strays) > 0 {
-			s.opening.Empty = true
+			s.met().Empty = true
 		}
 		s.begin()
 		if s.o.Late {
@@ -106,10 +106,10 @@ func (s *fileStore) openHead(ids []uint32) ([]uint32, error) {
 			return nil, err
 		}
 		s.files.head, s.files.id = nil, 0
-		s.opening.Salvaged = &CorruptError{fileName(s.o.Dir, head), "meta pages", "the newest is damaged"}
-		err = s.salvage(ids, true, s.opening.Salvaged)
+		s.met().Salvaged = &CorruptError{fileName(s.o.Dir, head), "meta pages", "the newest is damaged"}
+		err = s.salvage(ids, true, s.met().Salvaged)
 	case isCorrupt(err):
-		s.opening.Salvaged = err
+		s.met().Salvaged = err
 		err = s.salvage(ids, false, err)
 	}
 	if isCorrupt(err) && s.o.SetAside {
@@ -118,7 +118,7 @@ func (s *fileStore) openHead(ids []uint32) ([]uint32, error) {
 				return nil, err
 			}
 		}
-		s.free, s.opening.Empty = head+1, true
+		s.free, s.met().Empty = head+1, true
 		s.mu.dir, s.mu.gaps, s.mu.msgs, s.mu.bytes, s.mu.lost = directory{}, gapSet{}, 0, 0, losses{}
 		s.init(s.o.FirstSeq, true)
 		s.begin()
@@ -150,13 +150,26 @@ type Opening struct {
 }
 
 // Opening tells what the open met.
-func (s *fileStore) Opening() Opening { return s.opening }
+func (s *fileStore) Opening() Opening {
+	if s.opening == nil {
+		return Opening{}
+	}
+	return *s.opening
+}
+
+// met is for what the open has to tell.
+func (s *fileStore) met() *Opening {
+	if s.opening == nil {
+		s.opening = new(Opening)
+	}
+	return s.opening
+}
 
 // setAside gives a damaged file a name that nobody opens.
 func (s *fileStore) setAside(path string) error {
 	to, err := SetAside(s.o.Disk, path)
 	if err == nil {
-		s.opening.Aside = append(s.opening.Aside, to)
+		s.met().Aside = append(s.met().Aside, to)
 	}
 	return err
 }
@@ -246,7 +259,9 @@ func (s *fileStore) findFiles() (folder, error) {
 			return f, err
 		}
 	}
-	s.opening.Strays = f.strays
+	if len(f.strays) > 0 || s.opening != nil {
+		s.met().Strays = f.strays
+	}
 	return f, nil
 }
 
@@ -286,7 +301,7 @@ func fileID(name string) (uint32, bool) {
 // begin makes a stream that has nothing.
 func (s *fileStore) begin() {
 	s.state = fileState{first: s.mu.first, last: s.mu.last, nextDir: 1, nextRun: 1}
-	s.records = make(map[string]uint32)
+	s.records = nil
 	s.unmade = true
 }
 
@@ -507,7 +522,7 @@ func (l *loader) readSubjects(tx *bbolt.Tx) error {
 		}
 		return nil
 	})
-	l.subs.track, l.subs.gone = true, make(map[string]struct{})
+	l.subs.track = true
 	return err
 }
 

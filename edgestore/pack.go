@@ -56,7 +56,7 @@ func (f *flusher) worth(r *chunkRef, alive uint64) bool {
 // pack drops or rewrites the chunks from r on, as long as they are worth it or
 // small enough to go along, and returns the last sequence that it looked at.
 func (f *flusher) pack(r chunkRef, budget *int) (uint64, error) {
-	w := &f.s.builder
+	w := &f.builder
 	w.reset()
 	first, last := r.first, r.last
 	var refs []chunkRef

@@ -102,7 +102,7 @@ func (b *base) touchLocked(seq uint64) {
 // forgetSubjectLocked takes one message off its subject. e is its entry if it is
 // in the memtable, and tells where the next of the subject is.
 func (b *base) forgetSubjectLocked(r removal, e *entry) {
-	id, ok := b.mu.subs.byName[r.subject]
+	id, ok := b.mu.subs.find(r.subject)
 	if !ok {
 		return
 	}
@@ -223,7 +223,7 @@ func (b *base) forgetLostLocked(seq uint64) {
 
 func (b *base) compactLocked(seq, n, bytes uint64, counts map[string]uint64) {
 	for name, c := range counts {
-		id, ok := b.mu.subs.byName[name]
+		id, ok := b.mu.subs.find(name)
 		if !ok {
 			continue
 		}

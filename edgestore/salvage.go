@@ -92,7 +92,7 @@ func (s *fileStore) search(ids []uint32, newest bool, cause error) (*salvager, e
 	}
 	if v.state == nil {
 		v.guessState()
-		s.opening.Stateless = true
+		s.met().Stateless = true
 		if s.o.StatelessEnd != nil {
 			if last, keep, ok := s.o.StatelessEnd(); ok {
 				v.endAt(last, keep)

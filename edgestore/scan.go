@@ -152,7 +152,7 @@ func (b *base) tabScanLocked(m *matcher, lo, hi uint64, down bool, f func(h hit)
 	id, literal := uint32(0), m.literal != ""
 	if literal {
 		var ok bool
-		if id, ok = b.mu.subs.byName[m.literal]; !ok {
+		if id, ok = b.mu.subs.find(m.literal); !ok {
 			return true
 		}
 	}

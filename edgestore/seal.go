@@ -103,7 +103,7 @@ func (g *gapSet) drain() map[uint64][]byte {
 			out[key] = nil
 		}
 	}
-	clear(g.dirty)
+	g.dirty = nil
 	return out
 }
 
@@ -126,7 +126,6 @@ func (t *subjects) drain() []subjectDelta {
 		s.flags &^= fDirty
 		out = append(out, subjectDelta{s.name, s.msgs, s.first, s.last, s.flags & (staleFirst | staleLast)})
 	}
-	t.dirty = t.dirty[:0]
-	clear(t.gone)
+	t.dirty, t.gone = t.dirty[:0], nil
 	return out
 }

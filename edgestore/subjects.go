@@ -6,9 +6,10 @@ import (
 	"strings"
 )
 
-// subjects is what a store knows of each subject that has messages: a hash
-// table for the exact name and a sorted order for wildcards, both of small
-// numbers (ids) that entries of the memtable carry too.
+// subjects is what a store knows of each subject that has messages: a sorted
+// order for wildcards and, once they are more than a few, a hash table for the
+// exact name, both of small numbers (ids) that entries of the memtable carry
+// too.
 //
 // Laws: an id is valid as long as its subject has messages; then it may name
 // another subject. first is exact or, with staleFirst, a lower bound; last is
@@ -16,14 +17,15 @@ import (
 // asks (base.settle), because finding the next message of a subject may mean
 // reading chunks.
 type subjects struct {
-	byName map[string]uint32
+	n      int
+	byName map[string]uint32 // nil: few, and found by their order
 	all    []subject
 	free   []uint32
 	blocks [][]uint32 // ids sorted by name, in blocks of at most maxNames
 
 	track bool
 	dirty []uint32            // ids with fDirty set
-	gone  map[string]struct{} // names removed since the last drain
+	gone  map[string]struct{} // names removed since the last drain; nil: none
 }
 
 type subject struct {
@@ -41,20 +43,36 @@ const (
 	fUsed
 
 	maxNames = 512
+	// fewNames is up to how many are found without a hash table: most streams
+	// of a device have one subject or two, and a table costs as much as ten.
+	fewNames = 8
 )
 
 func newSubjects(track bool) subjects {
-	s := subjects{byName: make(map[string]uint32), track: track}
-	if track {
-		s.gone = make(map[string]struct{})
-	}
-	return s
+	return subjects{track: track}
 }
 
-func (t *subjects) len() int { return len(t.byName) }
+func (t *subjects) len() int { return t.n }
+
+// find is the id of a name.
+func (t *subjects) find(name string) (id uint32, ok bool) {
+	if t.byName != nil {
+		id, ok = t.byName[name]
+		return id, ok
+	}
+	if len(t.blocks) == 0 {
+		return 0, false
+	}
+	for _, id := range t.blocks[0] {
+		if t.all[id].name == name {
+			return id, true
+		}
+	}
+	return 0, false
+}
 
 func (t *subjects) get(name string) *subject {
-	if id, ok := t.byName[name]; ok {
+	if id, ok := t.find(name); ok {
 		return &t.all[id]
 	}
 	return nil
@@ -69,7 +87,7 @@ func (t *subjects) mark(id uint32) {
 
 // intern returns the id of name, new if need be. name is copied.
 func (t *subjects) intern(name string) uint32 {
-	if id, ok := t.byName[name]; ok {
+	if id, ok := t.find(name); ok {
 		return id
 	}
 	name = strings.Clone(name)
@@ -81,8 +99,17 @@ func (t *subjects) intern(name string) uint32 {
 		t.all = append(t.all, subject{})
 	}
 	t.all[id] = subject{name: name, flags: fUsed}
-	t.byName[name] = id
 	t.insertName(id, name)
+	t.n++
+	switch {
+	case t.byName != nil:
+		t.byName[name] = id
+	case t.n > fewNames:
+		t.byName = make(map[string]uint32, 2*fewNames)
+		for _, id := range t.blocks[0] {
+			t.byName[t.all[id].name] = id
+		}
+	}
 	return id
 }
 
@@ -91,24 +118,34 @@ func (t *subjects) drop(id uint32) {
 	name := t.all[id].name
 	t.deleteName(name)
 	delete(t.byName, name)
-	if t.track {
-		t.gone[name] = struct{}{}
-	}
+	t.n--
+	t.note(name)
 	t.all[id] = subject{}
 	t.free = append(t.free, id)
 }
 
 func (t *subjects) clear() {
-	track, gone := t.track, t.gone
-	if track {
-		for name := range t.byName {
-			gone[name] = struct{}{}
+	if t.track {
+		for _, blk := range t.blocks {
+			for _, id := range blk {
+				t.note(t.all[id].name)
+			}
 		}
 	}
+	track, gone := t.track, t.gone
 	*t = newSubjects(track)
-	if track {
-		t.gone = gone
+	t.gone = gone
+}
+
+// note remembers that a name went.
+func (t *subjects) note(name string) {
+	if !t.track {
+		return
 	}
+	if t.gone == nil {
+		t.gone = make(map[string]struct{})
+	}
+	t.gone[name] = struct{}{}
 }
 
 // seek finds where the first name at or above name stands.
@@ -173,7 +210,7 @@ func (t *subjects) each(filter string, f func(id uint32, s *subject) bool) bool 
 		return true
 	}
 	if !hasWildcard(filter) {
-		if id, ok := t.byName[filter]; ok {
+		if id, ok := t.find(filter); ok {
 			return f(id, &t.all[id])
 		}
 		return true

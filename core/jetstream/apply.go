@@ -296,7 +296,7 @@ func (s *stream) applyConfig(en *edgestore.Entry) error {
 	if err := r.done("stream update"); err != nil {
 		return err
 	}
-	cfg, err := decodeConfig(b)
+	cfg, err := s.e.readConfig(b)
 	if err != nil {
 		return err
 	}

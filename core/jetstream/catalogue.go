@@ -19,7 +19,7 @@ type catalogue struct {
 	applied   edgestore.LSN
 	dirtyFrom edgestore.LSN
 	skipUpTo  edgestore.LSN              // recovery: the table has these already
-	changed   map[uint64][]byte          // rows to write; nil to delete
+	changed   map[uint64]rowSource       // rows to write; nil to delete
 	trash     map[uint64]edgestore.Store // deleted, files not yet removed; nil could not be opened
 	// gone are deleted streams whose files may still be there after a restart,
 	// as the table says; buried are those whose files went since.
@@ -35,6 +35,25 @@ type catalogue struct {
 	clock      timetable
 	clockDirty bool
 	format     uint64 // of the folder; 0: it says none
+}
+
+// rowSource makes the row of a stream when it is written: until then, which is
+// long while a device has nothing else to write, nobody needs it.
+type rowSource interface{ row() []byte }
+
+// rowBytes is a row that cannot be made.
+type rowBytes []byte
+
+func (b rowBytes) row() []byte { return b }
+
+// row is the stream as it was created.
+func (s *stream) row() []byte {
+	cfg := s.config()
+	if s.watch != nil {
+		cfg = s.watch.cfg
+	}
+	c := streamCreate{s.incarnation, s.acct.name, s.created, encodeConfig(cfg)}
+	return c.append(nil)
 }
 
 const (
@@ -79,10 +98,7 @@ func (a *applier) catalogue(en *edgestore.Entry) {
 }
 
 func (a *applier) streamCreate(en *edgestore.Entry) *APIError {
-	// One copy (en.Data is borrowed) is the catalogue's row and has the stream's
-	// first configuration.
-	row := slices.Clone(en.Data)
-	c, err := readStreamCreate(row)
+	c, err := readStreamCreate(en.Data) // borrowed
 	if err != nil {
 		return asAPI(err, errStreamCreate)
 	}
@@ -100,7 +116,7 @@ func (a *applier) streamCreate(en *edgestore.Entry) *APIError {
 	if err != nil && !a.live {
 		e.setOffline(&c, err)
 		e.mu.Lock()
-		e.mu.cat.note(en.LSN, c.incarnation, row)
+		e.mu.cat.note(en.LSN, c.incarnation, rowBytes(slices.Clone(en.Data)))
 		e.mu.Unlock()
 		return nil
 	}
@@ -112,7 +128,7 @@ func (a *applier) streamCreate(en *edgestore.Entry) *APIError {
 	if !a.live {
 		s.rowsBehind(nil) // a drain that was not finished
 	}
-	e.register(s, a.durable, en.LSN, row)
+	e.register(s, a.durable, en.LSN)
 	s.live = a.live
 	if s.live && s.watch != nil {
 		s.watch.start(s)
@@ -135,7 +151,7 @@ func (e *Engine) uncreate(log Log, incarnation uint64) {
 // openStream opens or makes a stream's store; h is how far it had come, if the
 // catalogue knows.
 func (e *Engine) openStream(c streamCreate, h head) (*stream, error) {
-	cfg, err := decodeConfig(c.config)
+	cfg, err := e.readConfig(c.config)
 	if err != nil {
 		return nil, err
 	}
@@ -184,9 +200,8 @@ func (e *Engine) openAgain(cfg *StreamConfig, w *storeWatch, cause error) (edges
 	return st, nil
 }
 
-// register makes a stream known. durable streams go into the catalogue, as row,
-// which must not change afterwards.
-func (e *Engine) register(s *stream, durable bool, lsn edgestore.LSN, row []byte) {
+// register makes a stream known. durable streams go into the catalogue.
+func (e *Engine) register(s *stream, durable bool, lsn edgestore.LSN) {
 	if s.dirtyFrom == 0 && durable && lsn > s.skipUpTo {
 		s.dirtyFrom, s.applied = lsn, lsn
 		s.auxDirty.config = true
@@ -195,7 +210,7 @@ func (e *Engine) register(s *stream, durable bool, lsn edgestore.LSN, row []byte
 	e.mu.Lock()
 	e.mu.streams[s.incarnation] = s
 	if durable {
-		e.mu.cat.note(lsn, s.incarnation, row)
+		e.mu.cat.note(lsn, s.incarnation, s)
 	}
 	e.mu.Unlock()
 	s.acct.mu.Lock()
@@ -272,9 +287,9 @@ func (e *Engine) buried(inc uint64) {
 
 // note remembers what the table has to be told. The caller holds the engine's
 // mutex.
-func (c *catalogue) note(lsn edgestore.LSN, incarnation uint64, row []byte) {
+func (c *catalogue) note(lsn edgestore.LSN, incarnation uint64, row rowSource) {
 	if c.changed == nil {
-		c.changed = make(map[uint64][]byte)
+		c.changed = make(map[uint64]rowSource)
 	}
 	c.changed[incarnation] = row
 	c.touch(lsn)
@@ -318,8 +333,10 @@ func (e *Engine) sealCatalogue() (trash map[uint64]edgestore.Store, dirty bool) 
 	}
 	c.buried = nil
 	for inc, row := range c.changed {
-		aux = append(aux, edgestore.Aux{Key: rowKey(inc), Value: row})
-		if row == nil {
+		if row != nil {
+			aux = append(aux, edgestore.Aux{Key: rowKey(inc), Value: row.row()})
+		} else {
+			aux = append(aux, edgestore.Aux{Key: rowKey(inc)})
 			aux = append(aux, edgestore.Aux{Key: headKey(inc)}, edgestore.Aux{Key: goneKey(inc), Value: []byte{}})
 			_ = e.table.Each(consumerRows(inc), func(key string, _ []byte) error { // it is in memory
 				aux = append(aux, edgestore.Aux{Key: key})

@@ -26,6 +26,8 @@ const maxMsgID = 1 << 10
 // What is known depends on the operations alone, never on what was written
 // when: an id is out of the window when it came at or before the horizon, and
 // the horizon never goes back.
+//
+// A stream without ids has none: nil knows nothing.
 type dedup struct {
 	window time.Duration
 	key    edgestore.IDKey
@@ -56,7 +58,7 @@ func (d *dedup) horizon() int64 { return max(d.floor, d.clock.now-int64(d.window
 
 // advance moves the clock on: every operation of the stream does.
 func (d *dedup) advance(to *edgestore.Stamp) {
-	if d.clock.started {
+	if d != nil && d.clock.started {
 		d.clock.advance(to)
 	}
 }
@@ -65,7 +67,7 @@ func (d *dedup) advance(to *edgestore.Stamp) {
 // window. An error of class edgestore.ErrCorrupt says that nobody knows, for
 // good; after another one nothing may be decided.
 func (d *dedup) seen(id []byte) (seq uint64, known bool, err error) {
-	if d.window <= 0 || !d.clock.started {
+	if d == nil || d.window <= 0 || !d.clock.started {
 		return 0, false, nil
 	}
 	hash := d.key.Hash(id)
@@ -124,6 +126,9 @@ func (d *dedup) prune() {
 // setWindow changes the window; 0 forgets everything. What was out of the
 // window stays out of it.
 func (d *dedup) setWindow(w time.Duration) {
+	if d == nil {
+		return
+	}
 	was := d.window
 	d.window = max(w, 0)
 	if was > 0 && d.window != was {

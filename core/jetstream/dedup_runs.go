@@ -40,6 +40,9 @@ func idRowKey(n uint64) string { return fmt.Sprintf("%s%016x", auxIDRow, n) }
 
 // seal gives what has to be written for the state of now.
 func (d *dedup) seal() (aux []edgestore.Aux) {
+	if d == nil {
+		return nil
+	}
 	horizon := d.horizon()
 	d.prune()
 	for len(d.rows) > 0 && d.rows[0].end <= d.fresh.first {
@@ -87,6 +90,9 @@ func (d *dedup) dropRows() {
 // flushed is called when what was sealed last is durable: it gives the runs
 // whose files nothing needs any more.
 func (d *dedup) flushed() []*edgestore.IDRun {
+	if d == nil {
+		return nil
+	}
 	gone := d.retiring
 	d.retiring = nil
 	return gone
@@ -193,8 +199,11 @@ func (s *stream) openIDs() error {
 	if s.memory {
 		return nil
 	}
-	d := &s.dedup
+	d := s.dedup
 	dir, disk := s.where(), s.e.cfg.idDisk
+	if d == nil {
+		return edgestore.RemoveIDRuns(disk, dir, func(uint64) bool { return false })
+	}
 	for _, info := range d.named {
 		r, err := edgestore.OpenIDRun(disk, dir, s.incarnation, info)
 		switch {
@@ -238,9 +247,23 @@ func (s *stream) seenID(id []byte) (seq uint64, known bool, err error) {
 	return 0, false, s.goByNotes()
 }
 
+// ids is what is known of message ids, made now if need be.
+func (s *stream) ids() *dedup {
+	if s.dedup == nil {
+		s.dedup = new(dedup)
+		if s.view.Load() != nil {
+			s.dedup.setWindow(s.config().Duplicates)
+		}
+	}
+	return s.dedup
+}
+
 // rememberID takes note of the id of a message.
 func (s *stream) rememberID(m *incoming) {
-	d := &s.dedup
+	if s.dedup == nil && s.config().Duplicates <= 0 {
+		return
+	}
+	d := s.ids()
 	before := d.fresh.weight
 	d.add(m.id, m.Seq, &m.stamp)
 	if wake := s.e.cfg.idsWake; s.live && !s.memory && d.fresh.weight/wake > before/wake {
@@ -253,7 +276,7 @@ func (s *stream) rememberID(m *incoming) {
 // published now is held up by that, never an operation that is logged already:
 // what an id decides must not depend on what was written when.
 func (s *stream) weighIDs() {
-	s.idsFull.Store(!s.memory && s.dedup.fresh.weight >= s.e.cfg.idsMost)
+	s.idsFull.Store(!s.memory && s.dedup != nil && s.dedup.fresh.weight >= s.e.cfg.idsMost)
 }
 
 // packIDs writes the ids in memory to a run when they are many, and merges runs.
@@ -263,9 +286,13 @@ func (s *stream) packIDs() error {
 	if s.memory || s.store.Applied() == 0 {
 		return nil // its folder is made by a flush
 	}
-	d := &s.dedup
 	limit := s.e.cfg.idBytes
 	s.mu.RLock()
+	d := s.dedup
+	if d == nil {
+		s.mu.RUnlock()
+		return nil
+	}
 	stopped := s.deleted || s.failed != nil
 	due := !stopped && d.fresh.weight >= limit
 	var ids idSnapshot
@@ -390,7 +417,7 @@ func mergeIDs(runs []*edgestore.IDRun, limit uint64) (from, to int) {
 }
 
 func (s *stream) mergeIDs(from, to int) error {
-	d := &s.dedup
+	d := s.dedup
 	s.mu.RLock()
 	runs, number, dead := slices.Clone(d.runs[from:to]), d.nextRun, d.horizon()
 	s.mu.RUnlock()

@@ -195,6 +195,7 @@ type Engine struct {
 	loops loops
 
 	nextIncarnation atomic.Uint64
+	levels          levels
 	damage          register
 	catChain        edgestore.Chain // of the operations of the catalogue in the journal
 	usage           [2]atomic.Int64 // bytes in files, in memory

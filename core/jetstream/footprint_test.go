@@ -1,10 +1,12 @@
 package jetstream
 
 import (
+	"fmt"
 	"os"
 	"testing"
 
 	"github.com/frondmq/frond/core/wire"
+	"github.com/frondmq/frond/edgestore"
 )
 
 // What a recovery needed of a stream is not kept: with many streams it is most
@@ -38,8 +40,8 @@ func TestRecoveredStreamIsSmall(t *testing.T) {
 		e.mu.RLock()
 		row := e.mu.cat.changed[s.incarnation]
 		e.mu.RUnlock()
-		if len(row) == 0 || &row[len(row)-1] != &s.initial[len(s.initial)-1] {
-			t.Error("the encoded configuration is there twice")
+		if row != s {
+			t.Error("the row of the catalogue is kept beside the stream")
 		}
 		bus.window <- struct{}{}
 		s.ingest(&wire.Msg{Subject: []byte("s.a"), Reply: []byte("_INBOX.a"), Body: []byte("one")})
@@ -67,5 +69,51 @@ func TestRecoveredStreamIsSmall(t *testing.T) {
 	}
 	if s.subjects.m != nil || s.in != nil {
 		t.Error("what the replay worked with is kept")
+	}
+}
+
+// A stream of some messages takes little memory, for a device may have very many
+// of them.
+func TestStreamIsSmall(t *testing.T) {
+	const streams, messages, most = 100, 10, 4600
+	c := testConfig(t)
+	c.Dir, c.DrainBytes = t.TempDir(), 1<<40
+	e, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	bus := &benchBus{window: make(chan struct{}, 1), done: make(chan struct{}), want: 1}
+	bus.name = "A"
+	if err := e.EnableAccount(bus); err != nil {
+		t.Fatal(err)
+	}
+	var before uint64
+	for i := range streams + 1 {
+		cfg, err := decodeConfig(fmt.Appendf(nil, `{"name":"MANY_%d","subjects":["MANY_%d.>"]}`, i, i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, apiErr := e.createStream(e.account("A"), cfg, false)
+		if apiErr != nil {
+			t.Fatal(apiErr)
+		}
+		msg := edgestore.Msg{Subject: fmt.Sprintf("MANY_%d.a", i), Body: []byte("one")}
+		s.mu.Lock()
+		for seq := range uint64(messages) {
+			msg.Seq, msg.Time = seq+1, int64(seq+1)
+			if err := s.store.Append(&msg, edgestore.Location{Segment: 1, Length: 10}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.mu.Unlock()
+		if i == 0 {
+			before = heapNow() // what the first needs is there for all
+		}
+	}
+	if got := (heapNow() - before) / streams; got > most {
+		t.Errorf("%d bytes a stream of %d messages, at most %d", got, messages, most)
+	} else {
+		t.Logf("%d bytes a stream", got)
 	}
 }

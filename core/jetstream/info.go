@@ -122,7 +122,7 @@ func (s *stream) info(dynamic bool) *streamInfo {
 	mirror, sources := s.originInfos()
 	return &streamInfo{
 		Config:  &cfg,
-		Created: s.created,
+		Created: atTime(s.created),
 		State:   s.state(),
 		Domain:  s.e.cfg.Domain,
 		Mirror:  mirror,

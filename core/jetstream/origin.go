@@ -24,7 +24,7 @@ const hdrIdentity = "Nats-Stream-Identity"
 const sourcingLevel = 5
 
 // identity is what tells this stream from another one of its name.
-func (s *stream) identity() string { return sourcing.Identity(s.created) }
+func (s *stream) identity() string { return sourcing.Identity(atTime(s.created)) }
 
 // upsertFor is upsertConsumer for a request, which may know the stream's
 // identity.

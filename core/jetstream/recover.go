@@ -114,7 +114,7 @@ func (e *Engine) adoptFolders() {
 			e.mu.cat.adopted = make(map[uint64]bool)
 		}
 		e.mu.cat.adopted[inc] = true
-		e.mu.cat.note(max(e.mu.cat.applied, 1), inc, c.append(nil))
+		e.mu.cat.note(max(e.mu.cat.applied, 1), inc, rowBytes(c.append(nil)))
 		e.mu.Unlock()
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/edgestore"
@@ -22,10 +21,9 @@ type stream struct {
 	acct        *account
 	name        string
 	incarnation uint64
-	created     time.Time
+	created     int64 // nanoseconds since 1970
 	log         Log
 	memory      bool
-	initial     []byte           // configuration at creation, as the catalogue keeps it
 	chain       *edgestore.Chain // of the log; nil in memory
 	watch       *storeWatch      // nil in memory
 	head        *head            // recovery: what the catalogue says of the store, when it has less
@@ -39,7 +37,7 @@ type stream struct {
 	store     edgestore.Store
 	last      uint64 // sequence of the newest message ever stored
 	lastMsgID []byte
-	dedup     dedup
+	dedup     *dedup        // nil: no message had an id
 	applied   edgestore.LSN // of the newest operation applied
 	skipUpTo  edgestore.LSN // recovery: the store has these already
 	dirtyFrom edgestore.LSN // of the oldest operation that is not in the store's files; 0 none
@@ -182,17 +180,16 @@ func newStream(e *Engine, a *account, c streamCreate, cfg *StreamConfig, st edge
 		acct:        a,
 		name:        cfg.Name,
 		incarnation: c.incarnation,
-		created:     time.Unix(0, c.created).UTC(),
+		created:     c.created,
 		memory:      cfg.Storage == MemoryStorage,
 		store:       st,
-		initial:     c.config,
 		watch:       w,
 	}
 	s.consumers.s = s
 	s.log = e.logFor(cfg.Storage)
 	s.skipUpTo = st.Applied()
 	s.applied = s.skipUpTo
-	if cfg, err = s.loadAux(cfg); err != nil {
+	if cfg, err = s.loadAux(cfg, c.config); err != nil {
 		return nil, fmt.Errorf("stream %q: %w", s.name, err)
 	}
 	if err := s.openIDs(); err != nil {
@@ -226,13 +223,14 @@ const (
 	auxPosition  = "source/"
 )
 
-// loadAux reads what the store keeps beside the messages; cfg is used when it
-// has no configuration yet.
-func (s *stream) loadAux(cfg *StreamConfig) (*StreamConfig, error) {
+// loadAux reads what the store keeps beside the messages; cfg, which encoded
+// says too, is used when it has no other configuration.
+func (s *stream) loadAux(cfg *StreamConfig, encoded []byte) (*StreamConfig, error) {
 	err := s.store.Aux("", func(key string, value []byte) (err error) {
 		switch {
+		case key == auxConfig && bytes.Equal(value, encoded):
 		case key == auxConfig:
-			cfg, err = decodeConfig(value)
+			cfg, err = s.e.readConfig(value)
 		case key == auxClock:
 			err = s.clock.load(value)
 		case key == auxIdentity:
@@ -240,7 +238,7 @@ func (s *stream) loadAux(cfg *StreamConfig) (*StreamConfig, error) {
 		case key == auxLastMsgID:
 			s.lastMsgID = bytes.Clone(value)
 		case key == auxIDs, strings.HasPrefix(key, auxIDRow), strings.HasPrefix(key, auxOldIDs):
-			err = s.dedup.load(key, value)
+			err = s.ids().load(key, value)
 		case strings.HasPrefix(key, auxPosition):
 			var at position
 			if at, err = readPosition(value); err == nil {
@@ -300,8 +298,7 @@ func (s *stream) seal() bool {
 	}
 	s.auxDirty = auxDirty{}
 	if !s.identified {
-		c := streamCreate{s.incarnation, s.acct.name, s.created.UnixNano(), s.initial}
-		aux = append(aux, edgestore.Aux{Key: auxIdentity, Value: c.append(nil)})
+		aux = append(aux, edgestore.Aux{Key: auxIdentity, Value: s.row()})
 		s.identified = true
 	}
 	aux = append(aux, s.expiries.seal()...)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/frondmq/frond/core/jetstream/consumer"
@@ -277,4 +278,44 @@ func decodeConfig(b []byte) (*StreamConfig, error) {
 		return nil, fmt.Errorf("stream config: %w", err)
 	}
 	return &c, nil
+}
+
+// levels shares the metadata of configurations that have nothing in it but the
+// required level, which are nearly all: a map costs more than all else that a
+// stream's configuration has.
+type levels struct {
+	mu    sync.Mutex
+	share map[string]map[string]string // by the level
+}
+
+// maxLevels bounds the levels that are shared: there are few.
+const maxLevels = 16
+
+// intern returns m, or a map that says the same and must not be changed.
+func (l *levels) intern(m map[string]string) map[string]string {
+	level, ok := m[metaRequiredLevel]
+	if !ok || len(m) > 1 {
+		return m
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if same := l.share[level]; same != nil {
+		return same
+	}
+	if len(l.share) < maxLevels {
+		if l.share == nil {
+			l.share = make(map[string]map[string]string)
+		}
+		l.share[level] = m
+	}
+	return m
+}
+
+// readConfig decodes a configuration that is kept: it must not be changed.
+func (e *Engine) readConfig(b []byte) (*StreamConfig, error) {
+	c, err := decodeConfig(b)
+	if err == nil {
+		c.Metadata = e.levels.intern(c.Metadata)
+	}
+	return c, err
 }
