@@ -453,9 +453,12 @@ func (s *stream) tellLost(from, operations uint64) {
 		What: fmt.Sprintf("%d operation(s) of stream %q are lost; no message is among them", operations, s.name),
 		Do:   "compare the stream with where its messages came from, then acknowledge this; look at the health of the disk or card",
 	}
-	if s.last >= from {
+	switch {
+	case s.last >= from:
 		d.Lost = []edgestore.SeqRange{{First: from, Last: s.last}}
 		d.What = fmt.Sprintf("%d operation(s) of stream %q are lost, with the messages %s", operations, s.name, rangesText(d.Lost))
+	case s.config().Mirror != nil: // its operations do not say what they brought
+		d.What = fmt.Sprintf("%d operation(s) of mirror %q are lost; the messages among them are brought again, if the origin still has them", operations, s.name)
 	}
 	s.e.report(d)
 }
