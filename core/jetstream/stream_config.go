@@ -293,7 +293,7 @@ const maxLevels = 16
 
 // intern returns m, or a map that says the same and must not be changed.
 func (l *levels) intern(m map[string]string) map[string]string {
-	level, ok := m[metaRequiredLevel]
+	level, ok := m[consumer.MetaRequiredLevel]
 	if !ok || len(m) > 1 {
 		return m
 	}
