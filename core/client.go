@@ -20,18 +20,19 @@ import (
 // buffer. Everybody else only delivers to it (client_out.go) or ends it (fail).
 type client struct {
 	// Fixed once serve has opened the connection.
-	id      uint64
-	s       *Server
-	raw     net.Conn // the socket
-	conn    net.Conn // raw, or TLS on it
-	out     *outbound
-	written chan struct{} // closed when the writer goroutine has ended
-	remote  netip.AddrPort
-	tls     *tls.ConnectionState
-	start   time.Time
-	entered bool // counts for max_connections
-	nonce   string
-	trace   *tracer // nil unless the protocol is logged
+	id        uint64
+	s         *Server
+	raw       net.Conn // the socket
+	conn      net.Conn // raw, or TLS on it
+	out       *outbound
+	written   chan struct{} // closed when the writer goroutine has ended
+	remote    netip.AddrPort
+	tls       *tls.ConnectionState
+	start     time.Time
+	entered   bool // counts for max_connections
+	inProcess bool // no socket
+	nonce     string
+	trace     *tracer // nil unless the protocol is logged
 
 	// Owned by the reader.
 	parser    *wire.ClientParser

@@ -46,7 +46,7 @@ func (c *client) open() error {
 func (c *client) greet() error {
 	c.conn = c.raw
 	g := transport.Greeting{Hello: c.sendInfo, Rest: c.noDeadline}
-	if t := c.s.o.TLS; t != nil {
+	if t := c.s.o.TLS; t != nil && !c.inProcess {
 		g.TLS, g.Timeout, g.AllowPlain = c.s.tls, t.Timeout, c.s.o.AllowNonTLS
 		g.First, g.Fallback = t.HandshakeFirst, t.HandshakeFirstFallback
 	}
@@ -75,10 +75,28 @@ func (c *client) noDeadline() error {
 	return nil
 }
 
+// info is what this client is told of the server.
+func (c *client) info() info {
+	i := c.s.clientInfo()
+	i.ClientID, i.ClientIP = c.id, c.host()
+	if c.inProcess {
+		i.TLSRequired, i.TLSAvailable, i.TLSVerify = false, false, false
+	}
+	return i
+}
+
+// host is the peer's address without the port; that of a pipe is "pipe".
+func (c *client) host() string {
+	if c.remote.IsValid() {
+		return c.remote.Addr().String()
+	}
+	return c.raw.RemoteAddr().String()
+}
+
 // sendInfo writes before the writer goroutine exists.
 func (c *client) sendInfo(conn net.Conn) error {
-	i := c.s.clientInfo()
-	i.ClientID, i.ClientIP, i.Nonce = c.id, c.remote.Addr().String(), c.nonce
+	i := c.info()
+	i.Nonce = c.nonce
 	line := i.line()
 	c.trace.out(string(line))
 	c.raw.SetWriteDeadline(time.Now().Add(c.s.o.WriteDeadline))

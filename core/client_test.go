@@ -223,7 +223,7 @@ func TestClient_subscriptionsEndWithTheConnection(t *testing.T) {
 	c := connect(t, s, "")
 	c.send("SUB a 1\r\nSUB b.> q 2\r\n")
 	c.barrier()
-	a, _ := s.Account(config.GlobalAccount)
+	a, _ := s.Modules().Account(config.GlobalAccount)
 	if n := a.Subscriptions(); n != 2 {
 		t.Errorf("%d subscriptions", n)
 	}
@@ -263,7 +263,7 @@ func TestClient_autoUnsubscribeUnderConcurrency(t *testing.T) {
 	if n/2 != limit {
 		t.Errorf("%d delivered, want %d", n/2, limit)
 	}
-	a, _ := s.Account(config.GlobalAccount)
+	a, _ := s.Modules().Account(config.GlobalAccount)
 	servertest.Eventually(t, "the subscription is gone", func() bool { return a.Subscriptions() == 0 })
 }
 

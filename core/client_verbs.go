@@ -73,13 +73,13 @@ func (c *client) enter() error {
 
 // authenticate finds out who r is and puts the client in its account.
 func (c *client) authenticate(r *auth.Request) error {
-	g, err := c.s.Authenticate(r)
+	g, err := c.s.doors.client.Authenticate(r)
 	if err != nil {
 		c.presented(r)
 		c.why = err.Error()
 		return errAuthViolation
 	}
-	a, ok := c.s.Account(g.Account)
+	a, ok := c.s.accounts[g.Account]
 	if !ok {
 		c.presented(r)
 		c.why = fmt.Sprintf("no such account %q", g.Account)
@@ -166,8 +166,7 @@ func (c *client) Ping() error {
 	if c.connected && !c.told {
 		c.told = true
 		if c.connect.Protocol >= 1 {
-			i := c.s.clientInfo()
-			i.ClientID, i.ClientIP = c.id, c.remote.Addr().String()
+			i := c.info()
 			i.ConnectInfo, i.RemoteAccount = true, c.account.Name()
 			c.say(string(i.line()))
 		}

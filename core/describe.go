@@ -27,7 +27,7 @@ func (c *client) Traffic() monitor.Traffic {
 func (c *client) Describe(subs, detail bool) *monitor.ConnInfo {
 	i := &monitor.ConnInfo{
 		Cid: c.id, Kind: monitor.KindClient, Type: monitor.TypeNATS,
-		IP: c.remote.Addr().String(), Port: int(c.remote.Port()), Start: c.start, LastActivity: c.start,
+		IP: c.host(), Port: int(c.remote.Port()), Start: c.start, LastActivity: c.start,
 		InMsgs: c.stats.inMsgs.Load(), InBytes: c.stats.inBytes.Load(), Stalls: c.stats.stalls.Load(),
 	}
 	if t := c.stats.lastActive.Load(); t != 0 {

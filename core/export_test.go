@@ -27,3 +27,6 @@ func (s *Server) SlowConsumers() int64 {
 	s.connections.Count(&v)
 	return v.SlowConsumers
 }
+
+// Modules is what a module is given.
+func (s *Server) Modules() Services { return services{s} }

@@ -59,9 +59,9 @@ func (s *Server) clientInfo() info {
 		Headers:      !s.o.NoHeaders,
 		AuthRequired: s.doors.client.Required(),
 		MaxPayload:   s.o.MaxPayload,
-		JetStream:    s.JetStream(),
-		Cluster:      s.ClusterName(),
-		Domain:       s.Domain(),
+		JetStream:    s.jetStream(),
+		Cluster:      s.clusterName(),
+		Domain:       s.domain(),
 		APILevel:     apiLevel,
 		XKey:         s.identity.xkey,
 	}

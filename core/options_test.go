@@ -77,7 +77,7 @@ func TestOptions_maxClosedClients(t *testing.T) {
 		connect(t, s, "").Close()
 	}
 	last := connect(t, s, ",\"name\":\"last\"")
-	a, _ := s.Account(config.GlobalAccount)
+	a, _ := s.Modules().Account(config.GlobalAccount)
 	last.send("SUB a 1\r\n")
 	last.barrier()
 	last.Close()
@@ -175,7 +175,7 @@ func TestOptions_shown(t *testing.T) {
 // Each door has its own list of who may come in, or that of the server.
 func TestOptions_doors(t *testing.T) {
 	authenticate := func(s *core.Server, k auth.Kind, user, pass string) string {
-		g, err := s.Authenticate(&auth.Request{Kind: k, User: user, Password: pass})
+		g, err := s.Modules().Authenticate(&auth.Request{Kind: k, User: user, Password: pass})
 		if err != nil {
 			return "no"
 		}
@@ -226,7 +226,7 @@ func TestOptions_doors(t *testing.T) {
 			t.Fatal(err)
 		}
 		for user, want := range map[string]string{"a": "d", "b": "o"} {
-			g, err := s.Authenticate(&auth.Request{User: user, Password: "p"})
+			g, err := s.Modules().Authenticate(&auth.Request{User: user, Password: "p"})
 			if err != nil || !g.Permissions.CanPublish([]byte(want)) || g.Permissions.CanPublish([]byte("x")) {
 				t.Errorf("user %s: %v", user, err)
 			}

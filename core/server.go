@@ -53,8 +53,9 @@ type Server struct {
 		sync.Mutex
 		state state
 	}
-	kept    KeptStream    // fixed by Start
-	stopped chan struct{} // closed when Shutdown has ended
+	embedded embedded
+	kept     KeptStream    // fixed by Start
+	stopped  chan struct{} // closed when Shutdown has ended
 }
 
 type state uint8
@@ -105,7 +106,7 @@ func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
 	if err := verifyModules(o, mods); err != nil {
 		return nil, err
 	}
-	if d := s.Domain(); d != "" && o.JetStream.Enabled {
+	if d := s.domain(); d != "" && o.JetStream.Enabled {
 		if err := s.global().AddDomainMappings(d); err != nil {
 			return nil, optionError(o, "jetstream.domain", err)
 		}
@@ -181,7 +182,7 @@ func (s *Server) Start() error {
 		return err
 	}
 	for _, m := range s.modules {
-		if err := m.Start(s); err != nil {
+		if err := m.Start(services{s}); err != nil {
 			return fmt.Errorf("starting %s: %w", m.Name(), err)
 		}
 	}
@@ -204,8 +205,13 @@ func (s *Server) Start() error {
 }
 
 // accept begins a connection; it runs on the accepting goroutine.
-func (s *Server) accept(raw net.Conn) {
-	c := &client{id: s.connections.NextID(), s: s, raw: raw, remote: transport.AddrPort(raw.RemoteAddr()), start: time.Now()}
+func (s *Server) accept(raw net.Conn) { s.begin(raw, false) }
+
+// begin lets a client in, if the server runs.
+func (s *Server) begin(raw net.Conn, inProcess bool) bool {
+	c := &client{
+		id: s.connections.NextID(), s: s, raw: raw, remote: transport.AddrPort(raw.RemoteAddr()), inProcess: inProcess, start: time.Now(),
+	}
 	c.trace = newTracer(s.o, c.log())
 	if c.entered = s.connections.Enter(); !c.entered {
 		// Told so once INFO is sent.
@@ -221,10 +227,18 @@ func (s *Server) accept(raw net.Conn) {
 	if !running {
 		raw.Close()
 		c.leave()
-		return
+		return false
 	}
 	s.debug(c, "Client connection created")
 	go c.serve()
+	return true
+}
+
+// running reports whether Start was called and Shutdown was not.
+func (s *Server) running() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.state == stateRunning
 }
 
 func (c *client) leave() {
@@ -286,6 +300,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	if err := waitFor(ctx, &s.conns); err != nil {
 		errs = append(errs, fmt.Errorf("closing client connections: %w", err))
+	}
+	if err := s.embedded.end(ctx); err != nil {
+		errs = append(errs, fmt.Errorf("subscriptions of this program: a handler did not return: %w", err))
 	}
 	errs = append(errs, s.closeStore(ctx))
 	s.closeMonitor(ctx)

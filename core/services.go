@@ -10,19 +10,38 @@ import (
 	"github.com/frondmq/frond/core/subject"
 )
 
-var _ Services = (*Server)(nil)
+// services is what the server offers its modules.
+type services struct{ s *Server }
 
-// Options is part of Services.
+var _ Services = services{}
+
+func (v services) Options() *config.Options  { return v.s.o }
+func (v services) Logger() *slog.Logger      { return v.s.log }
+func (v services) ServerID() string          { return v.s.ServerID() }
+func (v services) StoreID() string           { return v.s.storeID }
+func (v services) ServerName() string        { return v.s.ServerName() }
+func (v services) ClusterName() string       { return v.s.clusterName() }
+func (v services) Domain() string            { return v.s.domain() }
+func (v services) JetStream() bool           { return v.s.jetStream() }
+func (v services) Version() string           { return Level }
+func (v services) APILevel() int             { return apiLevel }
+func (v services) Connections() *Connections { return v.s.connections }
+func (v services) Budget() *Budget           { return &v.s.chunks.budget }
+
+func (v services) Account(name string) (*account.Account, bool) {
+	a, ok := v.s.accounts[name]
+	return a, ok
+}
+
+func (v services) Authenticate(r *auth.Request) (*auth.Grant, error) {
+	return v.s.door(r.Kind).Authenticate(r)
+}
+
+// Options are those that the server was made with; they must not be changed.
 func (s *Server) Options() *config.Options { return s.o }
-
-// Logger is part of Services.
-func (s *Server) Logger() *slog.Logger { return s.log }
 
 // ServerID is the public key of this run of the server.
 func (s *Server) ServerID() string { return s.identity.id }
-
-// StoreID is the identity of the data folder.
-func (s *Server) StoreID() string { return s.storeID }
 
 // ServerName is the configured name, or the id.
 func (s *Server) ServerName() string {
@@ -32,38 +51,20 @@ func (s *Server) ServerName() string {
 	return s.identity.id
 }
 
-// ClusterName is the server's name when it has leaf remotes: then it counts as
+// clusterName is the server's name when it has leaf remotes: then it counts as
 // a cluster of one. Otherwise there is none.
-func (s *Server) ClusterName() string {
+func (s *Server) clusterName() string {
 	if len(s.o.Leaf.Remotes) > 0 {
 		return s.ServerName()
 	}
 	return ""
 }
 
-// Domain is the JetStream domain.
-func (s *Server) Domain() string { return s.o.JetStream.Domain }
+// domain is that of JetStream.
+func (s *Server) domain() string { return s.o.JetStream.Domain }
 
-// JetStream reports whether streams are there.
-func (s *Server) JetStream() bool { return s.o.JetStream.Enabled }
-
-// Version is the nats-server level announced to peers.
-func (s *Server) Version() string { return Level }
-
-// APILevel is the level of the JetStream API.
-func (s *Server) APILevel() int { return apiLevel }
-
-// Connections are those of all protocols.
-func (s *Server) Connections() *Connections { return s.connections }
-
-// Budget is what waits for all clients together.
-func (s *Server) Budget() *Budget { return &s.chunks.budget }
-
-// Account finds an account by name.
-func (s *Server) Account(name string) (*account.Account, bool) {
-	a, ok := s.accounts[name]
-	return a, ok
-}
+// jetStream reports whether streams are there.
+func (s *Server) jetStream() bool { return s.o.JetStream.Enabled }
 
 func (s *Server) door(k auth.Kind) *auth.Directory {
 	switch k {
@@ -74,11 +75,6 @@ func (s *Server) door(k auth.Kind) *auth.Directory {
 	default:
 		return s.doors.client
 	}
-}
-
-// Authenticate finds out who a peer is.
-func (s *Server) Authenticate(r *auth.Request) (*auth.Grant, error) {
-	return s.door(r.Kind).Authenticate(r)
 }
 
 // newDoors gives every door its directory. Leaf and MQTT listeners without an

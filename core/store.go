@@ -215,7 +215,7 @@ func (s *Server) announceStore(st *store) {
 	s.log.Info("  Max Memory:      " + bytesText(st.maxMemory))
 	s.log.Info("  Max Storage:     " + bytesText(st.maxStore))
 	s.log.Info(`  Store Directory: "` + st.dir + `"`)
-	if d := s.Domain(); d != "" {
+	if d := s.domain(); d != "" {
 		s.log.Info("  Domain:          " + d)
 	}
 	s.log.Info("  API Level:       " + strconv.Itoa(apiLevel))

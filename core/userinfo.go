@@ -26,8 +26,8 @@ func (c *client) answerUserInfo(m *wire.Msg) bool {
 	c.life.Unlock()
 	data.Permissions = describePermissions(c.session.Load().perms)
 	server := &monitor.ServerInfo{
-		Name: c.s.ServerName(), Host: host, ID: c.s.ServerID(), Cluster: c.s.ClusterName(), Domain: c.s.Domain(),
-		Version: Level, Tags: c.s.o.ServerTags, Metadata: c.s.o.ServerMetadata, JetStream: c.s.JetStream(),
+		Name: c.s.ServerName(), Host: host, ID: c.s.ServerID(), Cluster: c.s.clusterName(), Domain: c.s.domain(),
+		Version: Level, Tags: c.s.o.ServerTags, Metadata: c.s.o.ServerMetadata, JetStream: c.s.jetStream(),
 		Seq: c.s.systemSeq.Add(1), Time: time.Now().UTC(),
 	}
 	if server.JetStream {

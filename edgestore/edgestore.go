@@ -1,5 +1,6 @@
 // Package edgestore keeps messages on disk for an edge broker: what every part
-// of it shares stands here.
+// of it shares stands here. It is no promise to other programs: it changes
+// without notice.
 //
 // It knows bytes, sequences and subjects, and knows nothing of brokers. Its
 // parts are the journal (package journal: one append-only log with group

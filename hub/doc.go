@@ -1,5 +1,6 @@
 // Package hub will make several servers one: routes within a cluster, gateways
-// between clusters, replicated streams on raft groups, and their placement.
+// between clusters, replicated streams on raft groups, and their placement. It
+// is no promise to other programs: it changes without notice.
 //
 // There is nothing here yet. A configuration that asks for a cluster or a
 // gateway is refused. What is planned is in core/DESIGN.md, sections 2 and 5.

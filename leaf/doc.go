@@ -2,7 +2,8 @@
 // at the edge dials a hub, and both sides make their interest known to each
 // other, so that messages flow only where somebody wants them. Both roles are
 // here, and both work with a stock nats-server at the other end (protocol of
-// nats-server 2.10 to 2.15).
+// nats-server 2.10 to 2.15). Programs that embed frond use New; the rest
+// changes without notice.
 //
 // A link carries one account. What crosses it is bounded by the permissions of
 // the user as whom the dialing side logged in (publish is what that side may

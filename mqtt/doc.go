@@ -1,5 +1,6 @@
 // Package mqtt lets MQTT 3.1.1 and MQTT 5 clients connect: topics become
-// subjects, and MQTT and NATS clients of an account hear each other.
+// subjects, and MQTT and NATS clients of an account hear each other. Programs
+// that embed frond use New; the rest changes without notice.
 //
 // A QoS 1 PUBLISH is acknowledged when the message is on disk in every stream
 // that captures its subject; when no stream does, it is acknowledged once it

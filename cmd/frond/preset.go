@@ -11,7 +11,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/frondmq/frond/cmd/frond/help"
 	"github.com/frondmq/frond/core"
@@ -358,21 +357,14 @@ func (p *preset) tls() *config.TLS {
 }
 
 func (p *preset) newRemote(o *config.Options, u *url.URL) config.Remote {
-	r := config.Remote{
-		URLs:              []*url.URL{u},
-		Account:           config.GlobalAccount,
-		Credentials:       p.creds,
-		Compression:       o.Leaf.Compression,
-		DialTimeout:       o.Leaf.DialTimeout,
-		ReconnectInterval: o.Leaf.Reconnect,
-		FirstInfoTimeout:  time.Second, // as in a file
-		// A device reaches its hub under the name it was given, and often
-		// under no other: what the hub knows of itself is behind NAT.
-		IgnoreDiscovered: true,
-		// What the hub and other edges publish there is theirs to keep: taken
-		// over the link, each reading would be stored on every edge.
-		DenyImports: p.store,
-	}
+	r := o.Leaf.NewRemote(u)
+	r.Credentials = p.creds
+	// A device reaches its hub under the name it was given, and often under no
+	// other: what the hub knows of itself is behind NAT.
+	r.IgnoreDiscovered = true
+	// What the hub and other edges publish there is theirs to keep: taken over the
+	// link, each reading would be stored on every edge.
+	r.DenyImports = p.store
 	if u.Scheme == "tls" || p.tlsCA != "" && p.tlsCert == "" {
 		r.TLS = newTLS()
 		r.TLS.CertFile, r.TLS.KeyFile, r.TLS.CAFile = p.tlsCert, p.tlsKey, p.tlsCA

@@ -1,5 +1,6 @@
 // Package account is one tenant: who is interested in which subjects, and the
-// routing of one message to them.
+// routing of one message to them. It is no promise to other programs: it
+// changes without notice.
 //
 // The way of a message (route.go): subject mappings, then the compiled match
 // of the subject (plan.go, cached by the publisher's Origin and checked

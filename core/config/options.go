@@ -232,6 +232,17 @@ type Remote struct {
 	Pos Position
 }
 
+// NewRemote is a link to a hub that has these addresses, with what the block says
+// of all links. The caller adds it to Remotes.
+func (l *Leaf) NewRemote(urls ...*url.URL) Remote {
+	return Remote{
+		URLs: urls, Account: GlobalAccount, Compression: l.Compression, DialTimeout: l.DialTimeout,
+		ReconnectInterval: l.Reconnect, FirstInfoTimeout: firstInfoTimeout, Isolate: l.Isolate,
+	}
+}
+
+const firstInfoTimeout = time.Second
+
 // Compression of a link: Mode is one of the Compress* names. Thresholds are
 // the RTT steps of CompressAuto: below the first none, then fast, better, best;
 // 0 skips a step.

@@ -113,7 +113,7 @@ func setRemotes(d *decoder, l *Leaf, it item) {
 			d.errorf(it.pos, "Expected remote leafnode entry to be a map/struct, got %s", it.v.Kind)
 			return
 		}
-		r := Remote{Account: GlobalAccount, FirstInfoTimeout: time.Second, Pos: it.pos}
+		r := Remote{Account: GlobalAccount, FirstInfoTimeout: firstInfoTimeout, Pos: it.pos}
 		before := len(d.errs)
 		t.decode(d, &r, it.path, it.v.Map)
 		switch {

@@ -1,5 +1,6 @@
 // Package jetstream is the persistence of frond: streams, consumers and the
-// JetStream API over them.
+// JetStream API over them. It is no promise to other programs: it changes
+// without notice.
 //
 // It knows an account only as a Bus, the disk only as a Log and an
 // edgestore.Store. Everything that changes a stream, a consumer or the

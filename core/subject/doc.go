@@ -1,6 +1,7 @@
 // Package subject knows what a subject is: its grammar, which patterns match,
 // cover or collide with which, the interest index of an account, subject
-// transforms, and permissions.
+// transforms, and permissions. It is no promise to other programs: it changes
+// without notice.
 //
 // It knows nothing of connections, messages or configuration files. All of it
 // is pure: time and randomness come in as arguments, and nothing here logs.

@@ -1,6 +1,7 @@
 // Package wire is the codec of the NATS text protocol: parsers for what clients
 // and leaf links send, encoders for what they are sent, header blocks, and the
-// texts of errors and close reasons.
+// texts of errors and close reasons. It is no promise to other programs: it
+// changes without notice.
 //
 // It does no I/O, keeps no clock and logs nothing. Parsers call a handler with
 // slices of the buffer they were given; encoders append to a buffer they are

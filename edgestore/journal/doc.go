@@ -1,5 +1,6 @@
 // Package journal makes records durable: one append-only log in a folder of
-// preallocated segment files, with group commit.
+// preallocated segment files, with group commit. It is no promise to other
+// programs: it changes without notice.
 //
 // It knows LSNs, times and bytes. It does not know streams or messages, does
 // not decide what a record means and does not log: what an operator should

@@ -1,7 +1,8 @@
 // Package vfs is the little that the journal asks of a file system, with three
-// implementations: OS (the real one), Mem (in memory, can be cloned as it
-// might look after a power cut or is after the process died) and Faults (wraps another one and makes calls
-// fail or writes them down).
+// implementations: OS (the real one), Mem (in memory, can be cloned as it might
+// look after a power cut or is after the process died) and Faults (wraps
+// another one and makes calls fail or writes them down). It is no promise to
+// other programs: it changes without notice.
 //
 // What can go wrong, and how a test makes it go wrong:
 //

@@ -1,6 +1,7 @@
 // Package consumer is the pure half of a JetStream consumer: what it was asked
-// to be (Config), what it has delivered and what was acknowledged (Machine), and
-// what is to be done next.
+// to be (Config), what it has delivered and what was acknowledged (Machine),
+// and what is to be done next. It is no promise to other programs: it changes
+// without notice.
 //
 // It has no goroutine, no clock, no store and no socket. Time is an argument,
 // in nanoseconds since 1970 on a clock that does not jump while the machine

@@ -1,5 +1,6 @@
 // Package sourcing is the pure part of mirrors and sources: how a stream
-// fetches the messages of another one, its origin, over the JetStream API.
+// fetches the messages of another one, its origin, over the JetStream API. It
+// is no promise to other programs: it changes without notice.
 //
 // A Fetcher asks the origin for a consumer that pushes from where the stream
 // stands, checks what arrives for gaps, and begins anew from the newest

@@ -1,0 +1,219 @@
+package core
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/subject"
+	"github.com/frondmq/frond/core/wire"
+)
+
+// What programs that embed a server publish and hear without a connection, in
+// the account $G and with all rights. It is safe for concurrent use.
+
+var (
+	// ErrBadSubject: the subject can't be published or subscribed to.
+	ErrBadSubject = errors.New("bad subject")
+	// ErrTooLarge: the message has more than max_payload bytes.
+	ErrTooLarge = errors.New("the message is larger than max_payload")
+)
+
+// Message is what a Subscription hears. It belongs to its handler.
+type Message struct {
+	Subject string
+	Reply   string // where an answer goes; "" where none is asked for
+	Header  []byte // the block as it is on the wire ("NATS/1.0", ADR-4); nil without
+	Data    []byte
+}
+
+// embedded is the server's publisher for the program around it.
+type embedded struct {
+	sync.Mutex
+	origin *account.Origin // nil before the first message
+	subs   map[*Subscription]struct{}
+	ended  bool
+	work   sync.WaitGroup // the goroutines of subs
+}
+
+// Publish sends a message to all who listen. Like a client that publishes much
+// it waits a little for receivers that are behind. Errors: ErrNotRunning,
+// ErrBadSubject, ErrTooLarge.
+func (s *Server) Publish(subj string, data []byte) error { return s.PublishRequest(subj, "", data) }
+
+// PublishRequest is Publish with a subject for answers.
+func (s *Server) PublishRequest(subj, reply string, data []byte) error {
+	switch {
+	case !subject.ValidLiteral(subj):
+		return fmt.Errorf("%w: %q", ErrBadSubject, subj)
+	case reply != "" && !subject.ValidLiteral(reply):
+		return fmt.Errorf("%w for answers: %q", ErrBadSubject, reply)
+	case len(data) > s.o.MaxPayload:
+		return fmt.Errorf("%w: %d of %d bytes", ErrTooLarge, len(data), s.o.MaxPayload)
+	}
+	m := &wire.Msg{Subject: []byte(subj), Body: data}
+	if reply != "" {
+		m.Reply = []byte(reply)
+	}
+	e := &s.embedded
+	e.Lock()
+	if !s.running() {
+		e.Unlock()
+		return ErrNotRunning
+	}
+	if e.origin == nil {
+		e.origin = account.NewOrigin(nil, account.RoleClient, "")
+	}
+	s.global().Route(e.origin, m)
+	e.origin.Flush()
+	gates := append([]<-chan struct{}(nil), e.origin.Gates()...)
+	e.Unlock()
+	if len(gates) > 0 {
+		s.stalls.Add(1)
+		Stall(gates)
+	}
+	return nil
+}
+
+// Subscription is interest of the program around the server.
+type Subscription struct {
+	s       *Server
+	sub     *account.Sub
+	handle  func(*Message)
+	limit   int // bytes that wait
+	dropped atomic.Uint64
+
+	mu struct {
+		sync.Mutex
+		waiting []*Message
+		bytes   int
+		closed  bool
+	}
+	wake chan struct{} // holds one
+}
+
+// Subscribe calls handle for each message on subj, a subject or a pattern, one
+// after the other and in order, on a goroutine of the subscription. With a queue
+// name one member of that queue gets each message. Up to max_pending bytes wait
+// for the handler; what comes then is dropped and counted. Errors: ErrNotRunning,
+// ErrBadSubject.
+func (s *Server) Subscribe(subj, queue string, handle func(*Message)) (*Subscription, error) {
+	if !subject.ValidPattern(subj) || queue != "" && !subject.ValidLiteral(queue) {
+		return nil, fmt.Errorf("%w: %q, queue %q", ErrBadSubject, subj, queue)
+	}
+	k := &Subscription{s: s, handle: handle, limit: int(s.o.MaxPending), wake: make(chan struct{}, 1)}
+	k.sub = &account.Sub{Subject: subj, Queue: queue, Sink: k}
+	e := &s.embedded
+	e.Lock()
+	defer e.Unlock()
+	if e.ended || !s.running() {
+		return nil, ErrNotRunning
+	}
+	if err := s.global().Subscribe(k.sub); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBadSubject, err)
+	}
+	if e.subs == nil {
+		e.subs = make(map[*Subscription]struct{})
+	}
+	e.subs[k] = struct{}{}
+	e.work.Go(k.run)
+	return k, nil
+}
+
+// Close ends the interest. What waits is not handled any more. It does not wait
+// for a handler that runs, so that handlers may call it; Shutdown does.
+func (k *Subscription) Close() {
+	k.sub.End()
+	k.mu.Lock()
+	k.mu.closed, k.mu.waiting = true, nil
+	k.mu.Unlock()
+	k.Flush()
+	e := &k.s.embedded
+	e.Lock()
+	delete(e.subs, k)
+	e.Unlock()
+}
+
+// Dropped is how many messages found no room.
+func (k *Subscription) Dropped() uint64 { return k.dropped.Load() }
+
+// Role is part of account.Sink.
+func (*Subscription) Role() account.Role { return account.RoleClient }
+
+// Cluster is part of account.Sink.
+func (*Subscription) Cluster() string { return "" }
+
+// Deliver is part of account.Sink.
+func (k *Subscription) Deliver(_ *account.Sub, m *wire.Msg) bool {
+	size := len(m.VisibleSubject()) + len(m.Reply) + len(m.Header) + len(m.Body)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.mu.closed {
+		return false
+	}
+	if k.mu.bytes+size > k.limit {
+		k.dropped.Add(1)
+		return false
+	}
+	k.mu.bytes += size
+	k.mu.waiting = append(k.mu.waiting, &Message{
+		Subject: string(m.VisibleSubject()), Reply: string(m.Reply), Header: bytes.Clone(m.Header), Data: bytes.Clone(m.Body),
+	})
+	return true
+}
+
+// Flush is part of account.Sink.
+func (k *Subscription) Flush() {
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (k *Subscription) run() {
+	for range k.wake {
+		for {
+			m, closed := k.next()
+			if closed {
+				return
+			}
+			if m == nil {
+				break
+			}
+			k.handle(m)
+		}
+	}
+}
+
+// next takes the oldest message; nil when there is none.
+func (k *Subscription) next() (m *Message, closed bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.mu.closed || len(k.mu.waiting) == 0 {
+		return nil, k.mu.closed
+	}
+	m = k.mu.waiting[0]
+	k.mu.waiting[0] = nil
+	k.mu.waiting = k.mu.waiting[1:]
+	k.mu.bytes -= len(m.Subject) + len(m.Reply) + len(m.Header) + len(m.Data)
+	return m, false
+}
+
+// end closes all subscriptions and waits for their handlers.
+func (e *embedded) end(ctx context.Context) error {
+	e.Lock()
+	e.ended = true
+	subs := make([]*Subscription, 0, len(e.subs))
+	for k := range e.subs {
+		subs = append(subs, k)
+	}
+	e.Unlock()
+	for _, k := range subs {
+		k.Close()
+	}
+	return waitFor(ctx, &e.work)
+}

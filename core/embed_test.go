@@ -1,0 +1,226 @@
+package core_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/frondmq/frond/core"
+	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/servertest"
+)
+
+func receive(t *testing.T, from <-chan string) string {
+	t.Helper()
+	select {
+	case s := <-from:
+		return s
+	case <-time.After(20 * time.Second):
+		t.Fatal("nothing came")
+		return ""
+	}
+}
+
+func TestEmbedded_publishAndSubscribe(t *testing.T) {
+	s := servertest.Start(t, servertest.JetStream(t))
+	got := make(chan string, 10)
+	sub, err := s.Subscribe("rooms.*.temp", "", func(m *core.Message) {
+		got <- m.Subject + " " + m.Reply + " " + string(m.Header) + string(m.Data)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Publish("rooms.1.temp", []byte("20")), s.PublishRequest("rooms.2.temp", "answers", nil), s.Publish("rooms.1.door", nil)); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"rooms.1.temp  20", "rooms.2.temp answers "} {
+		if g := receive(t, got); g != want {
+			t.Errorf("got %q, want %q", g, want)
+		}
+	}
+	sub.Close()
+	sub.Close()
+	if err := s.Publish("rooms.1.temp", []byte("21")); err != nil {
+		t.Error(err)
+	}
+	// A service, and a stream, which answers what it has stored.
+	if _, err := s.Subscribe("svc", "q", func(m *core.Message) { _ = s.Publish(m.Reply, append([]byte("you said "), m.Data...)) }); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := s.Request(t.Context(), "svc", []byte("hi")); err != nil || string(b) != "you said hi" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if _, err := s.Request(t.Context(), "$JS.API.STREAM.CREATE.S", []byte(`{"name":"S","subjects":["stored.>"]}`)); err != nil {
+		t.Fatal(err)
+	}
+	acks := make(chan string, 1)
+	if _, err := s.Subscribe("acks", "", func(m *core.Message) { acks <- string(m.Data) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.PublishRequest("stored.1", "acks", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if ack := receive(t, acks); !strings.Contains(ack, `"seq":1`) {
+		t.Errorf("acknowledged %s", ack)
+	}
+	if len(got) > 0 {
+		t.Errorf("a closed subscription heard %q", <-got)
+	}
+}
+
+func TestEmbedded_refuses(t *testing.T) {
+	s, err := servertest.New(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Publish("a", nil); !errors.Is(err, core.ErrNotRunning) {
+		t.Errorf("before the start: %v", err)
+	}
+	if _, err := s.InProcessConn(); !errors.Is(err, core.ErrNotRunning) {
+		t.Errorf("before the start: %v", err)
+	}
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for _, subj := range []string{"", "a..b", "a b", "a.*", ">"} {
+		if err := s.Publish(subj, nil); !errors.Is(err, core.ErrBadSubject) {
+			t.Errorf("publish to %q: %v", subj, err)
+		}
+	}
+	if err := s.PublishRequest("a", "b.>", nil); !errors.Is(err, core.ErrBadSubject) {
+		t.Errorf("a pattern for answers: %v", err)
+	}
+	if err := s.Publish("a", make([]byte, 1<<20+1)); !errors.Is(err, core.ErrTooLarge) {
+		t.Errorf("a large message: %v", err)
+	}
+	for _, c := range [][2]string{{"a..b", ""}, {"a b", ""}, {"a", "q q"}, {"", ""}} {
+		if _, err := s.Subscribe(c[0], c[1], func(*core.Message) {}); !errors.Is(err, core.ErrBadSubject) {
+			t.Errorf("subscribe to %q: %v", c, err)
+		}
+	}
+	servertest.Stop(t, s)
+	if _, err := s.Subscribe("a", "", func(*core.Message) {}); !errors.Is(err, core.ErrNotRunning) {
+		t.Errorf("after the end: %v", err)
+	}
+	if err := s.Publish("a", nil); !errors.Is(err, core.ErrNotRunning) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+// A handler that is slow does not hold the server up, and what it missed is
+// counted.
+func TestEmbedded_slowHandler(t *testing.T) {
+	s := servertest.Start(t, servertest.With(func(o *config.Options) { o.MaxPending, o.MaxPayload = 1000, 1000 }))
+	first, goOn, handled := make(chan struct{}), make(chan struct{}), make(chan string, 20)
+	sub, err := s.Subscribe("s", "", func(m *core.Message) {
+		if strings.HasSuffix(string(m.Data), "00") {
+			close(first)
+			<-goOn
+		}
+		handled <- string(m.Data)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish := func(i int) {
+		if err := s.Publish("s", fmt.Appendf(nil, "%099d", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(0)
+	<-first
+	for i := range 15 {
+		publish(1 + i)
+	}
+	if n := sub.Dropped(); n != 5 {
+		t.Errorf("%d of 15 were dropped, 10 have room", n)
+	}
+	close(goOn)
+	for i := range 11 {
+		if got, want := receive(t, handled), fmt.Sprintf("%099d", i); got != want {
+			t.Errorf("handled %s, want %s", got, want)
+		}
+	}
+	publish(99)
+	if got, want := receive(t, handled), fmt.Sprintf("%099d", 99); got != want || sub.Dropped() != 5 {
+		t.Errorf("then %s, %d dropped", got, sub.Dropped())
+	}
+}
+
+// Shutdown waits for a handler, and no handler runs after it.
+func TestEmbedded_shutdownWaitsForHandlers(t *testing.T) {
+	s, err := servertest.New(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	in, goOn := make(chan struct{}), make(chan struct{})
+	if _, err := s.Subscribe("s", "", func(*core.Message) { close(in); <-goOn }); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Publish("s", nil); err != nil {
+		t.Fatal(err)
+	}
+	<-in
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), "a handler did not return") {
+		t.Errorf("a handler runs: %v", err)
+	}
+	close(goOn)
+	servertest.Stop(t, s)
+}
+
+func TestInProcessConn(t *testing.T) {
+	s, _ := startTLS(t, func(o *config.Options) { o.Auth.User, o.Auth.Password = "u", "p" })
+	c, err := s.InProcessConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	r := bufio.NewReader(c)
+	info, err := r.ReadString('\n')
+	if err != nil || !strings.HasPrefix(info, "INFO {") || strings.Contains(info, "tls_required") || !strings.Contains(info, `"auth_required":true`) {
+		t.Fatalf("%q, %v", info, err)
+	}
+	// A pipe has no buffer: who writes while the other side writes waits.
+	go io.WriteString(c, "CONNECT {\"user\":\"u\",\"pass\":\"p\",\"verbose\":false}\r\nSUB a 1\r\nPUB a 5\r\nhello\r\n")
+	if line, err := r.ReadString('\n'); err != nil || line != "MSG a 1 5\r\n" {
+		t.Errorf("%q, %v", line, err)
+	}
+}
+
+// Two servers in one process have nothing in common.
+func TestServer_twoInOneProcess(t *testing.T) {
+	one, two := servertest.Start(t, servertest.JetStream(t)), servertest.Start(t, servertest.JetStream(t))
+	for i, s := range []*core.Server{one, two} {
+		if _, err := s.Request(t.Context(), "$JS.API.STREAM.CREATE.S", []byte(`{"name":"S","subjects":["s"]}`)); err != nil {
+			t.Fatal(err)
+		}
+		for range i + 1 {
+			if _, err := s.Request(t.Context(), "s", []byte("x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if one.ServerID() == two.ServerID() {
+		t.Error("they have one identity")
+	}
+	for i, s := range []*core.Server{one, two} {
+		b, err := s.Request(t.Context(), "$JS.API.STREAM.INFO.S", nil)
+		if want := fmt.Sprintf(`"messages":%d,`, i+1); err != nil || !strings.Contains(string(b), want) {
+			t.Errorf("server %d: %s, %v", i, b, err)
+		}
+	}
+	servertest.Stop(t, one)
+	if _, err := two.Request(t.Context(), "s", []byte("x")); err != nil {
+		t.Errorf("one ended: %v", err)
+	}
+}
