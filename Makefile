@@ -42,7 +42,7 @@ bench-compare: ## frond beside frond of the commit REF, in alternating pairs (RE
 
 soak: ## crash, leaf and durability tests many times over (SOAK=20), packages installed, other machines emulated
 	FROND_SOAK=1 $(GO) test -race -tags invariants -timeout 0 -count=$(SOAK) ./edgestore/... ./core/jetstream/...
-	cd $(INTEROP) && FROND_SOAK=1 $(GO) test -timeout 0 -count=$(SOAK) -run 'Crash|Leaf|Gateways|Origin|OldStock|into_a_stream' -kills 20 -gateways 20 .
+	cd $(INTEROP) && FROND_SOAK=1 $(GO) test -timeout 0 -count=$(SOAK) -run 'Crash|Damage|Leaf|Gateways|Origin|OldStock|into_a_stream' -kills 20 -damages 20 -gateways 20 .
 	cd $(INTEROP) && FROND_SOAK=1 $(GO) test -timeout 0 -count=1 -v -run ManyStreams .
 	cd cross/release && FROND_SOAK=1 $(GO) test -timeout 0 -count=1 -v -run Soak .
 	FROND_SOAK=1 $(GO) test -timeout 0 -count=1 -v ./cross/emulated
