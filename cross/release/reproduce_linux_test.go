@@ -23,6 +23,7 @@ func TestSoak_release_is_the_same_elsewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	commit := r.git("rev-parse", "HEAD") // of both, should somebody commit meanwhile
 	const targets = "^frond(-edge-lite-[^-]*-linux-mipsle|-edge-[^l-][^-]*-linux-armv6|-[^e][^-]*-windows-amd64)$"
 	var outs []string
 	for _, place := range []struct{ dir, zone, mask, host string }{
@@ -31,7 +32,7 @@ func TestSoak_release_is_the_same_elsewhere(t *testing.T) {
 	} {
 		top := filepath.Join(t.TempDir(), place.dir)
 		clone, out := filepath.Join(top, "frond"), filepath.Join(top, "out")
-		sh := "set -e\numask " + place.mask + "\nhostname " + place.host + "\nmkdir -p " + top + "/home\ngit clone -q " + r.root + " " + clone +
+		sh := "set -e\numask " + place.mask + "\nhostname " + place.host + "\nmkdir -p " + top + "/home\ngit clone -q " + r.root + " " + clone + "\ngit -C " + clone + " checkout -q " + commit +
 			"\ncd " + clone + "/cross/release\ngo run . archives -out " + out + " -only '" + targets + "'\n"
 		cmd := exec.Command("unshare", "--uts", "sh", "-c", sh)
 		cmd.Env = []string{
