@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -436,12 +437,7 @@ func (l *loader) read(tx *bbolt.Tx) error {
 			return fmt.Errorf("directory pages overlap: %w", ErrCorrupt)
 		}
 	}
-	slices.SortFunc(l.gaps, func(a, b gapPage) int {
-		if a.key < b.key {
-			return -1
-		}
-		return 1
-	})
+	sort.Slice(l.gaps, func(i, j int) bool { return l.gaps[i].key < l.gaps[j].key })
 	for i := 1; i < len(l.gaps); i++ {
 		if l.gaps[i].key < l.gaps[i-1].key+l.gaps[i-1].run {
 			return fmt.Errorf("gap pages overlap: %w", ErrCorrupt)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sort"
 
 	"go.etcd.io/bbolt"
 )
@@ -203,11 +204,9 @@ func (v *salvager) choose() error {
 			delete(v.aux, key)
 		}
 	}
-	slices.SortFunc(v.chunks, func(a, b found) int {
-		if c := cmp.Compare(b.flush, a.flush); c != 0 {
-			return c
-		}
-		return cmp.Compare(a.id, b.id)
+	sort.Slice(v.chunks, func(i, j int) bool {
+		a, b := &v.chunks[i], &v.chunks[j]
+		return a.flush > b.flush || a.flush == b.flush && a.id < b.id
 	})
 	var chosen []found
 	for _, f := range v.chunks {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 
 	"github.com/tinylib/msgp/msgp"
 
@@ -298,7 +299,7 @@ func (s *stream) applyNotes(en *edgestore.Entry) error {
 type notesOf []note
 
 func (l notesOf) sort() {
-	slices.SortFunc(l, func(a, b note) int { return cmp.Or(cmp.Compare(a.seat, b.seat), cmp.Compare(a.in, b.in)) })
+	sort.Slice(l, func(i, j int) bool { return l[i].seat < l[j].seat || l[i].seat == l[j].seat && l[i].in < l[j].in })
 }
 
 // of gives the note of one operation.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"sync"
 	"time"
 
@@ -174,15 +175,7 @@ func rangesText(ranges []edgestore.SeqRange) string {
 // mergeRanges sorts ranges and joins those that touch; above most the last ones
 // become one.
 func mergeRanges(ranges []edgestore.SeqRange, most int) []edgestore.SeqRange {
-	slices.SortFunc(ranges, func(a, b edgestore.SeqRange) int {
-		switch {
-		case a.First < b.First:
-			return -1
-		case a.First > b.First:
-			return 1
-		}
-		return 0
-	})
+	sort.Slice(ranges, func(i, j int) bool { return ranges[i].First < ranges[j].First })
 	var out []edgestore.SeqRange
 	for _, r := range ranges {
 		n := len(out)

@@ -97,7 +97,7 @@ type Variant struct {
 // messages, and nothing that does calls small functions of it.
 func smallFirst() []string {
 	return []string{
-		module + "/cmd/frond", module + "/cmd/frond/help", module + "/core/auth", module + "/core/config", module + "/core/jetstream/sourcing", module + "/core/monitor",
+		module + "/cmd/frond", module + "/cmd/frond/help", module + "/core/auth", module + "/core/config", module + "/core/jetstream/sourcing", module + "/core/monitor", module + "/core/transport",
 		"container/list", "context", "encoding/asn1", "encoding/base32", "encoding/base64", "encoding/hex", "encoding/json", "encoding/pem", "flag", "fmt", "hash/maphash", "io/fs", "log", "log/slog", "math/big",
 		"net", "net/netip", "net/textproto", "net/url", "os", "os/exec", "os/signal", "path/filepath", "reflect", "regexp", "regexp/syntax", "syscall", "unicode",
 		"internal/filepathlite", "internal/fmtsort", "internal/singleflight", "path", "runtime/debug",

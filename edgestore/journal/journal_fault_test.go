@@ -379,6 +379,13 @@ func TestJournal_isBusyAboveItsBudget(t *testing.T) {
 	close(hold)
 	mustSync(t, j)
 	checkInOrder(t, c.all(), n)
+	again := make(chan struct{})
+	faults.SetHook(func(call vfs.Call) error {
+		if call.Op == vfs.OpSync {
+			<-again
+		}
+		return nil
+	})
 	if _, err := j.Append(&edgestore.Record{}, nil, nil); err != nil {
 		t.Errorf("append after that: %v", err)
 	}
@@ -389,6 +396,7 @@ func TestJournal_isBusyAboveItsBudget(t *testing.T) {
 	if _, err := j.Append(&edgestore.Record{}, nil, nil, big[:minSegment-segmentHeader-1000]); !errors.Is(err, edgestore.ErrBusy) {
 		t.Errorf("append of a large record behind a small one: %v", err)
 	}
+	close(again)
 	mustSync(t, j)
 	if _, err := j.Append(&edgestore.Record{}, nil, nil, big[:minSegment-segmentHeader-1000]); err != nil {
 		t.Errorf("append of a large record alone: %v", err)

@@ -1,9 +1,8 @@
 package journal
 
 import (
-	"cmp"
 	"hash/crc32"
-	"slices"
+	"sort"
 
 	"github.com/frondmq/frond/edgestore"
 )
@@ -93,7 +92,7 @@ func (h *heads) note(g *group) {
 
 // trim forgets all but the n newest.
 func (h *heads) trim(n int) {
-	slices.SortFunc(h.list, func(a, b head) int { return cmp.Compare(b.lsn, a.lsn) })
+	sort.Slice(h.list, func(i, j int) bool { return h.list[i].lsn > h.list[j].lsn })
 	if len(h.list) > n {
 		h.since = max(h.since, h.list[n].lsn+1)
 		h.list = h.list[:n]
