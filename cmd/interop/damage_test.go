@@ -174,8 +174,27 @@ func damageOnce(t *testing.T, rng *rand.Rand) (verdict string) {
 	}
 	last, _ := info()
 	str = must[jetstream.Stream](t)(js.Stream(ctx, "S"))
-	held := readAll(t, str)
-	_, lost := info() // what is lost may only be found by reading it
+	// What is lost may only be found by reading it, so no count of what is pending
+	// says when all was read.
+	held := make(map[string][]uint64)
+	gaps := make(map[uint64]bool)
+	for seq := uint64(1); seq <= last; seq++ {
+		if m, err := str.GetMsg(ctx, seq); err == nil {
+			held[string(m.Data)] = append(held[string(m.Data)], seq)
+		} else {
+			gaps[seq] = true
+		}
+	}
+	var lost []uint64
+	eventually(t, step, func() error {
+		_, lost = info()
+		for seq := range gaps {
+			if !slices.Contains(lost, seq) {
+				return fmt.Errorf("%s of %s: %d is not there, lost are %v", d.class, d.file, seq, lost)
+			}
+		}
+		return nil
+	})
 	missing := 0
 	for id, seq := range log.read(t) {
 		switch got := held[id]; {
