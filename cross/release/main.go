@@ -70,6 +70,10 @@ func run(args []string) error {
 	return r.sums()
 }
 
+// nameable is what may stand in a tag of an image, which is less than in the
+// name of a file that places of downloads leave as it is.
+var nameable = regexp.MustCompile(`^[0-9A-Za-z_][0-9A-Za-z._-]*$`)
+
 func newRelease(version, out, only, key string) (*release, error) {
 	root, err := build.Root()
 	if err != nil {
@@ -87,6 +91,9 @@ func newRelease(version, out, only, key string) (*release, error) {
 		version = r.git("describe", "--tags", "--always", "--dirty", "--abbrev=12")
 	}
 	r.version = strings.TrimPrefix(version, "v")
+	if !nameable.MatchString(r.version) {
+		return nil, fmt.Errorf("version %q goes into names of files and into the tag of the image: letters, digits, '.', '_' and '-' only", version)
+	}
 	if r.out == "" {
 		r.out = filepath.Join(root, "dist")
 	}

@@ -57,7 +57,12 @@ func packs() []pack {
 	}
 }
 
+// file names the package in characters that every place of downloads keeps.
+// Release pages make another one of the tilde in the version of a pre-release,
+// and some stores read a plus as a space: then no line of the checksums finds
+// its file. Package managers take the version from inside, not from the name.
 func (p *pack) file(version string) string {
+	version = strings.NewReplacer("~", "-", "+", "-").Replace(version)
 	return fmt.Sprintf("%s_%s_%s.%s", p.name, version, p.arch, p.format)
 }
 

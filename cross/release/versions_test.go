@@ -104,6 +104,46 @@ func TestPackageVersion_is_ordered_by_package_managers(t *testing.T) {
 	}
 }
 
+// What is downloaded has the name that the checksums say: none of its characters
+// is one that places of downloads replace, and no two versions share a name.
+func TestPack_file_is_named_the_same_everywhere(t *testing.T) {
+	kept := regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._-]*$`)
+	names := make(map[string]string)
+	for _, version := range ordered {
+		for _, p := range packs() {
+			inside, err := packageVersion(version, p.format)
+			if err != nil {
+				t.Fatal(err)
+			}
+			name := p.file(inside)
+			if !kept.MatchString(name) {
+				t.Errorf("%s is called something else once it was uploaded", name)
+			}
+			if other := names[name]; other != "" {
+				t.Errorf("%s is of %s and of %s", name, other, version)
+			}
+			names[name] = version
+		}
+	}
+	amd64 := packs()[0]
+	if got, want := amd64.file("1.0.0~rc.1"), "frond_1.0.0-rc.1_amd64.deb"; got != want {
+		t.Errorf("a pre-release is called %s, want %s", got, want)
+	}
+}
+
+func TestRelease_takes_a_version_that_names_can_hold(t *testing.T) {
+	for _, version := range []string{"v1.0.0", "1.0.0-rc.1", "7cf5979-dirty", "unknown"} {
+		if r, err := newRelease(version, t.TempDir(), "", ""); err != nil || r.version != strings.TrimPrefix(version, "v") {
+			t.Errorf("%q: %v", version, err)
+		}
+	}
+	for _, version := range []string{"1.0.0+7", "1.0.0~rc.1", "core/v1.0.0", "v", "-1", "1.0 0", "1.0.0\n"} {
+		if _, err := newRelease(version, t.TempDir(), "", ""); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%q", version)) {
+			t.Errorf("%q: %v", version, err)
+		}
+	}
+}
+
 func output(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	out, err := exec.Command(name, args...).CombinedOutput()
