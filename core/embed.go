@@ -99,8 +99,9 @@ type Subscription struct {
 // Subscribe calls handle for each message on subj, a subject or a pattern, one
 // after the other and in order, on a goroutine of the subscription. With a queue
 // name one member of that queue gets each message. Up to max_pending bytes wait
-// for the handler; what comes then is dropped and counted. Errors: ErrNotRunning,
-// ErrBadSubject.
+// for the handler; what comes then is dropped and counted. A handler may publish,
+// subscribe and close, and must not call Shutdown, which waits for it. Errors:
+// ErrNotRunning, ErrBadSubject.
 func (s *Server) Subscribe(subj, queue string, handle func(*Message)) (*Subscription, error) {
 	if !subject.ValidPattern(subj) || queue != "" && !subject.ValidLiteral(queue) {
 		return nil, fmt.Errorf("%w: %q, queue %q", ErrBadSubject, subj, queue)
