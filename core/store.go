@@ -52,6 +52,29 @@ const (
 	dynamicStore  = 0.75
 )
 
+// CheckStore refuses a data folder that a start would refuse, as far as that can
+// be known beside a server that runs on it and by somebody else than who starts
+// it: one of a newer program, and one whose name leads through a file.
+func CheckStore(o *config.Options) error {
+	dir := o.JetStream.StoreDir
+	if !o.JetStream.Enabled || dir == "" {
+		return nil
+	}
+	for at := filepath.Join(dir, storeFolder); ; at = filepath.Dir(at) {
+		info, err := os.Stat(at)
+		if err == nil && !info.IsDir() {
+			return optionError(o, "jetstream.store_dir", fmt.Errorf("storage directory is not a directory: %s", at))
+		}
+		if err == nil || at == filepath.Dir(at) {
+			break
+		}
+	}
+	if err := jetstream.CheckFolder(filepath.Join(dir, storeFolder)); err != nil {
+		return optionError(o, "jetstream.store_dir", err)
+	}
+	return nil
+}
+
 // openStore opens JetStream if it is on.
 func (s *Server) openStore() error {
 	j := &s.o.JetStream

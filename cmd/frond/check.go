@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/config"
-	"github.com/frondmq/frond/core/jetstream"
 )
 
 // finding is one thing about a configuration file, as -t --json tells it. File,
@@ -44,8 +42,8 @@ func check(f *flags, stdout, stderr io.Writer) int {
 	if err == nil {
 		_, err = core.New(o, modules(), nil)
 	}
-	if err == nil && o.JetStream.Enabled && o.JetStream.StoreDir != "" {
-		err = jetstream.CheckFolder(filepath.Join(o.JetStream.StoreDir, "jetstream"))
+	if err == nil {
+		err = core.CheckStore(o)
 	}
 	if f.json {
 		return printReport(f.config, o, warns, err, stdout, stderr)

@@ -38,10 +38,13 @@ func TestRun_endsAtOnce(t *testing.T) {
 	broken := filepath.Join(t.TempDir(), "broken.conf")
 	newer := filepath.Join(t.TempDir(), "newer.conf")
 	data := newerFolder(t)
+	through := filepath.Join(t.TempDir(), "through.conf")
 	for path, text := range map[string]string{
 		good: "port: -1\n", bad: "port: -1\nmax_paylod: 1\n", odd: "port: -1\nping_interval: 5\n",
 		broken: "port: -1\ntls { cert_file: no-such.pem, key_file: no-such.pem }\n",
 		newer:  fmt.Sprintf("port: -1\njetstream { store_dir: %q }\n", data),
+		// A folder in a file.
+		through: fmt.Sprintf("port: -1\njetstream { store_dir: %q }\n", filepath.Join(good, "data")),
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -102,6 +105,8 @@ func TestRun_endsAtOnce(t *testing.T) {
 		{"-t -c " + broken, 1, "", "no-such.pem"},
 		{"-t -c " + newer, 1, "", "has format 3, this program reads formats up to 2"},
 		{"-t --json -c " + newer, 1, `has format 3`, ""},
+		{"-t -c " + newer, 1, "", "newer.conf:2:13: "},
+		{"-t -c " + through, 1, "", "through.conf:2:13: storage directory is not a directory: " + good},
 		{"xyz", 1, "", `frond: unrecognized command: "xyz"`},
 		{"--bogus", 0, "Usage: frond", "flag provided but not defined: --bogus"},
 		{"-p x", 0, "Usage: frond", `invalid value "x" for flag -p: parse error`},
