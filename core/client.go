@@ -86,9 +86,6 @@ type session struct {
 	headers bool
 	perms   *subject.Permissions     // nil: everything is allowed
 	replies *subject.ResponseTracker // nil: replies give no rights
-	// own is the message of this client's parser: with echo off, what this
-	// client publishes is known by it.
-	own *wire.Msg
 }
 
 type clientStats struct {

@@ -15,7 +15,7 @@ const overhead = 48
 // Deliver is part of account.Sink: it encodes m into the outbound buffer.
 func (c *client) Deliver(s *account.Sub, m *wire.Msg) bool {
 	sess := c.session.Load()
-	if !sess.echo && m == sess.own {
+	if !sess.echo && m.From == c.id {
 		return false
 	}
 	if sess.perms != nil && sess.perms.DeniesDelivery(m.VisibleSubject()) {

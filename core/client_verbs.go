@@ -309,9 +309,7 @@ func (c *client) Pub(m *wire.Msg) error {
 		return nil
 	}
 	c.ok()
-	if !sess.echo && sess.own != m {
-		c.markOwn(sess, m)
-	}
+	m.From = c.id
 	if wire.TraceOnly(m.Header) {
 		return nil // traces are not reported yet
 	}
@@ -323,14 +321,6 @@ func (c *client) Pub(m *wire.Msg) error {
 		c.noResponders(m)
 	}
 	return nil
-}
-
-// markOwn tells deliveries to know m as this client's. The parser always
-// passes the same Msg, so this happens once.
-func (c *client) markOwn(sess *session, m *wire.Msg) {
-	s := *sess
-	s.own = m
-	c.session.Store(&s)
 }
 
 func mayPublish(sess *session, subj []byte) bool {

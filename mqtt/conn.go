@@ -61,9 +61,6 @@ type conn struct {
 	window             window
 	topic, props, head []byte
 
-	// own is the message being routed by this client, for "no local".
-	own atomic.Pointer[wire.Msg]
-
 	once sync.Once
 	end  error // why; written once before ended is closed
 

@@ -214,7 +214,7 @@ func (c *conn) waitForAcks() error {
 
 // route hands the message to the account and returns how many took it.
 func (c *conn) route(p *publication, r *receipt) int {
-	c.msg = wire.Msg{Subject: c.subject, Header: c.header, Body: p.payload}
+	c.msg = wire.Msg{Subject: c.subject, Header: c.header, Body: p.payload, From: c.id}
 	if r != nil {
 		c.msg.Receipt = r // not a typed nil
 	}
@@ -226,10 +226,7 @@ func (c *conn) route(p *publication, r *receipt) int {
 			c.msg.Receipt = noReceipt{}
 		}
 	}
-	c.own.Store(&c.msg)
-	n := c.account.Route(c.origin, &c.msg)
-	c.own.Store(nil)
-	return n
+	return c.account.Route(c.origin, &c.msg)
 }
 
 // noReceipt is for whoever does not want to know.

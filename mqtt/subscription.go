@@ -40,7 +40,7 @@ func (s *subscription) Deliver(_ *account.Sub, m *wire.Msg) bool {
 	switch {
 	case !s.dollar && len(subj) > 0 && subj[0] == '$':
 		return false
-	case s.noLocal && c.own.Load() == m: // [MQTT-3.8.3-3]
+	case s.noLocal && m.From == c.id: // [MQTT-3.8.3-3]
 		return false
 	case s.filtered && c.grant.Permissions.DeniesDelivery(m.Subject):
 		return false

@@ -25,6 +25,9 @@ type Msg struct {
 	// messages that came in by a link have them; nil means plain
 	// subscriptions only.
 	Queues [][]byte
+	// From is the id of the client connection here that published the message, 0
+	// for everybody else: it is how a client does not hear itself.
+	From uint64
 	// Receipt, when not nil, is told about each stream that takes the message,
 	// in place of the answer that a stream publishes to Reply. It never crosses
 	// a link.
