@@ -187,10 +187,12 @@ type freshIDs struct {
 	weight     int               // bytes, about
 }
 
-// idChunk holds the ids of idsPerChunk ordinals.
+// idChunk holds the ids of idsPerChunk ordinals, but for the first ones, which
+// were dropped before it was made.
 type idChunk struct {
-	data []byte
-	list []freshID
+	dropped uint64
+	data    []byte
+	list    []freshID
 }
 
 type freshID struct {
@@ -212,12 +214,14 @@ func (f *freshIDs) chunk(ordinal uint64) *idChunk {
 	return f.chunks[ordinal/idsPerChunk-f.first/idsPerChunk]
 }
 
-func (f *freshIDs) get(ordinal uint64) *freshID { return &f.chunk(ordinal).list[ordinal%idsPerChunk] }
+func (f *freshIDs) get(ordinal uint64) *freshID { return f.chunk(ordinal).get(ordinal) }
+
+func (c *idChunk) get(ordinal uint64) *freshID { return &c.list[ordinal%idsPerChunk-c.dropped] }
 
 // id is borrowed.
 func (f *freshIDs) id(ordinal uint64) []byte {
 	c := f.chunk(ordinal)
-	e := &c.list[ordinal%idsPerChunk]
+	e := c.get(ordinal)
 	return c.data[e.off : e.off+e.n]
 }
 
@@ -236,9 +240,7 @@ func (f *freshIDs) add(hash uint64, id []byte, seq uint64, at int64) {
 		f.slots = make(map[uint64]uint64)
 	}
 	if f.end%idsPerChunk == 0 || len(f.chunks) == 0 {
-		c := new(idChunk)
-		c.list = make([]freshID, f.end%idsPerChunk) // dropped before, all together
-		f.chunks = append(f.chunks, c)
+		f.chunks = append(f.chunks, &idChunk{dropped: f.end % idsPerChunk})
 	}
 	c := f.chunks[len(f.chunks)-1]
 	c.list = append(c.list, freshID{hash, seq, at, uint32(len(c.data)), uint32(len(id))})

@@ -352,9 +352,10 @@ func (f *freshIDs) snapshot(horizon int64) idSnapshot {
 		x.chunks = append(x.chunks, *c)
 	}
 	for o := f.first; o < f.end; o++ {
-		chunk, at := o/idsPerChunk-f.first/idsPerChunk, o%idsPerChunk
-		if e := &x.chunks[chunk].list[at]; e.at > horizon {
-			x.sorted = append(x.sorted, idPlace{e.hash, uint32(chunk), uint32(at)})
+		chunk := o/idsPerChunk - f.first/idsPerChunk
+		c := &x.chunks[chunk]
+		if e := c.get(o); e.at > horizon {
+			x.sorted = append(x.sorted, idPlace{e.hash, uint32(chunk), uint32(o%idsPerChunk - c.dropped)})
 		}
 	}
 	return x

@@ -96,6 +96,35 @@ func TestIDClock_setWithinABoot(t *testing.T) {
 	}
 }
 
+// One id at a time, as of a stream that gets a message now and then, takes the
+// room of one, however many went before it.
+func TestFreshIDs_oneAtATime(t *testing.T) {
+	var f freshIDs
+	for i := range uint64(3*idsPerChunk + 7) {
+		id := fmt.Appendf(nil, "id%d", i)
+		f.add(i, id, i, 1)
+		if e, ok := f.find(i, id); !ok || e.seq != i {
+			t.Fatalf("id %d: %v, %v", i, e, ok)
+		}
+		x := f.snapshot(0)
+		if got := x.id(x.sorted[0]); len(x.sorted) != 1 || got.Seq != i || string(got.ID) != string(id) {
+			t.Fatalf("id %d: snapshot of %v", i, got)
+		}
+		if n := cap(f.chunks[0].list); n > 1 {
+			t.Fatalf("id %d has room for %d", i, n)
+		}
+		f.drop(f.end)
+	}
+	// Several, over the end of a chunk.
+	for i := range uint64(2 * idsPerChunk) {
+		f.add(i, fmt.Append(nil, i), i, 1)
+	}
+	f.drop(f.first + idsPerChunk)
+	if x := f.snapshot(0); len(x.sorted) != idsPerChunk || x.id(x.sorted[0]).Seq != idsPerChunk || x.id(x.sorted[idsPerChunk-1]).Seq != 2*idsPerChunk-1 {
+		t.Errorf("snapshot of %d", len(x.sorted))
+	}
+}
+
 // Ids of one hash are told apart.
 func TestFreshIDs_clash(t *testing.T) {
 	var f freshIDs
