@@ -31,13 +31,17 @@ type Message struct {
 	Data    []byte
 }
 
-// embedded is the server's publisher for the program around it.
+// embedded is what the program around the server has of it.
 type embedded struct {
 	sync.Mutex
-	origin *account.Origin // nil before the first message
-	subs   map[*Subscription]struct{}
-	ended  bool
-	work   sync.WaitGroup // the goroutines of subs
+	subs  map[*Subscription]struct{}
+	ended bool
+	work  sync.WaitGroup // the goroutines of subs, and who publishes
+
+	publisher struct {
+		sync.Mutex                 // while a message is routed, which may wait for the disk
+		origin     *account.Origin // nil before the first message
+	}
 }
 
 // Publish sends a message to all who listen. Like a client that publishes much
@@ -61,17 +65,22 @@ func (s *Server) PublishRequest(subj, reply string, data []byte) error {
 	}
 	e := &s.embedded
 	e.Lock()
-	if !s.running() {
+	if e.ended || !s.running() {
 		e.Unlock()
 		return ErrNotRunning
 	}
-	if e.origin == nil {
-		e.origin = account.NewOrigin(nil, account.RoleClient, "")
-	}
-	s.global().Route(e.origin, m)
-	e.origin.Flush()
-	gates := append([]<-chan struct{}(nil), e.origin.Gates()...)
+	e.work.Add(1)
 	e.Unlock()
+	defer e.work.Done()
+	p := &e.publisher
+	p.Lock()
+	if p.origin == nil {
+		p.origin = account.NewOrigin(nil, account.RoleClient, "")
+	}
+	s.global().Route(p.origin, m)
+	p.origin.Flush()
+	gates := append([]<-chan struct{}(nil), p.origin.Gates()...)
+	p.Unlock()
 	if len(gates) > 0 {
 		s.stalls.Add(1)
 		Stall(gates)
@@ -99,9 +108,9 @@ type Subscription struct {
 // Subscribe calls handle for each message on subj, a subject or a pattern, one
 // after the other and in order, on a goroutine of the subscription. With a queue
 // name one member of that queue gets each message. Up to max_pending bytes wait
-// for the handler; what comes then is dropped and counted. A handler may publish,
-// subscribe and close, and must not call Shutdown, which waits for it. Errors:
-// ErrNotRunning, ErrBadSubject.
+// for the handler, each message counting 100 more than it has; what comes then is
+// dropped and counted. A handler may publish, subscribe and close, and must not
+// call Shutdown, which waits for it. Errors: ErrNotRunning, ErrBadSubject.
 func (s *Server) Subscribe(subj, queue string, handle func(*Message)) (*Subscription, error) {
 	if !subject.ValidPattern(subj) || queue != "" && !subject.ValidLiteral(queue) {
 		return nil, fmt.Errorf("%w: %q, queue %q", ErrBadSubject, subj, queue)
@@ -142,6 +151,10 @@ func (k *Subscription) Close() {
 // Dropped is how many messages found no room.
 func (k *Subscription) Dropped() uint64 { return k.dropped.Load() }
 
+// messageWeight is what a message that waits takes beside its bytes, about: else
+// millions of empty ones would wait.
+const messageWeight = 100
+
 // Role is part of account.Sink.
 func (*Subscription) Role() account.Role { return account.RoleClient }
 
@@ -150,7 +163,7 @@ func (*Subscription) Cluster() string { return "" }
 
 // Deliver is part of account.Sink.
 func (k *Subscription) Deliver(_ *account.Sub, m *wire.Msg) bool {
-	size := len(m.VisibleSubject()) + len(m.Reply) + len(m.Header) + len(m.Body)
+	size := messageWeight + len(m.VisibleSubject()) + len(m.Reply) + len(m.Header) + len(m.Body)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.mu.closed {
@@ -200,11 +213,11 @@ func (k *Subscription) next() (m *Message, closed bool) {
 	m = k.mu.waiting[0]
 	k.mu.waiting[0] = nil
 	k.mu.waiting = k.mu.waiting[1:]
-	k.mu.bytes -= len(m.Subject) + len(m.Reply) + len(m.Header) + len(m.Data)
+	k.mu.bytes -= messageWeight + len(m.Subject) + len(m.Reply) + len(m.Header) + len(m.Data)
 	return m, false
 }
 
-// end closes all subscriptions and waits for their handlers.
+// end closes all subscriptions and waits for their handlers, and for who publishes.
 func (e *embedded) end(ctx context.Context) error {
 	e.Lock()
 	e.ended = true

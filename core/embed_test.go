@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"github.com/frondmq/frond/core"
+	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/servertest"
+	"github.com/frondmq/frond/core/wire"
 )
 
 func receive(t *testing.T, from <-chan string) string {
@@ -115,7 +117,7 @@ func TestEmbedded_refuses(t *testing.T) {
 // A handler that is slow does not hold the server up, and what it missed is
 // counted.
 func TestEmbedded_slowHandler(t *testing.T) {
-	s := servertest.Start(t, servertest.With(func(o *config.Options) { o.MaxPending, o.MaxPayload = 1000, 1000 }))
+	s := servertest.Start(t, servertest.With(func(o *config.Options) { o.MaxPending, o.MaxPayload = 2000, 1000 }))
 	first, goOn, handled := make(chan struct{}), make(chan struct{}), make(chan string, 20)
 	sub, err := s.Subscribe("s", "", func(m *core.Message) {
 		if strings.HasSuffix(string(m.Data), "00") {
@@ -138,7 +140,7 @@ func TestEmbedded_slowHandler(t *testing.T) {
 		publish(1 + i)
 	}
 	if n := sub.Dropped(); n != 5 {
-		t.Errorf("%d of 15 were dropped, 10 have room", n)
+		t.Errorf("%d of 15 were dropped, 10 have room, of 200 bytes each", n)
 	}
 	close(goOn)
 	for i := range 11 {
@@ -171,10 +173,69 @@ func TestEmbedded_shutdownWaitsForHandlers(t *testing.T) {
 	<-in
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := s.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), "a handler did not return") {
+	if err := s.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), "a handler or a Publish did not return") {
 		t.Errorf("a handler runs: %v", err)
 	}
 	close(goOn)
+	servertest.Stop(t, s)
+}
+
+// heldSink is a receiver whose routing does not go on, as a stream while the
+// disk is behind.
+type heldSink struct {
+	account.Sink
+	in, goOn chan struct{}
+}
+
+func (*heldSink) Role() account.Role { return account.RoleInternal }
+func (*heldSink) Cluster() string    { return "" }
+func (*heldSink) Flush()             {}
+func (h *heldSink) Deliver(*account.Sub, *wire.Msg) bool {
+	h.in <- struct{}{}
+	<-h.goOn
+	return true
+}
+
+// Who publishes may be held up. Others subscribe and close meanwhile, and
+// Shutdown waits for it no longer than it may.
+func TestEmbedded_publisherIsHeldUp(t *testing.T) {
+	s, err := servertest.New(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	held := &heldSink{in: make(chan struct{}), goOn: make(chan struct{})}
+	global, _ := s.Modules().Account(config.GlobalAccount)
+	if err := global.Subscribe(&account.Sub{Subject: "held", Sink: held}); err != nil {
+		t.Fatal(err)
+	}
+	published := make(chan string)
+	go func() { published <- fmt.Sprint(s.Publish("held", nil)) }()
+	<-held.in
+	others := make(chan string)
+	go func() {
+		sub, err := s.Subscribe("other", "", func(*core.Message) {})
+		if err == nil {
+			sub.Close()
+		}
+		others <- fmt.Sprint(err)
+	}()
+	if got := receive(t, others); got != "<nil>" {
+		t.Errorf("subscribed: %s", got)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	ended := make(chan string)
+	go func() { ended <- fmt.Sprint(s.Shutdown(ctx)) }()
+	if got := receive(t, ended); !strings.Contains(got, "a Publish did not return") {
+		t.Errorf("ended: %s", got)
+	}
+	close(held.goOn)
+	if got := receive(t, published); got != "<nil>" {
+		t.Errorf("published: %s", got)
+	}
 	servertest.Stop(t, s)
 }
 

@@ -302,7 +302,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		errs = append(errs, fmt.Errorf("closing client connections: %w", err))
 	}
 	if err := s.embedded.end(ctx); err != nil {
-		errs = append(errs, fmt.Errorf("subscriptions of this program: a handler did not return: %w", err))
+		errs = append(errs, fmt.Errorf("the program around the server: a handler or a Publish did not return: %w", err))
 	}
 	errs = append(errs, s.closeStore(ctx))
 	s.closeMonitor(ctx)
