@@ -155,6 +155,7 @@ func (s *Connections) Count(v *monitor.Varz) {
 	slow, stale := s.mu.slow, s.mu.stale
 	v.TotalConnections = s.mu.total
 	s.mu.Unlock()
+	v.Connections, v.Leafs = 0, 0
 	for _, c := range open {
 		if c.ConnKind() == monitor.KindLeaf {
 			v.Leafs++

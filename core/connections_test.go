@@ -48,6 +48,9 @@ func TestConnections_countByKind(t *testing.T) {
 		v.SlowConsumers != 1 || v.SlowByKind.Clients != 1 || v.StaleConnections != 1 || v.StaleByKind.Leafs != 1 {
 		t.Errorf("two are gone: %+v", v)
 	}
+	if s.Count(&v); v.Connections != 1 || v.InMsgs != 6 || v.SlowConsumers != 1 {
+		t.Errorf("counted again: %+v", v)
+	}
 	s.Remove(client, wire.ReasonClientClosed)
 	closed := s.Closed()
 	if len(closed) != 2 || closed[0].Cid != leaf.id || closed[1].Cid != client.id || closed[1].Reason != "Client Closed" || closed[1].Stop == nil {
