@@ -65,7 +65,9 @@ func TestFileStore_readersBesideFlushes(t *testing.T) {
 			if _, ok := s.Subject("k.7"); ok && s.Pending([]string{"k.7"}, 0, false) > total {
 				t.Error("pending")
 			}
-			s.LastPerSubject([]string{"k.1*", "k.2"}, 0, st.LastSeq)
+			if _, err := s.LastPerSubject([]string{"k.1*", "k.2"}, 0, st.LastSeq); err != nil {
+				t.Error(err)
+			}
 		}
 	})
 	for seq := uint64(1); seq <= total; seq++ {

@@ -263,7 +263,7 @@ func (b *base) settleWhere(m *matcher, ask func(s *subject) bool) error {
 
 // LastPerSubject lists the newest sequence of each subject that matches, of
 // those in start..upTo.
-func (b *base) LastPerSubject(filters []string, start, upTo uint64) []uint64 {
+func (b *base) LastPerSubject(filters []string, start, upTo uint64) ([]uint64, error) {
 	m := newMatcher(filters)
 	if upTo == 0 {
 		upTo = ^uint64(0)
@@ -272,7 +272,7 @@ func (b *base) LastPerSubject(filters []string, start, upTo uint64) []uint64 {
 		return s.flags&staleLast != 0 && s.last >= start && s.first <= upTo
 	})
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	var out []uint64
 	older := make(map[string]struct{}) // subjects with newer messages than upTo
@@ -299,11 +299,11 @@ func (b *base) LastPerSubject(filters []string, start, upTo uint64) []uint64 {
 			return len(older) > 0
 		})
 		if err != nil {
-			return nil
+			return nil, err
 		}
 	}
 	slices.Sort(out)
-	return out
+	return out, nil
 }
 
 // Pending counts what matches at or above start.

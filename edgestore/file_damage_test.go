@@ -259,8 +259,8 @@ func checkCounts(t testing.TB, s edgestore.Store) {
 	if n := s.Pending([]string{"*.*", "k.>"}, 0, true); n != uint64(len(subjects)) {
 		t.Fatalf("%d subjects pending of %d", n, len(subjects))
 	}
-	if n := len(s.LastPerSubject(nil, 0, 0)); n != len(subjects) {
-		t.Fatalf("%d newest of %d subjects", n, len(subjects))
+	if newest, err := s.LastPerSubject(nil, 0, 0); err != nil || len(newest) != len(subjects) {
+		t.Fatalf("%d newest of %d subjects, %v", len(newest), len(subjects), err)
 	}
 	for name, want := range subjects {
 		if got, ok := s.Subject(name); !ok || got != want {
@@ -299,7 +299,9 @@ func (st *stored) tryDamaged(t *testing.T, o edgestore.FileOptions, what string)
 	s.State()
 	s.Pending([]string{"s.1", "s.2*"}, 500, true)
 	s.Subjects("s.*", func(string, edgestore.SubjectState) bool { return true })
-	s.LastPerSubject([]string{"s.*"}, 1, 2000)
+	if _, err := s.LastPerSubject([]string{"s.*"}, 1, 2000); err != nil {
+		t.Fatalf("newest of each subject: %v", err)
+	}
 	// The stream goes on, or says that it cannot.
 	m := edgestore.Msg{Seq: s.State().LastSeq + 1, Subject: "after", Body: []byte("x")}
 	if err := s.Append(&m, blobs.Add(&m)); err != nil {

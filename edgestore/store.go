@@ -116,8 +116,8 @@ type Store interface {
 	SubjectPage(filter string, offset, limit int, f func(subject string, msgs uint64)) int
 	// LastPerSubject lists the newest sequence of each subject that matches
 	// any filter and has a message at or above start and at or below upTo
-	// (0: no bound), ascending.
-	LastPerSubject(filters []string, start, upTo uint64) []uint64
+	// (0: no bound), ascending. It fails when the disk does.
+	LastPerSubject(filters []string, start, upTo uint64) ([]uint64, error)
 	// Pending counts messages at or above start that match; with
 	// lastPerSubject only the newest of each subject.
 	Pending(filters []string, start uint64, lastPerSubject bool) uint64

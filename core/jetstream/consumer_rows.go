@@ -90,7 +90,13 @@ func (s *stream) bringBackLocked(rows []consumerRow) error {
 			from.DeliverPolicy, from.OptStartTime = consumer.DeliverByStartTime, &at
 		}
 		st := s.store.State()
-		start := consumer.StartOf(&from, st.FirstSeq, st.LastSeq, s.config().MaxMsgsPer, s.store)
+		start, err := consumer.StartOf(&from, st.FirstSeq, st.LastSeq, s.config().MaxMsgsPer, s.store)
+		if err != nil { // it can't be read which are the newest: it gets all
+			from.DeliverPolicy = consumer.DeliverAll
+			if start, err = consumer.StartOf(&from, st.FirstSeq, st.LastSeq, s.config().MaxMsgsPer, s.store); err != nil {
+				return err
+			}
+		}
 		m := newMember(s, row.name, row.id, row.created, cfg, start)
 		m.dirty = true
 		s.consumers.add(m)

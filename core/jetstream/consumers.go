@@ -186,7 +186,12 @@ func (c *consumers) applyCreate(en *edgestore.Entry, o *outcome) error {
 		at := time.Unix(0, op.from)
 		begin.OptStartTime = &at
 	}
-	start := consumer.StartOf(&begin, st.FirstSeq, st.LastSeq, c.s.config().MaxMsgsPer, c.s.store)
+	start, err := consumer.StartOf(&begin, st.FirstSeq, st.LastSeq, c.s.config().MaxMsgsPer, c.s.store)
+	if err != nil {
+		// Nothing of the stream depends on it, so a restart that can read may
+		// make the consumer: whoever asked is told that it failed.
+		return errConsumerCreate.with("the stream could not be read: %v", err)
+	}
 	m := newMember(c.s, op.name, uint64(en.LSN), op.created, cfg, start)
 	m.dirty = true
 	m.volatile.Store(m.id >= firstVolatile)

@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -67,7 +68,10 @@ func (e *Engine) msgGet(r *apiRequest, base response, name string) (any, *APIErr
 		err = errBadRequest
 	default:
 		m, lerr := s.find(&req)
-		if lerr != nil {
+		if unread(lerr) {
+			err = errMsgUnread
+			break
+		} else if lerr != nil {
 			err = errNoMessage
 			break
 		}
@@ -94,6 +98,10 @@ func (s *stream) find(g *getRequest) (m edgestore.Msg, err error) {
 			return m, edgestore.ErrNotFound
 		}
 		m, _, err = s.store.Load(seq, nil)
+		if errors.Is(err, edgestore.ErrDeleted) {
+			// The newest one was removed, and the one before it could not be found.
+			m, _, err = s.store.LoadPrev([]string{g.LastFor}, seq, nil)
+		}
 	case g.NextFor != "" || g.StartTime != nil:
 		m, _, err = s.store.LoadNext(g.filters(), s.startLocked(g), nil)
 	default:
@@ -101,6 +109,12 @@ func (s *stream) find(g *getRequest) (m edgestore.Msg, err error) {
 	}
 	m.Time = s.shown(m.Seq, m.Time)
 	return m, err
+}
+
+// unread reports whether a message may be there that the disk did not give. It
+// is told already, and whoever asks must not take it for a message that is gone.
+func unread(err error) bool {
+	return err != nil && !goneForGood(err) && !errors.Is(err, edgestore.ErrClosed)
 }
 
 func (g *getRequest) filters() []string {
@@ -153,6 +167,15 @@ func (d *directReply) status(code int, text string, headers ...string) {
 	}
 	d.hdr = append(h, crlf...)
 	d.p.Publish(&wire.Msg{Subject: d.to, Header: d.hdr})
+}
+
+// none ends an answer that has no message.
+func (d *directReply) none(err error, text string) {
+	if unread(err) {
+		d.status(500, "Message Could Not Be Read")
+		return
+	}
+	d.status(404, text)
 }
 
 func (d *directReply) message(m *edgestore.Msg, headers ...string) {
@@ -226,7 +249,7 @@ func (g *getRequest) badDirect() bool {
 func (s *stream) directOne(d *directReply, g *getRequest) {
 	m, err := s.find(g)
 	if err != nil {
-		d.status(404, "Message Not Found")
+		d.none(err, "Message Not Found")
 		return
 	}
 	d.message(&m)
@@ -251,8 +274,8 @@ func (s *stream) directBatch(d *directReply, g *getRequest) {
 		m, buf, err = s.store.LoadNext(g.filters(), seq, buf)
 		s.mu.RUnlock()
 		if err != nil {
-			if n == 0 {
-				d.status(404, "Message Not Found")
+			if n == 0 || unread(err) {
+				d.none(err, "Message Not Found")
 				return
 			}
 			break
@@ -277,8 +300,9 @@ func (s *stream) directMulti(d *directReply, g *getRequest) {
 		upTo = min(upTo, g.UpToSeq)
 	}
 	var seqs []uint64
+	var err error
 	if upTo >= s.store.State().FirstSeq {
-		seqs = s.store.LastPerSubject(g.MultiLast, max(s.startLocked(g), 1), upTo)
+		seqs, err = s.store.LastPerSubject(g.MultiLast, max(s.startLocked(g), 1), upTo)
 	}
 	s.mu.RUnlock()
 	if len(seqs) > maxMultiLast {
@@ -286,7 +310,7 @@ func (s *stream) directMulti(d *directReply, g *getRequest) {
 		return
 	}
 	if len(seqs) == 0 {
-		d.status(404, "No Results")
+		d.none(err, "No Results")
 		return
 	}
 	limit := g.MaxBytes
@@ -299,7 +323,10 @@ func (s *stream) directMulti(d *directReply, g *getRequest) {
 	for n, bytes := 0, 0; n < len(seqs) && bytes < limit && (g.Batch <= 0 || n < g.Batch); n++ {
 		m, b, err := s.store.Load(seqs[n], buf)
 		left--
-		if buf = b; err != nil {
+		if buf = b; unread(err) {
+			d.none(err, "")
+			return
+		} else if err != nil {
 			continue // removed since
 		}
 		d.message(&m, hdrNumPending, utoa(left), hdrLastSequence, utoa(last))

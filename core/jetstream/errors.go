@@ -47,6 +47,7 @@ var (
 	errStorageExceeded       = &APIError{500, 10047, "insufficient storage resources available"}
 	errStreamCreate          = &APIError{500, 10049, "error creating store for stream"}
 	errStreamDelete          = &APIError{500, 10050, "stream could not be deleted"}
+	errMsgUnread             = &APIError{500, 10051, "message could not be read"}
 	errStreamConfig          = &APIError{500, 10052, "invalid stream configuration"}
 	errMessageTooLarge       = &APIError{400, 10054, "message size exceeds maximum allowed"}
 	errMirrorNotUpdatable    = &APIError{400, 10055, "stream mirror configuration can not be updated"}

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore/vfs"
 )
 
@@ -52,5 +53,54 @@ func TestConsumer_waitsForWhatIsNotRead(t *testing.T) {
 	}
 	if i := x.b.consumer(t, "S", "c"); i.NumPending != 0 || i.NumAckPending != 0 {
 		t.Errorf("at the end %+v", i)
+	}
+}
+
+// A read that fails is not answered as if there were no message: who gets "not
+// found" for a key takes it for one that was never put. The same for an
+// answer of many messages.
+func TestGet_saysWhatIsNotRead(t *testing.T) {
+	x := newBox(t)
+	faults := newStoreFaults("")
+	x.change = func(c *Config) { c.backend = chaosBackend{diskBackend{c}, faults} }
+	x.start()
+	mustStream(t, x.b, `{"name":"S","subjects":["s.>"],"allow_direct":true}`)
+	const n = 20
+	for i := range n {
+		x.put("S", "s."+string(rune('a'+i%10)), text(i)+strings.Repeat("x", 10_000))
+	}
+	x.b.call(t, "STREAM.MSG.DELETE.S", `{"seq":20}`, nil) // the newest of s.j has to be looked for
+	x.stop()                                              // drained, and nothing is in memory any more
+	x.start()
+	get := func(key, body string) (got string) {
+		in := x.b.inbox(t, "r")
+		defer in.stop()
+		x.b.route(&wire.Msg{Subject: []byte("$JS.API.DIRECT.GET.S" + key), Reply: []byte("r"), Body: []byte(body)})
+		got, _, _ = strings.Cut(in.next().Header, "\r\n")
+		return got
+	}
+	requests := [][2]string{
+		{"", `{"seq":3}`}, {"", `{"last_by_subj":"s.b"}`}, {".s.b", ""}, {".s.j", ""}, {"", `{"seq":1,"next_by_subj":"s.c"}`},
+		{"", `{"seq":1,"batch":5}`}, {"", `{"multi_last":["s.>"]}`}, {"", `{"multi_last":["s.>"],"up_to_seq":15}`},
+	}
+	faults.arm(&storeFault{vfs.OpRead, false, 1, 1 << 30})
+	for _, r := range requests {
+		if got := get(r[0], r[1]); got != "NATS/1.0 500 Message Could Not Be Read" {
+			t.Errorf("%s %s while nothing can be read: %q", r[0], r[1], got)
+		}
+	}
+	for _, body := range []string{`{"seq":3}`, `{"last_by_subj":"s.b"}`, `{"last_by_subj":"s.j"}`} {
+		if e := x.b.fails(t, "STREAM.MSG.GET.S", body); e.ErrCode != 10051 || e.Code != 500 {
+			t.Errorf("%s while nothing can be read: %+v", body, e)
+		}
+	}
+	faults.arm(nil)
+	for _, r := range requests {
+		if got := get(r[0], r[1]); got != "NATS/1.0" {
+			t.Errorf("%s %s: %q", r[0], r[1], got)
+		}
+	}
+	if got := get("", `{"seq":20}`); got != "NATS/1.0 404 Message Not Found" {
+		t.Errorf("a deleted message: %q", got)
 	}
 }

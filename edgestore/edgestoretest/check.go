@@ -173,8 +173,8 @@ func checkSome(t testing.TB, s edgestore.Store, m *Model, filters [][]string, rn
 	if rnd.IntN(4) == 0 {
 		b = 0
 	}
-	if got, want := s.LastPerSubject(f, a, b), m.lastPerSubject(f, a, b); !slices.Equal(got, want) {
-		t.Fatalf("last per subject %q %d..%d:\n got %v\nwant %v", f, a, b, got, want)
+	if got, err := s.LastPerSubject(f, a, b); err != nil || !slices.Equal(got, m.lastPerSubject(f, a, b)) {
+		t.Fatalf("last per subject %q %d..%d:\n got %v, %v\nwant %v", f, a, b, got, err, m.lastPerSubject(f, a, b))
 	}
 	if len(f) == 1 {
 		checkSubjects(t, s, m, f[0])

@@ -403,8 +403,8 @@ var cases = []struct {
 			}
 		}
 		h.check()
-		if got, want := h.s.LastPerSubject(nil, 0, 0), h.m.lastPerSubject(nil, 0, 0); !slices.Equal(got, want) {
-			h.Fatalf("last per subject: %v, want %v", got, want)
+		if got, err := h.s.LastPerSubject(nil, 0, 0); err != nil || !slices.Equal(got, h.m.lastPerSubject(nil, 0, 0)) {
+			h.Fatalf("last per subject: %v, %v, want %v", got, err, h.m.lastPerSubject(nil, 0, 0))
 		}
 	}},
 	{name: "history of several a subject", run: func(h *harness) {

@@ -205,6 +205,23 @@ func TestConfig_unique(t *testing.T) {
 	}
 }
 
+// unreadable is a stream whose disk fails.
+type unreadable struct{ *stream }
+
+func (unreadable) LastPerSubject([]string, uint64, uint64) ([]uint64, error) {
+	return nil, errors.New("input/output error")
+}
+
+// A consumer does not begin behind messages because they could not be read.
+func TestStartOf_unreadable(t *testing.T) {
+	s := newStream()
+	s.add("a", 1, second)
+	cfg := Config{DeliverPolicy: DeliverLastPerSubject, FilterSubject: ">"}
+	if st, err := StartOf(&cfg, s.first, s.last, 0, unreadable{s}); err == nil {
+		t.Errorf("begins at %+v", st)
+	}
+}
+
 func TestStartOf(t *testing.T) {
 	s := newStream()
 	for i, subj := range []string{"a", "b", "a", "c", "b"} {
@@ -228,14 +245,14 @@ func TestStartOf(t *testing.T) {
 		{Config{DeliverPolicy: DeliverLastPerSubject, FilterSubject: ">"}, 3, 3},
 		{Config{DeliverPolicy: DeliverLastPerSubject, FilterSubject: "none"}, 6, 0},
 	} {
-		if st := StartOf(&c.cfg, s.first, s.last, 0, s); st.Seq != c.seq || len(st.List) != c.list {
-			t.Errorf("%+v: %+v", c.cfg.DeliverPolicy, st)
+		if st, err := StartOf(&c.cfg, s.first, s.last, 0, s); err != nil || st.Seq != c.seq || len(st.List) != c.list {
+			t.Errorf("%+v: %+v, %v", c.cfg.DeliverPolicy, st, err)
 		}
 	}
-	if st := StartOf(&Config{}, 1, 0, 0, newStream()); st.Seq != 1 {
+	if st, err := StartOf(&Config{}, 1, 0, 0, newStream()); err != nil || st.Seq != 1 {
 		t.Errorf("empty: %+v", st)
 	}
-	if st := StartOf(&Config{DeliverPolicy: DeliverLastPerSubject, FilterSubject: ">"}, s.first, s.last, 1, s); st.Seq != 2 || st.List != nil {
+	if st, err := StartOf(&Config{DeliverPolicy: DeliverLastPerSubject, FilterSubject: ">"}, s.first, s.last, 1, s); err != nil || st.Seq != 2 || st.List != nil {
 		t.Errorf("one message a subject: %+v", st)
 	}
 }

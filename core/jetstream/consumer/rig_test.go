@@ -61,7 +61,7 @@ func (s *stream) LastFor(filter string) uint64 {
 	return 0
 }
 
-func (s *stream) LastPerSubject(filters []string, start, upTo uint64) []uint64 {
+func (s *stream) LastPerSubject(filters []string, start, upTo uint64) ([]uint64, error) {
 	last := map[string]uint64{}
 	for seq := s.first; seq <= s.last && (upTo == 0 || seq <= upTo); seq++ {
 		if msg, ok := s.msgs[seq]; ok && matches(filters, []byte(msg.subject)) {
@@ -75,12 +75,13 @@ func (s *stream) LastPerSubject(filters []string, start, upTo uint64) []uint64 {
 		}
 	}
 	slices.Sort(out)
-	return out
+	return out, nil
 }
 
 func (s *stream) Pending(filters []string, start uint64, lastPerSubject bool) uint64 {
 	if lastPerSubject {
-		return uint64(len(s.LastPerSubject(filters, start, 0)))
+		newest, _ := s.LastPerSubject(filters, start, 0)
+		return uint64(len(newest))
 	}
 	n := uint64(0)
 	for seq, msg := range s.msgs {
@@ -152,10 +153,14 @@ func (r *rig) configure(config string) {
 // start makes the consumer; messages may have been stored before.
 func (r *rig) start() {
 	rnd := rand.New(rand.NewPCG(1, 2))
+	begin, err := StartOf(&r.cfg, r.stream.first, r.stream.last, 0, r.stream)
+	if err != nil {
+		r.t.Fatal(err)
+	}
 	r.opts = Options{
 		Stream: "S", Name: "C", Rand: rnd.IntN,
 		Interest: func(reply []byte) bool { return !r.gone[string(reply)] },
-		Start:    StartOf(&r.cfg, r.stream.first, r.stream.last, 0, r.stream),
+		Start:    begin,
 	}
 	r.m = New(&r.cfg, r.opts)
 	r.m.Activate(r.now)

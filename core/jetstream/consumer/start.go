@@ -5,7 +5,7 @@ import "time"
 // Store is what is asked of a stream to find where a consumer begins.
 type Store interface {
 	LastFor(filter string) uint64
-	LastPerSubject(filters []string, start, upTo uint64) []uint64
+	LastPerSubject(filters []string, start, upTo uint64) ([]uint64, error)
 	Pending(filters []string, start uint64, lastPerSubject bool) uint64
 	SeqAt(t time.Time) uint64
 }
@@ -25,9 +25,9 @@ type Start struct {
 
 // StartOf finds where a consumer of cfg begins in a stream that holds the
 // sequences first to last (first is last+1, or 0, when it is empty) and keeps
-// maxMsgsPerSubject of each subject.
-func StartOf(cfg *Config, first, last uint64, maxMsgsPerSubject int64, s Store) Start {
-	st := Start{Seq: max(first, 1), Last: last}
+// maxMsgsPerSubject of each subject. It fails when the stream can't be read.
+func StartOf(cfg *Config, first, last uint64, maxMsgsPerSubject int64, s Store) (st Start, err error) {
+	st = Start{Seq: max(first, 1), Last: last}
 	switch cfg.DeliverPolicy {
 	case DeliverAll:
 	case DeliverNew:
@@ -46,14 +46,16 @@ func StartOf(cfg *Config, first, last uint64, maxMsgsPerSubject int64, s Store) 
 	case DeliverByStartSequence:
 		// A position in the future is kept.
 		st.Seq = max(cfg.OptStartSeq, first, 1)
-		return st
+		return st, nil
 	case DeliverByStartTime:
 		st.Seq = s.SeqAt(*cfg.OptStartTime)
 	case DeliverLastPerSubject:
 		if maxMsgsPerSubject == 1 {
 			break
 		}
-		st.List = s.LastPerSubject(cfg.Filters(), 0, last)
+		if st.List, err = s.LastPerSubject(cfg.Filters(), 0, last); err != nil {
+			return st, err
+		}
 		st.Live = last + 1
 		if len(st.List) > 0 {
 			st.Seq = st.List[0]
@@ -62,5 +64,5 @@ func StartOf(cfg *Config, first, last uint64, maxMsgsPerSubject int64, s Store) 
 		}
 	}
 	st.Seq = max(min(st.Seq, last+1), 1)
-	return st
+	return st, nil
 }
