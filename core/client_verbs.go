@@ -299,11 +299,11 @@ func (c *client) Pub(m *wire.Msg) error {
 		c.refuse("publish violation", "Invalid Publish Subject", "subject", string(m.Subject))
 	}
 	sess := c.session.Load()
-	if reservedSubject(m.Subject) || sess.perms != nil && !mayPublish(sess, m.Subject) {
+	if subject.ForServers(m.Subject) || sess.perms != nil && !mayPublish(sess, m.Subject) {
 		c.refuse("publish violation", `Permissions Violation for Publish to "`+string(m.Subject)+`"`, "subject", string(m.Subject))
 		return nil
 	}
-	if len(m.Reply) > 0 && reservedReply(m.Reply) {
+	if len(m.Reply) > 0 && subject.ReplyForServers(m.Reply) {
 		c.refuse("publish violation", `Permissions Violation for Publish with Reply of "`+string(m.Reply)+`"`,
 			"subject", string(m.Subject), "reply", string(m.Reply))
 		return nil
@@ -328,25 +328,6 @@ func mayPublish(sess *session, subj []byte) bool {
 		return true
 	}
 	return sess.replies != nil && sess.replies.Use(subj, time.Now())
-}
-
-// reservedSubject reports whether only servers publish to subj.
-func reservedSubject(subj []byte) bool {
-	if len(subj) < 4 || subj[0] != '_' && subj[0] != '$' {
-		return false
-	}
-	return bytes.HasPrefix(subj, []byte("_GR_.")) || bytes.HasPrefix(subj, []byte("$GR.")) ||
-		bytes.HasPrefix(subj, []byte("$NRG."))
-}
-
-// reservedReply reports whether only servers use reply: an answer there would be
-// a request.
-func reservedReply(reply []byte) bool {
-	if reply[0] != '_' && reply[0] != '$' {
-		return false
-	}
-	return bytes.HasPrefix(reply, []byte("_R_.")) || bytes.HasPrefix(reply, []byte("$JS.")) ||
-		bytes.HasPrefix(reply, []byte("_GR_.")) || bytes.HasPrefix(reply, []byte("$GR."))
 }
 
 // noResponders tells the client at once that nobody will answer. Only a plain

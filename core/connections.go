@@ -147,6 +147,13 @@ func (s *Connections) Closed() []*monitor.ConnInfo {
 	return s.mu.closed.all()
 }
 
+// all are Open and Closed of one moment: no connection is in both or in neither.
+func (s *Connections) all() ([]Connection, []*monitor.ConnInfo) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.openLocked(), s.mu.closed.all()
+}
+
 // Count fills in what varz says of all connections.
 func (s *Connections) Count(v *monitor.Varz) {
 	s.mu.Lock()

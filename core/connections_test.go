@@ -113,3 +113,30 @@ func TestConnections_countersNeverFall(t *testing.T) {
 		}
 	}
 }
+
+// goingConnection goes while it is described.
+type goingConnection struct {
+	fakeConnection
+	s     *Connections
+	going bool
+}
+
+func (c *goingConnection) Describe(subs, detail bool) *monitor.ConnInfo {
+	if !c.going {
+		c.going = true
+		c.s.Remove(c, wire.ReasonClientClosed)
+	}
+	return c.fakeConnection.Describe(subs, detail)
+}
+
+func TestServer_connzShowsAConnectionOnce(t *testing.T) {
+	s := &Server{connections: NewConnections(0, 2)}
+	c := &goingConnection{fakeConnection: fakeConnection{id: s.connections.NextID(), kind: monitor.KindClient}, s: s.connections}
+	s.connections.Add(c)
+	for range 2 { // while it goes, and then
+		z, err := s.Connz(&monitor.ConnzOptions{State: monitor.ConnAll, Limit: 10})
+		if err != nil || len(z.Conns) != 1 {
+			t.Errorf("%d connections, %v", len(z.Conns), err)
+		}
+	}
+}

@@ -115,15 +115,16 @@ func (c *cpuMeter) measure(start, now time.Time) float64 {
 func (s *Server) Connz(o *monitor.ConnzOptions) (*monitor.Connz, error) {
 	now := time.Now().UTC()
 	var all []*monitor.ConnInfo
+	open, closed := s.connections.all()
 	if o.State == monitor.ConnOpen || o.State == monitor.ConnAll {
-		for _, c := range s.connections.Open() {
+		for _, c := range open {
 			if o.CID == 0 || o.CID == c.ConnID() {
 				all = append(all, c.Describe(o.Subscriptions, o.SubsDetail))
 			}
 		}
 	}
 	if o.State == monitor.ConnClosed || o.State == monitor.ConnAll {
-		for _, c := range s.connections.Closed() {
+		for _, c := range closed {
 			copied := *c
 			all = append(all, &copied)
 		}

@@ -47,6 +47,7 @@ func TestPublish_oneBadMessageCostsNoConnection(t *testing.T) {
 		{"the longest topic", strings.Repeat("a", 4096-256), "1", false, []byte{v311, v5}, outcome{strings.Repeat("a", 4096-256), 0}},
 		{"one byte more", strings.Repeat("a", 4096-255), "1", false, []byte{v5}, refused(packets.ErrTopicNameInvalid)},
 		{"a packet that is too large", "evcc/x", strings.Repeat("x", 3<<20), false, []byte{v311}, refused(packets.ErrQuotaExceeded)},
+		{"what only servers publish", "_GR_/c/s/x", "1", false, []byte{v311, v5}, refused(packets.ErrNotAuthorized)},
 		{"what the user may not", "denied", "1", false, []byte{v311, v5}, refused(packets.ErrNotAuthorized)},
 	} {
 		for _, version := range c.versions {
@@ -368,6 +369,39 @@ func TestResponseTopic(t *testing.T) {
 					t.Errorf("%q: %+v %v", topic, pk, err)
 				}
 			}
+		}
+	})
+	// Whoever answers there would make the request, with rights of his own.
+	t.Run("one where an answer is a request to a server costs itself only", func(t *testing.T) {
+		for _, topic := range []string{
+			"$JS/API/STREAM/PURGE/S", "$JS/edge/API/STREAM/DELETE/S", "$JS/ACK/S/c/1/1/1/1/1", "_R_/a", "_GR_/a/b", "$GR/a",
+		} {
+			lost := b.m.lostProperties.Load()
+			c.send(appendPublish(nil, v5, 1, 3, []byte("ask/z"), append([]byte{packets.PropResponseTopic}, appendString(nil, []byte(topic))...), nil))
+			for range 2 {
+				if pk, err := c.next(); err != nil || pk.Properties.ResponseTopic != "" || len(pk.Properties.User) != 0 || pk.ReasonCode != 0 {
+					t.Errorf("%q: %+v %v", topic, pk, err)
+				}
+			}
+			if n := b.m.lostProperties.Load() - lost; n != 1 {
+				t.Errorf("%q: %d properties counted", topic, n)
+			}
+			b.publish(wire.Msg{Subject: []byte("ask.h"), Header: []byte("NATS/1.0\r\n" + headerResponseTopic + ": " + topic + "\r\n\r\n")})
+			if p := c.expect(packets.Publish); p.Properties.ResponseTopic != "" {
+				t.Errorf("a header of a NATS client made the response topic %q", p.Properties.ResponseTopic)
+			}
+		}
+	})
+	t.Run("and so does that of a will", func(t *testing.T) {
+		w := b.dial(v5)
+		w.send(w.connectPacket("w", func(pk *packets.Packet) {
+			pk.Connect.WillFlag, pk.Connect.WillTopic, pk.Connect.WillPayload = true, "ask/w", []byte("gone")
+			pk.Connect.WillProperties.ResponseTopic = "$JS/API/STREAM/PURGE/S"
+		}))
+		w.expect(packets.Connack)
+		w.c.Close()
+		if p := c.expect(packets.Publish); string(p.Payload) != "gone" || p.Properties.ResponseTopic != "" {
+			t.Errorf("got %+v", p)
 		}
 	})
 	t.Run("a stream's receipt is no answer", func(t *testing.T) {

@@ -44,7 +44,7 @@ type notice struct {
 var (
 	noticeRetain    = notice{slog.LevelWarn, false, "MQTT message taken without its RETAIN flag: retained messages are not supported yet"}
 	noticeQoS2      = notice{slog.LevelWarn, false, "MQTT message with QoS 2: exactly once holds while the connection lasts, later sessions are not supported yet"}
-	noticeProperty  = notice{slog.LevelWarn, false, "MQTT property left out: it cannot be a message header"}
+	noticeProperty  = notice{slog.LevelWarn, false, "MQTT property left out: a message cannot carry it"}
 	noticeSession   = notice{slog.LevelInfo, false, "MQTT session will end with its connection: longer sessions are not supported yet"}
 	noticeSubID     = notice{slog.LevelWarn, false, "MQTT subscription refused: subscription identifiers are not supported"}
 	noticeRefused   = notice{slog.LevelError, true, "MQTT message refused and dropped"}

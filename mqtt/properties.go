@@ -9,6 +9,7 @@ import (
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -105,7 +106,7 @@ func (t *translation) responseTopic(topic []byte) error {
 		return fail(packets.ErrMalformedInvalidUTF8, "response topic")
 	}
 	reply, err := appendSubject(t.reply, topic, t.rules)
-	if err != nil || t.most > 0 && len(reply) > t.most { // empty, with wildcards, or too long
+	if err != nil || t.most > 0 && len(reply) > t.most || subject.ReplyForServers(reply) { // empty, with wildcards, too long, or not a client's to name
 		t.lose(topic)
 		return nil
 	}
@@ -174,6 +175,16 @@ func appendProperties(dst, reply, header []byte) []byte {
 	return dst
 }
 
+// answersServers reports whether an answer to that topic would be a request to a
+// server. Any client may write the header that names it.
+func answersServers(topic []byte) bool {
+	if topic[0] != '$' && topic[0] != '_' {
+		return false
+	}
+	reply, err := appendSubject(nil, topic, 0)
+	return err == nil && subject.ReplyForServers(reply)
+}
+
 func appendResponseTopic(dst, reply []byte) ([]byte, bool) {
 	begin := len(dst)
 	dst = append(dst, packets.PropResponseTopic, 0, 0)
@@ -201,7 +212,7 @@ func appendOwn(dst []byte, name string, value []byte) []byte {
 			dst = appendString(append(dst, packets.PropContentType), value)
 		}
 	case headerResponseTopic:
-		if validTopic(value) {
+		if validTopic(value) && !answersServers(value) {
 			dst = appendString(append(dst, packets.PropResponseTopic), value)
 		}
 	case headerCorrelation:

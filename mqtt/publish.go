@@ -8,6 +8,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/frondmq/frond/core"
+	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -172,6 +173,9 @@ func (c *conn) accept(p *publication) error {
 // mayPublish reports whether the client may publish to c.subject: by its
 // permissions, or because it was asked to answer there.
 func (c *conn) mayPublish() bool {
+	if subject.ForServers(c.subject) {
+		return false
+	}
 	p := c.grant.Permissions
 	return p == nil || p.CanPublish(c.subject) || c.replies != nil && c.replies.Use(c.subject, time.Now())
 }

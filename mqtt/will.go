@@ -3,6 +3,7 @@ package mqtt
 import (
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -26,7 +27,7 @@ func (c *conn) publishWill() {
 		return
 	}
 	c.will = nil
-	if p := c.grant.Permissions; p != nil && !p.CanPublish(w.subject) {
+	if p := c.grant.Permissions; subject.ForServers(w.subject) || p != nil && !p.CanPublish(w.subject) {
 		c.notice(noticeDenied, "will", core.Cut(w.topic))
 		return
 	}

@@ -47,3 +47,20 @@ func TestParseFile_strangeFiles(t *testing.T) {
 		t.Errorf("a regular file: %v", err)
 	}
 }
+
+// Files that include each other's next twice are few and never end.
+func TestParseTree_includesAreBounded(t *testing.T) {
+	read := 0
+	src := Source{ReadFile: func(path string) ([]byte, error) {
+		read++
+		name := filepath.Base(path)
+		if len(name) > 20 { // or the bound of the nesting would be met first
+			return []byte("c: 1\n"), nil
+		}
+		return fmt.Appendf(nil, "a { include %sx }\nb { include %sx }\n", name, name), nil
+	}}
+	_, err := ParseTree("x", []byte("include xx\n"), src)
+	if err == nil || !strings.Contains(err.Error(), "the configuration includes more than 10000 files") {
+		t.Errorf("after %d files: %.300v", read, err)
+	}
+}

@@ -12,6 +12,7 @@ import (
 const (
 	maxDepth = 100       // maps, lists and includes inside each other
 	maxNodes = 1_000_000 // values, counted again for each use of a variable
+	maxFiles = 10_000    // that are included, counted again each time
 )
 
 // Source is where a parser gets what is not in the text.
@@ -28,6 +29,7 @@ type parser struct {
 	src    Source
 	depth  int
 	nodes  *int     // of all files together
+	read   *int     // files that were included
 	files  []string // the way to this one, outermost first
 	env    []string // environment variables being resolved
 	scopes []*Map   // enclosing maps, outermost first
@@ -36,8 +38,8 @@ type parser struct {
 // ParseTree reads text as a file named name. Keys are not looked at: any tree
 // that follows the grammar is fine.
 func ParseTree(name string, text []byte, src Source) (*Value, error) {
-	var nodes int
-	p := &parser{src: src, nodes: &nodes, files: []string{name}}
+	var nodes, read int
+	p := &parser{src: src, nodes: &nodes, read: &read, files: []string{name}}
 	root, err := p.parse(name, text)
 	if err != nil {
 		return nil, err
@@ -228,11 +230,14 @@ func (p *parser) includeFile(m *Map, name string, pos Position) error {
 	if len(p.files) > maxDepth {
 		return wrap(pos, fmt.Sprintf("includes are nested deeper than %d", maxDepth))
 	}
+	if *p.read++; *p.read > maxFiles {
+		return &Error{Pos: pos, Reason: fmt.Sprintf("the configuration includes more than %d files", maxFiles)}
+	}
 	text, err := p.src.ReadFile(path)
 	if err != nil {
 		return wrap(pos, err.Error())
 	}
-	child := &parser{src: p.src, nodes: p.nodes, depth: p.depth, files: append(slices.Clip(p.files), path)}
+	child := &parser{src: p.src, nodes: p.nodes, read: p.read, depth: p.depth, files: append(slices.Clip(p.files), path)}
 	got, err := child.parse(path, text)
 	if err != nil {
 		e := asError(err)

@@ -169,6 +169,7 @@ func (p *parser) envValue(name, text string) (*Value, error) {
 		src:   p.src,
 		depth: p.depth,
 		nodes: p.nodes,
+		read:  p.read,
 		files: p.files,
 		env:   append(slices.Clip(p.env), name),
 	}
