@@ -9,14 +9,23 @@ import (
 	"github.com/frondmq/frond/edgestore"
 )
 
+// clockEvery is how many messages that nobody acknowledges are delivered as of one
+// look at the clock, which takes longer than much else that a delivery needs. With
+// acknowledgements each has its own: a redelivery may be late, never early.
+const clockEvery = 8
+
 // deliver sends what can be sent, up to the budget.
 func (m *member) deliver(pubs *publishers) (more bool) {
 	p := pubs.of(m.s.acct)
 	if p == nil {
 		return false
 	}
-	for range stepBudget {
-		now := m.e.now()
+	var now int64
+	unacked := m.m.Config().AckPolicy == consumer.AckNone
+	for i := range stepBudget {
+		if i%clockEvery == 0 || !unacked {
+			now = m.e.now()
+		}
 		w := m.m.Next(now, &m.fx)
 		m.perform(pubs)
 		if w.Kind == consumer.WantNothing {
