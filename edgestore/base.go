@@ -151,9 +151,13 @@ func (b *base) Append(m *Msg, blob Location) error {
 		return fmt.Errorf("append %d: empty subject", m.Seq)
 	}
 	size := b.sizeOf(len(m.Subject), len(m.Header), len(m.Body))
-	e := entry{time: m.Time, seg: blob.Segment, off: blob.Offset, len: blob.Length, size: uint32(size)}
+	e := entry{time: m.Time, size: uint32(size)}
 	var data []byte
-	if b.memory {
+	if !b.memory {
+		if err := e.place(blob); err != nil {
+			return fmt.Errorf("append %d: %w", m.Seq, err)
+		}
+	} else {
 		e.len = uint32(len(m.Header))
 		data = make([]byte, 0, len(m.Header)+len(m.Body))
 		data = append(append(data, m.Header...), m.Body...)

@@ -13,8 +13,6 @@ import (
 
 	"go.etcd.io/bbolt"
 	bbolterrors "go.etcd.io/bbolt/errors"
-
-	"github.com/frondmq/frond/edgestore/vfs"
 )
 
 // CorruptError says which file is damaged, where, and what refused it. It is
@@ -44,7 +42,7 @@ func corrupt(file, place string, err error) error {
 type boltFile struct {
 	path     string
 	readOnly bool
-	hooks    *fileHooks
+	hooks    *FileOptions // who hears of it and may make it fail; the pool and the disk
 
 	mu  sync.RWMutex // held for reading while db is used
 	db  *bbolt.DB    // nil: not open now
@@ -56,34 +54,23 @@ type boltFile struct {
 	suspect error
 }
 
-// fileHooks are who hears of a store's files and who may make them fail.
-type fileHooks struct {
-	disk        vfs.FS
-	pool        *FilePool
-	beforeRead  func(path, place string) error
-	beforeWrite func(place string) error
-	afterWrite  func(place string) error
-	readFailed  func(err error)
-	writeFailed func(err error)
-}
-
-func (h *fileHooks) toldRead(err error) {
-	if h.readFailed != nil {
-		h.readFailed(err)
+func (o *FileOptions) toldRead(err error) {
+	if o.ReadFailed != nil {
+		o.ReadFailed(err)
 	}
 }
 
-func (h *fileHooks) toldWrite(err error) {
-	if h.writeFailed != nil && !noSpace(err) {
-		h.writeFailed(err)
+func (o *FileOptions) toldWrite(err error) {
+	if o.WriteFailed != nil && !noSpace(err) {
+		o.WriteFailed(err)
 	}
 }
 
-func (h *fileHooks) mayRead(path, place string) error {
-	if h.beforeRead == nil {
+func (o *FileOptions) mayRead(path, place string) error {
+	if o.BeforeRead == nil {
 		return nil
 	}
-	return h.beforeRead(path, place)
+	return o.BeforeRead(path, place)
 }
 
 const (
@@ -125,7 +112,7 @@ func guard(path, place string, f func() error) (err error) {
 //
 // The freelist is synced: without it bbolt rebuilds it at every open from all
 // pages, in a goroutine of its own where a fault cannot be caught.
-func openDB(path string, readOnly bool, hooks *fileHooks) (db *bbolt.DB, err error) {
+func openDB(path string, readOnly bool, hooks *FileOptions) (db *bbolt.DB, err error) {
 	if err := hooks.mayRead(path, "open"); err != nil {
 		return nil, &ioError{path, "open", err}
 	}
@@ -168,7 +155,7 @@ func openDB(path string, readOnly bool, hooks *fileHooks) (db *bbolt.DB, err err
 
 // createBolt makes a new file under a temporary name; finish gives it its own.
 // A power cut on the way leaves nothing, or a temporary file.
-func createBolt(path string, hooks *fileHooks) (*boltFile, error) {
+func createBolt(path string, hooks *FileOptions) (*boltFile, error) {
 	tmp := path + tmpSuffix
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -179,7 +166,7 @@ func createBolt(path string, hooks *fileHooks) (*boltFile, error) {
 	}
 	b := &boltFile{path: tmp, db: db, hooks: hooks}
 	b.mu.Lock()
-	hooks.pool.opening(b)
+	hooks.Files.opening(b)
 	b.mu.Unlock()
 	return b, nil
 }
@@ -203,11 +190,11 @@ func (b *boltFile) finish(path string) error {
 	if err := b.close(); err != nil {
 		return err
 	}
-	if err := b.hooks.disk.Rename(b.path, path); err != nil {
+	if err := b.hooks.Disk.Rename(b.path, path); err != nil {
 		return err
 	}
 	b.path = path
-	if err := b.hooks.disk.SyncDir(filepath.Dir(path)); err != nil {
+	if err := b.hooks.Disk.SyncDir(filepath.Dir(path)); err != nil {
 		return errName{err}
 	}
 	return nil
@@ -227,7 +214,7 @@ func (b *boltFile) acquire() error {
 			return b.bad
 		}
 		if b.db != nil {
-			b.hooks.pool.used(b)
+			b.hooks.Files.used(b)
 			return nil
 		}
 		b.mu.RUnlock()
@@ -246,10 +233,10 @@ func (b *boltFile) open() error {
 	if b.stuck != nil {
 		return b.stuck
 	}
-	b.hooks.pool.opening(b) // first, so that there is a descriptor for it
+	b.hooks.Files.opening(b) // first, so that there is a descriptor for it
 	db, err := openDB(b.path, b.readOnly, b.hooks)
 	if b.db = db; db == nil {
-		b.hooks.pool.closed(b)
+		b.hooks.Files.closed(b)
 	}
 	return err
 }
@@ -353,14 +340,14 @@ func (b *boltFile) update(place string, f func(tx *bbolt.Tx) error) error {
 // mark makes the next open distrust the file. When there is no mark to be made
 // the disk takes nothing any more, and the next open notices that itself.
 func (b *boltFile) mark() {
-	if m, err := b.hooks.disk.Create(b.path + unsureSuffix); err == nil {
+	if m, err := b.hooks.Disk.Create(b.path + unsureSuffix); err == nil {
 		_ = m.Close()
 	}
 }
 
 func (b *boltFile) updateOnce(place string, f func(tx *bbolt.Tx) error) (err error, harmless, panicked bool) {
-	if b.hooks.beforeWrite != nil {
-		if err := b.hooks.beforeWrite(place); err != nil {
+	if b.hooks.BeforeWrite != nil {
+		if err := b.hooks.BeforeWrite(place); err != nil {
 			return err, noSpace(err), false
 		}
 	}
@@ -379,8 +366,8 @@ func (b *boltFile) updateOnce(place string, f func(tx *bbolt.Tx) error) (err err
 	if panicked {
 		return err, false, true
 	}
-	if err == nil && b.hooks.afterWrite != nil {
-		return b.hooks.afterWrite(place), false, false
+	if err == nil && b.hooks.AfterWrite != nil {
+		return b.hooks.AfterWrite(place), false, false
 	}
 	if err == nil || ferr != nil {
 		return err, true, false
@@ -419,7 +406,7 @@ func (b *boltFile) closeLocked() error {
 	}
 	db := b.db
 	b.db = nil
-	b.hooks.pool.closed(b)
+	b.hooks.Files.closed(b)
 	if b.stuck != nil {
 		// Close would wait for the locks too: the file stays open instead.
 		return b.stuck

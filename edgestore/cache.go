@@ -3,7 +3,7 @@ package edgestore
 import "sync"
 
 // chunkCache keeps decoded chunks, the least recently used go first when they
-// cost more than limit.
+// cost more than limit. A nil cache has none.
 type chunkCache struct {
 	limit int64
 
@@ -26,6 +26,9 @@ func newChunkCache(limit int64) *chunkCache {
 }
 
 func (c *chunkCache) get(k chunkKey) *chunk {
+	if c == nil {
+		return nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.all[k]
@@ -66,6 +69,9 @@ func (c *chunkCache) dropLocked(e *cached) {
 }
 
 func (c *chunkCache) clear() {
+	if c == nil {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.head.next != &c.head {

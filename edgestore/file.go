@@ -33,6 +33,15 @@ type FileOptions struct {
 	CacheBytes int64
 	// Compression packs the bodies in chunks with S2.
 	Compression bool
+	// SetAside: when nothing can be salvaged the files are set aside and a new
+	// stream is begun; Opening tells. Else that is an error of class ErrCorrupt.
+	SetAside bool
+	// Late: a new stream has no folder and no files until its first flush, so
+	// beginning it costs nothing. Whoever sets it begins it anew when there are
+	// none at the next open.
+	Late bool
+	// Invariants makes the store check its own laws after every flush.
+	Invariants bool
 	// TxBytes is how much of a large flush goes into one transaction, and so
 	// about what a flush takes in memory; 0 is 4 MB.
 	TxBytes int
@@ -49,18 +58,11 @@ type FileOptions struct {
 	WriteFailed func(err error)
 	// Files bounds the open files of all stores that share it; nil: no bound.
 	Files *FilePool
-	// SetAside: when nothing can be salvaged the files are set aside and a new
-	// stream is begun; Opening tells. Else that is an error of class ErrCorrupt.
-	SetAside bool
 	// StatelessEnd, if not nil, is asked when nothing but chunks and named values
 	// is left of a stream: messages above the sequence that it tells come again
 	// from elsewhere, so they are not taken from the chunks, and of the values
 	// those that keep names.
 	StatelessEnd func() (last uint64, keep func(key string) bool, ok bool)
-	// Late: a new stream has no folder and no files until its first flush, so
-	// beginning it costs nothing. Whoever sets it begins it anew when there are
-	// none at the next open.
-	Late bool
 	// Disk is where folders are made and files renamed and removed; nil is the
 	// machine's. The files themselves are bbolt's, which are always real.
 	Disk vfs.FS
@@ -71,8 +73,6 @@ type FileOptions struct {
 	BeforeWrite func(place string) error
 	AfterWrite  func(place string) error
 	BeforeRead  func(path, place string) error
-	// Invariants makes the store check its own laws after every flush.
-	Invariants bool
 }
 
 func (o *FileOptions) fill() {
@@ -94,9 +94,11 @@ func (o *FileOptions) fill() {
 	}
 }
 
-func (o *FileOptions) hooks() *fileHooks {
-	return &fileHooks{disk: o.Disk, pool: o.Files, beforeRead: o.BeforeRead, beforeWrite: o.BeforeWrite, afterWrite: o.AfterWrite,
-		readFailed: o.ReadFailed, writeFailed: o.WriteFailed}
+// bareOptions are for a file that is looked at outside of a store.
+func bareOptions() *FileOptions {
+	o := new(FileOptions)
+	o.fill()
+	return o
 }
 
 // fileStore keeps a stream in chunks on bbolt files.
@@ -112,8 +114,7 @@ func (o *FileOptions) hooks() *fileHooks {
 type fileStore struct {
 	base
 	o     FileOptions
-	hooks *fileHooks
-	cache *chunkCache
+	cache atomic.Pointer[chunkCache] // nil: nothing was read yet
 	files fileSet
 
 	// sealed waits for a flush, inflight is being flushed; guarded by mu.
@@ -137,15 +138,21 @@ type fileStore struct {
 	unmade  bool     // there is no file yet: see FileOptions.Late
 	opening *Opening // nil: nothing to tell
 	free    uint32   // no file in the folder had this number at the open, nor a higher one
-	losses  losses   // as of the last flush
+	losses  *losses  // as of the last flush; nil: none
 	applied atomic.Uint64
 	chain   atomic.Pointer[Chain]
 }
 
+// lostBefore is what the files say is lost, as of the last flush.
+func (s *fileStore) lostBefore() losses {
+	if s.losses == nil {
+		return losses{}
+	}
+	return *s.losses
+}
+
 // fileSet is the bbolt files of a store.
 type fileSet struct {
-	dir string
-
 	mu   sync.Mutex
 	head *boltFile
 	id   uint32 // of the head
@@ -245,7 +252,7 @@ func (f *fileSet) unlink(id uint32) error {
 		return nil
 	}
 	err := o.shut()
-	if rerr := o.hooks.disk.Remove(o.path); rerr != nil && !errors.Is(rerr, os.ErrNotExist) {
+	if rerr := o.hooks.Disk.Remove(o.path); rerr != nil && !errors.Is(rerr, os.ErrNotExist) {
 		err = errors.Join(err, rerr)
 	}
 	return errors.Join(err, o.dropMark())
@@ -265,7 +272,15 @@ func (f *fileSet) close() error {
 }
 
 // cached implements backing.
-func (s *fileStore) cached(k chunkKey) *chunk { return s.cache.get(k) }
+func (s *fileStore) cached(k chunkKey) *chunk { return s.cache.Load().get(k) }
+
+// remember puts a chunk into the cache.
+func (s *fileStore) remember(c *chunk) {
+	if s.cache.Load() == nil {
+		s.cache.CompareAndSwap(nil, newChunkCache(s.o.CacheBytes))
+	}
+	s.cache.Load().put(c)
+}
 
 // blob implements backing.
 func (s *fileStore) blob(at Location, buf []byte) ([]byte, error) {
@@ -279,7 +294,7 @@ func (s *fileStore) blob(at Location, buf []byte) ([]byte, error) {
 // directory means. When the tree of a file is damaged the chunk may still be in
 // its pages: then they are searched.
 func (s *fileStore) load(ref *chunkRef) (*chunk, error) {
-	if c := s.cache.get(ref.key()); c != nil {
+	if c := s.cached(ref.key()); c != nil {
 		return c, nil
 	}
 	c, err := s.loadFrom(ref)
@@ -294,7 +309,7 @@ func (s *fileStore) load(ref *chunkRef) (*chunk, error) {
 	}
 	filter := c.filter
 	ref.filter.words.CompareAndSwap(nil, &filter)
-	s.cache.put(c)
+	s.remember(c)
 	return c, nil
 }
 
@@ -440,7 +455,7 @@ func (s *fileStore) Close() error {
 	s.mu.Unlock()
 	s.flushMu.Lock()
 	defer s.flushMu.Unlock()
-	s.cache.clear()
+	s.cache.Load().clear()
 	return s.files.close()
 }
 

@@ -33,7 +33,7 @@ func (s *fileStore) Flush() error {
 	if err := s.makeLate(); err != nil {
 		s.untake()
 		err = fmt.Errorf("flush %s: %w", s.o.Dir, err)
-		s.hooks.toldWrite(err)
+		s.o.toldWrite(err)
 		return err
 	}
 	rolled, err := s.flush(cur, true)
@@ -54,7 +54,7 @@ func (s *fileStore) Flush() error {
 		}
 		err = fmt.Errorf("flush %s: %w", s.o.Dir, err)
 		if !isIO(err) {
-			s.hooks.toldWrite(err)
+			s.o.toldWrite(err)
 		}
 	}
 	return err
@@ -184,12 +184,13 @@ func (f *flusher) encodeRecords() {
 			f.set(idKey(kindGap, key), &record{kind: kindGap, id: key, payload: page})
 		}
 	}
-	f.losses = f.s.losses
+	old := f.s.lostBefore()
+	f.losses = old
 	if f.cur.lost != nil {
 		f.losses = *f.cur.lost
 	}
 	f.losses.found = f.losses.found.union(f.lost)
-	switch old := &f.s.losses; {
+	switch {
 	case slices.Equal(old.booked, f.losses.booked) && slices.Equal(old.found, f.losses.found) && f.cur.lost == nil:
 	case f.losses.empty():
 		f.put[lostKey] = nil
@@ -380,7 +381,11 @@ func (f *flusher) publish() error {
 	s.inflight = nil
 	s.watchLocked()
 	s.mu.Unlock()
-	s.losses = f.losses
+	s.losses = nil
+	if !f.losses.empty() {
+		lost := f.losses
+		s.losses = &lost
+	}
 	s.markFound(f.lost, errUnread)
 	s.unlinks = append(s.unlinks, f.unlink...)
 	if s.unnamed = f.unnamed != nil; s.unnamed {

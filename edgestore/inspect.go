@@ -111,7 +111,7 @@ func inspected(dir string) (*fileStore, folder, error) {
 func (s *fileStore) whose(ids []uint32) (incarnation uint64, err error) {
 	stop := errors.New("found")
 	for i := len(ids) - 1; i >= 0; i-- {
-		err := rawScan(fileName(s.o.Dir, ids[i]), s.hooks, func(_ int64, b []byte) error {
+		err := rawScan(fileName(s.o.Dir, ids[i]), &s.o, func(_ int64, b []byte) error {
 			rec, err := parseRecord(b, b[5])
 			if err != nil && !isCorrupt(err) {
 				return err
@@ -180,7 +180,7 @@ func (s *fileStore) inspectHead(ids []uint32) (lost bool, err error) {
 		return true, &CorruptError{fileName(s.o.Dir, head), "meta pages", "the newest is damaged"}
 	}
 	for _, id := range ids[:len(ids)-1] {
-		s.files.addOld(id, &oldFile{boltFile: &boltFile{path: fileName(s.o.Dir, id), readOnly: true, hooks: s.hooks}})
+		s.files.addOld(id, &oldFile{boltFile: &boltFile{path: fileName(s.o.Dir, id), readOnly: true, hooks: &s.o}})
 	}
 	return false, err
 }
@@ -212,13 +212,13 @@ func (s *fileStore) checkFile(id uint32) (c CheckedFile, err error) {
 		return c, err
 	}
 	c.Size = info.Size()
-	file := &boltFile{path: path, readOnly: true, hooks: s.hooks}
+	file := &boltFile{path: path, readOnly: true, hooks: &s.o}
 	c.Err = file.view("open", func(*bbolt.Tx) error { return nil })
 	_ = file.shut()
 	if c.Err != nil && !isCorrupt(c.Err) {
 		return c, c.Err
 	}
-	err = rawScan(path, s.hooks, func(_ int64, b []byte) error {
+	err = rawScan(path, &s.o, func(_ int64, b []byte) error {
 		c.Records++
 		c.Format = max(c.Format, int(b[4]))
 		return nil
@@ -317,7 +317,7 @@ func (v *salvager) dump(b []byte, f func(m *Msg) error) error {
 // CheckTable reads a table and writes nothing. A damaged one gives what its tree
 // has, and the error of class ErrCorrupt.
 func CheckTable(path string) (values []Aux, applied LSN, err error) {
-	file := &boltFile{path: path, readOnly: true, hooks: (&FileOptions{}).hooks()}
+	file := &boltFile{path: path, readOnly: true, hooks: bareOptions()}
 	defer file.shut()
 	var r tableRows
 	var damage error
@@ -338,7 +338,7 @@ func TableValue(path, name string) (value []byte, ok bool, err error) {
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		return nil, false, nil
 	}
-	file := &boltFile{path: path, readOnly: true, hooks: (&FileOptions{}).hooks()}
+	file := &boltFile{path: path, readOnly: true, hooks: bareOptions()}
 	defer file.shut()
 	err = file.view("table", func(tx *bbolt.Tx) error {
 		b := tx.Bucket(tableBucket)
@@ -367,7 +367,7 @@ func TableValue(path, name string) (value []byte, ok bool, err error) {
 // order: pages that are no longer the table's have older ones. It needs neither
 // the lock nor a tree at rest, so the table may be in use.
 func TableVersions(path, name string) (versions [][]byte, err error) {
-	err = rawScan(path, (&FileOptions{}).hooks(), func(_ int64, b []byte) error {
+	err = rawScan(path, bareOptions(), func(_ int64, b []byte) error {
 		rec, err := parseRecord(b, kindTable)
 		if err != nil {
 			return nil

@@ -1,6 +1,8 @@
 package edgestore
 
 import (
+	"fmt"
+	"math"
 	"slices"
 	"sort"
 )
@@ -28,11 +30,11 @@ type memBlock struct {
 	maxTime int64
 }
 
-// entry is 40 bytes. A zero entry (size 0) is a sequence without a message.
+// entry is 32 bytes. A zero entry (size 0) is a sequence without a message.
 type entry struct {
 	time int64
-	seg  uint64 // the blob in the journal
-	off  int64
+	seg  uint32 // the blob in the journal: see place
+	off  uint32
 	len  uint32 // of the blob; in a memory store of the header
 	size uint32 // what it counts towards the stream's bytes
 	subj uint32
@@ -40,7 +42,17 @@ type entry struct {
 }
 
 func (e *entry) location() Location {
-	return Location{Segment: e.seg, Offset: e.off, Length: e.len}
+	return Location{Segment: uint64(e.seg), Offset: int64(e.off), Length: e.len}
+}
+
+// place says where the blob is. Segments are at most 1 GB, and 4 billion of them
+// of the smallest size are 280 TB.
+func (e *entry) place(at Location) error {
+	if at.Segment > math.MaxUint32 || at.Offset < 0 || at.Offset > math.MaxUint32 {
+		return fmt.Errorf("a message at %d in segment %d of the journal: the store takes no such numbers", at.Offset, at.Segment)
+	}
+	e.seg, e.off, e.len = uint32(at.Segment), uint32(at.Offset), at.Length
+	return nil
 }
 
 // at finds the block that holds seq, or where it belongs.
@@ -102,7 +114,7 @@ func (t *memtable) put(seq uint64, e entry, data []byte) {
 		b.offs = append(b.offs, uint16(seq-b.base))
 	} else {
 		for b.base+uint64(len(b.ents)) < seq {
-			b.ents = append(b.ents, entry{})
+			b.ents = append(growFew(b.ents), entry{})
 			if t.keep {
 				b.data = append(b.data, nil)
 			}
@@ -119,14 +131,14 @@ func (t *memtable) put(seq uint64, e entry, data []byte) {
 // growFew makes room for a few entries where there is none: a stream that has
 // only some messages does not pay for twice as many.
 func growFew(ents []entry) []entry {
-	if n := len(ents); n == cap(ents) && n < 4*fewEntries {
+	if n := len(ents); n == cap(ents) && n < 2*fewEntries {
 		return append(make([]entry, 0, n+fewEntries), ents...)
 	}
 	return ents
 }
 
 // fewEntries is what a block begins with and grows by while it is small.
-const fewEntries = 6
+const fewEntries = 12
 
 // remove forgets one entry of a memory store.
 func (t *memtable) remove(seq uint64) {

@@ -33,10 +33,9 @@ func OpenFileStore(o FileOptions) (Store, error) {
 }
 
 func newFileStore(o FileOptions) *fileStore {
-	s := &fileStore{o: o, cache: newChunkCache(o.CacheBytes), hooks: o.hooks()}
+	s := &fileStore{o: o}
 	s.base.files, s.damaged = s, o.Damaged
 	s.init(o.FirstSeq, true)
-	s.files.dir = o.Dir
 	return s
 }
 
@@ -65,7 +64,7 @@ func (s *fileStore) open() error {
 		if id == head {
 			continue
 		}
-		s.files.addOld(id, &oldFile{boltFile: &boltFile{path: fileName(s.o.Dir, id), readOnly: true, hooks: s.hooks}})
+		s.files.addOld(id, &oldFile{boltFile: &boltFile{path: fileName(s.o.Dir, id), readOnly: true, hooks: &s.o}})
 		if !slices.Contains(s.state.files, id) {
 			if err := s.files.unlink(id); err != nil {
 				return err
@@ -204,7 +203,7 @@ func (s *fileStore) lostCommit(path string) (bool, error) {
 		return false, err
 	}
 	newer := false
-	err := rawScan(path, s.hooks, func(_ int64, b []byte) error {
+	err := rawScan(path, &s.o, func(_ int64, b []byte) error {
 		if rec, err := parseRecord(b, kindState); err == nil && rec.incarnation == s.o.Incarnation && rec.flush > s.number {
 			newer = true
 		}
@@ -321,7 +320,7 @@ func (s *fileStore) makeLate() error {
 func (s *fileStore) makeFirst() error {
 	id := s.free
 	path := fileName(s.o.Dir, id)
-	file, err := createBolt(path, s.hooks)
+	file, err := createBolt(path, &s.o)
 	if err != nil {
 		return err
 	}
@@ -344,7 +343,7 @@ func (s *fileStore) makeFirst() error {
 
 // loadHead reads the records of the newest file into the index.
 func (s *fileStore) loadHead(id uint32) error {
-	file := &boltFile{path: fileName(s.o.Dir, id), readOnly: s.looking, hooks: s.hooks}
+	file := &boltFile{path: fileName(s.o.Dir, id), readOnly: s.looking, hooks: &s.o}
 	l := &loader{s: s, crc: make(map[string]uint32)}
 	err := file.view("records", l.read)
 	if err == nil {
@@ -355,7 +354,10 @@ func (s *fileStore) loadHead(id uint32) error {
 	}
 	s.records, s.state, s.number = l.crc, l.state, l.number
 	s.setDurable(&l.state)
-	s.losses, s.mu.lost = l.lost, l.lost
+	if s.mu.lost = l.lost; !l.lost.empty() {
+		lost := l.lost
+		s.losses = &lost
+	}
 	s.hurt.Store(len(l.lost.found) > 0)
 	s.mu.first, s.mu.last, s.mu.drained = l.state.first, l.state.last, l.state.last
 	s.mu.msgs, s.mu.bytes, s.mu.lastTime = l.state.msgs, l.state.bytes, l.state.lastTime

@@ -28,7 +28,7 @@ const rawWindow = 1 << 20
 
 // rawScan calls f for each whole record in the file; b is valid until f
 // returns.
-func rawScan(path string, hooks *fileHooks, f func(off int64, b []byte) error) error {
+func rawScan(path string, hooks *FileOptions, f func(off int64, b []byte) error) error {
 	if err := hooks.mayRead(path, "scan"); err != nil {
 		return &ioError{path, "scan", err}
 	}
@@ -95,7 +95,7 @@ func (s *fileStore) rawRow(r *chunkRef) ([]byte, error) {
 	now := s.applied.Load()
 	if !ok || (r.file == s.files.id && index.flush != now) {
 		index = rawIndex{flush: now, chunks: make(map[chunkKey]rawPlace)}
-		err := rawScan(path, s.hooks, func(off int64, b []byte) error {
+		err := rawScan(path, &s.o, func(off int64, b []byte) error {
 			if b[5] == kindChunk {
 				k := chunkKey{crc: valueCRC(b), first: binary.LittleEndian.Uint64(b[32:])}
 				index.chunks[k] = rawPlace{off, uint32(len(b))}
@@ -139,7 +139,7 @@ func readAt(path string, p rawPlace) ([]byte, error) {
 func (s *fileStore) salvageChunk(r *chunkRef, cause error) (*chunk, error) {
 	b, err := s.rawRow(r)
 	if err != nil {
-		s.hooks.toldRead(err)
+		s.o.toldRead(err)
 		return nil, err
 	}
 	if b != nil {
@@ -157,7 +157,7 @@ func (s *fileStore) rawRecords(path string, want map[string]uint32, f func(key s
 	for key, crc := range want {
 		byCRC[crc] = key
 	}
-	return rawScan(path, s.hooks, func(_ int64, b []byte) error {
+	return rawScan(path, &s.o, func(_ int64, b []byte) error {
 		key, ok := byCRC[valueCRC(b)]
 		if ok && b[5] == key[0] {
 			f(key, b)

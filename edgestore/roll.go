@@ -38,7 +38,7 @@ func (f *flusher) mustRoll() bool {
 func (f *flusher) roll() error {
 	s := f.s
 	next := max(f.id+1, s.free)
-	file, err := createBolt(fileName(s.o.Dir, next), s.hooks)
+	file, err := createBolt(fileName(s.o.Dir, next), &s.o)
 	if err != nil {
 		return err
 	}
@@ -149,10 +149,11 @@ func (f *flusher) makeAgain(key string) {
 	case kindRun:
 		f.dropRuns()
 	case kindLost:
-		f.cur.lost = &losses{s.losses.booked, s.losses.found}
+		before := f.s.lostBefore()
+		f.cur.lost = &before
 	default:
 		// A named value stays away until it changes.
-		s.hooks.toldWrite(fmt.Errorf("a named value is lost: %w", err))
+		s.o.toldWrite(fmt.Errorf("a named value is lost: %w", err))
 	}
 }
 

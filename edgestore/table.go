@@ -22,7 +22,7 @@ import (
 // mean.
 type Table struct {
 	o     TableOptions
-	hooks *fileHooks
+	hooks *FileOptions
 
 	mu       sync.Mutex
 	values   map[string][]byte // durable
@@ -66,8 +66,8 @@ func OpenTableFile(o TableOptions) (*Table, error) {
 		o.Disk = vfs.OS{}
 	}
 	t := &Table{o: o, values: make(map[string][]byte), sealed: make(map[string][]byte), sums: make(map[string]uint32)}
-	t.hooks = &fileHooks{disk: o.Disk, beforeRead: o.BeforeRead, beforeWrite: o.BeforeWrite, afterWrite: o.AfterWrite,
-		readFailed: o.ReadFailed, writeFailed: o.WriteFailed}
+	t.hooks = &FileOptions{Disk: o.Disk, BeforeRead: o.BeforeRead, BeforeWrite: o.BeforeWrite, AfterWrite: o.AfterWrite,
+		ReadFailed: o.ReadFailed, WriteFailed: o.WriteFailed}
 	if err := t.open(); err != nil {
 		if t.file != nil {
 			_ = t.file.shut()

@@ -121,7 +121,7 @@ func (t *Table) salvage(lost bool, cause error) error {
 
 // keepAside is SetAside for a file that a new one will replace: there is always
 // one under its name, where the file system can do that.
-func keepAside(hooks *fileHooks, path string) (string, error) {
+func keepAside(hooks *FileOptions, path string) (string, error) {
 	for n := 1; ; n++ {
 		to := path + damagedInfix + strconv.Itoa(n)
 		err := os.Link(path, to)
@@ -130,7 +130,7 @@ func keepAside(hooks *fileHooks, path string) (string, error) {
 			return to, nil
 		case errors.Is(err, os.ErrExist):
 		default:
-			return SetAside(hooks.disk, path)
+			return SetAside(hooks.Disk, path)
 		}
 	}
 }
@@ -151,7 +151,7 @@ func (t *Table) readTree() (r tableRows, whole bool) {
 	return r, err == nil && r.flush > 0
 }
 
-func searchTable(path string, hooks *fileHooks) (*tableSearch, error) {
+func searchTable(path string, hooks *FileOptions) (*tableSearch, error) {
 	f := &tableSearch{tableFinds: tableFinds{rows: make(map[string][]foundRow)}}
 	err := rawScan(path, hooks, func(_ int64, b []byte) error {
 		rec, err := parseRecord(b, b[5])

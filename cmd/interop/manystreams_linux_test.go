@@ -65,9 +65,18 @@ func TestManyStreams(t *testing.T) {
 
 	s.Kill()
 	startOnMany(t, ctx, s, "from the journal")
-	// Some stops run out of time: the files of so many streams are made in them.
-	for err := s.Stop(); err != nil; err = s.Stop() {
-		t.Logf("stopping: %v", err)
+	// A stop makes the files of so many streams as it has time.
+	for stops := 1; ; stops++ {
+		if err := s.Stop(); err != nil {
+			t.Fatalf("the stop was not clean: %v\n%s", err, s.Log())
+		}
+		folders, err := os.ReadDir(filepath.Join(dir, "data", "jetstream", "streams"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if t.Logf("after %d stops %d streams have files", stops, len(folders)); len(folders) == manyStreams {
+			break
+		}
 		if err := s.Restart(ctx); err != nil {
 			t.Fatal(err)
 		}

@@ -157,7 +157,7 @@ func (e *Engine) createStream(a *account, cfg *StreamConfig, pedantic bool) (*st
 	if b := a.bus(); b != nil {
 		if err := s.attach(b); err != nil {
 			s.detach()
-			e.submit(s.log, e.catalogueRecord(s.log, opStreamDelete), true, appendUint(nil, s.incarnation))
+			e.submit(s.log(), e.catalogueRecord(s.log(), opStreamDelete), true, appendUint(nil, s.incarnation))
 			return nil, errStreamCreate.with("%v", err)
 		}
 	}
@@ -255,7 +255,7 @@ func (e *Engine) updateStream(a *account, cfg *StreamConfig) (*stream, *APIError
 		}
 	}
 	data := msgp.AppendBytes(nil, encodeConfig(cfg))
-	if _, err := e.submit(s.log, s.record(opConfig, false), true, data); err != nil {
+	if _, err := e.submit(s.log(), s.record(opConfig, false), true, data); err != nil {
 		return nil, err
 	}
 	if b := a.bus(); b != nil {
@@ -420,7 +420,7 @@ func (e *Engine) deleteStream(a *account, name string) *APIError {
 	}
 	fetching := s.fetching
 	s.detach()
-	if _, err := e.submit(s.log, e.catalogueRecord(s.log, opStreamDelete), true, appendUint(nil, s.incarnation)); err != nil {
+	if _, err := e.submit(s.log(), e.catalogueRecord(s.log(), opStreamDelete), true, appendUint(nil, s.incarnation)); err != nil {
 		if b := a.bus(); b != nil && a.stream(name) == s {
 			if err := s.attach(b); err != nil {
 				e.logger.Error("stream could not be attached again", "account", a.name, "stream", name, "err", err)
@@ -489,7 +489,7 @@ func (e *Engine) streamPurge(r *apiRequest, base response, name string) (any, *A
 			op.seq = 0 // all there is: the stream must have sequences left
 		}
 		var p *pending
-		if p, err = e.submit(s.log, s.record(opPurge, false), true, op.append(nil)); err == nil {
+		if p, err = e.submit(s.log(), s.record(opPurge, false), true, op.append(nil)); err == nil {
 			out.Purged = p.outcome.n
 		}
 	}
@@ -520,7 +520,7 @@ func (e *Engine) msgDelete(r *apiRequest, base response, name string) (any, *API
 	default:
 		// A message that is not there is told, but the account's statistics do
 		// not count it as an error.
-		_, out.Error = e.submit(s.log, s.record(opMsgDelete, false), true, appendUint(nil, req.Seq))
+		_, out.Error = e.submit(s.log(), s.record(opMsgDelete, false), true, appendUint(nil, req.Seq))
 		out.Success = out.Error == nil
 		return out, nil
 	}

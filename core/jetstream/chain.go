@@ -252,7 +252,7 @@ func (s *stream) logNotes() bool {
 			rec.Corrects += x.delta
 			rec.Twice = rec.Twice || x.delta > 0 // numbers passed over leave no other trace
 		}
-		if s.e.append(s.log, true, &rec, nil, nil, b) != nil {
+		if s.e.append(s.log(), true, &rec, nil, nil, b) != nil {
 			return false
 		}
 		s.notes = slices.Delete(s.notes, 0, n)

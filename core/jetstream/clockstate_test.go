@@ -55,7 +55,7 @@ func TestClockState_movedOnce(t *testing.T) {
 	apply := func() (due int64) {
 		s = x.e.account("A").stream("S")
 		rec := s.record(opClockMove, false)
-		if err := x.e.append(s.log, true, &rec, nil, nil, moveData(m)); err != nil {
+		if err := x.e.append(s.log(), true, &rec, nil, nil, moveData(m)); err != nil {
 			t.Fatal(err)
 		}
 		x.put("S", "s", text(2)) // so it is applied

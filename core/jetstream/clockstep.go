@@ -265,7 +265,7 @@ func (s *stream) movesDue() bool {
 			by = max(0, m.to-unset)
 		}
 		b = msgp.AppendInt64(msgp.AppendInt64(msgp.AppendInt64(b, m.from), m.to), by)
-		if err := s.e.append(s.log, true, &rec, nil, nil, b); err != nil {
+		if err := s.e.append(s.log(), true, &rec, nil, nil, b); err != nil {
 			s.moving.Store(false)
 			s.refused("clock step", err)
 		}

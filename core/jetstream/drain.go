@@ -20,7 +20,9 @@ type drainer struct {
 	pending atomic.Int64  // bytes applied, and bytes let go of, since the last drain began
 	newest  atomic.Uint64 // LSN of the operation applied last
 	spare   *spare
-	busy    sync.Mutex // one drain at a time
+	busy    sync.Mutex    // one drain at a time
+	most    time.Duration // what the drain at the end may take
+	until   atomic.Int64  // nanoseconds since 1970 when that ends; 0: not yet
 	wake    chan struct{}
 	soon    chan struct{} // a drain is due within drainDelay
 	cancel  context.CancelFunc
@@ -31,7 +33,7 @@ type drainer struct {
 // applied.
 func newDrainer(e *Engine, recovered edgestore.LSN) *drainer {
 	ctx, cancel := context.WithCancel(context.Background())
-	d := &drainer{e: e, wake: make(chan struct{}, 1), soon: make(chan struct{}, 1), cancel: cancel, stopped: make(chan struct{}), spare: newSpare(e.cfg.Dir)}
+	d := &drainer{e: e, wake: make(chan struct{}, 1), soon: make(chan struct{}, 1), cancel: cancel, stopped: make(chan struct{}), spare: newSpare(e.cfg.Dir), most: closeDrain}
 	d.newest.Store(uint64(recovered))
 	go d.run(ctx)
 	return d
@@ -119,11 +121,16 @@ const (
 	// drainDelay is how long the files of a deleted stream stay at most, when
 	// their room is not needed: deletes that come one by one share a drain.
 	drainDelay = time.Minute
+	// closeDrain is what the drain at the end may take: whoever stops a server does
+	// not wait for ever, and a stream that was never drained costs several syncs.
+	closeDrain = 10 * time.Second
 )
 
 // close ends the goroutine and drains once more; twice when that fails, for a
-// file that could not be written is made anew by the next flush.
+// file that could not be written is made anew by the next flush. What it has no
+// time for stays in the journal.
 func (d *drainer) close() error {
+	d.until.Store(time.Now().Add(d.most).UnixNano())
 	d.cancel()
 	<-d.stopped
 	if d.drain() == nil {
@@ -165,8 +172,13 @@ func (d *drainer) makeRoom() bool {
 // round flushes everything dirty once.
 func (d *drainer) round(newest edgestore.LSN) error {
 	var errs []error
+	left := 0
 	for _, s := range d.e.allStreams() {
 		if s.memory {
+			continue
+		}
+		if d.late() {
+			left++
 			continue
 		}
 		if err := s.packIDs(); err != nil {
@@ -188,7 +200,16 @@ func (d *drainer) round(newest edgestore.LSN) error {
 		}
 	}
 	d.e.journal.Release(d.e.releasable(newest))
+	if left > 0 {
+		d.e.logger.Info("JetStream stops before all streams are in their files: the journal has the rest", "streams", left)
+	}
 	return errors.Join(errs...)
+}
+
+// late tells that the drain at the end has taken as long as it may.
+func (d *drainer) late() bool {
+	until := d.until.Load()
+	return until != 0 && time.Now().UnixNano() >= until
 }
 
 func (e *Engine) flushCatalogue(trash map[uint64]edgestore.Store) error {

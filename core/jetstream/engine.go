@@ -295,8 +295,8 @@ func (e *Engine) EndRequests() {
 }
 
 // Close stops taking messages and requests, makes everything that was
-// appended durable, and drains it into the stores, so that the next start is
-// quick. It returns what went wrong; nothing acknowledged depends on it.
+// appended durable, and drains it into the stores, as far as there is time, so
+// that the next start is quick. It returns what went wrong; nothing acknowledged depends on it.
 func (e *Engine) Close() error {
 	if e.closing.Swap(true) {
 		return nil

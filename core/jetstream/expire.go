@@ -85,7 +85,7 @@ func (e *Engine) expire() (wait time.Duration) {
 		}
 		rec := s.record(opExpire, false)
 		s.expiring.Store(true)
-		if err := e.append(s.log, true, &rec, nil, nil, x.append(nil)); err != nil {
+		if err := e.append(s.log(), true, &rec, nil, nil, x.append(nil)); err != nil {
 			s.expiring.Store(false)
 			s.refused("expiry", err)
 		}
@@ -249,7 +249,7 @@ func (s *stream) appendMarker(m *marker) error {
 	head := msgp.AppendUint64(msgp.AppendUint64(nil, uint64(flagTTL|flagRollup)), m.seq)
 	head = edgestore.AppendBlobHead(head, len(m.subject), len(header))
 	rec := s.record(opMarker, true)
-	return s.e.append(s.log, true, &rec, nil, nil, head, []byte(m.subject), header)
+	return s.e.append(s.log(), true, &rec, nil, nil, head, []byte(m.subject), header)
 }
 
 // readMarker also gives what follows: the blob.
@@ -299,7 +299,7 @@ func (s *stream) applyExpire(data []byte) error {
 	if x.below != 0 {
 		to = min(to, x.below)
 	}
-	if !s.expiries.nevers {
+	if s.expiries == nil || !s.expiries.nevers {
 		return s.compact(to)
 	}
 	return s.expireAged(x.above, to, x.limit)

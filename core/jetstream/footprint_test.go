@@ -75,7 +75,7 @@ func TestRecoveredStreamIsSmall(t *testing.T) {
 // A stream of some messages takes little memory, for a device may have very many
 // of them.
 func TestStreamIsSmall(t *testing.T) {
-	const streams, messages, most = 100, 10, 4600
+	const streams, messages, most = 100, 10, 3900
 	c := testConfig(t)
 	c.Dir, c.DrainBytes = t.TempDir(), 1<<40
 	e, err := New(c)

@@ -29,15 +29,18 @@ func (s *stream) incoming(en *edgestore.Entry, flags uint8, blob []byte) (*incom
 	if err != nil {
 		return nil, err
 	}
-	if s.in == nil {
-		s.in = new(incoming)
+	names, m := &s.subjects, s.in
+	if r := s.e.replay; r != nil {
+		names, m = &r.names, &r.in
+	} else if m == nil {
+		m = new(incoming)
+		s.in = m
 	}
-	m := s.in
 	*m = incoming{}
 	m.flags, m.stamp = flags, en.Stamp
 	// Two that were stamped at once may be in the log the other way round.
 	m.Time = max(en.Stamp.Wall, s.newest)
-	m.Subject, m.Header, m.Body = s.subjects.get(subj), header, body
+	m.Subject, m.Header, m.Body = names.get(subj), header, body
 	if flags&flagMsgID != 0 {
 		m.id = wire.HeaderGet(header, hdrMsgID)
 	}

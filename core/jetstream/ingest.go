@@ -51,7 +51,7 @@ func (s *stream) appendFetched(f *fetched, w ingestWaiter) error {
 	if w != nil {
 		token = w
 	}
-	return s.e.append(s.log, false, &rec, nil, token, head, f.subject, f.header, f.body)
+	return s.e.append(s.log(), false, &rec, nil, token, head, f.subject, f.header, f.body)
 }
 
 func fetchedFlags(block []byte) (flags uint8) {
@@ -98,7 +98,7 @@ func (s *stream) logOrigin(o *originOp, w ingestWaiter) error {
 	if w != nil {
 		token = w
 	}
-	return s.e.append(s.log, false, &rec, nil, token, o.append(nil))
+	return s.e.append(s.log(), false, &rec, nil, token, o.append(nil))
 }
 
 func (s *stream) applyOrigin(data []byte) error {
@@ -121,7 +121,7 @@ func (s *stream) applyOrigin(data []byte) error {
 func (s *stream) appendSkip(last uint64, at int64) error {
 	b := msgp.AppendInt64(msgp.AppendUint64(nil, last), at)
 	rec := s.record(opSkip, false)
-	return s.e.append(s.log, false, &rec, nil, nil, b)
+	return s.e.append(s.log(), false, &rec, nil, nil, b)
 }
 
 // position is where the fetching from one source stands.

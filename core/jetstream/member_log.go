@@ -30,7 +30,7 @@ func (m *member) log() {
 		if len(m.unsent) == 1 && len(m.answers) > 0 {
 			token = &ackAnswers{m: m, to: m.answers}
 		}
-		if !m.e.appendLazy(m.s.log, &rec, token, head, delta) {
+		if !m.e.appendLazy(m.s.log(), &rec, token, head, delta) {
 			return // again with the next step
 		}
 		m.spare = delta

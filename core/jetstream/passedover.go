@@ -40,7 +40,7 @@ const maxReason = 256
 func (s *stream) logPassedOver(p *passedOver, w ingestWaiter) error {
 	p.reason = strings.ToValidUTF8(p.reason[:min(len(p.reason), maxReason)], "")
 	rec := s.record(opPassedOver, false)
-	return s.e.append(s.log, false, &rec, nil, w, p.append(nil))
+	return s.e.append(s.log(), false, &rec, nil, w, p.append(nil))
 }
 
 // applyPassedOver counts one. It is told again whenever the origin is asked

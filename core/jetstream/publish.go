@@ -137,7 +137,7 @@ func (s *stream) append(v *streamView, m *wire.Msg, header []byte, flags uint8) 
 	size := int64(len(p.head) + len(subj) + len(header) + len(m.Body))
 	coming := &s.e.coming[usageIndex(s.memory)]
 	coming.Add(size)
-	err := s.e.append(s.log, false, &p.rec, side, token, p.parts[:]...)
+	err := s.e.append(s.log(), false, &p.rec, side, token, p.parts[:]...)
 	if err != nil {
 		coming.Add(-size)
 	}

@@ -210,7 +210,5 @@ func (s *stream) recovered() {
 		s.noteRest()
 	}
 	s.live = true
-	s.subjects = subjectNames{} // those of the replay may be as many as the messages
-	s.in = nil
 	s.consumers.recovered()
 }

@@ -74,7 +74,7 @@ func (e *Engine) startOver(s *stream) {
 
 // deleteSuperseded deletes a stream that another of its name stands in for.
 func (e *Engine) deleteSuperseded(s *stream) {
-	if _, err := e.submit(s.log, e.catalogueRecord(s.log, opStreamDelete), true, appendUint(nil, s.incarnation)); err != nil {
+	if _, err := e.submit(s.log(), e.catalogueRecord(s.log(), opStreamDelete), true, appendUint(nil, s.incarnation)); err != nil {
 		e.logger.Warn("what a mirror had before it started over is not deleted yet", "account", s.acct.name, "stream", s.name, "err", err)
 	}
 	e.drain.later()

@@ -30,6 +30,10 @@ type replay struct {
 	newest  edgestore.LSN
 	latest  int64 // stamp
 	records int
+	// What streams work with one after another: with very many of them, what each
+	// had of its own would leave holes all over the heap.
+	names subjectNames
+	in    incoming
 
 	// seen is the chain behind the newest operation of each incarnation, also of
 	// those that a store had already.

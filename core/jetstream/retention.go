@@ -73,7 +73,7 @@ func (s *stream) settle() {
 	pubs.flush()
 	const tries = 3 // another goroutine may be about to log its part
 	for i := 0; i < tries && s.releasing.Load() > 0; i++ {
-		if _, err := s.e.submit(s.log, s.record(opRelease, false), true, appendUint(nil, 0)); err != nil {
+		if _, err := s.e.submit(s.log(), s.record(opRelease, false), true, appendUint(nil, 0)); err != nil {
 			return
 		}
 	}
@@ -116,10 +116,10 @@ func (s *stream) logRelease(seqs []uint64) {
 		// What is not dropped now is found by the sweep of the next start.
 		if s.config().Discard == DiscardNew {
 			// A publisher may be refused until this is done.
-			if s.e.append(s.log, true, &rec, nil, nil, b) == nil {
+			if s.e.append(s.log(), true, &rec, nil, nil, b) == nil {
 				continue
 			}
-		} else if s.e.appendLazy(s.log, &rec, nil, b) {
+		} else if s.e.appendLazy(s.log(), &rec, nil, b) {
 			continue
 		}
 		s.releasing.Add(-int64(len(chunk)))

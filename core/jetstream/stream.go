@@ -21,9 +21,7 @@ type stream struct {
 	acct        *account
 	name        string
 	incarnation uint64
-	created     int64 // nanoseconds since 1970
-	log         Log
-	memory      bool
+	created     int64            // nanoseconds since 1970
 	chain       *edgestore.Chain // of the log; nil in memory
 	watch       *storeWatch      // nil in memory
 	head        *head            // recovery: what the catalogue says of the store, when it has less
@@ -42,9 +40,15 @@ type stream struct {
 	skipUpTo  edgestore.LSN // recovery: the store has these already
 	dirtyFrom edgestore.LSN // of the oldest operation that is not in the store's files; 0 none
 	failed    error         // the store refused: nothing is accepted any more
+	memory    bool          // fixed at construction
 	deleted   bool
 	live      bool // not being recovered
 	auxDirty  auxDirty
+	// wounded: operations of it are lost, and the recovery takes the rest as
+	// wounds say.
+	wounded bool
+	// identified: the store says whose it is.
+	identified bool
 	// done is the chain behind the newest operation applied, noted what the notes
 	// say that are not applied yet: last is the place of done and noted. notes are
 	// those that the log does not have yet: see chain.go.
@@ -53,33 +57,28 @@ type stream struct {
 	notes []note
 	// unsure are the notes that are not durable yet, and held the answers that
 	// wait for them, both oldest first.
-	unsure []note
-	held   []heldAnswer
-	// wounded: operations of it are lost, and the recovery takes the rest as
-	// wounds say.
-	wounded bool
-	// identified: the store says whose it is.
-	identified bool
-	sealed     head            // as of the last seal
-	sealedRows []edgestore.Aux // of its consumers, for the catalogue
-	wounds     notesOf
-	positions  map[string]position // by source
-	volatiles  uint64              // operations of consumers that were not logged
-	expiries   expiries
-	agedUpTo   uint64 // below, only messages that live for ever are above their max_age
-	subjects   subjectNames
-	in         *incoming // the message being applied; nil before the first
-	consumers  consumers
-	clock      clockState
-	newest     int64 // stamp of a message; those of mirrored ones do not count
+	unsure    []note
+	held      []heldAnswer
+	sealed    *sealedStream // nil: what was sealed is flushed
+	wounds    notesOf
+	positions map[string]position // by source
+	volatiles uint64              // operations of consumers that were not logged
+	expiries  *expiries           // nil: no message has a TTL
+	agedUpTo  uint64              // below, only messages that live for ever are above their max_age
+	subjects  subjectNames
+	in        *incoming // the message being applied; nil before the first
+	consumers consumers
+	clock     clockState
+	newest    int64 // stamp of a message; those of mirrored ones do not count
 
 	// bound is the first sequence that depends on a note which is not durable yet:
 	// consumers get none from there on. 0: no bound. Changed under mu.
 	bound atomic.Uint64
 
+	idRoom   roomWaiter  // for publishers that wait for room for message ids
 	idsFull  atomic.Bool // no more message ids are taken until some are written
-	idRoom   roomWaiter  // for publishers that wait for that
 	expiring atomic.Bool // an opExpire is on its way
+	moving   atomic.Bool // an opClockMove is on its way
 	// sweepAgain is set when messages that nobody needs could not be looked for.
 	sweepAgain  atomic.Bool
 	sweeping    atomic.Bool // that is being tried again
@@ -89,7 +88,6 @@ type stream struct {
 	// releasing counts messages whose deletion is decided and not applied yet.
 	releasing atomic.Int64
 
-	moving   atomic.Bool   // an opClockMove is on its way
 	mirrored atomic.Uint64 // clock.mirrored, for whoever does not hold mu
 
 	// changes is held by whoever changes the stream's consumers, from the
@@ -102,6 +100,29 @@ type stream struct {
 	fetching []*fetching
 	// fetchingNow is a copy of fetching, for whoever does not hold that.
 	fetchingNow atomic.Pointer[[]*fetching]
+}
+
+// sealedStream is what the catalogue is told of a stream once its store is flushed:
+// how far it is, and rows of its consumers.
+type sealedStream struct {
+	head head
+	rows []edgestore.Aux
+}
+
+// log is where its operations go.
+func (s *stream) log() Log {
+	if s.memory {
+		return s.e.mem
+	}
+	return s.e.journal
+}
+
+// ttls are made with the first message that has one.
+func (s *stream) ttls() *expiries {
+	if s.expiries == nil {
+		s.expiries = new(expiries)
+	}
+	return s.expiries
 }
 
 type attachment struct {
@@ -186,7 +207,6 @@ func newStream(e *Engine, a *account, c streamCreate, cfg *StreamConfig, st edge
 		watch:       w,
 	}
 	s.consumers.s = s
-	s.log = e.logFor(cfg.Storage)
 	s.skipUpTo = st.Applied()
 	s.applied = s.skipUpTo
 	if cfg, err = s.loadAux(cfg, c.config); err != nil {
@@ -245,9 +265,9 @@ func (s *stream) loadAux(cfg *StreamConfig, encoded []byte) (*StreamConfig, erro
 				s.setPosition(strings.TrimPrefix(key, auxPosition), at)
 			}
 		case strings.HasPrefix(key, auxExpiry):
-			err = s.expiries.load(key, value)
+			err = s.ttls().load(key, value)
 		case key == auxNevers:
-			s.expiries.nevers = true
+			s.ttls().nevers = true
 		case strings.HasPrefix(key, auxConsumer):
 			err = s.consumers.load(key, value)
 		}
@@ -301,11 +321,16 @@ func (s *stream) seal() bool {
 		aux = append(aux, edgestore.Aux{Key: auxIdentity, Value: s.row()})
 		s.identified = true
 	}
-	aux = append(aux, s.expiries.seal()...)
+	if s.expiries != nil {
+		aux = append(aux, s.expiries.seal()...)
+	}
 	aux = s.consumers.seal(aux)
 	st := s.store.State()
-	s.sealed = head{s.applied, s.done, st.FirstSeq, s.last}
-	s.sealedRows = append(s.sealedRows, s.consumers.changedRows()...)
+	rows := s.consumers.changedRows()
+	if s.sealed != nil { // and not flushed
+		rows = append(s.sealed.rows, rows...)
+	}
+	s.sealed = &sealedStream{head{s.applied, s.done, st.FirstSeq, s.last}, rows}
 	s.store.Seal(s.applied, s.done, aux)
 	return true
 }
@@ -332,10 +357,11 @@ func (s *stream) flushed() (h head, rows []edgestore.Aux, ok bool) {
 	} else if s.dirtyFrom != 0 && durable >= s.dirtyFrom {
 		s.dirtyFrom = durable + 1
 	}
-	if durable < s.sealed.applied {
+	sealed := s.sealed
+	if sealed == nil || durable < sealed.head.applied {
 		return head{}, nil, false
 	}
-	rows, s.sealedRows = s.sealedRows, nil
+	s.sealed = nil
 	gone = s.dedup.flushed()
-	return s.sealed, rows, true
+	return sealed.head, sealed.rows, true
 }

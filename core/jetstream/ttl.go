@@ -107,6 +107,7 @@ func markerHeader(cfg *StreamConfig) []byte {
 // changed and deleted when it is empty.
 //
 // Its state follows from the operations alone, so a recovery comes to the same.
+// What only reads it takes nil for none.
 type expiries struct {
 	slots map[int64]*expirySlot
 	heap  slotHeap
@@ -208,7 +209,7 @@ func (s *expirySlot) each(f func(seq uint64, due int64) bool) {
 
 // next is when the next messages are due, in ticks; false for never.
 func (x *expiries) next() (at int64, ok bool) {
-	if len(x.heap) == 0 {
+	if x == nil || len(x.heap) == 0 {
 		return 0, false
 	}
 	return x.heap[0].next, true
@@ -233,7 +234,7 @@ func (x *expiries) due(now int64, limit int) (seqs []uint64) {
 
 // reached are the slots that have something due, in order of time.
 func (x *expiries) reached(now int64) (list []*expirySlot) {
-	if len(x.heap) == 0 || x.heap[0].number > now/slotTicks {
+	if x == nil || len(x.heap) == 0 || x.heap[0].number > now/slotTicks {
 		return nil
 	}
 	for _, s := range x.heap {
@@ -322,7 +323,7 @@ func (x *expiries) load(key string, value []byte) error {
 // move has the messages from one sequence up to another due later.
 func (x *expiries) move(from, to uint64, by int64) {
 	by /= int64(tick)
-	if from >= to || by == 0 {
+	if x == nil || from >= to || by == 0 {
 		return
 	}
 	type moved struct {
@@ -373,7 +374,7 @@ func (s *stream) addTTL(m *incoming) {
 		if m.stamp.Synced {
 			at = min(at, m.stamp.Wall)
 		}
-		s.expiries.add(m.Seq, at, t)
+		s.ttls().add(m.Seq, at, t)
 		return
 	}
 	if m.foreign {
@@ -391,14 +392,16 @@ func (s *stream) addTTL(m *incoming) {
 			}
 		}
 	}
-	s.expiries.add(m.Seq, at, t)
+	s.ttls().add(m.Seq, at, t)
 }
 
 // rescan finds the TTLs of what is stored, when a stream begins to allow them.
 // It passes over what is lost; a read that fails stops the stream, which else
 // would keep for ever what it did not see.
 func (s *stream) rescan() error {
-	s.expiries = expiries{gone: s.expiries.gone}
+	if s.expiries != nil {
+		s.expiries = &expiries{gone: s.expiries.gone}
+	}
 	// As they are stored, so what was moved since has to be moved again.
 	s.clock.unset, s.clock.moved, s.clock.dirty = s.newest, 0, true
 	var buf []byte
@@ -412,7 +415,7 @@ func (s *stream) rescan() error {
 		}
 		seq, buf = m.Seq, b
 		if t := ttlOf(m.Header); t != 0 {
-			s.expiries.add(m.Seq, m.Time, t)
+			s.ttls().add(m.Seq, m.Time, t)
 		}
 	}
 }

@@ -23,7 +23,7 @@ func (s *stream) submitConsumer(kind uint8, volatile, reserved bool, data []byte
 	if volatile {
 		return s.applyVolatile(kind, data)
 	}
-	p, err := s.e.submit(s.log, s.record(kind, false), reserved, data)
+	p, err := s.e.submit(s.log(), s.record(kind, false), reserved, data)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +64,7 @@ func (s *stream) settleVolatiles() *APIError {
 			continue
 		}
 		op := consumerCreate{m.name, m.created, marshalConsumer(m.config()), 0}
-		if _, err := s.e.submit(s.log, s.record(opConsumerCreate, false), true, op.append(nil)); err != nil {
+		if _, err := s.e.submit(s.log(), s.record(opConsumerCreate, false), true, op.append(nil)); err != nil {
 			return err
 		}
 	}
@@ -99,6 +99,6 @@ func (s *stream) logForgotten() {
 	s.mu.Unlock()
 	for _, name := range names {
 		rec := s.record(opConsumerDelete, false)
-		s.e.appendLazy(s.log, &rec, nil, msgp.AppendString(nil, name))
+		s.e.appendLazy(s.log(), &rec, nil, msgp.AppendString(nil, name))
 	}
 }

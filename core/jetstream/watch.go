@@ -90,7 +90,7 @@ func (w *storeWatch) appendLost() {
 	w.mu.Unlock()
 	for _, r := range found {
 		rec := s.record(opLost, false)
-		if !w.e.appendLazy(s.log, &rec, nil, msgp.AppendUint64(msgp.AppendUint64(nil, r.First), r.Last)) {
+		if !w.e.appendLazy(s.log(), &rec, nil, msgp.AppendUint64(msgp.AppendUint64(nil, r.First), r.Last)) {
 			w.damaged(r.First, r.Last, nil)
 			return
 		}
