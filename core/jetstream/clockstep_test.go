@@ -186,13 +186,7 @@ func (r *clockRig) restart(mode string, down func()) {
 // expire lets everything expire that is due, and waits for it.
 func (r *clockRig) expire() {
 	r.t.Helper()
-	eventually(r.t, func() bool {
-		busy := r.e.expire() == expirePause
-		for _, s := range r.e.allStreams() {
-			busy = busy || s.expiring.Load()
-		}
-		return !busy
-	})
+	expireAll(r.t, r.e)
 }
 
 // check compares with the model.

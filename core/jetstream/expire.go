@@ -61,6 +61,14 @@ func (e *Engine) expire() (wait time.Duration) {
 			continue
 		}
 		s.sweepLater()
+		if s.expiring.Load() {
+			// What was logged before must be applied first, and there may be more.
+			// A stream that has failed applies nothing any more.
+			if s.working() {
+				wait = expirePause
+			}
+			continue
+		}
 		x, markers, ok, err := s.overdue(now)
 		if err != nil {
 			s.putOff("expiry", err)
@@ -124,12 +132,18 @@ type marker struct {
 	seq     uint64
 }
 
-// overdue finds what is to be done for the stream now. What was logged for it
-// before must be applied first. Who can't read what would leave a marker does
-// nothing yet.
+// working reports whether the stream takes operations.
+func (s *stream) working() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return !s.deleted && s.failed == nil
+}
+
+// overdue finds what is to be done for the stream now, when all that was logged
+// for it is applied. Who can't read what would leave a marker does nothing yet.
 func (s *stream) overdue(now int64) (x expiry, markers []marker, ok bool, err error) {
 	cfg := s.config()
-	if cfg.MaxAge <= 0 && !cfg.AllowMsgTTL || cfg.Sealed || s.expiring.Load() {
+	if cfg.MaxAge <= 0 && !cfg.AllowMsgTTL || cfg.Sealed {
 		return x, nil, false, nil
 	}
 	s.mu.RLock()

@@ -39,13 +39,33 @@ func (c *testClock) pass(t testing.TB, e *Engine, d time.Duration) {
 	c.mu.Lock()
 	c.now = c.now.Add(d)
 	c.mu.Unlock()
-	eventually(t, func() bool {
-		busy := e.expire() == expirePause
-		for _, s := range e.allStreams() {
-			busy = busy || s.expiring.Load()
-		}
-		return !busy
-	})
+	expireAll(t, e)
+}
+
+// expireAll lets everything expire that is due, and waits for it.
+func expireAll(t testing.TB, e *Engine) {
+	t.Helper()
+	eventually(t, func() bool { return e.expire() != expirePause })
+}
+
+// While an operation is on its way the next look is soon, as there may be more
+// than one of them drops; a stream that failed has nothing that is looked for.
+func TestExpire_looks_soon_for_the_rest(t *testing.T) {
+	clock := newTestClock()
+	e, b := newTestEngine(t, func(c *Config) { c.Now = clock.Now })
+	mustStream(t, b, `{"name":"N","subjects":["n"],"storage":"memory","max_age":60000000000}`)
+	s := e.account("A").stream("N")
+	expireAll(t, e)
+	s.expiring.Store(true)
+	if wait := e.expire(); wait != expirePause {
+		t.Errorf("the next look is in %v, and one operation is not applied yet", wait)
+	}
+	s.mu.Lock()
+	s.failed = errors.New("of the test")
+	s.mu.Unlock()
+	if wait := e.expire(); wait != expirePeriod {
+		t.Errorf("a stream that failed is looked at again in %v", wait)
+	}
 }
 
 func (b *testBus) sendHeader(subj, header string) {
