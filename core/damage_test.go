@@ -80,3 +80,42 @@ func TestDamage_is_told_and_acknowledged(t *testing.T) {
 		t.Errorf("after a restart, all: %+v, %v", list, err)
 	}
 }
+
+// A server is well, and the same edge to its hub, with one of the two files of
+// the folder's identity damaged; the damage is told.
+func TestDamage_identity(t *testing.T) {
+	dir := t.TempDir()
+	first, err := core.NewStoreIdentity(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "identity.json"), []byte("what was this"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := servertest.Start(t, servertest.With(func(o *config.Options) {
+		o.JetStream.Enabled, o.JetStream.StoreDir = true, dir
+		o.JetStream.MaxStore = 1 << 30
+	}))
+	if id, err := core.ReadStoreIdentity(dir); err != nil || id != first {
+		t.Errorf("identity %v, %v, it was %v", id, err, first)
+	}
+	if h := s.Healthz(nil); h.StatusCode != 503 || !strings.Contains(h.Error, "identity.json: damaged") {
+		t.Errorf("/healthz %+v", h)
+	}
+}
+
+// A program that embeds a server may ask it as nats-server is asked, without
+// options.
+func TestMonitor_without_options(t *testing.T) {
+	s := servertest.Start(t)
+	c, err := s.Connz(nil)
+	if err != nil || c.Limit == 0 {
+		t.Errorf("/connz %+v, %v", c, err)
+	}
+	if h := s.Healthz(nil); h.StatusCode != 200 {
+		t.Errorf("/healthz %+v", h)
+	}
+	if l := s.Leafz(nil); l.Leafs == nil {
+		t.Errorf("/leafz %+v", l)
+	}
+}

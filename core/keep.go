@@ -19,11 +19,11 @@ const EdgeStream = "EDGE"
 type KeptStream struct {
 	Subjects []string // that it keeps; none when there is no such stream
 	Dropped  []string // that it kept before, and no longer does
-	Messages uint64   // in it
+	Messages uint64   // in it at that time
 }
 
 // EdgeStore tells what became of the stream EDGE at the start, or, without the
-// option, what stream is there from before.
+// option, what stream is there from before. How it is now, AskStream tells.
 func (s *Server) EdgeStore(ctx context.Context) (KeptStream, error) {
 	if len(s.o.EdgeStore) > 0 || s.store.Load() == nil {
 		return s.kept, nil

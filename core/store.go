@@ -94,12 +94,6 @@ func (s *Server) openStore() error {
 	case err != nil:
 		return fmt.Errorf("opening the store: %w", err)
 	}
-	if id, err := OpenStoreIdentity(filepath.Dir(dir)); err != nil {
-		// Without it the server works; only a hub can not tell a copy of it.
-		s.log.Warn("The data folder has no identity", "err", err)
-	} else {
-		s.storeID = id.ID
-	}
 	if st.maxMemory < 0 {
 		st.maxMemory = int64(float64(memoryTotal()) * dynamicMemory)
 	}
@@ -140,9 +134,29 @@ func (s *Server) openStore() error {
 	case err != nil:
 		return fmt.Errorf("opening the store: %w", err)
 	}
+	s.identifyStore(st)
 	s.store.Store(st)
 	s.openControl(st)
 	return st.engine.EnableAccount(bus{s.global()})
+}
+
+// identifyStore reads who the data folder is, which is this server's alone by now.
+func (s *Server) identifyStore(st *store) {
+	folder := filepath.Dir(st.dir)
+	id, damage, err := openIdentity(folder)
+	if err != nil {
+		// Without it the server works; only a hub can not tell a copy of it.
+		s.log.Warn("The data folder has no identity", "err", err)
+		return
+	}
+	s.storeID = id.ID
+	if damage != nil {
+		st.engine.Found(jetstream.Damage{
+			Kind: jetstream.DamageAside, Where: folder,
+			What: fmt.Sprintf("a file of the data folder's identity was made again from the other one: %v", damage),
+			Do:   "look at the health of the disk or card",
+		})
+	}
 }
 
 // diskShares is how a disk is divided.

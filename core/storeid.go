@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,43 +24,107 @@ type StoreIdentity struct {
 	Name string `json:"name"`
 }
 
-const identityFile = "identity.json"
+// An identity that is lost makes the folder another edge, whose readings its hub
+// collects once more. So there are two files of it, each with a checksum; the
+// first counts where they differ, as it is written first.
+const (
+	identityFile = "identity.json"
+	identityCopy = "identity.copy"
+)
+
+// identityRow is what stands in a file.
+type identityRow struct {
+	StoreIdentity
+	Sum string `json:"sum,omitempty"` // none in a file of before there were sums
+}
+
+// errIdentity: the bytes of a file are no identity.
+var errIdentity = errors.New("damaged")
+
+func (i StoreIdentity) sum() string {
+	return fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(i.ID+"\n"+i.Name)))
+}
+
+func readIdentity(path string) (StoreIdentity, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return StoreIdentity{}, err
+	}
+	var r identityRow
+	if json.Unmarshal(b, &r) != nil || r.ID == "" || r.Name == "" || r.Sum != "" && r.Sum != r.sum() {
+		return StoreIdentity{}, fmt.Errorf("%s: %w", path, errIdentity)
+	}
+	return r.StoreIdentity, nil
+}
+
+// findIdentity reads both files of dir. stale is the one to write anew, and
+// damage says so where that is no ordinary thing, as a crash between the two is.
+func findIdentity(dir string) (i StoreIdentity, stale string, damage, err error) {
+	i, err = readIdentity(filepath.Join(dir, identityFile))
+	second, errSecond := readIdentity(filepath.Join(dir, identityCopy))
+	switch {
+	case err == nil && errSecond == nil && i == second:
+		return i, "", nil, nil
+	case err == nil:
+		if errors.Is(errSecond, os.ErrNotExist) {
+			errSecond = nil
+		}
+		return i, identityCopy, errSecond, nil
+	case errSecond == nil:
+		return second, identityFile, err, nil
+	case errors.Is(err, os.ErrNotExist):
+		err = errSecond
+	}
+	if errors.Is(err, errIdentity) {
+		err = fmt.Errorf("%w, and there is no whole copy of it: frond identity new --data %s makes another; a hub that collects takes that for another edge, and what is stored here once more", err, dir)
+	}
+	return StoreIdentity{}, "", nil, err
+}
 
 // ReadStoreIdentity reads the identity of the data folder dir. It is an
 // os.ErrNotExist when there is none yet.
-func ReadStoreIdentity(dir string) (i StoreIdentity, err error) {
-	path := filepath.Join(dir, identityFile)
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return i, err
-	}
-	if err := json.Unmarshal(b, &i); err != nil || i.ID == "" || i.Name == "" {
-		return i, fmt.Errorf("%s is damaged: frond identity new --data %s makes another", path, dir)
-	}
-	return i, nil
+func ReadStoreIdentity(dir string) (StoreIdentity, error) {
+	i, _, _, err := findIdentity(dir)
+	return i, err
 }
 
 // OpenStoreIdentity is ReadStoreIdentity that makes what is not there.
 func OpenStoreIdentity(dir string) (StoreIdentity, error) {
-	i, err := ReadStoreIdentity(dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return NewStoreIdentity(dir)
-	}
+	i, _, err := openIdentity(dir)
 	return i, err
+}
+
+// openIdentity also says what was damaged and is mended.
+func openIdentity(dir string) (i StoreIdentity, damage, err error) {
+	i, stale, damage, err := findIdentity(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		i, err = NewStoreIdentity(dir)
+	} else if stale != "" {
+		damage = errors.Join(damage, i.write(dir, stale))
+	}
+	return i, damage, err
 }
 
 // NewStoreIdentity gives the data folder dir an identity, in place of the one
 // that it has, durably. No server runs there: the next start takes it.
 func NewStoreIdentity(dir string) (StoreIdentity, error) {
 	i := StoreIdentity{ID: rand.Text(), Name: NewStoreName()}
-	b, err := json.Marshal(&i)
+	err := i.write(dir, identityFile)
 	if err == nil {
-		err = writeDurably(dir, identityFile, append(b, '\n'))
+		err = i.write(dir, identityCopy)
 	}
 	if err != nil {
 		return StoreIdentity{}, fmt.Errorf("identity of the data folder: %w", err)
 	}
 	return i, nil
+}
+
+func (i StoreIdentity) write(dir, name string) error {
+	b, err := json.Marshal(identityRow{i, i.sum()})
+	if err != nil {
+		return err
+	}
+	return writeDurably(dir, name, append(b, '\n'))
 }
 
 // NewStoreName is a name as StoreIdentity has one, stored nowhere.

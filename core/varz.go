@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -111,8 +112,10 @@ func (c *cpuMeter) measure(start, now time.Time) float64 {
 	return c.percent
 }
 
-// Connz is part of monitor.Source.
+// Connz is part of monitor.Source. No options are those of a plain request, here
+// and below.
 func (s *Server) Connz(o *monitor.ConnzOptions) (*monitor.Connz, error) {
+	o = cmp.Or(o, &monitor.ConnzOptions{})
 	now := time.Now().UTC()
 	var all []*monitor.ConnInfo
 	open, closed := s.connections.all()
@@ -134,6 +137,7 @@ func (s *Server) Connz(o *monitor.ConnzOptions) (*monitor.Connz, error) {
 
 // Leafz is part of monitor.Source.
 func (s *Server) Leafz(o *monitor.LeafzOptions) *monitor.Leafz {
+	o = cmp.Or(o, &monitor.LeafzOptions{})
 	d := s.describeModules(&monitor.Description{WantLeafs: true, WantSubs: o.Subscriptions})
 	return monitor.NewLeafz(s.ServerID(), time.Now().UTC(), o, d)
 }
@@ -142,6 +146,7 @@ func (s *Server) Leafz(o *monitor.LeafzOptions) *monitor.Leafz {
 // asks how the server is, and not to probes that ask whether it should be ended
 // (js-server-only, js-enabled-only): nothing that is lost comes back by that.
 func (s *Server) Healthz(o *monitor.HealthzOptions) *monitor.Healthz {
+	o = cmp.Or(o, &monitor.HealthzOptions{})
 	h := &monitor.Healthz{Status: "ok", StatusCode: 200}
 	d := s.describeModules(&monitor.Description{})
 	if st := s.store.Load(); st != nil && !o.JSServerOnly && !o.JSEnabledOnly {

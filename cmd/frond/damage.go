@@ -51,6 +51,9 @@ func runDamage(args []string, stdout, stderr io.Writer) int {
 	default:
 		err = ackDamage(stdout, dir, words[1])
 	}
+	if errors.Is(err, core.ErrNoServer) {
+		err = fmt.Errorf("%w: with one it is told here; frond store check %s reads the files without", err, dir)
+	}
 	if err != nil {
 		return fail(stderr, err)
 	}
@@ -159,6 +162,14 @@ func ackDamage(w io.Writer, dir, which string) error {
 			return fmt.Errorf("damage ack: %q is no number of a damage, and not \"all\"", which)
 		}
 		id = n
+	}
+	if id == 0 {
+		if open, err := core.ListDamage(dir, false); err != nil {
+			return err
+		} else if len(open) == 0 {
+			fmt.Fprintln(w, "nothing to acknowledge")
+			return nil
+		}
 	}
 	if err := core.AckDamage(dir, id); err != nil {
 		return err

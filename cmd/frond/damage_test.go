@@ -38,7 +38,7 @@ func TestDamage_command(t *testing.T) {
 		}
 	}
 	expect(0, "Usage: frond damage")
-	expect(1, "no server runs on this folder", "ls", "--data", dir)
+	expect(1, "no server runs on this folder: with one it is told here; frond store check "+dir, "ls", "--data", dir)
 	servertest.Start(t, servertest.With(func(o *config.Options) {
 		o.JetStream.Enabled, o.JetStream.StoreDir, o.JetStream.MaxStore = true, dir, 1<<30
 	}))
@@ -50,5 +50,6 @@ func TestDamage_command(t *testing.T) {
 	expect(1, "flag provided but not defined", "ls", "--nonsense")
 	expect(0, "acknowledged", "--data", dir, "ack", "1")
 	expect(0, "no damage", "ls", "--data", dir)
+	expect(0, "nothing to acknowledge", "ack", "all", "--data", dir)
 	expect(0, "acknowledged", "ls", "--all", "--data", dir)
 }

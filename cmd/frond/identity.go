@@ -25,12 +25,12 @@ func identify(o *config.Options, make bool) error {
 	if err := o.Validate(); err != nil {
 		return err // before there is a folder
 	}
-	open := core.ReadStoreIdentity
-	if make {
-		open = core.OpenStoreIdentity
-	}
-	id, err := open(o.JetStream.StoreDir)
-	if errors.Is(err, os.ErrNotExist) {
+	id, err := core.ReadStoreIdentity(o.JetStream.StoreDir)
+	switch {
+	case !errors.Is(err, os.ErrNotExist):
+	case make:
+		id, err = core.NewStoreIdentity(o.JetStream.StoreDir)
+	default:
 		id.Name, err = core.NewStoreName(), nil
 	}
 	if err != nil {

@@ -102,6 +102,9 @@ type damageEntry struct {
 	said  time.Time
 }
 
+// Found reports damage to what stands in the data folder beside the streams.
+func (e *Engine) Found(d Damage) { e.report(d) }
+
 // report tells the operator, once, and keeps it in the register. It does not
 // wait for the disk.
 func (e *Engine) report(d Damage) {
