@@ -245,14 +245,11 @@ func (s *stream) logNotes() bool {
 	for len(s.notes) > 0 {
 		n := min(len(s.notes), maxNotes)
 		rec := s.record(opNotes, false)
-		b := msgp.AppendUint64(nil, uint64(n))
 		for _, x := range s.notes[:n] {
-			b = msgp.AppendUint64(b, x.seat)
-			b = msgp.AppendInt64(b, x.delta)
 			rec.Corrects += x.delta
 			rec.Twice = rec.Twice || x.delta > 0 // numbers passed over leave no other trace
 		}
-		if s.e.append(s.log(), true, &rec, nil, nil, b) != nil {
+		if s.e.append(s.log(), true, &rec, nil, nil, appendNotes(nil, s.notes[:n])) != nil {
 			return false
 		}
 		s.notes = slices.Delete(s.notes, 0, n)
@@ -262,6 +259,14 @@ func (s *stream) logNotes() bool {
 
 // maxNotes is how many notes one operation carries.
 const maxNotes = 512
+
+func appendNotes(b []byte, list []note) []byte {
+	b = msgp.AppendUint64(b, uint64(len(list)))
+	for _, x := range list {
+		b = msgp.AppendInt64(msgp.AppendUint64(b, x.seat), x.delta)
+	}
+	return b
+}
 
 // readNotes reads the notes that an operation carries.
 func readNotes(en *edgestore.Entry) ([]note, error) {
