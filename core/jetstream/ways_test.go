@@ -72,6 +72,29 @@ func TestCaptures_agreesWithTwin(t *testing.T) {
 	}
 }
 
+// Two streams that capture the same collide wherever a block ends between them.
+func TestCaptures_overTheEndOfABlock(t *testing.T) {
+	for _, first := range []string{"", "!"} {
+		var c captures
+		if first != "" {
+			c.add(capture{first, "A"})
+		}
+		for i := range 3 * captureBlock {
+			s := fmt.Sprintf("s.%05d", i)
+			c.add(capture{s, "A"})
+			c.add(capture{s, "B"})
+		}
+		for i := range 3 * captureBlock {
+			s := fmt.Sprintf("s.%05d", i)
+			for _, except := range []string{"A", "B"} {
+				if !c.collides(s, except) {
+					t.Fatalf("%d blocks: %s beside stream %s does not collide", len(c.blocks), s, except)
+				}
+			}
+		}
+	}
+}
+
 // What is kept of all streams together is true after every change of one, and
 // nothing of a stream is left when it is gone.
 func TestWays_follow(t *testing.T) {

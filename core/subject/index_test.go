@@ -254,6 +254,7 @@ func TestIndex_concurrentChangesAreSeen(t *testing.T) {
 		go func() {
 			defer wg.Done()
 			r := rand.New(rand.NewPCG(uint64(g), 7))
+			var search Search[int]
 			for i := range 3000 {
 				pattern := []string{"c.*", "c.x", "c.x.>", ">"}[r.IntN(4)]
 				v := g*10_000 + i
@@ -262,11 +263,11 @@ func TestIndex_concurrentChangesAreSeen(t *testing.T) {
 				if pattern == "c.x.>" {
 					s = []byte("c.x.y")
 				}
-				if !slices.Contains(x.Match(s).Plain, v) {
+				if !slices.Contains(x.Match(s).Plain, v) || !slices.Contains(x.Once(s, &search).Plain, v) {
 					t.Errorf("%s of goroutine %d is not seen after Insert", pattern, g)
 				}
 				x.Remove(pattern, "", v)
-				if slices.Contains(x.Match(s).Plain, v) {
+				if slices.Contains(x.Match(s).Plain, v) || slices.Contains(x.Once(s, &search).Plain, v) {
 					t.Errorf("%s of goroutine %d is seen after Remove", pattern, g)
 				}
 			}
@@ -304,6 +305,27 @@ func TestIndex_searchDoesNotAllocate(t *testing.T) {
 	x.Once([]byte("b"), &search)
 	if x.Once(s, &search); cap(search.found.Plain) > searchKeeps {
 		t.Errorf("room for %d subscriptions is kept for a subject with 2", cap(search.found.Plain))
+	}
+}
+
+// A search that met many groups begins anew with the next subject.
+func TestIndex_searchForgetsManyGroups(t *testing.T) {
+	x := NewIndex[int]()
+	const many = 3 * groupScan
+	for i := range many {
+		x.Insert("many", fmt.Sprint(i), i)
+	}
+	x.Insert("few", fmt.Sprint(many-1), -1)
+	x.Insert("few", "other", -2)
+	var search Search[int]
+	for range 2 {
+		if n := len(x.Once([]byte("many"), &search).Queues); n != many {
+			t.Errorf("%d groups, want %d", n, many)
+		}
+		want := fmt.Sprintf(`"%d":[-1] "other":[-2]`, many-1)
+		if got := describeResult(t, x.Once([]byte("few"), &search)); got != want {
+			t.Errorf("then %s, want %s", got, want)
+		}
 	}
 }
 

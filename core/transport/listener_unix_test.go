@@ -21,6 +21,9 @@ func TestListener_keepsDescriptorsForFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
+	if d := Descriptors(); ln.bound == 0 || ln.bound >= d {
+		t.Errorf("of %d descriptors none is kept: the bound is %d", d, ln.bound)
+	}
 	// The lower descriptors of the process are taken by files.
 	var files []*os.File
 	for range 64 {
