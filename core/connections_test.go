@@ -105,6 +105,7 @@ func TestConnections_countersNeverFall(t *testing.T) {
 		last = v.InMsgs
 		select {
 		case <-done:
+			v = monitor.Varz{}
 			if s.Count(&v); v.InMsgs != 4*300*10 || v.Connections != 0 || v.TotalConnections != 4*300 {
 				t.Errorf("at the end %+v", v)
 			}

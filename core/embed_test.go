@@ -97,6 +97,9 @@ func TestEmbedded_refuses(t *testing.T) {
 	if err := s.PublishRequest("a", "b.>", nil); !errors.Is(err, core.ErrBadSubject) {
 		t.Errorf("a pattern for answers: %v", err)
 	}
+	if err := s.Publish("a", make([]byte, 1<<20)); err != nil {
+		t.Errorf("a message of max_payload: %v", err)
+	}
 	if err := s.Publish("a", make([]byte, 1<<20+1)); !errors.Is(err, core.ErrTooLarge) {
 		t.Errorf("a large message: %v", err)
 	}
@@ -111,6 +114,123 @@ func TestEmbedded_refuses(t *testing.T) {
 	}
 	if err := s.Publish("a", nil); !errors.Is(err, core.ErrNotRunning) {
 		t.Errorf("after the end: %v", err)
+	}
+}
+
+// What a handler gets is its own: the publisher uses its buffers again, and a
+// header comes whole.
+func TestEmbedded_messagesAreTheHandlers(t *testing.T) {
+	s := servertest.Start(t)
+	got := make(chan *core.Message, 10)
+	if _, err := s.Subscribe("a", "", func(m *core.Message) { got <- m }); err != nil {
+		t.Fatal(err)
+	}
+	buf := []byte("one")
+	for _, text := range []string{"one", "two"} {
+		copy(buf, text)
+		if err := s.Publish("a", buf); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := servertest.Dial(t, s)
+	const header = "NATS/1.0\r\nA: b\r\n\r\n"
+	for _, body := range []string{"three", "four!"} {
+		if _, err := fmt.Fprintf(c, "CONNECT {\"headers\":true,\"verbose\":false}\r\nHPUB a r %d %d\r\n%s%s\r\n", len(header), len(header)+len(body), header, body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var all []*core.Message
+	for range 4 {
+		select {
+		case m := <-got:
+			all = append(all, m)
+		case <-time.After(20 * time.Second):
+			t.Fatal("nothing came")
+		}
+	}
+	for i, want := range []core.Message{{Data: []byte("one")}, {Data: []byte("two")}, {Reply: "r", Header: []byte(header), Data: []byte("three")}, {Reply: "r", Header: []byte(header), Data: []byte("four!")}} {
+		if m := all[i]; m.Subject != "a" || m.Reply != want.Reply || string(m.Header) != string(want.Header) || string(m.Data) != string(want.Data) {
+			t.Errorf("message %d: %q, want %q", i, *m, want)
+		}
+	}
+}
+
+// One member of a queue gets each message, and nothing is kept of members that
+// are gone.
+func TestEmbedded_queue(t *testing.T) {
+	s := servertest.Start(t)
+	type heard struct {
+		member int
+		data   string
+	}
+	got := make(chan heard, 1000)
+	var subs []*core.Subscription
+	for i := range 2 {
+		sub, err := s.Subscribe("jobs", "q", func(m *core.Message) { got <- heard{i, string(m.Data)} })
+		if err != nil {
+			t.Fatal(err)
+		}
+		subs = append(subs, sub)
+	}
+	const jobs = 50
+	for range jobs {
+		if err := s.Publish("jobs", []byte("job")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Behind its first "end" a member has nothing of the jobs left.
+	n, ended := 0, map[int]bool{}
+	for len(ended) < 2 {
+		if err := s.Publish("jobs", []byte("end")); err != nil {
+			t.Fatal(err)
+		}
+		for h := (heard{}); h.data != "end"; {
+			select {
+			case h = <-got:
+			case <-time.After(20 * time.Second):
+				t.Fatal("nothing came")
+			}
+			if h.data == "end" {
+				ended[h.member] = true
+			} else {
+				n++
+			}
+		}
+	}
+	if n != jobs {
+		t.Errorf("%d jobs were done, want %d", n, jobs)
+	}
+	for _, sub := range subs {
+		sub.Close()
+	}
+	if n := s.Embedded(); n != 0 {
+		t.Errorf("%d subscriptions are kept", n)
+	}
+}
+
+// Like a client, the program waits a little for a receiver that is behind.
+func TestEmbedded_waitsForSlowReceivers(t *testing.T) {
+	s := servertest.Start(t)
+	c := servertest.Dial(t, s)
+	if _, err := io.WriteString(c, "CONNECT {\"verbose\":false}\r\nSUB a 1\r\nPING\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(c)
+	for line := ""; line != "PONG\r\n"; {
+		var err error
+		if line, err = r.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// It reads nothing more: 64 MB are its limit.
+	body := make([]byte, 1<<20)
+	for i := 0; i < 60 && s.Stalls() == 0; i++ {
+		if err := s.Publish("a", body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.Stalls() == 0 {
+		t.Error("it never waited")
 	}
 }
 

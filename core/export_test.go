@@ -21,6 +21,13 @@ func (s *Server) ClosedReasons() []string {
 // Stalls is how often a publisher waited for a receiver.
 func (s *Server) Stalls() int64 { return s.stalls.Load() }
 
+// Embedded is how many subscriptions of the program around it are kept.
+func (s *Server) Embedded() int {
+	s.embedded.Lock()
+	defer s.embedded.Unlock()
+	return len(s.embedded.subs)
+}
+
 // SlowConsumers is how many connections were cut because they did not read.
 func (s *Server) SlowConsumers() int64 {
 	var v monitor.Varz

@@ -2,6 +2,7 @@ package account
 
 import (
 	"fmt"
+	"hash/maphash"
 	"testing"
 
 	"github.com/frondmq/frond/core/wire"
@@ -298,6 +299,76 @@ func TestOrigin_remembersLittleOfWhatComesOnce(t *testing.T) {
 		}
 	}
 	t.Error("a subject that comes back is never remembered")
+}
+
+// A subject that is not remembered reaches who listens to it, not who listens to
+// the one before.
+func TestOrigin_plansOfWhatComesOnceAreItsOwn(t *testing.T) {
+	a := New("A")
+	o := seeded(nil, RoleClient, "")
+	for i := range alwaysCached + 1 {
+		a.Route(o, &wire.Msg{Subject: fmt.Appendf(nil, "known.%d", i)})
+	}
+	one, two := &fakeSink{}, &fakeSink{}
+	mustSubscribe(t, a, one, "one.*", "")
+	mustSubscribe(t, a, two, "two.*", "")
+	mustSubscribe(t, a, two, "two.*", "q")
+	for i := range 100 {
+		for name, want := range map[string]int{"one": 1, "two": 2, "nobody": 0} {
+			if n := a.Route(o, &wire.Msg{Subject: fmt.Appendf(nil, "%s.%d", name, i)}); n != want {
+				t.Fatalf("%s.%d: %d deliveries, want %d", name, i, n, want)
+			}
+		}
+	}
+}
+
+// A subject that another one with its place keeps pushing out gets in by chance.
+func TestOrigin_remembersWhatIsAlwaysPushedOut(t *testing.T) {
+	a := New("A")
+	o := seeded(nil, RoleClient, "")
+	for i := range alwaysCached + 1 {
+		a.Route(o, &wire.Msg{Subject: fmt.Appendf(nil, "known.%d", i)})
+	}
+	if o.missed == nil {
+		t.Fatal("all is remembered")
+	}
+	place := func(s []byte) uint64 { return maphash.Bytes(o.missed.seed, s) % missedMarks }
+	back := []byte("back")
+	var rivals [][]byte // none comes twice
+	for i := 0; len(rivals) < 100*admitOneIn; i++ {
+		if s := fmt.Appendf(nil, "rival.%d", i); place(s) == place(back) {
+			rivals = append(rivals, s)
+		}
+	}
+	for _, rival := range rivals {
+		a.Route(o, &wire.Msg{Subject: back})
+		if _, ok := o.plans["back"]; ok {
+			return
+		}
+		a.Route(o, &wire.Msg{Subject: rival})
+	}
+	t.Error("never remembered")
+}
+
+// What is counted of plans is right after each was made anew many times.
+func TestOrigin_countsPlansThatChange(t *testing.T) {
+	a := New("A")
+	o := seeded(nil, RoleClient, "")
+	for i := range 50 {
+		s := mustSubscribe(t, a, &fakeSink{}, "a.*", fmt.Sprint("q", i%3))
+		publish(a, o, "a.b")
+		publish(a, o, "a.c")
+		if i%2 == 0 {
+			a.Unsubscribe(s)
+		}
+	}
+	sum := 0
+	for _, p := range o.plans {
+		sum += p.weight
+	}
+	if sum != o.cached {
+		t.Errorf("cached counts %d, plans weigh %d", o.cached, sum)
+	}
 }
 
 func TestSub_takesNoMoreThanItsLimit(t *testing.T) {

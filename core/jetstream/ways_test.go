@@ -95,6 +95,25 @@ func TestCaptures_overTheEndOfABlock(t *testing.T) {
 	}
 }
 
+// One of two streams that capture the same is not asked, and the other one is
+// found, whichever way a pattern meets it.
+func TestCaptures_theOtherOfTwo(t *testing.T) {
+	var c captures
+	c.add(capture{"a.b", "A"})
+	c.add(capture{"a.b", "B"})
+	for _, pattern := range []string{"a.b", "a.*", "*.b", "a.>", ">"} {
+		for _, except := range []string{"A", "B", "C"} {
+			if !c.collides(pattern, except) {
+				t.Errorf("%s beside stream %s does not collide", pattern, except)
+			}
+		}
+	}
+	c.remove(capture{"a.b", "B"})
+	if c.collides("a.>", "A") {
+		t.Error("a stream collides with itself")
+	}
+}
+
 // What is kept of all streams together is true after every change of one, and
 // nothing of a stream is left when it is gone.
 func TestWays_follow(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -46,6 +47,54 @@ func TestListen_saysWhichOptionIsTaken(t *testing.T) {
 		t.Errorf("the address is not told once: %v", err)
 	}
 }
+
+// One address is one text, whether the system tells it of a socket for both
+// families or not: permissions and logs compare texts.
+func TestAddrPort(t *testing.T) {
+	for _, a := range []net.Addr{
+		&net.TCPAddr{IP: net.ParseIP("10.1.2.3"), Port: 4},
+		&net.TCPAddr{IP: net.ParseIP("10.1.2.3").To4(), Port: 4},
+		fakeAddr("10.1.2.3:4"),
+	} {
+		if got := AddrPort(a).String(); got != "10.1.2.3:4" {
+			t.Errorf("%#v: %s", a, got)
+		}
+	}
+	if got := AddrPort(fakeAddr("pipe")); got.IsValid() {
+		t.Errorf("no address: %s", got)
+	}
+}
+
+type fakeAddr string
+
+func (fakeAddr) Network() string  { return "fake" }
+func (a fakeAddr) String() string { return string(a) }
+
+// A peer that begins TLS and then takes nothing is not waited for without end.
+func TestGreeting_peerThatTakesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		defer there.Close()
+		gone := make(chan struct{})
+		go tls.Client(deaf{there, gone}, &tls.Config{InsecureSkipVerify: true}).Handshake()
+		g := Greeting{TLS: selfSigned(t), Timeout: time.Second, First: true}
+		begin := time.Now()
+		_, err := g.Open(here)
+		var late net.Error
+		if !errors.As(err, &late) || !late.Timeout() || time.Since(begin) != time.Second {
+			t.Errorf("after %v: %v", time.Since(begin), err)
+		}
+		close(gone)
+	})
+}
+
+// deaf is a connection from which its end reads nothing.
+type deaf struct {
+	net.Conn
+	gone chan struct{}
+}
+
+func (d deaf) Read([]byte) (int, error) { <-d.gone; return 0, io.EOF }
 
 func TestListener_acceptsNobodyOnceItIsClosed(t *testing.T) {
 	l, err := Listen("port", "127.0.0.1", -1)
