@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/servertest"
+	"github.com/frondmq/frond/core/wire"
 )
 
 // diary is a log in memory at the default level.
@@ -117,6 +119,56 @@ func TestRefused_tooManyConnections(t *testing.T) {
 	servertest.Eventually(t, "a line in the log", func() bool {
 		return matches(t, `\[ERR\] Client connection closed: Maximum Connections Exceeded .*remote=`+n.LocalAddr().String(), d.text())
 	})
+}
+
+// There is room again for as many as have left, and for no more.
+func TestRefused_untilOneLeaves(t *testing.T) {
+	s := servertest.Start(t, servertest.With(func(o *config.Options) { o.MaxConns = 2 }))
+	refused := 0
+	full := func() {
+		t.Helper()
+		for range 3 {
+			c := servertest.Dial(t, s)
+			_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+			said, _ := io.ReadAll(c)
+			c.Close()
+			refused++
+			servertest.Eventually(t, "the server to forget it", func() bool {
+				n := 0
+				for _, why := range s.ClosedReasons() {
+					if why == wire.ReasonConnections.String() {
+						n++
+					}
+				}
+				return n >= refused
+			})
+			if !strings.Contains(string(said), "maximum connections exceeded") {
+				t.Fatalf("one more got %q", said)
+			}
+		}
+	}
+	stay, leave := connect(t, s, ""), connect(t, s, "")
+	for range 3 {
+		full()
+		leave.Close()
+		servertest.Eventually(t, "room for another", func() bool {
+			c := &conn{Conn: servertest.Dial(t, s), t: t}
+			c.r = bufio.NewReader(c.Conn)
+			// May be refused already.
+			_, _ = io.WriteString(c.Conn, "CONNECT {\"verbose\":false}\r\nPING\r\n")
+			for {
+				switch l, err := c.r.ReadString('\n'); {
+				case err != nil || strings.HasPrefix(l, "-ERR"):
+					return false
+				case l == "PONG\r\n":
+					leave = c
+					return true
+				}
+			}
+		})
+	}
+	full()
+	stay.barrier()
 }
 
 func TestRefused_byMonitoring(t *testing.T) {

@@ -164,7 +164,7 @@ func TestLink_replacedByAnother(t *testing.T) {
 	hub := startHub(t, nil)
 	slow := func(_ *node, r *config.Remote) { r.ReconnectInterval = time.Hour }
 	first := startSpoke(t, hub.addr(), slow)
-	eventually(t, "first link", func() bool { return len(hub.m.Links()) == 1 })
+	eventually(t, "first link", func() bool { return len(hub.m.Links()) == 1 && len(first.m.Links()) == 1 })
 	l := first.m.snapshot()[0]
 	startSpoke(t, hub.addr(), slow)
 	eventually(t, "what to do is told", func() bool {

@@ -505,6 +505,7 @@ func TestRecovery_oneStreamThatCanNotBeOpened(t *testing.T) {
 	if x.b.HasInterest("bad.a") {
 		t.Error("its subjects are refused after it was deleted")
 	}
+	mustStream(t, x.b, `{"name":"OTHER","subjects":["bad.b"]}`) // they are free again
 	x.stop()
 	if _, err := os.Stat(x.path("streams", fmt.Sprint(inc))); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("its files: %v", err)
