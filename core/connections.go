@@ -104,8 +104,8 @@ func (s *Connections) Remove(c Connection, why wire.CloseReason) {
 		return
 	}
 	delete(s.mu.open, c.ConnID())
-	// Counted under the lock, like what asks: the sum of those that are open and
-	// those that are gone never falls.
+	// It goes from one list to the other under one lock, and Count takes both under
+	// it: their sum never falls.
 	gone := s.mu.gone[c.ConnKind()]
 	*gone = gone.Plus(c.Traffic())
 	switch why {
