@@ -34,7 +34,8 @@ func (s *Server) openMonitor() error {
 	if err != nil {
 		return err
 	}
-	d := &monitorDoors{Listener: l, scheme: scheme, server: monitor.NewServer(monitor.NewHandler(s, s.o.HTTPBasePath))}
+	server := monitor.NewServer(monitor.NewHandler(s, s.o.HTTPBasePath), l.Favor(monitor.MaxConns))
+	d := &monitorDoors{Listener: l, scheme: scheme, server: server}
 	s.monitor = d
 	var secure *tls.Config
 	if scheme == "https" {

@@ -15,8 +15,10 @@ import (
 	"github.com/frondmq/frond/core/transport"
 )
 
+// MaxConns is how many connections a server holds where it may.
+const MaxConns = 64
+
 const (
-	maxConns     = 64       // of one server; others are closed
 	maxBody      = 64 << 10 // of a request; bodies are read over
 	headTimeout  = 5 * time.Second
 	idleTimeout  = time.Minute
@@ -31,6 +33,7 @@ const (
 // It has a goroutine a connection, until Shutdown.
 type Server struct {
 	handler *Handler
+	most    int            // connections; others are closed
 	group   sync.WaitGroup // of connections
 
 	mu struct {
@@ -49,9 +52,9 @@ type conn struct {
 	cut   bool      // to make room
 }
 
-// NewServer answers with h.
-func NewServer(h *Handler) *Server {
-	s := &Server{handler: h}
+// NewServer answers with h, over at most most connections at once.
+func NewServer(h *Handler, most int) *Server {
+	s := &Server{handler: h, most: most}
 	s.mu.conns = make(map[net.Conn]*conn)
 	return s
 }
@@ -65,7 +68,7 @@ func (s *Server) Accept(nc net.Conn, log *slog.Logger) {
 	var oldest *conn
 	s.mu.Lock()
 	refused := s.mu.closing
-	if !refused && len(s.mu.conns) >= maxConns {
+	if !refused && len(s.mu.conns) >= s.most {
 		oldest = s.oldestLocked()
 		oldest.cut = true
 		delete(s.mu.conns, oldest.Conn)

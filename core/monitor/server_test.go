@@ -17,7 +17,7 @@ import (
 // serve starts a server for one connection in memory, and returns our end.
 func serve(t *testing.T) (*Server, net.Conn) {
 	t.Helper()
-	s := NewServer(NewHandler(&fakeSource{health: Healthz{Status: "ok", StatusCode: 200}}, ""))
+	s := NewServer(NewHandler(&fakeSource{health: Healthz{Status: "ok", StatusCode: 200}}, ""), MaxConns)
 	ours, theirs := net.Pipe()
 	s.Accept(theirs, slog.New(slog.DiscardHandler))
 	t.Cleanup(func() {
@@ -166,9 +166,9 @@ func TestServer_answers_when_its_connections_are_used_up(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var b strings.Builder
 				log := slog.New(slog.NewTextHandler(&b, nil))
-				s := NewServer(NewHandler(&fakeSource{health: Healthz{Status: "ok", StatusCode: 200}}, ""))
+				s := NewServer(NewHandler(&fakeSource{health: Healthz{Status: "ok", StatusCode: 200}}, ""), MaxConns)
 				var held []net.Conn
-				for range maxConns {
+				for range MaxConns {
 					ours, theirs := net.Pipe()
 					s.Accept(theirs, log)
 					go io.WriteString(ours, c.in)
@@ -207,7 +207,7 @@ func TestServer_tells_of_what_it_refuses(t *testing.T) {
 			"": "",
 		} {
 			var b strings.Builder
-			s := NewServer(NewHandler(&fakeSource{health: Healthz{Status: "ok", StatusCode: 200}}, ""))
+			s := NewServer(NewHandler(&fakeSource{health: Healthz{Status: "ok", StatusCode: 200}}, ""), MaxConns)
 			ours, theirs := net.Pipe()
 			s.Accept(theirs, slog.New(slog.NewTextHandler(&b, nil)))
 			io.WriteString(ours, in)

@@ -60,6 +60,23 @@ func NewListener(nl net.Listener) *Listener {
 	return &Listener{Listener: nl, bound: forConnections(Descriptors()), closed: make(chan struct{})}
 }
 
+// Favor lets this port have of the descriptors that are kept from others: whoever
+// asks how a server is that has no more of them must be answered. The caller
+// holds no more connections of it than most, or than the number that comes back
+// if that is less. Call it before Run.
+func (l *Listener) Favor(most int) int {
+	l.bound = 0
+	return favored(most, Descriptors())
+}
+
+// favored leaves half of what is kept to files.
+func favored(most int, limit uint64) int {
+	if limit == 0 {
+		return most
+	}
+	return max(1, min(most, int(limit-forConnections(limit))/2))
+}
+
 // Run begins to accept. accepted is called for each connection, on the accepting
 // goroutine, and must not block. What keeps the port from accepting (descriptors
 // or memory, which others may give back) is logged with the kind of peer that
@@ -117,7 +134,9 @@ func (l *Listener) accept(log *slog.Logger, accepted func(net.Conn)) {
 			case <-time.After(pause):
 			case <-l.closed:
 			}
-			pause = min(2*pause, acceptPauseMax)
+			if err != errKeptForFiles { // who is behind it may be let in
+				pause = min(2*pause, acceptPauseMax)
+			}
 		}
 	}
 }

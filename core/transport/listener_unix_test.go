@@ -68,6 +68,36 @@ func TestListener_keepsDescriptorsForFiles(t *testing.T) {
 	}
 }
 
+// A favored port lets in who comes when others don't any more, and leaves half of
+// what they don't get to files.
+func TestListener_favored(t *testing.T) {
+	for _, c := range []struct{ most, limit, want int }{{64, 0, 64}, {64, 1 << 20, 32}, {64, 100, 6}, {64, 64, 4}, {64, 8, 1}, {3, 1 << 20, 3}} {
+		if got := favored(c.most, uint64(c.limit)); got != c.want {
+			t.Errorf("of %d descriptors %d of %d, want %d", c.limit, got, c.most, c.want)
+		}
+	}
+	ln, err := Listen("http_port", "127.0.0.1", -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	ln.bound = 1 // whoever comes is above it
+	ln.Favor(64)
+	accepted := make(chan net.Conn, 1)
+	ln.Run(slog.New(slog.DiscardHandler), "http", func(c net.Conn) { accepted <- c })
+	c, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	select {
+	case got := <-accepted:
+		got.Close()
+	case <-time.After(10 * time.Second):
+		t.Error("nobody is let in")
+	}
+}
+
 func TestForConnections(t *testing.T) {
 	for limit, want := range map[uint64]uint64{0: 0, 1: 1, 100: 88, 1024: 960, 1 << 20: 1<<20 - 64} {
 		if got := forConnections(limit); got != want {
