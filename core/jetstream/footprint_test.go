@@ -1,12 +1,7 @@
 package jetstream
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/frondmq/frond/core/wire"
@@ -50,7 +45,7 @@ func TestRecoveredStreamIsSmall(t *testing.T) {
 		bus.window <- struct{}{}
 		s.ingest(&wire.Msg{Subject: []byte("s.a"), Reply: []byte("_INBOX.a"), Body: []byte("one")})
 		<-bus.done
-		copyLive(t, killed, c.Dir)
+		copyTree(t, c.Dir, killed)
 	}
 	fill()
 	c.Dir = killed
@@ -117,30 +112,5 @@ func TestStreamIsSmall(t *testing.T) {
 		t.Errorf("%d bytes a stream of %d messages, at most %d", got, messages, most)
 	} else {
 		t.Logf("%d bytes a stream", got)
-	}
-}
-
-// copyLive copies the folder of an engine that runs, as a kill would leave it. A
-// segment that is being prepared may go meanwhile, and is left out.
-func copyLive(t *testing.T, to, from string) {
-	t.Helper()
-	err := filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
-		at := filepath.Join(to, strings.TrimPrefix(path, from))
-		switch {
-		case errors.Is(err, fs.ErrNotExist), strings.HasSuffix(path, ".tmp"):
-			return nil
-		case err != nil:
-			return err
-		case e.IsDir():
-			return os.MkdirAll(at, 0o700)
-		}
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(at, b, 0o600)
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }
