@@ -126,6 +126,11 @@ func (c *collector) look(ctx context.Context) (soon bool, err error) {
 	if len(found) == 0 {
 		return soon, nil
 	}
+	if own, _ := json.Marshal([]string{c.name}); len(sources) == 0 && string(cfg["subjects"]) == string(own) {
+		// A stream without subjects and sources gets its name as its subject. With
+		// the first source there is no need of one that nobody has asked for.
+		delete(cfg, "subjects")
+	}
 	for _, d := range found {
 		raw, _ := json.Marshal(&collected{Name: core.EdgeStream, External: &external{API: apiOf(d)}}) // plain data
 		sources = append(sources, raw)

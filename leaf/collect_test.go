@@ -66,6 +66,7 @@ func (s *fakeStream) answer(subject string, body []byte) string {
 	}
 	if verb == "CREATE" {
 		s.config["of_tomorrow"] = json.RawMessage(`{"x":1}`)
+		s.config["subjects"] = json.RawMessage(`["ALL"]`) // by default
 	}
 	raw, _ := json.Marshal(map[string]any{"config": s.config})
 	return string(raw)
@@ -99,6 +100,9 @@ func TestCollector_addsEdgesThatKeepAStream(t *testing.T) {
 	edge("first", `{"config":{"name":"EDGE"}}`)
 	const first = `{"name":"EDGE","external":{"api":"$JS.first.API"}}`
 	eventually(t, "the first edge is a source", func() bool { return all.field("sources") == "["+first+"]" })
+	if got := all.field("subjects"); got != "" {
+		t.Errorf("it listens on %s", got)
+	}
 	edge("second", `{"config":{"name":"EDGE"}}`)
 	const second = `{"name":"EDGE","external":{"api":"$JS.second.API"}}`
 	eventually(t, "the second edge is one too", func() bool { return all.field("sources") == "["+first+","+second+"]" })

@@ -112,11 +112,13 @@ func TestDeputy_nothingIsSentToRequestSubjects(t *testing.T) {
 			b := deputyEngine(t)
 			plain := b.inbox(t, "plain")
 			var own []string
+			b.mu.Lock()
 			b.spy = func(m *wire.Msg) {
 				if m.Own && !m.Chosen && strings.HasPrefix(string(m.Subject), "$JS.") {
 					own = append(own, string(m.Subject))
 				}
 			}
+			b.mu.Unlock()
 			for _, to := range deputyTargets {
 				w.do(t, b, to)
 			}

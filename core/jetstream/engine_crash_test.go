@@ -32,7 +32,8 @@ type device struct {
 	mem    *vfs.Mem
 	dir    string
 	rnd    *rand.Rand
-	change func(*Config) // of each engine, if not nil
+	change func(*Config)          // of each engine, if not nil
+	unfit  func(*wire.Msg) string // of each bus, likewise
 }
 
 func newDevice(t testing.TB, seed uint64) *device {
@@ -58,6 +59,7 @@ func (d *device) open() (*Engine, *testBus) {
 		d.t.Fatal(err)
 	}
 	b := newTestBus("A")
+	b.unfit = d.unfit // before anybody publishes
 	if err := e.EnableAccount(b); err != nil {
 		d.t.Fatal(err)
 	}

@@ -14,14 +14,13 @@ func TestPassedOver(t *testing.T) {
 	for _, target := range []string{`"mirror":{"name":"O"}`, `"sources":[{"name":"O"}]`} {
 		t.Run(target, func(t *testing.T) {
 			d := newDevice(t, 61)
-			e, b := d.open()
-			narrow := func(m *wire.Msg) string {
+			d.unfit = func(m *wire.Msg) string {
 				if bytes.HasPrefix(m.Reply, ackReply) && len(m.Body) > 10 {
 					return "longer than ten"
 				}
 				return ""
 			}
-			b.unfit = narrow
+			e, b := d.open()
 			mustStream(t, b, `{"name":"O","subjects":["o"]}`)
 			mustStream(t, b, `{"name":"T",`+target+`}`)
 			lost := func() *lostInfo {
@@ -50,7 +49,6 @@ func TestPassedOver(t *testing.T) {
 			reopen := func() {
 				d.crash(e, 0)
 				e, b = d.open()
-				b.unfit = narrow
 				if !lostIs(3, 6)() {
 					t.Fatalf("after a restart: %+v", lost())
 				}
@@ -71,6 +69,7 @@ func TestPassedOver(t *testing.T) {
 			b.publish(t, "o", "much too long again")
 			eventually(t, lostIs(4, 9))
 			d.crash(e, 0)
+			d.unfit = nil
 			e, b = d.open()
 			eventually(t, stored(6))
 			if !lostIs(3, 9)() {
