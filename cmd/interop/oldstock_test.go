@@ -84,19 +84,7 @@ func oldStock(t *testing.T, version, old string) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 0))
-	for range 5 {
-		done := make(chan struct{})
-		for _, l := range lists {
-			go func() {
-				l.burst(ctx, 40)
-				done <- struct{}{}
-			}()
-		}
-		misfortune(t, p, rnd)
-		for range lists {
-			<-done
-		}
-	}
+	misfortunes(ctx, t, p, lists, rnd, 5)
 	for name, l := range lists {
 		l.burst(ctx, 1)
 		at, target := far, "ALL"+name

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,19 +50,7 @@ func TestOrigin_kills(t *testing.T) {
 			})
 			lists[name] = &producer{js: local, subject: name}
 		}
-		for range rounds {
-			done := make(chan struct{})
-			for _, l := range lists {
-				go func() {
-					l.burst(ctx, 40)
-					done <- struct{}{}
-				}()
-			}
-			misfortune(t, p, rnd)
-			for range lists {
-				<-done
-			}
-		}
+		misfortunes(ctx, t, p, lists, rnd, rounds)
 		for name, l := range lists {
 			l.burst(ctx, 1)
 			all := must[jetstream.Stream](t)(far.Stream(ctx, "ALL"+name))
@@ -69,6 +58,20 @@ func TestOrigin_kills(t *testing.T) {
 			t.Logf("%s: %d of %d acknowledged", name, len(l.acked), l.sent)
 		}
 	})
+}
+
+// misfortunes has all producers send, and does one thing to the pair in the middle
+// of each of their bursts.
+func misfortunes(ctx context.Context, t *testing.T, p pair, lists map[string]*producer, rnd *rand.Rand, rounds int) {
+	t.Helper()
+	for range rounds {
+		var bursts sync.WaitGroup
+		for _, l := range lists {
+			bursts.Go(func() { l.burst(ctx, 40) })
+		}
+		misfortune(t, p, rnd)
+		bursts.Wait()
+	}
 }
 
 // misfortune does one thing to the pair, in the middle of a burst.

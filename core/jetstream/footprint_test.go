@@ -15,24 +15,8 @@ func TestRecoveredStreamIsSmall(t *testing.T) {
 	c.Dir, c.DrainBytes = t.TempDir(), 1<<40
 	killed := t.TempDir() // as a kill would have left it
 	fill := func() {
-		e, err := New(c)
-		if err != nil {
-			t.Fatal(err)
-		}
+		e, s := engineWithOneMessage(t, c)
 		defer e.Close()
-		cfg, err := decodeConfig([]byte(`{"name":"S","subjects":["s.>"]}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		bus := &benchBus{window: make(chan struct{}, 1), done: make(chan struct{}), want: 1}
-		bus.name = "A"
-		if err := e.EnableAccount(bus); err != nil {
-			t.Fatal(err)
-		}
-		s, apiErr := e.createStream(e.account("A"), cfg, false)
-		if apiErr != nil {
-			t.Fatal(apiErr)
-		}
 		if s.watch.cfg != s.config() {
 			t.Error("the configuration is there twice")
 		}
@@ -42,9 +26,6 @@ func TestRecoveredStreamIsSmall(t *testing.T) {
 		if row != s {
 			t.Error("the row of the catalogue is kept beside the stream")
 		}
-		bus.window <- struct{}{}
-		s.ingest(&wire.Msg{Subject: []byte("s.a"), Reply: []byte("_INBOX.a"), Body: []byte("one")})
-		<-bus.done
 		copyTree(t, c.Dir, killed)
 	}
 	fill()
@@ -113,4 +94,31 @@ func TestStreamIsSmall(t *testing.T) {
 	} else {
 		t.Logf("%d bytes a stream", got)
 	}
+}
+
+// engineWithOneMessage is an engine with one stream S, in which one message is
+// stored. The caller closes it.
+func engineWithOneMessage(t *testing.T, c Config) (*Engine, *stream) {
+	t.Helper()
+	e, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := decodeConfig([]byte(`{"name":"S","subjects":["s.>"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bus := &benchBus{window: make(chan struct{}, 1), done: make(chan struct{}), want: 1}
+	bus.name = "A"
+	if err := e.EnableAccount(bus); err != nil {
+		t.Fatal(err)
+	}
+	s, apiErr := e.createStream(e.account("A"), cfg, false)
+	if apiErr != nil {
+		t.Fatal(apiErr)
+	}
+	bus.window <- struct{}{}
+	s.ingest(&wire.Msg{Subject: []byte("s.a"), Reply: []byte("_INBOX.a"), Body: []byte("one")})
+	<-bus.done
+	return e, s
 }
