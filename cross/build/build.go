@@ -52,6 +52,17 @@ func named(name string) Target {
 // OS is the operating system of the machine, as Go names it.
 func (t Target) OS() string { os, _, _ := strings.Cut(t.Name, "-"); return os }
 
+// pageRounding is what segments are aligned to in the file, "" where the linker
+// decides. On 32-bit ARM that is 64 KB, of which half is lost at the end of each
+// segment. No kernel that runs 32-bit ARM programs has pages above 16 KB, which
+// a Raspberry Pi 5 has; 4 KB would not load there.
+func (t Target) pageRounding() string {
+	if strings.HasPrefix(t.Name, "linux-armv") {
+		return "16384"
+	}
+	return ""
+}
+
 // Builds are the variants that are of use on the machine: gateways run Linux,
 // and no hub runs on a router.
 func (t Target) Builds() []Variant {
@@ -149,6 +160,9 @@ func Run(o Options) error {
 	if !o.Symbols {
 		// Without the build id, which hangs on the folders of the machine that built.
 		flags = append(flags, "-s", "-w", "-buildid=")
+	}
+	if round := o.Target.pageRounding(); round != "" {
+		flags = append(flags, "-R="+round)
 	}
 	if o.Version != "" {
 		flags = append(flags, "-X", "github.com/frondmq/frond/core.programVersion="+o.Version)
