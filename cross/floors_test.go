@@ -23,6 +23,7 @@ var floors = map[string][]string{
 	"core/auth":      {"core/subject"},
 	"core/config":    {},
 	"core/transport": {},
+	"core/testkit":   {},
 	"core/monitor":   {"core/transport"},
 	"core/jetstream": {"core/subject", "core/wire", "edgestore"},
 	"core":           {"core/*", "edgestore"},
@@ -117,14 +118,14 @@ func TestFloors_imports_point_down(t *testing.T) {
 	}
 }
 
-// Tests of a room may use the embeddable server of core, but no room above
-// their own, and no neighbour.
+// Tests of a room may use the embeddable server of core and the kit of all
+// tests, but no room above their own, and no neighbour.
 func TestFloors_tests_stay_in_the_house(t *testing.T) {
 	for _, p := range list(t, "./...") {
 		room := roomOf(p.ImportPath)
 		for _, imported := range append(p.TestImports, p.XTestImports...) {
 			to := roomOf(imported)
-			if !strings.HasPrefix(imported, module+"/") || mayImport(room, to) {
+			if !strings.HasPrefix(imported, module+"/") || mayImport(room, to) || to == "core/testkit" {
 				continue
 			}
 			t.Errorf("tests of %s (room %s) import %s (room %s)", p.ImportPath, room, imported, to)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/testkit"
 )
 
 // Option changes the options of a server before it is made.
@@ -106,24 +107,7 @@ func Dial(t testing.TB, s *core.Server) net.Conn {
 // Eventually waits until f holds and fails the test if it does not in time.
 func Eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	if !within(10*time.Second, f) {
-		t.Fatalf("never happened: %s", what)
-	}
-}
-
-func within(limit time.Duration, f func() bool) bool {
-	end := time.NewTimer(limit)
-	defer end.Stop()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !f() {
-		select {
-		case <-tick.C:
-		case <-end.C:
-			return f()
-		}
-	}
-	return true
+	testkit.Eventually(t, what, f)
 }
 
 // goroutines are the stacks of goroutines that run our code, by their number.
@@ -166,7 +150,7 @@ func creator(stack string) string {
 func checkLeaks(t testing.TB, before map[string]string) {
 	t.Helper()
 	var left []string
-	ok := within(5*time.Second, func() bool {
+	ok := testkit.Within(5*time.Second, func() bool {
 		left = left[:0]
 		for id, stack := range goroutines() {
 			_, old := before[id]
