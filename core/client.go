@@ -22,8 +22,9 @@ type client struct {
 	// Fixed once serve has opened the connection.
 	id        uint64
 	s         *Server
-	raw       net.Conn // the socket
-	conn      net.Conn // raw, or TLS on it
+	began     *snapshot // the current one when it began
+	raw       net.Conn  // the socket
+	conn      net.Conn  // raw, or TLS on it
 	out       *outbound
 	written   chan struct{} // closed when the writer goroutine has ended
 	remote    netip.AddrPort

@@ -17,13 +17,13 @@ const firstPing = 2 * time.Second
 
 // open says INFO, does TLS, and makes what the connection needs to begin.
 func (c *client) open() error {
-	o := c.s.o
+	o := c.began.o
 	c.parser = wire.NewClientParser(c, wire.Limits{MaxControlLine: o.MaxControlLine, MaxPayload: o.MaxPayload, Buffers: &c.s.buffers})
 	c.origin = account.NewOrigin(c, account.RoleClient, "")
 	c.connect = initialConnect()
 	c.session.Store(&session{echo: true})
 	c.subs.bySID = make(map[string]*account.Sub)
-	if c.s.doors.client.HasNKeys() {
+	if c.began.doors.client.HasNKeys() {
 		c.nonce = auth.NewNonce()
 	}
 	if err := c.greet(); err != nil {
@@ -33,7 +33,7 @@ func (c *client) open() error {
 	c.life.Lock()
 	c.life.out, c.life.tls = c.out, c.tls
 	c.life.Unlock()
-	if c.s.doors.client.Required() {
+	if c.began.doors.client.Required() {
 		c.startTimer(o.Auth.AuthTimeout(o.TLS), c.authTimeout)
 	} else {
 		c.startTimer(o.PingInterval, c.pingTick)
@@ -46,8 +46,8 @@ func (c *client) open() error {
 func (c *client) greet() error {
 	c.conn = c.raw
 	g := transport.Greeting{Hello: c.sendInfo, Rest: c.noDeadline}
-	if t := c.s.o.TLS; t != nil && !c.inProcess {
-		g.TLS, g.Timeout, g.AllowPlain = c.s.tls, t.Timeout, c.s.o.AllowNonTLS
+	if t := c.began.o.TLS; t != nil && !c.inProcess {
+		g.TLS, g.Timeout, g.AllowPlain = c.began.tls, t.Timeout, c.began.o.AllowNonTLS
 		g.First, g.Fallback = t.HandshakeFirst, t.HandshakeFirstFallback
 	}
 	conn, err := g.Open(c.raw)
@@ -77,7 +77,7 @@ func (c *client) noDeadline() error {
 
 // info is what this client is told of the server.
 func (c *client) info() info {
-	i := c.s.clientInfo()
+	i := c.s.clientInfo(c.began)
 	i.ClientID, i.ClientIP = c.id, c.host()
 	if c.inProcess {
 		i.TLSRequired, i.TLSAvailable, i.TLSVerify = false, false, false
@@ -99,7 +99,7 @@ func (c *client) sendInfo(conn net.Conn) error {
 	i.Nonce = c.nonce
 	line := i.line()
 	c.trace.out(string(line))
-	c.raw.SetWriteDeadline(time.Now().Add(c.s.o.WriteDeadline))
+	c.raw.SetWriteDeadline(time.Now().Add(c.began.o.WriteDeadline))
 	_, err := conn.Write(line)
 	c.raw.SetWriteDeadline(time.Time{})
 	return err
@@ -125,7 +125,8 @@ const rttFresh = time.Hour
 // pingTick asks a silent peer for a sign of life, or gives it up.
 func (c *client) pingTick() {
 	now := time.Now()
-	interval := c.s.o.PingInterval
+	o := c.s.Options()
+	interval := o.PingInterval
 	c.life.Lock()
 	if c.life.reason != wire.ReasonUnknown {
 		c.life.Unlock()
@@ -134,7 +135,7 @@ func (c *client) pingTick() {
 	last := c.stats.lastActive.Load()
 	busy := last != 0 && Ticks(now)-last < int64(interval)
 	ping := !busy || c.life.rtt == 0 || now.Sub(c.life.rttAt) > rttFresh
-	stale := ping && c.life.pings+1 > c.s.o.PingMax
+	stale := ping && c.life.pings+1 > o.PingMax
 	if ping && !stale {
 		c.life.pings++
 		c.life.pinged = now

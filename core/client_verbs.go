@@ -64,7 +64,7 @@ func (c *client) first(b []byte) error {
 // enter lets a client in that does not begin with CONNECT, if nobody has to
 // say who he is.
 func (c *client) enter() error {
-	if c.s.doors.client.Required() {
+	if c.began.doors.client.Required() {
 		c.why = "no CONNECT"
 		return errAuthViolation
 	}
@@ -73,7 +73,7 @@ func (c *client) enter() error {
 
 // authenticate finds out who r is and puts the client in its account.
 func (c *client) authenticate(r *auth.Request) error {
-	g, err := c.s.doors.client.Authenticate(r)
+	g, err := c.began.doors.client.Authenticate(r)
 	if err != nil {
 		c.presented(r)
 		c.why = err.Error()
@@ -86,7 +86,7 @@ func (c *client) authenticate(r *auth.Request) error {
 		return errAuthViolation
 	}
 	c.account = a
-	sess := &session{echo: c.connect.Echo, headers: c.connect.Headers && !c.s.o.NoHeaders, perms: g.Permissions}
+	sess := &session{echo: c.connect.Echo, headers: c.connect.Headers && !c.began.o.NoHeaders, perms: g.Permissions}
 	if g.Permissions != nil && g.Permissions.Responses() != nil {
 		sess.replies = subject.NewResponseTracker(g.Permissions.Responses())
 	}
@@ -131,13 +131,13 @@ func (c *client) Connect(args []byte) error {
 		return errNeedsHeaders
 	}
 	c.parser.SetLimits(wire.Limits{
-		MaxControlLine: c.s.o.MaxControlLine,
-		MaxPayload:     c.s.o.MaxPayload,
+		MaxControlLine: c.began.o.MaxControlLine,
+		MaxPayload:     c.began.o.MaxPayload,
 		NoHeaders:      !c.session.Load().headers,
 		Buffers:        &c.s.buffers,
 	})
 	c.connected = true
-	wait := min(firstPing, c.s.o.PingInterval)
+	wait := min(firstPing, c.began.o.PingInterval)
 	c.startTimer(wait+rand.N(wait/5+1), c.pingTick)
 	c.ok()
 	return nil
@@ -210,7 +210,7 @@ func (c *client) sub(subj, queue, sid []byte) string {
 		}
 		return `Permissions Violation for Subscription to "` + string(subj) + `"`
 	}
-	if limit := c.s.o.MaxSubTokens; limit > 0 && subject.Tokens(subj) > limit {
+	if limit := c.began.o.MaxSubTokens; limit > 0 && subject.Tokens(subj) > limit {
 		return `Permissions Violation for Subscription to "` + string(subj) + `", too many tokens`
 	}
 	c.subs.Lock()
@@ -219,7 +219,7 @@ func (c *client) sub(subj, queue, sid []byte) string {
 	taken := old != nil && !old.Spent()
 	n := len(c.subs.bySID)
 	c.subs.Unlock()
-	if limit := c.s.o.MaxSubs; limit > 0 && n >= limit {
+	if limit := c.began.o.MaxSubs; limit > 0 && n >= limit {
 		return "maximum subscriptions exceeded"
 	}
 	if taken {

@@ -49,7 +49,7 @@ func (c *client) Describe(subs, detail bool) *monitor.ConnInfo {
 	i.Pending, i.OutMsgs, i.OutBytes = c.outgoing()
 	if state != nil {
 		describeTLS(i, state)
-		i.TLSFirst = c.s.o.TLS.HandshakeFirst
+		i.TLSFirst = c.began.o.TLS.HandshakeFirst
 	}
 	c.subs.Lock()
 	defer c.subs.Unlock()

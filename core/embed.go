@@ -51,13 +51,14 @@ func (s *Server) Publish(subj string, data []byte) error { return s.PublishReque
 
 // PublishRequest is Publish with a subject for answers.
 func (s *Server) PublishRequest(subj, reply string, data []byte) error {
+	limit := s.Options().MaxPayload
 	switch {
 	case !subject.ValidLiteral(subj):
 		return fmt.Errorf("%w: %q", ErrBadSubject, subj)
 	case reply != "" && !subject.ValidLiteral(reply):
 		return fmt.Errorf("%w for answers: %q", ErrBadSubject, reply)
-	case len(data) > s.o.MaxPayload:
-		return fmt.Errorf("%w: %d of %d bytes", ErrTooLarge, len(data), s.o.MaxPayload)
+	case len(data) > limit:
+		return fmt.Errorf("%w: %d of %d bytes", ErrTooLarge, len(data), limit)
 	}
 	m := &wire.Msg{Subject: []byte(subj), Body: data}
 	if reply != "" {
@@ -115,7 +116,7 @@ func (s *Server) Subscribe(subj, queue string, handle func(*Message)) (*Subscrip
 	if !subject.ValidPattern(subj) || queue != "" && !subject.ValidLiteral(queue) {
 		return nil, fmt.Errorf("%w: %q, queue %q", ErrBadSubject, subj, queue)
 	}
-	k := &Subscription{s: s, handle: handle, limit: int(s.o.MaxPending), wake: make(chan struct{}, 1)}
+	k := &Subscription{s: s, handle: handle, limit: int(s.Options().MaxPending), wake: make(chan struct{}, 1)}
 	k.sub = &account.Sub{Subject: subj, Queue: queue, Sink: k}
 	e := &s.embedded
 	e.Lock()

@@ -20,10 +20,11 @@ const (
 // writePidFile writes our number where other tools look for it. It stays when
 // the server ends, as nats-server's does.
 func (s *Server) writePidFile() error {
-	if s.o.PidFile == "" {
+	path := s.Options().PidFile
+	if path == "" {
 		return nil
 	}
-	if err := os.WriteFile(s.o.PidFile, []byte(strconv.Itoa(os.Getpid())), pidFileMode); err != nil {
+	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())), pidFileMode); err != nil {
 		return fmt.Errorf("pid file: %w", err)
 	}
 	return nil
@@ -37,15 +38,15 @@ type portsFile struct {
 
 func (s *Server) portsFilePath() string {
 	exe := filepath.Base(os.Args[0])
-	return filepath.Join(s.o.PortsFileDir, fmt.Sprintf("%s_%d.ports", exe, os.Getpid()))
+	return filepath.Join(s.Options().PortsFileDir, fmt.Sprintf("%s_%d.ports", exe, os.Getpid()))
 }
 
 func (s *Server) writePortsFile() error {
-	if s.o.PortsFileDir == "" {
+	if s.Options().PortsFileDir == "" {
 		return nil
 	}
 	scheme := "nats"
-	if s.tls != nil {
+	if s.current.Load().tls != nil {
 		scheme = "tls"
 	}
 	p := portsFile{NATS: urlsOf(scheme, s.ClientAddr())}
@@ -68,7 +69,7 @@ func (s *Server) writePortsFile() error {
 }
 
 func (s *Server) removePortsFile() error {
-	if s.o.PortsFileDir == "" {
+	if s.Options().PortsFileDir == "" {
 		return nil
 	}
 	if err := os.Remove(s.portsFilePath()); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -46,8 +46,9 @@ type info struct {
 }
 
 // clientInfo is what all INFOs on the client port have in common.
-func (s *Server) clientInfo() info {
-	host, port := s.advertised()
+func (s *Server) clientInfo(n *snapshot) info {
+	o := n.o
+	host, port := s.advertised(o)
 	i := info{
 		ID:           s.identity.id,
 		Name:         s.ServerName(),
@@ -56,19 +57,19 @@ func (s *Server) clientInfo() info {
 		GoVersion:    runtime.Version(),
 		Host:         host,
 		Port:         port,
-		Headers:      !s.o.NoHeaders,
-		AuthRequired: s.doors.client.Required(),
-		MaxPayload:   s.o.MaxPayload,
+		Headers:      !o.NoHeaders,
+		AuthRequired: n.doors.client.Required(),
+		MaxPayload:   o.MaxPayload,
 		JetStream:    s.jetStream(),
 		Cluster:      s.clusterName(),
 		Domain:       s.domain(),
 		APILevel:     apiLevel,
 		XKey:         s.identity.xkey,
 	}
-	if t := s.o.TLS; t != nil {
+	if t := o.TLS; t != nil {
 		i.TLSVerify = t.Verify
-		i.TLSRequired = !s.o.AllowNonTLS
-		i.TLSAvailable = s.o.AllowNonTLS
+		i.TLSRequired = !o.AllowNonTLS
+		i.TLSAvailable = o.AllowNonTLS
 	}
 	return i
 }

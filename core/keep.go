@@ -25,7 +25,7 @@ type KeptStream struct {
 // EdgeStore tells what became of the stream EDGE at the start, or, without the
 // option, what stream is there from before. How it is now, AskStream tells.
 func (s *Server) EdgeStore(ctx context.Context) (KeptStream, error) {
-	if len(s.o.EdgeStore) > 0 || s.store.Load() == nil {
+	if len(s.Options().EdgeStore) > 0 || s.store.Load() == nil {
 		return s.kept, nil
 	}
 	var k KeptStream
@@ -57,12 +57,13 @@ func checkEdgeStore(o *config.Options) error {
 // keepEdgeStore makes the stream, or gives it the subjects if it has others;
 // nothing else of an existing stream is changed.
 func (s *Server) keepEdgeStore() error {
-	if len(s.o.EdgeStore) == 0 {
+	subjects := s.Options().EdgeStore
+	if len(subjects) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), keepTimeout)
 	defer cancel()
-	if err := s.keepStream(ctx, s.o.EdgeStore, &s.kept); err != nil {
+	if err := s.keepStream(ctx, subjects, &s.kept); err != nil {
 		return fmt.Errorf("stream %s: %w", EdgeStream, err)
 	}
 	return nil

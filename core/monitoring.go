@@ -19,28 +19,30 @@ type monitorDoors struct {
 
 // openMonitor opens the monitoring port if there is one.
 func (s *Server) openMonitor() error {
-	option, port, scheme := "http_port", s.o.HTTPPort, "http"
+	now := s.current.Load()
+	o := now.o
+	option, port, scheme := "http_port", o.HTTPPort, "http"
 	if port == 0 {
-		option, port, scheme = "https_port", s.o.HTTPSPort, "https"
+		option, port, scheme = "https_port", o.HTTPSPort, "https"
 	}
 	if port == 0 {
 		return nil
 	}
-	host := s.o.HTTPHost
+	host := o.HTTPHost
 	if host == "" {
-		host = s.o.Host
+		host = o.Host
 	}
 	l, err := transport.Listen(option, host, port)
 	if err != nil {
 		return err
 	}
-	server := monitor.NewServer(monitor.NewHandler(s, s.o.HTTPBasePath), l.Favor(monitor.MaxConns))
+	server := monitor.NewServer(monitor.NewHandler(s, o.HTTPBasePath), l.Favor(monitor.MaxConns))
 	d := &monitorDoors{Listener: l, scheme: scheme, server: server}
 	s.monitor = d
 	var secure *tls.Config
 	if scheme == "https" {
 		// Who looks needs no certificate, even where clients do.
-		secure = s.tls.Clone()
+		secure = now.tls.Clone()
 		secure.ClientAuth, secure.VerifyConnection = tls.NoClientCert, nil
 	}
 	l.Run(s.log, "http", func(c net.Conn) {

@@ -14,14 +14,10 @@ import (
 type PortError = transport.PortError
 
 // CheckPorts looks whether all ports of o can be opened at this moment. Each that
-// can't be is a *PortError.
-func CheckPorts(o *config.Options) error { return (&Server{o: o}).freePorts() }
-
-// freePorts looks whether all ports can be opened before anything is made: a
-// server that can't start must not leave a store behind. They are opened for
-// good later, each by who serves it, when there is something to serve.
-func (s *Server) freePorts() error {
-	o := s.o
+// can't be is a *PortError. A start does it before anything is made: a server that
+// can't start must not leave a store behind. The ports are opened for good later,
+// each by who serves it, when there is something to serve.
+func CheckPorts(o *config.Options) error {
 	monitorHost := o.HTTPHost
 	if monitorHost == "" {
 		monitorHost = o.Host

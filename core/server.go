@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,16 +20,14 @@ import (
 
 // Server is one broker. Its life: New, Start, Shutdown.
 type Server struct {
+	current atomic.Pointer[snapshot] // of the options; never nil
+
 	// Fixed at construction.
-	o        *config.Options
 	log      *slog.Logger
 	lines    *lineCounts // of log
 	modules  []Module
 	identity identity
-	doors    doors
-	tls      *tls.Config // of the client port, nil for plain TCP
 	accounts map[string]*account.Account
-	loadedAt time.Time
 	chunks   chunks
 	buffers  wire.Buffers
 	reads    readBuffers
@@ -80,7 +77,7 @@ func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
 	}
 	front := newPeerLog(log.Handler())
 	s := &Server{
-		o: o, log: slog.New(front), lines: front.lines, modules: mods, loadedAt: time.Now(), stopped: make(chan struct{}),
+		log: slog.New(front), lines: front.lines, modules: mods, stopped: make(chan struct{}),
 	}
 	s.connections = NewConnections(o.MaxConns, o.MaxClosedConns)
 	s.chunks.budget.limit = o.MaxPendingTotal
@@ -92,14 +89,11 @@ func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
 	if s.identity, err = newIdentity(); err != nil {
 		return nil, err
 	}
-	if s.doors, err = newDoors(o); err != nil {
+	first, err := newSnapshot(o)
+	if err != nil {
 		return nil, err
 	}
-	if o.TLS != nil {
-		if s.tls, err = o.TLS.ServerConfig(); err != nil {
-			return nil, optionError(o, "tls", err)
-		}
-	}
+	s.current.Store(first)
 	if err := checkEdgeStore(o); err != nil {
 		return nil, optionError(o, "edge_store", err)
 	}
@@ -162,10 +156,11 @@ func (s *Server) Start() error {
 	s.log.Info("  Version:  " + VersionText())
 	s.log.Info("  Name:     " + s.ServerName())
 	s.log.Info("  ID:       " + s.ServerID())
-	if s.o.File != "" {
-		s.log.Info("Using configuration file: " + s.o.File + " (" + s.o.Digest + ")")
+	o := s.Options()
+	if o.File != "" {
+		s.log.Info("Using configuration file: " + o.File + " (" + o.Digest + ")")
 	}
-	taken := s.freePorts()
+	taken := CheckPorts(o)
 	if taken != nil && !s.storeThere() {
 		return taken // and no store is made
 	}
@@ -186,14 +181,14 @@ func (s *Server) Start() error {
 			return fmt.Errorf("starting %s: %w", m.Name(), err)
 		}
 	}
-	l, err := transport.Listen("port", s.o.Host, s.o.Port)
+	l, err := transport.Listen("port", o.Host, o.Port)
 	if err != nil {
 		return err
 	}
 	s.clients.Store(l)
 	l.Run(s.log, "client", s.accept)
 	s.log.Info("Listening for client connections on " + l.Announced())
-	if s.o.TLS != nil && !s.o.AllowNonTLS {
+	if o.TLS != nil && !o.AllowNonTLS {
 		s.log.Info("TLS required for client connections")
 	}
 	if err := errors.Join(s.writePidFile(), s.writePortsFile()); err != nil {
@@ -210,9 +205,9 @@ func (s *Server) accept(raw net.Conn) { s.begin(raw, false) }
 // begin lets a client in, if the server runs.
 func (s *Server) begin(raw net.Conn, inProcess bool) bool {
 	c := &client{
-		id: s.connections.NextID(), s: s, raw: raw, remote: transport.AddrPort(raw.RemoteAddr()), inProcess: inProcess, start: time.Now(),
+		id: s.connections.NextID(), s: s, began: s.current.Load(), raw: raw, remote: transport.AddrPort(raw.RemoteAddr()), inProcess: inProcess, start: time.Now(),
 	}
-	c.trace = newTracer(s.o, c.log())
+	c.trace = newTracer(c.began.o, c.log())
 	if c.entered = s.connections.Enter(); !c.entered {
 		// Told so once INFO is sent.
 		c.life.reason, c.life.text = wire.ReasonConnections, "maximum connections exceeded"
@@ -335,12 +330,12 @@ func (s *Server) ClientAddr() net.Addr {
 }
 
 // advertised is the address that clients are told.
-func (s *Server) advertised() (host string, port int) {
-	host, port = s.o.Host, s.o.Port
+func (s *Server) advertised(o *config.Options) (host string, port int) {
+	host, port = o.Host, o.Port
 	if l := s.clients.Load(); l != nil {
 		port = l.Port()
 	}
-	if a := s.o.ClientAdvertise; a != "" {
+	if a := o.ClientAdvertise; a != "" {
 		if h, p, err := config.SplitAdvertise(a, port); err == nil {
 			host, port = h, p
 		}

@@ -15,7 +15,7 @@ type services struct{ s *Server }
 
 var _ Services = services{}
 
-func (v services) Options() *config.Options  { return v.s.o }
+func (v services) Options() *config.Options  { return v.s.Options() }
 func (v services) Logger() *slog.Logger      { return v.s.log }
 func (v services) ServerID() string          { return v.s.ServerID() }
 func (v services) StoreID() string           { return v.s.storeID }
@@ -37,16 +37,13 @@ func (v services) Authenticate(r *auth.Request) (*auth.Grant, error) {
 	return v.s.door(r.Kind).Authenticate(r)
 }
 
-// Options are those that the server was made with; they must not be changed.
-func (s *Server) Options() *config.Options { return s.o }
-
 // ServerID is the public key of this run of the server.
 func (s *Server) ServerID() string { return s.identity.id }
 
 // ServerName is the configured name, or the id.
 func (s *Server) ServerName() string {
-	if s.o.ServerName != "" {
-		return s.o.ServerName
+	if name := s.Options().ServerName; name != "" {
+		return name
 	}
 	return s.identity.id
 }
@@ -54,26 +51,27 @@ func (s *Server) ServerName() string {
 // clusterName is the server's name when it has leaf remotes: then it counts as
 // a cluster of one. Otherwise there is none.
 func (s *Server) clusterName() string {
-	if len(s.o.Leaf.Remotes) > 0 {
+	if len(s.Options().Leaf.Remotes) > 0 {
 		return s.ServerName()
 	}
 	return ""
 }
 
 // domain is that of JetStream.
-func (s *Server) domain() string { return s.o.JetStream.Domain }
+func (s *Server) domain() string { return s.Options().JetStream.Domain }
 
 // jetStream reports whether streams are there.
-func (s *Server) jetStream() bool { return s.o.JetStream.Enabled }
+func (s *Server) jetStream() bool { return s.Options().JetStream.Enabled }
 
 func (s *Server) door(k auth.Kind) *auth.Directory {
+	d := &s.current.Load().doors
 	switch k {
 	case auth.KindLeaf:
-		return s.doors.leaf
+		return d.leaf
 	case auth.KindMQTT:
-		return s.doors.mqtt
+		return d.mqtt
 	default:
-		return s.doors.client
+		return d.client
 	}
 }
 

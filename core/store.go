@@ -31,12 +31,12 @@ type store struct {
 func (s *Server) storeThere() bool {
 	dir, _ := s.storeDir()
 	_, err := os.Stat(dir)
-	return s.o.JetStream.Enabled && err == nil
+	return s.Options().JetStream.Enabled && err == nil
 }
 
 // storeDir is where the store is. temporary says that nobody chose it.
 func (s *Server) storeDir() (dir string, temporary bool) {
-	base := s.o.JetStream.StoreDir
+	base := s.Options().JetStream.StoreDir
 	if temporary = base == ""; temporary {
 		base = filepath.Join(os.TempDir(), "frond")
 	}
@@ -77,7 +77,7 @@ func CheckStore(o *config.Options) error {
 
 // openStore opens JetStream if it is on.
 func (s *Server) openStore() error {
-	j := &s.o.JetStream
+	j := &s.Options().JetStream
 	if !j.Enabled {
 		return nil
 	}
@@ -248,7 +248,7 @@ func storeLimits(st *store, j *config.JetStream) jetstream.Limits {
 func (s *Server) announceStore(st *store) {
 	s.log.Info("Starting JetStream")
 	s.log.Info("---------------- JETSTREAM ----------------")
-	s.log.Info("  Strict:          " + strconv.FormatBool(s.o.JetStream.Strict))
+	s.log.Info("  Strict:          " + strconv.FormatBool(s.Options().JetStream.Strict))
 	s.log.Info("  Max Memory:      " + bytesText(st.maxMemory))
 	s.log.Info("  Max Storage:     " + bytesText(st.maxStore))
 	s.log.Info(`  Store Directory: "` + st.dir + `"`)

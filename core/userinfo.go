@@ -20,14 +20,15 @@ func (c *client) answerUserInfo(m *wire.Msg) bool {
 	if len(m.Reply) == 0 {
 		return false
 	}
-	host, _ := c.s.advertised()
+	set := c.s.Options()
+	host, _ := c.s.advertised(set)
 	c.life.Lock()
 	data := &monitor.UserInfo{User: c.life.user, Account: c.life.acc, AccountName: c.life.acc}
 	c.life.Unlock()
 	data.Permissions = describePermissions(c.session.Load().perms)
 	server := &monitor.ServerInfo{
 		Name: c.s.ServerName(), Host: host, ID: c.s.ServerID(), Cluster: c.s.clusterName(), Domain: c.s.domain(),
-		Version: Level, Tags: c.s.o.ServerTags, Metadata: c.s.o.ServerMetadata, JetStream: c.s.jetStream(),
+		Version: Level, Tags: set.ServerTags, Metadata: set.ServerMetadata, JetStream: c.s.jetStream(),
 		Seq: c.s.systemSeq.Add(1), Time: time.Now().UTC(),
 	}
 	if server.JetStream {

@@ -15,11 +15,12 @@ var _ monitor.Source = (*Server)(nil)
 
 // Varz is part of monitor.Source.
 func (s *Server) Varz() *monitor.Varz {
-	o, now := s.o, time.Now().UTC()
-	host, port := s.advertised()
+	set, now := s.current.Load(), time.Now().UTC()
+	o := set.o
+	host, port := s.advertised(o)
 	v := &monitor.Varz{
 		ID: s.ServerID(), Name: s.ServerName(), Version: Level, FrondVersion: ProgramVersion(), Proto: protocolLevel, GoVersion: runtime.Version(),
-		Host: host, Port: port, AuthRequired: s.doors.client.Required(),
+		Host: host, Port: port, AuthRequired: set.doors.client.Required(),
 		TLSRequired: o.TLS != nil && !o.AllowNonTLS, TLSVerify: o.TLS != nil && o.TLS.Verify,
 		MaxConnections: o.MaxConns, MaxSubscriptions: o.MaxSubs, PingInterval: o.PingInterval, PingMax: o.PingMax,
 		HTTPHost: o.HTTPHost, HTTPPort: o.HTTPPort, HTTPBasePath: o.HTTPBasePath, HTTPSPort: o.HTTPSPort,
@@ -27,7 +28,7 @@ func (s *Server) Varz() *monitor.Varz {
 		MaxPending: o.MaxPending, WriteDeadline: o.WriteDeadline, Start: s.startedAt.UTC(), Now: now,
 		Uptime: monitor.Uptime(now.Sub(s.startedAt)), Mem: memoryUsed(), Cores: runtime.NumCPU(), MaxProcs: runtime.GOMAXPROCS(0),
 		CPU:            s.cpu.measure(s.startedAt, now),
-		StalledClients: s.stalls.Load(), ConfigLoadTime: s.loadedAt.UTC(), ConfigDigest: o.Digest,
+		StalledClients: s.stalls.Load(), ConfigLoadTime: set.loadedAt.UTC(), ConfigDigest: o.Digest,
 		Tags: o.ServerTags, Metadata: o.ServerMetadata, SystemAccount: systemAccount,
 	}
 	if s.monitor != nil {
@@ -66,7 +67,7 @@ func (s *Server) describeStore(v *monitor.JetStreamVarz) {
 	if st == nil {
 		return
 	}
-	j := &s.o.JetStream
+	j := &s.Options().JetStream
 	sync := j.SyncInterval
 	if sync == 0 {
 		sync = alwaysSyncInterval

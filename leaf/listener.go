@@ -142,7 +142,7 @@ func (l *listener) accept(conn net.Conn, who *visitor) (*link, error) {
 		refuse(t, err)
 		return nil, err
 	}
-	link, err := l.build(conn, t, c, grant, hello.ConnID)
+	link, err := l.build(conn, t, o, c, grant, hello.ConnID)
 	if err != nil {
 		refuse(t, err)
 		return nil, err
@@ -291,7 +291,7 @@ func (l *listener) checkPeer(c *connect, o *config.Options) error {
 	return nil
 }
 
-func (l *listener) build(conn net.Conn, t *talk, c *connect, g *auth.Grant, id uint64) (*link, error) {
+func (l *listener) build(conn net.Conn, t *talk, o *config.Options, c *connect, g *auth.Grant, id uint64) (*link, error) {
 	acc, ok := l.m.services.Account(g.Account)
 	if !ok {
 		return nil, &wire.Error{Text: "Authorization Violation", Reason: wire.ReasonMissingAccount}
@@ -299,10 +299,10 @@ func (l *listener) build(conn net.Conn, t *talk, c *connect, g *auth.Grant, id u
 	k := &link{
 		m: l.m, id: id, conn: conn, account: acc, user: g.User,
 		role: account.RoleSpoke, remoteAcc: c.RemoteAccount,
-		isolated: c.Isolate || l.m.services.Options().Leaf.Isolate,
+		isolated: c.Isolate || o.Leaf.Isolate,
 		peer: peer{name: firstOf(c.Name, c.ServerID, conn.RemoteAddr().String()), cluster: c.Cluster, headers: c.Headers, run: c.ServerID,
 			side: side{domain: c.Domain, jetstream: c.JetStream}},
-		out: newOutbound(l.m.services.Options().MaxPending), started: time.Now(),
+		out: newOutbound(o.MaxPending), started: time.Now(),
 	}
 	if c.Frond != nil {
 		k.peer.store = c.Frond.Store

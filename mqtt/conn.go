@@ -16,6 +16,7 @@ import (
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
+	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/transport"
 	"github.com/frondmq/frond/core/wire"
@@ -29,6 +30,7 @@ const readBytes = 2 << 10
 type conn struct {
 	// Fixed once the client is connected.
 	m         *Module
+	o         *config.Options // those that held when it began
 	id        uint64
 	nc        net.Conn
 	started   time.Time
@@ -106,7 +108,7 @@ func (c *conn) serve() {
 // connect does the handshake. The answer is written here, before anything can
 // be delivered.
 func (c *conn) connect() error {
-	o := c.m.services.Options()
+	o := c.o
 	if err := c.nc.SetDeadline(time.Now().Add(o.MQTT.Auth.AuthTimeout(o.MQTT.TLS))); err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func (c *conn) checkConnect(pk *packets.Packet) error {
 		// not be kept, so it must not think that it is.
 		return &refusal{refusedUnavailable, packets.ErrServerUnavailable,
 			errors.New("sessions that outlive the connection are not supported yet: connect with a clean session")}
-	case k.WillQos == 2 && c.m.services.Options().MQTT.RejectQoS2:
+	case k.WillQos == 2 && c.o.MQTT.RejectQoS2:
 		return &refusal{refusedQoS, packets.ErrQosNotSupported, errors.New("a will with QoS 2, and mqtt.reject_qos2_publish is set")} // [MQTT-3.2.2-12]
 	}
 	return nil
@@ -181,8 +181,8 @@ func (c *conn) connack(pk *packets.Packet, assigned bool) ([]byte, error) {
 	if c.version == v5 {
 		p := &a.Properties
 		p.ReceiveMaximum = receiveMaximum
-		p.MaximumPacketSize = uint32(announcedSize(c.m.services.Options().MaxPayload))
-		if c.m.services.Options().MQTT.RejectQoS2 {
+		p.MaximumPacketSize = uint32(announcedSize(c.o.MaxPayload))
+		if c.o.MQTT.RejectQoS2 {
 			p.MaximumQosFlag, p.MaximumQos = true, 1
 		}
 		p.RetainAvailableFlag, p.RetainAvailable = true, 0

@@ -129,7 +129,7 @@ func (m *Module) serve(nc net.Conn) {
 
 func (m *Module) newConn(id uint64, nc net.Conn, o *config.Options) *conn {
 	c := &conn{
-		m: m, id: id, nc: nc, started: time.Now(),
+		m: m, o: o, id: id, nc: nc, started: time.Now(),
 		ended: make(chan struct{}), out: newOutbound(nc, int(o.MaxPending), o.WriteDeadline, &m.pieces),
 	}
 	c.acks = newAcks(c)

@@ -78,7 +78,7 @@ func (c *conn) publish(f frame) error {
 		return err
 	}
 	switch {
-	case p.qos == 2 && c.m.services.Options().MQTT.RejectQoS2:
+	case p.qos == 2 && c.o.MQTT.RejectQoS2:
 		return fail(packets.ErrQosNotSupported, "PUBLISH with QoS 2 to %q, and mqtt.reject_qos2_publish is set", core.Cut(p.topic))
 	case p.qos == 2 && !c.noticed(noticeQoS2):
 		c.notice(noticeQoS2, "topic", core.Cut(p.topic))
@@ -125,7 +125,7 @@ func (c *conn) checkTopic(p *publication) error {
 }
 
 func (c *conn) topicRules() topicRules {
-	if c.m.services.Options().MQTT.RefuseBlanks {
+	if c.o.MQTT.RefuseBlanks {
 		return noEscape
 	}
 	return 0
@@ -138,7 +138,7 @@ func (c *conn) tooLong(subj []byte) bool {
 	return limit > 0 && len(subj) > limit
 }
 
-func (c *conn) maxSubject() int { return wire.MaxSubject(c.m.services.Options().MaxControlLine) }
+func (c *conn) maxSubject() int { return wire.MaxSubject(c.o.MaxControlLine) }
 
 // accept routes the message, or refuses it alone.
 func (c *conn) accept(p *publication) error {
@@ -149,7 +149,7 @@ func (c *conn) accept(p *publication) error {
 	if c.header, err = c.headers(p); err != nil {
 		return err
 	}
-	if size, limit := len(c.header)+len(p.payload)+p.cut, c.m.services.Options().MaxPayload; size > limit {
+	if size, limit := len(c.header)+len(p.payload)+p.cut, c.o.MaxPayload; size > limit {
 		return c.refuse(p, packets.ErrQuotaExceeded, fmt.Errorf("message of %d bytes with its headers, the limit is %d", size, limit))
 	}
 	c.inMsgs.Add(1)

@@ -84,7 +84,7 @@ func (c *conn) subscribeTo(f *packets.Subscription) (byte, error) {
 	if err != nil || c.tooLong([]byte(subjects[0])) {
 		return packets.ErrTopicFilterInvalid.Code, nil
 	}
-	if max := c.m.services.Options().MaxSubs; max > 0 && len(c.subs) >= max && c.subs[f.Filter] == nil {
+	if max := c.o.MaxSubs; max > 0 && len(c.subs) >= max && c.subs[f.Filter] == nil {
 		return packets.ErrQuotaExceeded.Code, nil
 	}
 	s := &subscription{
