@@ -2,42 +2,24 @@ package core_test
 
 import (
 	"bufio"
-	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/servertest"
+	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/core/wire"
 )
 
-// diary is a log in memory at the default level.
-type diary struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (d *diary) Write(p []byte) (int, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.b.Write(p)
-}
-
-func (d *diary) text() string {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.b.String()
-}
-
-func (d *diary) logger() *slog.Logger { return slog.New(core.NewLog(d, &config.Log{})) }
+// ownLogger writes into log as frond does, at the default level.
+func ownLogger(log *testkit.Log) *slog.Logger { return slog.New(core.NewLog(log, &config.Log{})) }
 
 func matches(t *testing.T, pattern, text string) bool {
 	t.Helper()
@@ -79,8 +61,8 @@ func TestRefused(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			var d diary
-			s := servertest.Start(t, servertest.Logger(d.logger()), servertest.With(func(o *config.Options) {
+			var d testkit.Log
+			s := servertest.Start(t, servertest.Logger(ownLogger(&d)), servertest.With(func(o *config.Options) {
 				o.Auth.Users = []config.User{{User: "dev7", Password: "pw", Permissions: &config.Permissions{
 					Publish: &config.Rules{Allow: []string{"ok.>"}}, Subscribe: &config.Rules{Allow: []string{"ok.>"}},
 				}}}
@@ -91,11 +73,11 @@ func TestRefused(t *testing.T) {
 			}))
 			n := servertest.Dial(t, s)
 			io.WriteString(n, c.send)
-			servertest.Eventually(t, "a line in the log", func() bool { return strings.Contains(d.text(), "[ERR]") })
+			servertest.Eventually(t, "a line in the log", func() bool { return strings.Contains(d.String(), "[ERR]") })
 			n.Close()
 			servertest.Eventually(t, "the connection has gone", func() bool { return len(s.ClosedReasons()) == 1 })
 			var lines []string
-			for l := range strings.Lines(d.text()) {
+			for l := range strings.Lines(d.String()) {
 				if strings.Contains(l, "[ERR]") || strings.Contains(l, "[WRN]") {
 					lines = append(lines, l)
 				}
@@ -111,13 +93,13 @@ func TestRefused(t *testing.T) {
 }
 
 func TestRefused_tooManyConnections(t *testing.T) {
-	var d diary
-	s := servertest.Start(t, servertest.Logger(d.logger()), servertest.With(func(o *config.Options) { o.MaxConns = 1 }))
+	var d testkit.Log
+	s := servertest.Start(t, servertest.Logger(ownLogger(&d)), servertest.With(func(o *config.Options) { o.MaxConns = 1 }))
 	connect(t, s, "")
 	n := servertest.Dial(t, s)
 	io.Copy(io.Discard, n)
 	servertest.Eventually(t, "a line in the log", func() bool {
-		return matches(t, `\[ERR\] Client connection closed: Maximum Connections Exceeded .*remote=`+n.LocalAddr().String(), d.text())
+		return matches(t, `\[ERR\] Client connection closed: Maximum Connections Exceeded .*remote=`+n.LocalAddr().String(), d.String())
 	})
 }
 
@@ -172,8 +154,8 @@ func TestRefused_untilOneLeaves(t *testing.T) {
 }
 
 func TestRefused_byMonitoring(t *testing.T) {
-	var d diary
-	s := servertest.Start(t, servertest.Logger(d.logger()), servertest.With(func(o *config.Options) { o.HTTPHost, o.HTTPPort = "127.0.0.1", -1 }))
+	var d testkit.Log
+	s := servertest.Start(t, servertest.Logger(ownLogger(&d)), servertest.With(func(o *config.Options) { o.HTTPHost, o.HTTPPort = "127.0.0.1", -1 }))
 	n, err := net.Dial("tcp", s.MonitorAddr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -182,7 +164,7 @@ func TestRefused_byMonitoring(t *testing.T) {
 	io.WriteString(n, "HELLO\r\n\r\n")
 	io.Copy(io.Discard, n)
 	want := fmt.Sprintf("[WRN] HTTP request refused kind=http conn=1 remote=%s err=", n.LocalAddr())
-	if !strings.Contains(d.text(), want) {
-		t.Errorf("logged %q, want %q", d.text(), want)
+	if !strings.Contains(d.String(), want) {
+		t.Errorf("logged %q, want %q", d.String(), want)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/servertest"
+	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/edgestore"
 )
 
@@ -69,7 +70,7 @@ func TestServer_makesNothingBeforeItsPortsAreFree(t *testing.T) {
 
 // Scripts wait for these lines.
 func TestServer_announcesTheConfiguredHost(t *testing.T) {
-	log := new(lockedBuffer)
+	log := new(testkit.Log)
 	s := servertest.Start(t, servertest.Logger(slog.New(core.NewLog(log, &config.Log{}))), servertest.With(func(o *config.Options) {
 		o.Host, o.HTTPHost, o.HTTPPort = "localhost", "localhost", -1
 	}))

@@ -1,38 +1,19 @@
 package core_test
 
 import (
-	"bytes"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/servertest"
+	"github.com/frondmq/frond/core/testkit"
 )
-
-// lockedBuffer is a log that can be read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 func TestTrace(t *testing.T) {
 	trace := func(change func(o *config.Options)) string {
-		log := new(lockedBuffer)
+		log := new(testkit.Log)
 		o := config.Log{Trace: true}
 		s := servertest.Start(t, servertest.Logger(slog.New(core.NewLog(log, &o))), servertest.With(func(o *config.Options) {
 			o.Log.Trace = true

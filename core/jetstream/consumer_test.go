@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -383,17 +384,8 @@ func TestConsumer_workQueueAndInterest(t *testing.T) {
 	eventually(t, func() bool { return fmt.Sprint(sequences(e, "I")) == "[]" })
 }
 
-// eventually waits until ok, looking again every millisecond.
+// eventually waits for a condition that its line tells.
 func eventually(t testing.TB, ok func() bool) {
 	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(testTimeout)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatal("it never came true")
-		}
-	}
+	testkit.Eventually(t, "the condition of this line", ok)
 }

@@ -2,13 +2,13 @@ package jetstream
 
 import (
 	"errors"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore/vfs"
 )
@@ -102,11 +102,11 @@ func (f failingList) List(dir string) ([]string, error) {
 // What can't be counted counts as it did last, and that is told, once a minute.
 func TestDiskGuard_failedCount(t *testing.T) {
 	mem := smallJournal(t)
-	log := new(testLog)
+	log := new(testkit.Log)
 	var fault error
 	g := &diskGuard{
 		FS: roomy{failingList{mem, &fault}, 1000}, dir: t.TempDir(), journalDir: "journal", most: 500,
-		logger: slog.New(slog.NewTextHandler(log, nil)),
+		logger: log.Logger(),
 	}
 	count := func(want int64, text string) {
 		t.Helper()
@@ -120,7 +120,7 @@ func TestDiskGuard_failedCount(t *testing.T) {
 	fault = errors.New("does not read")
 	count(200, "300 are in use by the last count, for not all files could be counted now: does not read")
 	count(200, "does not read")
-	if n := log.count("not all files could be counted"); n != 1 {
+	if n := log.Count("not all files could be counted"); n != 1 {
 		t.Errorf("told %d times", n)
 	}
 	fault = nil

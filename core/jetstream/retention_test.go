@@ -2,13 +2,11 @@ package jetstream
 
 import (
 	"errors"
-	"log/slog"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/edgestore"
 )
 
@@ -34,29 +32,11 @@ func (f flakyReads) Load(seq uint64, buf []byte) (edgestore.Msg, []byte, error) 
 	return f.Store.Load(seq, buf)
 }
 
-// testLog is a log that can be read while it is written.
-type testLog struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *testLog) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *testLog) count(s string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), s)
-}
-
 // A read that fails neither drops what somebody needs nor keeps for ever what
 // nobody does; it is told, and tried again.
 func TestRetention_readsThatFail(t *testing.T) {
-	var log testLog
-	e, b := newTestEngine(t, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	var log testkit.Log
+	e, b := newTestEngine(t, func(c *Config) { c.Logger = log.Logger() })
 	var failing atomic.Bool
 	flaky := func(config string) *stream {
 		mustStream(t, b, config)
@@ -85,8 +65,8 @@ func TestRetention_readsThatFail(t *testing.T) {
 		b.publish(t, "s", "")
 	}
 	failing.Store(true)
-	if !s.needed(s.members(), 1) || !s.sweepAgain.Load() || log.count("put off") != 1 {
-		t.Errorf("a message that can't be read is not needed; %d lines tell of it", log.count("put off"))
+	if !s.needed(s.members(), 1) || !s.sweepAgain.Load() || log.Count("put off") != 1 {
+		t.Errorf("a message that can't be read is not needed; %d lines tell of it", log.Count("put off"))
 	}
 	for _, name := range []string{"one", "two"} {
 		b.call(t, "CONSUMER.DELETE.S."+name, "", nil)
@@ -96,7 +76,7 @@ func TestRetention_readsThatFail(t *testing.T) {
 	}
 	again()
 	eventually(t, func() bool { return msgs() == 0 })
-	if n := log.count("input/output error"); n != 1 {
+	if n := log.Count("input/output error"); n != 1 {
 		t.Errorf("%d lines in a minute", n)
 	}
 	b.call(t, "STREAM.DELETE.S", "", nil)
@@ -157,15 +137,15 @@ func TestRetention_sweepsElsewhere(t *testing.T) {
 
 // A log that refuses is told once a minute, not with each round.
 func TestExpire_refusedIsToldOnce(t *testing.T) {
-	var log testLog
-	e, b := newTestEngine(t, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	var log testkit.Log
+	e, b := newTestEngine(t, func(c *Config) { c.Logger = log.Logger() })
 	mustStream(t, b, `{"name":"S","subjects":["s"],"storage":"memory"}`)
 	s := e.account("A").stream("S")
 	for range 3 {
 		s.refused("clock step", errFlaky)
 		s.refused("expiry", errFlaky)
 	}
-	if n := log.count("put off"); n != 1 {
+	if n := log.Count("put off"); n != 1 {
 		t.Errorf("%d lines in a minute", n)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/vfs"
 )
@@ -74,7 +75,7 @@ func TestJournal_ordersItsCalls(t *testing.T) {
 	}
 	tended := func(j *Journal) {
 		t.Helper()
-		waitFor(t, "the keeper", func() bool {
+		testkit.Eventually(t, "the keeper", func() bool {
 			s := j.shelf
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -95,26 +96,26 @@ func TestJournal_ordersItsCalls(t *testing.T) {
 	j.Start(c.apply)
 	tended(j)
 	one := segmentName(1)
-	waitFor(t, "the idle mark", seen(fmt.Sprintf("write %s %d+512", one, segmentHeader+sector)))
+	testkit.Eventually(t, "the idle mark", seen(fmt.Sprintf("write %s %d+512", one, segmentHeader+sector)))
 	tell("start: the next segment, the reserve, the ballast", one)
 
 	mustAppend(t, j, strings.Repeat("x", 1000))
 	mustSync(t, j)
-	waitFor(t, "the idle mark", seen(fmt.Sprintf("write %s %d+512", one, segmentHeader+sector+3*sector)))
+	testkit.Eventually(t, "the idle mark", seen(fmt.Sprintf("write %s %d+512", one, segmentHeader+sector+3*sector)))
 	tell("commit a group, then say that it was synced", one)
 
 	mustAppend(t, j, strings.Repeat("y", minSegment-segmentHeader-2048))
 	mustSync(t, j)
 	tended(j)
 	two := segmentName(2)
-	waitFor(t, "the idle mark", seen("write "+two+" 64000+512"))
+	testkit.Eventually(t, "the idle mark", seen("write "+two+" 64000+512"))
 	tell("roll to the next segment", one, two)
 
 	j.Release(1)
 	mustAppend(t, j, strings.Repeat("z", minSegment-segmentHeader-2048))
 	mustSync(t, j)
 	tended(j)
-	waitFor(t, "the idle mark", seen("write "+segmentName(3)+" 64000+512"))
+	testkit.Eventually(t, "the idle mark", seen("write "+segmentName(3)+" 64000+512"))
 	tell("release the first segment and roll: it comes back as the fourth", two, segmentName(3))
 
 	mustClose(t, j)

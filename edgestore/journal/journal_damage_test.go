@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/vfs"
 )
@@ -163,7 +164,7 @@ func TestJournal_knowsDamageOfTheLastGroupFromATornOne(t *testing.T) {
 		return nil
 	})
 	mustSync(t, j)
-	waitFor(t, "the mark", marked.Load)
+	testkit.Eventually(t, "the mark", marked.Load)
 	at := c.all()[10].At
 	after := mem.Crash(rand.New(rand.NewPCG(1, 1)), 1)
 	mustClose(t, j)

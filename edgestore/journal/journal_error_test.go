@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/vfs"
 )
@@ -281,7 +282,7 @@ func TestJournal_noticesThatItsFolderIsGone(t *testing.T) {
 			j.Start(got.apply)
 			mustAppend(t, j, "record 1")
 			mustSync(t, j)
-			waitFor(t, "the keeper", func() bool { // else it makes files while they are removed
+			testkit.Eventually(t, "the keeper", func() bool { // else it makes files while they are removed
 				s := j.shelf
 				s.mu.Lock()
 				defer s.mu.Unlock()
@@ -319,7 +320,7 @@ func TestJournal_noticesBeforeLongThatItsFolderIsGone(t *testing.T) {
 	mustSync(t, j)
 	mem.RemoveAll(testDir)
 	began := time.Now()
-	waitFor(t, "a refusal", func() bool {
+	testkit.Eventually(t, "a refusal", func() bool {
 		if _, err := j.Append(&edgestore.Record{}, nil, nil); err != nil {
 			return true
 		}

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/vfs"
 )
@@ -141,7 +142,7 @@ func TestJournal_stallsWhileTheDiskRefuses(t *testing.T) {
 	checkInOrder(t, c.all(), 1)
 
 	faults.SetHook(nil)
-	waitFor(t, "the journal resumes", func() bool { return n.resumed.Load() == 1 })
+	testkit.Eventually(t, "the journal resumes", func() bool { return n.resumed.Load() == 1 })
 	for i := 3; i <= 5; i++ {
 		mustAppend(t, j, fmt.Sprint("record ", i))
 	}
@@ -186,7 +187,7 @@ func TestJournal_keepsAReserveOnAFullDisk(t *testing.T) {
 			j, _ := mustOpen(t, o)
 			var c collector
 			j.Start(c.apply)
-			waitFor(t, "ballast", func() bool {
+			testkit.Eventually(t, "ballast", func() bool {
 				j.shelf.mu.Lock()
 				defer j.shelf.mu.Unlock()
 				return j.shelf.mu.ballast
@@ -208,7 +209,7 @@ func TestJournal_keepsAReserveOnAFullDisk(t *testing.T) {
 			if !errors.Is(err, edgestore.ErrDiskFull) {
 				t.Fatalf("append on a full disk: %v", err)
 			}
-			waitFor(t, "the word that it is full", func() bool { return n.full.Load() == 1 && j.Stats().Full })
+			testkit.Eventually(t, "the word that it is full", func() bool { return n.full.Load() == 1 && j.Stats().Full })
 			names, _ := mem.List(testDir)
 			for _, name := range names {
 				if name == ballastName {
@@ -238,7 +239,7 @@ func TestJournal_keepsAReserveOnAFullDisk(t *testing.T) {
 			} else {
 				j.Release(edgestore.LSN(count))
 			}
-			waitFor(t, "room", func() bool { return n.roomy.Load() == 1 })
+			testkit.Eventually(t, "room", func() bool { return n.roomy.Load() == 1 })
 			if err := add(j.Append); err != nil {
 				t.Errorf("append with room again: %v", err)
 			}
@@ -257,7 +258,7 @@ func TestJournal_opensOnAFullDisk(t *testing.T) {
 			j, _ := mustOpen(t, o)
 			var c collector
 			j.Start(c.apply)
-			waitFor(t, "ballast", func() bool {
+			testkit.Eventually(t, "ballast", func() bool {
 				j.shelf.mu.Lock()
 				defer j.shelf.mu.Unlock()
 				return j.shelf.mu.ballast
@@ -343,7 +344,7 @@ func TestJournal_isBusyAboveItsBudget(t *testing.T) {
 	j, _ := mustOpen(t, o)
 	var c collector
 	j.Start(c.apply)
-	waitFor(t, "the reserve", func() bool {
+	testkit.Eventually(t, "the reserve", func() bool {
 		j.shelf.mu.Lock()
 		defer j.shelf.mu.Unlock()
 		return j.shelf.mu.reserve
@@ -647,7 +648,7 @@ func TestJournal_leavesRoomToDrain(t *testing.T) {
 	}
 	resume := func() {
 		t.Helper()
-		waitFor(t, "room", func() bool {
+		testkit.Eventually(t, "room", func() bool {
 			lsn, err := j.Append(&edgestore.Record{}, nil, nil, body)
 			if err == nil {
 				last = lsn
@@ -670,9 +671,9 @@ func TestJournal_leavesRoomToDrain(t *testing.T) {
 
 	mem.SetCapacity(mem.Used() + 4*minSegment)
 	fill(edgestore.ErrDiskFull)
-	waitFor(t, "the word that it is full", func() bool { return n.full.Load() == 1 })
+	testkit.Eventually(t, "the word that it is full", func() bool { return n.full.Load() == 1 })
 	mem.SetCapacity(capacity)
-	waitFor(t, "the word that there is room", func() bool { return n.roomy.Load() == 1 })
+	testkit.Eventually(t, "the word that there is room", func() bool { return n.roomy.Load() == 1 })
 	resume()
 	mustClose(t, j)
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/vfs"
 )
@@ -59,7 +60,7 @@ func (s *storyteller) idle() *killed {
 	s.t.Helper()
 	mustSync(s.t, s.j)
 	k := &killed{}
-	waitFor(s.t, "the mark behind the last group", func() bool {
+	testkit.Eventually(s.t, "the mark behind the last group", func() bool {
 		k.mem = s.mem.Kill()
 		return k.findTail(s.j.shelf.id, s.j.Synced()+1)
 	})

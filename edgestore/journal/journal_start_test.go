@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/vfs"
 )
@@ -132,7 +133,7 @@ func TestJournal_readsPastWhatAnEarlierBootLeft(t *testing.T) {
 		mustAppend(t, j, s)
 		mustSync(t, j) // each is a group of its own
 	}
-	waitFor(t, "all are applied", func() bool { return len(c.all()) == 3 })
+	testkit.Eventually(t, "all are applied", func() bool { return len(c.all()) == 3 })
 	all := c.all()
 	// The old frame stands where the second one should, and reaches beyond the
 	// third.

@@ -140,22 +140,6 @@ func (r replayer) Hole(first, last edgestore.LSN) error {
 	return r.hole(first, last)
 }
 
-// waitFor polls until ok, with a deadline.
-func waitFor(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(30 * time.Second)
-	defer deadline.Stop()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
-}
-
 func memOptions(fs vfs.FS) Options {
 	return Options{FS: fs, Dir: testDir, SegmentBytes: minSegment, StagedBytes: 8 << 20, Rand: bytes.NewReader(make([]byte, 8))}
 }
