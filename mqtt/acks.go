@@ -107,7 +107,7 @@ func (r *receipt) Expect() {
 
 // Stored is called by that stream when the message is durable, or could not
 // be stored.
-func (r *receipt) Stored(stream string, _ uint64, err error) {
+func (r *receipt) Stored(stream string, _ uint64, _ bool, err error) {
 	a := r.acks
 	if err != nil {
 		a.conn.notice(noticeNotStored, "stream", stream, "err", err)

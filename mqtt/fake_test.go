@@ -184,7 +184,7 @@ func (s *stream) store(i int, err error) {
 	s.mu.Lock()
 	r := s.receipts[i]
 	s.mu.Unlock()
-	r.Stored("S", uint64(i+1), err)
+	r.Stored("S", uint64(i+1), false, err)
 }
 
 func (b *broker) capture(subj string) *stream {

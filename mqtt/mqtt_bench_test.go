@@ -18,7 +18,7 @@ func (sink) Flush()             {}
 func (sink) Deliver(_ *account.Sub, m *wire.Msg) bool {
 	if m.Receipt != nil {
 		m.Receipt.Expect()
-		m.Receipt.Stored("S", 1, nil)
+		m.Receipt.Stored("S", 1, false, nil)
 	}
 	return true
 }

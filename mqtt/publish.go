@@ -236,8 +236,8 @@ func (c *conn) route(p *publication, r *receipt) int {
 // noReceipt is for whoever does not want to know.
 type noReceipt struct{}
 
-func (noReceipt) Expect()                      {}
-func (noReceipt) Stored(string, uint64, error) {}
+func (noReceipt) Expect()                            {}
+func (noReceipt) Stored(string, uint64, bool, error) {}
 
 // refuse answers a PUBLISH that is not taken and never will be; the connection
 // goes on. Where the protocol has no word for it, with MQTT 3.1.1 and QoS 0,

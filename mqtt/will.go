@@ -43,7 +43,7 @@ type willReceipt struct {
 
 func (willReceipt) Expect() {}
 
-func (r willReceipt) Stored(stream string, _ uint64, err error) {
+func (r willReceipt) Stored(stream string, _ uint64, _ bool, err error) {
 	if err != nil {
 		r.conn.notice(noticeNotStored, "will", core.Cut(r.topic), "stream", stream, "err", err)
 	}

@@ -122,9 +122,9 @@ func (a *applier) tell(s *stream, en *edgestore.Entry, o *outcome) {
 		t.ingested(from.seq, o)
 	case wire.Receipt:
 		if o.err != nil {
-			t.Stored(a.nameOf(s), 0, o.err)
+			t.Stored(a.nameOf(s), 0, false, o.err)
 		} else {
-			t.Stored(a.nameOf(s), o.seq, nil)
+			t.Stored(a.nameOf(s), o.seq, o.dup, nil)
 		}
 	}
 	if s == nil || en.Kind != opPublish && en.Kind != opIngest && en.Kind != opMarker {

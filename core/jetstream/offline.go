@@ -112,7 +112,7 @@ func (o *offline) detach() {
 func (o *offline) refuse(m *wire.Msg) {
 	if m.Receipt != nil {
 		m.Receipt.Expect()
-		m.Receipt.Stored(o.name, 0, o.apiError())
+		m.Receipt.Stored(o.name, 0, false, o.apiError())
 		return
 	}
 	if len(m.Reply) == 0 || o.config.NoAck {

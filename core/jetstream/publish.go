@@ -163,7 +163,7 @@ func (s *stream) answerKnown(v *streamView, m *wire.Msg) bool {
 	}
 	switch {
 	case m.Receipt != nil:
-		m.Receipt.Stored(s.name, seq, nil)
+		m.Receipt.Stored(s.name, seq, true, nil)
 	case len(m.Reply) > 0 && !v.cfg.NoAck:
 		s.e.out.send(s.acct, string(m.Reply), nil, appendAck(nil, v, seq, true))
 	}
@@ -173,7 +173,7 @@ func (s *stream) answerKnown(v *streamView, m *wire.Msg) bool {
 // refuse answers a message that was not appended.
 func (s *stream) refuse(v *streamView, m *wire.Msg, err *APIError) {
 	if m.Receipt != nil {
-		m.Receipt.Stored(s.name, 0, err)
+		m.Receipt.Stored(s.name, 0, false, err)
 		return
 	}
 	if len(m.Reply) == 0 || v.cfg.NoAck {

@@ -182,8 +182,11 @@ type testReceipt struct {
 }
 
 func (r *testReceipt) Expect() { r.expected++ }
-func (r *testReceipt) Stored(stream string, seq uint64, err error) {
+func (r *testReceipt) Stored(stream string, seq uint64, duplicate bool, err error) {
 	text := fmt.Sprintf("%s %d", stream, seq)
+	if duplicate {
+		text += " duplicate"
+	}
 	var api *APIError
 	if errors.As(err, &api) {
 		text += fmt.Sprintf(" error %d", api.ErrCode)
@@ -197,7 +200,7 @@ func TestPublish_receipt(t *testing.T) {
 	r := &testReceipt{stored: make(chan string, 1)}
 	in := b.inbox(t, "reply") // a receipt is told in place of it
 	for i, x := range []struct{ id, body, want string }{
-		{"1", "a", "S 1"}, {"1", "a", "S 1"}, {"2", strings.Repeat("x", 50), "S 0 error 10054"}, {"3", "", "S 2"},
+		{"1", "a", "S 1"}, {"1", "a", "S 1 duplicate"}, {"2", strings.Repeat("x", 50), "S 0 error 10054"}, {"3", "", "S 2"},
 	} {
 		m := &wire.Msg{Subject: []byte("s"), Header: []byte(header("Nats-Msg-Id", x.id)), Body: []byte(x.body), Receipt: r, Reply: []byte("reply")}
 		b.route(m)

@@ -56,9 +56,9 @@ type Msg struct {
 // later, from any goroutine. Both must not block.
 type Receipt interface {
 	Expect()
-	// Stored reports the outcome: err is nil once the message (or, for a
-	// duplicate, its first copy) is on disk.
-	Stored(stream string, seq uint64, err error)
+	// Stored reports the outcome: err is nil once the message is on disk under
+	// seq, or, when it is a duplicate of one that is, that one has seq.
+	Stored(stream string, seq uint64, duplicate bool, err error)
 }
 
 // VisibleSubject is the subject a subscriber is shown.

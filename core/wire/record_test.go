@@ -82,8 +82,8 @@ func describeMsg(m *Msg) string {
 
 type nopReceipt struct{}
 
-func (nopReceipt) Expect()                      {}
-func (nopReceipt) Stored(string, uint64, error) {}
+func (nopReceipt) Expect()                            {}
+func (nopReceipt) Stored(string, uint64, bool, error) {}
 
 func optional(b []byte) string {
 	if b == nil {
