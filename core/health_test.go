@@ -16,7 +16,8 @@ import (
 type remotes struct{ list []monitor.RemoteLeafVarz }
 
 func (*remotes) Name() string                      { return "leafnodes" }
-func (*remotes) Verify(*config.Options) error      { return nil }
+func (*remotes) Verify(_, _ *config.Options) error { return nil }
+func (*remotes) Commit(_, _ *config.Options)       {}
 func (*remotes) Start(core.Services) error         { return nil }
 func (*remotes) Stop(context.Context) error        { return nil }
 func (r *remotes) Describe(d *monitor.Description) { d.Leaf.Remotes = r.list }

@@ -12,16 +12,24 @@ import (
 
 // Module is a protocol that a build may have or leave out: leaf links, MQTT.
 // The server is given its modules at construction and calls them in this
-// order: Verify, Start, Stop.
+// order: Verify, Start, then Verify and Commit for each reload, Stop. Verify and
+// Commit are never called by two goroutines at a time.
 type Module interface {
-	// Name is the configuration block that the module owns, such as "mqtt".
+	// Name is what the tables of core/config call the owner of its block, such as
+	// "mqtt".
 	Name() string
-	// Verify checks the options as a whole, before anything starts. Its errors
-	// name what is wrong and where (file, line, column if the option has one).
-	Verify(o *config.Options) error
+	// Verify checks the options as a whole, before anything starts, when from is
+	// nil, and before a reload. It changes nothing that anybody sees: whatever can
+	// fail is made ready here for Commit. It refuses changes below its block that it
+	// can't make while it runs. Its errors name what is wrong and where (file, line,
+	// column if the option has one).
+	Verify(from, to *config.Options) error
 	// Start opens listeners and starts the module's goroutines. It returns
 	// when the doors are open. A module whose block is absent does nothing.
 	Start(s Services) error
+	// Commit takes what Verify has let through, when all others have let it through
+	// too. Services.Options are the new ones by then, and Authenticate goes by them.
+	Commit(from, to *config.Options)
 	// Stop closes doors, then connections, and returns when every goroutine of
 	// the module has ended or ctx is done. It works after a failed Start too.
 	Stop(ctx context.Context) error

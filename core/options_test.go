@@ -237,8 +237,26 @@ func TestOptions_doors(t *testing.T) {
 // doorOnly stands for a module whose block is to be accepted.
 type doorOnly string
 
-func (d doorOnly) Name() string                { return string(d) }
-func (doorOnly) Verify(*config.Options) error  { return nil }
-func (doorOnly) Start(core.Services) error     { return nil }
-func (doorOnly) Stop(context.Context) error    { return nil }
-func (doorOnly) Describe(*monitor.Description) {}
+func (d doorOnly) Name() string                    { return string(d) }
+func (doorOnly) Verify(_, _ *config.Options) error { return nil }
+func (doorOnly) Commit(_, _ *config.Options)       {}
+func (doorOnly) Start(core.Services) error         { return nil }
+func (doorOnly) Stop(context.Context) error        { return nil }
+func (doorOnly) Describe(*monitor.Description)     {}
+
+// The tables say whose a block is and which build has it.
+func TestNew_refusesBlocksOfOtherBuilds(t *testing.T) {
+	o, _, err := config.Parse("a.conf", []byte("jetstream: enabled\nmqtt { port: -1 }\n\n  leaf { port: -1 }\n"), config.Source{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = core.New(o, []core.Module{doorOnly("other")}, nil)
+	for _, want := range []string{"a.conf:2:1: this build has no mqtt; the full build has", "a.conf:4:3: this build has no leafnodes; the full build has"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	if _, err := core.New(o, []core.Module{doorOnly("mqtt"), doorOnly("leafnodes")}, nil); err != nil {
+		t.Error(err)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -97,7 +98,7 @@ func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
 	if err := checkEdgeStore(o); err != nil {
 		return nil, optionError(o, "edge_store", err)
 	}
-	if err := verifyModules(o, mods); err != nil {
+	if err := verifyModules(nil, o, mods); err != nil {
 		return nil, err
 	}
 	if d := s.domain(); d != "" && o.JetStream.Enabled {
@@ -112,23 +113,16 @@ func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
 const systemAccount = "$SYS"
 
 // verifyModules asks each module about its block, and refuses blocks that no
-// module of this build has.
-func verifyModules(o *config.Options, mods []Module) error {
-	have := map[string]bool{}
-	for _, m := range mods {
-		have[m.Name()] = true
-	}
+// module of this build has. The tables of the configuration say whose they are.
+func verifyModules(from, to *config.Options, mods []Module) error {
 	var errs []error
-	for _, b := range []struct {
-		name string
-		set  bool
-	}{{"leafnodes", o.Leaf.Set}, {"mqtt", o.MQTT.Set}} {
-		if b.set && !have[b.name] {
-			errs = append(errs, optionError(o, b.name, fmt.Errorf("this build has no %s; the full build has", b.name)))
+	for _, b := range to.Blocks() {
+		if !slices.ContainsFunc(mods, func(m Module) bool { return m.Name() == b.Module }) {
+			errs = append(errs, optionError(to, b.Name, fmt.Errorf("this build has no %s; the %s build has", b.Module, b.Build)))
 		}
 	}
 	for _, m := range mods {
-		if err := m.Verify(o); err != nil {
+		if err := m.Verify(from, to); err != nil {
 			errs = append(errs, err)
 		}
 	}

@@ -127,7 +127,7 @@ func TestModule_verifiesCollect(t *testing.T) {
 		o := config.Defaults()
 		o.Leaf.Port, o.Leaf.Collect, o.JetStream.Enabled = 7422, "ALL", true
 		change(o)
-		if err := New().Verify(o); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+		if err := New().Verify(nil, o); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, got %v", want, err)
 		}
 	}

@@ -67,7 +67,7 @@ func (n *node) start() *node {
 	if n.m == nil {
 		n.m = New()
 	}
-	if err := n.m.Verify(n.opts); err != nil {
+	if err := n.m.Verify(nil, n.opts); err != nil {
 		n.t.Fatal(err)
 	}
 	if err := n.m.Start(n); err != nil {

@@ -56,7 +56,7 @@ func New() *Module {
 func (m *Module) Name() string { return "leafnodes" }
 
 // Verify checks what can be known before anything starts.
-func (m *Module) Verify(o *config.Options) error {
+func (m *Module) Verify(_, o *config.Options) error {
 	if err := verifyCollect(o); err != nil {
 		return &config.Error{Pos: o.Pos("leafnodes.collect"), Reason: err.Error()}
 	}
@@ -111,6 +111,9 @@ func (m *Module) Start(s core.Services) error {
 	}
 	return nil
 }
+
+// Commit has nothing to do yet.
+func (m *Module) Commit(_, _ *config.Options) {}
 
 // Stop ends all links and waits for them.
 func (m *Module) Stop(ctx context.Context) error {

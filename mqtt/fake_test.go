@@ -56,7 +56,7 @@ func startBroker(t *testing.T, change func(*broker)) *broker {
 	}
 	b.conns = core.NewConnections(b.opts.MaxConns, b.opts.MaxClosedConns)
 	b.m = New()
-	if err := b.m.Verify(b.opts); err != nil {
+	if err := b.m.Verify(nil, b.opts); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.m.Start(b); err != nil {

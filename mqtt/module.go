@@ -52,7 +52,10 @@ func New() *Module {
 func (m *Module) Name() string { return "mqtt" }
 
 // Verify finds nothing that the configuration has not found.
-func (m *Module) Verify(*config.Options) error { return nil }
+func (m *Module) Verify(_, _ *config.Options) error { return nil }
+
+// Commit has nothing to do yet.
+func (m *Module) Commit(_, _ *config.Options) {}
 
 // Start opens the MQTT port.
 func (m *Module) Start(s core.Services) error {

@@ -10,58 +10,58 @@ import (
 type Options struct {
 	// File is the path given to ParseFile, Digest is "sha256:<hex>" over the
 	// parsed tree. Both are empty for options built in code.
-	File   string
-	Digest string
+	File   string `key:"-"`
+	Digest string `key:"-"`
 
-	Host            string
-	Port            int // -1 picks a free port
-	ClientAdvertise string
-	ServerName      string // "" means the server's id
-	ServerTags      []string
-	ServerMetadata  map[string]string
+	Host            string            `key:"host listen"`
+	Port            int               `key:"port listen"` // -1 picks a free port
+	ClientAdvertise string            `key:"client_advertise"`
+	ServerName      string            `key:"server_name"` // "" means the server's id
+	ServerTags      []string          `key:"server_tags"`
+	ServerMetadata  map[string]string `key:"server_metadata"`
 
-	MaxConns        int // a negative number refuses every client
-	MaxSubs         int // per connection, 0 is unlimited
-	MaxSubTokens    int // 0 is unlimited
-	MaxControlLine  int
-	MaxPayload      int
-	MaxPending      int64
-	MaxPendingTotal int64 // of all clients together; 0 for none
-	MaxTracedMsgLen int   // 0 is unlimited
-	MaxClosedConns  int   // how many closed connections /connz remembers
+	MaxConns        int   `key:"max_connections"`   // a negative number refuses every client
+	MaxSubs         int   `key:"max_subscriptions"` // per connection, 0 is unlimited
+	MaxSubTokens    int   `key:"max_sub_tokens"`    // 0 is unlimited
+	MaxControlLine  int   `key:"max_control_line"`
+	MaxPayload      int   `key:"max_payload"`
+	MaxPending      int64 `key:"max_pending"`
+	MaxPendingTotal int64 `key:"max_pending_total"`  // of all clients together; 0 for none
+	MaxTracedMsgLen int   `key:"max_traced_msg_len"` // 0 is unlimited
+	MaxClosedConns  int   `key:"max_closed_clients"` // how many closed connections /connz remembers
 
-	PingInterval time.Duration
-	PingMax      int
+	PingInterval time.Duration `key:"ping_interval"`
+	PingMax      int           `key:"ping_max"`
 	// WriteDeadline bounds one write to a client. WriteTimeout says what
 	// happens when it passes: "default", which closes clients, "close" or
 	// "retry".
-	WriteDeadline time.Duration
-	WriteTimeout  string
+	WriteDeadline time.Duration `key:"write_deadline"`
+	WriteTimeout  string        `key:"write_timeout"`
 
-	NoHeaders             bool
-	ConnectErrorReports   int // log the first and every n-th failed dial of a remote
-	ReconnectErrorReports int // the same once it was linked
+	NoHeaders             bool `key:"no_header_support"`
+	ConnectErrorReports   int  `key:"connect_error_reports"`   // log the first and every n-th failed dial of a remote
+	ReconnectErrorReports int  `key:"reconnect_error_reports"` // the same once it was linked
 
-	Auth        Authorization
-	NoAuthUser  string
-	TLS         *TLS // nil is plain TCP
-	AllowNonTLS bool // plain clients beside TLS on the client port
+	Auth        Authorization `key:"authorization"`
+	NoAuthUser  string        `key:"no_auth_user"`
+	TLS         *TLS          `key:"tls"`           // nil is plain TCP
+	AllowNonTLS bool          `key:"allow_non_tls"` // plain clients beside TLS on the client port
 
-	HTTPHost     string // "" means Host
-	HTTPPort     int    // 0 is off, -1 picks a free port
-	HTTPSPort    int
-	HTTPBasePath string // "" or "/path" without a slash at the end
+	HTTPHost     string `key:"http https"`     // "" means Host
+	HTTPPort     int    `key:"http_port http"` // 0 is off, -1 picks a free port
+	HTTPSPort    int    `key:"https_port https"`
+	HTTPBasePath string `key:"http_base_path"` // "" or "/path" without a slash at the end
 
-	Log          Log
-	PidFile      string
-	PortsFileDir string
+	Log          Log    `key:""`
+	PidFile      string `key:"pid_file"`
+	PortsFileDir string `key:"ports_file_dir"`
 
-	JetStream JetStream
+	JetStream JetStream `key:"jetstream"`
 	// EdgeStore are the subjects of the stream EDGE, which the server makes at
 	// the start, or gives these subjects; none leaves it alone.
-	EdgeStore []string
-	Leaf      Leaf
-	MQTT      MQTT
+	EdgeStore []string `key:"edge_store"`
+	Leaf      Leaf     `key:"leafnodes"`
+	MQTT      MQTT     `key:"mqtt"`
 
 	// positions of the keys that were given, by dotted path.
 	positions map[string]Position
@@ -69,32 +69,32 @@ type Options struct {
 
 // Log says what is logged and where to.
 type Log struct {
-	File         string // "" is standard error
-	Debug        bool
-	Trace        bool
-	TraceHeaders bool // of messages trace the headers only
-	Time         bool
-	TimeUTC      bool
-	SizeLimit    int64 // rotate above; 0 never
-	MaxNum       int   // files kept, the live one counted; 0 keeps all
-	JSON         bool  // lines are JSON objects, not text
+	File         string `key:"log_file"` // "" is standard error
+	Debug        bool   `key:"debug"`
+	Trace        bool   `key:"trace trace_verbose trace_headers"`
+	TraceHeaders bool   `key:"trace_headers"` // of messages trace the headers only
+	Time         bool   `key:"logtime"`
+	TimeUTC      bool   `key:"logtime_utc"`
+	SizeLimit    int64  `key:"log_size_limit"` // rotate above; 0 never
+	MaxNum       int    `key:"log_max_num"`    // files kept, the live one counted; 0 keeps all
+	JSON         bool   `key:"log_format"`     // lines are JSON objects, not text
 }
 
 // Authorization says who may connect. Either one user, or one token, or users.
 type Authorization struct {
-	User     string
-	Password string // plain or a bcrypt hash
-	Token    string
+	User     string `key:"user"`
+	Password string `key:"password secret!"` // plain or a bcrypt hash
+	Token    string `key:"token secret!"`
 	// NKey is only read for leaf listeners (a public user key).
-	NKey string
+	NKey string `key:"nkey"`
 	// Account the single user of a leaf listener is bound to, "" is "$G".
-	Account string
+	Account string `key:"account"`
 	// Timeout is the time a peer has to present itself; 0 means 2s, or the
 	// TLS timeout + 1s where TLS is on: see AuthTimeout.
-	Timeout time.Duration
-	Users   []User
+	Timeout time.Duration `key:"timeout"`
+	Users   []User        `key:"users"`
 	// DefaultPermissions apply to users without their own.
-	DefaultPermissions *Permissions
+	DefaultPermissions *Permissions `key:"default_permissions"`
 }
 
 // Empty reports whether nothing is configured, so that everyone is welcome.
@@ -116,120 +116,121 @@ func (a *Authorization) AuthTimeout(t *TLS) time.Duration {
 
 // User is one who may connect: by name and password, or by nkey.
 type User struct {
-	User        string
-	Password    string
-	NKey        string // public user key
-	Account     string // leaf listeners only, "" is "$G"
-	Permissions *Permissions
+	User        string       `key:"user"`
+	Password    string       `key:"password secret!"`
+	NKey        string       `key:"nkey"`    // public user key
+	Account     string       `key:"account"` // leaf listeners only, "" is "$G"
+	Permissions *Permissions `key:"permissions"`
 	// ConnTypes are upper case names (STANDARD, LEAFNODE, MQTT ...); empty
 	// allows every door.
-	ConnTypes []string
+	ConnTypes []string `key:"allowed_connection_types"`
 }
 
 // Permissions bound what a user may publish and subscribe to. Nil rules allow
 // everything.
 type Permissions struct {
-	Publish   *Rules
-	Subscribe *Rules
+	Publish   *Rules `key:"publish"`
+	Subscribe *Rules `key:"subscribe"`
 	// Responses allows publishing to the reply subjects of received messages;
 	// nil does not. With Responses and no Publish.Allow, nothing else may be
 	// published.
-	Responses *Responses
+	Responses *Responses `key:"allow_responses"`
 }
 
 // Rules are subjects; deny wins. An empty Allow allows all that is not denied.
 // Subscribe rules may be "subject queue".
 type Rules struct {
-	Allow []string
-	Deny  []string
+	Allow []string `key:"allow"`
+	Deny  []string `key:"deny"`
 }
 
 // Responses bounds the use of a reply subject. Negative values are unlimited.
 type Responses struct {
-	Max     int
-	Expires time.Duration
+	Max     int           `key:"max"`
+	Expires time.Duration `key:"expires"`
 }
 
 // JetStream says where and how much to store.
 type JetStream struct {
-	Enabled   bool
-	StoreDir  string // "" means a folder under the system's temporary one
-	MaxMemory int64  // -1: decided from the machine's memory
-	MaxStore  int64  // -1: decided from the free disk
-	Domain    string
-	Strict    bool // refuse unknown fields in API requests
+	Enabled   bool   `key:"enable"`
+	StoreDir  string `key:"store_dir /store_dir"` // "" means a folder under the system's temporary one
+	MaxMemory int64  `key:"max_memory_store"`     // -1: decided from the machine's memory
+	MaxStore  int64  `key:"max_file_store"`       // -1: decided from the free disk
+	Domain    string `key:"domain"`
+	Strict    bool   `key:"strict"` // refuse unknown fields in API requests
 
 	// SyncInterval 0 is the default and the promise: nothing is acknowledged
 	// before it is on the disk. A duration gives up that promise and syncs
 	// that often.
-	SyncInterval time.Duration
+	SyncInterval time.Duration `key:"sync_interval"`
 	// CommitInterval makes a commit wait so that more messages share one sync:
 	// less wear for more latency. 0 commits as soon as the disk is free.
-	CommitInterval time.Duration
+	CommitInterval time.Duration `key:"commit_interval"`
 	// MaxDisk bounds the bytes of all files below StoreDir, and DiskReserve are
 	// bytes of the disk that are left alone; 0 is none. MaxStore counts bytes of
 	// messages.
-	MaxDisk, DiskReserve int64
+	MaxDisk     int64 `key:"max_disk"`
+	DiskReserve int64 `key:"disk_reserve"`
 
-	Limits JetStreamLimits
+	Limits JetStreamLimits `key:"limits"`
 }
 
 // JetStreamLimits bound what one asset may ask for; 0 does not bound.
 type JetStreamLimits struct {
-	MaxAckPending       int
-	MaxRequestBatch     int
-	DuplicateWindow     time.Duration
-	DefaultMaxConsumers int // per stream; -1 is unlimited
+	MaxAckPending       int           `key:"max_ack_pending"`
+	MaxRequestBatch     int           `key:"max_request_batch"`
+	DuplicateWindow     time.Duration `key:"duplicate_window"`
+	DefaultMaxConsumers int           `key:"default_max_consumers"` // per stream; -1 is unlimited
 }
 
 // Leaf is the leafnodes block.
 type Leaf struct {
-	Set  bool // the block is there
-	Host string
-	Port int // 0: no listener; -1 picks a free port
+	Set  bool   `key:"on!"` // the block is there
+	Host string `key:"host listen"`
+	Port int    `key:"port listen"` // 0: no listener; -1 picks a free port
 
-	Auth          Authorization
-	TLS           *TLS
-	Advertise     string
-	NoAdvertise   bool
-	MinVersion    string
-	Compression   Compression
-	Isolate       bool
-	Collect       string // stream that sources the stream EDGE of every edge; "" for none
-	UniqueDomains bool   // refuse a second JetStream of a domain; nats-server has none
-	Reconnect     time.Duration
-	DialTimeout   time.Duration
-	WriteDeadline time.Duration // 0 means Options.WriteDeadline
-	PingInterval  time.Duration // 0: Options.PingInterval, or shorter
-	PingMax       int           // 0: Options.PingMax
-	Remotes       []Remote
+	Auth          Authorization `key:"authorization"`
+	TLS           *TLS          `key:"tls"`
+	Advertise     string        `key:"leafnode_advertise"`
+	NoAdvertise   bool          `key:"no_advertise"`
+	MinVersion    string        `key:"min_version"`
+	Compression   Compression   `key:"compression"`
+	Isolate       bool          `key:"isolate_leafnode_interest"`
+	Collect       string        `key:"collect"`        // stream that sources the stream EDGE of every edge; "" for none
+	UniqueDomains bool          `key:"unique_domains"` // refuse a second JetStream of a domain; nats-server has none
+	Reconnect     time.Duration `key:"reconnect"`
+	DialTimeout   time.Duration `key:"dial_timeout"`
+	WriteDeadline time.Duration `key:"write_deadline"` // 0 means Options.WriteDeadline
+	PingInterval  time.Duration `key:"ping_interval"`  // 0: Options.PingInterval, or shorter
+	PingMax       int           `key:"ping_max"`       // 0: Options.PingMax
+	Remotes       []Remote      `key:"remotes"`
 }
 
 // Remote is one link this server makes.
 type Remote struct {
-	URLs        []*url.URL
-	Account     string // local account, "$G" by default
-	Credentials string // path
-	NKey        string // seed of a user key
-	TLS         *TLS
+	URLs        []*url.URL `key:"url"`
+	Account     string     `key:"account"`      // local account, "$G" by default
+	Credentials string     `key:"credentials"`  // path
+	NKey        string     `key:"nkey secret!"` // seed of a user key
+	TLS         *TLS       `key:"tls"`
 
-	DenyImports []string
-	DenyExports []string
-	Compression Compression
+	DenyImports []string    `key:"deny_imports"`
+	DenyExports []string    `key:"deny_exports"`
+	Compression Compression `key:"compression"`
 
-	Hub               bool // this side is the hub of the link
-	NoRandomize       bool // dial the URLs in their order
-	Isolate           bool
-	RequestIsolation  bool
-	IgnoreDiscovered  bool // do not dial URLs that the other side names
-	Disabled          bool
-	FirstInfoTimeout  time.Duration
-	DialTimeout       time.Duration
-	ReconnectInterval time.Duration // the block's value
+	Hub               bool          `key:"hub"`          // this side is the hub of the link
+	NoRandomize       bool          `key:"no_randomize"` // dial the URLs in their order
+	Isolate           bool          `key:"isolate_leafnode_interest"`
+	RequestIsolation  bool          `key:"request_isolation"`
+	IgnoreDiscovered  bool          `key:"ignore_discovered_servers"` // do not dial URLs that the other side names
+	Disabled          bool          `key:"disabled"`
+	FirstInfoTimeout  time.Duration `key:"first_info_timeout"`
+	DialTimeout       time.Duration `key:"dial_timeout"`
+	ReconnectInterval time.Duration `key:"-"` // the block's value
 
-	NoHeartbeatConnection bool // no second connection to a nats-server
+	NoHeartbeatConnection bool `key:"no_heartbeat_connection"` // no second connection to a nats-server
 
-	Pos Position
+	Pos Position `key:"-"`
 }
 
 // NewRemote is a link to a hub that has these addresses, with what the block says
@@ -247,8 +248,8 @@ const firstInfoTimeout = time.Second
 // the RTT steps of CompressAuto: below the first none, then fast, better, best;
 // 0 skips a step.
 type Compression struct {
-	Mode       string
-	Thresholds []time.Duration
+	Mode       string          `key:"mode"`
+	Thresholds []time.Duration `key:"rtt_thresholds"`
 }
 
 // Compression modes.
@@ -264,23 +265,23 @@ const (
 
 // MQTT is the mqtt block.
 type MQTT struct {
-	Set  bool // the block is there
-	Host string
-	Port int // 0: no listener; -1 picks a free port
+	Set  bool   `key:"on!"` // the block is there
+	Host string `key:"host listen"`
+	Port int    `key:"port listen"` // 0: no listener; -1 picks a free port
 
-	TLS        *TLS
-	Auth       Authorization
-	NoAuthUser string
+	TLS        *TLS          `key:"tls"`
+	Auth       Authorization `key:"authorization"`
+	NoAuthUser string        `key:"no_auth_user"`
 
-	MaxAckPending int // unacknowledged messages of one client
+	MaxAckPending int `key:"max_ack_pending"` // unacknowledged messages of one client
 
 	// RefuseBlanks refuses topics that hold what no subject can, as
 	// nats-server does, instead of escaping it.
-	RefuseBlanks bool
+	RefuseBlanks bool `key:"blanks"`
 	// RejectQoS2 refuses publications with QoS 2.
-	RejectQoS2 bool
+	RejectQoS2 bool `key:"reject_qos2_publish"`
 	// ConnectionMessages logs clients that come and go.
-	ConnectionMessages bool
+	ConnectionMessages bool `key:"connection_messages"`
 }
 
 // Default values that other rooms need by name.

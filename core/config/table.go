@@ -19,6 +19,32 @@ const (
 	Ignored
 )
 
+// Reload says what a reload of the configuration makes of a changed key. For a
+// block it is about switching the block on and off: its keys speak for themselves.
+type Reload uint8
+
+const (
+	// Restart keys need one: a reload that would change them is refused as a whole.
+	Restart Reload = iota + 1
+	// Live keys are taken by a reload. What they say of connections holds for those
+	// that begin after it, unless their help says more.
+	Live
+	// Never is for keys that are refused or have no effect: nothing changes.
+	Never
+)
+
+func (r Reload) String() string {
+	switch r {
+	case Restart:
+		return "restart"
+	case Live:
+		return "live"
+	case Never:
+		return "never"
+	}
+	return ""
+}
+
 // Key is one row of a table, as documentation shows it.
 type Key struct {
 	Name    string
@@ -27,9 +53,13 @@ type Key struct {
 	Default string
 	Help    string
 	Status  Status
+	Reload  Reload
 	Own     bool   // not of nats-server
 	Why     string // of NotYet and Ignored
 	Example string // a value that differs from the default
+	// Module is whose block it is, and Build names a build that has it; both are
+	// empty for what every build can do.
+	Module, Build string
 }
 
 // Section is the table of one block.
@@ -79,11 +109,11 @@ func (d *decoder) warnf(it item, format string, args ...any) {
 	d.warns = append(d.warns, Warning{Pos: it.pos, Field: it.key, Reason: fmt.Sprintf(format, args...)})
 }
 
-// row declares a supported key: names are its main name and aliases,
-// separated by blanks.
-func row[T any](names, typ, def, help, example string, set func(*decoder, *T, item)) field[T] {
+// row declares a supported key: what a reload makes of it, then its main name
+// and aliases, separated by blanks.
+func row[T any](reload Reload, names, typ, def, help, example string, set func(*decoder, *T, item)) field[T] {
 	n := strings.Fields(names)
-	return field[T]{set: set, Key: Key{Name: n[0], Aliases: n[1:], Type: typ, Default: def, Help: help, Example: example}}
+	return field[T]{set: set, Key: Key{Name: n[0], Aliases: n[1:], Reload: reload, Type: typ, Default: def, Help: help, Example: example}}
 }
 
 // own marks a row as one that nats-server does not have.
@@ -92,16 +122,22 @@ func own[T any](f field[T]) field[T] {
 	return f
 }
 
+// of marks the block of a module, and says which build has it.
+func of[T any](module, build string, f field[T]) field[T] {
+	f.Module, f.Build = module, build
+	return f
+}
+
 // notYet declares a key that this version refuses.
 func notYet[T any](names, help, why string) field[T] {
 	n := strings.Fields(names)
-	return field[T]{Key: Key{Name: n[0], Aliases: n[1:], Help: help, Status: NotYet, Why: why}}
+	return field[T]{Key: Key{Name: n[0], Aliases: n[1:], Help: help, Status: NotYet, Reload: Never, Why: why}}
 }
 
 // without declares a key of nats-server that has no meaning here.
 func without[T any](names, why string) field[T] {
 	n := strings.Fields(names)
-	return field[T]{Key: Key{Name: n[0], Aliases: n[1:], Status: Ignored, Why: why}}
+	return field[T]{Key: Key{Name: n[0], Aliases: n[1:], Status: Ignored, Reload: Never, Why: why}}
 }
 
 // answers reports whether the row has that name, in small letters.

@@ -14,9 +14,9 @@ func authTable() *block[Authorization] {
 	type a = Authorization
 	t := &block[a]{unknown: unknownField}
 	t.fields = slices.Concat(singleUserRows(), []field[a]{
-		row("token", "string", "", "what everyone presents", "t", setString(func(a *a) *string { return &a.Token })),
-		row("users", "list of maps", "", "who may connect", "[{user: u, password: p}]", setUsers(userTable)),
-		row("default_permissions default_permission permissions", "map", "all", "permissions of users without own ones", "{publish: a}", func(d *decoder, a *a, it item) { setPermissions(d, &a.DefaultPermissions, it) }),
+		row(Live, "token", "string", "", "what everyone presents", "t", setString(func(a *a) *string { return &a.Token })),
+		row(Live, "users", "list of maps", "", "who may connect", "[{user: u, password: p}]", setUsers(userTable)),
+		row(Live, "default_permissions default_permission permissions", "map", "all", "permissions of users without own ones", "{publish: a}", func(d *decoder, a *a, it item) { setPermissions(d, &a.DefaultPermissions, it) }),
 		notYet[a]("auth_callout auth_hook", "authentication by a service", ""),
 		notYet[a]("proxy_required", "let users in through trusted proxies only", ""),
 	})
@@ -26,9 +26,9 @@ func authTable() *block[Authorization] {
 func singleUserRows() []field[Authorization] {
 	type a = Authorization
 	return []field[a]{
-		row("user username", "string", "", "the one user", "u", setString(func(a *a) *string { return &a.User })),
-		row("password pass", "string", "", "in clear or as bcrypt hash", "p", setString(func(a *a) *string { return &a.Password })),
-		row("timeout", "seconds or duration", "2s, with TLS its timeout and 1s", "time to present oneself", "5", setSeconds(func(a *a) *time.Duration { return &a.Timeout })),
+		row(Live, "user username", "string", "", "the one user", "u", setString(func(a *a) *string { return &a.User })),
+		row(Live, "password pass", "string", "", "in clear or as bcrypt hash", "p", setString(func(a *a) *string { return &a.Password })),
+		row(Live, "timeout", "seconds or duration", "2s, with TLS its timeout and 1s", "time to present oneself", "5", setSeconds(func(a *a) *time.Duration { return &a.Timeout })),
 	}
 }
 
@@ -37,13 +37,13 @@ func leafAuthTable() *block[Authorization] {
 	type a = Authorization
 	t := &block[a]{unknown: unknownField}
 	t.fields = slices.Concat(singleUserRows(), []field[a]{
-		row("nkey", "public user key", "", "the one key", exampleNKey, func(d *decoder, a *a, it item) {
+		row(Live, "nkey", "public user key", "", "the one key", exampleNKey, func(d *decoder, a *a, it item) {
 			if userKey(d, it, "Not a valid public nkey for leafnode authorization") {
 				a.NKey = it.v.Str
 			}
 		}),
-		row("account", "string", "$G", "account of the one user", `"$G"`, setAccount(func(a *a) *string { return &a.Account })),
-		row("users", "list of maps", "", "who may link", "[{user: u, password: p}]", setUsers(leafUserTable)),
+		row(Live, "account", "string", "$G", "account of the one user", `"$G"`, setAccount(func(a *a) *string { return &a.Account })),
+		row(Live, "users", "list of maps", "", "who may link", "[{user: u, password: p}]", setUsers(leafUserTable)),
 		notYet[a]("proxy_required", "let users in through trusted proxies only", ""),
 	})
 	return t
@@ -54,7 +54,7 @@ func mqttAuthTable() *block[Authorization] {
 	type a = Authorization
 	t := &block[a]{unknown: unknownField}
 	t.fields = slices.Concat(singleUserRows(), []field[a]{
-		row("token", "string", "", "what everyone presents as password", "t", setString(func(a *a) *string { return &a.Token })),
+		row(Live, "token", "string", "", "what everyone presents as password", "t", setString(func(a *a) *string { return &a.Token })),
 	})
 	return t
 }
@@ -62,8 +62,8 @@ func mqttAuthTable() *block[Authorization] {
 func userRows() []field[User] {
 	type u = User
 	return []field[u]{
-		row("user username", "string", "", "name", "u", setString(func(u *u) *string { return &u.User })),
-		row("password pass", "string", "", "in clear or as bcrypt hash", "p", setString(func(u *u) *string { return &u.Password })),
+		row(Live, "user username", "string", "", "name", "u", setString(func(u *u) *string { return &u.User })),
+		row(Live, "password pass", "string", "", "in clear or as bcrypt hash", "p", setString(func(u *u) *string { return &u.Password })),
 		notYet[u]("proxy_required", "let the user in through a trusted proxy only", ""),
 	}
 }
@@ -72,13 +72,13 @@ func userTable() *block[User] {
 	type u = User
 	t := &block[u]{unknown: unknownField}
 	t.fields = slices.Concat(userRows(), []field[u]{
-		row("nkey", "public user key", "", "instead of a name", exampleNKey, func(d *decoder, u *u, it item) {
+		row(Live, "nkey", "public user key", "", "instead of a name", exampleNKey, func(d *decoder, u *u, it item) {
 			if userKey(d, it, "Not a valid public nkey for a user") {
 				u.NKey = it.v.Str
 			}
 		}),
-		row("permissions permission authorization", "map", "all", "what the user may do", "{publish: a}", func(d *decoder, u *u, it item) { setPermissions(d, &u.Permissions, it) }),
-		row("allowed_connection_types connection_types clients", "string or list", "all", "STANDARD, WEBSOCKET, LEAFNODE, LEAFNODE_WS, MQTT, MQTT_WS, IN_PROCESS", "[STANDARD]", setConnTypes),
+		row(Live, "permissions permission authorization", "map", "all", "what the user may do", "{publish: a}", func(d *decoder, u *u, it item) { setPermissions(d, &u.Permissions, it) }),
+		row(Live, "allowed_connection_types connection_types clients", "string or list", "all", "STANDARD, WEBSOCKET, LEAFNODE, LEAFNODE_WS, MQTT, MQTT_WS, IN_PROCESS", "[STANDARD]", setConnTypes),
 	})
 	return t
 }
@@ -87,7 +87,7 @@ func leafUserTable() *block[User] {
 	type u = User
 	t := &block[u]{unknown: unknownField}
 	t.fields = slices.Concat(userRows(), []field[u]{
-		row("account", "string", "$G", "account of the user", `"$G"`, setAccount(func(u *u) *string { return &u.Account })),
+		row(Live, "account", "string", "$G", "account of the user", `"$G"`, setAccount(func(u *u) *string { return &u.Account })),
 	})
 	return t
 }
@@ -196,9 +196,9 @@ func permissionsTable() *block[Permissions] {
 	return &block[p]{
 		unknown: "Unknown field %q parsing permissions",
 		fields: []field[p]{
-			row("publish pub import", "subject, list, or {allow, deny}", "all", "subjects to publish to", "a", func(d *decoder, p *p, it item) { setRules(d, &p.Publish, it, false) }),
-			row("subscribe sub export", "subject, list, or {allow, deny}", "all", `subjects to subscribe to, or "subject queue"`, `["a", "b q"]`, func(d *decoder, p *p, it item) { setRules(d, &p.Subscribe, it, true) }),
-			row("allow_responses publish_allow_responses", "boolean or map", "false", "publish to the reply subjects of received messages", "true", setResponses),
+			row(Live, "publish pub import", "subject, list, or {allow, deny}", "all", "subjects to publish to", "a", func(d *decoder, p *p, it item) { setRules(d, &p.Publish, it, false) }),
+			row(Live, "subscribe sub export", "subject, list, or {allow, deny}", "all", `subjects to subscribe to, or "subject queue"`, `["a", "b q"]`, func(d *decoder, p *p, it item) { setRules(d, &p.Subscribe, it, true) }),
+			row(Live, "allow_responses publish_allow_responses", "boolean or map", "false", "publish to the reply subjects of received messages", "true", setResponses),
 		},
 	}
 }
@@ -221,8 +221,8 @@ func rulesTable() *block[ruleSet] {
 	return &block[r]{
 		unknown: "Unknown field name %q parsing subject permissions, only 'allow' or 'deny' are permitted",
 		fields: []field[r]{
-			row("allow", "subject or list", "all", "only these", "a", func(d *decoder, r *r, it item) { r.Allow = d.ruleSubjects(it, r.queues) }),
-			row("deny", "subject or list", "", "never these", "a", func(d *decoder, r *r, it item) { r.Deny = d.ruleSubjects(it, r.queues) }),
+			row(Live, "allow", "subject or list", "all", "only these", "a", func(d *decoder, r *r, it item) { r.Allow = d.ruleSubjects(it, r.queues) }),
+			row(Live, "deny", "subject or list", "", "never these", "a", func(d *decoder, r *r, it item) { r.Deny = d.ruleSubjects(it, r.queues) }),
 		},
 	}
 }
@@ -309,8 +309,8 @@ func responsesTable() *block[Responses] {
 	return &block[r]{
 		unknown: "Unknown field %q parsing permissions",
 		fields: []field[r]{
-			row("max max_msgs max_messages max_responses", "integer", "1", "replies to one message; below 0 is unlimited", "5", setInt(func(r *r) *int { return &r.Max }, math.MinInt32, math.MaxInt32)),
-			row("expires expiration ttl", "duration", "2m", "time to reply; below 0 is unlimited", `"1m"`, setExpires),
+			row(Live, "max max_msgs max_messages max_responses", "integer", "1", "replies to one message; below 0 is unlimited", "5", setInt(func(r *r) *int { return &r.Max }, math.MinInt32, math.MaxInt32)),
+			row(Live, "expires expiration ttl", "duration", "2m", "time to reply; below 0 is unlimited", `"1m"`, setExpires),
 		},
 	}
 }

@@ -10,8 +10,8 @@ func compressionTable() *block[Compression] {
 	return &block[c]{
 		unknown: unknownField,
 		fields: []field[c]{
-			row("mode", "mode", "s2_auto", "as compression without a map", "s2_fast", setCompressionMode),
-			row("rtt_thresholds thresholds rtts rtt", "list of durations", "10ms, 50ms, 100ms", "round trips from which s2_auto compresses fast, better and best", "[10ms, 20ms]", setThresholds),
+			row(Live, "mode", "mode", "s2_auto", "as compression without a map", "s2_fast", setCompressionMode),
+			row(Live, "rtt_thresholds thresholds rtts rtt", "list of durations", "10ms, 50ms, 100ms", "round trips from which s2_auto compresses fast, better and best", "[10ms, 20ms]", setThresholds),
 		},
 	}
 }

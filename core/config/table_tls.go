@@ -15,19 +15,19 @@ func tlsTable() *block[TLS] {
 	return &block[t]{
 		unknown: unknownTLS,
 		fields: []field[t]{
-			row("cert_file", "path", "", "certificate, PEM", "CERT", setString(func(t *t) *string { return &t.CertFile })),
-			row("key_file", "path", "", "its private key", "KEY", setString(func(t *t) *string { return &t.KeyFile })),
-			row("ca_file", "path", "the system's", "certificates that the peer's must come from", "CERT", setString(func(t *t) *string { return &t.CAFile })),
-			row("certs certificates", "list of {cert_file, key_file}", "", "several certificates, chosen by name", "[{cert_file: CERT, key_file: KEY}]", setCerts),
-			row("verify", "boolean or optional", "false", "demand a client certificate; optional checks one that is given", "true", setVerify),
-			row("insecure", "boolean", "false", "as client: believe any server", "true", setBool(func(t *t) *bool { return &t.Insecure })),
-			row("timeout", "seconds or duration", "2s", "for the handshake", "5", setTLSTimeout),
-			row("pinned_certs", "list of hex", "", "SHA-256 of the public key info of the peers that are welcome", `["`+strings.Repeat("ab", 32)+`"]`, setPinned),
-			row("cipher_suites", "list", "Go's", "names of cipher suites for TLS 1.2", "[TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]", setCiphers),
-			row("allow_insecure_cipher_suites", "boolean", "false", "let cipher_suites hold weak ones", "true", setBool(func(t *t) *bool { return &t.AllowInsecureCiphers })),
-			row("curve_preferences", "list", "Go's", "X25519, CurveP256, CurveP384, CurveP521, X25519MLKEM768, SecP256r1MLKEM768, SecP384r1MLKEM1024", "[X25519]", setCurves),
-			row("min_version", "1.2 or 1.3, in quotes", "1.2", "", `"1.3"`, setMinVersion),
-			row("handshake_first first immediate", "boolean, auto, or a duration", "false", "TLS before INFO; with a duration INFO comes in clear to who has not begun by then, auto is 50ms", "true", setHandshakeFirst),
+			row(Live, "cert_file", "path", "", "certificate, PEM", "CERT", setString(func(t *t) *string { return &t.CertFile })),
+			row(Live, "key_file", "path", "", "its private key", "KEY", setString(func(t *t) *string { return &t.KeyFile })),
+			row(Live, "ca_file", "path", "the system's", "certificates that the peer's must come from", "CERT", setString(func(t *t) *string { return &t.CAFile })),
+			row(Live, "certs certificates", "list of {cert_file, key_file}", "", "several certificates, chosen by name", "[{cert_file: CERT, key_file: KEY}]", setCerts),
+			row(Live, "verify", "boolean or optional", "false", "demand a client certificate; optional checks one that is given", "true", setVerify),
+			row(Live, "insecure", "boolean", "false", "as client: believe any server", "true", setBool(func(t *t) *bool { return &t.Insecure })),
+			row(Live, "timeout", "seconds or duration", "2s", "for the handshake", "5", setTLSTimeout),
+			row(Live, "pinned_certs", "list of hex", "", "SHA-256 of the public key info of the peers that are welcome", `["`+strings.Repeat("ab", 32)+`"]`, setPinned),
+			row(Live, "cipher_suites", "list", "Go's", "names of cipher suites for TLS 1.2", "[TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]", setCiphers),
+			row(Live, "allow_insecure_cipher_suites", "boolean", "false", "let cipher_suites hold weak ones", "true", setBool(func(t *t) *bool { return &t.AllowInsecureCiphers })),
+			row(Live, "curve_preferences", "list", "Go's", "X25519, CurveP256, CurveP384, CurveP521, X25519MLKEM768, SecP256r1MLKEM768, SecP384r1MLKEM1024", "[X25519]", setCurves),
+			row(Live, "min_version", "1.2 or 1.3, in quotes", "1.2", "", `"1.3"`, setMinVersion),
+			row(Live, "handshake_first first immediate", "boolean, auto, or a duration", "false", "TLS before INFO; with a duration INFO comes in clear to who has not begun by then, auto is 50ms", "true", setHandshakeFirst),
 			notYet[t]("verify_and_map", "let the client certificate name the user", ""),
 			notYet[t]("verify_cert_and_check_known_urls", "for clusters and gateways", ""),
 			notYet[t]("connection_rate_limit", "handshakes a second", ""),
@@ -46,8 +46,8 @@ func certPairTable() *block[CertPair] {
 	return &block[c]{
 		unknown: unknownTLS,
 		fields: []field[c]{
-			row("cert_file", "path", "", "certificate, PEM", "CERT", setString(func(c *c) *string { return &c.CertFile })),
-			row("key_file", "path", "", "its private key", "KEY", setString(func(c *c) *string { return &c.KeyFile })),
+			row(Live, "cert_file", "path", "", "certificate, PEM", "CERT", setString(func(c *c) *string { return &c.CertFile })),
+			row(Live, "key_file", "path", "", "its private key", "KEY", setString(func(c *c) *string { return &c.KeyFile })),
 		},
 	}
 }

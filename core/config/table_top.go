@@ -12,15 +12,15 @@ func topTable() *block[Options] {
 	type o = Options
 	t := &block[o]{unknown: unknownField}
 	t.fields = slices.Concat(networkRows(), limitRows(), logRows(), monitorRows(), []field[o]{
-		row("authorization authentication", "map", "everyone", "who may connect", "{user: u, password: p}", setAuth),
-		row("no_auth_user", "string", "", "the user of connections that present nothing", "u", setString(func(o *o) *string { return &o.NoAuthUser })),
-		row("tls", "map", "off", "TLS on the client port", "{cert_file: CERT, key_file: KEY}", setServerTLS(func(o *o) **TLS { return &o.TLS })),
-		row("allow_non_tls", "boolean", "false", "let plain clients in beside TLS", "true", setBool(func(o *o) *bool { return &o.AllowNonTLS })),
-		row("jetstream", "map, boolean, enabled or disabled", "disabled", "storage", "enabled", setJetStream),
-		row("store_dir storedir", "path", "", "same as jetstream.store_dir", "/data", setStoreDir),
-		own(row("edge_store", "subject or list", "", "make the stream EDGE and keep these subjects in it", "[\"plant.>\"]", setSubjects(func(o *o) *[]string { return &o.EdgeStore }))),
-		row("leafnodes leaf", "map", "off", "links to and from other servers", "{port: 7422}", setLeaf),
-		row("mqtt", "map", "off", "MQTT 3.1.1 and 5", "{port: 1883}", setMQTT),
+		row(Live, "authorization authentication", "map", "everyone", "who may connect", "{user: u, password: p}", setAuth),
+		row(Live, "no_auth_user", "string", "", "the user of connections that present nothing", "u", setString(func(o *o) *string { return &o.NoAuthUser })),
+		row(Live, "tls", "map", "off", "TLS on the client port", "{cert_file: CERT, key_file: KEY}", setServerTLS(func(o *o) **TLS { return &o.TLS })),
+		row(Live, "allow_non_tls", "boolean", "false", "let plain clients in beside TLS", "true", setBool(func(o *o) *bool { return &o.AllowNonTLS })),
+		row(Restart, "jetstream", "map, boolean, enabled or disabled", "disabled", "storage", "enabled", setJetStream),
+		row(Restart, "store_dir storedir", "path", "", "same as jetstream.store_dir", "/data", setStoreDir),
+		own(row(Restart, "edge_store", "subject or list", "", "make the stream EDGE and keep these subjects in it", "[\"plant.>\"]", setSubjects(func(o *o) *[]string { return &o.EdgeStore }))),
+		of("leafnodes", "full", row(Restart, "leafnodes leaf", "map", "off", "links to and from other servers", "{port: 7422}", setLeaf)),
+		of("mqtt", "full", row(Restart, "mqtt", "map", "off", "MQTT 3.1.1 and 5", "{port: 1883}", setMQTT)),
 	}, topOthers())
 	return t
 }
@@ -28,53 +28,53 @@ func topTable() *block[Options] {
 func networkRows() []field[Options] {
 	type o = Options
 	return []field[o]{
-		row("listen", "port or host:port", "0.0.0.0:4222", "the client port; port 0 is the default", "127.0.0.1:4333", setClientListen),
-		row("host net", "string", "0.0.0.0", "the interface of the client port", "127.0.0.1", setString(func(o *o) *string { return &o.Host })),
-		row("port", "integer -1..65535", "4222", "the client port; -1 picks a free one, 0 is the default", "4333", setClientPort),
-		row("client_advertise", "host or host:port", "", "what INFO tells clients instead of the own address", "example.com", setAdvertise(func(o *o) *string { return &o.ClientAdvertise })),
-		row("server_name", "string", "the server's id", "the name of this server, without blanks", "edge1", setServerName),
-		row("server_tags", "string or list", "", "labels, lower case", "[a, b]", setTags),
-		row("server_metadata", "map of strings", "", "shown by monitoring", "{site: x}", setMetadata),
-		row("ping_interval", "duration", "2m", "between two PINGs to a client", "30s", setDuration(func(o *o) *time.Duration { return &o.PingInterval })),
-		row("ping_max", "integer", "2", "unanswered PINGs before a connection is closed", "3", setInt(func(o *o) *int { return &o.PingMax }, 0, math.MaxInt32)),
-		row("write_deadline", "duration", "10s", "one write to a client may take that long, then it is closed", "5s", setDuration(func(o *o) *time.Duration { return &o.WriteDeadline })),
-		row("write_timeout", "default, close or retry", "default", "what happens to a client when write_deadline passes; default closes it", "retry", setWriteTimeout),
-		row("no_header_support", "boolean", "false", "refuse messages with headers", "true", setBool(func(o *o) *bool { return &o.NoHeaders })),
-		row("connect_error_reports", "integer", "3600", "of a leaf remote that was never linked, log the first failed dial and every n-th", "10", setInt(func(o *o) *int { return &o.ConnectErrorReports }, 1, math.MaxInt32)),
-		row("reconnect_error_reports", "integer", "1", "of a leaf remote that was linked before, log the first failed dial and every n-th", "10", setInt(func(o *o) *int { return &o.ReconnectErrorReports }, 1, math.MaxInt32)),
-		row("pid_file pidfile", "path", "", "file for the process id", "/run/x.pid", setString(func(o *o) *string { return &o.PidFile })),
-		row("ports_file_dir", "path", "", "folder for a file with the ports", "/run", setString(func(o *o) *string { return &o.PortsFileDir })),
+		row(Restart, "listen", "port or host:port", "0.0.0.0:4222", "the client port; port 0 is the default", "127.0.0.1:4333", setClientListen),
+		row(Restart, "host net", "string", "0.0.0.0", "the interface of the client port", "127.0.0.1", setString(func(o *o) *string { return &o.Host })),
+		row(Restart, "port", "integer -1..65535", "4222", "the client port; -1 picks a free one, 0 is the default", "4333", setClientPort),
+		row(Live, "client_advertise", "host or host:port", "", "what INFO tells clients instead of the own address", "example.com", setAdvertise(func(o *o) *string { return &o.ClientAdvertise })),
+		row(Restart, "server_name", "string", "the server's id", "the name of this server, without blanks", "edge1", setServerName),
+		row(Live, "server_tags", "string or list", "", "labels, lower case", "[a, b]", setTags),
+		row(Live, "server_metadata", "map of strings", "", "shown by monitoring", "{site: x}", setMetadata),
+		row(Live, "ping_interval", "duration", "2m", "between two PINGs to a client", "30s", setDuration(func(o *o) *time.Duration { return &o.PingInterval })),
+		row(Live, "ping_max", "integer", "2", "unanswered PINGs before a connection is closed", "3", setInt(func(o *o) *int { return &o.PingMax }, 0, math.MaxInt32)),
+		row(Live, "write_deadline", "duration", "10s", "one write to a client may take that long, then it is closed", "5s", setDuration(func(o *o) *time.Duration { return &o.WriteDeadline })),
+		row(Live, "write_timeout", "default, close or retry", "default", "what happens to a client when write_deadline passes; default closes it", "retry", setWriteTimeout),
+		row(Restart, "no_header_support", "boolean", "false", "refuse messages with headers", "true", setBool(func(o *o) *bool { return &o.NoHeaders })),
+		row(Live, "connect_error_reports", "integer", "3600", "of a leaf remote that was never linked, log the first failed dial and every n-th", "10", setInt(func(o *o) *int { return &o.ConnectErrorReports }, 1, math.MaxInt32)),
+		row(Live, "reconnect_error_reports", "integer", "1", "of a leaf remote that was linked before, log the first failed dial and every n-th", "10", setInt(func(o *o) *int { return &o.ReconnectErrorReports }, 1, math.MaxInt32)),
+		row(Restart, "pid_file pidfile", "path", "", "file for the process id", "/run/x.pid", setString(func(o *o) *string { return &o.PidFile })),
+		row(Restart, "ports_file_dir", "path", "", "folder for a file with the ports", "/run", setString(func(o *o) *string { return &o.PortsFileDir })),
 	}
 }
 
 func limitRows() []field[Options] {
 	type o = Options
 	return []field[o]{
-		row("max_connections max_conn", "integer", "65536", "clients of a port at a time, on the client port and the MQTT port; 0 and below refuse all", "10", setMaxConns),
-		row("max_subscriptions max_subs", "integer", "0", "subscriptions of one connection; 0 is unlimited", "10", setInt(func(o *o) *int { return &o.MaxSubs }, 0, math.MaxInt32)),
-		row("max_sub_tokens max_subscription_tokens", "integer 0..255", "0", "tokens of one subscription; 0 is unlimited", "8", setMaxSubTokens),
-		row("max_control_line", "integer", "4096", "bytes of one protocol line", "1024", setMaxInt32(func(o *o) *int { return &o.MaxControlLine }, 1)),
-		row("max_payload", "integer", "1MB", "bytes of one message", "2MB", setMaxInt32(func(o *o) *int { return &o.MaxPayload }, 0)),
-		own(row("max_pending_total", "integer", "0, none", "bytes waiting for all clients together; while there are more, clients that have much of it are closed as slow", "64MB", setInt64(func(o *o) *int64 { return &o.MaxPendingTotal }, 0, math.MaxInt64))),
-		row("max_pending", "integer", "64MB", "bytes waiting for one client before it is closed as slow", "8MB", setInt64(func(o *o) *int64 { return &o.MaxPending }, 1, math.MaxInt64)),
-		row("max_traced_msg_len", "integer", "0", "bytes of a message shown by trace; 0 is all", "100", setInt(func(o *o) *int { return &o.MaxTracedMsgLen }, 0, math.MaxInt32)),
-		row("max_closed_clients", "integer", "10000", "closed connections that monitoring remembers", "5", setInt(func(o *o) *int { return &o.MaxClosedConns }, 0, math.MaxInt32)),
+		row(Live, "max_connections max_conn", "integer", "65536", "clients of a port at a time, on the client port and the MQTT port; 0 and below refuse all", "10", setMaxConns),
+		row(Live, "max_subscriptions max_subs", "integer", "0", "subscriptions of one connection; 0 is unlimited", "10", setInt(func(o *o) *int { return &o.MaxSubs }, 0, math.MaxInt32)),
+		row(Live, "max_sub_tokens max_subscription_tokens", "integer 0..255", "0", "tokens of one subscription; 0 is unlimited", "8", setMaxSubTokens),
+		row(Live, "max_control_line", "integer", "4096", "bytes of one protocol line", "1024", setMaxInt32(func(o *o) *int { return &o.MaxControlLine }, 1)),
+		row(Live, "max_payload", "integer", "1MB", "bytes of one message", "2MB", setMaxInt32(func(o *o) *int { return &o.MaxPayload }, 0)),
+		own(row(Live, "max_pending_total", "integer", "0, none", "bytes waiting for all clients together; while there are more, clients that have much of it are closed as slow", "64MB", setInt64(func(o *o) *int64 { return &o.MaxPendingTotal }, 0, math.MaxInt64))),
+		row(Live, "max_pending", "integer", "64MB", "bytes waiting for one client before it is closed as slow", "8MB", setInt64(func(o *o) *int64 { return &o.MaxPending }, 1, math.MaxInt64)),
+		row(Live, "max_traced_msg_len", "integer", "0", "bytes of a message shown by trace; 0 is all", "100", setInt(func(o *o) *int { return &o.MaxTracedMsgLen }, 0, math.MaxInt32)),
+		row(Restart, "max_closed_clients", "integer", "10000", "closed connections that monitoring remembers", "5", setInt(func(o *o) *int { return &o.MaxClosedConns }, 0, math.MaxInt32)),
 	}
 }
 
 func logRows() []field[Options] {
 	type o = Options
 	return []field[o]{
-		row("debug", "boolean", "false", "log what an operator rarely wants to know", "true", setBool(func(o *o) *bool { return &o.Log.Debug })),
-		row("trace", "boolean", "false", "log the protocol of the client port; secrets are left out", "true", setBool(func(o *o) *bool { return &o.Log.Trace })),
-		row("trace_verbose", "boolean", "false", "as trace: there is no internal traffic with a protocol", "true", setTraceVerbose),
-		row("trace_headers", "boolean", "false", "of messages log headers only", "true", setTraceHeaders),
-		row("logtime", "boolean", "true", "begin lines with the time", "false", setBool(func(o *o) *bool { return &o.Log.Time })),
-		row("logtime_utc", "boolean", "false", "in UTC", "true", setBool(func(o *o) *bool { return &o.Log.TimeUTC })),
-		row("log_file logfile", "path", "standard error", "file to log to", "/var/log/x", setString(func(o *o) *string { return &o.Log.File })),
-		row("log_size_limit logfile_size_limit", "integer", "0", "bytes of a log file before it is rotated; 0 never", "10MB", setInt64(func(o *o) *int64 { return &o.Log.SizeLimit }, 0, math.MaxInt64)),
-		row("log_max_num logfile_max_num", "integer", "0", "log files kept, the live one counted; 0 keeps all", "3", setInt(func(o *o) *int { return &o.Log.MaxNum }, 0, math.MaxInt32)),
-		own(row("log_format", "text or json", "text", "what lines look like; json is one object a line", "json", setLogFormat)),
+		row(Live, "debug", "boolean", "false", "log what an operator rarely wants to know", "true", setBool(func(o *o) *bool { return &o.Log.Debug })),
+		row(Live, "trace", "boolean", "false", "log the protocol of the client port; secrets are left out", "true", setBool(func(o *o) *bool { return &o.Log.Trace })),
+		row(Live, "trace_verbose", "boolean", "false", "as trace: there is no internal traffic with a protocol", "true", setTraceVerbose),
+		row(Live, "trace_headers", "boolean", "false", "of messages log headers only", "true", setTraceHeaders),
+		row(Live, "logtime", "boolean", "true", "begin lines with the time", "false", setBool(func(o *o) *bool { return &o.Log.Time })),
+		row(Live, "logtime_utc", "boolean", "false", "in UTC", "true", setBool(func(o *o) *bool { return &o.Log.TimeUTC })),
+		row(Live, "log_file logfile", "path", "standard error", "file to log to", "/var/log/x", setString(func(o *o) *string { return &o.Log.File })),
+		row(Live, "log_size_limit logfile_size_limit", "integer", "0", "bytes of a log file before it is rotated; 0 never", "10MB", setInt64(func(o *o) *int64 { return &o.Log.SizeLimit }, 0, math.MaxInt64)),
+		row(Live, "log_max_num logfile_max_num", "integer", "0", "log files kept, the live one counted; 0 keeps all", "3", setInt(func(o *o) *int { return &o.Log.MaxNum }, 0, math.MaxInt32)),
+		own(row(Restart, "log_format", "text or json", "text", "what lines look like; json is one object a line", "json", setLogFormat)),
 		notYet[o]("syslog", "log to the system's log", "log_file and standard error work"),
 		notYet[o]("remote_syslog", "log to a remote system log", "log_file and standard error work"),
 	}
@@ -84,11 +84,11 @@ func monitorRows() []field[Options] {
 	type o = Options
 	host := func(o *o) *string { return &o.HTTPHost }
 	return []field[o]{
-		row("http", "port or host:port", "off", "monitoring", "127.0.0.1:8222", setListen(host, func(o *o) *int { return &o.HTTPPort })),
-		row("http_port monitor_port", "integer -1..65535", "off", "monitoring", "8222", setPort(func(o *o) *int { return &o.HTTPPort })),
-		row("https", "port or host:port", "off", "monitoring over TLS", "127.0.0.1:8443", setListen(host, func(o *o) *int { return &o.HTTPSPort })),
-		row("https_port", "integer -1..65535", "off", "monitoring over TLS", "8443", setPort(func(o *o) *int { return &o.HTTPSPort })),
-		row("http_base_path", "string", "/", "path before all monitoring paths", "/nats", setString(func(o *o) *string { return &o.HTTPBasePath })),
+		row(Restart, "http", "port or host:port", "off", "monitoring", "127.0.0.1:8222", setListen(host, func(o *o) *int { return &o.HTTPPort })),
+		row(Restart, "http_port monitor_port", "integer -1..65535", "off", "monitoring", "8222", setPort(func(o *o) *int { return &o.HTTPPort })),
+		row(Restart, "https", "port or host:port", "off", "monitoring over TLS", "127.0.0.1:8443", setListen(host, func(o *o) *int { return &o.HTTPSPort })),
+		row(Restart, "https_port", "integer -1..65535", "off", "monitoring over TLS", "8443", setPort(func(o *o) *int { return &o.HTTPSPort })),
+		row(Restart, "http_base_path", "string", "/", "path before all monitoring paths", "/nats", setString(func(o *o) *string { return &o.HTTPBasePath })),
 		notYet[o]("prof_port", "Go profiles over HTTP", ""),
 		without[o]("prof_block_rate", "there is no profiling port"),
 	}

@@ -14,30 +14,33 @@ import (
 // TLS is a tls block. The files are read by ServerConfig and ClientConfig, so
 // that a reload sees new certificates.
 type TLS struct {
-	CertFile string
-	KeyFile  string
-	CAFile   string
-	Certs    []CertPair // instead of CertFile and KeyFile
+	CertFile string     `key:"cert_file"`
+	KeyFile  string     `key:"key_file"`
+	CAFile   string     `key:"ca_file"`
+	Certs    []CertPair `key:"certs"` // instead of CertFile and KeyFile
 
-	Verify   bool // demand a client certificate
-	Optional bool // check a client certificate if there is one; without Verify
-	Insecure bool // as client: do not check the server's certificate
-	Timeout  time.Duration
+	Verify   bool          `key:"verify"`   // demand a client certificate
+	Optional bool          `key:"verify"`   // check a client certificate if there is one; without Verify
+	Insecure bool          `key:"insecure"` // as client: do not check the server's certificate
+	Timeout  time.Duration `key:"timeout"`
 
 	// HandshakeFirst starts TLS before INFO. With a Fallback the server waits
 	// that long for a client to begin, then sends INFO in clear.
-	HandshakeFirst         bool
-	HandshakeFirstFallback time.Duration
+	HandshakeFirst         bool          `key:"handshake_first"`
+	HandshakeFirstFallback time.Duration `key:"handshake_first"`
 
-	MinVersion           uint16 // tls.VersionTLS12 or 13
-	CipherSuites         []uint16
-	AllowInsecureCiphers bool
-	Curves               []tls.CurveID
-	PinnedCerts          map[string]bool // SHA-256 of the public key info, lower hex
+	MinVersion           uint16          `key:"min_version"` // tls.VersionTLS12 or 13
+	CipherSuites         []uint16        `key:"cipher_suites"`
+	AllowInsecureCiphers bool            `key:"allow_insecure_cipher_suites"`
+	Curves               []tls.CurveID   `key:"curve_preferences"`
+	PinnedCerts          map[string]bool `key:"pinned_certs"` // SHA-256 of the public key info, lower hex
 }
 
 // CertPair is one certificate of several.
-type CertPair struct{ CertFile, KeyFile string }
+type CertPair struct {
+	CertFile string `key:"cert_file"`
+	KeyFile  string `key:"key_file"`
+}
 
 // check holds the rules between the fields.
 func (t *TLS) check() error {

@@ -94,19 +94,11 @@ func (v *validator) leaf() {
 			// The user and password are part of who it is, not of what is said.
 			urls[j] = u.Redacted()
 		}
-		var id strings.Builder
-		ids := make([]string, len(r.URLs))
-		for j, u := range r.URLs {
-			ids[j] = u.String()
-		}
-		slices.Sort(ids)
-		for _, s := range append(ids, r.Account, r.Credentials) {
-			id.WriteString(s + "\n")
-		}
-		if seen[id.String()] {
+		id := r.identity()
+		if seen[id] {
 			v.decoder.errorf(r.Pos, "duplicate remote urls=%q, account=%q", urls, r.Account)
 		}
-		seen[id.String()] = true
+		seen[id] = true
 	}
 }
 

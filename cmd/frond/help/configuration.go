@@ -63,8 +63,15 @@ func list(b *strings.Builder, head string, keys []*config.Key) {
 func keyText(k *config.Key) string {
 	var b strings.Builder
 	b.WriteString("  " + strings.Join(append([]string{k.Name}, k.Aliases...), ", "))
+	var marks []string
 	if k.Own {
-		b.WriteString("  (frond's own)")
+		marks = append(marks, "frond's own")
+	}
+	if k.Reload != config.Never {
+		marks = append(marks, "reload: "+k.Reload.String())
+	}
+	if marks != nil {
+		b.WriteString("  (" + strings.Join(marks, ", ") + ")")
 	}
 	b.WriteString("\n")
 	var parts []string

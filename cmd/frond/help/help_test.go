@@ -130,7 +130,8 @@ func TestConfiguration_hasEveryOption(t *testing.T) {
 				}
 				text := forOption(word, all)
 				mark := map[config.Status]string{config.NotYet: refused, config.Ignored: ignored}[k.Status]
-				if !strings.Contains(text, where(&s)+"\n"+status(k)+keyText(k)) || !strings.Contains(text, mark) || k.Own != strings.Contains(keyText(k), "(frond's own)") {
+				if !strings.Contains(text, where(&s)+"\n"+status(k)+keyText(k)) || !strings.Contains(text, mark) || k.Own != strings.Contains(keyText(k), "(frond's own") ||
+					(k.Reload != config.Never) != strings.Contains(keyText(k), "reload: "+k.Reload.String()+")") {
 					t.Errorf("%s: %q", word, text)
 				}
 			}
