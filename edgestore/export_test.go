@@ -3,6 +3,7 @@ package edgestore
 import (
 	"bytes"
 	"encoding/binary"
+	"os"
 	"testing"
 
 	"go.etcd.io/bbolt"
@@ -66,5 +67,48 @@ func BreakStates(b []byte) []byte {
 		if b[at+5] == kindState && binary.LittleEndian.Uint64(b[at+24:]) == newest {
 			b[at+recordHeader] ^= 1
 		}
+	}
+}
+
+// DamageRecords flips a bit in every record of a kind in a file, in place, so
+// that a store that has the file open reads it so too. It tells how many.
+func DamageRecords(t testing.TB, path string, kind byte) (n int) {
+	t.Helper()
+	return changeInPlace(t, path, kind, func(b []byte, at, end int) int { return end - 1 })
+}
+
+// LoseKeys flips a bit in the key of every record of a kind, which lies in front
+// of it: the tree does not find the record any more, which is whole.
+func LoseKeys(t testing.TB, path string, kind byte) (n int) {
+	t.Helper()
+	return changeInPlace(t, path, kind, func(b []byte, at, end int) int { return at - 1 })
+}
+
+func changeInPlace(t testing.TB, path string, kind byte, place func(b []byte, at, end int) int) (n int) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := 0; ; at += 4 {
+		i := bytes.Index(b[at:], recordMagic)
+		if i < 0 || at+i+recordHeader > len(b) {
+			return n
+		}
+		at += i
+		end := at + recordHeader + int(binary.LittleEndian.Uint32(b[at+8:]))
+		if end > len(b) || b[at+5] != kind || recordCRC(b[at:end]) != binary.LittleEndian.Uint32(b[at+12:]) {
+			continue
+		}
+		p := place(b, at, end)
+		if _, err := f.WriteAt([]byte{b[p] ^ 1}, int64(p)); err != nil {
+			t.Fatal(err)
+		}
+		n++
 	}
 }

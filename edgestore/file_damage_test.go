@@ -495,7 +495,15 @@ func TestFileStore_deleteRemovesEverything(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "s")
 	o := edgestore.FileOptions{Dir: dir, Incarnation: 9, MaxFileBytes: 256 << 10}
 	build(t, o, 4000)
+	for _, run := range []string{"00000003.ids", "00000004.ids.tmp"} { // ids, and what was not finished of them
+		if err := os.WriteFile(filepath.Join(dir, run), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	s := mustOpen(t, o)
+	if op := s.(interface{ Opening() edgestore.Opening }).Opening(); len(op.Strays) > 0 {
+		t.Errorf("strays: %q", op.Strays)
+	}
 	if err := s.Delete(); err != nil {
 		t.Fatal(err)
 	}

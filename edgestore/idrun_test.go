@@ -270,6 +270,11 @@ func TestIDRun_faults(t *testing.T) {
 		if (err != nil) != failed {
 			t.Fatalf("call %d of %d: %v", n, calls, err)
 		}
+		if failed {
+			if names, err := mem.List("d"); err != nil || slices.Contains(names, IDRunName(1)+tmpSuffix) {
+				t.Errorf("call %d failed and left %v, %v", n, names, err)
+			}
+		}
 		if !failed {
 			faults.SetHook(vfs.FailNth(vfs.OpRead, "*", 1, 1<<30, syscall.EIO))
 			if _, _, err := r.Find(key.Hash(ids[0].ID), ids[0].ID); err == nil || isCorrupt(err) || !errors.Is(err, syscall.EIO) {
@@ -464,4 +469,143 @@ func TestIDRun_bytesLeftOver(t *testing.T) {
 			t.Errorf("%d bytes behind it: %d records, %v", len(more), n, err)
 		}
 	}
+}
+
+// unsteady is a disk of which the next reads fail, or give a flipped bit.
+type unsteady struct {
+	vfs.FS
+	fail, flip int
+}
+
+func (d *unsteady) Open(name string) (vfs.File, error) {
+	f, err := d.FS.Open(name)
+	return unsteadyFile{f, d}, err
+}
+
+type unsteadyFile struct {
+	vfs.File
+	disk *unsteady
+}
+
+func (f unsteadyFile) ReadAt(b []byte, off int64) (int, error) {
+	if f.disk.fail > 0 {
+		f.disk.fail--
+		return 0, syscall.EIO
+	}
+	n, err := f.File.ReadAt(b, off)
+	if f.disk.flip > 0 {
+		f.disk.flip--
+		b[len(b)/2] ^= 1
+	}
+	return n, err
+}
+
+// What the disk does not give, or gives wrong, is read again before it is an
+// error or damage.
+func TestIDRun_readsAgain(t *testing.T) {
+	disk := &unsteady{FS: vfs.OS{}}
+	ids := someIDs(rand.New(rand.NewPCG(1, 1)), 500, 100)
+	r := idTwin(t, disk, t.TempDir(), 3, IDKey{1, 2}, ids)
+	for n := range readTries + 1 {
+		for _, flips := range []bool{false, true} {
+			if disk.fail = n; flips {
+				disk.fail, disk.flip = 0, n
+			}
+			_, ok, err := r.Find(r.Hash(ids[7].ID), ids[7].ID)
+			if given := n < readTries; ok != given || (err == nil) != given || !given && isCorrupt(err) != flips {
+				t.Errorf("%d bad reads (wrong: %v): %v, %v", n, flips, ok, err)
+			}
+		}
+	}
+}
+
+// A run that is not in every point what its owner kept of it is another one, and
+// no number in that makes the open take memory for it.
+func TestIDRun_isWhatItsOwnerKept(t *testing.T) {
+	dir := t.TempDir()
+	r := idTwin(t, vfs.OS{}, dir, 3, IDKey{1, 2}, someIDs(rand.New(rand.NewPCG(1, 1)), 500, 100))
+	for name, change := range map[string]func(*IDRunInfo){
+		"number":                   func(x *IDRunInfo) { x.Number++ },
+		"count":                    func(x *IDRunInfo) { x.Count-- },
+		"end":                      func(x *IDRunInfo) { x.End-- },
+		"size":                     func(x *IDRunInfo) { x.Size-- },
+		"first":                    func(x *IDRunInfo) { x.First++ },
+		"last":                     func(x *IDRunInfo) { x.Last++ },
+		"checksum":                 func(x *IDRunInfo) { x.CRC++ },
+		"it ends before its end":   func(x *IDRunInfo) { x.Size = x.End - 1 },
+		"larger than any":          func(x *IDRunInfo) { x.Size = 1 << 62 },
+		"larger than any, its end": func(x *IDRunInfo) { x.Size, x.End = 1<<63+1<<62, 1<<63 },
+	} {
+		info := r.IDRunInfo
+		change(&info)
+		if _, err := OpenIDRun(vfs.OS{}, dir, 7, info); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// One whose end says more than it should.
+	w, err := CreateIDRun(vfs.OS{}, dir, 7, 4, IDKey{1, 2}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := w.run
+	long.CRC = w.put(&record{kind: kindIDsEnd, payload: append(long.appendEnd(nil), 0)})
+	w.write()
+	long.Size = uint64(w.offset)
+	if err := errors.Join(w.err, w.file.Close(), os.Rename(w.tmp, long.path)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenIDRun(vfs.OS{}, dir, 7, long.IDRunInfo); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a byte left over in its end: %v", err)
+	}
+}
+
+// What is not finished leaves nothing: given up, too large, or made of runs that
+// the disk does not give.
+func TestIDRun_leavesNothingUnfinished(t *testing.T) {
+	dir, key := t.TempDir(), IDKey{1, 2}
+	ids := sortedIDs(key, someIDs(rand.New(rand.NewPCG(1, 1)), 500, 100))
+	disk := &unsteady{FS: vfs.OS{}}
+	r := idTwin(t, disk, dir, 3, key, ids)
+	left := func(after string) {
+		t.Helper()
+		if names, err := disk.List(dir); err != nil || !slices.Equal(names, []string{IDRunName(3)}) {
+			t.Errorf("%s there are %v, %v", after, names, err)
+		}
+	}
+	begin := func() *IDRunWriter {
+		t.Helper()
+		w, err := CreateIDRun(disk, dir, 7, 4, key, uint64(len(ids)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	w := begin()
+	if err := w.Add(key.Hash(ids[0].ID), ids[0]); err != nil {
+		t.Fatal(err)
+	}
+	w.Discard()
+	left("after one was given up")
+
+	w = begin()
+	w.offset = maxIDRunBytes + 1 // as if so many were in it
+	var err error
+	for _, id := range ids {
+		if err = w.Add(key.Hash(id.ID), id); err != nil {
+			break
+		}
+	}
+	if err == nil || w.run.Count == uint64(len(ids)) {
+		t.Errorf("a run of more than %d bytes: %d ids, %v", maxIDRunBytes, w.run.Count, err)
+	}
+	if _, err := w.Finish(); err == nil {
+		t.Error("a run that is too large was finished")
+	}
+	left("after one that was too large")
+
+	disk.fail = readTries
+	if _, err := MergeIDRuns([]*IDRun{r}, 4, 0, func(err error) { t.Error(err) }); !errors.Is(err, syscall.EIO) {
+		t.Errorf("a merge of what can't be read: %v", err)
+	}
+	left("after a merge that failed")
 }

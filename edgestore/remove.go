@@ -242,9 +242,7 @@ func (b *base) compactLocked(seq, n, bytes uint64, counts map[string]uint64) {
 	}
 	b.forgetLostLocked(seq)
 	b.touchRangeLocked(b.mu.first, seq-1)
-	for _, a := range b.mu.after {
-		a.addRange(b.mu.first, seq-1)
-	}
+	b.goneLocked(b.mu.first, seq-1)
 	b.mu.removals++
 	b.mu.msgs -= n
 	b.mu.bytes -= min(bytes, b.mu.bytes)
@@ -285,15 +283,20 @@ func (b *base) touchRangeLocked(lo, hi uint64) {
 	}
 }
 
+// goneLocked lets the seals hear of what is removed in lo..hi: what was there.
+func (b *base) goneLocked(lo, hi uint64) {
+	for _, a := range b.mu.after {
+		b.countedLocked(SeqRange{lo, hi}, a.addRange)
+	}
+}
+
 // clearLocked removes everything; the next message gets seq or above.
 func (b *base) clearLocked(seq uint64) {
 	b.mu.removals++
 	b.forgetLostLocked(seq)
 	if b.mu.msgs > 0 {
 		b.touchRangeLocked(b.mu.first, b.mu.last)
-		for _, a := range b.mu.after {
-			a.addRange(b.mu.first, b.mu.last)
-		}
+		b.goneLocked(b.mu.first, b.mu.last)
 	}
 	b.mu.last = max(b.mu.last, seq-1)
 	b.mu.first = b.mu.last + 1

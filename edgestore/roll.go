@@ -149,46 +149,66 @@ func (f *flusher) makeAgain(key string) {
 	case kindRun:
 		f.dropRuns()
 	case kindLost:
-		before := f.s.lostBefore()
-		f.cur.lost = &before
+		if f.cur.lost == nil {
+			before := f.s.lostBefore()
+			f.cur.lost = &before
+		}
 	default:
 		// A named value stays away until it changes.
 		s.o.toldWrite(fmt.Errorf("a named value is lost: %w", err))
 	}
 }
 
-// gapsAtSeal is a page of gaps as of the seal: those of now without what was
-// removed since.
+// gapsAtSeal is a page of gaps as of the seal.
 func (f *flusher) gapsAtSeal(key uint64) []byte {
-	s := f.s
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	f.s.mu.RLock()
+	defer f.s.mu.RUnlock()
 	var g gapSet
-	base := key << gapShift
-	end := base | gapMask
-	i, ok := s.mu.gaps.at(key)
-	if ok && s.mu.gaps.pages[i].key == key && s.mu.gaps.pages[i].full() {
-		end = (key+s.mu.gaps.pages[i].run-1)<<gapShift | gapMask
+	base, end := key<<gapShift, key<<gapShift
+	f.goneAtSealLocked(base, f.cur.last, func(lo, hi uint64) bool {
+		if lo == end {
+			end = hi + 1
+		}
+		return lo < end
+	})
+	if n := (end - base) >> gapShift; n > 0 { // the page stands for a run of full ones
+		g.addFull(key, n)
+	} else {
+		f.goneAtSealLocked(base, min(base|gapMask, f.cur.last), func(lo, hi uint64) bool { g.addRange(lo, hi); return true })
 	}
-	s.mu.gaps.each(base, end, func(lo, hi uint64) bool {
-		for seq := lo; seq <= hi; {
-			if f.cur.after.has(seq) {
-				seq++
-				continue
-			}
+	if len(g.pages) == 0 {
+		return nil
+	}
+	return g.pages[0].encode(nil)
+}
+
+// goneAtSealLocked calls fn for what was not there at the seal: what is not there
+// now, but for what was removed since. What lies below the first message counts
+// as gone.
+func (f *flusher) goneAtSealLocked(lo, hi uint64, fn func(lo, hi uint64) bool) {
+	s, after := f.s, f.cur.after
+	without := func(lo, hi uint64) bool {
+		for seq := after.next(max(lo, 1)); seq != 0 && seq <= hi; {
 			to := hi
-			f.cur.after.each(seq, hi, func(a, _ uint64) bool { to = a - 1; return false })
-			g.addRange(seq, to)
-			seq = to + 1
+			after.each(seq, hi, func(a, _ uint64) bool { to = a - 1; return false })
+			if !fn(seq, to) {
+				return false
+			}
+			seq = after.next(to + 1)
 		}
 		return true
-	})
-	for i := range g.pages {
-		if g.pages[i].key == key {
-			return g.pages[i].encode(nil)
-		}
 	}
-	return nil
+	first := s.mu.first
+	if s.mu.msgs == 0 {
+		first = hi + 1
+	}
+	if lo < first {
+		if !without(lo, min(hi, first-1)) {
+			return
+		}
+		lo = first
+	}
+	s.mu.gaps.each(lo, hi, without)
 }
 
 func makeBuckets(incarnation uint64) func(tx *bbolt.Tx) error {
