@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/wire"
 )
@@ -28,10 +29,12 @@ type client struct {
 	out       *outbound
 	written   chan struct{} // closed when the writer goroutine has ended
 	remote    netip.AddrPort
+	peer      *auth.Peer // nil but on a Unix socket
 	tls       *tls.ConnectionState
 	start     time.Time
 	entered   bool // counts for max_connections
 	inProcess bool // no socket
+	plain     bool // never leaves the machine: TLS is not offered
 	nonce     string
 	trace     *tracer // nil unless the protocol is logged
 

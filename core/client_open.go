@@ -33,7 +33,7 @@ func (c *client) open() error {
 	c.life.Lock()
 	c.life.out, c.life.tls = c.out, c.tls
 	c.life.Unlock()
-	if c.began.doors.client.Required() {
+	if c.began.doors.client.RequiredOf(c.peer) {
 		c.startTimer(o.Auth.AuthTimeout(o.TLS), c.authTimeout)
 	} else {
 		c.startTimer(o.PingInterval, c.pingTick)
@@ -46,7 +46,7 @@ func (c *client) open() error {
 func (c *client) greet() error {
 	c.conn = c.raw
 	g := transport.Greeting{Hello: c.sendInfo, Rest: c.noDeadline}
-	if t := c.began.o.TLS; t != nil && !c.inProcess {
+	if t := c.began.o.TLS; t != nil && !c.plain {
 		g.TLS, g.Timeout, g.AllowPlain = c.began.tls, t.Timeout, c.began.o.AllowNonTLS
 		g.First, g.Fallback = t.HandshakeFirst, t.HandshakeFirstFallback
 	}
@@ -79,13 +79,15 @@ func (c *client) noDeadline() error {
 func (c *client) info() info {
 	i := c.s.clientInfo(c.began)
 	i.ClientID, i.ClientIP = c.id, c.host()
-	if c.inProcess {
+	i.AuthRequired = c.began.doors.client.RequiredOf(c.peer)
+	if c.plain {
 		i.TLSRequired, i.TLSAvailable, i.TLSVerify = false, false, false
 	}
 	return i
 }
 
-// host is the peer's address without the port; that of a pipe is "pipe".
+// host is the peer's address without the port; that of a pipe is "pipe", that of
+// a Unix socket "unix:PATH".
 func (c *client) host() string {
 	if c.remote.IsValid() {
 		return c.remote.Addr().String()
@@ -163,6 +165,7 @@ func (c *client) authRequest() *auth.Request {
 		JWT:      c.connect.JWT,
 		Nonce:    c.nonce,
 		Remote:   c.remote,
+		Peer:     c.peer,
 		TLS:      c.tls,
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"math/bits"
-	"net"
 	"sync"
 	"time"
 
@@ -219,7 +218,7 @@ func (c *client) settle(err error) string {
 // unread input resets it, and the peer would lose the error.
 func (c *client) linger() {
 	c.raw.SetReadDeadline(time.Now().Add(farewell))
-	if t, ok := c.raw.(*net.TCPConn); ok {
+	if t, ok := c.raw.(interface{ CloseWrite() error }); ok {
 		<-c.written
 		t.CloseWrite()
 	}

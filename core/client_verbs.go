@@ -64,11 +64,11 @@ func (c *client) first(b []byte) error {
 // enter lets a client in that does not begin with CONNECT, if nobody has to
 // say who he is.
 func (c *client) enter() error {
-	if c.began.doors.client.Required() {
+	if c.began.doors.client.RequiredOf(c.peer) {
 		c.why = "no CONNECT"
 		return errAuthViolation
 	}
-	return c.authenticate(&auth.Request{Kind: auth.KindClient, Remote: c.remote, TLS: c.tls})
+	return c.authenticate(&auth.Request{Kind: auth.KindClient, Remote: c.remote, Peer: c.peer, TLS: c.tls})
 }
 
 // authenticate finds out who r is and puts the client in its account.

@@ -40,8 +40,6 @@ const (
 	controlAsk     = 5 * time.Second  // until the request is there
 	controlMax     = 4 << 10          // bytes of a request
 	controlConns   = 8
-	// socketPathMax is what the kernel takes as the name of a socket, everywhere.
-	socketPathMax = 103
 )
 
 type controlRequest struct {
@@ -59,40 +57,13 @@ type controlAnswer struct {
 func (s *Server) openControl(st *store) {
 	c := &control{path: filepath.Join(st.dir, controlName), log: s.log, store: st}
 	c.mu.conns = make(map[net.Conn]struct{}, controlConns)
-	if err := c.listen(); err != nil {
+	var err error
+	if c.ln, err = transport.ListenUnix(transport.UnixSocket{Option: "store_dir", Path: c.path, Mode: 0o600, Only: true}); err != nil {
 		s.log.Warn("No control socket: `frond damage` can not reach this server", "err", err)
 		return
 	}
 	st.control = c
 	c.ln.Run(c.log, "control", c.accept)
-}
-
-// listen makes the socket where nobody else can enter, and moves it to its
-// place when its mode is right: there is no moment at which others could
-// connect.
-func (c *control) listen() error {
-	if len(c.path) > socketPathMax {
-		return fmt.Errorf("the name of the socket %s is longer than %d bytes", c.path, socketPathMax)
-	}
-	dir, err := os.MkdirTemp(filepath.Dir(c.path), "ctl") // mode 0700; a short name, for the bound above
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	at := filepath.Join(dir, "s")
-	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: at, Net: "unix"})
-	if err != nil {
-		return err
-	}
-	ln.SetUnlinkOnClose(false)
-	if err = os.Chmod(at, 0o600); err == nil {
-		err = os.Rename(at, c.path) // also over one that a killed process left
-	}
-	if err != nil {
-		return errors.Join(err, ln.Close())
-	}
-	c.ln = transport.NewListener(ln)
-	return nil
 }
 
 // accept begins a connection; it runs on the accepting goroutine.
@@ -195,7 +166,7 @@ func (c *control) close() error {
 	err := c.ln.Close()
 	c.interrupt()
 	c.done.Wait()
-	return errors.Join(err, os.Remove(c.path))
+	return err
 }
 
 // ErrNoServer: no server answers on the data folder.

@@ -4,10 +4,12 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
+	"net"
 	"time"
 
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/monitor"
+	"github.com/frondmq/frond/core/transport"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -27,12 +29,13 @@ func (c *client) Traffic() monitor.Traffic {
 func (c *client) Describe(subs, detail bool) *monitor.ConnInfo {
 	i := &monitor.ConnInfo{
 		Cid: c.id, Kind: monitor.KindClient, Type: monitor.TypeNATS,
-		IP: c.host(), Port: int(c.remote.Port()), Start: c.start, LastActivity: c.start,
+		Start: c.start, LastActivity: c.start,
 		InMsgs: c.stats.inMsgs.Load(), InBytes: c.stats.inBytes.Load(), Stalls: c.stats.stalls.Load(),
 	}
 	if t := c.stats.lastActive.Load(); t != 0 {
 		i.LastActivity = Moment(t)
 	}
+	DescribeHost(i, c.raw)
 	c.life.Lock()
 	i.Name, i.Lang, i.Version = c.life.info.Name, c.life.info.Lang, c.life.info.Version
 	i.RoundTrip, i.AccountName = c.life.rtt, c.life.acc
@@ -77,6 +80,20 @@ func (c *client) outgoing() (pending int, msgs, bytes int64) {
 	out.mu.Lock()
 	defer out.mu.Unlock()
 	return int(out.mu.pending), out.mu.msgs, out.mu.msgBytes
+}
+
+// DescribeHost fills in where c comes from: an address and a port, or a Unix
+// socket and who the system says has connected.
+func DescribeHost(i *monitor.ConnInfo, c net.Conn) {
+	ap := transport.AddrPort(c.RemoteAddr())
+	if ap.IsValid() {
+		i.IP, i.Port = ap.Addr().String(), int(ap.Port())
+		return
+	}
+	i.IP = c.RemoteAddr().String()
+	if p := transport.PeerOf(c); p != nil && p.Known {
+		i.UID, i.PID = &p.UID, p.PID
+	}
 }
 
 func describeTLS(i *monitor.ConnInfo, state *tls.ConnectionState) {

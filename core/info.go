@@ -50,21 +50,20 @@ func (s *Server) clientInfo(n *snapshot) info {
 	o := n.o
 	host, port := s.advertised(o)
 	i := info{
-		ID:           s.identity.id,
-		Name:         s.ServerName(),
-		Version:      Level,
-		Proto:        protocolLevel,
-		GoVersion:    runtime.Version(),
-		Host:         host,
-		Port:         port,
-		Headers:      !o.NoHeaders,
-		AuthRequired: n.doors.client.Required(),
-		MaxPayload:   o.MaxPayload,
-		JetStream:    s.jetStream(),
-		Cluster:      s.clusterName(),
-		Domain:       s.domain(),
-		APILevel:     apiLevel,
-		XKey:         s.identity.xkey,
+		ID:         s.identity.id,
+		Name:       s.ServerName(),
+		Version:    Level,
+		Proto:      protocolLevel,
+		GoVersion:  runtime.Version(),
+		Host:       host,
+		Port:       port,
+		Headers:    !o.NoHeaders,
+		MaxPayload: o.MaxPayload,
+		JetStream:  s.jetStream(),
+		Cluster:    s.clusterName(),
+		Domain:     s.domain(),
+		APILevel:   apiLevel,
+		XKey:       s.identity.xkey,
 	}
 	if t := o.TLS; t != nil {
 		i.TLSVerify = t.Verify

@@ -7,13 +7,16 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/frondmq/frond/core/transport"
 )
 
 // Keys of what every line about a peer begins with.
 const (
 	peerKind   = "kind"   // client, mqtt, leafnode or http
 	peerConn   = "conn"   // the connection's id
-	peerRemote = "remote" // its address
+	peerRemote = "remote" // its address, "unix:PATH" on a Unix socket
+	peerUID    = "uid"    // there: the system's user
 	peerUser   = "user"   // once it is known
 	peerClient = "client" // the name that the peer gave itself
 )
@@ -24,6 +27,9 @@ const (
 // server's log, what such lines quote is cut, and lines that repeat are
 // counted.
 func PeerLogger(log *slog.Logger, kind string, id uint64, remote net.Addr) *slog.Logger {
+	if p, ok := remote.(*transport.Peer); ok && p.Known {
+		return log.With(peerKind, kind, peerConn, id, peerRemote, p.String(), peerUID, p.UID)
+	}
 	return log.With(peerKind, kind, peerConn, id, peerRemote, remote.String())
 }
 
@@ -116,9 +122,11 @@ func (n *peerName) learn(a slog.Attr) {
 		n.kind = a.Value.String()
 	case peerRemote:
 		n.host = a.Value.String()
-		if host, _, err := net.SplitHostPort(n.host); err == nil {
+		if host, _, err := net.SplitHostPort(n.host); err == nil && host != "unix" {
 			n.host = host
 		}
+	case peerUID:
+		n.host += " uid=" + a.Value.String()
 	case peerUser:
 		n.user = Cut(a.Value.String())
 	case peerClient:

@@ -115,6 +115,22 @@ func TestPeerLog_counts_lines_that_repeat(t *testing.T) {
 		synctest.Wait()
 		lines()
 
+		// Over a Unix socket each user of the system is an address.
+		for uid := range uint32(2) {
+			for range 2 * peerBurst {
+				PeerLogger(log, "client", 1, &transport.Peer{Path: "/run/x", Known: true, UID: uid}).Error("refused")
+			}
+		}
+		synctest.Wait()
+		if got := lines(); len(got) != 2*peerBurst || got[0] != "[ERR] refused kind=client conn=1 remote=unix:/run/x uid=0" {
+			t.Errorf("%d lines of two users, the first is %s", len(got), got[0])
+		}
+		<-time.After(61 * time.Second)
+		synctest.Wait()
+		if got := strings.Join(lines(), "\n"); !strings.Contains(got, `(and 5 more in the last minute) kind=client remote="unix:/run/x uid=1"`) {
+			t.Errorf("got %s", got)
+		}
+
 		for range 100 {
 			log.Warn("of the server itself")
 			PeerLogger(log, "client", 1, at(1)).Debug("asked for")

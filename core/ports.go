@@ -3,9 +3,11 @@ package core
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"strconv"
 
+	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/transport"
 )
@@ -13,8 +15,8 @@ import (
 // PortError is a port that could not be opened.
 type PortError = transport.PortError
 
-// CheckPorts looks whether all ports of o can be opened at this moment. Each that
-// can't be is a *PortError. A start does it before anything is made: a server that
+// CheckPorts looks whether all ports and Unix sockets of o can be opened at this
+// moment. Each that can't be is a *PortError. A start does it before anything is made: a server that
 // can't start must not leave a store behind. The ports are opened for good later,
 // each by who serves it, when there is something to serve.
 func CheckPorts(o *config.Options) error {
@@ -50,5 +52,69 @@ func CheckPorts(o *config.Options) error {
 		}
 		seen[addr] = p.option
 	}
+	for _, u := range []transport.UnixSocket{unixSocket("unix_socket", &o.Unix), unixSocket("mqtt.unix_socket", &o.MQTT.Unix)} {
+		if u.Path == "" {
+			continue
+		}
+		if err := transport.CheckUnix(u); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	return errors.Join(errs...)
+}
+
+// ListenUnix opens a Unix socket of the configuration, which calls it option, as
+// transport.Listen does a port.
+func ListenUnix(option string, u *config.UnixSocket) (*transport.Listener, error) {
+	return transport.ListenUnix(unixSocket(option, u))
+}
+
+func unixSocket(option string, u *config.UnixSocket) transport.UnixSocket {
+	return transport.UnixSocket{Option: option, Path: u.Path, Mode: fs.FileMode(u.Mode), Group: u.Group}
+}
+
+// UnixPeer is who the system says is at the other end of c; nil for one that is
+// not on a Unix socket, and where the system says nothing.
+func UnixPeer(c net.Conn) *auth.Peer {
+	p := transport.PeerOf(c)
+	if p == nil || !p.Known {
+		return nil
+	}
+	return &auth.Peer{UID: p.UID, Groups: p.Groups}
+}
+
+// withPeers makes d the directory of a Unix socket. path is its option.
+func withPeers(o *config.Options, d *auth.Directory, path string, u *config.UnixSocket) (*auth.Directory, error) {
+	if len(u.Users) == 0 {
+		return d, nil
+	}
+	at := func(i int, err error) error { return optionError(o, fmt.Sprintf("%s.users[%d]", path, i), err) }
+	if !transport.KnowsPeers {
+		return nil, at(0, errors.New("this system does not tell who connects to a Unix socket; Linux does"))
+	}
+	users := make([]auth.PeerUser, len(u.Users))
+	for i, p := range u.Users {
+		uid, err := systemID(p.UID, transport.LookupUser)
+		if err != nil {
+			return nil, at(i, err)
+		}
+		gid, err := systemID(p.GID, transport.LookupGroup)
+		if err != nil {
+			return nil, at(i, err)
+		}
+		users[i] = auth.PeerUser{UID: uid, GID: gid, User: p.User}
+	}
+	with, i, err := d.WithPeers(users)
+	if err != nil {
+		return nil, at(i, fmt.Errorf("unix_socket: %w of the authorization", err))
+	}
+	return with, nil
+}
+
+func systemID(who string, lookup func(string) (uint32, error)) (*uint32, error) {
+	if who == "" {
+		return nil, nil
+	}
+	n, err := lookup(who)
+	return &n, err
 }

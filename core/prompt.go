@@ -5,7 +5,7 @@ import (
 	"syscall"
 )
 
-// prompt writes small things to a TCP socket at once, on the goroutine that
+// prompt writes small things to a socket at once, on the goroutine that
 // has them, and never waits: what the socket does not take is left for the
 // writer goroutine. It saves a request two wake-ups of writers.
 type prompt struct {
@@ -20,7 +20,7 @@ type prompt struct {
 const promptBytes = 8 << 10
 
 func newPrompt(c net.Conn) *prompt {
-	t, ok := c.(*net.TCPConn)
+	t, ok := c.(syscall.Conn)
 	if !ok {
 		return nil
 	}

@@ -37,6 +37,7 @@ type Server struct {
 	storeID   string                             // same
 	store     atomic.Pointer[store]              // JetStream; nil when off
 	clients   atomic.Pointer[transport.Listener] // set by Start, before it accepts
+	socket    *transport.Listener                // of clients beside the port; nil without; fixed by Start
 	monitor   *monitorDoors                      // nil when off; fixed by Start
 
 	ready     atomic.Bool // all doors are open
@@ -185,6 +186,13 @@ func (s *Server) Start() error {
 	if o.TLS != nil && !o.AllowNonTLS {
 		s.log.Info("TLS required for client connections")
 	}
+	if o.Unix.Path != "" {
+		if s.socket, err = ListenUnix("unix_socket", &o.Unix); err != nil {
+			return err
+		}
+		s.socket.Run(s.log, "client", s.accept)
+		s.log.Info("Listening for client connections on " + s.socket.Announced())
+	}
 	if err := errors.Join(s.writePidFile(), s.writePortsFile()); err != nil {
 		return err
 	}
@@ -199,7 +207,8 @@ func (s *Server) accept(raw net.Conn) { s.begin(raw, false) }
 // begin lets a client in, if the server runs.
 func (s *Server) begin(raw net.Conn, inProcess bool) bool {
 	c := &client{
-		id: s.connections.NextID(), s: s, began: s.current.Load(), raw: raw, remote: transport.AddrPort(raw.RemoteAddr()), inProcess: inProcess, start: time.Now(),
+		id: s.connections.NextID(), s: s, began: s.current.Load(), raw: raw, remote: transport.AddrPort(raw.RemoteAddr()), peer: UnixPeer(raw),
+		inProcess: inProcess, plain: inProcess || transport.PeerOf(raw) != nil, start: time.Now(),
 	}
 	c.trace = newTracer(c.began.o, c.log())
 	if c.entered = s.connections.Enter(); !c.entered {
@@ -273,10 +282,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if l := s.clients.Load(); l != nil {
 		l.Close()
 	}
+	var errs []error
+	if s.socket != nil {
+		errs = append(errs, s.socket.Close())
+	}
 	if st := s.store.Load(); st != nil {
 		st.engine.EndRequests()
 	}
-	var errs []error
 	for i := len(s.modules) - 1; i >= 0; i-- {
 		if err := s.modules[i].Stop(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("stopping %s: %w", s.modules[i].Name(), err))

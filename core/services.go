@@ -98,7 +98,11 @@ func newDoors(o *config.Options) (d doors, err error) {
 	if err != nil {
 		return d, optionError(o, "mqtt.authorization", err)
 	}
-	return d, nil
+	if d.mqtt, err = withPeers(o, d.mqtt, "mqtt.unix_socket", &o.MQTT.Unix); err != nil {
+		return d, err
+	}
+	d.client, err = withPeers(o, d.client, "unix_socket", &o.Unix)
+	return d, err
 }
 
 func newDirectory(a *config.Authorization, stand string) (*auth.Directory, error) {

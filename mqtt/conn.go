@@ -174,7 +174,7 @@ func (c *conn) turnAway(err error) {
 	if errors.Is(err, errShutdown) || !isRefusal && !isFailure && !errors.As(err, &code) {
 		return
 	}
-	if !c.m.turned.hold(c.address(), c.ended) {
+	if !c.m.turned.hold(transport.Host(c.nc.RemoteAddr()), c.ended) {
 		return
 	}
 	if !isRefusal {
@@ -189,15 +189,6 @@ func (c *conn) turnAway(err error) {
 	}
 	_ = c.nc.SetWriteDeadline(time.Now().Add(farewell))
 	_, _ = c.nc.Write(b)
-}
-
-// address is that of the client's machine, without the port.
-func (c *conn) address() string {
-	host, _, err := net.SplitHostPort(c.nc.RemoteAddr().String())
-	if err != nil {
-		return c.nc.RemoteAddr().String()
-	}
-	return host
 }
 
 // fail ends the connection; the first reason counts.

@@ -108,6 +108,7 @@ func (c *conn) authenticate(pk *packets.Packet) error {
 		Password: string(pk.Connect.Password), Token: string(pk.Connect.Password),
 	}
 	r.Remote, r.TLS = transport.AddrPort(c.nc.RemoteAddr()), transport.TLSState(c.nc)
+	r.Peer = core.UnixPeer(c.nc)
 	g, err := c.m.services.Authenticate(r)
 	if err != nil {
 		return &refusal{refusedNotAllowed, packets.ErrNotAuthorized, err}

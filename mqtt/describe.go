@@ -3,7 +3,6 @@ package mqtt
 import (
 	"errors"
 	"io"
-	"net"
 	"os"
 
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -34,9 +33,7 @@ func (c *conn) Describe(_, _ bool) *monitor.ConnInfo {
 		NumSubs: uint32(c.numSubs.Load()), MQTTClient: c.clientID, AccountName: c.account.Name(),
 		AuthorizedUser: c.grant.User, Account: c.account.Name(),
 	}
-	if a, ok := c.nc.RemoteAddr().(*net.TCPAddr); ok {
-		i.IP, i.Port = a.IP.String(), a.Port
-	}
+	core.DescribeHost(i, c.nc)
 	return i
 }
 

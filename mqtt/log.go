@@ -10,6 +10,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/frondmq/frond/core"
+	"github.com/frondmq/frond/core/transport"
 )
 
 // logger names who a line is about, and what is known of the client. It is made when there is something to say, so that a connection
@@ -116,7 +117,7 @@ func (c *conn) logRefusal(err error) {
 		c.logger().Debug("MQTT connection went before CONNECT")
 		return
 	}
-	c.noticeOf(c.address()+"\x00"+c.clientID, noticeCONNECT, "err", err)
+	c.noticeOf(transport.Host(c.nc.RemoteAddr())+"\x00"+c.clientID, noticeCONNECT, "err", err)
 }
 
 // logStart tells that a client has come.

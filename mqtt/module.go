@@ -21,6 +21,7 @@ type Module struct {
 	services core.Services
 	log      *slog.Logger
 	ln       *transport.Listener // nil without a port
+	socket   *transport.Listener // nil without a Unix socket
 	tls      *tls.Config         // nil without
 
 	ctx   context.Context
@@ -57,15 +58,29 @@ func (m *Module) Verify(_, _ *config.Options) error { return nil }
 // Commit has nothing to do yet.
 func (m *Module) Commit(_, _ *config.Options) {}
 
-// Start opens the MQTT port.
+// Start opens the MQTT port and the Unix socket.
 func (m *Module) Start(s core.Services) error {
 	o := s.Options()
 	m.services, m.log, m.pieces.budget = s, s.Logger(), s.Budget()
 	m.ctx, m.stop = context.WithCancel(context.Background())
-	if o.MQTT.Port == 0 {
-		m.ready.Store(true)
-		return nil
+	defer m.ready.Store(true)
+	if o.MQTT.Port != 0 {
+		if err := m.listen(o); err != nil {
+			return err
+		}
 	}
+	if o.MQTT.Unix.Path != "" {
+		var err error
+		if m.socket, err = core.ListenUnix("mqtt.unix_socket", &o.MQTT.Unix); err != nil {
+			return err
+		}
+		m.log.Info("Listening for MQTT clients on " + m.socket.Announced())
+		m.socket.Run(m.log, "mqtt", func(nc net.Conn) { m.accept(nc, nil) })
+	}
+	return nil
+}
+
+func (m *Module) listen(o *config.Options) error {
 	if o.MQTT.TLS != nil {
 		var err error
 		if m.tls, err = o.MQTT.TLS.ServerConfig(); err != nil {
@@ -77,13 +92,12 @@ func (m *Module) Start(s core.Services) error {
 		return err
 	}
 	m.ln = ln
-	m.ready.Store(true)
 	scheme := "mqtt"
 	if m.tls != nil {
 		scheme = "tls"
 	}
 	m.log.Info("Listening for MQTT clients on " + scheme + "://" + ln.Announced())
-	ln.Run(m.log, "mqtt", m.accept)
+	ln.Run(m.log, "mqtt", func(nc net.Conn) { m.accept(nc, m.tls) })
 	return nil
 }
 
@@ -95,8 +109,9 @@ func (m *Module) Addr() net.Addr {
 	return m.ln.Addr()
 }
 
-// accept begins a connection; it runs on the accepting goroutine.
-func (m *Module) accept(nc net.Conn) {
+// accept begins a connection; it runs on the accepting goroutine. Without t it is
+// plain.
+func (m *Module) accept(nc net.Conn, t *tls.Config) {
 	all := m.services.Connections()
 	if !all.Enter() {
 		core.PeerLogger(m.log, "mqtt", all.NextID(), nc.RemoteAddr()).Error("MQTT connection refused: maximum connections exceeded")
@@ -105,15 +120,15 @@ func (m *Module) accept(nc net.Conn) {
 	}
 	m.work.Go(func() {
 		defer all.Leave()
-		m.serve(nc)
+		m.serve(nc, t)
 	})
 }
 
-func (m *Module) serve(nc net.Conn) {
+func (m *Module) serve(nc net.Conn, t *tls.Config) {
 	id := m.services.Connections().NextID()
 	o := m.services.Options()
-	if m.tls != nil {
-		greeting := transport.Greeting{TLS: m.tls, Timeout: o.MQTT.TLS.Timeout, First: true}
+	if t != nil {
+		greeting := transport.Greeting{TLS: t, Timeout: o.MQTT.TLS.Timeout, First: true}
 		stop := context.AfterFunc(m.ctx, func() { nc.Close() })
 		tc, err := greeting.Open(nc)
 		stop()
@@ -162,14 +177,16 @@ func (m *Module) remove(c *conn) {
 	}
 }
 
-// Stop closes the port and ends all connections.
+// Stop closes port and socket and ends all connections.
 func (m *Module) Stop(ctx context.Context) error {
 	if m.stop == nil {
 		return nil
 	}
 	m.stop()
-	if m.ln != nil {
-		m.ln.Close()
+	for _, l := range []*transport.Listener{m.ln, m.socket} {
+		if l != nil {
+			l.Close()
+		}
 	}
 	done := make(chan struct{})
 	go func() { m.work.Wait(); close(done) }()

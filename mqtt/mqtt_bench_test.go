@@ -55,7 +55,7 @@ func BenchmarkPublish(b *testing.B) {
 				served := make(chan struct{})
 				go func() {
 					defer close(served)
-					br.m.serve(nc)
+					br.m.serve(nc, nil)
 				}()
 				<-nc.done
 				b.StopTimer()

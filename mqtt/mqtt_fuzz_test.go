@@ -46,7 +46,7 @@ func FuzzConn(f *testing.F) {
 				_, _ = there.Write(bytes)
 				there.Close()
 			}()
-			b.m.serve(here)
+			b.m.serve(here, nil)
 			<-done
 		}
 		if n := b.acc.Subscriptions(); n != 0 {

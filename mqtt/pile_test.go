@@ -100,7 +100,7 @@ func TestConn_stalledSubscriberTakesItsLimit(t *testing.T) {
 func TestConn_windowAcrossPieces(t *testing.T) {
 	here, there := net.Pipe()
 	b := newBroker(t)
-	b.m.work.Go(func() { b.m.serve(here) })
+	b.m.work.Go(func() { b.m.serve(here, nil) })
 	c := &client{t, there, *scripted(nil), v5}
 	c.r.in.Reset(there)
 	_ = there.SetDeadline(time.Now().Add(20 * time.Second))

@@ -32,6 +32,7 @@ type Request struct {
 	JWT       string
 	Nonce     string
 	Remote    netip.AddrPort
+	Peer      *Peer                // nil but on a Unix socket
 	TLS       *tls.ConnectionState // nil without TLS
 }
 

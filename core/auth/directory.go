@@ -35,6 +35,7 @@ type Directory struct {
 	token *entry // nil for none
 	// stand is the user for those who present nothing, nil for none.
 	stand *entry
+	peers []peerEntry // of a Unix socket
 	// decoy is compared with when the name is unknown, so that the time of the
 	// answer does not tell which names are known.
 	decoy secret
@@ -142,9 +143,12 @@ func (d *Directory) Authenticate(r *Request) (*Grant, error) {
 	return &g, nil
 }
 
-// find checks what was presented: nkey first, then nothing at all, then a
-// name, then a token.
+// find checks what was presented: nothing at all by one whom the system knows,
+// nkey, nothing at all, a name, a token, in this order.
 func (d *Directory) find(r *Request) (*entry, error) {
+	if e := d.ofPeer(r.Peer); e != nil && r.bare(e.grant.User) {
+		return e, nil
+	}
 	switch {
 	case r.NKey != "":
 		return d.byNKey(r)

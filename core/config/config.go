@@ -99,6 +99,8 @@ func Reference() []Section {
 		permissionsTable().section("permissions"),
 		rulesTable().section("permissions.publish"),
 		responsesTable().section("permissions.allow_responses"),
+		unixSocketTable().section("unix_socket"),
+		peerUserTable().section("unix_socket.users[]"),
 		tlsTable().section("tls"),
 		certPairTable().section("tls.certs[]"),
 		jetStreamTable().section("jetstream"),

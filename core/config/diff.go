@@ -77,6 +77,7 @@ func (p place) key(name string) place {
 
 // sectionOf are the tables of blocks that stand in several places.
 var sectionOf = map[reflect.Type]string{
+	reflect.TypeFor[UnixSocket]():  "unix_socket",
 	reflect.TypeFor[TLS]():         "tls",
 	reflect.TypeFor[CertPair]():    "tls.certs[]",
 	reflect.TypeFor[Permissions](): "permissions",
@@ -255,6 +256,8 @@ func shown(v any) string {
 			texts[i] = u.Redacted()
 		}
 		return fmt.Sprint(texts)
+	case uint32: // of rights
+		return fmt.Sprintf("%04o", v)
 	case uint16:
 		return tls.VersionName(v)
 	case []uint16:

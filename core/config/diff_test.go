@@ -67,7 +67,9 @@ func TestDiff_seesEveryKey(t *testing.T) {
 var written = map[string]string{
 	".listen": "host port", ".trace_verbose": "trace", ".http": "http_port http", ".https": "https_port http",
 	".store_dir": "jetstream.store_dir", "leafnodes.listen": "leafnodes.host leafnodes.port",
-	"mqtt.listen":                "mqtt.host mqtt.port mqtt",
+	"mqtt.listen":  "mqtt.host mqtt.port mqtt",
+	".unix_socket": "unix_socket.path", "mqtt.unix_socket": "mqtt mqtt.unix_socket.path",
+	"unix_socket.users[].uid": "unix_socket.users", "unix_socket.users[].gid": "unix_socket.users", "unix_socket.users[].user": "unix_socket.users",
 	"authorization.users[].user": "authorization.users", "leafnodes.authorization.users[].user": "leafnodes.authorization.users",
 	"tls.certs[].cert_file": "tls.certs", "tls.certs[].key_file": "tls.certs",
 	"leafnodes.remotes[].url": "leafnodes.remotes", "leafnodes.remotes[].credentials": "leafnodes.remotes",

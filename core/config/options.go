@@ -19,6 +19,7 @@ type Options struct {
 	ServerName      string            `key:"server_name"` // "" means the server's id
 	ServerTags      []string          `key:"server_tags"`
 	ServerMetadata  map[string]string `key:"server_metadata"`
+	Unix            UnixSocket        `key:"unix_socket"` // clients beside the port
 
 	MaxConns        int   `key:"max_connections"`   // a negative number refuses every client
 	MaxSubs         int   `key:"max_subscriptions"` // per connection, 0 is unlimited
@@ -65,6 +66,24 @@ type Options struct {
 
 	// positions of the keys that were given, by dotted path.
 	positions map[string]Position
+}
+
+// UnixSocket is a socket in the file system, on which a server listens beside a
+// port. It has no TLS.
+type UnixSocket struct {
+	Path  string `key:"path"`  // "" for none
+	Mode  uint32 `key:"mode"`  // of the file: who may write to it may connect
+	Group string `key:"group"` // that the file belongs to, by name or number; "" leaves the process's
+	// Users are who need no password: the first of them that fits holds.
+	Users []PeerUser `key:"users"`
+}
+
+// PeerUser makes a user of who connects to a Unix socket as a user or as a member
+// of a group of the system. Both are names or numbers; one that is "" is any.
+type PeerUser struct {
+	UID  string `key:"uid"`
+	GID  string `key:"gid"`
+	User string `key:"user"` // of the authorization: a name, or a public user key
 }
 
 // Log says what is logged and where to.
@@ -269,6 +288,7 @@ type MQTT struct {
 	Host string `key:"host listen"`
 	Port int    `key:"port listen"` // 0: no listener; -1 picks a free port
 
+	Unix       UnixSocket    `key:"unix_socket"`
 	TLS        *TLS          `key:"tls"`
 	Auth       Authorization `key:"authorization"`
 	NoAuthUser string        `key:"no_auth_user"`
@@ -291,6 +311,8 @@ const (
 	DefaultLeafPort = 7422 // of a remote's URL without port
 	GlobalAccount   = "$G"
 
+	DefaultSocketMode = 0o660 // of a Unix socket
+
 	defaultAuthTimeout = 2 * time.Second
 	defaultTLSTimeout  = 2 * time.Second
 )
@@ -300,6 +322,7 @@ func Defaults() *Options {
 	return &Options{
 		Host:                  DefaultHost,
 		Port:                  DefaultPort,
+		Unix:                  UnixSocket{Mode: DefaultSocketMode},
 		MaxConns:              64 * 1024,
 		MaxControlLine:        4096,
 		MaxPayload:            1 << 20,
@@ -326,6 +349,7 @@ func Defaults() *Options {
 		},
 		MQTT: MQTT{
 			Host:          DefaultHost,
+			Unix:          UnixSocket{Mode: DefaultSocketMode},
 			MaxAckPending: 1024,
 
 			ConnectionMessages: true,

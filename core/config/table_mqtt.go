@@ -11,6 +11,7 @@ func mqttTable() *block[MQTT] {
 			row(Restart, "listen", "port or host:port", "off", "the MQTT port", "127.0.0.1:1883", setListen(func(m *m) *string { return &m.Host }, func(m *m) *int { return &m.Port })),
 			row(Restart, "host net", "string", "0.0.0.0", "the interface of the MQTT port", "127.0.0.1", setString(func(m *m) *string { return &m.Host })),
 			row(Restart, "port", "integer -1..65535", "off", "the MQTT port, usually 1883", "1883", setPort(func(m *m) *int { return &m.Port })),
+			own(row(Restart, "unix_socket", "path or map", "off", "a Unix socket for MQTT, beside the port or without one, without TLS", "/run/x.sock", setUnixSocket(func(m *m) *UnixSocket { return &m.Unix }))),
 			row(Restart, "tls", "map", "off", "TLS on the MQTT port", "{cert_file: CERT, key_file: KEY}", setServerTLS(func(m *m) **TLS { return &m.TLS })),
 			row(Live, "authorization authentication", "map", "as the client port", "who may connect", "{user: u, password: p}", setMQTTAuth),
 			row(Live, "no_auth_user", "string", "as the client port", "the user of connections that present nothing", "u", setString(func(m *m) *string { return &m.NoAuthUser })),

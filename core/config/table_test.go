@@ -22,6 +22,8 @@ var around = map[string]string{
 	"permissions":                     "authorization { users [ {user: a, permissions { %s } } ] }",
 	"permissions.publish":             "authorization { users [ {user: a, permissions { publish { %s } } } ] }",
 	"permissions.allow_responses":     "authorization { users [ {user: a, permissions { allow_responses { %s } } } ] }",
+	"unix_socket":                     "unix_socket { path: /run/y.sock, %s }",
+	"unix_socket.users[]":             "unix_socket { path: /run/y.sock, users [ { uid: 7, user: a, %s } ] }",
 	"tls":                             "tls { cert_file: CERT2, key_file: KEY2, %s }",
 	"tls.certs[]":                     "tls { certs [ { cert_file: CERT2, key_file: KEY2, %s } ] }",
 	"jetstream":                       "jetstream { %s }",

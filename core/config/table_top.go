@@ -31,6 +31,7 @@ func networkRows() []field[Options] {
 		row(Restart, "listen", "port or host:port", "0.0.0.0:4222", "the client port; port 0 is the default", "127.0.0.1:4333", setClientListen),
 		row(Restart, "host net", "string", "0.0.0.0", "the interface of the client port", "127.0.0.1", setString(func(o *o) *string { return &o.Host })),
 		row(Restart, "port", "integer -1..65535", "4222", "the client port; -1 picks a free one, 0 is the default", "4333", setClientPort),
+		own(row(Restart, "unix_socket", "path or map", "off", "a Unix socket for clients, beside the port, without TLS", "/run/x.sock", setUnixSocket(func(o *o) *UnixSocket { return &o.Unix }))),
 		row(Live, "client_advertise", "host or host:port", "", "what INFO tells clients instead of the own address", "example.com", setAdvertise(func(o *o) *string { return &o.ClientAdvertise })),
 		row(Restart, "server_name", "string", "the server's id", "the name of this server, without blanks", "edge1", setServerName),
 		row(Live, "server_tags", "string or list", "", "labels, lower case", "[a, b]", setTags),

@@ -15,6 +15,7 @@ func (o *Options) Validate() error {
 	v.jetStream()
 	v.leaf()
 	v.mqtt()
+	v.unixSockets()
 	if len(v.errs) > 0 {
 		return v.errs
 	}
@@ -105,7 +106,7 @@ func (v *validator) leaf() {
 func (v *validator) mqtt() {
 	o := v.o
 	m := &o.MQTT
-	if !m.Set || m.Port == 0 {
+	if !m.Set || m.Port == 0 && m.Unix.Path == "" {
 		return
 	}
 	if len(o.Auth.Users) > 0 {
@@ -118,5 +119,19 @@ func (v *validator) mqtt() {
 	}
 	if !o.JetStream.Enabled && !o.Leaf.Set {
 		v.errorf("mqtt", "mqtt requires JetStream to be enabled if running in standalone mode")
+	}
+}
+
+func (v *validator) unixSockets() {
+	for _, s := range []struct {
+		path string
+		sock *UnixSocket
+	}{{"unix_socket", &v.o.Unix}, {"mqtt.unix_socket", &v.o.MQTT.Unix}} {
+		if strings.HasPrefix(s.sock.Path, "@") {
+			v.errorf(s.path, "%q is no path: a socket without a file can not be kept from others", s.sock.Path)
+		}
+	}
+	if p := v.o.Unix.Path; p != "" && p == v.o.MQTT.Unix.Path {
+		v.errorf("mqtt.unix_socket", "%q is unix_socket of the clients too", p)
 	}
 }

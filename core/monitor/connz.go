@@ -18,8 +18,10 @@ type ConnInfo struct {
 	Cid            uint64        `json:"cid"`
 	Kind           string        `json:"kind,omitempty"` // KindClient or KindLeaf; tools index its first letter
 	Type           string        `json:"type,omitempty"` // TypeNATS, TypeMQTT ..., clients only
-	IP             string        `json:"ip"`
+	IP             string        `json:"ip"`             // or "unix:PATH"
 	Port           int           `json:"port"`
+	UID            *uint32       `json:"uid,omitempty"` // on a Unix socket: the system's user
+	PID            int32         `json:"pid,omitempty"` // and the process that connected
 	Start          time.Time     `json:"start"`
 	LastActivity   time.Time     `json:"last_activity"`
 	Stop           *time.Time    `json:"stop,omitempty"`   // nil while open

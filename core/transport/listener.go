@@ -7,20 +7,25 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 )
 
-// PortError is a port that could not be opened.
+// PortError is a port or a Unix socket that could not be opened.
 type PortError struct {
 	Option string // that sets it: "port", "http_port", "leafnodes.port", "mqtt.port" and so on
-	Addr   string
+	Addr   string // "unix:PATH" of a Unix socket
 	Err    error
 }
 
 func (e *PortError) Error() string {
-	return fmt.Sprintf("listening on port %s (option %s): %v", e.Addr, e.Option, e.Err)
+	what := "port "
+	if strings.HasPrefix(e.Addr, unixPrefix) {
+		what = ""
+	}
+	return fmt.Sprintf("listening on %s%s (option %s): %v", what, e.Addr, e.Option, e.Err)
 }
 
 // Unwrap is the system's error.
@@ -153,12 +158,18 @@ func (l *Listener) Close() error {
 	return err
 }
 
-// Port is the one that was opened.
+// Port is the one that was opened, 0 for a Unix socket.
 func (l *Listener) Port() int { return int(AddrPort(l.Addr()).Port()) }
 
 // Announced is the address as a log tells it: with the host as it was
 // configured, for which scripts wait. The system would say "[::]" for "0.0.0.0".
-func (l *Listener) Announced() string { return net.JoinHostPort(l.host, strconv.Itoa(l.Port())) }
+// A Unix socket is "unix:PATH".
+func (l *Listener) Announced() string {
+	if l.Addr().Network() == "unix" {
+		return l.Addr().String()
+	}
+	return net.JoinHostPort(l.host, strconv.Itoa(l.Port()))
+}
 
 // AddrPort is a TCP address, an IPv4 one always as such.
 func AddrPort(a net.Addr) netip.AddrPort {
