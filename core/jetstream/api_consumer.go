@@ -74,9 +74,8 @@ type consumerInfoResponse struct {
 // info lets the consumer take over what came in, and tells where it stands.
 func (m *member) info(dynamic bool) *consumerInfo {
 	pubs := new(publishers)
-	m.mu.Lock()
+	m.enter(pubs)
 	if m.live {
-		m.absorb(pubs)
 		m.log()
 	}
 	i := m.m.Info(m.e.now())

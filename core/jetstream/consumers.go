@@ -197,6 +197,9 @@ func (c *consumers) applyCreate(en *edgestore.Entry, o *outcome) error {
 	m.volatile.Store(m.id >= firstVolatile)
 	m.m.Recount(c.s.store)
 	m.floorBefore = m.m.AckFloor().Stream
+	if c.s.live {
+		c.publish() // to the others: what the run did up to here is counted
+	}
 	c.add(m)
 	c.change(m.name)
 	o.consumer = m

@@ -17,7 +17,8 @@ import (
 // Nothing is done to the machine but under mu, by step: on a worker after
 // something came in or became due, or on a goroutine that wants an answer.
 // Whoever holds mu must not take the stream's mu (applying takes them the
-// other way round); the store is safe without.
+// other way round); the store is safe without, and may be ahead of what the
+// consumer was told.
 type member struct {
 	// Fixed at construction.
 	s       *stream
@@ -65,7 +66,8 @@ type member struct {
 	unsent      [][]byte // deltas that the log did not take yet, oldest first
 	spare       []byte   // for the next delta
 	answers     [][]byte // replies that wait for the delta
-	taken       batch    // the inputs being worked on
+	taken       batch    // what came in and is being worked on
+	recount     bool     // what is pending has to be counted anew, see enter
 	buf, hdr    []byte
 	shown       []byte
 	msg         wire.Msg
@@ -263,8 +265,7 @@ func (m *member) reattach(b Bus) error {
 // end finishes a consumer that is deleted, or whose server stops.
 func (m *member) end(status string) {
 	pubs := new(publishers)
-	m.mu.Lock()
-	m.absorb(pubs) // requests that came in before
+	m.enter(pubs) // with requests that came in before
 	m.m.EndRequests(status, &m.fx)
 	m.perform(pubs)
 	m.mu.Unlock()
@@ -284,12 +285,11 @@ func (m *member) step(pubs *publishers) (more bool) {
 }
 
 func (m *member) stepLocked(pubs *publishers) (more bool) {
-	m.mu.Lock()
+	m.enter(pubs)
 	defer m.mu.Unlock()
 	if m.deleted.Load() || !m.live {
 		return false
 	}
-	m.absorb(pubs)
 	now := m.e.now()
 	m.m.Tick(now, &m.fx)
 	m.perform(pubs)
@@ -298,7 +298,7 @@ func (m *member) stepLocked(pubs *publishers) (more bool) {
 		more = m.deliver(pubs)
 	}
 	m.log()
-	if more {
+	if more || m.recount {
 		return true
 	}
 	at := m.m.NextDeadline(m.e.now())
@@ -324,12 +324,39 @@ const (
 	minPause = int64(1e6)
 )
 
-// absorb takes over everything that came in. The caller holds mu.
-func (m *member) absorb(pubs *publishers) {
-	m.in.Lock()
-	m.taken, m.in.batch = m.in.batch, m.taken
-	m.in.Unlock()
+// enter locks mu with everything taken over that came in. If what is pending has
+// to be counted anew, that is done first, between two runs of applying: the store
+// knows half a run before the consumers do, and what it had counted would be
+// counted once more when they are told.
+func (m *member) enter(pubs *publishers) {
+	m.mu.Lock()
+	if !m.live {
+		return // what happens is told when it takes part
+	}
+	m.learn()
+	if m.recount {
+		m.mu.Unlock()
+		m.s.mu.RLock()
+		m.mu.Lock()
+		m.learn()
+		m.m.Recount(m.s.store)
+		m.recount, m.fx.Recount = false, false
+		m.s.mu.RUnlock()
+	}
+	m.serve(pubs)
+}
+
+// learn takes over what came in, and tells the machine what happened. It leaves
+// the inputs, which may be asked for what it has still to count. The caller holds mu.
+func (m *member) learn() {
 	t := &m.taken
+	m.in.Lock()
+	if len(t.inputs) == 0 {
+		*t, m.in.batch = m.in.batch, *t
+	} else {
+		t.join(&m.in.batch)
+	}
+	m.in.Unlock()
 	now := m.e.now()
 	for _, events := range t.events {
 		m.happened(now, events)
@@ -340,13 +367,41 @@ func (m *member) absorb(pubs *publishers) {
 	if t.active != 0 {
 		m.m.SetActive(now, t.active > 0)
 	}
+	clear(t.events)
+	t.events, t.config, t.active = t.events[:0], nil, 0
+	m.recount = m.recount || m.fx.Recount
+}
+
+// serve works on the inputs that learn left. The caller holds mu.
+func (m *member) serve(pubs *publishers) {
+	t := &m.taken
+	now := m.e.now()
+	m.perform(pubs)
 	for i := range t.inputs {
 		m.handle(now, &t.inputs[i])
-		if !m.fx.Empty() {
-			m.perform(pubs)
-		}
+		m.perform(pubs)
 	}
-	m.perform(pubs)
+	t.reset()
+}
+
+// join puts what came in since behind what is still to be worked on.
+func (t *batch) join(in *batch) {
+	t.events = append(t.events, in.events...)
+	for _, i := range in.inputs {
+		i.at += len(t.bytes)
+		t.inputs = append(t.inputs, i)
+	}
+	t.bytes = append(t.bytes, in.bytes...)
+	if in.config != nil {
+		t.config = in.config
+	}
+	if in.active != 0 {
+		t.active = in.active
+	}
+	in.reset()
+}
+
+func (t *batch) reset() {
 	clear(t.events)
 	if cap(t.bytes) > 1<<20 {
 		t.bytes = nil
@@ -355,7 +410,6 @@ func (m *member) absorb(pubs *publishers) {
 }
 
 func (m *member) happened(now int64, events []event) {
-	recount := false
 	for i := range events {
 		ev := &events[i]
 		switch ev.kind {
@@ -372,36 +426,32 @@ func (m *member) happened(now int64, events []event) {
 				m.shown = append(m.shown[:0], ev.subject...)
 				subj = m.shown
 			} else if ev.seq > m.m.Looked() {
-				recount = true
+				m.recount = true
 			}
 			m.m.Removed(now, ev.seq, subj, reason, &m.fx)
 		case eventCompacted:
-			recount = recount || ev.seq > m.m.Looked()+1
+			m.recount = m.recount || ev.seq > m.m.Looked()+1
 			m.m.Compacted(now, ev.seq, false, &m.fx)
 		case eventPurged:
 			m.m.Compacted(now, m.s.store.State().FirstSeq, m.m.Overlaps(ev.subject), &m.fx)
 			m.m.Recheck(now, m.exists, &m.fx)
-			recount = true
+			m.recount = true
 		}
-	}
-	if recount {
-		m.m.Recount(m.s.store)
 	}
 }
 
+// exists: a message that could not be read is there.
 func (m *member) exists(seq uint64) bool {
 	var err error
 	_, m.buf, err = m.s.store.Load(seq, m.buf)
-	return err == nil
+	return err == nil || !goneForGood(err)
 }
 
 func (m *member) update(now int64, cfg *consumer.Config) {
 	old := m.m.Filters()
 	m.m.Update(now, cfg, &m.fx)
 	m.m.Pause(now, pauseOf(cfg))
-	if !slices.Equal(old, m.m.Filters()) {
-		m.m.Recount(m.s.store)
-	}
+	m.recount = m.recount || !slices.Equal(old, m.m.Filters())
 }
 
 func (m *member) handle(now int64, in *input) {
@@ -463,5 +513,6 @@ func (m *member) perform(pubs *publishers) {
 	if m.fx.Inactive && m.s.acct.bus() != nil && !m.ending.Swap(true) {
 		m.e.api.inactive(m)
 	}
+	m.recount = m.recount || m.fx.Recount
 	m.fx.Reset()
 }

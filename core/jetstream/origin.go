@@ -67,15 +67,13 @@ func (e *Engine) rejoinConsumer(m *member, cfg *consumer.Config) *APIError {
 		return err
 	}
 	pubs := new(publishers)
-	m.mu.Lock()
+	m.enter(pubs) // with the configuration, and acknowledgements on their way
 	defer pubs.flush()
 	defer m.mu.Unlock()
-	m.absorb(pubs) // the configuration, and acknowledgements on their way
 	if _, err := m.m.Reset(e.now(), 0, 0, &m.fx); err != nil {
 		return consumerError(err)
 	}
 	m.perform(pubs)
-	m.m.Recount(m.s.store)
 	m.log()
 	e.work.schedule(m)
 	return nil

@@ -62,10 +62,7 @@ func (s *stream) settle() {
 	}
 	pubs := new(publishers)
 	for _, m := range s.members() {
-		m.mu.Lock()
-		if m.live {
-			m.absorb(pubs)
-		}
+		m.enter(pubs)
 		m.mu.Unlock()
 		m.release()
 		m.e.work.schedule(m) // for what else came in

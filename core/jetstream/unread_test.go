@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -72,10 +73,13 @@ func TestGet_saysWhatIsNotRead(t *testing.T) {
 	x.b.call(t, "STREAM.MSG.DELETE.S", `{"seq":20}`, nil) // the newest of s.j has to be looked for
 	x.stop()                                              // drained, and nothing is in memory any more
 	x.start()
+	gets := 0
 	get := func(key, body string) (got string) {
-		in := x.b.inbox(t, "r")
+		gets++
+		reply := "r." + strconv.Itoa(gets) // the rest of an answer of many may come late
+		in := x.b.inbox(t, reply)
 		defer in.stop()
-		x.b.route(&wire.Msg{Subject: []byte("$JS.API.DIRECT.GET.S" + key), Reply: []byte("r"), Body: []byte(body)})
+		x.b.route(&wire.Msg{Subject: []byte("$JS.API.DIRECT.GET.S" + key), Reply: []byte(reply), Body: []byte(body)})
 		got, _, _ = strings.Cut(in.next().Header, "\r\n")
 		return got
 	}
@@ -102,5 +106,33 @@ func TestGet_saysWhatIsNotRead(t *testing.T) {
 	}
 	if got := get("", `{"seq":20}`); got != "NATS/1.0 404 Message Not Found" {
 		t.Errorf("a deleted message: %q", got)
+	}
+}
+
+// A purge has a consumer look which of the messages that it waits for are still
+// there. One that can't be read is.
+func TestConsumer_keepsWhatIsNotReadAtAPurge(t *testing.T) {
+	x := newBox(t)
+	faults := newStoreFaults("")
+	x.change = func(c *Config) { c.backend = chaosBackend{diskBackend{c}, faults} }
+	x.start()
+	mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
+	mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+	const n = 20
+	for i := range n {
+		x.put("S", "s.a", text(i)+strings.Repeat("x", 10_000)) // several chunks, one may be in memory
+	}
+	in := x.b.pull(t, "S.c", strconv.Itoa(n))
+	defer in.stop()
+	for range n {
+		in.next()
+	}
+	x.stop() // drained, and nothing is in memory any more
+	x.start()
+	faults.arm(&storeFault{vfs.OpRead, false, 1, 1 << 30})
+	defer faults.arm(nil)
+	x.b.call(t, "STREAM.PURGE.S", `{"filter":"s.nothing"}`, nil)
+	if i := x.b.consumer(t, "S", "c"); i.NumAckPending != n {
+		t.Errorf("%d are to be acknowledged, told %d", n, i.NumAckPending)
 	}
 }

@@ -70,6 +70,7 @@ func (m *Machine) Next(now int64, fx *Effects) Want {
 		return Want{WantSeq, m.st.list[0]}
 	}
 	if m.st.next > m.last {
+		m.pendingN = 0 // some may be counted that were read over, see Deliver
 		m.atEnd(fx)
 		return Want{}
 	}
@@ -140,6 +141,9 @@ func (m *Machine) Appended(seq uint64, subject []byte) bool {
 // Deliver takes the message that Next wanted. It is not ok when the message is
 // not to be sent now: it was acknowledged before, the pace holds it back, or
 // the requests had no room for it. Then Next says how to go on.
+//
+// What went from the stream before Removed told of it is read over, and stays
+// counted as pending; not behind the last message that Appended told of.
 func (m *Machine) Deliver(now int64, c *Candidate, fx *Effects) (Delivery, bool) {
 	m.delivered.valid = false
 	e := m.st.pending.get(c.Seq)
@@ -155,6 +159,13 @@ func (m *Machine) Deliver(now int64, c *Candidate, fx *Effects) (Delivery, bool)
 			m.uncount()
 			return d, false
 		}
+		switch {
+		case c.Seq > m.last: // nobody told of it yet
+			m.pendingN = 0
+		case c.Seq == m.last:
+			m.pendingN = min(m.pendingN, 1)
+		}
+		d.Pending = m.pendingN
 		if d.Pending > 0 {
 			d.Pending--
 		}

@@ -713,3 +713,40 @@ func TestMachine_signOfLifeBeforeTheFirstMessage(t *testing.T) {
 		}
 	}
 }
+
+// What went from the stream before anybody told of it is read over. At the end of
+// the stream nothing is pending all the same, in the last delivery as in the info.
+func TestMachine_readsOverWhatWent(t *testing.T) {
+	for _, untold := range []bool{false, true} { // the last message too
+		r := newRig(t, `{"durable_name":"C","ack_policy":"explicit"}`)
+		r.start()
+		for range 4 {
+			r.publish("a", 10)
+		}
+		for seq := range uint64(3) {
+			r.stream.remove(seq + 1)
+		}
+		if untold {
+			r.stream.add("a", 10, r.now)
+			r.stream.remove(4)
+		}
+		r.m.Pull(r.now, []byte("p"), []byte(`{"batch":5,"no_wait":true}`), &r.fx)
+		r.perform()
+		r.pump()
+		if len(r.got) != 1 || r.got[0].seq != r.stream.last || r.got[0].pending != 0 {
+			t.Errorf("untold %v: delivered %+v", untold, r.got)
+		}
+		for seq := range uint64(3) {
+			r.m.Removed(r.now, seq+1, []byte("a"), ReasonLimits, &r.fx)
+		}
+		if untold {
+			r.m.Appended(5, []byte("a"))
+			r.m.Removed(r.now, 4, []byte("a"), ReasonLimits, &r.fx)
+		}
+		r.perform()
+		r.pump()
+		if n := r.m.NumPending(); n != 0 || len(r.got) != 1 || r.m.Waiting() != 0 {
+			t.Errorf("untold %v: %d pending, %d requests wait, delivered %+v", untold, n, r.m.Waiting(), r.got)
+		}
+	}
+}
