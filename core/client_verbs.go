@@ -79,7 +79,7 @@ func (c *client) authenticate(r *auth.Request) error {
 		c.why = err.Error()
 		return errAuthViolation
 	}
-	a, ok := c.s.accounts[g.Account]
+	a, ok := c.s.accounts.Lookup(g.Account)
 	if !ok {
 		c.presented(r)
 		c.why = fmt.Sprintf("no such account %q", g.Account)

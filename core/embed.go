@@ -78,7 +78,7 @@ func (s *Server) PublishRequest(subj, reply string, data []byte) error {
 	if p.origin == nil {
 		p.origin = account.NewOrigin(nil, account.RoleClient, "")
 	}
-	s.global().Route(p.origin, m)
+	s.global.Route(p.origin, m)
 	p.origin.Flush()
 	gates := append([]<-chan struct{}(nil), p.origin.Gates()...)
 	p.Unlock()
@@ -124,7 +124,7 @@ func (s *Server) Subscribe(subj, queue string, handle func(*Message)) (*Subscrip
 	if e.ended || !s.running() {
 		return nil, ErrNotRunning
 	}
-	if err := s.global().Subscribe(k.sub); err != nil {
+	if err := s.global.Subscribe(k.sub); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBadSubject, err)
 	}
 	if e.subs == nil {

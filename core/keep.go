@@ -71,14 +71,14 @@ func (s *Server) keepEdgeStore() error {
 
 // keepStream fills in k. Without want it only looks.
 func (s *Server) keepStream(ctx context.Context, want []string, k *KeptStream) error {
-	a, err := AskStream(ctx, s.global(), "INFO", EdgeStream, nil)
+	a, err := AskStream(ctx, s.global, "INFO", EdgeStream, nil)
 	switch {
 	case errors.Is(err, ErrNoStream):
 		if len(want) == 0 {
 			return nil
 		}
 		k.Subjects = want
-		_, err = AskStream(ctx, s.global(), "CREATE", EdgeStream, map[string]any{
+		_, err = AskStream(ctx, s.global, "CREATE", EdgeStream, map[string]any{
 			"name": EdgeStream, "subjects": want, "storage": "file", "retention": "limits", "discard": "old",
 			"num_replicas": 1, "allow_direct": true,
 		})
@@ -99,7 +99,7 @@ func (s *Server) keepStream(ctx context.Context, want []string, k *KeptStream) e
 	if a.Config["subjects"], err = json.Marshal(want); err != nil {
 		return err
 	}
-	if _, err := AskStream(ctx, s.global(), "UPDATE", EdgeStream, a.Config); err != nil {
+	if _, err := AskStream(ctx, s.global, "UPDATE", EdgeStream, a.Config); err != nil {
 		return err
 	}
 	k.Subjects = want

@@ -112,7 +112,7 @@ func (g *gathering) list(late error) []Answer {
 
 // Request asks the services of the global account and waits for one answer.
 func (s *Server) Request(ctx context.Context, subject string, body []byte) ([]byte, error) {
-	list, err := Gather(ctx, s.global(), []Question{{subject, body}})
+	list, err := Gather(ctx, s.global, []Question{{subject, body}})
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,8 @@ type Server struct {
 	lines    *lineCounts // of log
 	modules  []Module
 	identity identity
-	accounts map[string]*account.Account
+	accounts account.Registry
+	global   *account.Account // $G, which is always there
 	chunks   chunks
 	buffers  wire.Buffers
 	reads    readBuffers
@@ -83,10 +84,9 @@ func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
 	}
 	s.connections = NewConnections(o.MaxConns, o.MaxClosedConns)
 	s.chunks.budget.limit = o.MaxPendingTotal
-	s.accounts = map[string]*account.Account{
-		config.GlobalAccount: account.New(config.GlobalAccount),
-		systemAccount:        account.New(systemAccount),
-	}
+	s.global = account.New(config.GlobalAccount)
+	s.accounts.Add(s.global)
+	s.accounts.Add(account.New(systemAccount))
 	var err error
 	if s.identity, err = newIdentity(); err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
 		return nil, err
 	}
 	if d := s.domain(); d != "" && o.JetStream.Enabled {
-		if err := s.global().AddDomainMappings(d); err != nil {
+		if err := s.global.AddDomainMappings(d); err != nil {
 			return nil, optionError(o, "jetstream.domain", err)
 		}
 	}
@@ -348,8 +348,6 @@ func (s *Server) advertised(o *config.Options) (host string, port int) {
 	}
 	return host, port
 }
-
-func (s *Server) global() *account.Account { return s.accounts[config.GlobalAccount] }
 
 // describeModules collects what the modules tell.
 func (s *Server) describeModules(d *monitor.Description) *monitor.Description {

@@ -29,8 +29,7 @@ func (v services) Connections() *Connections { return v.s.connections }
 func (v services) Budget() *Budget           { return &v.s.chunks.budget }
 
 func (v services) Account(name string) (*account.Account, bool) {
-	a, ok := v.s.accounts[name]
-	return a, ok
+	return v.s.accounts.Lookup(name)
 }
 
 func (v services) Authenticate(r *auth.Request) (*auth.Grant, error) {

@@ -137,7 +137,7 @@ func (s *Server) openStore() error {
 	s.identifyStore(st)
 	s.store.Store(st)
 	s.openControl(st)
-	return st.engine.EnableAccount(bus{s.global()})
+	return st.engine.EnableAccount(bus{s.global})
 }
 
 // identifyStore reads who the data folder is, which is this server's alone by now.

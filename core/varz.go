@@ -49,7 +49,7 @@ func (s *Server) Varz() *monitor.Varz {
 		v.MemLimit = n
 	}
 	s.connections.Count(v)
-	for _, a := range s.accounts {
+	for _, a := range s.accounts.All() {
 		v.Subscriptions += uint64(a.Subscriptions())
 	}
 	s.describeStore(&v.JetStream)

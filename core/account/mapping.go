@@ -139,18 +139,18 @@ func newMapping(src, cluster string, dests []Destination) (*mapping, error) {
 
 // mapSubject applies the first mapping that matches. A nil result means that
 // the message is dropped.
-func (o *Origin) mapSubject(set *mappingSet, subj []byte) (result []byte, changed bool) {
-	if o.maps != set {
-		o.maps = set
-		o.mapped = make(map[string]*mappedSubject)
+func (o *Origin) mapSubject(at *side, set *mappingSet, subj []byte) (result []byte, changed bool) {
+	if at.maps != set {
+		at.maps = set
+		at.mapped = make(map[string]*mappedSubject)
 	}
-	e, ok := o.mapped[string(subj)]
+	e, ok := at.mapped[string(subj)]
 	if !ok {
-		if len(o.mapped) >= maxCached {
-			clear(o.mapped)
+		if len(at.mapped) >= maxCached {
+			clear(at.mapped)
 		}
 		e = o.findMapping(set, string(subj))
-		o.mapped[string(subj)] = e
+		at.mapped[string(subj)] = e
 	}
 	if e.draw == nil {
 		return e.result, e.changed

@@ -7,12 +7,17 @@ import (
 	"github.com/frondmq/frond/core/wire"
 )
 
-// maxCached bounds what one Origin remembers: each plan counts one, and one
-// more for each subscription that it holds on its own.
-const maxCached = 4096
+const (
+	// maxCached bounds what one Origin remembers, of all accounts together: each
+	// plan counts one, and one more for each subscription that it holds on its own.
+	maxCached = 4096
 
-// alwaysCached is up to where an Origin remembers every subject at once.
-const alwaysCached = 64
+	// alwaysCached is up to where an Origin remembers every subject at once.
+	alwaysCached = 64
+
+	// maxSides is of how many accounts it remembers something.
+	maxSides = 8
+)
 
 // Origin is one publisher: a connection, a link, an internal worker. It holds
 // the compiled matches of that publisher and the sinks it has delivered to
@@ -23,20 +28,30 @@ type Origin struct {
 	cluster string
 	rng     uint64
 
-	account *Account
-	plans   map[string]*plan
-	cached  int
-	missed  *missed              // beyond alwaysCached
-	once    plan                 // of a subject that is not remembered
-	search  subject.Search[*Sub] // what once was made from
-	maps    *mappingSet
-	mapped  map[string]*mappedSubject
+	home   side    // of the first account that it published to
+	far    []*side // of the others
+	oldest int     // of far, when it is full
+	cached int
+	missed *missed // beyond alwaysCached
+	depth  int     // of crossings, while a message is routed
 
 	// epoch counts Flushes: a plan that was used in this epoch has its plain
 	// sinks in touched already.
 	epoch   uint64
 	touched []Sink
 	gates   []<-chan struct{}
+}
+
+// side is what an Origin has of one account. Messages that cross into another
+// account find their plans there, beside those of the account they come from.
+type side struct {
+	account *Account
+	plans   map[string]*plan
+	once    plan                 // of a subject that is not remembered
+	search  subject.Search[*Sub] // what once was made from
+	busy    bool                 // once is being routed by
+	maps    *mappingSet
+	mapped  map[string]*mappedSubject
 
 	inMsgs, inBytes   int64
 	outMsgs, outBytes int64
@@ -103,16 +118,25 @@ func (o *Origin) Flush() {
 		o.touched = o.touched[:0]
 		o.epoch++
 	}
-	if o.inMsgs > 0 {
-		a := o.account
-		a.inMsgs.Add(o.inMsgs)
-		a.inBytes.Add(o.inBytes)
-		if o.outMsgs > 0 {
-			a.outMsgs.Add(o.outMsgs)
-			a.outBytes.Add(o.outBytes)
-		}
-		o.inMsgs, o.inBytes, o.outMsgs, o.outBytes = 0, 0, 0, 0
+	o.home.settle()
+	for _, s := range o.far {
+		s.settle()
 	}
+}
+
+// settle adds what was counted to the account.
+func (s *side) settle() {
+	if s.inMsgs == 0 {
+		return
+	}
+	a := s.account
+	a.inMsgs.Add(s.inMsgs)
+	a.inBytes.Add(s.inBytes)
+	if s.outMsgs > 0 {
+		a.outMsgs.Add(s.outMsgs)
+		a.outBytes.Add(s.outBytes)
+	}
+	s.inMsgs, s.inBytes, s.outMsgs, s.outBytes = 0, 0, 0, 0
 }
 
 // Gates are the gates that were closed at the last Flush: receivers that a
@@ -130,22 +154,48 @@ func (o *Origin) touch(s Sink) {
 	o.touched = append(o.touched, s)
 }
 
-// attach makes a the account that o publishes to.
-func (o *Origin) attach(a *Account) {
-	if o.account != nil {
-		o.Flush()
+// side finds or makes that of a. With too many accounts the one that came first
+// is forgotten, unless a message is being routed, which may need it.
+func (o *Origin) side(a *Account) *side {
+	for _, s := range o.far {
+		if s.account == a {
+			return s
+		}
 	}
-	o.account = a
-	o.plans = make(map[string]*plan)
-	o.mapped = nil
-	o.maps = nil
-	o.cached = 0
+	if o.home.account == nil {
+		o.home.begin(a)
+		return &o.home
+	}
+	s := &side{}
+	s.begin(a)
+	if len(o.far) < maxSides-1 || o.depth > 0 {
+		o.far = append(o.far, s)
+		return s
+	}
+	o.drop(o.far[o.oldest])
+	o.far[o.oldest] = s
+	o.oldest = (o.oldest + 1) % len(o.far)
+	return s
 }
 
-func (o *Origin) count(m *wire.Msg, n int) {
+func (s *side) begin(a *Account) {
+	s.account, s.plans = a, make(map[string]*plan)
+}
+
+// drop ends what is remembered of an account. Targets that still hold the side
+// see that it is nobody's.
+func (o *Origin) drop(gone *side) {
+	gone.settle()
+	for _, p := range gone.plans {
+		o.cached -= p.weight
+	}
+	*gone = side{}
+}
+
+func (s *side) count(m *wire.Msg, n int) {
 	size := int64(len(m.Header) + len(m.Body))
-	o.inMsgs++
-	o.inBytes += size
-	o.outMsgs += int64(n)
-	o.outBytes += size * int64(n)
+	s.inMsgs++
+	s.inBytes += size
+	s.outMsgs += int64(n)
+	s.outBytes += size * int64(n)
 }

@@ -16,7 +16,9 @@ type plan struct {
 	plain  []*Sub // local plain subscriptions; may be shared with the index
 	links  []linkTarget
 	groups []group
-	weight int // in the cache
+	// targets are the accounts that a message crosses into.
+	targets []target
+	weight  int // in the cache
 }
 
 // linkTarget is one link: it gets a message at most once, however many of its
@@ -25,6 +27,14 @@ type linkTarget struct {
 	sub    *Sub
 	plain  bool     // has a plain subscription that matches
 	queues [][]byte // groups chosen for it, of the message being routed
+}
+
+// target is where a message goes on in another account, and what its subject is
+// called there.
+type target struct {
+	to      *Account
+	side    *side
+	subject []byte
 }
 
 type group struct {
@@ -38,28 +48,29 @@ type member struct {
 }
 
 // plan finds the compiled match of a literal subject.
-func (o *Origin) plan(a *Account, subj []byte) *plan {
-	gen := a.index.Generation()
-	p, ok := o.plans[string(subj)]
+func (o *Origin) plan(s *side, subj []byte) *plan {
+	index := s.account.index
+	gen := index.Generation()
+	p, ok := s.plans[string(subj)]
 	if ok && p.gen == gen {
 		return p
 	}
 	switch {
 	case ok:
 		o.cached -= p.weight
-	case o.cached >= alwaysCached && !o.admits(subj):
-		o.compile(&o.once, a.index.Once(subj, &o.search), gen)
-		return &o.once
+	case o.cached >= alwaysCached && !s.busy && !o.admits(subj):
+		o.compile(&s.once, subj, index.Once(subj, &s.search), gen)
+		return &s.once
 	default:
 		p = &plan{}
 		if o.cached >= maxCached {
 			o.forget()
 		}
-		o.plans[string(subj)] = p
+		s.plans[string(subj)] = p
 	}
 	// The generation is read before the match: a change in between makes the
 	// plan stale, never wrongly fresh.
-	o.compile(p, a.index.Match(subj), gen)
+	o.compile(p, subj, index.Match(subj), gen)
 	o.cached += p.weight
 	return p
 }
@@ -97,21 +108,33 @@ const (
 // forget makes room by dropping a quarter of the plans, whichever come first
 // in the map's own order.
 func (o *Origin) forget() {
-	for k, p := range o.plans {
-		delete(o.plans, k)
-		o.cached -= p.weight
-		if o.cached <= maxCached*3/4 {
+	if o.forgetOf(&o.home) {
+		return
+	}
+	for _, s := range o.far {
+		if o.forgetOf(s) {
 			return
 		}
 	}
 }
 
-func (o *Origin) compile(p *plan, r *subject.Result[*Sub], gen uint64) {
+func (o *Origin) forgetOf(s *side) (enough bool) {
+	for k, p := range s.plans {
+		delete(s.plans, k)
+		o.cached -= p.weight
+		if o.cached <= maxCached*3/4 {
+			return true
+		}
+	}
+	return false
+}
+
+func (o *Origin) compile(p *plan, subj []byte, r *subject.Result[*Sub], gen uint64) {
 	*p = plan{gen: gen, weight: 1}
 	if r == nil {
 		return
 	}
-	if !slices.ContainsFunc(r.Plain, func(s *Sub) bool { return s.Sink.Role().IsLink() }) {
+	if !slices.ContainsFunc(r.Plain, special) {
 		p.plain = r.Plain
 	} else {
 		for _, s := range r.Plain {
@@ -119,6 +142,8 @@ func (o *Origin) compile(p *plan, r *subject.Result[*Sub], gen uint64) {
 			case o.tierOf(s.Sink) == never:
 			case s.Sink.Role().IsLink():
 				p.links[p.link(s)].plain = true
+			case crossing(s) != nil:
+				p.targets = append(p.targets, crossing(s).target(subj))
 			default:
 				p.plain = append(p.plain, s)
 			}
@@ -129,6 +154,9 @@ func (o *Origin) compile(p *plan, r *subject.Result[*Sub], gen uint64) {
 		o.compileGroup(p, r.Queues[i].Name, r.Queues[i].Members)
 	}
 }
+
+// special subscriptions need more than that their sink is given the message.
+func special(s *Sub) bool { return s.Sink.Role().IsLink() || crossing(s) != nil }
 
 func (o *Origin) compileGroup(p *plan, name string, members []*Sub) {
 	g := group{name: []byte(name)}

@@ -10,15 +10,16 @@ import (
 // took it; 0 means that there are no responders. m is given back as it came.
 // Nothing is written out before o.Flush.
 func (a *Account) Route(o *Origin, m *wire.Msg) int {
-	if o.account != a {
-		o.attach(a)
+	at := &o.home
+	if at.account != a {
+		at = o.side(a)
 	}
 	published := m.Subject
 	anyQueue := !o.role.IsLink()
 	if set := a.mappings.Load(); set != nil && o.role.mapped() {
-		s, changed := o.mapSubject(set, published)
+		s, changed := o.mapSubject(at, set, published)
 		if s == nil {
-			o.count(m, 0)
+			at.count(m, 0)
 			return 0
 		}
 		m.Subject = s
@@ -26,7 +27,14 @@ func (a *Account) Route(o *Origin, m *wire.Msg) int {
 		// subject the choice is made here.
 		anyQueue = anyQueue || changed && m.Queues == nil
 	}
-	p := o.plan(a, m.Subject)
+	n := o.route(at, m, anyQueue)
+	m.Subject = published
+	return n
+}
+
+// route delivers m in one account, whose mappings it is behind.
+func (o *Origin) route(at *side, m *wire.Msg, anyQueue bool) int {
+	p := o.plan(at, m.Subject)
 	n := 0
 	if len(p.plain) > 0 {
 		n = o.routePlain(p, m)
@@ -37,8 +45,10 @@ func (a *Account) Route(o *Origin, m *wire.Msg) int {
 	if len(p.links) > 0 {
 		n += o.routeLinks(p, m)
 	}
-	m.Subject = published
-	o.count(m, n)
+	at.count(m, n)
+	if len(p.targets) > 0 {
+		n += o.cross(at, p, m)
+	}
 	return n
 }
 

@@ -259,7 +259,7 @@ func TestOrigin_boundsItsMemory(t *testing.T) {
 				t.Fatalf("%s: %d deliveries", b, n)
 			}
 		}
-		if _, ok := o.plans[string(b)]; !ok {
+		if _, ok := o.home.plans[string(b)]; !ok {
 			t.Fatalf("%s came twice and is not remembered", b)
 		}
 		if o.cached > maxCached+8 {
@@ -267,7 +267,7 @@ func TestOrigin_boundsItsMemory(t *testing.T) {
 		}
 	}
 	sum := 0
-	for _, p := range o.plans {
+	for _, p := range o.home.plans {
 		sum += p.weight
 	}
 	if sum != o.cached {
@@ -285,12 +285,12 @@ func TestOrigin_remembersLittleOfWhatComesOnce(t *testing.T) {
 			t.Fatalf("once.%d: %d deliveries", i, n)
 		}
 	}
-	if n := len(o.plans) - alwaysCached/2; n > 2*once/admitOneIn {
+	if n := len(o.home.plans) - alwaysCached/2; n > 2*once/admitOneIn {
 		t.Errorf("%d of %d subjects that came once are remembered", n, once)
 	}
 	// What comes back among many others is remembered all the same.
 	for round := range 100 * admitOneIn {
-		if _, ok := o.plans["back"]; ok {
+		if _, ok := o.home.plans["back"]; ok {
 			return
 		}
 		a.Route(o, &wire.Msg{Subject: []byte("back")})
@@ -342,7 +342,7 @@ func TestOrigin_remembersWhatIsAlwaysPushedOut(t *testing.T) {
 	}
 	for _, rival := range rivals {
 		a.Route(o, &wire.Msg{Subject: back})
-		if _, ok := o.plans["back"]; ok {
+		if _, ok := o.home.plans["back"]; ok {
 			return
 		}
 		a.Route(o, &wire.Msg{Subject: rival})
@@ -363,7 +363,7 @@ func TestOrigin_countsPlansThatChange(t *testing.T) {
 		}
 	}
 	sum := 0
-	for _, p := range o.plans {
+	for _, p := range o.home.plans {
 		sum += p.weight
 	}
 	if sum != o.cached {
