@@ -314,9 +314,6 @@ func (c *client) Pub(m *wire.Msg) error {
 		return nil // traces are not reported yet
 	}
 	n := c.account.Route(c.origin, m)
-	if len(m.Subject) == len(userInfoSubject) && string(m.Subject) == userInfoSubject && c.answerUserInfo(m) {
-		n++
-	}
 	if n == 0 && c.connect.NoResponders && len(m.Reply) > 0 {
 		c.noResponders(m)
 	}

@@ -124,6 +124,13 @@ func kindOf(counts *monitor.KindCounts, c Connection) *uint64 {
 	return &counts.Clients
 }
 
+// Get finds the connection with that id, nil when it is not there.
+func (s *Connections) Get(id uint64) Connection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.open[id]
+}
+
 // Open are those that are there now, in no order.
 func (s *Connections) Open() []Connection {
 	s.mu.Lock()

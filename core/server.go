@@ -84,9 +84,9 @@ func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
 	}
 	s.connections = NewConnections(o.MaxConns, o.MaxClosedConns)
 	s.chunks.budget.limit = o.MaxPendingTotal
-	s.global = account.New(config.GlobalAccount)
+	s.global = s.newAccount(config.GlobalAccount)
 	s.accounts.Add(s.global)
-	s.accounts.Add(account.New(systemAccount))
+	s.accounts.Add(s.newAccount(systemAccount))
 	var err error
 	if s.identity, err = newIdentity(); err != nil {
 		return nil, err

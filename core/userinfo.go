@@ -13,36 +13,85 @@ import (
 // userInfoSubject is where every user may ask who he is.
 const userInfoSubject = "$SYS.REQ.USER.INFO"
 
-// answerUserInfo answers the client's question who it is. The server of the
-// asker answers, so it is done here and not by a subscription: what is
-// published says nothing about its publisher.
-func (c *client) answerUserInfo(m *wire.Msg) bool {
-	if len(m.Reply) == 0 {
+// newAccount makes an account in which clients may ask who they are.
+func (s *Server) newAccount(name string) *account.Account {
+	a := account.New(name)
+	// The subject is valid.
+	_ = a.Subscribe(&account.Sub{Subject: userInfoSubject, Sink: &userInfo{s, a}})
+	return a
+}
+
+// userInfo answers the question of a client who it is. Only the server of the
+// asker can, and only to the asker: what others are does not concern it.
+type userInfo struct {
+	s *Server
+	a *account.Account
+}
+
+// informed is a Connection whose client may ask who it is.
+type informed interface{ UserInfo() *monitor.UserInfo }
+
+// Role is part of account.Sink.
+func (*userInfo) Role() account.Role { return account.RoleLocal }
+
+// Cluster is part of account.Sink.
+func (*userInfo) Cluster() string { return "" }
+
+// Flush is part of account.Sink.
+func (*userInfo) Flush() {}
+
+// Deliver is part of account.Sink. It answers at once, on the asker's goroutine.
+func (u *userInfo) Deliver(_ *account.Sub, m *wire.Msg) bool {
+	if len(m.Reply) == 0 || m.From == 0 {
 		return false
 	}
-	set := c.s.Options()
-	host, _ := c.s.advertised(set)
-	c.life.Lock()
-	data := &monitor.UserInfo{User: c.life.user, Account: c.life.acc, AccountName: c.life.acc}
-	c.life.Unlock()
-	data.Permissions = describePermissions(c.session.Load().perms)
-	server := &monitor.ServerInfo{
-		Name: c.s.ServerName(), Host: host, ID: c.s.ServerID(), Cluster: c.s.clusterName(), Domain: c.s.domain(),
-		Version: Level, Tags: set.ServerTags, Metadata: set.ServerMetadata, JetStream: c.s.jetStream(),
-		Seq: c.s.systemSeq.Add(1), Time: time.Now().UTC(),
+	asker, ok := u.s.connections.Get(m.From).(informed)
+	if !ok {
+		return false
 	}
-	if server.JetStream {
-		server.Flags = monitor.FlagJetStream
+	who := asker.UserInfo()
+	if who.Account != u.a.Name() {
+		return false // the question crossed into this account
 	}
-	body, err := json.Marshal(&monitor.Answer{Server: server, Data: data})
+	body, err := json.Marshal(&monitor.Answer{Server: u.s.describeServer(), Data: who})
 	if err != nil {
-		c.log().Error("user info", "err", err)
+		u.s.log.Error("user info", "err", err)
 		return false
 	}
+	// What is routed to the answer's receivers is none of the asker's Origin,
+	// which is in the middle of the question.
 	o := account.NewOrigin(nil, account.RoleInternal, "")
-	c.account.Route(o, &wire.Msg{Subject: m.Reply, Body: body, Own: true})
+	u.a.Route(o, &wire.Msg{Subject: m.Reply, Body: body, Own: true})
 	o.Flush()
 	return true
+}
+
+// describeServer is who answers a system request.
+func (s *Server) describeServer() *monitor.ServerInfo {
+	o := s.Options()
+	host, _ := s.advertised(o)
+	i := &monitor.ServerInfo{
+		Name: s.ServerName(), Host: host, ID: s.ServerID(), Cluster: s.clusterName(), Domain: s.domain(),
+		Version: Level, Tags: o.ServerTags, Metadata: o.ServerMetadata, JetStream: s.jetStream(),
+		Seq: s.systemSeq.Add(1), Time: time.Now().UTC(),
+	}
+	if i.JetStream {
+		i.Flags = monitor.FlagJetStream
+	}
+	return i
+}
+
+// UserInfo is what the client is told of itself.
+func (c *client) UserInfo() *monitor.UserInfo {
+	c.life.Lock()
+	defer c.life.Unlock()
+	return NewUserInfo(c.life.user, c.life.acc, c.session.Load().perms)
+}
+
+// NewUserInfo says who somebody is: a user, an account, and what it may do, which
+// is everything without p.
+func NewUserInfo(user, acc string, p *subject.Permissions) *monitor.UserInfo {
+	return &monitor.UserInfo{User: user, Account: acc, AccountName: acc, Permissions: describePermissions(p)}
 }
 
 func describePermissions(p *subject.Permissions) *monitor.UserPermissions {

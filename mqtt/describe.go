@@ -37,6 +37,11 @@ func (c *conn) Describe(_, _ bool) *monitor.ConnInfo {
 	return i
 }
 
+// UserInfo is what the client is told when it asks who it is.
+func (c *conn) UserInfo() *monitor.UserInfo {
+	return core.NewUserInfo(c.grant.User, c.account.Name(), c.grant.Permissions)
+}
+
 // closedReason is why the connection ended, in the words of monitoring.
 func (c *conn) closedReason() wire.CloseReason {
 	select {

@@ -62,6 +62,12 @@ func TestMQTT5_request_and_reply(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 	})
+	t.Run("a device is told who it is", func(t *testing.T) {
+		got := mosquitto(t, s, rr, "-V", "mqttv5", "-t", "$SYS/REQ/USER/INFO", "-e", "answers/me", "-m", "", "-W", "20")
+		if !strings.Contains(got, `"account":"$G"`) {
+			t.Errorf("got %s", got)
+		}
+	})
 	t.Run("a device answers a NATS request", func(t *testing.T) {
 		c, got, _ := mqtt5(t, s, "responder")
 		subscribe5(t, c, "device/7/ask", 0)

@@ -67,7 +67,7 @@ func (a *Account) Subscribe(s *Sub) error {
 	}
 	s.in.Store(a)
 	a.index.Insert(s.Subject, s.Queue, s)
-	a.subs.Add(1)
+	a.subs.Add(s.counts())
 	a.notifyLocked(Event{Sub: s, Delta: 1})
 	return nil
 }
@@ -82,7 +82,7 @@ func (a *Account) Unsubscribe(s *Sub) {
 	}
 	s.in.Store(nil)
 	a.index.Remove(s.Subject, s.Queue, s)
-	a.subs.Add(-1)
+	a.subs.Add(-s.counts())
 	a.notifyLocked(Event{Sub: s, Delta: -1})
 }
 
@@ -99,7 +99,7 @@ func (a *Account) SetWeight(s *Sub, w int32) {
 // HasInterest reports whether anyone is subscribed to the literal subject.
 func (a *Account) HasInterest(subject string) bool { return a.index.HasInterest(subject) }
 
-// Subscriptions is the number of subscriptions now.
+// Subscriptions is the number of subscriptions now, without those of RoleLocal.
 func (a *Account) Subscriptions() int64 { return a.subs.Load() }
 
 // Traffic is what was routed since the start. Bytes are headers and payload.

@@ -156,7 +156,7 @@ func (o *Origin) compile(p *plan, subj []byte, r *subject.Result[*Sub], gen uint
 }
 
 // special subscriptions need more than that their sink is given the message.
-func special(s *Sub) bool { return s.Sink.Role().IsLink() || crossing(s) != nil }
+func special(s *Sub) bool { return s.Sink.Role() >= RoleLocal || crossing(s) != nil }
 
 func (o *Origin) compileGroup(p *plan, name string, members []*Sub) {
 	g := group{name: []byte(name)}

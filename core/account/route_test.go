@@ -8,17 +8,18 @@ import (
 	"github.com/frondmq/frond/core/wire"
 )
 
-var roleNames = [numRoles]string{"client", "internal", "spoke", "hub", "route", "gateway"}
+var roleNames = [numRoles]string{"client", "internal", "local", "spoke", "hub", "route", "gateway"}
 
 func TestRoute_tableOfRoles(t *testing.T) {
 	// Rows and columns as in forward.go. '.' nothing; 1, 2, 3 the tier.
 	want := [numRoles]string{
-		RoleClient:   "112213",
-		RoleInternal: "112213",
-		RoleSpoke:    "112213",
-		RoleHub:      "112..3",
-		RoleRoute:    "112...",
-		RoleGateway:  "11221.",
+		RoleClient:   "1112213",
+		RoleInternal: "11.2213",
+		RoleLocal:    "11.2213",
+		RoleSpoke:    "11.2213",
+		RoleHub:      "11.2..3",
+		RoleRoute:    "11.2...",
+		RoleGateway:  "11.221.",
 	}
 	for from := range numRoles {
 		for to := range numRoles {

@@ -12,6 +12,9 @@ const (
 	RoleClient Role = iota
 	// RoleInternal is the server itself: JetStream, monitoring, service answers.
 	RoleInternal
+	// RoleLocal is the server itself where it answers its own clients and nobody
+	// else: no link hears of it, and it is not counted as a subscription.
+	RoleLocal
 	// RoleSpoke is a leaf link whose peer is the spoke: this server is the hub.
 	RoleSpoke
 	// RoleHub is a leaf link whose peer is the hub: this server is the spoke.

@@ -30,6 +30,14 @@ func (s *Sub) Members() int {
 	return 1
 }
 
+// counts is by how many subscriptions the account grows.
+func (s *Sub) counts() int64 {
+	if s.Sink.Role() == RoleLocal {
+		return 0
+	}
+	return 1
+}
+
 // Take counts one delivery. ok is false when the limit was used up before;
 // last is true for the delivery that uses it up. Sinks of clients call it for
 // every message that they are about to take.
