@@ -243,6 +243,130 @@ func TestFileStore_flushWithoutALostMessage(t *testing.T) {
 	}
 }
 
+// What a read has found is counted anew at once, and is known after a restart
+// without another read, though nothing else was to be written.
+func TestFileStore_foundIsWritten(t *testing.T) {
+	const keys = 1000
+	var o edgestore.FileOptions
+	s, _ := oneFlippedBit(t, &o, keys)
+	key := fmt.Sprintf("k.%d", keys/2)
+	if _, ok := s.Subject(key); !ok {
+		t.Fatal("it was met already")
+	}
+	if _, _, err := s.Load(keys/2, nil); !errors.Is(err, edgestore.ErrLost) {
+		t.Fatal(err)
+	}
+	found := s.Found()
+	if st, ok := s.Subject(key); ok || s.LastFor(key) != 0 || len(found) != 1 {
+		t.Errorf("subject %+v, found %v", st, found)
+	}
+	s.Seal(keys+1, edgestore.Chain{}, nil)
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	s = mustOpen(t, o)
+	if got := s.Found(); fmt.Sprint(got) != fmt.Sprint(found) {
+		t.Errorf("after a restart found are %v, before %v", got, found)
+	}
+	bookAll(t, s)
+}
+
+// A small last chunk that can't be read is not continued: it is found as a whole,
+// and its row goes.
+func TestFileStore_lastChunkLost(t *testing.T) {
+	blobs := new(edgestoretest.Blobs)
+	o := edgestore.FileOptions{Dir: filepath.Join(t.TempDir(), "s"), Incarnation: 7, Blobs: blobs}
+	f := &filler{t: t, s: mustOpen(t, o), blobs: blobs}
+	f.add(10)
+	f.mustFlush()
+	f.s.Close()
+	if edgestore.DamageRecords(t, filepath.Join(o.Dir, "00000001.chunks"), 'c') == 0 {
+		t.Fatal("no chunk")
+	}
+	f.s = mustOpen(t, o)
+	f.add(10)
+	f.mustFlush()
+	if found := f.s.Found(); len(found) != 1 || found[0] != (edgestore.SeqRange{First: 1, Last: 10}) {
+		t.Errorf("found %v", found)
+	}
+	if rows, chunks := edgestore.ChunkRows(t, f.s), edgestore.Chunks(f.s); rows != 1 || chunks != 1 {
+		t.Errorf("%d rows for %d chunks, want one", rows, chunks)
+	}
+	bookAll(t, f.s)
+	if st := f.s.State(); st.Msgs != 10 || st.FirstSeq != 11 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// A last chunk that is continued keeps what was there at the seal and has been
+// removed since.
+func TestFileStore_continuedAsOfTheSeal(t *testing.T) {
+	blobs := new(edgestoretest.Blobs)
+	o := edgestore.FileOptions{Dir: filepath.Join(t.TempDir(), "s"), Incarnation: 7, Blobs: blobs}
+	f := &filler{t: t, s: mustOpen(t, o), blobs: blobs}
+	f.add(10)
+	f.mustFlush()
+	f.add(5)
+	remove := func(seqs ...uint64) {
+		t.Helper()
+		for _, seq := range seqs {
+			if _, ok, err := f.s.Remove(seq); err != nil || !ok {
+				t.Fatalf("remove %d: %v, %v", seq, ok, err)
+			}
+		}
+	}
+	remove(5, 12)
+	f.s.Seal(15, edgestore.Chain{}, nil)
+	remove(1, 3, 14)
+	if err := f.s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if rows, chunks := edgestore.ChunkRows(t, f.s), edgestore.Chunks(f.s); rows != 1 || chunks != 1 {
+		t.Errorf("%d rows for %d chunks, want one", rows, chunks)
+	}
+	f.s.Close()
+	f.s = mustOpen(t, o)
+	if st := f.s.State(); st.Msgs != 13 || st.FirstSeq != 1 {
+		t.Errorf("%+v", st)
+	}
+	checkCounts(t, f.s)
+	remove(1, 3, 14)
+}
+
+// The chunks of whatever a compaction removes go with the next flush, the first,
+// the last and those between, and no other.
+func TestFileStore_chunksGoWithTheirMessages(t *testing.T) {
+	blobs := new(edgestoretest.Blobs)
+	s := mustOpen(t, edgestore.FileOptions{Dir: filepath.Join(t.TempDir(), "s"), Incarnation: 7, Blobs: blobs})
+	const n = 8
+	for seq := uint64(1); seq <= n; seq++ { // a chunk each
+		m := edgestore.Msg{Seq: seq, Time: int64(seq), Subject: "s", Body: bytes.Repeat([]byte("x"), 40<<10)}
+		if err := s.Append(&m, blobs.Add(&m)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lsn := edgestore.LSN(n)
+	flush := func(want int) {
+		t.Helper()
+		lsn++
+		s.Seal(lsn, edgestore.Chain{}, nil)
+		if err := s.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if rows, chunks := edgestore.ChunkRows(t, s), edgestore.Chunks(s); rows != want || chunks != want {
+			t.Fatalf("%d rows and %d chunks, want %d", rows, chunks, want)
+		}
+	}
+	flush(n)
+	for _, below := range []uint64{2, 5, n, n + 1} {
+		if _, err := s.Compact(below); err != nil {
+			t.Fatal(err)
+		}
+		flush(int(n + 1 - below))
+	}
+}
+
 // A read that fails is no damage: it is tried again, told and returned, and
 // nothing is given up.
 func TestFileStore_failedReads(t *testing.T) {

@@ -270,9 +270,8 @@ func (b *base) dropEntriesLocked() {
 	}
 }
 
-// touchRangeLocked remembers the chunks of lo..hi.
+// touchRangeLocked remembers the chunks of lo..hi; what is not drained has none.
 func (b *base) touchRangeLocked(lo, hi uint64) {
-	hi = min(hi, b.mu.drained)
 	for lo <= hi {
 		ref := b.mu.dir.find(lo)
 		if ref == nil {

@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/wire"
 )
@@ -506,3 +508,48 @@ func TestConnect_malformed(t *testing.T) {
 }
 
 var _ account.Gated = (*subscription)(nil)
+
+// A stop does not wait for a peer that has not begun with TLS, or stopped in the
+// middle of it, and nothing of that is left.
+func TestModule_stopsDuringTLS(t *testing.T) {
+	for name, begun := range map[string]string{"nothing came": "", "half a record": "16 03 01 02 00 01 00"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBroker(t)
+				b.m.tls, b.opts.MQTT.TLS = new(tls.Config), &config.TLS{Timeout: time.Minute}
+				c := b.pipe(v5)
+				if begun != "" {
+					c.send(unhex(t, begun))
+				}
+				synctest.Wait()
+				if d := b.stop(); d != 0 {
+					t.Errorf("it took %v", d)
+				}
+				if n, err := c.c.Read(make([]byte, 1)); err == nil {
+					t.Errorf("%d bytes, and the connection is open", n)
+				}
+			})
+		})
+	}
+}
+
+// Who does not speak TLS, or not in time, is let go.
+func TestModule_closesWhatIsNotTLS(t *testing.T) {
+	for name, begun := range map[string]string{"something else": "47 45 54 20 2f 20 48 54", "nothing": ""} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBroker(t)
+				b.m.tls, b.opts.MQTT.TLS = new(tls.Config), &config.TLS{Timeout: time.Minute}
+				c := b.pipe(v5)
+				c.send(unhex(t, begun))
+				if err := c.c.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := io.ReadAll(c.c); err != nil {
+					t.Error(err)
+				}
+				b.stop()
+			})
+		})
+	}
+}
