@@ -119,6 +119,9 @@ func (c *client) fail(reason wire.CloseReason, text string) {
 	}
 }
 
+// Kick is part of Connection. As in nats-server the client is not told why.
+func (c *client) Kick() { c.fail(wire.ReasonKicked, "") }
+
 // reason is why the connection ended, or ReasonUnknown.
 func (c *client) reason() wire.CloseReason {
 	c.life.Lock()

@@ -22,7 +22,6 @@ func (c *client) open() error {
 	c.origin = account.NewOrigin(c, account.RoleClient, "")
 	c.connect = initialConnect()
 	c.session.Store(&session{echo: true})
-	c.subs.bySID = make(map[string]*account.Sub)
 	if c.began.doors.client.HasNKeys() {
 		c.nonce = auth.NewNonce()
 	}

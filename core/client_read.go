@@ -229,6 +229,8 @@ func (c *client) linger() {
 func (c *client) logEnd(reason string) {
 	level, what := slog.LevelError, "Client connection closed: "+reason
 	switch c.reason() {
+	case wire.ReasonKicked:
+		level = slog.LevelInfo
 	case wire.ReasonClientClosed, wire.ReasonReadError, wire.ReasonWriteError, wire.ReasonServerShutdown, wire.ReasonUnknown:
 		c.s.debug(c, what)
 		return

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -19,6 +20,9 @@ type Connection interface {
 	// Describe is a new description, with what is shown only to who asks for it.
 	// With subs or details it lists subscriptions, where the kind has such a list.
 	Describe(subs, details bool) *monitor.ConnInfo
+	// Kick ends the connection because an operator says so. The peer is told where
+	// its protocol has a word for it. It does not wait for the end.
+	Kick()
 }
 
 // Connections are the connections of all protocols: who is there, who was, and
@@ -129,6 +133,32 @@ func (s *Connections) Get(id uint64) Connection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.mu.open[id]
+}
+
+// ErrNoConnection says that nobody has the id of a connection.
+var ErrNoConnection = errors.New("no such client or leafnode id")
+
+// Kick ends one connection, of a client of any protocol or of a leaf. Nothing
+// keeps the peer from connecting again. The error is ErrNoConnection.
+func (s *Connections) Kick(id uint64) error {
+	c := s.Get(id)
+	if c == nil {
+		return ErrNoConnection
+	}
+	c.Kick()
+	return nil
+}
+
+// KickAll ends all connections of a user, of an account, or of a user in an
+// account; "" is any. It returns how many there were.
+func (s *Connections) KickAll(user, account string) (n int) {
+	for _, c := range s.Open() {
+		if i := c.Describe(false, false); (user == "" || i.AuthorizedUser == user) && (account == "" || i.AccountName == account) {
+			c.Kick()
+			n++
+		}
+	}
+	return n
 }
 
 // Open are those that are there now, in no order.

@@ -1,6 +1,9 @@
 package core
 
 import (
+	"errors"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -10,10 +13,14 @@ import (
 )
 
 type fakeConnection struct {
-	id   uint64
-	kind string
-	in   atomic.Int64
+	id            uint64
+	kind          string
+	user, account string
+	in            atomic.Int64
+	kicked        bool
 }
+
+func (c *fakeConnection) Kick() { c.kicked = true }
 
 func (c *fakeConnection) ConnID() uint64   { return c.id }
 func (c *fakeConnection) ConnKind() string { return c.kind }
@@ -23,7 +30,7 @@ func (c *fakeConnection) Traffic() monitor.Traffic {
 }
 
 func (c *fakeConnection) Describe(_, _ bool) *monitor.ConnInfo {
-	return &monitor.ConnInfo{Cid: c.id, Kind: c.kind, InMsgs: c.in.Load()}
+	return &monitor.ConnInfo{Cid: c.id, Kind: c.kind, InMsgs: c.in.Load(), AuthorizedUser: c.user, AccountName: c.account}
 }
 
 func TestConnections_countByKind(t *testing.T) {
@@ -55,6 +62,40 @@ func TestConnections_countByKind(t *testing.T) {
 	closed := s.Closed()
 	if len(closed) != 2 || closed[0].Cid != leaf.id || closed[1].Cid != client.id || closed[1].Reason != "Client Closed" || closed[1].Stop == nil {
 		t.Errorf("closed: %+v", closed)
+	}
+}
+
+func TestConnections_kick(t *testing.T) {
+	s := NewConnections(0, 2)
+	var all []*fakeConnection
+	for _, who := range []string{"ann A", "ann B", "bob A"} {
+		user, acc, _ := strings.Cut(who, " ")
+		c := &fakeConnection{id: s.NextID(), kind: monitor.KindClient, user: user, account: acc}
+		s.Add(c)
+		all = append(all, c)
+	}
+	kicked := func() (ids string) {
+		for _, c := range all {
+			if c.kicked {
+				ids += strconv.FormatUint(c.id, 10)
+			}
+			c.kicked = false
+		}
+		return ids
+	}
+	if err := s.Kick(2); err != nil || kicked() != "2" {
+		t.Errorf("by id: %v", err)
+	}
+	if err := s.Kick(4); !errors.Is(err, ErrNoConnection) || kicked() != "" {
+		t.Errorf("by an id that nobody has: %v", err)
+	}
+	for _, c := range []struct{ user, account, want string }{{"ann", "", "12"}, {"", "A", "13"}, {"ann", "A", "1"}, {"carol", "", ""}, {"bob", "B", ""}} {
+		if n := s.KickAll(c.user, c.account); n != len(c.want) {
+			t.Errorf("user %q, account %q: %d", c.user, c.account, n)
+		}
+		if got := kicked(); got != c.want {
+			t.Errorf("user %q, account %q: %s, want %s", c.user, c.account, got, c.want)
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/frondmq/frond/core/jetstream"
+	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/transport"
 )
 
@@ -24,6 +25,7 @@ type control struct {
 	ln    *transport.Listener
 	path  string
 	log   *slog.Logger
+	s     *Server
 	store *store
 	done  sync.WaitGroup
 
@@ -43,23 +45,29 @@ const (
 )
 
 type controlRequest struct {
-	Do  string `json:"do"` // "damage.list" or "damage.ack"
+	Do  string `json:"do"` // one of those in answer
 	All bool   `json:"all,omitempty"`
 	ID  uint64 `json:"id,omitempty"` // 0: all
+	// User and Account choose connections; "" is any.
+	User    string `json:"user,omitempty"`
+	Account string `json:"account,omitempty"`
 }
 
 type controlAnswer struct {
 	Error  string             `json:"error,omitempty"`
 	Damage []jetstream.Damage `json:"damage,omitempty"`
+
+	Connections *monitor.Connz `json:"connections,omitempty"`
+	Kicked      int            `json:"kicked,omitempty"`
 }
 
 // openControl makes the socket. A server without one works; it says so.
 func (s *Server) openControl(st *store) {
-	c := &control{path: filepath.Join(st.dir, controlName), log: s.log, store: st}
+	c := &control{path: filepath.Join(st.dir, controlName), log: s.log, s: s, store: st}
 	c.mu.conns = make(map[net.Conn]struct{}, controlConns)
 	var err error
 	if c.ln, err = transport.ListenUnix(transport.UnixSocket{Option: "store_dir", Path: c.path, Mode: 0o600, Only: true}); err != nil {
-		s.log.Warn("No control socket: `frond damage` can not reach this server", "err", err)
+		s.log.Warn("No control socket: `frond damage` and `frond connections` can not reach this server", "err", err)
 		return
 	}
 	st.control = c
@@ -155,8 +163,36 @@ func (c *control) answer(q *controlRequest) (a controlAnswer, err error) {
 			c.log.Info("Damage acknowledged", "id", q.ID)
 		}
 		return a, err
+	case "connections.list":
+		// Who asks has the rights of the server: users are shown.
+		a.Connections, err = c.s.Connz(&monitor.ConnzOptions{Auth: true, Limit: listedConns, User: q.User, Account: q.Account})
+		return a, err
+	case "connections.kick":
+		a.Kicked, err = c.kick(q)
+		return a, err
 	}
 	return a, fmt.Errorf("%q is not known to this server", q.Do)
+}
+
+// listedConns bounds one list.
+const listedConns = 1 << 16
+
+// kick ends the connection with the id of q, or those that q describes.
+func (c *control) kick(q *controlRequest) (n int, err error) {
+	all := c.s.connections
+	switch {
+	case q.ID != 0:
+		n, err = 1, all.Kick(q.ID)
+	case q.User != "" || q.Account != "":
+		n = all.KickAll(q.User, q.Account)
+	default:
+		err = errors.New("neither an id nor a user nor an account")
+	}
+	if err != nil {
+		return 0, err
+	}
+	c.log.Info("Connections ended by an operator", "connections", n, "conn", q.ID, "user", q.User, "account", q.Account)
+	return n, nil
 }
 
 func (c *control) close() error {
@@ -184,6 +220,30 @@ func ListDamage(storeDir string, all bool) ([]jetstream.Damage, error) {
 func AckDamage(storeDir string, id uint64) error {
 	_, err := askControl(storeDir, &controlRequest{Do: "damage.ack", ID: id})
 	return err
+}
+
+// ListConnections asks the server that runs on a store folder for its
+// connections, of all kinds: those of a user and of an account, "" for any.
+func ListConnections(storeDir, user, account string) (*monitor.Connz, error) {
+	a, err := askControl(storeDir, &controlRequest{Do: "connections.list", User: user, Account: account})
+	if err == nil && a.Connections == nil {
+		err = errors.New("the server gave no list")
+	}
+	return a.Connections, err
+}
+
+// KickConnection makes the server that runs on a store folder end a connection:
+// see Connections.Kick.
+func KickConnection(storeDir string, id uint64) error {
+	_, err := askControl(storeDir, &controlRequest{Do: "connections.kick", ID: id})
+	return err
+}
+
+// KickConnections makes it end those of a user, of an account or of both, and
+// returns how many there were: see Connections.KickAll.
+func KickConnections(storeDir, user, account string) (int, error) {
+	a, err := askControl(storeDir, &controlRequest{Do: "connections.kick", User: user, Account: account})
+	return a.Kicked, err
 }
 
 func askControl(storeDir string, q *controlRequest) (a controlAnswer, err error) {

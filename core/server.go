@@ -210,6 +210,7 @@ func (s *Server) begin(raw net.Conn, inProcess bool) bool {
 		id: s.connections.NextID(), s: s, began: s.current.Load(), raw: raw, remote: transport.AddrPort(raw.RemoteAddr()), peer: UnixPeer(raw),
 		inProcess: inProcess, plain: inProcess || transport.PeerOf(raw) != nil, start: time.Now(),
 	}
+	c.subs.bySID = make(map[string]*account.Sub)
 	c.trace = newTracer(c.began.o, c.log())
 	if c.entered = s.connections.Enter(); !c.entered {
 		// Told so once INFO is sent.

@@ -193,6 +193,9 @@ func (l *link) fail(reason wire.CloseReason, err error) {
 	_ = l.conn.SetWriteDeadline(by)
 }
 
+// Kick is part of core.Connection. The side that dialed dials again.
+func (l *link) Kick() { l.fail(wire.ReasonKicked, nil) }
+
 // say queues an error that does not end the link.
 func (l *link) say(text string) {
 	l.queueLine(func(b []byte) []byte { return wire.AppendErr(b, text) })

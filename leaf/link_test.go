@@ -129,6 +129,27 @@ func TestLink_reconnects(t *testing.T) {
 	}
 }
 
+// A link that an operator ends comes back, whichever side it was ended on.
+func TestLink_kicked(t *testing.T) {
+	hub := startHub(t, nil)
+	edge := startSpoke(t, hub.addr(), nil)
+	for _, n := range []*node{hub, edge} {
+		eventually(t, "link", func() bool { return len(hub.m.Links()) == 1 && len(edge.m.Links()) == 1 && len(n.conns.Open()) == 1 })
+		id := n.conns.Open()[0].ConnID()
+		if err := n.conns.Kick(id); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "another link", func() bool {
+			l := n.m.Links()
+			return len(l) == 1 && l[0].ID != id
+		})
+		closed := n.conns.Closed()
+		if c := closed[len(closed)-1]; c.Cid != id || c.Reason != "Kicked" {
+			t.Errorf("%s: closed %+v", n.name, c)
+		}
+	}
+}
+
 // A link that was lost is dialed at once, however long the pauses are that the
 // configuration asks for.
 func TestLink_redialsAtOnce(t *testing.T) {

@@ -80,6 +80,7 @@ var (
 	errDisconnect = errors.New("client disconnected") // with a DISCONNECT
 	errSlow       = &failure{packets.ErrQuotaExceeded, errors.New("slow consumer: too much is waiting to be written")}
 	errTakenOver  = &failure{packets.ErrSessionTakenOver, errors.New("the client connected again")}
+	errKicked     = &failure{packets.ErrAdministrativeAction, errors.New("an operator ended the connection")}
 	errShutdown   = &failure{packets.ErrServerShuttingDown, errors.New("server shutdown")}
 )
 
@@ -201,6 +202,10 @@ func (c *conn) fail(err error) {
 		_ = c.nc.SetReadDeadline(time.Unix(1, 0))
 	})
 }
+
+// Kick is part of core.Connection. The will is left: the client did not go on its
+// own word.
+func (c *conn) Kick() { c.fail(errKicked) }
 
 // goodbye is the DISCONNECT that an MQTT 5 client is told a failure with.
 func (c *conn) goodbye(err error) []byte {

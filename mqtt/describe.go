@@ -58,6 +58,8 @@ func (c *conn) closedReason() wire.CloseReason {
 		return wire.ReasonClientClosed
 	case errors.Is(c.end, errTakenOver):
 		return wire.ReasonDuplicateClientID
+	case errors.Is(c.end, errKicked):
+		return wire.ReasonKicked
 	case errors.Is(c.end, errShutdown):
 		return wire.ReasonServerShutdown
 	case errors.As(c.end, &f), errors.As(c.end, &code):

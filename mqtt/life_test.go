@@ -177,6 +177,25 @@ func TestConn_disconnectReasons(t *testing.T) {
 	}
 }
 
+// An operator ends a connection: MQTT 5 has a word for it, and either leaves its
+// will.
+func TestConn_kicked(t *testing.T) {
+	for version, code := range map[byte]byte{v311: 0, v5: packets.ErrAdministrativeAction.Code} {
+		b := startBroker(t, nil)
+		s := b.capture("w")
+		c := b.dial(version)
+		c.send(c.connectPacket("dev", func(pk *packets.Packet) {
+			pk.Connect.WillFlag, pk.Connect.WillTopic, pk.Connect.WillPayload = true, "w", []byte("x")
+		}))
+		c.expect(packets.Connack)
+		if n := b.conns.KickAll("", config.GlobalAccount); n != 1 {
+			t.Fatalf("%d connections", n)
+		}
+		c.expectEnd(code)
+		eventually(t, "the will, and the reason", func() bool { return len(s.got()) == 1 && b.wasGone("Kicked") })
+	}
+}
+
 func TestConn_stuckClientsDoNotHoldUpShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker(t)

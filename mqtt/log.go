@@ -137,7 +137,7 @@ func (c *conn) logEnd() {
 	var f *failure
 	var code packets.Code
 	switch {
-	case errors.Is(c.end, errTakenOver), errors.Is(c.end, errShutdown):
+	case errors.Is(c.end, errTakenOver), errors.Is(c.end, errKicked), errors.Is(c.end, errShutdown):
 	case errors.As(c.end, &f), errors.As(c.end, &code):
 		c.notice(noticeEnded, "reason", c.end)
 		return

@@ -25,6 +25,8 @@ func flagsOf(command string) *flag.FlagSet {
 		return (&preset{name: command, edge: command == "edge"}).flags()
 	case "damage":
 		return damageFlags(&text, &text, &is, &is)
+	case "connections":
+		return new(connectionsCall).flags()
 	case "identity":
 		return identityFlags(&text)
 	case "service":

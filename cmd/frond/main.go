@@ -30,6 +30,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 			return runPreset(args[0], args[1:], stdout, stderr)
 		case "damage":
 			return runDamage(args[1:], stdout, stderr)
+		case "connections":
+			return runConnections(args[1:], stdout, stderr)
 		case "store":
 			return runStore(args[1:], stdout, stderr)
 		case "passwd":
