@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/jetstream"
+	"github.com/frondmq/frond/core/jetstream/jsclient"
 )
 
 // EdgeStream is the stream that the option edge_store keeps.
@@ -23,7 +23,7 @@ type KeptStream struct {
 }
 
 // EdgeStore tells what became of the stream EDGE at the start, or, without the
-// option, what stream is there from before. How it is now, AskStream tells.
+// option, what stream is there from before.
 func (s *Server) EdgeStore(ctx context.Context) (KeptStream, error) {
 	if len(s.Options().EdgeStore) > 0 || s.store.Load() == nil {
 		return s.kept, nil
@@ -71,35 +71,29 @@ func (s *Server) keepEdgeStore() error {
 
 // keepStream fills in k. Without want it only looks.
 func (s *Server) keepStream(ctx context.Context, want []string, k *KeptStream) error {
-	a, err := AskStream(ctx, s.global, "INFO", EdgeStream, nil)
+	c, err := s.streamClient(s.global, "")
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	i, err := c.Info(ctx, EdgeStream)
 	switch {
-	case errors.Is(err, ErrNoStream):
+	case errors.Is(err, jsclient.ErrStreamNotFound):
 		if len(want) == 0 {
 			return nil
 		}
 		k.Subjects = want
-		_, err = AskStream(ctx, s.global, "CREATE", EdgeStream, map[string]any{
-			"name": EdgeStream, "subjects": want, "storage": "file", "retention": "limits", "discard": "old",
-			"num_replicas": 1, "allow_direct": true,
-		})
+		_, err = c.Ensure(ctx, &jsclient.StreamConfig{Name: EdgeStream, Subjects: want, AllowDirect: true})
 		return err
 	case err != nil:
 		return err
 	}
-	var have []string
-	if raw := a.Config["subjects"]; raw != nil { // a mirror has none
-		if err := json.Unmarshal(raw, &have); err != nil {
-			return fmt.Errorf("its subjects: %w", err)
-		}
-	}
-	*k = KeptStream{Subjects: have, Messages: a.State.Messages}
+	have := i.Config.Subjects
+	*k = KeptStream{Subjects: have, Messages: i.State.Msgs}
 	if len(want) == 0 || slices.Equal(want, have) {
 		return nil
 	}
-	if a.Config["subjects"], err = json.Marshal(want); err != nil {
-		return err
-	}
-	if _, err := AskStream(ctx, s.global, "UPDATE", EdgeStream, a.Config); err != nil {
+	if _, err := c.Update(ctx, EdgeStream, func(cfg *jsclient.StreamConfig) { cfg.Subjects = want }); err != nil {
 		return err
 	}
 	k.Subjects = want

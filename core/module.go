@@ -7,6 +7,7 @@ import (
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/jetstream/jsclient"
 	"github.com/frondmq/frond/core/monitor"
 )
 
@@ -59,5 +60,9 @@ type Services interface {
 	Budget() *Budget
 	// Account finds an account by name; "$G" always exists.
 	Account(name string) (*account.Account, bool)
+	// StreamClient is JetStream as the account sees it: that of this server, or of
+	// the one whose domain it is and that links lead to; "" is the one that answers
+	// in the account. Whoever asks for it closes it.
+	StreamClient(a *account.Account, domain string) (*jsclient.Client, error)
 	Authenticate(r *auth.Request) (*auth.Grant, error)
 }

@@ -3,7 +3,6 @@ package core
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -120,58 +119,4 @@ func (s *Server) Request(ctx context.Context, subject string, body []byte) ([]by
 		return nil, fmt.Errorf("request on %s: %w", subject, err)
 	}
 	return list[0].Body, nil
-}
-
-// ErrNoStream says that JetStream has no stream of that name.
-var ErrNoStream = errors.New("there is no such stream")
-
-// StreamAnswer is what matters of an answer of JetStream's API about a stream.
-type StreamAnswer struct {
-	Config map[string]json.RawMessage `json:"config"` // goes back as it came
-	State  struct {
-		Messages uint64 `json:"messages"`
-	} `json:"state"`
-	Error *struct {
-		Code int    `json:"err_code"`
-		Text string `json:"description"`
-	} `json:"error"`
-}
-
-// codeNoStream is the err_code of a stream that is not there.
-const codeNoStream = 10059
-
-// ReadStreamAnswer reads an answer. One that says an error is that error, or
-// ErrNoStream.
-func ReadStreamAnswer(body []byte) (*StreamAnswer, error) {
-	a := new(StreamAnswer)
-	if err := json.Unmarshal(body, a); err != nil {
-		return nil, fmt.Errorf("answer of JetStream: %w", err)
-	}
-	switch {
-	case a.Error == nil:
-		return a, nil
-	case a.Error.Code == codeNoStream:
-		return nil, ErrNoStream
-	}
-	return nil, fmt.Errorf("%s (%d)", a.Error.Text, a.Error.Code)
-}
-
-// AskStream asks JetStream in an account about a stream: verb is that of the API,
-// as INFO, and body what goes with it as JSON, nil for nothing.
-func AskStream(ctx context.Context, a *account.Account, verb, name string, body any) (*StreamAnswer, error) {
-	q := Question{Subject: "$JS.API.STREAM." + verb + "." + name}
-	if body != nil {
-		var err error
-		if q.Body, err = json.Marshal(body); err != nil {
-			return nil, err
-		}
-	}
-	list, err := Gather(ctx, a, []Question{q})
-	if err == nil {
-		err = list[0].Err
-	}
-	if err != nil {
-		return nil, fmt.Errorf("request on %s: %w", q.Subject, err)
-	}
-	return ReadStreamAnswer(list[0].Body)
 }

@@ -53,20 +53,3 @@ func TestGather(t *testing.T) {
 		t.Errorf("nobody: %v, silence: %v", list[1].Err, list[3].Err)
 	}
 }
-
-// What an answer says is told as it was said, and numbers go back as they came.
-func TestReadStreamAnswer(t *testing.T) {
-	a, err := ReadStreamAnswer([]byte(`{"config":{"max_bytes":9007199254740993,"subjects":["s"]},"state":{"messages":3}}`))
-	if err != nil || string(a.Config["max_bytes"]) != "9007199254740993" || a.State.Messages != 3 {
-		t.Errorf("%+v, %v", a, err)
-	}
-	if _, err := ReadStreamAnswer([]byte(`{"error":{"code":404,"err_code":10059,"description":"stream not found"}}`)); !errors.Is(err, ErrNoStream) {
-		t.Errorf("no stream: %v", err)
-	}
-	if _, err := ReadStreamAnswer([]byte(`{"error":{"code":400,"err_code":10065,"description":"subjects overlap"}}`)); err == nil || err.Error() != "subjects overlap (10065)" {
-		t.Errorf("an error: %v", err)
-	}
-	if _, err := ReadStreamAnswer([]byte(`no`)); err == nil {
-		t.Error("what is no JSON is an answer")
-	}
-}

@@ -7,6 +7,7 @@ import (
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/jetstream/jsclient"
 	"github.com/frondmq/frond/core/subject"
 )
 
@@ -30,6 +31,18 @@ func (v services) Budget() *Budget           { return &v.s.chunks.budget }
 
 func (v services) Account(name string) (*account.Account, bool) {
 	return v.s.accounts.Lookup(name)
+}
+
+func (v services) StreamClient(a *account.Account, domain string) (*jsclient.Client, error) {
+	return v.s.streamClient(a, domain)
+}
+
+// streamClient asks the server's own domain without a detour.
+func (s *Server) streamClient(a *account.Account, domain string) (*jsclient.Client, error) {
+	if domain == s.domain() && s.jetStream() {
+		domain = ""
+	}
+	return NewStreamClient(a, jsclient.Options{Domain: domain, Local: domain == "" && s.jetStream()})
 }
 
 func (v services) Authenticate(r *auth.Request) (*auth.Grant, error) {

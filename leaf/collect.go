@@ -2,28 +2,29 @@ package leaf
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/jetstream/jsclient"
 )
 
 // collector keeps one stream of the hub that has the stream EDGE of every edge
 // as a source. A source is added when an edge is linked that has such a stream,
 // and stays when the edge is away.
 //
-// It speaks to JetStream by requests, as any client: at home, and at the edges
-// through their domains.
+// It asks the edges through their domains.
 type collector struct {
-	m    *Module
-	a    *account.Account
-	name string
-	poke chan struct{} // holds one: a link came
+	m       *Module
+	a       *account.Account
+	streams *jsclient.Client // of this server; closed by run
+	name    string
+	poke    chan struct{} // holds one: a link came
 }
 
 const (
@@ -51,8 +52,9 @@ func verifyCollect(o *config.Options) error {
 	return nil
 }
 
-func newCollector(m *Module, a *account.Account, name string) *collector {
-	return &collector{m: m, a: a, name: name, poke: make(chan struct{}, 1)}
+func newCollector(m *Module, a *account.Account, name string) (*collector, error) {
+	c, err := m.services.StreamClient(a, "")
+	return &collector{m: m, a: a, streams: c, name: name, poke: make(chan struct{}, 1)}, err
 }
 
 // joined is told of every new link.
@@ -67,6 +69,7 @@ func (c *collector) joined() {
 }
 
 func (c *collector) run(ctx context.Context) {
+	defer c.streams.Close()
 	told := ""
 	for ctx.Err() == nil {
 		soon, err := c.look(ctx)
@@ -96,23 +99,11 @@ func (c *collector) run(ctx context.Context) {
 // look adds the edges that are linked and no source yet. soon is true when one
 // of them may answer in a moment.
 func (c *collector) look(ctx context.Context) (soon bool, err error) {
-	cfg, err := c.stream(ctx)
+	i, err := c.stream(ctx)
 	if err != nil {
 		return false, err
 	}
-	var sources []json.RawMessage
-	if raw := cfg["sources"]; raw != nil {
-		if err := json.Unmarshal(raw, &sources); err != nil {
-			return false, fmt.Errorf("sources of the stream: %w", err)
-		}
-	}
-	have := map[string]bool{}
-	for _, raw := range sources {
-		var s collected
-		if json.Unmarshal(raw, &s) == nil && s.External != nil {
-			have[s.External.API] = true
-		}
-	}
+	have := collected(&i.Config)
 	var missing []string
 	for _, l := range c.m.snapshot() {
 		if d := l.peer.domain; l.role == account.RoleSpoke && l.account == c.a && l.peer.jetstream && d != "" &&
@@ -126,19 +117,10 @@ func (c *collector) look(ctx context.Context) (soon bool, err error) {
 	if len(found) == 0 {
 		return soon, nil
 	}
-	if own, _ := json.Marshal([]string{c.name}); len(sources) == 0 && string(cfg["subjects"]) == string(own) {
-		// A stream without subjects and sources gets its name as its subject. With
-		// the first source there is no need of one that nobody has asked for.
-		delete(cfg, "subjects")
-	}
-	for _, d := range found {
-		raw, _ := json.Marshal(&collected{Name: core.EdgeStream, External: &external{API: apiOf(d)}}) // plain data
-		sources = append(sources, raw)
-	}
-	if cfg["sources"], err = json.Marshal(sources); err != nil {
-		return false, err
-	}
-	if _, err := c.request(ctx, "UPDATE", cfg); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, collectWait)
+	defer cancel()
+	_, err = c.streams.Update(ctx, c.name, func(cfg *jsclient.StreamConfig) { c.add(cfg, found) })
+	if err != nil {
 		return false, err
 	}
 	for _, d := range found {
@@ -147,39 +129,46 @@ func (c *collector) look(ctx context.Context) (soon bool, err error) {
 	return soon && len(found) < len(missing), nil
 }
 
-// collected is one source.
-type collected struct {
-	Name     string    `json:"name"`
-	External *external `json:"external,omitempty"`
+// collected are the prefixes of the APIs that a stream has sources from.
+func collected(cfg *jsclient.StreamConfig) map[string]bool {
+	have := map[string]bool{}
+	for _, s := range cfg.Sources {
+		if s.External != nil {
+			have[s.External.APIPrefix] = true
+		}
+	}
+	return have
 }
 
-type external struct {
-	API string `json:"api"`
+// add makes the streams of some domains sources.
+func (c *collector) add(cfg *jsclient.StreamConfig, domains []string) {
+	if len(cfg.Sources) == 0 && slices.Equal(cfg.Subjects, []string{c.name}) {
+		// A stream without subjects and sources gets its name as its subject. With
+		// the first source there is no need of one that nobody has asked for.
+		cfg.Subjects = nil
+	}
+	have := collected(cfg)
+	for _, d := range domains {
+		if !have[apiOf(d)] {
+			cfg.Sources = append(cfg.Sources, &jsclient.StreamSource{
+				Name: core.EdgeStream, External: &jsclient.ExternalStream{APIPrefix: apiOf(d)},
+			})
+		}
+	}
 }
 
 func apiOf(domain string) string { return "$JS." + domain + ".API" }
 
-// stream is the configuration of the stream, which is made when it is not
-// there.
-func (c *collector) stream(ctx context.Context) (map[string]json.RawMessage, error) {
-	cfg, err := c.request(ctx, "INFO", nil)
-	if errors.Is(err, core.ErrNoStream) {
-		return c.request(ctx, "CREATE", map[string]any{
-			"name": c.name, "storage": "file", "retention": "limits", "discard": "old", "num_replicas": 1, "allow_direct": true,
-		})
-	}
-	return cfg, err
-}
-
-// request asks this server's own JetStream about the stream.
-func (c *collector) request(ctx context.Context, verb string, body any) (map[string]json.RawMessage, error) {
+// stream is the stream, which is made when it is not there. One that is there
+// stays as it is.
+func (c *collector) stream(ctx context.Context) (*jsclient.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, collectWait)
 	defer cancel()
-	a, err := core.AskStream(ctx, c.a, verb, c.name, body)
-	if err != nil {
-		return nil, err
+	i, err := c.streams.Info(ctx, c.name)
+	if errors.Is(err, jsclient.ErrStreamNotFound) {
+		return c.streams.Ensure(ctx, &jsclient.StreamConfig{Name: c.name, AllowDirect: true})
 	}
-	return a.Config, nil
+	return i, err
 }
 
 // ask gives those of the domains that have the stream.
@@ -188,7 +177,7 @@ func (c *collector) ask(ctx context.Context, domains []string) (found []string) 
 	defer cancel()
 	var qs []core.Question
 	for _, d := range domains {
-		qs = append(qs, core.Question{Subject: apiOf(d) + ".STREAM.INFO." + core.EdgeStream})
+		qs = append(qs, core.Question{Subject: jsclient.StreamInfoSubject(d, core.EdgeStream)})
 	}
 	answers, err := core.Gather(ctx, c.a, qs)
 	if err != nil {
@@ -198,7 +187,7 @@ func (c *collector) ask(ctx context.Context, domains []string) (found []string) 
 		if a.Err != nil {
 			continue
 		}
-		if s, err := core.ReadStreamAnswer(a.Body); err == nil && s.Config != nil {
+		if s, err := jsclient.ReadStreamInfo(a.Body); err == nil && s.Config.Name != "" {
 			found = append(found, domains[i])
 		}
 	}

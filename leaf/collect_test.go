@@ -98,13 +98,13 @@ func TestCollector_addsEdgesThatKeepAStream(t *testing.T) {
 	}
 	edge("without", noSuchStream)
 	edge("first", `{"config":{"name":"EDGE"}}`)
-	const first = `{"name":"EDGE","external":{"api":"$JS.first.API"}}`
+	const first = `{"name":"EDGE","external":{"api":"$JS.first.API","deliver":""}}`
 	eventually(t, "the first edge is a source", func() bool { return all.field("sources") == "["+first+"]" })
 	if got := all.field("subjects"); got != "" {
 		t.Errorf("it listens on %s", got)
 	}
 	edge("second", `{"config":{"name":"EDGE"}}`)
-	const second = `{"name":"EDGE","external":{"api":"$JS.second.API"}}`
+	const second = `{"name":"EDGE","external":{"api":"$JS.second.API","deliver":""}}`
 	eventually(t, "the second edge is one too", func() bool { return all.field("sources") == "["+first+","+second+"]" })
 	if got := all.field("of_tomorrow"); got != `{"x":1}` {
 		t.Errorf("a field that it does not know came back as %q", got)

@@ -16,6 +16,7 @@ import (
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/jetstream/jsclient"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -57,6 +58,10 @@ func (n *node) Connections() *core.Connections               { return n.conns }
 func (n *node) Account(name string) (*account.Account, bool) { return n.acc, name == n.acc.Name() }
 func (n *node) Authenticate(r *auth.Request) (*auth.Grant, error) {
 	return n.auth(r)
+}
+
+func (n *node) StreamClient(a *account.Account, domain string) (*jsclient.Client, error) {
+	return core.NewStreamClient(a, jsclient.Options{Domain: domain})
 }
 
 var _ core.Services = (*node)(nil)

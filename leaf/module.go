@@ -93,7 +93,10 @@ func (m *Module) Start(s core.Services) error {
 	}
 	if o.Leaf.Collect != "" {
 		a, _ := s.Account(config.GlobalAccount) // there always is
-		m.collector = newCollector(m, a, o.Leaf.Collect)
+		var err error
+		if m.collector, err = newCollector(m, a, o.Leaf.Collect); err != nil {
+			return err
+		}
 		m.work.Go(func() { m.collector.run(ctx) })
 	}
 	if o.Leaf.Port != 0 {

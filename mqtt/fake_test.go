@@ -19,6 +19,7 @@ import (
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/jetstream/jsclient"
 	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/wire"
 )
@@ -91,6 +92,10 @@ func (b *broker) Authenticate(r *auth.Request) (*auth.Grant, error) { return b.a
 // wasGone reports whether a client ended for that reason.
 func (b *broker) wasGone(reason string) bool {
 	return slices.ContainsFunc(b.conns.Closed(), func(c *monitor.ConnInfo) bool { return c.Reason == reason && c.MQTTClient == "dev" })
+}
+
+func (b *broker) StreamClient(a *account.Account, domain string) (*jsclient.Client, error) {
+	return core.NewStreamClient(a, jsclient.Options{Domain: domain})
 }
 
 var _ core.Services = (*broker)(nil)

@@ -18,6 +18,12 @@ type APIError struct {
 
 func (e *APIError) Error() string { return fmt.Sprintf("%s (%d)", e.Description, e.ErrCode) }
 
+// Is reports whether target is the same error, whatever the text is.
+func (e *APIError) Is(target error) bool {
+	t, ok := target.(*APIError)
+	return ok && t.ErrCode == e.ErrCode && e.ErrCode != 0
+}
+
 // with replaces the description, for the codes whose text is made on the spot.
 func (e *APIError) with(format string, args ...any) *APIError {
 	return &APIError{Code: e.Code, ErrCode: e.ErrCode, Description: fmt.Sprintf(format, args...)}
