@@ -31,6 +31,7 @@ type Table struct {
 	dirty    bool
 	applied  LSN
 	closed   bool
+	made     bool
 	salvaged *TableSalvage
 
 	flushing sync.Mutex // one flush at a time; guards what follows
@@ -88,6 +89,7 @@ func (t *Table) open() error {
 		if err := t.o.Disk.MkdirAll(filepath.Dir(path)); err != nil {
 			return err
 		}
+		t.made = true
 		return t.rewrite(0, 0, nil)
 	}
 	t.file = &boltFile{path: path, hooks: t.hooks}
@@ -391,6 +393,9 @@ func (t *Table) Applied() LSN {
 	defer t.mu.Unlock()
 	return t.applied
 }
+
+// Made reports whether there was no file when the table was opened.
+func (t *Table) Made() bool { return t.made }
 
 // Each visits the durable values whose names start with prefix, in order. f
 // may use the table, and may not change the value.

@@ -32,6 +32,8 @@ type table interface {
 	Seal(applied edgestore.LSN, aux []edgestore.Aux)
 	Flush() error
 	Applied() edgestore.LSN
+	// Made: there was none.
+	Made() bool
 	Close() error
 }
 
@@ -73,7 +75,7 @@ func (d diskBackend) journal() (fileLog, journalEnd, error) {
 		return nil, journalEnd{}, err
 	}
 	d.c.Logger.Debug("journal opened", "recovery", rec)
-	end := journalEnd{missing: rec.Missing, since: rec.HeadsSince}
+	end := journalEnd{missing: rec.Missing, since: rec.HeadsSince, start: journalStart{rec.ID, rec.Boot}}
 	for _, h := range rec.Heads {
 		end.heads = append(end.heads, chainHead{h.Incarnation, h.Chain})
 	}

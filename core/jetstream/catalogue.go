@@ -3,6 +3,7 @@ package jetstream
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,12 +30,30 @@ type catalogue struct {
 	rebuilt bool
 	adopted map[uint64]bool
 	heads   map[uint64]head // to be written
-	rows    []edgestore.Aux // of consumers and the format, to be written
+	rows    []edgestore.Aux // of consumers, the format and the start, to be written
 	buried  []uint64
 	// clock is the timetable, as the operations say.
 	clock      timetable
 	clockDirty bool
 	format     uint64 // of the folder; 0: it says none
+	started    journalStart
+}
+
+// journalStart is one start of a journal, which counts them. The catalogue keeps
+// the last: a journal with fewer is an older copy.
+type journalStart struct {
+	id   uint64 // of the journal; 0: the catalogue says none
+	boot uint32
+}
+
+func (j journalStart) append(b []byte) []byte {
+	return msgp.AppendUint64(msgp.AppendUint64(b, j.id), uint64(j.boot))
+}
+
+func readJournalStart(b []byte) (j journalStart, err error) {
+	r := opReader{b: b}
+	j = journalStart{r.uint(), uint32(r.uint())}
+	return j, r.done("catalogue: start of the journal")
 }
 
 // rowSource makes the row of a stream when it is written: until then, which is
@@ -61,6 +80,7 @@ const (
 	rowNext   = "next"
 	rowGone   = "gone/"
 	rowChain  = "chain"
+	rowStart  = "journal"
 )
 
 func goneKey(incarnation uint64) string { return fmt.Sprintf("%s%016x", rowGone, incarnation) }
@@ -311,7 +331,7 @@ func (e *Engine) sealCatalogue() (trash map[uint64]edgestore.Store, dirty bool) 
 	defer e.mu.Unlock()
 	c := &e.mu.cat
 	aux := e.damage.seal()
-	if c.dirtyFrom == 0 && len(aux) == 0 && len(c.heads) == 0 {
+	if c.dirtyFrom == 0 && len(aux) == 0 && len(c.heads) == 0 && len(c.rows) == 0 {
 		return nil, false
 	}
 	for inc, h := range c.heads {
@@ -408,12 +428,24 @@ func (e *Engine) tellSalvaged(s *edgestore.TableSalvage) {
 	e.report(d)
 }
 
-// missedCatalogue tells of a table that is not there though streams are.
+// missedCatalogue tells of a table that was not there. A folder gets one before
+// anything stands in its journal. Streams that only their own files know are told
+// one by one.
 func (e *Engine) missedCatalogue() {
-	if incs, _, err := e.cfg.backend.folders(); err != nil || len(incs) == 0 || e.mu.cat.rebuilt {
-		return
+	c := &e.mu.cat
+	if c.rebuilt {
+		return // told
 	}
-	e.mu.cat.rebuilt = true
+	incs, _, err := e.cfg.backend.folders()
+	gone := e.table.Made() && e.journal.Synced() > 0
+	c.rebuilt = gone || err == nil && len(incs) > 0
+	if gone {
+		e.report(Damage{
+			Kind: DamageCatalogue, Where: filepath.Join(e.cfg.Dir, catalogueFile),
+			What: "the catalogue of streams was gone; it was made again from the stores and the journal",
+			Do:   "check that every stream is there, and that none is there which was deleted; damage that was told before and not acknowledged is forgotten",
+		})
+	}
 }
 
 // catalogueRows is what the table has.
@@ -439,6 +471,10 @@ func (e *Engine) readCatalogue() (*catalogueRows, error) {
 		case key == rowFormat:
 			n, err := readFormat(value)
 			e.mu.cat.format = n
+			return err
+		case key == rowStart:
+			var err error
+			e.mu.cat.started, err = readJournalStart(value)
 			return err
 		case key == rowChain:
 			r := opReader{b: value}

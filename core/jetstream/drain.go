@@ -194,10 +194,8 @@ func (d *drainer) round(newest edgestore.LSN) error {
 			d.e.noteHead(s.incarnation, h, rows)
 		}
 	}
-	if trash, dirty := d.e.sealCatalogue(); dirty {
-		if err := d.e.flushCatalogue(trash); err != nil {
-			errs = append(errs, err)
-		}
+	if err := d.e.writeCatalogue(); err != nil {
+		errs = append(errs, err)
 	}
 	d.e.journal.Release(d.e.releasable(newest))
 	if left > 0 {
@@ -210,6 +208,15 @@ func (d *drainer) round(newest edgestore.LSN) error {
 func (d *drainer) late() bool {
 	until := d.until.Load()
 	return until != 0 && time.Now().UnixNano() >= until
+}
+
+// writeCatalogue brings the catalogue up to date on disk.
+func (e *Engine) writeCatalogue() error {
+	trash, dirty := e.sealCatalogue()
+	if !dirty {
+		return nil
+	}
+	return e.flushCatalogue(trash)
 }
 
 func (e *Engine) flushCatalogue(trash map[uint64]edgestore.Store) error {

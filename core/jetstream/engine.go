@@ -252,12 +252,14 @@ func New(c Config) (*Engine, error) {
 			return nil, fmt.Errorf("jetstream: %w", err)
 		}
 		e.drain = newDrainer(e, newest)
+		write := e.writeCatalogue
 		if e.damage.dirty() {
 			// What the recovery decided about damage must not be decided again
 			// by the next one, which may see more or less of it.
-			if err := e.drain.drain(); err != nil {
-				e.logger.Warn("recovery: what was found is not written down yet", "err", err)
-			}
+			write = e.drain.drain
+		}
+		if err := write(); err != nil {
+			e.logger.Warn("recovery: what was found is not written down yet", "err", err)
 		}
 		file := &applier{e: e, live: true, durable: true}
 		e.journal.Start(file.apply)

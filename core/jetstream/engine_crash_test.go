@@ -105,8 +105,8 @@ func copyTree(t testing.TB, from, to string) {
 			return os.MkdirAll(target, 0o700)
 		}
 		in, err := os.Open(path)
-		if errors.Is(err, fs.ErrNotExist) && strings.HasSuffix(path, ".tmp") {
-			return nil // it got its name meanwhile, and holds nothing yet
+		if errors.Is(err, fs.ErrNotExist) && (strings.HasSuffix(path, ".tmp") || strings.HasSuffix(path, ".seg")) {
+			return nil // it got its name, or another one, meanwhile, and holds nothing that is needed
 		}
 		if err != nil {
 			return err

@@ -234,6 +234,93 @@ func TestLaw_journalGone(t *testing.T) {
 	}
 }
 
+// A removed catalogue is told, also when the journal and the stores bring back all
+// that was in it. A new folder has none either, and one that was never drained has
+// little in it: nothing is told of those.
+func TestLaw_catalogueRemoved(t *testing.T) {
+	for _, drained := range []bool{false, true} {
+		x := newBox(t)
+		x.start()
+		mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+		x.put("S", "s", text(1))
+		if drained {
+			if err := x.e.drain.drain(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		x.kill()
+		x.start()
+		if d := x.e.Damage(true); len(d) != 0 {
+			t.Fatalf("drained %v: all is there, told: %+v", drained, d)
+		}
+		x.kill()
+		if err := os.Remove(x.path(catalogueFile)); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			x.start()
+			if lost := x.check("S"); lost != 0 {
+				t.Errorf("drained %v: %d lost", drained, lost)
+			}
+			d := x.toldKind(DamageCatalogue)
+			if d == nil || d.Times != 1 || d.Where != x.path(catalogueFile) || d.Acked {
+				t.Fatalf("drained %v: told: %+v", drained, x.e.Damage(true))
+			}
+			x.stop()
+		}
+		x.start()
+		if err := x.e.AckDamage(x.toldKind(DamageCatalogue).ID); err != nil {
+			t.Fatal(err)
+		}
+		x.stop()
+		x.start()
+		if d := x.e.Damage(false); len(d) != 0 {
+			t.Errorf("drained %v: acknowledged, and told again: %+v", drained, d)
+		}
+	}
+}
+
+// An older copy of the journal, or none, is told though it ends no earlier than
+// what the stores have.
+func TestLaw_journalOfBefore(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		x := newBox(t)
+		folder := func() string { c := x.config(); return c.journalDir() }
+		x.start()
+		if mustStream(t, x.b, `{"name":"S","subjects":["s"]}`); !gone { // else the stores have nothing
+			x.put("S", "s", text(1))
+			if err := x.e.drain.drain(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		x.kill()
+		copied := filepath.Join(t.TempDir(), "journal")
+		copyTree(t, folder(), copied)
+		x.start()
+		if d := x.e.Damage(true); len(d) != 0 {
+			t.Fatalf("told of a journal that is well: %+v", d)
+		}
+		x.b.publish(t, "s", "only in the journal")
+		x.kill()
+		if err := os.RemoveAll(folder()); err != nil {
+			t.Fatal(err)
+		}
+		if !gone {
+			copyTree(t, copied, folder())
+		}
+		for range 2 {
+			x.start()
+			if d := x.toldKind(DamageOperations); d == nil || d.Times != 1 || d.Where != folder() {
+				t.Fatalf("gone %v: told: %+v", gone, x.e.Damage(true))
+			}
+			if !gone {
+				x.check("S")
+			}
+			x.stop()
+		}
+	}
+}
+
 // What is in the journal of a stream that nobody knows, for its creation is
 // lost, is kept in a file and told.
 func TestLaw_operationsOfAnUnknownStreamAreKept(t *testing.T) {

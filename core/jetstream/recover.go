@@ -55,10 +55,13 @@ func (e *Engine) reopen(end journalEnd) (newest edgestore.LSN, err error) {
 	}
 	e.catChain = e.mu.cat.done
 	// A journal that was lost must not give a number twice.
-	e.tellShortJournal(drained)
+	e.tellOtherJournal(end.start, drained)
 	if err := e.journal.Raise(drained); err != nil {
 		return 0, err
 	}
+	// To be durable before anything is acknowledged, with what was just told.
+	c.started = end.start
+	c.rows = append(c.rows, edgestore.Aux{Key: rowStart, Value: c.started.append(nil)})
 	e.sortFolders()
 	e.tellAdopted()
 	e.logger.Info("jetstream recovered", "streams", len(e.allStreams()), "records", r.records)
@@ -75,19 +78,27 @@ func (e *Engine) latestStored() (at int64) {
 	return at
 }
 
-// tellShortJournal tells of a journal that ends before what the files of the
-// streams have: they only have what it had on disk, so it is another one, or
-// an older copy. What it had above them is lost, and nothing says how much.
-func (e *Engine) tellShortJournal(drained edgestore.LSN) {
-	ends := e.journal.Synced()
-	if ends >= drained {
+// tellOtherJournal tells of a journal that is not the one of the last start, or
+// an older copy of it. Whether it ends before what the files of the streams have,
+// which only have what it had on disk, or not: what the right one had above them
+// is lost, and nothing says how much.
+func (e *Engine) tellOtherJournal(now journalStart, drained edgestore.LSN) {
+	was, ends := e.mu.cat.started, e.journal.Synced()
+	why := ""
+	switch {
+	case was.id != 0 && was.id == now.id && was.boot >= now.boot:
+		why = fmt.Sprintf("the journal is an older copy: it was started %d times before, and the catalogue knows of %d", now.boot-1, was.boot)
+	case ends < drained:
+		why = fmt.Sprintf("the journal ends with operation %d, and the files of the streams have what came up to %d: it was removed, or an older one was put in its place", ends, drained)
+	case was.id != 0 && was.id != now.id:
+		why = "the journal is another one than that of the last start: it was removed, or another was put in its place"
+	default:
 		return
 	}
 	e.report(Damage{
 		Kind: DamageOperations, Where: e.cfg.journalDir(),
-		What: fmt.Sprintf("the journal ends with operation %d, and the files of the streams have what came up to %d: it was removed, or an older one was put in its place. "+
-			"What was acknowledged since and was only in the journal is lost, and it is not known how much: sequences may be given again", ends, drained),
-		Do: "compare the newest messages of each stream with where they came from, then acknowledge this; look at the health of the disk or card",
+		What: why + ". What was acknowledged since and was only in the journal is lost, and it is not known how much: sequences may be given again",
+		Do:   "compare the newest messages of each stream with where they came from, then acknowledge this; look at the health of the disk or card",
 	})
 }
 

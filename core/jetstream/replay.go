@@ -14,6 +14,7 @@ type journalEnd struct {
 	// one of these.
 	heads []chainHead
 	since edgestore.LSN
+	start journalStart
 }
 
 // chainHead is how far the operations of a stream go.

@@ -16,6 +16,9 @@ import (
 
 // Recovery is what Open found.
 type Recovery struct {
+	// ID is the journal's own: another folder has another. Boot counts its starts,
+	// this one too; both are durable.
+	ID    uint64
 	Boot  uint32
 	First edgestore.LSN // oldest record, or Last+1
 	Last  edgestore.LSN // newest durable one
@@ -177,7 +180,7 @@ func (j *Journal) recover() (rec Recovery, err error) {
 	m.boot = max(m.boot, e.boot) + 1
 	m.floor = rec.Last
 	j.boot, j.shelf.boot = m.boot, m.boot
-	rec.Boot = m.boot
+	rec.ID, rec.Boot = m.id, m.boot
 	j.synced.Store(uint64(rec.Last))
 	j.mu.next, j.mu.applied = rec.Last+1, rec.Last
 	for i := range segs {
