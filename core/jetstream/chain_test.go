@@ -3,6 +3,7 @@ package jetstream
 import (
 	"bytes"
 	"reflect"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -24,6 +25,8 @@ func inRecovery(t *testing.T) (x *box, s, mirror *stream) {
 	mustStream(t, x.b, `{"name":"M","mirror":{"name":"S"}}`)
 	eventually(t, func() bool { return x.b.origins(t, "M").State.LastSeq == 5 })
 	refuse.Store(true)
+	x.e.drain.busy.Lock() // what a test has told would be drained
+	t.Cleanup(x.e.drain.busy.Unlock)
 	s, mirror = x.e.account("A").stream("S"), x.e.account("A").stream("M")
 	for _, s := range []*stream{s, mirror} {
 		s.mu.Lock()
@@ -157,7 +160,7 @@ func TestChain_notesOfARecovery(t *testing.T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	op := entryOfNotes(note{seat: 3, delta: -2}, note{seat: 6, delta: 1})
-	s.notes, s.noted = []note{{seat: 3, delta: -2}, {seat: 6, delta: 1}, {seat: 9, delta: -4}}, -5
+	s.notes, s.noted = []note{{seat: 3, delta: -2}, {seat: 6, delta: 1}, {seat: 9, delta: -4, last: 4}}, -5
 	if err := s.applyNotes(op); err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +170,7 @@ func TestChain_notesOfARecovery(t *testing.T) {
 	// 5 is the last, 3 the place, and -4 is noted: 6 are in no note.
 	s.done = edgestore.Chain{Seat: 12, Place: 3}
 	s.noteRest()
-	if want := []note{{seat: 9, delta: -4}, {seat: 12, delta: 6}}; !reflect.DeepEqual(s.notes, want) || s.noted != 2 {
+	if want := []note{{seat: 9, delta: -4, last: 4}, {seat: 12, delta: 6}}; !reflect.DeepEqual(s.notes, want) || s.noted != 2 {
 		t.Errorf("noted are %+v (%d), want %+v", s.notes, s.noted, want)
 	}
 	if s.bound.Load() != 1 || !s.holds(&edgestore.Record{Seat: 9}) || s.holds(&edgestore.Record{Seat: 8}) {
@@ -336,5 +339,98 @@ func TestReplay_accountsForWhatIsMissing(t *testing.T) {
 	}
 	if holes := []journal.Lost{{First: 100, Last: 107}, {First: 120, Last: 120}}; !reflect.DeepEqual(r.holes, holes) || r.gap() != 9 {
 		t.Errorf("%v, %d operations", r.holes, r.gap())
+	}
+}
+
+// A stream whose store came back short goes on to where it had been, by its
+// operations or by its sequences alone, and what lies between is told lost.
+func TestChain_backToHead(t *testing.T) {
+	for name, c := range map[string]struct {
+		seats  uint64 // behind what was done
+		last   uint64
+		upTo   edgestore.LSN // beside what was applied
+		passed edgestore.LSN
+		lost   []edgestore.SeqRange
+	}{
+		"nothing is short":         {0, 5, 0, 0, nil},
+		"it is further on":         {0, 3, 200, 0, nil},
+		"by its operations":        {3, 9, 0, 100, []edgestore.SeqRange{{First: 6, Last: 9}}},
+		"and the journal goes on":  {3, 9, 200, 200, []edgestore.SeqRange{{First: 6, Last: 9}}},
+		"by its operations alone":  {3, 5, 0, 100, nil},
+		"by its sequences":         {0, 8, 0, 100, []edgestore.SeqRange{{First: 6, Last: 8}}},
+		"by them, the journal too": {0, 8, 200, 200, []edgestore.SeqRange{{First: 6, Last: 8}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x, s, _ := inRecovery(t)
+			applied, done := s.applied, s.count().done
+			s.dirtyFrom = 0 // all of it is drained
+			if err := s.backToHead(applied, nil); err != nil || s.applied != applied {
+				t.Errorf("without a head: %v", err)
+			}
+			chain := edgestore.Chain{Seat: done.Seat + c.seats, Place: done.Place + c.seats}
+			s.head = &head{applied: applied + 100, chain: chain, last: c.last}
+			if err := s.backToHead(applied+c.upTo, nil); err != nil {
+				t.Fatal(err)
+			}
+			got := s.count()
+			if want := max(c.last, 5); got.done != chain || got.last != want || !reflect.DeepEqual(got.lost, c.lost) {
+				t.Errorf("%+v, want %+v, last %d, lost %v", got, chain, want, c.lost)
+			}
+			if want := applied + c.passed; s.applied != want || c.passed > 0 && s.dirtyFrom != want {
+				t.Errorf("applied up to %d, to be drained from %d, want %d", s.applied, s.dirtyFrom, want)
+			}
+			d := x.toldKind(DamageLost)
+			if (d != nil) != (c.passed > 0) || d != nil && !reflect.DeepEqual(d.Lost, c.lost) {
+				t.Errorf("told is %+v, lost are %v", d, c.lost)
+			}
+		})
+	}
+}
+
+// Operations of format 1 have no seats: the count begins behind the last of them,
+// and one that has begun is not moved by them.
+func TestChain_beginsBehindFormat1(t *testing.T) {
+	_, s, _ := inRecovery(t)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done, s.noted = edgestore.Chain{}, 0
+	s.followed(&edgestore.Record{})
+	if s.done != (edgestore.Chain{Place: 5}) || len(s.notes) != 0 {
+		t.Errorf("behind format 1: %+v, notes %+v", s.done, s.notes)
+	}
+	s.last = 6
+	s.followed(&edgestore.Record{Seat: 1, Place: 5, Takes: true})
+	if want := (edgestore.Chain{Seat: 1, Place: 6}); s.done != want || len(s.notes) != 0 || s.noted != 0 {
+		t.Errorf("behind the first with a seat: %+v, notes %+v", s.done, s.notes)
+	}
+	s.last = 7
+	if s.followed(&edgestore.Record{}); s.done.Place != 6 {
+		t.Errorf("an operation without a seat moved the place to %d", s.done.Place)
+	}
+}
+
+// A note that numbers were passed over is all that says so, and is written
+// twice; one of a refusal is not.
+func TestChain_whichNotesAreWrittenTwice(t *testing.T) {
+	x := newBox(t)
+	log := watchedLog{mu: new(sync.Mutex), twice: make(map[uint8][]bool)}
+	x.change = func(c *Config) { c.backend = watchedBackend{diskBackend{c}, log} }
+	x.start()
+	mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
+	notes := func() []bool {
+		log.mu.Lock()
+		defer log.mu.Unlock()
+		return append([]bool(nil), log.twice[opNotes]...)
+	}
+	x.put("S", "s.a", text(1))
+	if a := x.put("S", "s.a", "no", "Nats-Expected-Last-Sequence", "77"); a.Error == nil { // answered when the note is durable
+		t.Fatal("not refused")
+	}
+	if got := notes(); !reflect.DeepEqual(got, []bool{false}) {
+		t.Errorf("behind a refusal: %v", got)
+	}
+	x.b.call(t, "STREAM.PURGE.S", `{"seq":500}`, nil)
+	if got := notes(); !reflect.DeepEqual(got, []bool{false, true}) {
+		t.Errorf("behind a purge beyond the end: %v", got)
 	}
 }

@@ -36,40 +36,70 @@ func TestExpire_logIsFull(t *testing.T) {
 	eventually(t, func() bool { x.e.expire(); return len(sequences(x.e, "S")) == 0 })
 }
 
-// What is due and can't be read leaves its marker later: nothing goes without.
+// What is due and can't be read leaves its marker later: nothing goes without,
+// whether it is due by its own TTL or by its age.
 func TestExpire_markersWaitForTheRead(t *testing.T) {
+	for name, c := range map[string]struct {
+		config string
+		header []string
+	}{
+		"TTL":     {`"allow_msg_ttl":true`, []string{"Nats-TTL", "1m"}},
+		"max_age": {`"allow_msg_ttl":true,"max_age":60000000000`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newBox(t)
+			var clock chaosClock
+			faults := newStoreFaults("")
+			x.change = func(c *Config) {
+				c.Now = clock.Now
+				c.backend = chaosBackend{diskBackend{c}, faults}
+			}
+			x.start()
+			mustStream(t, x.b, fmt.Sprintf(`{"name":"S","subjects":["s.>"],"subject_delete_marker_ttl":30000000000,%s}`, c.config))
+			const n = 20
+			for i := range n { // several chunks, one may be in memory
+				x.put("S", fmt.Sprint("s.", i), text(i)+strings.Repeat("x", 10_000), c.header...)
+			}
+			x.stop()
+			x.start()
+			faults.arm(&storeFault{vfs.OpRead, false, 1, 1 << 30})
+			clock.ahead.Store(int64(2 * time.Minute))
+			for range 3 {
+				x.e.expire()
+			}
+			if !faults.struck() {
+				t.Fatal("everything was in memory")
+			}
+			s := x.e.account("A").stream("S")
+			if st := s.store.State(); st.Msgs != n || st.LastSeq != n {
+				t.Errorf("none could be read, and the stream has %+v", st)
+			}
+			faults.arm(nil)
+			eventually(t, func() bool { x.e.expire(); return len(sequences(x.e, "S")) == n && sequences(x.e, "S")[0] == n+1 })
+			for i := range n { // none of them is due yet
+				if st, ok := s.store.Subject(fmt.Sprint("s.", i)); !ok || st.Msgs != 1 || st.Last <= n {
+					t.Errorf("s.%d has %+v, want a marker", i, st)
+				}
+			}
+		})
+	}
+}
+
+// A message that is above both its age and its TTL is one that goes: what is left
+// of its subject needs no marker.
+func TestExpire_dueTwiceGoesOnce(t *testing.T) {
 	x := newBox(t)
 	var clock chaosClock
-	faults := newStoreFaults("")
-	x.change = func(c *Config) {
-		c.Now = clock.Now
-		c.backend = chaosBackend{diskBackend{c}, faults}
-	}
+	x.change = func(c *Config) { c.Now = clock.Now }
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s.>"],"allow_msg_ttl":true,"subject_delete_marker_ttl":30000000000}`)
-	const n = 20
-	for i := range n { // several chunks, one may be in memory
-		x.put("S", fmt.Sprint("s.", i), text(i)+strings.Repeat("x", 10_000), "Nats-TTL", "1m")
-	}
-	x.stop()
-	x.start()
-	faults.arm(&storeFault{vfs.OpRead, false, 1, 1 << 30})
+	mustStream(t, x.b, `{"name":"S","subjects":["s.>"],"allow_msg_ttl":true,"subject_delete_marker_ttl":30000000000,"max_age":60000000000}`)
+	x.put("S", "s.a", "for ever", "Nats-TTL", "never")
+	x.put("S", "s.a", "a minute", "Nats-TTL", "1m")
+	x.put("S", "s.b", "a minute", "Nats-TTL", "1m")
 	clock.ahead.Store(int64(2 * time.Minute))
-	for range 3 {
-		x.e.expire()
-	}
-	if !faults.struck() {
-		t.Fatal("everything was in memory")
-	}
+	eventually(t, func() bool { x.e.expire(); return len(sequences(x.e, "S")) == 2 })
 	s := x.e.account("A").stream("S")
-	if st := s.store.State(); st.Msgs != n || st.LastSeq != n {
-		t.Errorf("none could be read, and the stream has %+v", st)
-	}
-	faults.arm(nil)
-	eventually(t, func() bool { x.e.expire(); return len(sequences(x.e, "S")) == n && sequences(x.e, "S")[0] == n+1 })
-	for i := range n { // none of them is due yet
-		if st, ok := s.store.Subject(fmt.Sprint("s.", i)); !ok || st.Msgs != 1 || st.Last <= n {
-			t.Errorf("s.%d has %+v, want a marker", i, st)
-		}
+	if got := sequences(x.e, "S"); got[0] != 1 || got[1] != 4 || s.store.State().LastSeq != 4 {
+		t.Errorf("left are %v of %d, want what lives for ever and one marker", got, s.store.State().LastSeq)
 	}
 }

@@ -47,6 +47,8 @@ func TestLoops_refused(t *testing.T) {
 		"deliver subjects, closed by an update": {
 			create(0, "P", `"subjects":["p"]`), create(0, "Q", `"subjects":["q"]`), push(0, "P", "q", ""), push(0, "Q", "p2", ""),
 			update(10052, "P", `"subjects":["p","p2"]`)},
+		"deliver subjects, captured by an update": {
+			create(0, "P", `"subjects":["p"]`), push(0, "P", "x.y", ""), update(10052, "P", `"subjects":["p","x.*"]`), update(0, "P", `"subjects":["p","y"]`)},
 		"republish": {
 			create(0, "P", `"subjects":["p.>"],"republish":{"src":"p.>","dest":"q.>"}`),
 			create(10052, "Q", `"subjects":["q.>"],"republish":{"src":"q.>","dest":"p.>"}`),

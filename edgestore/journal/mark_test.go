@@ -3,16 +3,33 @@ package journal
 import (
 	"bytes"
 	"os"
+	"syscall"
 	"testing"
 
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/vfs"
 )
 
+// unmapped is a disk that maps no file, though the system could.
+type unmapped struct{ vfs.FS }
+
+func (d unmapped) Open(name string) (vfs.File, error) {
+	f, err := d.FS.Open(name)
+	return unmappedFile{f}, err
+}
+
+type unmappedFile struct{ vfs.File }
+
+func (unmappedFile) Map(int) (vfs.Mapping, error) { return nil, syscall.ENODEV }
+
 // The two pages of journal.id take turns: whichever of them is damaged, or was
 // being written, the other one is there and one mark older at most.
 func TestMark_hasTwoPagesInTurn(t *testing.T) {
-	for name, o := range map[string]Options{"mapped": {Dir: t.TempDir(), SegmentBytes: minSegment}, "by calls": memOptions(vfs.NewMem())} {
+	for name, o := range map[string]Options{
+		"mapped":           {Dir: t.TempDir(), SegmentBytes: minSegment},
+		"by calls":         memOptions(vfs.NewMem()),
+		"not to be mapped": {Dir: t.TempDir(), SegmentBytes: minSegment, FS: unmapped{vfs.OS{}}},
+	} {
 		t.Run(name, func(t *testing.T) {
 			j, _ := mustOpen(t, o)
 			if mapped := j.committer.metaMap != nil; mapped != (name == "mapped") {
