@@ -12,13 +12,13 @@ import (
 
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
+	"github.com/frondmq/frond/core/outbound"
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/wire"
 )
 
 // client is one connection on the client port. Its reader goroutine (serve)
-// owns it from beginning to end; a writer goroutine empties its outbound
-// buffer. Everybody else only delivers to it (client_out.go) or ends it (fail).
+// owns it from beginning to end; its outbound buffer has a writer of its own. Everybody else only delivers to it (client_out.go) or ends it (fail).
 type client struct {
 	// Fixed once serve has opened the connection.
 	id        uint64
@@ -26,8 +26,7 @@ type client struct {
 	began     *snapshot // the current one when it began
 	raw       net.Conn  // the socket
 	conn      net.Conn  // raw, or TLS on it
-	out       *outbound
-	written   chan struct{} // closed when the writer goroutine has ended
+	out       *outbound.Buffer
 	remote    netip.AddrPort
 	peer      *auth.Peer // nil but on a Unix socket
 	tls       *tls.ConnectionState
@@ -51,6 +50,10 @@ type client struct {
 	in        struct{ msgs, bytes int64 } // since the last time they were added to stats
 	spoke     bool                        // out has something for the writer to be woken for
 	active    bool                        // something that counts as life arrived
+
+	// Guarded by the lock of out: messages queued since the beginning, and their
+	// headers and bodies.
+	sent struct{ msgs, bytes int64 }
 
 	// session is what deliveries must know; a CONNECT makes a new one.
 	session atomic.Pointer[session]
@@ -79,7 +82,7 @@ type client struct {
 		acc    string
 		// claimed is who somebody said to be that did not get in.
 		claimed struct{ user, name string }
-		out     *outbound            // nil before the connection is open
+		out     *outbound.Buffer     // nil before the connection is open
 		tls     *tls.ConnectionState // nil without TLS
 	}
 }
@@ -146,7 +149,7 @@ func (c *client) cut(reason wire.CloseReason) {
 // the read buffer. For the reader goroutine only.
 func (c *client) say(p string) {
 	c.trace.out(p)
-	if errors.Is(c.out.append(p), errSlowPending) {
+	if errors.Is(c.out.Append([]byte(p)), outbound.ErrSlowPending) {
 		c.cut(wire.ReasonSlowPending)
 	}
 	c.spoke = true

@@ -8,6 +8,7 @@ import (
 
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
+	"github.com/frondmq/frond/core/outbound"
 	"github.com/frondmq/frond/core/transport"
 	"github.com/frondmq/frond/core/wire"
 )
@@ -28,7 +29,7 @@ func (c *client) open() error {
 	if err := c.greet(); err != nil {
 		return err
 	}
-	c.out = newOutbound(c.conn, &c.s.chunks, o.MaxPending, o.WriteDeadline, o.WriteTimeout == "retry")
+	c.out = outbound.New(&c.began.outbound, c.conn, c)
 	c.life.Lock()
 	c.life.out, c.life.tls = c.out, c.tls
 	c.life.Unlock()
@@ -94,7 +95,7 @@ func (c *client) host() string {
 	return c.raw.RemoteAddr().String()
 }
 
-// sendInfo writes before the writer goroutine exists.
+// sendInfo writes before there is anything to be written by others.
 func (c *client) sendInfo(conn net.Conn) error {
 	i := c.info()
 	i.Nonce = c.nonce
@@ -148,8 +149,8 @@ func (c *client) pingTick() {
 		c.fail(wire.ReasonStale, "Stale Connection")
 	case ping:
 		c.trace.out(wire.PingLine)
-		c.out.append(wire.PingLine)
-		c.out.wakeWriter()
+		c.out.Append([]byte(wire.PingLine))
+		c.out.WriteNow()
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/outbound"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -23,23 +24,23 @@ func (c *client) Deliver(s *account.Sub, m *wire.Msg) bool {
 	}
 	b := c.out
 	size := len(m.VisibleSubject()) + len(s.SID) + len(m.Reply) + len(m.Header) + len(m.Body) + overhead
-	b.mu.Lock()
-	if err := b.admitLocked(size); err != nil {
-		b.mu.Unlock()
-		if errors.Is(err, errSlowPending) {
+	b.Lock()
+	if err := b.AdmitLocked(size); err != nil {
+		b.Unlock()
+		if errors.Is(err, outbound.ErrSlowPending) {
 			c.cut(wire.ReasonSlowPending)
 		}
 		return false
 	}
 	ok, last := s.Take()
 	if !ok {
-		b.mu.Unlock()
+		b.Unlock()
 		return false
 	}
-	b.messageLocked(m, s.SID, sess.headers, size)
-	b.mu.msgs++
-	b.mu.msgBytes += int64(len(m.Header) + len(m.Body))
-	b.mu.Unlock()
+	messageLocked(b, m, s.SID, sess.headers, size)
+	c.sent.msgs++
+	c.sent.bytes += int64(len(m.Header) + len(m.Body))
+	b.Unlock()
 	if c.trace != nil {
 		c.trace.message("->>", wire.AppendMsg(nil, m, s.SID, sess.headers), m)
 	}
@@ -55,20 +56,54 @@ func (c *client) Deliver(s *account.Sub, m *wire.Msg) bool {
 	return true
 }
 
+// wholeBytes is the largest message that is written in one piece. Larger ones
+// fill chunks to the end, so that what waits takes hardly more memory than it
+// counts.
+const wholeBytes = 4 << 10
+
+// messageLocked queues a message of at most n bytes, which were admitted.
+func messageLocked(b *outbound.Buffer, m *wire.Msg, sid []byte, headers bool, n int) {
+	if n <= wholeBytes {
+		b.CommitLocked(wire.AppendMsg(b.RoomLocked(n), m, sid, headers))
+		return
+	}
+	line := b.RoomLocked(n - len(m.Header) - len(m.Body))
+	b.CommitLocked(wire.AppendMsgLine(line, m, sid, headers))
+	if headers {
+		b.WriteLocked(m.Header)
+	}
+	b.WriteLocked(m.Body)
+	b.WriteLocked(crlf)
+}
+
+var crlf = []byte("\r\n")
+
+// appendMsg queues a message with headers for the subscription sid.
+func (c *client) appendMsg(m *wire.Msg, sid []byte) error {
+	n := len(m.Subject) + len(sid) + len(m.Header) + len(m.Body) + overhead
+	c.out.Lock()
+	defer c.out.Unlock()
+	err := c.out.AdmitLocked(n)
+	if err == nil {
+		messageLocked(c.out, m, sid, true, n)
+	}
+	return err
+}
+
 // Flush is part of account.Sink: it wakes the writer, once for a burst.
 func (c *client) Flush() {
-	c.out.wakeWriter()
+	c.out.Wake()
 	c.removeUsed()
 }
 
 // FlushNow is part of account.Prompt.
 func (c *client) FlushNow() {
-	c.out.writeNow()
+	c.out.WriteNow()
 	c.removeUsed()
 }
 
 // Gate is part of account.Gated.
-func (c *client) Gate() <-chan struct{} { return c.out.closedGate() }
+func (c *client) Gate() <-chan struct{} { return c.out.Gate() }
 
 // removeUsed takes the subscriptions away that have had their last message.
 func (c *client) removeUsed() {

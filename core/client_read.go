@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/frondmq/frond/core/outbound"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -35,19 +36,12 @@ func (c *client) serve() {
 		c.finish(err, false)
 		return
 	}
-	c.written = make(chan struct{})
-	go func() {
-		defer close(c.written)
-		if err := c.out.run(); err != nil {
-			c.writeFailed(err)
-		}
-	}()
 	err := io.EOF
 	if !c.failed() {
 		err = c.read()
 	}
 	c.finish(err, true)
-	<-c.written
+	c.out.Wait()
 	c.raw.Close()
 }
 
@@ -119,7 +113,7 @@ func (c *client) flush() {
 	c.origin.Flush()
 	if c.spoke {
 		c.spoke = false
-		c.out.writeNow()
+		c.out.WriteNow()
 	}
 	c.removeUsed()
 	if c.in.msgs > 0 {
@@ -162,12 +156,10 @@ func Stall(gates []<-chan struct{}) {
 	}
 }
 
-// writeFailed is called by the writer goroutine when it can't go on.
-func (c *client) writeFailed(err error) {
+// WriteFailed is part of outbound.Owner.
+func (c *client) WriteFailed(err error) {
 	switch {
-	case errors.Is(err, errSlowPending):
-		c.cut(wire.ReasonSlowPending)
-	case errors.Is(err, errSlowDeadline):
+	case errors.Is(err, outbound.ErrSlowDeadline):
 		c.cut(wire.ReasonSlowDeadline)
 	default:
 		c.cut(wire.ReasonWriteError)
@@ -186,7 +178,7 @@ func (c *client) finish(err error, opened bool) {
 	if text != "" {
 		c.sayErr(text)
 	}
-	c.out.end()
+	c.out.End(farewell, nil)
 	if text != "" {
 		c.linger()
 	}
@@ -219,7 +211,7 @@ func (c *client) settle(err error) string {
 func (c *client) linger() {
 	c.raw.SetReadDeadline(time.Now().Add(farewell))
 	if t, ok := c.raw.(interface{ CloseWrite() error }); ok {
-		<-c.written
+		c.out.Wait()
 		t.CloseWrite()
 	}
 	io.CopyN(io.Discard, c.raw, 1<<20)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
+	"github.com/frondmq/frond/core/outbound"
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/wire"
 )
@@ -345,13 +346,13 @@ func (c *client) noResponders(m *wire.Msg) {
 	}
 	c.out503 = wire.AppendNoResponders(c.out503[:0], m.Subject)
 	answer := wire.Msg{Subject: m.Reply, Header: c.out503}
-	switch err := c.out.appendMsg(&answer, sid); {
+	switch err := c.appendMsg(&answer, sid); {
 	case err == nil:
 		c.spoke = true
 		if c.trace != nil {
 			c.trace.message("->>", wire.AppendMsg(nil, &answer, sid, true), &answer)
 		}
-	case errors.Is(err, errSlowPending):
+	case errors.Is(err, outbound.ErrSlowPending):
 		c.cut(wire.ReasonSlowPending)
 	}
 }

@@ -77,9 +77,9 @@ func (c *client) outgoing() (pending int, msgs, bytes int64) {
 	if out == nil {
 		return 0, 0, 0
 	}
-	out.mu.Lock()
-	defer out.mu.Unlock()
-	return int(out.mu.pending), out.mu.msgs, out.mu.msgBytes
+	out.Lock()
+	defer out.Unlock()
+	return out.PendingLocked(), c.sent.msgs, c.sent.bytes
 }
 
 // DescribeHost fills in where c comes from: an address and a port, or a Unix

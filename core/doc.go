@@ -8,6 +8,6 @@
 // The way of a message from a client: client_read.go (the reader goroutine),
 // client_verbs.go (what each verb does), account.Route, then for every client
 // that gets it client.Deliver in client_out.go, which encodes into the
-// outbound buffer (outbound.go), and the writer goroutine there. Start reading
+// connection's buffer (core/outbound), and the writer there. Start reading
 // at server.go and client.go. DESIGN.md has the plan of the whole house.
 package core

@@ -9,6 +9,7 @@ import (
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/jetstream/jsclient"
 	"github.com/frondmq/frond/core/monitor"
+	"github.com/frondmq/frond/core/outbound"
 )
 
 // Module is a protocol that a build may have or leave out: leaf links, MQTT.
@@ -56,8 +57,9 @@ type Services interface {
 	APILevel() int
 	// Connections is where each connection of a module is added and removed.
 	Connections() *Connections
-	// Budget is what waits to be written to all clients together.
-	Budget() *Budget
+	// Outbound lends the memory of what waits to be written to clients, and bounds
+	// it for all of them together.
+	Outbound() *outbound.Pool
 	// Account finds an account by name; "$G" always exists.
 	Account(name string) (*account.Account, bool)
 	// StreamClient is JetStream as the account sees it: that of this server, or of

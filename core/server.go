@@ -15,6 +15,7 @@ import (
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/monitor"
+	"github.com/frondmq/frond/core/outbound"
 	"github.com/frondmq/frond/core/transport"
 	"github.com/frondmq/frond/core/wire"
 )
@@ -30,7 +31,7 @@ type Server struct {
 	identity identity
 	accounts account.Registry
 	global   *account.Account // $G, which is always there
-	chunks   chunks
+	pool     outbound.Pool
 	buffers  wire.Buffers
 	reads    readBuffers
 
@@ -83,7 +84,7 @@ func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
 		log: slog.New(front), lines: front.lines, modules: mods, stopped: make(chan struct{}),
 	}
 	s.connections = NewConnections(o.MaxConns, o.MaxClosedConns)
-	s.chunks.budget.limit = o.MaxPendingTotal
+	s.pool.Budget.SetLimit(o.MaxPendingTotal)
 	s.global = s.newAccount(config.GlobalAccount)
 	s.accounts.Add(s.global)
 	s.accounts.Add(s.newAccount(systemAccount))
@@ -91,7 +92,7 @@ func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
 	if s.identity, err = newIdentity(); err != nil {
 		return nil, err
 	}
-	first, err := newSnapshot(o)
+	first, err := newSnapshot(o, &s.pool)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/jetstream/jsclient"
+	"github.com/frondmq/frond/core/outbound"
 	"github.com/frondmq/frond/core/subject"
 )
 
@@ -27,7 +28,7 @@ func (v services) JetStream() bool           { return v.s.jetStream() }
 func (v services) Version() string           { return Level }
 func (v services) APILevel() int             { return apiLevel }
 func (v services) Connections() *Connections { return v.s.connections }
-func (v services) Budget() *Budget           { return &v.s.chunks.budget }
+func (v services) Outbound() *outbound.Pool  { return &v.s.pool }
 
 func (v services) Account(name string) (*account.Account, bool) {
 	return v.s.accounts.Lookup(name)

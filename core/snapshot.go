@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/outbound"
 )
 
 // snapshot is what options make of the server. Nobody changes it: other options
@@ -16,11 +17,14 @@ type snapshot struct {
 	doors    doors
 	tls      *tls.Config // of the client port, nil for plain TCP
 	loadedAt time.Time
+	outbound outbound.Kind // of clients
 }
 
 // newSnapshot reads what the options name: certificates, and users.
-func newSnapshot(o *config.Options) (*snapshot, error) {
-	n := &snapshot{o: o, loadedAt: time.Now()}
+func newSnapshot(o *config.Options, pool *outbound.Pool) (*snapshot, error) {
+	n := &snapshot{o: o, loadedAt: time.Now(), outbound: outbound.Kind{
+		Pool: pool, Limit: o.MaxPending, Deadline: o.WriteDeadline, Retry: o.WriteTimeout == "retry",
+	}}
 	var err error
 	if n.doors, err = newDoors(o); err != nil {
 		return nil, err

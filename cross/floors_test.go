@@ -24,6 +24,7 @@ var floors = map[string][]string{
 	"core/config":    {},
 	"core/transport": {},
 	"core/testkit":   {},
+	"core/outbound":  {},
 	"core/monitor":   {"core/transport"},
 	"core/jetstream": {"core/subject", "core/wire", "edgestore"},
 	"core":           {"core/*", "edgestore"},

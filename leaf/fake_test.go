@@ -17,6 +17,7 @@ import (
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/jetstream/jsclient"
+	"github.com/frondmq/frond/core/outbound"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -53,7 +54,7 @@ func (n *node) Domain() string                               { return n.domain }
 func (n *node) JetStream() bool                              { return n.domain != "" }
 func (n *node) Version() string                              { return "2.12.0" }
 func (n *node) APILevel() int                                { return 2 }
-func (n *node) Budget() *core.Budget                         { return &core.Budget{} }
+func (n *node) Outbound() *outbound.Pool                     { return new(outbound.Pool) }
 func (n *node) Connections() *core.Connections               { return n.conns }
 func (n *node) Account(name string) (*account.Account, bool) { return n.acc, name == n.acc.Name() }
 func (n *node) Authenticate(r *auth.Request) (*auth.Grant, error) {

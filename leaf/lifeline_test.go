@@ -279,11 +279,11 @@ func TestLifelineID(t *testing.T) {
 }
 
 // Whatever overtakes it, the answer to the mark is known among the others.
-func TestOutbound_mark(t *testing.T) {
+func TestPending_mark(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 1))
-	o := newOutbound(1 << 30)
+	o := newTaker(t, 1<<30)
 	var onTheLine []bool // pings in their order: is it the mark?
 	out := false
 	for i := range 20_000 {
@@ -298,13 +298,10 @@ func TestOutbound_mark(t *testing.T) {
 		case 2:
 			o.message(&wire.Msg{Subject: []byte("a"), Body: make([]byte, rnd.IntN(6000))}, true)
 		case 3:
-			urgent, batch := o.take(nil, nil, 1+rnd.IntN(3))
-			for range bytes.Count(urgent, []byte(pingLine)) {
-				onTheLine = append(onTheLine, false)
-			}
-			for _, c := range batch {
-				for range bytes.Count(c, []byte(pingLine)) {
-					onTheLine = append(onTheLine, true)
+			got := o.next(chunkBytes * (1 + rnd.IntN(3)))
+			for i, c := range got.parts {
+				for range strings.Count(c, pingLine) {
+					onTheLine = append(onTheLine, i > 0 || !got.urgent)
 				}
 			}
 		case 4:

@@ -41,8 +41,8 @@ type peer struct {
 }
 
 // link is one connection to another server, on either side of the handshake's
-// end. Its reader goroutine parses and routes, its writer goroutine writes and
-// pings; run owns both.
+// end. Its reader goroutine (run) parses and routes; its outbound buffer has a
+// writer of its own.
 type link struct {
 	// Fixed before run.
 	m         *Module
@@ -65,7 +65,8 @@ type link struct {
 	started   time.Time
 	nonceRTT  time.Duration // handshake round trip, until pings measure
 
-	out      *outbound
+	out      *pending // see open
+	pace     *pacer
 	lifeline *lifeline     // nil without
 	bounds   bounds        // what the peer takes
 	shares   string        // who else has its domain, "" for nobody; set by add
@@ -81,11 +82,12 @@ type link struct {
 	// one.
 	replaced bool
 
-	listing sync.Mutex
+	listing   sync.Mutex
+	pingTimer *time.Timer
 
 	// Atomic; times are core.Ticks.
 	end          atomic.Pointer[ending]
-	closeBy      atomic.Int64 // when the last words must be out, set before end
+	pingWaits    atomic.Bool  // for the write under way
 	pingAt       atomic.Int64 // of the ping that is out, 0 for none
 	pingsOut     atomic.Int32
 	rtt          atomic.Int64
@@ -134,6 +136,12 @@ func (l *link) Deliver(_ *account.Sub, m *wire.Msg) bool {
 	return true
 }
 
+// open is called behind the handshake, before anything is queued.
+func (l *link) open() {
+	l.out = newPending(&l.m.pool, l.m.services.Options().MaxPending, l.conn, l)
+	l.pace = newPacer(l)
+}
+
 // Flush wakes the writer.
 func (l *link) Flush() { l.out.flush() }
 
@@ -154,18 +162,21 @@ func (l *link) run() *ending {
 	cancel := l.account.Watch(watch)
 	watch.announceAll(l.account.Mappings())
 
-	var writer sync.WaitGroup
-	writer.Go(l.write)
+	l.pingTimer = time.AfterFunc(time.Hour, l.pingTick)
+	l.pingTimer.Reset(firstPing) // who is called then finds the timer
+	var beside sync.WaitGroup
 	ctx, stop := context.WithCancel(context.Background())
 	if l.lifeline != nil {
-		writer.Go(func() { l.lifeline.run(ctx) })
+		beside.Go(func() { l.lifeline.run(ctx) })
 	}
 	l.read()
 	l.fail(wire.ReasonClientClosed, nil) // if nobody said why before
 	stop()
-	writer.Wait()
+	l.pingTimer.Stop()
+	l.out.buf.Wait()
+	_ = l.conn.Close()
+	beside.Wait()
 	cancel()
-	l.out.release()
 	for _, s := range l.subs {
 		l.account.Unsubscribe(s)
 	}
@@ -177,8 +188,6 @@ func (l *link) run() *ending {
 
 // fail ends the link. The peer is told the text of err, when it has one.
 func (l *link) fail(reason wire.CloseReason, err error) {
-	by := time.Now().Add(closeTimeout)
-	l.closeBy.CompareAndSwap(0, core.Ticks(by))
 	if !l.end.CompareAndSwap(nil, &ending{reason, err}) {
 		return
 	}
@@ -188,9 +197,7 @@ func (l *link) fail(reason wire.CloseReason, err error) {
 		text = we.Text
 	}
 	l.out.fail(text, reason == wire.ReasonServerShutdown)
-	// The reader wakes up; the writer has a moment for the last words.
-	_ = l.conn.SetReadDeadline(time.Unix(1, 0))
-	_ = l.conn.SetWriteDeadline(by)
+	_ = l.conn.SetReadDeadline(time.Unix(1, 0)) // the reader wakes up
 }
 
 // Kick is part of core.Connection. The side that dialed dials again.

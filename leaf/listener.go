@@ -302,7 +302,7 @@ func (l *listener) build(conn net.Conn, t *talk, o *config.Options, c *connect, 
 		isolated: c.Isolate || o.Leaf.Isolate,
 		peer: peer{name: firstOf(c.Name, c.ServerID, conn.RemoteAddr().String()), cluster: c.Cluster, headers: c.Headers, run: c.ServerID,
 			side: side{domain: c.Domain, jetstream: c.JetStream}},
-		out: newOutbound(o.MaxPending), started: time.Now(),
+		started: time.Now(),
 	}
 	if c.Frond != nil {
 		k.peer.store = c.Frond.Store

@@ -17,6 +17,7 @@ import (
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/monitor"
+	"github.com/frondmq/frond/core/outbound"
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/wire"
 )
@@ -33,6 +34,7 @@ type Module struct {
 	stop  context.CancelFunc // nil before Start
 	ready atomic.Bool        // what Start makes can be read
 	work  sync.WaitGroup     // accepted links, the remotes, the collector
+	pool  outbound.Pool      // of what waits for peers
 
 	mu struct {
 		sync.Mutex
@@ -151,6 +153,7 @@ func (m *Module) runLink(ctx context.Context, l *link) *ending {
 	if l.user != "" {
 		l.log = l.log.With("user", l.user)
 	}
+	l.open()
 	l.ponged, l.over = make(chan struct{}, 1), make(chan struct{})
 	m.watchLoops(l.account)
 	m.admit(ctx, l)

@@ -3,6 +3,7 @@ package leaf
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,50 +63,34 @@ func TestOlderThan(t *testing.T) {
 	}
 }
 
-func TestOutbound_urgentLinesOvertakeBetweenWholeLines(t *testing.T) {
-	o := newOutbound(1 << 20)
+func TestPending_urgentLinesOvertakeBetweenWholeLines(t *testing.T) {
+	o := newTaker(t, 1<<20)
 	body := strings.Repeat("x", 5000)
 	for range 4 {
 		o.message(&wire.Msg{Subject: []byte("a"), Body: []byte(body)}, true)
 	}
 	o.overtake("PING\r\n")
-	urgent, batch := o.take(nil, nil, 1)
-	if string(urgent) != "PING\r\n" || len(batch) != 1 {
-		t.Fatalf("got %q and %d chunks", urgent, len(batch))
-	}
 	line := "LMSG a 5000\r\n" + body + "\r\n"
-	if string(batch[0]) != line+line {
-		t.Error("a chunk does not end between two messages")
+	if got := o.next(chunkBytes); !got.urgent || !slices.Equal(got.parts, []string{"PING\r\n", line + line}) {
+		t.Errorf("%d parts, the first is %.20q", len(got.parts), got.parts[0])
 	}
-	if w := o.waiting(); w != int64(2*len(line)) {
-		t.Errorf("waiting %d", w)
+	if got := o.next(chunkBytes); !slices.Equal(got.parts, []string{line + line}) {
+		t.Errorf("%d parts behind them", len(got.parts))
 	}
 }
 
-func TestOutbound_bounded(t *testing.T) {
-	o := newOutbound(1000)
+func TestPending_bounded(t *testing.T) {
+	o := newTaker(t, 1000)
 	m := &wire.Msg{Subject: []byte("a"), Body: make([]byte, 600)}
 	if !o.message(m, true) || !o.message(m, true) || o.message(m, true) {
 		t.Error("the limit does not hold")
 	}
 	o.line(func(b []byte) []byte { return append(b, "LS+ x\r\n"...) })
-	_, batch := o.take(nil, nil, 10)
-	if !strings.HasSuffix(string(batch[0]), "LS+ x\r\n") || o.droppedMsgs() != 1 {
-		t.Error("interest was dropped, or the loss was not counted")
+	var all string
+	for got := o.next(1 << 20); got.parts != nil; got = o.next(1 << 20) {
+		all += strings.Join(got.parts, "")
 	}
-}
-
-func BenchmarkOutbound(b *testing.B) {
-	o := newOutbound(1 << 30)
-	m := &wire.Msg{Subject: []byte("sensors.a.temperature"), Body: make([]byte, 128)}
-	b.ReportAllocs()
-	var urgent []byte
-	var batch net.Buffers
-	for i := 0; b.Loop(); i++ {
-		o.message(m, true)
-		if i%64 == 0 {
-			urgent, batch = o.take(urgent, batch, maxBatch)
-			o.giveBack(batch)
-		}
+	if !strings.HasSuffix(all, "LS+ x\r\n") || o.droppedMsgs() != 1 {
+		t.Error("interest was dropped, or the loss was not counted")
 	}
 }

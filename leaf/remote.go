@@ -418,7 +418,7 @@ func (r *remote) build(conn net.Conn, t *talk, hello, welcome *info) (*link, err
 		account: r.account, remoteAcc: welcome.RemoteAccount, role: account.RoleHub, isolated: c.Isolate,
 		peer: peer{name: firstOf(hello.ServerName, hello.ServerID), cluster: hello.Cluster, headers: hello.Headers, run: hello.ServerID,
 			side: side{domain: hello.Domain, jetstream: hello.JetStream}},
-		out: newOutbound(r.m.services.Options().MaxPending), started: time.Now(),
+		started: time.Now(),
 	}
 	k.bounds = r.m.boundsOf(k.peer.name, hello.Frond, hello.MaxPayload)
 	if c.Hub {

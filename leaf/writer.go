@@ -23,53 +23,33 @@ const (
 	firstPing = time.Second
 )
 
-// write is the writer goroutine. How much it takes at once follows how fast
-// the network is: on a slow path one chunk, so that a ping waits for one
-// chunk only.
-func (l *link) write() {
-	defer l.conn.Close()
-	w := newPacer(l)
-	w.plain, _ = l.conn.(*net.TCPConn)
-	if compresses(l.mode) {
-		level := levelFor(l.compress, l.mode, l.nonceRTT)
-		l.level.Store(&level)
-		w.comp = newCompressor(w, level)
-	}
-	ping := time.NewTimer(firstPing)
-	defer ping.Stop()
-	take := 1
-	for {
-		w.urgent, w.batch = l.out.take(w.urgent, w.batch, take)
-		if len(w.urgent) == 0 && len(w.batch) == 0 {
-			if l.out.done() {
-				return
-			}
-			l.out.idle()
-			select {
-			case <-l.out.wake:
-			case <-ping.C:
-				l.ping()
-				ping.Reset(l.pingInterval())
-			}
-			continue
-		}
-		begin := time.Now()
-		if err := w.send(); err != nil {
-			l.fail(wire.ReasonWriteError, err)
-			// TLS would wait for room for its farewell.
-			_ = transport.Socket(l.conn).Close()
-			return
-		}
-		l.out.giveBack(w.batch)
-		take = nextTake(take, time.Since(begin))
+// Taking is part of outbound.Line.
+func (l *link) Taking(upTo int64) { l.out.takingLocked(upTo) }
+
+// Piece is part of outbound.Line. How much is taken at once follows how fast the
+// network is: on a slow path one chunk, so that a ping waits for one chunk only.
+func (l *link) Piece() int { return l.pace.take * chunkBytes }
+
+// Write is part of outbound.Line.
+func (l *link) Write(batch [][]byte) error {
+	w := l.pace
+	begin := time.Now()
+	err := w.send(batch)
+	w.take = nextTake(w.take, time.Since(begin))
+	if err == nil {
 		l.lastActivity.Store(core.Ticks(begin))
-		select {
-		case <-ping.C:
-			l.ping()
-			ping.Reset(l.pingInterval())
-		default:
-		}
 	}
+	return err
+}
+
+// Wrote is part of outbound.Line.
+func (l *link) Wrote() { l.pingDue() }
+
+// WriteFailed is part of outbound.Line.
+func (l *link) WriteFailed(err error) {
+	l.fail(wire.ReasonWriteError, err)
+	// TLS would wait for room for its farewell.
+	_ = transport.Socket(l.conn).Close()
 }
 
 func nextTake(take int, d time.Duration) int {
@@ -84,23 +64,26 @@ func nextTake(take int, d time.Duration) int {
 
 // pacer writes for one link. A write that makes no progress for as long as a
 // path counts as dead, or as the write deadline of the configuration says, ends
-// the link; slower ones are simply slow. It is owned by the writer goroutine.
+// the link; slower ones are simply slow. It is owned by the writer of the moment.
 type pacer struct {
 	link  *link
 	wait  time.Duration // how long a piece may take
 	plain *net.TCPConn  // without TLS: many chunks are one call
 	comp  *compressor   // nil for none
-
-	urgent []byte
-	batch  net.Buffers
-	all    [][]byte    // urgent lines and chunks, as one list
-	vec    net.Buffers // what of all is still to be written
+	take  int           // how many chunks at once
+	vec   net.Buffers   // what is still to be written
 }
 
 func newPacer(l *link) *pacer {
-	w := &pacer{link: l, wait: deadPath}
+	w := &pacer{link: l, wait: deadPath, take: 1}
 	if d := l.m.services.Options().Leaf.WriteDeadline; d > 0 {
 		w.wait = d
+	}
+	w.plain, _ = l.conn.(*net.TCPConn)
+	if compresses(l.mode) {
+		level := levelFor(l.compress, l.mode, l.nonceRTT)
+		l.level.Store(&level)
+		w.comp = newCompressor(w, level)
 	}
 	return w
 }
@@ -108,22 +91,16 @@ func newPacer(l *link) *pacer {
 // pieceBytes is what must be written before the path counts as dead.
 const pieceBytes = 16 << 10
 
-// send writes the urgent lines, then the chunks.
-func (w *pacer) send() error {
-	w.all = w.all[:0]
-	if len(w.urgent) > 0 {
-		w.all = append(w.all, w.urgent)
-	}
-	w.all = append(w.all, w.batch...)
-	defer clear(w.all[:cap(w.all)])
+// send writes urgent lines and chunks.
+func (w *pacer) send(batch [][]byte) error {
 	switch {
 	case w.comp != nil:
 		w.comp.setLevel(*w.link.level.Load())
-		return w.comp.write(w.all...)
+		return w.comp.write(batch...)
 	case w.plain != nil:
-		return w.vector()
+		return w.vector(batch)
 	}
-	for _, b := range w.all {
+	for _, b := range batch {
 		if _, err := w.Write(b); err != nil {
 			return err
 		}
@@ -132,14 +109,19 @@ func (w *pacer) send() error {
 }
 
 // vector writes all with as few calls as the kernel lets it.
-func (w *pacer) vector() error {
-	w.vec = w.all
+func (w *pacer) vector(batch [][]byte) error {
+	w.vec = append(w.vec[:0], batch...)
+	all := w.vec // vec is consumed
+	defer func() {
+		clear(all)
+		w.vec = all[:0]
+	}()
 	for {
 		if err := w.extend(); err != nil {
 			return err
 		}
 		n, err := w.vec.WriteTo(w.plain)
-		if err == nil || n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) || w.link.end.Load() != nil {
+		if _, closing := w.link.out.buf.Closing(); err == nil || n == 0 || closing || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
 	}
@@ -168,10 +150,30 @@ func (w *pacer) extend() error {
 	if err := l.conn.SetWriteDeadline(time.Now().Add(w.wait)); err != nil {
 		return err
 	}
-	if l.end.Load() != nil { // looked at after, so that fail's short limit wins
-		return l.conn.SetWriteDeadline(core.Moment(l.closeBy.Load()))
+	if by, closing := l.out.buf.Closing(); closing { // looked at after, so that fail's short limit wins
+		return l.conn.SetWriteDeadline(by)
 	}
 	return nil
+}
+
+// pingTick is when it is time for a ping. On a slow path it waits for the write
+// under way: unwritten, it asks nobody.
+func (l *link) pingTick() {
+	l.pingWaits.Store(true)
+	l.out.buf.Lock()
+	writing := l.out.buf.WritingLocked()
+	l.out.buf.Unlock()
+	if !writing {
+		l.pingDue()
+	}
+}
+
+// pingDue sends the ping whose time has come, if there is one.
+func (l *link) pingDue() {
+	if l.pingWaits.Load() && l.pingWaits.CompareAndSwap(true, false) {
+		l.ping()
+		l.pingTimer.Reset(l.pingInterval())
+	}
 }
 
 // ping asks for a sign of life, or ends the link when several were not

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,7 @@ import (
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/outbound"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -28,11 +30,13 @@ func newPipeLink(t *testing.T, mode string) (*link, net.Conn) {
 		t.Fatal(err)
 	}
 	h := &heard{in: here}
-	return &link{
+	l := &link{
 		m: m, conn: here, heard: h, in: bufio.NewReader(h), role: account.RoleSpoke, account: n.acc,
 		peer: peer{headers: true}, rules: rules, mode: mode, log: slog.New(slog.DiscardHandler),
-		out: newOutbound(8 << 20),
-	}, there
+	}
+	n.opts.MaxPending = 8 << 20
+	l.open()
+	return l, there
 }
 
 // slowly reads at a kilobyte a second and answers each PING.
@@ -113,7 +117,9 @@ func TestLink_stuckWriterIsCut(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			l, there := newPipeLink(t, config.CompressOff)
 			l.m.services.Options().Leaf.WriteDeadline = configured
+			l.open()
 			l.Deliver(nil, &wire.Msg{Subject: []byte("a")})
+			l.Flush()
 			begin := time.Now()
 			end := l.run() // nobody reads
 			there.Close()
@@ -158,8 +164,80 @@ func TestHeard_partsOfBlocksCount(t *testing.T) {
 	})
 }
 
-func TestOutbound_noRoomForLines(t *testing.T) {
-	o := newOutbound(1000)
+// taker is a link whose batches the test takes when it wants them.
+type taker struct {
+	*pending
+	piece   int
+	batches chan taken
+	wrote   chan struct{}
+	ended   chan struct{} // closed when the test takes no more
+	urgent  bool          // the writer's: the batch at hand begins with urgent lines
+}
+
+type taken struct {
+	urgent bool
+	parts  []string
+}
+
+func newTaker(t *testing.T, limit int64) *taker {
+	here, there := net.Pipe()
+	k := &taker{piece: 1, batches: make(chan taken), wrote: make(chan struct{}), ended: make(chan struct{})}
+	k.pending = newPending(new(outbound.Pool), limit, here, k)
+	t.Cleanup(func() {
+		close(k.ended)
+		k.fail("", false)
+		k.buf.Wait()
+		here.Close()
+		there.Close()
+	})
+	return k
+}
+
+func (k *taker) Taking(upTo int64) {
+	k.urgent = k.urgentPings > 0
+	k.takingLocked(upTo)
+}
+
+func (k *taker) Piece() int        { return k.piece }
+func (k *taker) WriteFailed(error) {}
+
+func (k *taker) Write(batch [][]byte) error {
+	got := taken{urgent: k.urgent}
+	for _, b := range batch {
+		got.parts = append(got.parts, string(b))
+	}
+	select {
+	case k.batches <- got:
+	case <-k.ended:
+	}
+	return nil
+}
+
+func (k *taker) Wrote() {
+	select {
+	case k.wrote <- struct{}{}:
+	case <-k.ended:
+	}
+}
+
+// next is what is written next: chunks of about n bytes in all, none when nothing
+// waits.
+func (k *taker) next(n int) taken {
+	k.buf.Lock()
+	k.piece = n
+	none := !k.buf.WritingLocked() && !k.buf.WaitsLocked()
+	k.buf.Unlock()
+	if none {
+		return taken{}
+	}
+	k.flush()
+	got := <-k.batches
+	<-k.wrote
+	return got
+}
+
+func TestPending_noRoomForLines(t *testing.T) {
+	o := newTaker(t, 1000)
 	line := func(b []byte) []byte { return append(b, strings.Repeat("s", 1000)+"\r\n"...) }
 	n := 0
 	for o.line(line) {
@@ -176,41 +254,24 @@ func TestOutbound_noRoomForLines(t *testing.T) {
 	}
 }
 
-func TestOutbound_endings(t *testing.T) {
-	fill := func() *outbound {
-		o := newOutbound(1 << 20)
+func TestPending_endings(t *testing.T) {
+	fill := func() *taker {
+		o := newTaker(t, 1<<20)
 		o.message(&wire.Msg{Subject: []byte("a"), Body: []byte("b")}, true)
 		return o
 	}
 	o := fill()
 	o.fail("no", false)
-	if urgent, batch := o.take(nil, nil, 9); string(urgent) != "-ERR 'no'\r\n" || len(batch) != 0 {
-		t.Errorf("an error: %q %q", urgent, batch)
+	if got := o.next(1 << 20).parts; !slices.Equal(got, []string{"-ERR 'no'\r\n"}) {
+		t.Errorf("an error: %q", got)
 	}
 	o = fill()
 	o.fail("", true)
-	if urgent, batch := o.take(nil, nil, 9); len(urgent) != 0 || len(batch) != 1 {
-		t.Errorf("shutdown: %q %q", urgent, batch)
-	}
 	if o.message(&wire.Msg{Subject: []byte("a")}, true) {
 		t.Error("a message was taken after the end")
 	}
-}
-
-func TestOutbound_givesMemoryUp(t *testing.T) {
-	o := newOutbound(1 << 30)
-	m := &wire.Msg{Subject: []byte("a"), Body: make([]byte, chunkBytes)}
-	for range 40 {
-		o.message(m, true)
-	}
-	_, batch := o.take(nil, nil, 40)
-	o.giveBack(batch)
-	if len(o.mu.spare) != spareChunks {
-		t.Errorf("%d spare chunks under load", len(o.mu.spare))
-	}
-	o.idle()
-	if len(o.mu.spare) != 1 {
-		t.Errorf("%d spare chunks when idle", len(o.mu.spare))
+	if got := o.next(1 << 20).parts; !slices.Equal(got, []string{"LMSG a 1\r\nb\r\n"}) {
+		t.Errorf("shutdown: %q", got)
 	}
 }
 
@@ -256,26 +317,19 @@ func TestHeard_halfReadMessages(t *testing.T) {
 	})
 }
 
-// A link is known to end a moment before it has said why: the writer, who may
-// look just then, must wait for the last words.
+// The last words of a link are written, and nothing behind them.
 func TestLink_saysWhyItEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, there := newPipeLink(t, config.CompressOff)
-		written := make(chan struct{})
-		go func() {
-			defer close(written)
-			l.write()
-		}()
+		ended := make(chan *ending)
+		go func() { ended <- l.run() }()
 		synctest.Wait()
-		l.closeBy.Store(core.Ticks(time.Now().Add(time.Minute)))
-		l.end.Store(&ending{wire.ReasonProtocolViolation, nil})
-		l.out.flush()
-		synctest.Wait()
-		l.out.fail("the last words", false)
+		l.fail(wire.ReasonProtocolViolation, &wire.Error{Text: "the last words"})
+		l.out.overtake(pingLine)
 		got, err := io.ReadAll(there)
-		if string(got) != "-ERR 'the last words'\r\n" || err != nil {
+		if !strings.HasSuffix(string(got), "-ERR 'the last words'\r\n") || err != nil {
 			t.Errorf("read %q, %v", got, err)
 		}
-		<-written
+		<-ended
 	})
 }

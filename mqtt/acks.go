@@ -122,7 +122,7 @@ func (r *receipt) Stored(stream string, _ uint64, _ bool, err error) {
 	sent := a.doneLocked(r)
 	a.mu.Unlock()
 	if sent {
-		a.conn.out.flush()
+		a.conn.out.Wake()
 	}
 }
 
@@ -201,11 +201,11 @@ func (c *conn) acknowledge(r *receipt) bool {
 		c.fail(fail(packets.ErrUnspecifiedError, "storing a QoS %d message: %w", r.qos, r.err))
 		return false
 	}
-	if !c.out.begin() {
+	if !c.begin() {
 		return false
 	}
-	if !c.out.answerLocked(ackBytes) {
-		c.out.commit()
+	if !c.answerLocked(ackBytes) {
+		c.out.Unlock()
 		c.tooSlow()
 		return false
 	}
@@ -221,8 +221,8 @@ func (c *conn) acknowledge(r *receipt) bool {
 		}
 	}
 	var buf [ackBytes]byte
-	c.out.writeLocked(appendAck(buf[:0], kind, c.version, r.id, r.code))
-	c.out.commit()
+	c.out.WriteLocked(appendAck(buf[:0], kind, c.version, r.id, r.code))
+	c.out.Unlock()
 	return true
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/outbound"
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/transport"
 	"github.com/frondmq/frond/core/wire"
@@ -26,7 +27,7 @@ import (
 const readBytes = 2 << 10
 
 // conn is one client. Its reader goroutine (serve) decodes packets and routes
-// what is published, its writer goroutine writes.
+// what is published; its outbound buffer has a writer of its own.
 type conn struct {
 	// Fixed once the client is connected.
 	m         *Module
@@ -43,7 +44,7 @@ type conn struct {
 	keepAlive time.Duration // 0 for none
 	maxPacket int           // the client's limit, 0 for none
 
-	out   *outbound
+	out   *outbound.Buffer
 	acks  *acks
 	ended chan struct{} // closed by fail
 
@@ -91,17 +92,10 @@ func (c *conn) serve() {
 		c.logRefusal(err)
 		return
 	}
-	var writer sync.WaitGroup
-	writer.Go(func() {
-		if err := c.out.write(); err != nil {
-			c.fail(err)
-			_ = transport.Socket(c.nc).Close() // TLS would wait for room for its farewell
-		}
-	})
 	err := c.read()
 	c.fail(err)
 	c.finish()
-	writer.Wait()
+	c.out.Wait()
 	c.m.remove(c)
 	c.logEnd()
 }
@@ -143,7 +137,7 @@ func (c *conn) connect() error {
 	if limit == 0 {
 		limit = 65535 // what the protocol assumes [MQTT-3.1.2.11.3]
 	}
-	c.window = newWindow(min(limit, o.MQTT.MaxAckPending))
+	c.window = newWindow(min(limit, o.MQTT.MaxAckPending), c.out)
 	c.subs = make(map[string]*subscription)
 	c.origin = account.NewOrigin(nil, account.RoleClient, "")
 	answer, err := c.connack(pk, assigned)
@@ -197,7 +191,7 @@ func (c *conn) fail(err error) {
 	c.once.Do(func() {
 		c.end = err
 		close(c.ended)
-		c.out.last(c.goodbye(err))
+		c.out.End(farewell, c.goodbye(err))
 		// Whoever moves this deadline looks at ended afterwards.
 		_ = c.nc.SetReadDeadline(time.Unix(1, 0))
 	})
@@ -246,11 +240,11 @@ func (c *conn) finish() {
 	c.origin.Flush()
 	// Publishers may still remember the connection by a subscription.
 	c.frames, c.subject, c.reply, c.header, c.msg = framer{}, nil, nil, nil, wire.Msg{}
-	c.out.mu.Lock() // closed: nothing is delivered any more
-	c.window.queued.drop(c.out.pool)
-	c.out.mu.later = 0
+	c.out.Lock() // closed: nothing is delivered any more
+	c.out.AsideLocked(-c.window.queued.Size())
+	c.window.queued.Drop()
 	c.window, c.topic, c.props, c.head = window{}, nil, nil, nil
-	c.out.mu.Unlock()
+	c.out.Unlock()
 }
 
 // socket is what packets are read from. What was read before is flushed when
@@ -270,7 +264,7 @@ func (s socket) Read(p []byte) (int, error) {
 // pause is done before the reader may have to wait.
 func (c *conn) pause() error {
 	c.origin.Flush()
-	c.out.flush()
+	c.out.WriteNow()
 	if gates := c.origin.Gates(); len(gates) > 0 {
 		core.Stall(gates)
 	}
@@ -345,15 +339,6 @@ func (c *conn) tooSlow() {
 	c.fail(errSlow)
 }
 
-// say queues an answer to the client.
-func (c *conn) say(packet []byte) error {
-	if !c.out.add(packet) {
-		c.slow.Store(true)
-		return errSlow
-	}
-	return nil
-}
-
 // identifier is that of a PUBACK, PUBREC, PUBREL or PUBCOMP.
 func (c *conn) identifier(f frame) (uint16, error) {
 	if len(f.body) < 2 || c.version == v311 && len(f.body) != 2 {
@@ -399,20 +384,14 @@ func (c *conn) puback(f frame) error {
 		return err
 	}
 	// However much is waiting: what comes now was counted when it was queued.
-	o := c.out
-	if !o.begin() {
+	if !c.begin() {
 		return nil
 	}
 	c.window.release(id)
-	for {
-		n := c.window.ready(&o.mu.pile, o.pool)
-		if n == 0 {
-			break
-		}
-		o.mu.later -= queuedHead + n
+	for c.window.ready(c.out) {
 		c.outMsgs.Add(1)
 	}
-	o.commit()
+	c.out.Unlock()
 	return nil
 }
 

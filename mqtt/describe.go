@@ -28,7 +28,7 @@ func (c *conn) Describe(_, _ bool) *monitor.ConnInfo {
 	t := c.Traffic()
 	i := &monitor.ConnInfo{
 		Cid: c.id, Kind: monitor.KindClient, Type: monitor.TypeMQTT, Start: c.started,
-		LastActivity: core.Moment(c.lastSeen.Load()), Pending: c.out.pending(),
+		LastActivity: core.Moment(c.lastSeen.Load()), Pending: c.out.Pending(),
 		InMsgs: t.InMsgs, OutMsgs: t.OutMsgs, InBytes: t.InBytes, OutBytes: t.OutBytes,
 		NumSubs: uint32(c.numSubs.Load()), MQTTClient: c.clientID, AccountName: c.account.Name(),
 		AuthorizedUser: c.grant.User, Account: c.account.Name(),

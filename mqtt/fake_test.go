@@ -21,6 +21,7 @@ import (
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/jetstream/jsclient"
 	"github.com/frondmq/frond/core/monitor"
+	"github.com/frondmq/frond/core/outbound"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -32,6 +33,7 @@ type broker struct {
 	auth  func(*auth.Request) (*auth.Grant, error)
 	logs  logLines
 	conns *core.Connections
+	pool  outbound.Pool
 	m     *Module
 
 	logger    *slog.Logger
@@ -56,6 +58,7 @@ func startBroker(t *testing.T, change func(*broker)) *broker {
 		change(b)
 	}
 	b.conns = core.NewConnections(b.opts.MaxConns, b.opts.MaxClosedConns)
+	b.pool.Budget.SetLimit(b.opts.MaxPendingTotal)
 	b.m = New()
 	if err := b.m.Verify(nil, b.opts); err != nil {
 		t.Fatal(err)
@@ -84,7 +87,7 @@ func (b *broker) Domain() string                                    { return "" 
 func (b *broker) JetStream() bool                                   { return true }
 func (b *broker) Version() string                                   { return "2.12.0" }
 func (b *broker) APILevel() int                                     { return 2 }
-func (b *broker) Budget() *core.Budget                              { return core.NewBudget(b.opts.MaxPendingTotal) }
+func (b *broker) Outbound() *outbound.Pool                          { return &b.pool }
 func (b *broker) Connections() *core.Connections                    { return b.conns }
 func (b *broker) Account(name string) (*account.Account, bool)      { return b.acc, name == b.acc.Name() }
 func (b *broker) Authenticate(r *auth.Request) (*auth.Grant, error) { return b.auth(r) }

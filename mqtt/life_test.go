@@ -314,35 +314,36 @@ func TestConn_answersAboveTheLimit(t *testing.T) {
 	defer there.Close()
 	b := newBroker(t)
 	defer b.stop()
+	b.opts.MaxPending = 200
 	c := b.m.newConn(1, here, b.opts)
-	c.version, c.window, c.out.limit = v311, newWindow(1), 200
+	c.version, c.window = v311, newWindow(1, c.out)
 	message := wire.Msg{Header: []byte("NATS/1.0\r\nNmqtt-Pub:1\r\n\r\n"), Body: make([]byte, 80)}
 	for range 2 {
 		if !c.send(1, []byte("a"), &message) {
 			t.Fatal("no room")
 		}
 	}
-	if c.window.queued.size == 0 || c.out.pending() < 160 || c.out.pending() > 200 {
-		t.Fatalf("%d wait, %d of them for the window", c.out.pending(), c.window.queued.size)
+	if c.window.queued.Size() == 0 || c.out.Pending() < 160 || c.out.Pending() > 200 {
+		t.Fatalf("%d wait, %d of them for the window", c.out.Pending(), c.window.queued.Size())
 	}
-	if c.out.closedGate() == nil {
+	if c.out.Gate() == nil {
 		t.Error("publishers are not told to wait")
 	}
-	c.out.begin()
-	if c.out.roomLocked(80) {
+	c.out.Lock()
+	if c.roomLocked(80) {
 		t.Error("there is room above the limit")
 	}
-	c.out.commit()
+	c.out.Unlock()
 	if err := c.puback(frame{first: packets.Puback << 4, body: []byte{0, 1}}); err != nil {
 		t.Fatal(err)
 	}
-	if c.window.queued.size != 0 {
+	if c.window.queued.Size() != 0 {
 		t.Error("a PUBACK was not heard")
 	}
 	r := c.acks.open(7, 1)
-	before := c.out.pending()
+	before := c.out.Pending()
 	r.routed(0)
-	if c.out.pending() != before+4 || c.acks.waiting() != 0 {
+	if c.out.Pending() != before+4 || c.acks.waiting() != 0 {
 		t.Error("a PUBACK was not queued")
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/monitor"
+	"github.com/frondmq/frond/core/outbound"
 	"github.com/frondmq/frond/core/transport"
 )
 
@@ -29,9 +30,9 @@ type Module struct {
 	ready atomic.Bool        // what Start makes can be read
 	work  sync.WaitGroup     // the connections
 
-	pieces      pieces
-	readBuffers sync.Pool // of *[]byte
-	receipts    sync.Pool // of *receipt
+	outbound    atomic.Pointer[kind] // of the connection that began last
+	readBuffers sync.Pool            // of *[]byte
+	receipts    sync.Pool            // of *receipt
 
 	turned         turned // who was not let in
 	lostProperties atomic.Uint64
@@ -61,7 +62,7 @@ func (m *Module) Commit(_, _ *config.Options) {}
 // Start opens the MQTT port and the Unix socket.
 func (m *Module) Start(s core.Services) error {
 	o := s.Options()
-	m.services, m.log, m.pieces.budget = s, s.Logger(), s.Budget()
+	m.services, m.log = s, s.Logger()
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	defer m.ready.Store(true)
 	if o.MQTT.Port != 0 {
@@ -148,8 +149,9 @@ func (m *Module) serve(nc net.Conn, t *tls.Config) {
 func (m *Module) newConn(id uint64, nc net.Conn, o *config.Options) *conn {
 	c := &conn{
 		m: m, o: o, id: id, nc: nc, started: time.Now(),
-		ended: make(chan struct{}), out: newOutbound(nc, int(o.MaxPending), o.WriteDeadline, &m.pieces),
+		ended: make(chan struct{}),
 	}
+	c.out = outbound.New(m.kind(o), nc, c)
 	c.acks = newAcks(c)
 	c.lastSeen.Store(core.Ticks(c.started))
 	return c

@@ -17,7 +17,7 @@ import (
 func newBroker(t *testing.T) *broker {
 	b := makeBroker(t)
 	b.m = New()
-	b.m.services, b.m.log, b.m.pieces.budget = b, b.Logger(), b.Budget()
+	b.m.services, b.m.log = b, b.Logger()
 	b.m.ctx, b.m.stop = context.WithCancel(context.Background())
 	return b
 }

@@ -205,7 +205,7 @@ func (c *conn) waitForAcks() error {
 		return nil
 	}
 	c.origin.Flush()
-	c.out.flush()
+	c.out.Wake()
 	for c.acks.waiting() >= receiveMaximum {
 		select {
 		case <-c.acks.room:

@@ -28,10 +28,13 @@ func (s *subscription) Role() account.Role { return account.RoleClient }
 func (s *subscription) Cluster() string { return "" }
 
 // Flush wakes the writer of the connection.
-func (s *subscription) Flush() { s.conn.out.flush() }
+func (s *subscription) Flush() { s.conn.out.Wake() }
+
+// FlushNow is part of account.Prompt.
+func (s *subscription) FlushNow() { s.conn.out.WriteNow() }
 
 // Gate lets publishers wait for a client that does not keep up.
-func (s *subscription) Gate() <-chan struct{} { return s.conn.out.closedGate() }
+func (s *subscription) Gate() <-chan struct{} { return s.conn.out.Gate() }
 
 // Deliver encodes the message for the client.
 func (s *subscription) Deliver(_ *account.Sub, m *wire.Msg) bool {
@@ -76,7 +79,7 @@ func publishedQoS(header []byte) byte {
 // NATS does: its session ends with its connection anyway.
 func (c *conn) send(qos byte, subj []byte, m *wire.Msg) bool {
 	o := c.out
-	if !o.begin() {
+	if !c.begin() {
 		return false
 	}
 	// The scratch space is guarded by the outbound lock, like the window.
@@ -87,11 +90,11 @@ func (c *conn) send(qos byte, subj []byte, m *wire.Msg) bool {
 	}
 	size := publishSize(c.version, qos, c.topic, c.props, m.Body)
 	if !validTopic(c.topic) || !c.fits(size) {
-		o.commit()
+		o.Unlock()
 		return false
 	}
-	if !o.roomLocked(size + publishHead + queuedHead) {
-		o.commit()
+	if !c.roomLocked(size + publishHead + queuedHead) {
+		o.Unlock()
 		c.tooSlow()
 		return false
 	}
@@ -102,15 +105,15 @@ func (c *conn) send(qos byte, subj []byte, m *wire.Msg) bool {
 	}
 	c.head = appendPublishHead(c.head[:0], c.version, qos, id, c.topic, c.props, size)
 	if now {
-		o.writeLocked(c.head)
-		o.writeLocked(m.Body)
+		o.WriteLocked(c.head)
+		o.WriteLocked(m.Body)
 		c.outMsgs.Add(1)
 	} else { // the client allows no more unacknowledged messages
-		c.window.queue(c.head, m.Body, identifierAt(size, c.topic), o.pool)
-		o.mu.later += queuedHead + len(c.head) + len(m.Body)
+		c.window.queue(c.head, m.Body, identifierAt(size, c.topic))
+		o.AsideLocked(queuedHead + len(c.head) + len(m.Body))
 	}
 	c.outBytes.Add(int64(len(m.Body)))
-	o.commit()
+	o.Unlock()
 	return true
 }
 

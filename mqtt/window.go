@@ -1,6 +1,10 @@
 package mqtt
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/frondmq/frond/core/outbound"
+)
 
 // window are the packet identifiers of QoS 1 messages that a client has not
 // acknowledged, bounded by its Receive Maximum, and the messages that wait for
@@ -13,17 +17,19 @@ type window struct {
 
 	// queued are the packets that wait. In front of each stand its size and
 	// where its identifier is to be put, four bytes each.
-	queued pile
+	queued outbound.Queue
 }
 
 const queuedHead = 8
 
-func newWindow(limit int) window { return window{max: limit} }
+func newWindow(limit int, out *outbound.Buffer) window {
+	return window{max: limit, queued: out.NewQueue()}
+}
 
 // take gives the next free identifier; none is free when the window is full or
 // others wait already.
 func (w *window) take() (uint16, bool) {
-	if w.queued.size > 0 {
+	if w.queued.Size() > 0 {
 		return 0, false
 	}
 	return w.free()
@@ -50,13 +56,13 @@ func (w *window) free() (uint16, bool) {
 }
 
 // queue keeps a packet, head and payload, whose identifier belongs at idAt.
-func (w *window) queue(head, payload []byte, idAt int, pool *pieces) {
+func (w *window) queue(head, payload []byte, idAt int) {
 	var b [queuedHead]byte
 	binary.BigEndian.PutUint32(b[:], uint32(len(head)+len(payload)))
 	binary.BigEndian.PutUint32(b[4:], uint32(idAt))
-	w.queued.write(b[:], pool)
-	w.queued.write(head, pool)
-	w.queued.write(payload, pool)
+	w.queued.Write(b[:])
+	w.queued.Write(head)
+	w.queued.Write(payload)
 }
 
 // release frees an identifier. Unknown ones are ignored.
@@ -67,22 +73,23 @@ func (w *window) release(id uint16) {
 	}
 }
 
-// ready moves the next waiting packet to the end of to, with its identifier. It
-// gives the packet's size, 0 when none waits or may go.
-func (w *window) ready(to *pile, pool *pieces) int {
-	if w.queued.size == 0 {
-		return 0
+// ready moves the next waiting packet to the end of out, which is locked, with
+// its identifier. It reports false when none waits or may go.
+func (w *window) ready(out *outbound.Buffer) bool {
+	if w.queued.Size() == 0 {
+		return false
 	}
 	id, ok := w.free()
 	if !ok {
-		return 0
+		return false
 	}
 	var b [queuedHead]byte
-	w.queued.read(b[:], pool)
+	w.queued.Read(b[:])
 	size, idAt := int(binary.BigEndian.Uint32(b[:])), int(binary.BigEndian.Uint32(b[4:]))
-	w.queued.move(to, idAt, pool)
-	w.queued.read(b[:2], pool) // the place of the identifier
-	to.write(binary.BigEndian.AppendUint16(b[:0], id), pool)
-	w.queued.move(to, size-idAt-2, pool)
-	return size
+	out.AsideLocked(-queuedHead - size)
+	out.MoveLocked(&w.queued, idAt)
+	w.queued.Read(b[:2]) // the place of the identifier
+	out.WriteLocked(binary.BigEndian.AppendUint16(b[:0], id))
+	out.MoveLocked(&w.queued, size-idAt-2)
+	return true
 }

@@ -36,6 +36,7 @@ func absolutes() []absolute {
 	return []absolute{
 		{"lone message on the device", loneMessage},
 		{"10,000 streams", manyStreams},
+		{"an idle connection", idleConnections},
 	}
 }
 

@@ -3,7 +3,6 @@ package mqtt
 import (
 	"bytes"
 	"io"
-	"math/rand/v2"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -11,49 +10,8 @@ import (
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
-	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/wire"
 )
-
-// A pile gives what was put in, takes hardly more memory than that, and gives
-// all of it back.
-func TestPile(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	for range 12 {
-		pool := &pieces{budget: new(core.Budget)}
-		var p, q pile
-		var in, out []byte
-		for range 50 {
-			switch rng.IntN(4) {
-			case 0, 1:
-				b := make([]byte, rng.IntN(1+rng.IntN(50_000)))
-				for i := 0; i < len(b); i += 1 + i%100 {
-					b[i] = byte(rng.Uint32())
-				}
-				p.write(b, pool)
-				in = append(in, b...)
-			case 2:
-				p.move(&q, rng.IntN(p.size+1), pool)
-			default:
-				b := make([]byte, rng.IntN(q.size+1))
-				q.read(b, pool)
-				out = append(out, b...)
-			}
-			if over := pool.budget.Held() - int64(p.size+q.size); over > 4*pieceBytes {
-				t.Fatalf("%d bytes take %d more", p.size+q.size, over)
-			}
-		}
-		p.move(&q, p.size, pool)
-		rest := make([]byte, q.size)
-		q.read(rest, pool)
-		if !bytes.Equal(append(out, rest...), in) {
-			t.Fatal("what came out is not what went in")
-		}
-		if pool.budget.Held() != 0 {
-			t.Fatalf("%d bytes were not given back", pool.budget.Held())
-		}
-	}
-}
 
 // What is kept for a client that reads nothing is at most a tenth more than
 // max_pending, whatever the size of messages, whatever the writer has taken, and
@@ -65,8 +23,8 @@ func TestConn_stalledSubscriberTakesItsLimit(t *testing.T) {
 		for _, receive := range []uint16{0, 1} {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBroker(t)
-				budget := new(core.Budget)
-				b.opts.MaxPending, b.m.pieces.budget = limit, budget
+				budget := &b.pool.Budget
+				b.opts.MaxPending = limit
 				c := b.pipeConnected(v5, "stalled", func(pk *packets.Packet) { pk.Properties.ReceiveMaximum = receive })
 				c.subscribe("a", 1)
 				m := wire.Msg{Subject: []byte("a"), Body: make([]byte, size), Header: []byte("NATS/1.0\r\nNmqtt-Pub:1\r\n\r\n")}
@@ -96,8 +54,8 @@ func TestConn_stalledSubscriberTakesItsLimit(t *testing.T) {
 }
 
 // Messages that wait for acknowledgements come in order, with identifiers of
-// their own, wherever the pieces end.
-func TestConn_windowAcrossPieces(t *testing.T) {
+// their own, wherever the chunks end.
+func TestConn_windowAcrossChunks(t *testing.T) {
 	here, there := net.Pipe()
 	b := newBroker(t)
 	b.m.work.Go(func() { b.m.serve(here, nil) })
@@ -136,7 +94,7 @@ func TestConn_budgetOfAllClients(t *testing.T) {
 	m := wire.Msg{Subject: []byte("a"), Body: make([]byte, 10_000)}
 	for b.acc.HasInterest("a") {
 		b.publish(m)
-		if held := b.m.pieces.budget.Held(); held > 6<<20 {
+		if held := b.pool.Budget.Held(); held > 6<<20 {
 			t.Fatalf("%d bytes are held", held)
 		}
 		if b.publish(wire.Msg{Subject: []byte("h"), Body: []byte("x")}) != 1 {

@@ -1,4 +1,4 @@
-package core
+package outbound
 
 import "sync/atomic"
 
@@ -6,7 +6,7 @@ import "sync/atomic"
 // limit for each would be too much for a small machine or too little for one
 // client. A limit of 0 is none.
 type Budget struct {
-	limit int64
+	limit atomic.Int64
 	held  atomic.Int64
 }
 
@@ -18,8 +18,8 @@ const (
 	smallShare = 16 << 10
 )
 
-// NewBudget makes one with a limit.
-func NewBudget(limit int64) *Budget { return &Budget{limit: limit} }
+// SetLimit may be called at any time.
+func (b *Budget) SetLimit(n int64) { b.limit.Store(n) }
 
 // Take counts memory that begins to hold something for a client.
 func (b *Budget) Take(n int) { b.held.Add(int64(n)) }
@@ -29,11 +29,11 @@ func (b *Budget) Give(n int) { b.held.Add(-int64(n)) }
 
 // Full reports whether a client with so many bytes waiting may get no more.
 func (b *Budget) Full(waiting int64) bool {
-	held := b.held.Load()
+	held, limit := b.held.Load(), b.limit.Load()
 	switch {
-	case b.limit <= 0 || held <= b.limit:
+	case limit <= 0 || held <= limit:
 		return false
-	case held <= b.limit+b.limit/2:
+	case held <= limit+limit/2:
 		return waiting > fairShare
 	}
 	return waiting > smallShare

@@ -1,4 +1,4 @@
-package core
+package outbound
 
 import (
 	"bytes"
@@ -8,38 +8,16 @@ import (
 	"time"
 )
 
-// tcpPair is both ends of a connection over the loopback interface.
-func tcpPair(t *testing.T) (a, b net.Conn) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	if a, err = net.Dial("tcp", l.Addr().String()); err != nil {
-		t.Fatal(err)
-	}
-	if b, err = l.Accept(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		a.Close()
-		b.Close()
-	})
-	return a, b
-}
-
-// TestOutbound_keepsTheOrder has several goroutines append, write at once and
+// TestBuffer_keepsTheOrder has several goroutines append, write at once and
 // wake the writer, on a socket that is full most of the time. Each goroutine's
 // bytes must come out whole and in order.
-func TestOutbound_keepsTheOrder(t *testing.T) {
+func TestBuffer_keepsTheOrder(t *testing.T) {
 	const writers, lines = 4, 3000
 	ours, theirs := tcpPair(t)
 	ours.(*net.TCPConn).SetWriteBuffer(32 << 10)
 	theirs.(*net.TCPConn).SetReadBuffer(32 << 10)
-	out := newOutbound(ours, &chunks{}, 64<<20, time.Minute, false)
-	ended := make(chan error, 1)
-	go func() { ended <- out.run() }()
+	o := newOwner()
+	out := New(kind(64<<20), ours, o)
 	var wg sync.WaitGroup
 	for w := range writers {
 		wg.Add(1)
@@ -48,14 +26,14 @@ func TestOutbound_keepsTheOrder(t *testing.T) {
 			for i := range lines {
 				// "w" and 1 to 600 times the number of the line, in one append.
 				line := append([]byte{byte('a' + w)}, bytes.Repeat([]byte{byte('0' + i%10)}, 1+i*7%600)...)
-				if err := out.append(string(append(line, '\n'))); err != nil {
+				if err := out.Append(append(line, '\n')); err != nil {
 					t.Error(err)
 					return
 				}
 				if i%3 == 0 {
-					out.wakeWriter()
+					out.Wake()
 				} else {
-					out.writeNow()
+					out.WriteNow()
 				}
 			}
 		}()
@@ -75,8 +53,9 @@ func TestOutbound_keepsTheOrder(t *testing.T) {
 		n += k
 	}
 	wg.Wait()
-	out.end()
-	if err := <-ended; err != nil {
+	out.End(time.Minute, nil)
+	out.Wait()
+	if err := o.err(); err != nil {
 		t.Errorf("writer: %v", err)
 	}
 	var next [writers]int
@@ -93,7 +72,7 @@ func TestOutbound_keepsTheOrder(t *testing.T) {
 			t.Errorf("writer %d: %d of %d lines", w, n, lines)
 		}
 	}
-	if out.pendingBytes() != 0 {
-		t.Errorf("%d bytes pending", out.pendingBytes())
+	if out.Pending() != 0 {
+		t.Errorf("%d bytes pending", out.Pending())
 	}
 }

@@ -1,8 +1,10 @@
 //go:build unix
 
-package core
+package outbound
 
 import "syscall"
+
+const canTry = true
 
 // writeSome writes to a socket that does not block. An error is for the next
 // ordinary write to find.

@@ -1,0 +1,191 @@
+package outbound
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// writer is the goroutine that empties a Buffer, for as long as there is one.
+type writer struct {
+	b *Buffer
+
+	// Guarded by the lock of b.
+	wake   sync.Cond
+	rounds uint32 // writes
+	seen   uint32 // rounds at the last sweep
+	tired  bool   // to end if there is nothing to do
+
+	// Owned by the goroutine.
+	urgent     []byte
+	batch      [][]byte // urgent lines, if there are any, and chunks
+	writing    net.Buffers
+	deadlineAt time.Time
+}
+
+func (b *Buffer) startLocked() {
+	w := &writer{b: b}
+	w.wake.L = &b.mu
+	b.mu.writer = w
+	b.kind.Pool.add(w)
+	go w.run()
+}
+
+// rest ends a writer that has had nothing to do since the last call.
+func (w *writer) rest() {
+	m := &w.b.mu
+	m.Lock()
+	if m.writer == w && w.rounds == w.seen && m.taken == 0 {
+		w.tired = true
+		w.wake.Signal()
+	}
+	w.seen = w.rounds
+	m.Unlock()
+}
+
+// run writes until there is nothing to do for a while, or an error.
+func (w *writer) run() {
+	b := w.b
+	for w.take() {
+		err := w.write()
+		b.mu.Lock()
+		w.releaseLocked()
+		if err != nil {
+			if b.mu.err == nil {
+				b.mu.err = err
+			}
+			b.dropLocked()
+		}
+		b.gateLocked()
+		b.mu.Unlock()
+		if err != nil {
+			b.owner.WriteFailed(err)
+			continue // to the end
+		}
+		if b.line != nil {
+			b.line.Wrote()
+		}
+	}
+}
+
+// take waits until there is something to write, and takes it. At the end it
+// reports false, and nobody knows the writer any more.
+func (w *writer) take() bool {
+	b := w.b
+	m := &b.mu
+	m.Lock()
+	defer m.Unlock()
+	for {
+		waiting := b.WaitsLocked()
+		switch {
+		case m.busy:
+		case m.err != nil:
+			b.dropLocked()
+			w.endLocked()
+			return false
+		case waiting && (m.flush || m.ended):
+			w.takeLocked()
+			return true
+		case m.ended, w.tired:
+			w.endLocked()
+			return false
+		}
+		if !waiting {
+			m.flush = false
+		}
+		w.wake.Wait()
+	}
+}
+
+func (w *writer) takeLocked() {
+	b := w.b
+	m := &b.mu
+	m.busy, w.tired = true, false
+	w.rounds++
+	if len(m.urgent) > 0 {
+		w.urgent, m.urgent = m.urgent, w.urgent[:0]
+		w.batch = append(w.batch, w.urgent)
+	}
+	w.batch, m.taken = m.queue.take(w.batch, b.piece())
+	m.flush = b.WaitsLocked()
+	if b.line != nil {
+		b.line.Taking(m.total - int64(m.queue.size))
+	}
+}
+
+// releaseLocked ends the write of the batch.
+func (w *writer) releaseLocked() {
+	m := &w.b.mu
+	m.busy, m.taken = false, 0
+	for i, c := range w.batch {
+		if i > 0 || len(w.urgent) == 0 {
+			w.b.kind.Pool.put(c)
+		}
+		w.batch[i] = nil
+	}
+	w.batch, w.urgent = w.batch[:0], w.urgent[:0]
+	if cap(w.batch) > keepChunks {
+		w.batch, w.writing = nil, nil
+	}
+}
+
+func (w *writer) endLocked() {
+	b := w.b
+	if !b.closing.Load() && !w.deadlineAt.IsZero() {
+		// Else WriteNow would find that its time was over.
+		_ = b.conn.SetWriteDeadline(time.Time{})
+	}
+	b.mu.writer = nil
+	b.kind.Pool.remove(w)
+	b.overLocked()
+}
+
+func (w *writer) write() error {
+	if w.b.line != nil {
+		return w.b.line.Write(w.batch)
+	}
+	w.writing = append(w.writing[:0], w.batch...)
+	all := w.writing // writing is consumed
+	defer func() {
+		clear(all)
+		w.writing = all[:0]
+	}()
+	for again := false; ; again = true {
+		w.extendDeadline(again)
+		n, err := w.writing.WriteTo(w.b.conn)
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return err
+		case !w.b.kind.Retry || n == 0 || w.b.closing.Load():
+			return ErrSlowDeadline
+		}
+	}
+}
+
+// extendDeadline gives the next write its time. Setting a deadline is not free,
+// so it is set a quarter later than needed and used for the writes meanwhile.
+func (w *writer) extendDeadline(again bool) {
+	b := w.b
+	if d := b.kind.Deadline; d > 0 && !b.closing.Load() {
+		now := time.Now()
+		if again || w.deadlineAt.Sub(now) < d {
+			w.deadlineAt = now.Add(d + d/4)
+			_ = b.conn.SetWriteDeadline(w.deadlineAt)
+		}
+	}
+	if by, ok := b.Closing(); ok { // looked at after, so that End's short limit wins
+		_ = b.conn.SetWriteDeadline(by)
+	}
+}
+
+// Closing is until when the last words must be out, once End has said so.
+func (b *Buffer) Closing() (by time.Time, ok bool) {
+	if !b.closing.Load() {
+		return time.Time{}, false
+	}
+	return b.closeBy, true
+}
