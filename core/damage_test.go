@@ -104,6 +104,71 @@ func TestDamage_identity(t *testing.T) {
 	}
 }
 
+// Both files of the identity are gone, and something is stored: the server is
+// another edge to its hub, which is told, over restarts, until it is acknowledged.
+// A folder in which nothing is stored gets one without a word. (A preset makes the
+// identity before the server starts.)
+func TestDamage_identityGone(t *testing.T) {
+	for _, preset := range []bool{false, true} {
+		dir := t.TempDir()
+		start := func() *core.Server {
+			t.Helper()
+			if preset {
+				if _, err := core.OpenStoreIdentity(dir); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return servertest.Start(t, servertest.With(func(o *config.Options) {
+				o.JetStream.Enabled, o.JetStream.StoreDir = true, dir
+				o.JetStream.MaxStore = 1 << 30
+			}))
+		}
+		told := func(s *core.Server) bool {
+			h := s.Healthz(nil)
+			return h.StatusCode == 503 && strings.Contains(h.Error, "identity.json, identity.copy")
+		}
+		remove := func() {
+			t.Helper()
+			for _, name := range []string{"identity.json", "identity.copy"} {
+				if err := os.Remove(filepath.Join(dir, name)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		s := start()
+		servertest.Stop(t, s)
+		remove()
+		if s = start(); s.Healthz(nil).StatusCode != 200 {
+			t.Errorf("preset %v: nothing was stored: %+v", preset, s.Healthz(nil))
+		}
+		if _, err := s.Request(t.Context(), "$JS.API.STREAM.CREATE.S", []byte(`{"name":"S","subjects":["s"]}`)); err != nil {
+			t.Fatal(err)
+		}
+		servertest.Stop(t, s)
+		if s = start(); s.Healthz(nil).StatusCode != 200 {
+			t.Errorf("preset %v: all is there: %+v", preset, s.Healthz(nil))
+		}
+		servertest.Stop(t, s)
+		remove()
+		for range 2 {
+			if s = start(); !told(s) {
+				t.Errorf("preset %v: /healthz %+v", preset, s.Healthz(nil))
+			}
+			servertest.Stop(t, s)
+		}
+		s = start()
+		list, err := core.ListDamage(dir, false)
+		if err != nil || len(list) != 1 || list[0].Kind != "identity" || list[0].Times != 1 || core.AckDamage(dir, list[0].ID) != nil {
+			t.Fatalf("preset %v: %+v, %v", preset, list, err)
+		}
+		servertest.Stop(t, s)
+		if s = start(); s.Healthz(nil).StatusCode != 200 {
+			t.Errorf("preset %v: acknowledged, and told: %+v", preset, s.Healthz(nil))
+		}
+		servertest.Stop(t, s)
+	}
+}
+
 // A program that embeds a server may ask it as nats-server is asked, without
 // options.
 func TestMonitor_without_options(t *testing.T) {

@@ -143,7 +143,7 @@ func (s *Server) openStore() error {
 // identifyStore reads who the data folder is, which is this server's alone by now.
 func (s *Server) identifyStore(st *store) {
 	folder := filepath.Dir(st.dir)
-	id, damage, err := openIdentity(folder)
+	id, damage, err := openIdentity(folder, st.engine.Recovered())
 	if err != nil {
 		// Without it the server works; only a hub can not tell a copy of it.
 		s.log.Warn("The data folder has no identity", "err", err)
@@ -151,11 +151,29 @@ func (s *Server) identifyStore(st *store) {
 	}
 	s.storeID = id.ID
 	if damage != nil {
-		st.engine.Found(jetstream.Damage{
+		_ = st.engine.Found(jetstream.Damage{ // the next drain tries again
 			Kind: jetstream.DamageAside, Where: folder,
 			What: fmt.Sprintf("a file of the data folder's identity was made again from the other one: %v", damage),
 			Do:   "look at the health of the disk or card",
 		})
+	}
+	anew, told := madeAnew(folder)
+	if !anew {
+		return
+	}
+	if st.engine.Recovered() {
+		err = st.engine.Found(jetstream.Damage{
+			Kind: jetstream.DamageIdentity, Where: folder,
+			What: fmt.Sprintf("both files of the data folder's identity were gone (%s, %s), and it got another one: store %s, name %s. To its hub it is another edge, and one that collects takes what is stored here once more",
+				identityFile, identityCopy, id.ID, id.Name),
+			Do: "if there is a copy of the two files, stop frond, put them back and start it; then acknowledge this",
+		})
+	}
+	if err == nil {
+		err = told()
+	}
+	if err != nil {
+		s.log.Warn("That the data folder has another identity is told again with the next start", "err", err)
 	}
 }
 

@@ -27,9 +27,13 @@ type StoreIdentity struct {
 // An identity that is lost makes the folder another edge, whose readings its hub
 // collects once more. So there are two files of it, each with a checksum; the
 // first counts where they differ, as it is written first.
+//
+// Where both went beside data there is a third, empty, before there are new ones:
+// it stays until that was told.
 const (
 	identityFile = "identity.json"
 	identityCopy = "identity.copy"
+	identityAnew = "identity.anew"
 )
 
 // identityRow is what stands in a file.
@@ -88,21 +92,37 @@ func ReadStoreIdentity(dir string) (StoreIdentity, error) {
 	return i, err
 }
 
-// OpenStoreIdentity is ReadStoreIdentity that makes what is not there.
+// OpenStoreIdentity is ReadStoreIdentity that makes what is not there. That a
+// folder with data had none is told by the server that starts there next.
 func OpenStoreIdentity(dir string) (StoreIdentity, error) {
-	i, _, err := openIdentity(dir)
+	_, err := os.Stat(filepath.Join(dir, "jetstream", "journal"))
+	i, _, err := openIdentity(dir, err == nil)
 	return i, err
 }
 
-// openIdentity also says what was damaged and is mended.
-func openIdentity(dir string) (i StoreIdentity, damage, err error) {
+// openIdentity also says what was damaged and is mended. data: something is stored
+// in the folder.
+func openIdentity(dir string, data bool) (i StoreIdentity, damage, err error) {
 	i, stale, damage, err := findIdentity(dir)
-	if errors.Is(err, os.ErrNotExist) {
+	switch {
+	case errors.Is(err, os.ErrNotExist) && data:
+		if err = writeDurably(dir, identityAnew, nil); err == nil {
+			i, err = NewStoreIdentity(dir)
+		}
+	case errors.Is(err, os.ErrNotExist):
 		i, err = NewStoreIdentity(dir)
-	} else if stale != "" {
+	case stale != "":
 		damage = errors.Join(damage, i.write(dir, stale))
 	}
 	return i, damage, err
+}
+
+// madeAnew reports whether the identity of dir was made beside data, and nobody
+// was told. told ends that.
+func madeAnew(dir string) (anew bool, told func() error) {
+	path := filepath.Join(dir, identityAnew)
+	_, err := os.Stat(path)
+	return err == nil, func() error { return os.Remove(path) }
 }
 
 // NewStoreIdentity gives the data folder dir an identity, in place of the one

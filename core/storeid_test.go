@@ -50,7 +50,7 @@ func TestStoreIdentity_damage(t *testing.T) {
 		if i, err := ReadStoreIdentity(dir); err != nil || i != first {
 			t.Errorf("%s: read as %v, %v; it was %v", what, i, err, first)
 		}
-		i, damage, err := openIdentity(dir)
+		i, damage, err := openIdentity(dir, false)
 		if err != nil || i != first {
 			t.Errorf("%s: opened as %v, %v; it was %v", what, i, err, first)
 		}

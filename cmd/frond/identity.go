@@ -29,7 +29,7 @@ func identify(o *config.Options, make bool) error {
 	switch {
 	case !errors.Is(err, os.ErrNotExist):
 	case make:
-		id, err = core.NewStoreIdentity(o.JetStream.StoreDir)
+		id, err = core.OpenStoreIdentity(o.JetStream.StoreDir)
 	default:
 		id.Name, err = core.NewStoreName(), nil
 	}
@@ -94,5 +94,8 @@ func runIdentity(args []string, stdout, stderr io.Writer) int {
 	fmt.Fprintf(stdout, "store %s, name %s: taken at the next start of frond\n", id.ID, id.Name)
 	fmt.Fprintln(stdout, `A configuration file that names server_name and jetstream's domain itself, as
 --print-config writes it, keeps its names: change both in it too.`)
+	if store := filepath.Join(dir, "jetstream"); there(store) {
+		fmt.Fprintf(stdout, "What is stored in %s stays: a hub that collects takes it once more, as of this name.\n", store)
+	}
 	return 0
 }

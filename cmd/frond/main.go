@@ -96,7 +96,13 @@ func nearCommand(word string) string {
 }
 
 func fail(stderr io.Writer, err error) int {
-	fmt.Fprintf(stderr, "frond: %v\n", err)
+	for line := range strings.Lines(err.Error()) { // several errors
+		if !strings.HasPrefix(line, " ") && !strings.HasPrefix(line, "\t") {
+			line = "frond: " + line
+		}
+		fmt.Fprint(stderr, line)
+	}
+	fmt.Fprintln(stderr)
 	return 1
 }
 

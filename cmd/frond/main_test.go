@@ -71,6 +71,9 @@ func TestRun_endsAtOnce(t *testing.T) {
 		{"edge --mqttport 1", 1, "", "flag provided but not defined: --mqttport, did you mean --mqtt-port?"},
 		{"hub --leafport 1", 1, "", "did you mean --leaf-port?"},
 		{"edge --something", 1, "", "(see frond edge -h)"},
+		{"edge --store", 1, "", "flag needs an argument: --store"},
+		{"edge --store --hub h", 1, "", "flag needs an argument: --store: --hub is a flag"},
+		{"edge --hub --store=a", 1, "", "flag needs an argument: --hub: --store is a flag"},
 		{"edge --port 70000", 1, "", "--port 70000: a port is a number from 1 to 65535"},
 		{"edge --mqtt-port -2", 1, "", "--mqtt-port -2: a port is a number from 0 to 65535"},
 		{"edge --port x", 1, "", `invalid value "x" for flag --port: parse error`},
@@ -232,4 +235,13 @@ func TestPreset(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Each of several errors is a line of frond's.
+func TestFail_eachLineIsOfFrond(t *testing.T) {
+	var out bytes.Buffer
+	fail(&out, errors.Join(errors.New("one:\n  more of it"), errors.New("two")))
+	if want := "frond: one:\n  more of it\nfrond: two\n"; out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
+	}
 }

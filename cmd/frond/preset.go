@@ -130,6 +130,9 @@ func (p *preset) flags() *flag.FlagSet {
 
 func (p *preset) parse(args []string) error {
 	f := p.flags()
+	if err := withoutValue(f, args); err != nil {
+		return nearFlag(err, f, "frond "+p.name+" -h")
+	}
 	if err := f.Parse(expandStores(args)); err != nil {
 		return nearFlag(err, f, "frond "+p.name+" -h")
 	}
@@ -193,6 +196,27 @@ func (p *preset) explainError(err error) string {
 
 // switches are the flags of a preset that take no value.
 var switches = []string{"h", "help", "print-config"}
+
+// withoutValue finds a flag behind which another one stands, in place of its
+// value. A value that is named like a flag is given with "=".
+func withoutValue(f *flag.FlagSet, args []string) error {
+	isFlag := func(a string) (name string, ok bool) {
+		name, found := strings.CutPrefix(a, "--")
+		name, _, _ = strings.Cut(name, "=")
+		return name, found && f.Lookup(name) != nil
+	}
+	for i := 0; i+1 < len(args); i++ {
+		name, ok := isFlag(args[i])
+		if !ok || strings.Contains(args[i], "=") || slices.Contains(switches, name) {
+			continue
+		}
+		i++
+		if next, ok := isFlag(args[i]); ok {
+			return fmt.Errorf("flag needs an argument: -%s: --%s is a flag", name, next)
+		}
+	}
+	return nil
+}
 
 // expandStores lets --store take several subjects: each word behind the first
 // gets a --store of its own.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/frondmq/frond/cmd/frond/help"
@@ -43,7 +44,7 @@ func runStore(args []string, stdout, stderr io.Writer) int {
 	case "check":
 		sound, err = eachStore(words[1], stdout, edgestore.CheckStore)
 	case "rebuild":
-		sound, err = eachStore(words[1], stdout, edgestore.RebuildStore)
+		sound, err = eachStore(words[1], stdout, func(dir string) (*edgestore.Check, error) { return rebuildStore(dir, stdout) })
 	case "dump":
 		sound, err = eachStore(words[1], stderr, func(dir string) (*edgestore.Check, error) { return dumpStore(dir, stdout) })
 	case "giveup":
@@ -260,6 +261,45 @@ func printCheck(w io.Writer, c *edgestore.Check) {
 	for _, s := range c.Strays {
 		fmt.Fprintf(w, "  not the stream's: %s\n", s)
 	}
+}
+
+// rebuildStore also names the files that it made, set aside and removed.
+func rebuildStore(dir string, w io.Writer) (*edgestore.Check, error) {
+	before, err := filesIn(dir)
+	if err != nil {
+		return nil, err
+	}
+	c, err := edgestore.RebuildStore(dir)
+	after, lerr := filesIn(dir)
+	if lerr != nil {
+		return nil, errors.Join(err, lerr)
+	}
+	for _, name := range after {
+		if _, had := slices.BinarySearch(before, name); !had {
+			what := "made"
+			if old, _, aside := strings.Cut(name, ".damaged-"); aside {
+				what = "set aside, it was " + old
+			}
+			fmt.Fprintf(w, "%s: %s\n", filepath.Join(dir, name), what)
+		}
+	}
+	for _, name := range before {
+		_, has := slices.BinarySearch(after, name)
+		kept := slices.ContainsFunc(after, func(x string) bool { return strings.HasPrefix(x, name+".damaged-") })
+		if !has && !kept {
+			fmt.Fprintf(w, "%s: removed, what can be read of it is in the new one\n", filepath.Join(dir, name))
+		}
+	}
+	return c, err
+}
+
+// filesIn lists a folder, sorted.
+func filesIn(dir string) (names []string, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, err
 }
 
 // dumpedMessage is a line of a dump.

@@ -88,7 +88,12 @@ func TestStore_command(t *testing.T) {
 	if code, out, _ := call("dump", root); code != 1 || strings.Contains(out, `"seq":100,`) || strings.Count(out, "\n") < 100 {
 		t.Errorf("dump of what is damaged: exit %d, %d lines", code, strings.Count(out, "\n"))
 	}
-	expect(0, "lost before: ", "rebuild", root)
+	code, out, _ := call("rebuild", root)
+	for _, want := range []string{"lost before: ", filepath.Join(dir, "00000002.chunks") + ": made\n", path + ".damaged-1: set aside, it was 00000001.chunks\n"} {
+		if code != 0 || !strings.Contains(out, want) {
+			t.Errorf("store rebuild: exit %d, %q, want %q", code, out, want)
+		}
+	}
 	expect(0, "lost before: ", "check", root)
 	if _, err := os.Stat(path + ".damaged-1"); err != nil {
 		t.Error(err)

@@ -50,6 +50,8 @@ const (
 	DamageIDs DamageKind = "ids"
 	// DamageFolder: the data folder went while the server ran.
 	DamageFolder DamageKind = "folder"
+	// DamageIdentity: the data folder has another identity, for its own was gone.
+	DamageIdentity DamageKind = "identity"
 )
 
 // Damage is one thing that went wrong with what is stored, for an operator. It
@@ -102,8 +104,18 @@ type damageEntry struct {
 	said  time.Time
 }
 
-// Found reports damage to what stands in the data folder beside the streams.
-func (e *Engine) Found(d Damage) { e.report(d) }
+// Found reports damage to what stands in the data folder beside the streams. It is
+// in the register at once, and durably so if the error is nil.
+func (e *Engine) Found(d Damage) error {
+	e.report(d)
+	if e.drain == nil {
+		return nil
+	}
+	return e.drain.drain()
+}
+
+// Recovered reports whether there were streams in the folder when it was opened.
+func (e *Engine) Recovered() bool { return e.recovered }
 
 // report tells the operator, once, and keeps it in the register. It does not
 // wait for the disk.

@@ -198,6 +198,7 @@ type Engine struct {
 	levels          levels
 	damage          register
 	catChain        edgestore.Chain // of the operations of the catalogue in the journal
+	recovered       bool            // there were streams in files
 	usage           [2]atomic.Int64 // bytes in files, in memory
 	reserved        [2]atomic.Int64 // that streams may grow to, by Storage
 	coming          [2]atomic.Int64 // bytes of messages that are on their way into streams
@@ -251,6 +252,7 @@ func New(c Config) (*Engine, error) {
 			e.mem.close()
 			return nil, fmt.Errorf("jetstream: %w", err)
 		}
+		e.recovered = len(e.mu.streams)+len(e.mu.offline) > 0
 		e.drain = newDrainer(e, newest)
 		write := e.writeCatalogue
 		if e.damage.dirty() {

@@ -75,6 +75,12 @@ func For(word string) (text string, ok bool) {
 // near names what a word was perhaps meant to be. Of topics and commands a part
 // is enough.
 func near(word string) string {
+	// The command's name in front of what there is help about.
+	if rest := strings.TrimLeft(strings.TrimPrefix(word, "help"), "_-."); rest != "" && rest != word {
+		if _, ok := For(rest); ok {
+			return fmt.Sprintf(", did you mean %q?", rest)
+		}
+	}
 	var known []string
 	found := ""
 	for _, n := range names() {

@@ -277,6 +277,8 @@ func TestFor_namesWhatIsNear(t *testing.T) {
 		"10001":         "no error of that number is given by this version of frond: 10001",
 		"frond":         "no help about",
 		"x":             "no help about",
+		"help_tls":      `did you mean "tls"?`,
+		"help-":         `did you mean "help"?`,
 		"pages/mqtt":    "no help about",
 		"../pages/mqtt": "no help about",
 	} {
