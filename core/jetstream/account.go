@@ -17,6 +17,9 @@ type account struct {
 
 	apiTotal, apiErrors, apiInflight atomic.Uint64
 
+	quota  quota                         // of its own, beside the engine's
+	limits atomic.Pointer[AccountLimits] // never nil
+
 	// changes is held by whoever creates, updates or deletes a stream of the
 	// account, from the check to the answer, over the wait for the disk: the
 	// checks stay true until the operation is applied.
@@ -35,6 +38,7 @@ type account struct {
 
 func newAccount(e *Engine, name string) *account {
 	a := &account{e: e, name: name}
+	a.limits.Store(&AccountLimits{})
 	a.mu.streams = make(map[string]*stream)
 	return a
 }

@@ -281,9 +281,7 @@ func (e *Engine) checkConsumerCount(s *stream, cfg *consumer.Config) *APIError {
 	if limit <= 0 {
 		limit = e.cfg.Limits.DefaultMaxConsumers
 	}
-	if l := e.cfg.Limits.MaxConsumers; l > 0 && (limit <= 0 || l < limit) {
-		limit = l
-	}
+	limit = lowest(limit, s.acct.maxConsumers())
 	s.mu.RLock()
 	n := s.consumers.count()
 	s.mu.RUnlock()

@@ -62,10 +62,11 @@ type apiStats struct {
 
 func (e *Engine) accountInfo(r *apiRequest, base response, _ string) (any, *APIError) {
 	a := r.acct
+	own := a.limits.Load()
 	out := accountInfoResponse{
 		response: base,
-		Limits: accountLimits{MaxMemory: -1, MaxStorage: -1, MaxStreams: orUnlimited(e.cfg.Limits.MaxStreams),
-			MaxConsumers: orUnlimited(e.cfg.Limits.MaxConsumers), MaxAckPending: -1, MemoryMaxStreamBytes: -1, StoreMaxStreamBytes: -1},
+		Limits: accountLimits{MaxMemory: orUnlimited(own.MaxMemory), MaxStorage: orUnlimited(own.MaxStore), MaxStreams: orUnlimited(a.maxStreams()),
+			MaxConsumers: orUnlimited(a.maxConsumers()), MaxAckPending: -1, MemoryMaxStreamBytes: -1, StoreMaxStreamBytes: -1},
 		Domain: e.cfg.Domain,
 		API: apiStats{Level: e.cfg.APILevel, Total: a.apiTotal.Load(), Errors: a.apiErrors.Load(),
 			Inflight: a.apiInflight.Load() - 1}, // without this request
@@ -86,7 +87,7 @@ func (e *Engine) accountInfo(r *apiRequest, base response, _ string) (any, *APIE
 	return out, nil
 }
 
-func orUnlimited(n int) int {
+func orUnlimited[N int | int64](n N) N {
 	if n <= 0 {
 		return -1
 	}
@@ -181,28 +182,27 @@ func (e *Engine) submitStream(a *account, cfg *StreamConfig) (*pending, *APIErro
 // checkReserve checks the limits that count streams and the bytes they may
 // grow to; old is the stream that is updated.
 func (e *Engine) checkReserve(a *account, cfg *StreamConfig, old *stream) *APIError {
-	l := &e.cfg.Limits
+	maxStreams := a.maxStreams()
 	a.mu.RLock()
 	count := len(a.mu.streams)
 	a.mu.RUnlock()
-	if old == nil && l.MaxStreams > 0 && count >= l.MaxStreams {
+	if old == nil && maxStreams > 0 && count >= maxStreams {
 		return errMaxStreams
 	}
 	if cfg.MaxBytes <= 0 {
 		return nil
 	}
-	limit, full := l.MaxStore, errStorageExceeded
-	if cfg.Storage == MemoryStorage {
-		limit, full = l.MaxMemory, errMemoryExceeded
-	}
-	reserved := cfg.MaxBytes + e.reserved[cfg.Storage].Load()
+	more := cfg.MaxBytes
 	if old != nil && old.config().Storage == cfg.Storage {
-		reserved -= max(old.config().MaxBytes, 0)
+		more -= max(old.config().MaxBytes, 0)
 	}
-	if limit > 0 && reserved > limit {
-		return full
+	switch i := int(cfg.Storage); {
+	case e.quota.fits(i, more) && a.quota.fits(i, more):
+		return nil
+	case cfg.Storage == MemoryStorage:
+		return errMemoryExceeded
 	}
-	return nil
+	return errStorageExceeded
 }
 
 func (e *Engine) streamUpdate(r *apiRequest, base response, name string) (any, *APIError) {

@@ -167,7 +167,7 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) (n int) {
 		}
 	}
 	grown := int64(s.store.State().Bytes) - int64(before)
-	s.e.addUsage(s.memory, grown)
+	s.acct.addUsage(s.memory, grown)
 	if grown < 0 && s.live && !s.memory {
 		// The space comes back with a drain, and whoever purges wants it back.
 		s.e.drain.pending.Add(-grown)

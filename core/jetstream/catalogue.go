@@ -226,7 +226,7 @@ func (e *Engine) register(s *stream, durable bool, lsn edgestore.LSN) {
 		s.dirtyFrom, s.applied = lsn, lsn
 		s.auxDirty.config = true
 	}
-	e.addUsage(s.memory, int64(s.store.State().Bytes))
+	s.acct.addUsage(s.memory, int64(s.store.State().Bytes))
 	e.mu.Lock()
 	e.mu.streams[s.incarnation] = s
 	if durable {
@@ -261,7 +261,7 @@ func (a *applier) streamDelete(en *edgestore.Entry) *APIError {
 	s.deleted = true
 	bytes := s.store.State().Bytes
 	s.mu.Unlock()
-	e.addUsage(s.memory, -int64(bytes))
+	s.acct.addUsage(s.memory, -int64(bytes))
 	s.acct.mu.Lock()
 	if s.acct.mu.streams[s.name] == s {
 		delete(s.acct.mu.streams, s.name)
@@ -541,7 +541,7 @@ func (e *Engine) loadStream(c *streamCreate, h head, consumers []consumerRow) {
 	}
 	e.mu.streams[s.incarnation] = s
 	s.acct.named(s)
-	e.addUsage(s.memory, int64(s.store.State().Bytes))
+	s.acct.addUsage(s.memory, int64(s.store.State().Bytes))
 }
 
 // followCatalogue counts an operation of the catalogue during recovery; to is

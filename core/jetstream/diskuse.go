@@ -88,12 +88,12 @@ func (e *Engine) pinning() (names []string) {
 // diskText says what takes the room of a full disk.
 func (e *Engine) diskText() string {
 	u, err := measureDisk(e.cfg.Dir, e.cfg.journalDir())
-	messages := e.usage[usageIndex(false)].Load()
+	messages := e.quota.used[usageIndex(false)].Load()
 	text := []string{fmt.Sprintf("streams hold %d bytes of messages in files of %d bytes, the journal's files are %d bytes", messages, u.stores, u.journal)}
 	if err != nil {
 		text = append(text, fmt.Sprintf("not all files could be counted: %v", err))
 	}
-	if limit := e.limit(false); limit > 0 {
+	if limit := e.quota.limit[usageIndex(false)].Load(); limit > 0 {
 		text = append(text, fmt.Sprintf("the limit max_file of %d bytes did not refuse", limit))
 	}
 	if names := e.pinning(); len(names) > 0 {

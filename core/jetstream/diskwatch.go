@@ -151,9 +151,9 @@ func (r *diskWatch) set(what *error, err error) {
 // Trouble says what keeps streams in files from taking messages, "" if nothing
 // does.
 func (e *Engine) Trouble() string {
-	for _, memory := range []bool{false, true} {
-		if e.overLimit(memory) {
-			return "JetStream limit " + e.limitText(memory)
+	for i := range limitNames {
+		if e.quota.over(i) {
+			return "JetStream limit " + e.quota.text(i)
 		}
 	}
 	r := e.cfg.disk

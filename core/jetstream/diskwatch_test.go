@@ -116,7 +116,7 @@ func TestEngine_purgeOnAFullDisk(t *testing.T) {
 // Whoever asks is told what is wrong with the disk as long as it is.
 func TestDiskWatch_tellsWhatIsWrong(t *testing.T) {
 	e, _ := newTestEngine(t)
-	e.cfg.Limits.MaxStore = 1 << 30
+	e.quota.setLimits(1<<30, 0)
 	var heard int
 	ev := journal.Events{Full: func(error) { heard++ }, Roomy: func() { heard++ }}
 	e.cfg.disk.watch(&ev)

@@ -199,11 +199,9 @@ type Engine struct {
 	damage          register
 	catChain        edgestore.Chain // of the operations of the catalogue in the journal
 	recovered       bool            // there were streams in files
-	usage           [2]atomic.Int64 // bytes in files, in memory
-	reserved        [2]atomic.Int64 // that streams may grow to, by Storage
-	coming          [2]atomic.Int64 // bytes of messages that are on their way into streams
+	quota           quota           // of all accounts together
+	coming          [2]atomic.Int64 // bytes of messages that are on their way into streams, in files and in memory
 	clockSaid       minutely        // that the log does not take what the clock was set by
-	limitSaid       [2]minutely     // that a limit refuses
 	closing         atomic.Bool
 	leaving         atomic.Bool // pull requests are refused
 
@@ -226,6 +224,7 @@ type Engine struct {
 func New(c Config) (*Engine, error) {
 	c.fill()
 	e := &Engine{cfg: c, logger: c.Logger, quit: make(chan struct{})}
+	e.quota.setLimits(c.Limits.MaxStore, c.Limits.MaxMemory)
 	e.line = newTimeline(&c)
 	e.rand.Rand = c.Rand
 	c.disk.report = e.report
@@ -419,54 +418,6 @@ func usageIndex(memory bool) int {
 		return 1
 	}
 	return 0
-}
-
-func (e *Engine) addUsage(memory bool, bytes int64) { e.usage[usageIndex(memory)].Add(bytes) }
-
-// limit is what all streams together may hold, 0 for no limit.
-func (e *Engine) limit(memory bool) int64 {
-	if memory {
-		return e.cfg.Limits.MaxMemory
-	}
-	return e.cfg.Limits.MaxStore
-}
-
-// overLimit reports whether streams hold as much as the server allows.
-func (e *Engine) overLimit(memory bool) bool {
-	limit := e.limit(memory)
-	return limit > 0 && e.usage[usageIndex(memory)].Load() >= limit
-}
-
-// nearLimit reports whether streams would hold as much if everything that is on
-// its way were added to them. It may not be: other messages may go for it, so
-// this is a reason to wait and not to refuse.
-func (e *Engine) nearLimit(memory bool) bool {
-	limit, i := e.limit(memory), usageIndex(memory)
-	if limit <= 0 {
-		return false
-	}
-	coming := e.coming[i].Load()
-	return coming > 0 && e.usage[i].Load()+coming >= limit
-}
-
-// limitName is what the limit is called in the configuration.
-func limitName(memory bool) string {
-	if memory {
-		return "max_mem"
-	}
-	return "max_file"
-}
-
-func (e *Engine) limitText(memory bool) string {
-	return fmt.Sprintf("%s is reached: streams hold %d bytes, the limit is %d", limitName(memory), e.usage[usageIndex(memory)].Load(), e.limit(memory))
-}
-
-// tellLimit logs that a limit refuses publishers, once a minute.
-func (e *Engine) tellLimit(memory bool) {
-	if !e.limitSaid[usageIndex(memory)].due(e.now()) {
-		return
-	}
-	e.logger.Warn("JetStream refuses messages: " + e.limitText(memory))
 }
 
 // random is the source of subject transforms.

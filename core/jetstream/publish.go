@@ -46,7 +46,7 @@ func (s *stream) ingest(m *wire.Msg) {
 		switch {
 		case flags&flagMsgID != 0 && s.idsFull.Load():
 			err = errIDsFull
-		case m.Own || !s.e.nearLimit(s.memory):
+		case m.Own || !s.acct.nearLimit(s.memory):
 			err = s.append(v, m, header, flags)
 		}
 		if err == nil {
@@ -89,8 +89,7 @@ func (s *stream) admit(v *streamView, m *wire.Msg) (header []byte, flags uint8, 
 	switch {
 	case len(m.Header) > maxHeaderBytes:
 		return nil, 0, errHeaderTooLarge
-	case s.e.overLimit(s.memory):
-		s.e.tellLimit(s.memory)
+	case s.acct.overLimit(s.memory):
 		return nil, 0, errInsufficientResources
 	}
 	header, flags = a.stored, a.flags

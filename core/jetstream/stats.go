@@ -12,8 +12,8 @@ type Stats struct {
 // Stats tells what is used now.
 func (e *Engine) Stats() Stats {
 	st := Stats{
-		Storage: uint64(max(e.usage[usageIndex(false)].Load(), 0)),
-		Memory:  uint64(max(e.usage[usageIndex(true)].Load(), 0)),
+		Storage: uint64(max(e.quota.used[usageIndex(false)].Load(), 0)),
+		Memory:  uint64(max(e.quota.used[usageIndex(true)].Load(), 0)),
 	}
 	for _, s := range e.allStreams() {
 		reserved := uint64(max(s.config().MaxBytes, 0))

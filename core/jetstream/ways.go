@@ -60,12 +60,12 @@ func (c *StreamConfig) origins() []*StreamSource {
 // recovery.
 func (a *account) link(c *StreamConfig) {
 	a.mu.ways.add(c)
-	a.e.reserved[c.Storage].Add(max(c.MaxBytes, 0))
+	a.reserve(c.Storage, max(c.MaxBytes, 0))
 }
 
 func (a *account) unlink(c *StreamConfig) {
 	a.mu.ways.remove(c)
-	a.e.reserved[c.Storage].Add(-max(c.MaxBytes, 0))
+	a.reserve(c.Storage, -max(c.MaxBytes, 0))
 }
 
 // reconfigured is told when s has another configuration than old.

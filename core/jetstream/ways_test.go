@@ -133,8 +133,10 @@ func TestWays_follow(t *testing.T) {
 			t.Errorf("%s: %+v, and the streams say %+v", when, got, want)
 		}
 		for i := range reserved {
-			if got := e.reserved[i].Load(); got != reserved[i] {
-				t.Errorf("%s: %d bytes are reserved, and the streams say %d", when, got, reserved[i])
+			for _, q := range []*quota{&e.quota, &a.quota} {
+				if got := q.reserved[i].Load(); got != reserved[i] {
+					t.Errorf("%s: %d bytes are reserved, and the streams say %d", when, got, reserved[i])
+				}
 			}
 		}
 	}

@@ -1,0 +1,111 @@
+package jetstream
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// What one account holds and may hold is its own: another one is not refused for
+// it, and the server counts both.
+func TestQuota_ofAnAccountIsItsOwn(t *testing.T) {
+	for i, storage := range []string{"file", "memory"} {
+		t.Run(storage, func(t *testing.T) {
+			e, a := newTestEngine(t, func(c *Config) { c.Dir = t.TempDir() })
+			b := newTestBus("B")
+			if err := e.EnableAccount(b); err != nil {
+				t.Fatal(err)
+			}
+			e.LimitAccount("A", AccountLimits{MaxMemory: 3000, MaxStore: 3000, MaxStreams: 1, MaxConsumers: 1})
+			config := `{"name":"S","subjects":["s"],"storage":"` + storage + `"}`
+			mustStream(t, a, config)
+			mustStream(t, b, config)
+			body := strings.Repeat("x", 1000)
+			for i := range 5 {
+				if ack := b.publish(t, "s", body); ack.Error != nil {
+					t.Errorf("B, message %d: %v", i, ack.Error)
+				}
+				if ack := a.publish(t, "s", body); (ack.Error != nil) != (i > 2) || ack.Error != nil && ack.Error.ErrCode != 10023 {
+					t.Errorf("A, message %d: %v", i, ack.Error)
+				}
+			}
+			held := [2]int64{e.account("A").quota.used[i].Load(), e.account("B").quota.used[i].Load()}
+			if sum := e.quota.used[i].Load(); held[0] < 3000 || held[1] < 5000 || sum != held[0]+held[1] {
+				t.Errorf("held are %d, together %d", held, sum)
+			}
+			if text := e.Trouble(); text != "" {
+				t.Errorf("the server is in trouble: %s", text)
+			}
+			a.call(t, "STREAM.PURGE.S", "", nil)
+			if ack := a.publish(t, "s", body); ack.Error != nil {
+				t.Errorf("with room again: %v", ack.Error)
+			}
+			checkCounts(t, a, b, storage)
+			a.call(t, "STREAM.DELETE.S", "", nil)
+			if n := e.account("A").quota.used[i].Load(); n != 0 {
+				t.Errorf("without streams %d bytes are held", n)
+			}
+			// Limits change while it runs.
+			e.LimitAccount("A", AccountLimits{})
+			mustStream(t, a, config)
+			for range 5 {
+				if ack := a.publish(t, "s", body); ack.Error != nil {
+					t.Errorf("without limits: %v", ack.Error)
+				}
+			}
+		})
+	}
+}
+
+// checkCounts tries the limits on the number of streams and consumers, and on what
+// streams may grow to.
+func checkCounts(t *testing.T, a, b *testBus, storage string) {
+	t.Helper()
+	code := func(bus *testBus, verb, body string) uint16 {
+		t.Helper()
+		var r response
+		m := bus.request(t, apiPrefix+verb, "", body)
+		if err := json.Unmarshal([]byte(m.Body), &r); err != nil {
+			t.Fatalf("%s: %v in %q", verb, err, m.Body)
+		}
+		if r.Error == nil {
+			return 0
+		}
+		return r.Error.ErrCode
+	}
+	second := `{"name":"S2","subjects":["s2"],"storage":"` + storage + `"}`
+	if got := [2]uint16{code(a, "STREAM.CREATE.S2", second), code(b, "STREAM.CREATE.S2", second)}; got != [2]uint16{errMaxStreams.ErrCode, 0} {
+		t.Errorf("a second stream: %d", got)
+	}
+	large := `{"name":"S","subjects":["s"],"storage":"` + storage + `","max_bytes":5000}`
+	full := errStorageExceeded.ErrCode
+	if storage == "memory" {
+		full = errMemoryExceeded.ErrCode
+	}
+	if got := [2]uint16{code(a, "STREAM.UPDATE.S", large), code(b, "STREAM.UPDATE.S", large)}; got != [2]uint16{full, 0} {
+		t.Errorf("a stream that may grow to more: %d", got)
+	}
+	consumer := func(name string) string {
+		return `{"stream_name":"S","config":{"durable_name":"` + name + `","ack_policy":"explicit"}}`
+	}
+	for i, name := range []string{"C1", "C2"} {
+		want := [2]uint16{0, 0}
+		if i > 0 {
+			want[0] = errMaxConsumers.ErrCode
+		}
+		if got := [2]uint16{code(a, "CONSUMER.DURABLE.CREATE.S."+name, consumer(name)), code(b, "CONSUMER.DURABLE.CREATE.S."+name, consumer(name))}; got != want {
+			t.Errorf("consumer %s: %d", name, got)
+		}
+	}
+	var info struct {
+		Limits accountLimits `json:"limits"`
+	}
+	a.call(t, "INFO", "", &info)
+	if l := info.Limits; l.MaxMemory != 3000 || l.MaxStorage != 3000 || l.MaxStreams != 1 || l.MaxConsumers != 1 {
+		t.Errorf("A is told of %+v", l)
+	}
+	b.call(t, "INFO", "", &info)
+	if l := info.Limits; l.MaxMemory != -1 || l.MaxStorage != -1 || l.MaxStreams != -1 || l.MaxConsumers != -1 {
+		t.Errorf("B is told of %+v", l)
+	}
+}
