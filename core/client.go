@@ -38,6 +38,7 @@ type client struct {
 	trace     *tracer // nil unless the protocol is logged
 
 	// Owned by the reader.
+	set       *snapshot // the newest that it has seen: limits of what comes
 	parser    *wire.ClientParser
 	origin    *account.Origin
 	account   *account.Account // nil before it is known who this is
@@ -78,6 +79,7 @@ type client struct {
 		rtt    time.Duration
 		rttAt  time.Time
 		info   connectOptions // a copy for monitoring
+		grant  *auth.Grant    // nil before it is known who this is
 		user   string
 		acc    string
 		// claimed is who somebody said to be that did not get in.
@@ -93,6 +95,14 @@ type session struct {
 	headers bool
 	perms   *subject.Permissions     // nil: everything is allowed
 	replies *subject.ResponseTracker // nil: replies give no rights
+}
+
+// limit gives it the rights of g.
+func (s *session) limit(g *auth.Grant) {
+	s.perms, s.replies = g.Permissions, nil
+	if g.Permissions != nil && g.Permissions.Responses() != nil {
+		s.replies = subject.NewResponseTracker(g.Permissions.Responses())
+	}
 }
 
 type clientStats struct {

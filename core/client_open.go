@@ -19,6 +19,7 @@ const firstPing = 2 * time.Second
 // open says INFO, does TLS, and makes what the connection needs to begin.
 func (c *client) open() error {
 	o := c.began.o
+	c.set = c.began
 	c.parser = wire.NewClientParser(c, wire.Limits{MaxControlLine: o.MaxControlLine, MaxPayload: o.MaxPayload, Buffers: &c.s.buffers})
 	c.origin = account.NewOrigin(c, account.RoleClient, "")
 	c.connect = initialConnect()
@@ -76,10 +77,10 @@ func (c *client) noDeadline() error {
 }
 
 // info is what this client is told of the server.
-func (c *client) info() info {
-	i := c.s.clientInfo(c.began)
+func (c *client) info(n *snapshot) info {
+	i := c.s.clientInfo(n)
 	i.ClientID, i.ClientIP = c.id, c.host()
-	i.AuthRequired = c.began.doors.client.RequiredOf(c.peer)
+	i.AuthRequired = n.doors.client.RequiredOf(c.peer)
 	if c.plain {
 		i.TLSRequired, i.TLSAvailable, i.TLSVerify = false, false, false
 	}
@@ -97,7 +98,7 @@ func (c *client) host() string {
 
 // sendInfo writes before there is anything to be written by others.
 func (c *client) sendInfo(conn net.Conn) error {
-	i := c.info()
+	i := c.info(c.began)
 	i.Nonce = c.nonce
 	line := i.line()
 	c.trace.out(string(line))

@@ -100,6 +100,10 @@ func (p *readBuffers) put(b []byte) { p.of(len(b)).Put(&b) }
 // input handles one read buffer. Everything that it causes is flushed at its
 // end.
 func (c *client) input(b []byte) error {
+	if now := c.s.current.Load(); now != c.set {
+		c.set = now
+		c.setLimits()
+	}
 	err := c.first(b)
 	if err == nil {
 		err = c.parser.Parse(b)

@@ -65,16 +65,29 @@ func (c *client) first(b []byte) error {
 // enter lets a client in that does not begin with CONNECT, if nobody has to
 // say who he is.
 func (c *client) enter() error {
-	if c.began.doors.client.RequiredOf(c.peer) {
+	if c.set.doors.client.RequiredOf(c.peer) {
 		c.why = "no CONNECT"
 		return errAuthViolation
 	}
 	return c.authenticate(&auth.Request{Kind: auth.KindClient, Remote: c.remote, Peer: c.peer, TLS: c.tls})
 }
 
-// authenticate finds out who r is and puts the client in its account.
+// authenticate finds out who r is and puts the client in its account. With a
+// reload meanwhile, which did not find it yet, it is asked again.
 func (c *client) authenticate(r *auth.Request) error {
-	g, err := c.began.doors.client.Authenticate(r)
+	for {
+		now := c.s.current.Load()
+		if err := c.authenticateBy(now, r); err != nil {
+			return err
+		}
+		if c.s.current.Load() == now {
+			return nil
+		}
+	}
+}
+
+func (c *client) authenticateBy(now *snapshot, r *auth.Request) error {
+	g, err := now.doors.client.Authenticate(r)
 	if err != nil {
 		c.presented(r)
 		c.why = err.Error()
@@ -87,13 +100,11 @@ func (c *client) authenticate(r *auth.Request) error {
 		return errAuthViolation
 	}
 	c.account = a
-	sess := &session{echo: c.connect.Echo, headers: c.connect.Headers && !c.began.o.NoHeaders, perms: g.Permissions}
-	if g.Permissions != nil && g.Permissions.Responses() != nil {
-		sess.replies = subject.NewResponseTracker(g.Permissions.Responses())
-	}
-	c.session.Store(sess)
+	sess := &session{echo: c.connect.Echo, headers: c.connect.Headers && !c.began.o.NoHeaders}
+	sess.limit(g)
 	c.life.Lock()
-	c.life.info, c.life.user, c.life.acc = c.connect, g.User, g.Account
+	c.session.Store(sess)
+	c.life.info, c.life.grant, c.life.user, c.life.acc = c.connect, g, g.User, g.Account
 	c.life.Unlock()
 	return nil
 }
@@ -131,17 +142,22 @@ func (c *client) Connect(args []byte) error {
 	case c.connect.NoResponders && !c.connect.Headers:
 		return errNeedsHeaders
 	}
-	c.parser.SetLimits(wire.Limits{
-		MaxControlLine: c.began.o.MaxControlLine,
-		MaxPayload:     c.began.o.MaxPayload,
-		NoHeaders:      !c.session.Load().headers,
-		Buffers:        &c.s.buffers,
-	})
 	c.connected = true
-	wait := min(firstPing, c.began.o.PingInterval)
+	c.setLimits()
+	wait := min(firstPing, c.set.o.PingInterval)
 	c.startTimer(wait+rand.N(wait/5+1), c.pingTick)
 	c.ok()
 	return nil
+}
+
+// setLimits tells the parser what holds for what comes next.
+func (c *client) setLimits() {
+	c.parser.SetLimits(wire.Limits{
+		MaxControlLine: c.set.o.MaxControlLine,
+		MaxPayload:     c.set.o.MaxPayload,
+		NoHeaders:      c.connected && !c.session.Load().headers,
+		Buffers:        &c.s.buffers,
+	})
 }
 
 func (c *client) ok() {
@@ -167,7 +183,7 @@ func (c *client) Ping() error {
 	if c.connected && !c.told {
 		c.told = true
 		if c.connect.Protocol >= 1 {
-			i := c.info()
+			i := c.info(c.set)
 			i.ConnectInfo, i.RemoteAccount = true, c.account.Name()
 			c.say(string(i.line()))
 		}
@@ -205,13 +221,11 @@ func (c *client) Sub(subj, queue, sid []byte) error {
 
 // sub returns the text of the -ERR, "" when all is well.
 func (c *client) sub(subj, queue, sid []byte) string {
+	sess := c.session.Load()
 	if !c.maySubscribe(subj, queue) {
-		if len(queue) > 0 {
-			return `Permissions Violation for Subscription to "` + string(subj) + `" using queue "` + string(queue) + `"`
-		}
-		return `Permissions Violation for Subscription to "` + string(subj) + `"`
+		return forbidden(string(subj), string(queue))
 	}
-	if limit := c.began.o.MaxSubTokens; limit > 0 && subject.Tokens(subj) > limit {
+	if limit := c.set.o.MaxSubTokens; limit > 0 && subject.Tokens(subj) > limit {
 		return `Permissions Violation for Subscription to "` + string(subj) + `", too many tokens`
 	}
 	c.subs.Lock()
@@ -220,7 +234,7 @@ func (c *client) sub(subj, queue, sid []byte) string {
 	taken := old != nil && !old.Spent()
 	n := len(c.subs.bySID)
 	c.subs.Unlock()
-	if limit := c.began.o.MaxSubs; limit > 0 && n >= limit {
+	if limit := c.set.o.MaxSubs; limit > 0 && n >= limit {
 		return "maximum subscriptions exceeded"
 	}
 	if taken {
@@ -239,6 +253,14 @@ func (c *client) sub(subj, queue, sid []byte) string {
 		delete(c.subs.bySID, string(sid))
 		c.subs.Unlock()
 		return "Invalid Subject"
+	}
+	if c.session.Load() != sess && !c.maySubscribe(subj, queue) {
+		// A reload took the right away, and may not have found it.
+		c.subs.Lock()
+		delete(c.subs.bySID, string(sid))
+		c.subs.Unlock()
+		s.End()
+		return forbidden(string(subj), string(queue))
 	}
 	return ""
 }

@@ -28,10 +28,9 @@ type Connection interface {
 // Connections are the connections of all protocols: who is there, who was, and
 // what went over them. It is safe for concurrent use.
 type Connections struct {
-	limit int // of clients; 0: none, below 0 nobody is let in
-
 	mu struct {
 		sync.Mutex
+		limit   int // of clients; 0: none, below 0 nobody is let in
 		lastID  uint64
 		clients int // that were let in, logged in or not
 		open    map[uint64]Connection
@@ -46,7 +45,8 @@ type Connections struct {
 // NewConnections lets maxClients in (0: any number, below 0: none), and
 // remembers the newest keepClosed of those that are gone.
 func NewConnections(maxClients, keepClosed int) *Connections {
-	s := &Connections{limit: maxClients}
+	s := &Connections{}
+	s.mu.limit = maxClients
 	s.mu.open = make(map[uint64]Connection)
 	s.mu.gone = map[string]*monitor.Traffic{monitor.KindClient: {}, monitor.KindLeaf: {}}
 	s.mu.closed.limit = keepClosed
@@ -66,11 +66,18 @@ func (s *Connections) NextID() uint64 {
 func (s *Connections) Enter() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.limit < 0 || s.limit > 0 && s.mu.clients >= s.limit {
+	if s.mu.limit < 0 || s.mu.limit > 0 && s.mu.clients >= s.mu.limit {
 		return false
 	}
 	s.mu.clients++
 	return true
+}
+
+// SetLimit changes how many clients are let in; it ends none.
+func (s *Connections) SetLimit(maxClients int) {
+	s.mu.Lock()
+	s.mu.limit = maxClients
+	s.mu.Unlock()
 }
 
 // Leave makes room for another client.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -34,22 +35,21 @@ const (
 type Log struct {
 	out    *logOutput
 	json   slog.Handler // nil for text
-	debug  bool
-	trace  bool
-	stamp  bool
-	utc    bool
-	prefix string // "[pid] "
-	attrs  string // rendered, each with a blank in front
+	prefix string       // "[pid] "
+	attrs  string       // rendered, each with a blank in front
 	group  string
 }
 
 // logOutput is what all handlers derived from one Log share.
 type logOutput struct {
-	mu struct {
+	set atomic.Pointer[config.Log] // what is logged, and how; never changed
+	mu  struct {
 		sync.Mutex
-		w    io.Writer
-		buf  []byte
-		file *logFile // nil when w is not a file of ours
+		w     io.Writer
+		other io.Writer // when no file is named
+		buf   []byte
+		file  *logFile // nil when w is not a file of ours
+		next  *logFile // that verify has opened
 	}
 }
 
@@ -69,9 +69,10 @@ func OpenLog(o *config.Log) (*Log, error) {
 
 // NewLog writes to w.
 func NewLog(w io.Writer, o *config.Log) *Log {
-	l := &Log{out: &logOutput{}, stamp: o.Time, utc: o.TimeUTC, prefix: "[" + strconv.Itoa(os.Getpid()) + "] "}
-	l.out.mu.w = w
-	l.debug, l.trace = o.Debug, o.Trace
+	l := &Log{out: &logOutput{}, prefix: "[" + strconv.Itoa(os.Getpid()) + "] "}
+	l.out.mu.w, l.out.mu.other = w, w
+	set := *o
+	l.out.set.Store(&set)
 	if o.JSON {
 		l.json = slog.NewJSONHandler(l.out, &slog.HandlerOptions{Level: LevelTrace, ReplaceAttr: l.jsonAttr}).
 			WithAttrs([]slog.Attr{slog.Int("pid", os.Getpid())})
@@ -81,11 +82,12 @@ func NewLog(w io.Writer, o *config.Log) *Log {
 
 // jsonAttr gives time and level of a line their form.
 func (l *Log) jsonAttr(groups []string, a slog.Attr) slog.Attr {
+	set := l.out.set.Load()
 	switch {
 	case len(groups) > 0:
-	case a.Key == slog.TimeKey && !l.stamp:
+	case a.Key == slog.TimeKey && !set.Time:
 		return slog.Attr{}
-	case a.Key == slog.TimeKey && l.utc:
+	case a.Key == slog.TimeKey && set.TimeUTC:
 		a.Value = slog.TimeValue(a.Value.Time().UTC())
 	case a.Key == slog.LevelKey:
 		if level, ok := a.Value.Any().(slog.Level); ok && level < slog.LevelDebug {
@@ -130,15 +132,50 @@ func (l *Log) Close() error {
 	return f.close()
 }
 
+// verify opens the file that other options name, if it is another one. It is the
+// last that is asked before a reload, so commit always follows.
+func (l *Log) verify(to *config.Log) error {
+	m := &l.out.mu
+	m.Lock()
+	defer m.Unlock()
+	if to.File == "" || m.file != nil && m.file.path == to.File {
+		return nil
+	}
+	var err error
+	m.next, err = openLogFile(to.File, to.SizeLimit, to.MaxNum)
+	return err
+}
+
+// commit takes options that were verified.
+func (l *Log) commit(to *config.Log) {
+	set := *to
+	m := &l.out.mu
+	m.Lock()
+	defer m.Unlock()
+	l.out.set.Store(&set)
+	old := m.file
+	switch {
+	case m.next != nil:
+		m.w, m.file, m.next = m.next, m.next, nil
+	case to.File == "":
+		m.w, m.file = m.other, nil
+	case old != nil:
+		old.limit, old.keep = to.SizeLimit, to.MaxNum
+	}
+	if old != nil && m.file != old {
+		_ = old.close()
+	}
+}
+
 // Enabled is part of slog.Handler.
 func (l *Log) Enabled(_ context.Context, level slog.Level) bool {
 	switch {
 	case level >= slog.LevelInfo:
 		return true
 	case level >= slog.LevelDebug:
-		return l.debug
+		return l.out.set.Load().Debug
 	default:
-		return l.trace
+		return l.out.set.Load().Trace
 	}
 }
 
@@ -152,12 +189,12 @@ func (l *Log) Handle(ctx context.Context, r slog.Record) error {
 	m.Lock()
 	defer m.Unlock()
 	b := append(m.buf[:0], l.prefix...)
-	if l.stamp {
+	if set := l.out.set.Load(); set.Time {
 		t := r.Time
 		if t.IsZero() {
 			t = time.Now()
 		}
-		if l.utc {
+		if set.TimeUTC {
 			t = t.UTC()
 		}
 		b = t.AppendFormat(b, "2006/01/02 15:04:05.000000 ")

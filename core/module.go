@@ -67,4 +67,8 @@ type Services interface {
 	// in the account. Whoever asks for it closes it.
 	StreamClient(a *account.Account, domain string) (*jsclient.Client, error)
 	Authenticate(r *auth.Request) (*auth.Grant, error)
+	// Renew gives what a reload has left of a Grant for that kind of connection;
+	// false when the user would not be let in any more. Who was let in asks once
+	// more when Commit can find it: a reload may have come in between.
+	Renew(k auth.Kind, g *auth.Grant) (*auth.Grant, bool)
 }

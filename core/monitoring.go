@@ -19,8 +19,7 @@ type monitorDoors struct {
 
 // openMonitor opens the monitoring port if there is one.
 func (s *Server) openMonitor() error {
-	now := s.current.Load()
-	o := now.o
+	o := s.Options()
 	option, port, scheme := "http_port", o.HTTPPort, "http"
 	if port == 0 {
 		option, port, scheme = "https_port", o.HTTPSPort, "https"
@@ -39,14 +38,11 @@ func (s *Server) openMonitor() error {
 	server := monitor.NewServer(monitor.NewHandler(s, o.HTTPBasePath), l.Favor(monitor.MaxConns))
 	d := &monitorDoors{Listener: l, scheme: scheme, server: server}
 	s.monitor = d
-	var secure *tls.Config
-	if scheme == "https" {
-		// Who looks needs no certificate, even where clients do.
-		secure = now.tls.Clone()
-		secure.ClientAuth, secure.VerifyConnection = tls.NoClientCert, nil
-	}
 	l.Run(s.log, "http", func(c net.Conn) {
-		if secure != nil {
+		if scheme == "https" {
+			// Who looks needs no certificate, even where clients do.
+			secure := s.current.Load().tls.Clone()
+			secure.ClientAuth, secure.VerifyConnection = tls.NoClientCert, nil
 			c = tls.Server(c, secure)
 		}
 		d.conns++

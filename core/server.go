@@ -22,11 +22,13 @@ import (
 
 // Server is one broker. Its life: New, Start, Shutdown.
 type Server struct {
-	current atomic.Pointer[snapshot] // of the options; never nil
+	current   atomic.Pointer[snapshot] // of the options; never nil
+	reloading sync.Mutex               // while Reload runs
 
 	// Fixed at construction.
 	log      *slog.Logger
 	lines    *lineCounts // of log
+	file     *Log        // behind log, if it is one of this package
 	modules  []Module
 	identity identity
 	accounts account.Registry
@@ -73,15 +75,12 @@ type doors struct{ client, leaf, mqtt *auth.Directory }
 // New checks the options and makes a server whose doors are closed. mods are
 // the protocols of this build beside the client port.
 func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
-	if err := o.Validate(); err != nil {
-		return nil, err
-	}
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	front := newPeerLog(log.Handler())
 	s := &Server{
-		log: slog.New(front), lines: front.lines, modules: mods, stopped: make(chan struct{}),
+		log: slog.New(front), lines: front.lines, file: fileLog(log), modules: mods, stopped: make(chan struct{}),
 	}
 	s.connections = NewConnections(o.MaxConns, o.MaxClosedConns)
 	s.pool.Budget.SetLimit(o.MaxPendingTotal)
@@ -92,17 +91,11 @@ func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
 	if s.identity, err = newIdentity(); err != nil {
 		return nil, err
 	}
-	first, err := newSnapshot(o, &s.pool)
+	first, err := s.verify(nil, o, nil)
 	if err != nil {
 		return nil, err
 	}
 	s.current.Store(first)
-	if err := checkEdgeStore(o); err != nil {
-		return nil, optionError(o, "edge_store", err)
-	}
-	if err := verifyModules(nil, o, mods); err != nil {
-		return nil, err
-	}
 	if d := s.domain(); d != "" && o.JetStream.Enabled {
 		if err := s.global.AddDomainMappings(d); err != nil {
 			return nil, optionError(o, "jetstream.domain", err)
@@ -281,6 +274,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Unlock()
 	defer close(s.stopped)
 	s.log.Info("Initiating Shutdown...")
+	s.reloading.Lock() // what a reload begins is stopped too, and none begins any more
+	s.reloading.Unlock()
 	if l := s.clients.Load(); l != nil {
 		l.Close()
 	}

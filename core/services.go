@@ -50,6 +50,10 @@ func (v services) Authenticate(r *auth.Request) (*auth.Grant, error) {
 	return v.s.door(r.Kind).Authenticate(r)
 }
 
+func (v services) Renew(k auth.Kind, g *auth.Grant) (*auth.Grant, bool) {
+	return v.s.door(k).Renew(g)
+}
+
 // ServerID is the public key of this run of the server.
 func (s *Server) ServerID() string { return s.identity.id }
 

@@ -39,7 +39,7 @@ func (m *Module) describeBlock(v *monitor.LeafVarz) {
 			v.TLSRequired, v.TLSVerify, v.TLSTimeout = true, t.Verify, t.Timeout.Seconds()
 		}
 	}
-	for _, r := range m.remotes {
+	for _, r := range m.dialers() {
 		c := r.config
 		rv := monitor.RemoteLeafVarz{LocalAccount: r.account.Name(), Connected: r.up.Load()}
 		if c.TLS != nil {

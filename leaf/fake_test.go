@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,17 +24,19 @@ import (
 
 // node is a server reduced to what a leaf module needs.
 type node struct {
-	t      *testing.T
-	name   string
-	domain string
-	store  string
-	run    string // "" for one that follows from the name
-	opts   *config.Options
-	acc    *account.Account
-	auth   func(*auth.Request) (*auth.Grant, error)
-	conns  *core.Connections
-	logs   logLines
-	m      *Module
+	reloaded atomic.Pointer[config.Options] // nil: opts hold
+	t        *testing.T
+	name     string
+	domain   string
+	store    string
+	run      string // "" for one that follows from the name
+	opts     *config.Options
+	acc      *account.Account
+	auth     func(*auth.Request) (*auth.Grant, error)
+	renew    func(*auth.Grant) (*auth.Grant, bool) // nil: nothing changed
+	conns    *core.Connections
+	logs     logLines
+	m        *Module
 }
 
 func newNode(t *testing.T, name string) *node {
@@ -44,7 +47,25 @@ func newNode(t *testing.T, name string) *node {
 	return n
 }
 
-func (n *node) Options() *config.Options                     { return n.opts }
+func (n *node) Options() *config.Options {
+	if o := n.reloaded.Load(); o != nil {
+		return o
+	}
+	return n.opts
+}
+
+// reload drives the module as a server does.
+func (n *node) reload(change func(o *config.Options)) error {
+	from := n.Options()
+	to := *from
+	change(&to)
+	if err := n.m.Verify(from, &to); err != nil {
+		return err
+	}
+	n.reloaded.Store(&to)
+	n.m.Commit(from, &to)
+	return nil
+}
 func (n *node) Logger() *slog.Logger                         { return slog.New(slog.NewTextHandler(&n.logs, nil)) }
 func (n *node) ServerID() string                             { return "N" + n.name + n.run }
 func (n *node) ServerName() string                           { return n.name }
@@ -59,6 +80,12 @@ func (n *node) Connections() *core.Connections               { return n.conns }
 func (n *node) Account(name string) (*account.Account, bool) { return n.acc, name == n.acc.Name() }
 func (n *node) Authenticate(r *auth.Request) (*auth.Grant, error) {
 	return n.auth(r)
+}
+func (n *node) Renew(_ auth.Kind, g *auth.Grant) (*auth.Grant, bool) {
+	if n.renew != nil {
+		return n.renew(g)
+	}
+	return g, true
 }
 
 func (n *node) StreamClient(a *account.Account, domain string) (*jsclient.Client, error) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/transport"
 	"github.com/frondmq/frond/core/wire"
@@ -57,6 +58,7 @@ type link struct {
 	account   *account.Account
 	remoteAcc string // account at the other side, "" when not told
 	user      string
+	grant     *auth.Grant // nil for dialed ones
 	peer      peer
 	rules     *rules
 	mode      string // negotiated compression

@@ -9,6 +9,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/frondmq/frond/core"
@@ -23,18 +24,13 @@ import (
 type listener struct {
 	m    *Module
 	ln   *transport.Listener
-	tls  *tls.Config // nil without
-	urls []string    // what INFO tells spokes
+	tls  atomic.Pointer[tls.Config] // nil without
+	urls []string                   // what INFO tells spokes
 }
 
 func (m *Module) listen(o *config.Options) (*listener, error) {
 	l := &listener{m: m}
-	if o.Leaf.TLS != nil {
-		var err error
-		if l.tls, err = o.Leaf.TLS.ServerConfig(); err != nil {
-			return nil, fmt.Errorf("leafnodes: %w", err)
-		}
-	}
+	l.tls.Store(m.nextTLS)
 	ln, err := transport.Listen("leafnodes.port", o.Leaf.Host, o.Leaf.Port)
 	if err != nil {
 		return nil, err
@@ -186,7 +182,7 @@ func (l *listener) greet(conn net.Conn, o *config.Options, hello *info) (net.Con
 		Rest: func() error { return conn.SetDeadline(time.Now().Add(timeout)) },
 	}
 	if t := o.Leaf.TLS; t != nil {
-		g.TLS, g.Timeout, g.First, g.Fallback = l.tls, min(timeout, t.Timeout), t.HandshakeFirst, t.HandshakeFirstFallback
+		g.TLS, g.Timeout, g.First, g.Fallback = l.tls.Load(), min(timeout, t.Timeout), t.HandshakeFirst, t.HandshakeFirstFallback
 	}
 	if err := g.Rest(); err != nil {
 		return nil, nil, err
@@ -297,7 +293,7 @@ func (l *listener) build(conn net.Conn, t *talk, o *config.Options, c *connect, 
 		return nil, &wire.Error{Text: "Authorization Violation", Reason: wire.ReasonMissingAccount}
 	}
 	k := &link{
-		m: l.m, id: id, conn: conn, account: acc, user: g.User,
+		m: l.m, id: id, conn: conn, account: acc, user: g.User, grant: g,
 		role: account.RoleSpoke, remoteAcc: c.RemoteAccount,
 		isolated: c.Isolate || o.Leaf.Isolate,
 		peer: peer{name: firstOf(c.Name, c.ServerID, conn.RemoteAddr().String()), cluster: c.Cluster, headers: c.Headers, run: c.ServerID,
@@ -325,8 +321,8 @@ func (l *listener) info(o *config.Options) *info {
 	i.Host, i.Port = addr.IP.String(), addr.Port
 	i.IP = net.JoinHostPort(i.Host, strconv.Itoa(i.Port))
 	i.AuthRequired = true // by protocol, whatever the configuration
-	i.TLSRequired = l.tls != nil
-	i.TLSVerify = l.tls != nil && o.Leaf.TLS.Verify
+	i.TLSRequired = o.Leaf.TLS != nil
+	i.TLSVerify = o.Leaf.TLS != nil && o.Leaf.TLS.Verify
 	i.MaxPayload = o.MaxPayload
 	i.InfoOnConnect = true
 	i.LeafURLs = l.urls

@@ -3,6 +3,7 @@ package leaf
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -26,11 +27,12 @@ import (
 type Module struct {
 	services  core.Services
 	log       *slog.Logger
-	collector *collector // nil without
-	listener  *listener  // nil without a port
-	remotes   []*remote
+	collector *collector    // nil without
+	listener  *listener     // nil without a port
 	aliveWait time.Duration // fixed
+	nextTLS   *tls.Config   // of the listener, that Verify has made
 
+	ctx   context.Context    // of all that Start begins
 	stop  context.CancelFunc // nil before Start
 	ready atomic.Bool        // what Start makes can be read
 	work  sync.WaitGroup     // accepted links, the remotes, the collector
@@ -39,6 +41,7 @@ type Module struct {
 	mu struct {
 		sync.Mutex
 		links   []*link
+		remotes []*remote                   // that dial now
 		loops   map[*account.Account]string // own loop subject of each account
 		learned map[string]bounds           // by the name of the peer
 		// conflicts are the newest, oldest first.
@@ -57,8 +60,21 @@ func New() *Module {
 // Name is the module's block.
 func (m *Module) Name() string { return "leafnodes" }
 
-// Verify checks what can be known before anything starts.
-func (m *Module) Verify(_, o *config.Options) error {
+// Verify checks what can be known before anything starts, refuses changes of the
+// block that need a restart, and reads the files of TLS.
+func (m *Module) Verify(from, o *config.Options) error {
+	m.nextTLS = nil
+	if from != nil {
+		if err := config.Refused(config.Diff(from, o), m.Name()); err != nil {
+			return err
+		}
+	}
+	if o.Leaf.TLS != nil && o.Leaf.Port != 0 {
+		var err error
+		if m.nextTLS, err = o.Leaf.TLS.ServerConfig(); err != nil {
+			return &config.Error{Pos: o.Pos("leafnodes.tls"), Reason: err.Error()}
+		}
+	}
 	if err := verifyCollect(o); err != nil {
 		return &config.Error{Pos: o.Pos("leafnodes.collect"), Reason: err.Error()}
 	}
@@ -73,6 +89,11 @@ func (m *Module) Verify(_, o *config.Options) error {
 		if _, err := newRules(r.Hub, false, nil, side{}, side{}, r.DenyExports, r.DenyImports); err != nil {
 			return fmt.Errorf("%s: %w", r.Pos, err)
 		}
+		if m.services != nil {
+			if _, err := m.newRemote(r); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -81,17 +102,11 @@ func (m *Module) Verify(_, o *config.Options) error {
 func (m *Module) Start(s core.Services) error {
 	o := s.Options()
 	m.services, m.log = s, s.Logger()
-	ctx, stop := context.WithCancel(context.Background())
-	m.stop = stop
-	for i := range o.Leaf.Remotes {
-		if o.Leaf.Remotes[i].Disabled {
-			continue
-		}
-		r, err := m.newRemote(&o.Leaf.Remotes[i])
-		if err != nil {
-			return err
-		}
-		m.remotes = append(m.remotes, r)
+	m.ctx, m.stop = context.WithCancel(context.Background())
+	ctx := m.ctx
+	fresh, _, err := m.follow(o)
+	if err != nil {
+		return err
 	}
 	if o.Leaf.Collect != "" {
 		a, _ := s.Account(config.GlobalAccount) // there always is
@@ -111,14 +126,11 @@ func (m *Module) Start(s core.Services) error {
 		l.serve(ctx)
 	}
 	m.ready.Store(true)
-	for _, r := range m.remotes {
-		m.work.Go(func() { r.run(ctx) })
+	for _, r := range fresh {
+		m.work.Go(func() { r.run(nil) })
 	}
 	return nil
 }
-
-// Commit has nothing to do yet.
-func (m *Module) Commit(_, _ *config.Options) {}
 
 // Stop ends all links and waits for them.
 func (m *Module) Stop(ctx context.Context) error {
@@ -159,7 +171,14 @@ func (m *Module) runLink(ctx context.Context, l *link) *ending {
 	m.admit(ctx, l)
 	m.services.Connections().Add(l)
 	m.collector.joined()
-	stop := context.AfterFunc(ctx, func() { l.fail(wire.ReasonServerShutdown, nil) })
+	l.renew() // a reload before may not have found it
+	stop := context.AfterFunc(ctx, func() {
+		if m.ctx.Err() == nil { // the remote is not configured any more, or in another way
+			l.fail(wire.ReasonClientClosed, nil)
+			return
+		}
+		l.fail(wire.ReasonServerShutdown, nil)
+	})
 	l.log.Info("Leafnode connection created", "hub", l.rules.hub)
 	if here := m.here(); here.jetstream || l.peer.jetstream {
 		l.log.Info("JetStream using domains", "local", here.domain, "peer", l.peer.domain)
@@ -224,7 +243,7 @@ func (m *Module) here() side {
 // clusterName is what links announce: a server that dials and is in no
 // cluster is a cluster of its own.
 func (m *Module) clusterName() string {
-	if c := m.services.ClusterName(); c != "" || len(m.remotes) == 0 {
+	if c := m.services.ClusterName(); c != "" || len(m.dialers()) == 0 {
 		return c
 	}
 	return m.services.ServerName()

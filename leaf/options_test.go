@@ -90,8 +90,8 @@ func TestRemote_addresses(t *testing.T) {
 func TestModule_disabledRemote(t *testing.T) {
 	n := newNode(t, "EDGE")
 	n.opts.Leaf.Remotes = mustRemotes(t, `{url: "nats://127.0.0.1:1", disabled: true}, {url: "nats://127.0.0.1:2"}`)
-	if n.start(); len(n.m.remotes) != 1 || n.m.remotes[0].config.URLs[0].Host != "127.0.0.1:2" {
-		t.Errorf("remotes %v", n.m.remotes)
+	if n.start(); len(n.m.dialers()) != 1 || n.m.dialers()[0].config.URLs[0].Host != "127.0.0.1:2" {
+		t.Errorf("remotes %v", n.m.dialers())
 	}
 }
 

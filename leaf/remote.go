@@ -40,6 +40,10 @@ type remote struct {
 	begin   int          // where in the list dialing starts
 	up      atomic.Bool  // linked
 
+	ctx    context.Context
+	cancel context.CancelFunc // ends run
+	done   chan struct{}      // closed when it has ended
+
 	mu struct {
 		sync.Mutex
 		learned []string        // host:port, told by the hub
@@ -48,7 +52,7 @@ type remote struct {
 }
 
 func (m *Module) newRemote(c *config.Remote) (*remote, error) {
-	r := &remote{m: m, config: c}
+	r := &remote{m: m, config: c, done: make(chan struct{})}
 	name := firstOf(c.Account, config.GlobalAccount)
 	var ok bool
 	if r.account, ok = m.services.Account(name); !ok {
@@ -66,9 +70,14 @@ func (m *Module) newRemote(c *config.Remote) (*remote, error) {
 	return r, nil
 }
 
-// run dials until ctx ends.
-func (r *remote) run(ctx context.Context) {
-	log := r.m.log
+// run dials until it is canceled, behind the end of others: of two links of one
+// server a hub would close one.
+func (r *remote) run(behind []*remote) {
+	defer close(r.done)
+	for _, b := range behind {
+		<-b.done
+	}
+	ctx, log := r.ctx, r.m.log
 	failures, linked := 0, false
 	var again redial
 	for n := 0; ctx.Err() == nil; n++ {

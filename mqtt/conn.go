@@ -82,6 +82,8 @@ var (
 	errSlow       = &failure{packets.ErrQuotaExceeded, errors.New("slow consumer: too much is waiting to be written")}
 	errTakenOver  = &failure{packets.ErrSessionTakenOver, errors.New("the client connected again")}
 	errKicked     = &failure{packets.ErrAdministrativeAction, errors.New("an operator ended the connection")}
+	errRevoked    = &failure{packets.ErrNotAuthorized, errors.New("the user is gone or has other rights")}
+	errTooMany    = &failure{packets.ErrQuotaExceeded, errors.New("maximum connections exceeded")}
 	errShutdown   = &failure{packets.ErrServerShuttingDown, errors.New("server shutdown")}
 )
 
@@ -147,6 +149,7 @@ func (c *conn) connect() error {
 	if old := c.m.add(c); old != nil {
 		old.fail(errTakenOver) // [MQTT-3.1.4-3]
 	}
+	c.renew() // a reload before may not have found it
 	if _, err = c.nc.Write(answer); err == nil {
 		err = c.nc.SetDeadline(time.Time{})
 	}

@@ -56,6 +56,10 @@ func (c *conn) closedReason() wire.CloseReason {
 		return wire.ReasonSlowPending
 	case errors.Is(c.end, errDisconnect), errors.Is(c.end, io.EOF):
 		return wire.ReasonClientClosed
+	case errors.Is(c.end, errRevoked):
+		return wire.ReasonAuthFailure
+	case errors.Is(c.end, errTooMany):
+		return wire.ReasonConnections
 	case errors.Is(c.end, errTakenOver):
 		return wire.ReasonDuplicateClientID
 	case errors.Is(c.end, errKicked):

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,14 +28,16 @@ import (
 
 // broker is a server reduced to what an MQTT module needs.
 type broker struct {
-	t     *testing.T
-	opts  *config.Options
-	acc   *account.Account
-	auth  func(*auth.Request) (*auth.Grant, error)
-	logs  logLines
-	conns *core.Connections
-	pool  outbound.Pool
-	m     *Module
+	reloaded atomic.Pointer[config.Options] // nil: opts hold
+	t        *testing.T
+	opts     *config.Options
+	acc      *account.Account
+	auth     func(*auth.Request) (*auth.Grant, error)
+	renew    func(*auth.Grant) (*auth.Grant, bool) // nil: nothing changed
+	logs     logLines
+	conns    *core.Connections
+	pool     outbound.Pool
+	m        *Module
 
 	logger    *slog.Logger
 	stopLines func() // tells of the lines that were only counted
@@ -77,7 +80,25 @@ func startBroker(t *testing.T, change func(*broker)) *broker {
 	return b
 }
 
-func (b *broker) Options() *config.Options                          { return b.opts }
+func (b *broker) Options() *config.Options {
+	if o := b.reloaded.Load(); o != nil {
+		return o
+	}
+	return b.opts
+}
+
+// reload drives the module as a server does.
+func (b *broker) reload(change func(o *config.Options)) error {
+	from := b.Options()
+	to := *from
+	change(&to)
+	if err := b.m.Verify(from, &to); err != nil {
+		return err
+	}
+	b.reloaded.Store(&to)
+	b.m.Commit(from, &to)
+	return nil
+}
 func (b *broker) Logger() *slog.Logger                              { return b.logger }
 func (b *broker) ServerID() string                                  { return "NB" }
 func (b *broker) StoreID() string                                   { return "" }
@@ -91,6 +112,12 @@ func (b *broker) Outbound() *outbound.Pool                          { return &b.
 func (b *broker) Connections() *core.Connections                    { return b.conns }
 func (b *broker) Account(name string) (*account.Account, bool)      { return b.acc, name == b.acc.Name() }
 func (b *broker) Authenticate(r *auth.Request) (*auth.Grant, error) { return b.auth(r) }
+func (b *broker) Renew(_ auth.Kind, g *auth.Grant) (*auth.Grant, bool) {
+	if b.renew != nil {
+		return b.renew(g)
+	}
+	return g, true
+}
 
 // wasGone reports whether a client ended for that reason.
 func (b *broker) wasGone(reason string) bool {

@@ -536,7 +536,8 @@ func TestModule_stopsDuringTLS(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBroker(t)
-				b.m.tls, b.opts.MQTT.TLS = new(tls.Config), &config.TLS{Timeout: time.Minute}
+				b.m.tls.Store(new(tls.Config))
+				b.opts.MQTT.TLS = &config.TLS{Timeout: time.Minute}
 				c := b.pipe(v5)
 				if begun != "" {
 					c.send(unhex(t, begun))
@@ -559,7 +560,8 @@ func TestModule_closesWhatIsNotTLS(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBroker(t)
-				b.m.tls, b.opts.MQTT.TLS = new(tls.Config), &config.TLS{Timeout: time.Minute}
+				b.m.tls.Store(new(tls.Config))
+				b.opts.MQTT.TLS = &config.TLS{Timeout: time.Minute}
 				c := b.pipe(v5)
 				c.send(unhex(t, begun))
 				if err := c.c.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil {

@@ -11,19 +11,22 @@ import (
 	"time"
 
 	"github.com/frondmq/frond/core"
+	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/outbound"
 	"github.com/frondmq/frond/core/transport"
+	"github.com/frondmq/frond/core/wire"
 )
 
 // Module is the mqtt room as the server sees it.
 type Module struct {
 	services core.Services
 	log      *slog.Logger
-	ln       *transport.Listener // nil without a port
-	socket   *transport.Listener // nil without a Unix socket
-	tls      *tls.Config         // nil without
+	ln       *transport.Listener        // nil without a port
+	socket   *transport.Listener        // nil without a Unix socket
+	tls      atomic.Pointer[tls.Config] // nil without
+	nextTLS  *tls.Config                // that Verify has made
 
 	ctx   context.Context
 	stop  context.CancelFunc // nil before Start
@@ -53,11 +56,48 @@ func New() *Module {
 // Name is the module's block.
 func (m *Module) Name() string { return "mqtt" }
 
-// Verify finds nothing that the configuration has not found.
-func (m *Module) Verify(_, _ *config.Options) error { return nil }
+// Verify refuses changes of the block that need a restart, and reads the files of
+// TLS.
+func (m *Module) Verify(from, to *config.Options) error {
+	m.nextTLS = nil
+	if from != nil {
+		if err := config.Refused(config.Diff(from, to), m.Name()); err != nil {
+			return err
+		}
+	}
+	if to.MQTT.TLS != nil {
+		var err error
+		if m.nextTLS, err = to.MQTT.TLS.ServerConfig(); err != nil {
+			return &config.Error{Pos: to.Pos("mqtt.tls"), Reason: err.Error()}
+		}
+	}
+	return nil
+}
 
-// Commit has nothing to do yet.
-func (m *Module) Commit(_, _ *config.Options) {}
+// Commit takes new certificates, and ends clients whose user is gone or has other
+// rights than before: they come back with those that they have now.
+func (m *Module) Commit(_, _ *config.Options) {
+	m.tls.Store(m.nextTLS)
+	m.mu.Lock()
+	all := make([]*conn, 0, len(m.mu.clients))
+	for _, c := range m.mu.clients {
+		all = append(all, c)
+	}
+	m.mu.Unlock()
+	for _, c := range all {
+		c.renew()
+	}
+}
+
+// renew ends a client that would not be let in any more, or to something else.
+func (c *conn) renew() {
+	if g, ok := c.m.services.Renew(auth.KindMQTT, c.grant); !ok || !g.Same(c.grant) {
+		c.fail(errRevoked)
+	}
+}
+
+// Expel is part of core.Expellable.
+func (c *conn) Expel(wire.CloseReason, string) { c.fail(errTooMany) }
 
 // Start opens the MQTT port and the Unix socket.
 func (m *Module) Start(s core.Services) error {
@@ -82,23 +122,18 @@ func (m *Module) Start(s core.Services) error {
 }
 
 func (m *Module) listen(o *config.Options) error {
-	if o.MQTT.TLS != nil {
-		var err error
-		if m.tls, err = o.MQTT.TLS.ServerConfig(); err != nil {
-			return fmt.Errorf("mqtt: %w", err)
-		}
-	}
+	m.tls.Store(m.nextTLS)
 	ln, err := transport.Listen("mqtt.port", o.MQTT.Host, o.MQTT.Port)
 	if err != nil {
 		return err
 	}
 	m.ln = ln
 	scheme := "mqtt"
-	if m.tls != nil {
+	if m.tls.Load() != nil {
 		scheme = "tls"
 	}
 	m.log.Info("Listening for MQTT clients on " + scheme + "://" + ln.Announced())
-	ln.Run(m.log, "mqtt", func(nc net.Conn) { m.accept(nc, m.tls) })
+	ln.Run(m.log, "mqtt", func(nc net.Conn) { m.accept(nc, m.tls.Load()) })
 	return nil
 }
 

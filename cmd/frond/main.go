@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -81,7 +82,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(stderr, err)
 	}
-	return serve(o, warns, stderr, error.Error, nil)
+	p := program{options: o, warns: warns, words: error.Error}
+	if f.config != "" {
+		p.again = f.options
+	}
+	return p.serve(stderr)
 }
 
 // commands are the words that may be the first argument.
@@ -106,30 +111,38 @@ func fail(stderr io.Writer, err error) int {
 	return 1
 }
 
-// serve runs a server until a signal ends it. words puts an error of the start
-// into words; ready, if not nil, runs once the doors are open.
-func serve(o *config.Options, warns []config.Warning, stderr io.Writer, words func(error) string, ready func(*core.Server) error) int {
-	log, err := core.OpenLog(&o.Log)
+// program is what serve runs.
+type program struct {
+	options *config.Options
+	warns   []config.Warning
+	words   func(error) string                                // puts an error of the start into words
+	ready   func(*core.Server) error                          // if not nil, runs once the doors are open
+	again   func() (*config.Options, []config.Warning, error) // reads the file anew; nil without one
+}
+
+// serve runs a server until a signal ends it.
+func (p *program) serve(stderr io.Writer) int {
+	log, err := core.OpenLog(&p.options.Log)
 	if err != nil {
 		return fail(stderr, err)
 	}
 	defer log.Close()
 	logger := slog.New(log)
-	for _, w := range warns {
+	for _, w := range p.warns {
 		logger.Warn(w.String())
 	}
-	s, err := core.New(o, modules(), logger)
+	s, err := core.New(p.options, modules(), logger)
 	if err != nil {
 		return fail(stderr, err)
 	}
 	signals := catchSignals()
 	defer signals.stop()
 	err = s.Start()
-	if err == nil && ready != nil {
-		err = ready(s)
+	if err == nil && p.ready != nil {
+		err = p.ready(s)
 	}
 	if err != nil {
-		for line := range strings.Lines(words(err)) {
+		for line := range strings.Lines(p.words(err)) {
 			logger.Log(context.Background(), core.LevelFatal, "Error "+strings.TrimSuffix(line, "\n"))
 		}
 		stop(s, logger)
@@ -138,9 +151,30 @@ func serve(o *config.Options, warns []config.Warning, stderr io.Writer, words fu
 	trim()
 	boss := newSupervisor(os.Getenv)
 	boss.ready(os.Getenv)
-	signals.wait(logger, log)
+	signals.wait(logger, log, func() { p.reload(s, logger) })
 	boss.stopping()
 	return stop(s, logger)
+}
+
+// reload gives the server what the file says now, or tells what stands in the way.
+func (p *program) reload(s *core.Server, logger *slog.Logger) {
+	err := errors.New("can only reload config when a file is provided using -c or --config")
+	if p.again != nil {
+		var o *config.Options
+		var warns []config.Warning
+		o, warns, err = p.again()
+		for _, w := range warns {
+			logger.Warn(w.String())
+		}
+		if err == nil {
+			_, err = s.Reload(o)
+		}
+	}
+	if err != nil {
+		for line := range strings.Lines(err.Error()) {
+			logger.Error("Failed to reload server configuration: " + strings.TrimSuffix(line, "\n"))
+		}
+	}
 }
 
 func stop(s *core.Server, logger *slog.Logger) int {

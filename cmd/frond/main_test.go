@@ -124,7 +124,7 @@ func TestRun_endsAtOnce(t *testing.T) {
 		{"--tlscert c.pem", 1, "", "TLS Server private key must be present and valid"},
 		{"--signal foo", 1, "", `frond: unknown signal "foo"`},
 		{"--signal ldm=1", 1, "", `signal "ldm" is not supported yet`},
-		{"--signal reload", 1, "", `signal "reload" is not supported yet`},
+		{"--signal reload=x", 1, "", "invalid pid: x"},
 		{"--signal reload=a=b", 1, "", "invalid signal parameters"},
 		{"--signal quit=x", 1, "", "invalid pid: x"},
 		{"edge --listen 0.0.0.0", 1, "", "give --user and --pass"},

@@ -96,7 +96,8 @@ func runPreset(name string, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, p.configText(o))
 		return 0
 	}
-	return serve(o, nil, stderr, p.explainError, func(s *core.Server) error { return p.explain(s, stdout) })
+	r := program{options: o, words: p.explainError, ready: func(s *core.Server) error { return p.explain(s, stdout) }}
+	return r.serve(stderr)
 }
 
 // flags are those of the preset.

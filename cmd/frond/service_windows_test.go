@@ -24,12 +24,13 @@ func TestSignals_service_states(t *testing.T) {
 	}()
 	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
 	waited := make(chan struct{})
+	reloads := 0 // of the goroutine that waits
 	if st := <-status; st.State != svc.StartPending {
 		t.Fatalf("the first state is %v", st.State)
 	}
 	go func() {
 		defer close(waited)
-		s.wait(logger, nil)
+		s.wait(logger, nil, func() { reloads++ })
 	}()
 	if st := <-status; st.State != svc.Running || st.Accepts&svc.AcceptStop == 0 {
 		t.Fatalf("ready: %+v", st)
@@ -44,6 +45,9 @@ func TestSignals_service_states(t *testing.T) {
 		t.Fatalf("told to stop: %v", st.State)
 	}
 	<-waited
+	if reloads != 1 {
+		t.Errorf("%d reloads", reloads)
+	}
 	select {
 	case e := <-done:
 		t.Fatalf("ended before the server was down: %+v", e)

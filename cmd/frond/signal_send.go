@@ -20,7 +20,7 @@ func sendSignal(arg string) error {
 	if !knownSignal(command) {
 		return fmt.Errorf("frond: unknown signal %q", command)
 	}
-	if command == "reload" || command == "ldm" {
+	if command == "ldm" {
 		// A server that gets it says so in its log; here somebody reads it.
 		return fmt.Errorf("frond: signal %q is not supported yet", command)
 	}

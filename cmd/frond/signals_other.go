@@ -21,7 +21,7 @@ func catchSignals() *signals {
 
 func (s *signals) stop() { signal.Stop(s.c) }
 
-func (s *signals) wait(logger *slog.Logger, _ *core.Log) {
+func (s *signals) wait(logger *slog.Logger, _ *core.Log, _ func()) {
 	sig := <-s.c
 	logger.Info(`Trapped "` + sig.String() + `" signal`)
 }

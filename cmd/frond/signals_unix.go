@@ -23,14 +23,14 @@ func catchSignals() *signals {
 func (s *signals) stop() { signal.Stop(s.c) }
 
 // wait obeys signals until one ends the server.
-func (s *signals) wait(logger *slog.Logger, log *core.Log) {
+func (s *signals) wait(logger *slog.Logger, log *core.Log, reload func()) {
 	for sig := range s.c {
 		logger.Info(`Trapped "` + sig.String() + `" signal`)
 		switch sig {
 		case syscall.SIGINT, syscall.SIGTERM:
 			return
 		case syscall.SIGHUP:
-			logger.Error("Failed to reload server configuration: reload is not supported yet")
+			reload()
 		case syscall.SIGUSR2:
 			logger.Error("Lame duck mode is not supported yet")
 		case syscall.SIGUSR1:

@@ -50,7 +50,7 @@ func (s *signals) stop() {
 	}
 }
 
-func (s *signals) wait(logger *slog.Logger, _ *core.Log) {
+func (s *signals) wait(logger *slog.Logger, _ *core.Log, reload func()) {
 	close(s.ready)
 	for {
 		select {
@@ -59,7 +59,7 @@ func (s *signals) wait(logger *slog.Logger, _ *core.Log) {
 			return
 		case c := <-s.control:
 			if c == svc.ParamChange {
-				logger.Error("Failed to reload server configuration: reload is not supported yet")
+				reload()
 				continue
 			}
 			logger.Info("The service manager ends the server")

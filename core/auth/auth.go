@@ -43,6 +43,8 @@ type Grant struct {
 	User string
 	// Permissions is nil when everything is allowed.
 	Permissions *subject.Permissions
+
+	from origin
 }
 
 // ErrDenied is the one answer to every failed authentication; the reason is

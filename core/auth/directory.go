@@ -127,9 +127,9 @@ func (d *Directory) HasNKeys() bool { return len(d.nkeys) > 0 }
 // log only.
 func (d *Directory) Authenticate(r *Request) (*Grant, error) {
 	if d.Open() {
-		return &Grant{Account: GlobalAccount, User: r.User}, nil
+		return &Grant{Account: GlobalAccount, User: r.User, from: origin{door: r.Door(), peer: r.Peer}}, nil
 	}
-	e, err := d.find(r)
+	e, how, err := d.find(r)
 	if err != nil && r.JWT != "" {
 		err = fmt.Errorf("%w; the user JWT it presented is not looked at: operator mode is not supported", err)
 	}
@@ -139,27 +139,29 @@ func (d *Directory) Authenticate(r *Request) (*Grant, error) {
 	if door := r.Door(); len(e.doors) > 0 && !slices.Contains(e.doors, door) {
 		return nil, fmt.Errorf("%w: user %q may not come in as %s", ErrDenied, e.grant.User, door)
 	}
-	g := e.grant
-	return &g, nil
+	return e.granted(origin{entry: e, how: how, door: r.Door(), peer: r.Peer}), nil
 }
 
 // find checks what was presented: nothing at all by one whom the system knows,
 // nkey, nothing at all, a name, a token, in this order.
-func (d *Directory) find(r *Request) (*entry, error) {
+func (d *Directory) find(r *Request) (e *entry, how proof, err error) {
 	if e := d.ofPeer(r.Peer); e != nil && r.bare(e.grant.User) {
-		return e, nil
+		return e, byPeer, nil
 	}
 	switch {
 	case r.NKey != "":
-		return d.byNKey(r)
+		e, err = d.byNKey(r)
+		return e, byNKey, err
 	case r.User == "" && r.Password == "" && r.Token == "" && d.stand != nil:
-		return d.stand, nil
+		return d.stand, byNothing, nil
 	case r.User != "" && len(d.users) > 0:
-		return d.byPassword(r)
+		e, err = d.byPassword(r)
+		return e, byPassword, err
 	case d.token != nil:
-		return d.byToken(r)
+		e, err = d.byToken(r)
+		return e, byToken, err
 	}
-	return nil, errors.New("nothing presented that is known here")
+	return nil, byNothing, errors.New("nothing presented that is known here")
 }
 
 func (d *Directory) byNKey(r *Request) (*entry, error) {

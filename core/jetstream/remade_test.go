@@ -42,7 +42,7 @@ func TestAccount_newerOfOneName(t *testing.T) {
 				t.Errorf("%q is taken: %v", x, x != subject)
 			}
 		}
-		if got := e.reserved[MemoryStorage].Load(); got != bytes {
+		if got := e.quota.reserved[MemoryStorage].Load(); got != bytes {
 			t.Errorf("%d bytes are reserved, want %d", got, bytes)
 		}
 	}
