@@ -141,9 +141,11 @@ func TestConsumer_noticesSilence(t *testing.T) {
 		lost++
 		return true
 	})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
 	seen := map[uint64]bool{}
 	for len(seen) < 5 {
-		d, err := k.Next(t.Context())
+		d, err := k.Next(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -118,7 +118,10 @@ func (c *Client) Consumer(stream string, cfg *ConsumerConfig, o ConsumeOptions) 
 	}
 	k := &Consumer{stream: stream, cfg: cfg.Clone()}
 	k.p.keep = true
-	return k, k.p.open(c, o.Max, o.MaxBytes, o.Heartbeat)
+	if err := k.p.open(c, o.Max, o.MaxBytes, o.Heartbeat); err != nil {
+		return nil, err
+	}
+	return k, nil
 }
 
 // Next gives the next message, waiting for it until ctx ends. Several goroutines may

@@ -78,7 +78,10 @@ func (c *Client) Cursor(stream string, o CursorOptions) (*Cursor, error) {
 	u := &Cursor{stream: stream, o: o}
 	u.p.toEnd = o.ToEnd
 	u.from = o.Seq
-	return u, u.p.open(c, o.Max, o.MaxBytes, o.Heartbeat)
+	if err := u.p.open(c, o.Max, o.MaxBytes, o.Heartbeat); err != nil {
+		return nil, err
+	}
+	return u, nil
 }
 
 // Next gives the next message, waiting for it until ctx ends. After an error it may

@@ -320,8 +320,10 @@ func (p *puller) popLocked() *fetched {
 	}
 	f := p.mu.queue[p.mu.head]
 	p.mu.queue[p.mu.head] = nil
-	if p.mu.head++; p.mu.head == len(p.mu.queue) {
-		p.mu.queue, p.mu.head = p.mu.queue[:0], 0
+	if p.mu.head++; 2*p.mu.head >= len(p.mu.queue) {
+		n := copy(p.mu.queue, p.mu.queue[p.mu.head:])
+		clear(p.mu.queue[n:])
+		p.mu.queue, p.mu.head = p.mu.queue[:n], 0
 	}
 	return f
 }

@@ -117,8 +117,10 @@ func (c *Client) NewWindow(o WindowOptions) (*Window, error) {
 		w.o.Told = func(uint64, Outcome) {}
 	}
 	var err error
-	w.id, err = c.add(w)
-	return w, err
+	if w.id, err = c.add(w); err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
 // Publish sends m, waiting for room in the window as long as ctx allows, and
