@@ -274,7 +274,7 @@ func (r *replay) spread(upTo edgestore.LSN) error {
 	end := r.holesEnd()
 	n := 0
 	for _, s := range r.e.allStreams() {
-		if s.memory || s.skipUpTo >= end || r.seen[s.incarnation].at > end {
+		if s.memory || s.skipUpTo >= end {
 			continue
 		}
 		if seen := r.seen[s.incarnation]; seen.at >= r.holes[len(r.holes)-1].First {

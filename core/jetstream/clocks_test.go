@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"reflect"
@@ -209,5 +210,70 @@ func TestClockStep_lostTimetable(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// The timetable keeps what concerns the oldest message that is still there; where
+// that is not known it keeps everything.
+func TestClockStep_oldestThatIsKnown(t *testing.T) {
+	x, s, m := inRecovery(t)
+	own := s.store.State().FirstTime.UnixNano()
+	is := func(what string, want int64) {
+		t.Helper()
+		if got := x.e.oldest(); got != want {
+			t.Errorf("%s: %d, want %d", what, got, want)
+		}
+	}
+	m.mu.Lock()
+	m.clock.arrivals = nil
+	m.mu.Unlock()
+	is("a message of its own", own)
+	m.mu.Lock()
+	m.clock.arrivals = []arrival{{2, own - 100}, {5, own - 50}}
+	m.mu.Unlock()
+	is("one of a mirror came before", own-100)
+	s.mirrored.Store(3)
+	is("what was a mirror", 0)
+	s.mirrored.Store(0)
+	is("it never was", own-100)
+	x.e.mu.Lock()
+	x.e.mu.offline = map[uint64]*offline{77: nil}
+	x.e.mu.Unlock()
+	is("a stream that could not be opened", 0)
+	x.e.mu.Lock()
+	x.e.mu.offline = nil
+	x.e.mu.Unlock()
+}
+
+// A step is drained with the catalogue though nothing else is to be written, and
+// a server that stops with an unknown clock leaves where it was.
+func TestClockStep_isKept(t *testing.T) {
+	x, c := newBox(t), newTestMachine(in2026)
+	x.change = c.configure
+	x.start()
+	x.drain()
+	c.set(time.Hour)
+	x.e.expire()
+	if err := x.e.journal.Sync(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool {
+		x.drain()
+		var kept timetable
+		err := x.e.table.Each(rowClock, func(_ string, value []byte) (err error) { kept, err = readTimetable(value); return err })
+		return err == nil && kept.last() == int64(time.Hour)
+	})
+	x.stop()
+
+	x, c = newBox(t), newTestMachine(in1970)
+	x.change = c.configure
+	x.start()
+	c.forward(40 * time.Minute)
+	was := x.e.line.at()
+	x.stop()
+	c.reboot(0)
+	x.start()
+	if at := x.e.line.at(); at < was {
+		t.Errorf("the line is at %d, it was at %d", at, was)
 	}
 }
