@@ -16,10 +16,8 @@ func memoryTotal() int64 {
 	if err := syscall.Sysinfo(&info); err == nil {
 		total = int64(info.Totalram) * int64(info.Unit)
 	}
-	if text, err := os.ReadFile("/sys/fs/cgroup/memory.max"); err == nil {
-		if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && (total == 0 || n < total) {
-			total = n
-		}
+	if n := cgroupMemory("/"); n > 0 && (total == 0 || n < total) {
+		total = n
 	}
 	return total
 }

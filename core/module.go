@@ -60,6 +60,8 @@ type Services interface {
 	// Outbound lends the memory of what waits to be written to clients, and bounds
 	// it for all of them together.
 	Outbound() *outbound.Pool
+	// OutboundLinks is the same for links, which are counted apart.
+	OutboundLinks() *outbound.Pool
 	// Account finds an account by name; "$G" always exists.
 	Account(name string) (*account.Account, bool)
 	// StreamClient is JetStream as the account sees it: that of this server, or of

@@ -33,7 +33,9 @@ type Server struct {
 	identity identity
 	accounts account.Registry
 	global   *account.Account // $G, which is always there
-	pool     outbound.Pool
+	pool     outbound.Pool    // of what waits for clients
+	links    outbound.Pool    // and for links
+	memory   *memory
 	buffers  wire.Buffers
 	reads    readBuffers
 
@@ -83,7 +85,7 @@ func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
 		log: slog.New(front), lines: front.lines, file: fileLog(log), modules: mods, stopped: make(chan struct{}),
 	}
 	s.connections = NewConnections(o.MaxConns, o.MaxClosedConns)
-	s.pool.Budget.SetLimit(o.MaxPendingTotal)
+	s.memory = newMemory(o, &s.pool.Budget, &s.links.Budget, s.log)
 	s.global = s.newAccount(config.GlobalAccount)
 	s.accounts.Add(s.global)
 	s.accounts.Add(s.newAccount(systemAccount))
@@ -149,6 +151,7 @@ func (s *Server) Start() error {
 	if o.File != "" {
 		s.log.Info("Using configuration file: " + o.File + " (" + o.Digest + ")")
 	}
+	s.memory.begin()
 	taken := CheckPorts(o)
 	if taken != nil && !s.storeThere() {
 		return taken // and no store is made
@@ -305,6 +308,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	errs = append(errs, s.closeStore(ctx))
 	s.closeMonitor(ctx)
 	errs = append(errs, s.removePortsFile())
+	s.memory.end()
 	s.lines.stop()
 	s.log.Info("Server Exiting..")
 	return errors.Join(errs...)

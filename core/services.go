@@ -17,18 +17,19 @@ type services struct{ s *Server }
 
 var _ Services = services{}
 
-func (v services) Options() *config.Options  { return v.s.Options() }
-func (v services) Logger() *slog.Logger      { return v.s.log }
-func (v services) ServerID() string          { return v.s.ServerID() }
-func (v services) StoreID() string           { return v.s.storeID }
-func (v services) ServerName() string        { return v.s.ServerName() }
-func (v services) ClusterName() string       { return v.s.clusterName() }
-func (v services) Domain() string            { return v.s.domain() }
-func (v services) JetStream() bool           { return v.s.jetStream() }
-func (v services) Version() string           { return Level }
-func (v services) APILevel() int             { return apiLevel }
-func (v services) Connections() *Connections { return v.s.connections }
-func (v services) Outbound() *outbound.Pool  { return &v.s.pool }
+func (v services) Options() *config.Options      { return v.s.Options() }
+func (v services) Logger() *slog.Logger          { return v.s.log }
+func (v services) ServerID() string              { return v.s.ServerID() }
+func (v services) StoreID() string               { return v.s.storeID }
+func (v services) ServerName() string            { return v.s.ServerName() }
+func (v services) ClusterName() string           { return v.s.clusterName() }
+func (v services) Domain() string                { return v.s.domain() }
+func (v services) JetStream() bool               { return v.s.jetStream() }
+func (v services) Version() string               { return Level }
+func (v services) APILevel() int                 { return apiLevel }
+func (v services) Connections() *Connections     { return v.s.connections }
+func (v services) Outbound() *outbound.Pool      { return &v.s.pool }
+func (v services) OutboundLinks() *outbound.Pool { return &v.s.links }
 
 func (v services) Account(name string) (*account.Account, bool) {
 	return v.s.accounts.Lookup(name)

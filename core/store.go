@@ -75,6 +75,13 @@ func CheckStore(o *config.Options) error {
 	return nil
 }
 
+// What JetStream holds in memory at most where the process has a limit.
+const (
+	stagedBytes       = 8 << 20 // waits for the disk
+	journalCacheBytes = 4 << 20 // was written last
+	storeCacheBytes   = 1 << 20 // decoded, of each stream that is read
+)
+
 // openStore opens JetStream if it is on.
 func (s *Server) openStore() error {
 	j := &s.Options().JetStream
@@ -96,6 +103,9 @@ func (s *Server) openStore() error {
 	}
 	if st.maxMemory < 0 {
 		st.maxMemory = int64(float64(memoryTotal()) * dynamicMemory)
+		if l := s.memory.limit; l > 0 {
+			st.maxMemory = min(st.maxMemory, l/4)
+		}
 	}
 	shares := shareDisk(usableDisk(diskFree(st.dir)+folderBytes(st.dir), j))
 	if st.maxStore < 0 {
@@ -110,21 +120,25 @@ func (s *Server) openStore() error {
 			SyncInterval:   j.SyncInterval,
 			SegmentBytes:   shares.segment,
 			SharedDisk:     true,
+			StagedBytes:    min(s.memory.share(stagedBytes, 16), shares.segment/2),
+			CacheBytes:     s.memory.share(journalCacheBytes, 32),
 		},
-		DiskReserve:    max(j.DiskReserve, 0),
-		MaxDisk:        j.MaxDisk,
-		DrainBytes:     shares.drain,
-		StoreFileBytes: shares.file,
-		OpenFiles:      openFiles(transport.Descriptors()),
-		Domain:         j.Domain,
-		ServerName:     s.ServerName(),
-		ServerID:       s.ServerID(),
-		Version:        Level,
-		APILevel:       apiLevel,
-		Strict:         j.Strict,
-		Limits:         storeLimits(st, j),
-		Logger:         s.log,
-		ClockSynced:    clockPlausible,
+		StoreCacheBytes: s.memory.share(storeCacheBytes, 128),
+		Short:           s.memory.Short,
+		DiskReserve:     max(j.DiskReserve, 0),
+		MaxDisk:         j.MaxDisk,
+		DrainBytes:      shares.drain,
+		StoreFileBytes:  shares.file,
+		OpenFiles:       openFiles(transport.Descriptors()),
+		Domain:          j.Domain,
+		ServerName:      s.ServerName(),
+		ServerID:        s.ServerID(),
+		Version:         Level,
+		APILevel:        apiLevel,
+		Strict:          j.Strict,
+		Limits:          storeLimits(st, j),
+		Logger:          s.log,
+		ClockSynced:     clockPlausible,
 	})
 	switch {
 	case errors.Is(err, edgestore.ErrLocked):

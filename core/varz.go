@@ -48,6 +48,7 @@ func (s *Server) Varz() *monitor.Varz {
 	if n := debug.SetMemoryLimit(-1); n < 1<<62 {
 		v.MemLimit = n
 	}
+	v.Memory = s.memory.describe()
 	s.connections.Count(v)
 	for _, a := range s.accounts.All() {
 		v.Subscriptions += uint64(a.Subscriptions())

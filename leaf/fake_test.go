@@ -35,6 +35,7 @@ type node struct {
 	auth     func(*auth.Request) (*auth.Grant, error)
 	renew    func(*auth.Grant) (*auth.Grant, bool) // nil: nothing changed
 	conns    *core.Connections
+	pool     outbound.Pool
 	logs     logLines
 	m        *Module
 }
@@ -75,6 +76,7 @@ func (n *node) Domain() string                               { return n.domain }
 func (n *node) JetStream() bool                              { return n.domain != "" }
 func (n *node) Version() string                              { return "2.12.0" }
 func (n *node) APILevel() int                                { return 2 }
+func (n *node) OutboundLinks() *outbound.Pool                { return &n.pool }
 func (n *node) Outbound() *outbound.Pool                     { return new(outbound.Pool) }
 func (n *node) Connections() *core.Connections               { return n.conns }
 func (n *node) Account(name string) (*account.Account, bool) { return n.acc, name == n.acc.Name() }

@@ -140,7 +140,7 @@ func (l *link) Deliver(_ *account.Sub, m *wire.Msg) bool {
 
 // open is called behind the handshake, before anything is queued.
 func (l *link) open() {
-	l.out = newPending(&l.m.pool, l.m.services.Options().MaxPending, l.conn, l)
+	l.out = newPending(l.m.services.OutboundLinks(), l.m.services.Options().MaxPending, l.conn, l)
 	l.pace = newPacer(l)
 }
 

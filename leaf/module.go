@@ -18,7 +18,6 @@ import (
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/monitor"
-	"github.com/frondmq/frond/core/outbound"
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/wire"
 )
@@ -36,7 +35,6 @@ type Module struct {
 	stop  context.CancelFunc // nil before Start
 	ready atomic.Bool        // what Start makes can be read
 	work  sync.WaitGroup     // accepted links, the remotes, the collector
-	pool  outbound.Pool      // of what waits for peers
 
 	mu struct {
 		sync.Mutex

@@ -25,8 +25,9 @@ const (
 // slow-consumer cut: what the network can't carry is dropped, and streams notice
 // the gap and fetch it again.
 type pending struct {
-	buf   *outbound.Buffer
-	limit int64 // bytes waiting, above which messages are refused
+	buf    *outbound.Buffer
+	limit  int64 // bytes waiting, above which messages are refused
+	budget *outbound.Budget
 
 	// Guarded by the lock of buf.
 	dropped uint64
@@ -48,7 +49,7 @@ type pings struct {
 // with those of clients, so pool is their own.
 func newPending(pool *outbound.Pool, limit int64, conn net.Conn, owner outbound.Line) *pending {
 	kind := &outbound.Kind{Pool: pool, Limit: limit, Chunk: 2 * chunkBytes, Cut: chunkBytes}
-	return &pending{limit: limit, buf: outbound.New(kind, conn, owner)}
+	return &pending{limit: limit, budget: &pool.Budget, buf: outbound.New(kind, conn, owner)}
 }
 
 // flush wakes the writer.
@@ -62,7 +63,7 @@ func (o *pending) message(m *wire.Msg, headers bool) bool {
 	if !b.OpenLocked() {
 		return false
 	}
-	if int64(b.QueuedLocked()) > o.limit {
+	if n := int64(b.QueuedLocked()); n > o.limit || o.budget.Full(n) {
 		o.dropped++
 		return false
 	}

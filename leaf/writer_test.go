@@ -333,3 +333,27 @@ func TestLink_saysWhyItEnds(t *testing.T) {
 		<-ended
 	})
 }
+
+// While all links together have too much waiting, a link that has much of it
+// loses messages; one that has little does not.
+func TestPending_budget(t *testing.T) {
+	here, there := net.Pipe()
+	defer here.Close()
+	defer there.Close()
+	var pool outbound.Pool
+	pool.Budget.SetLimit(1 << 20)
+	much, little := newPending(&pool, 64<<20, here, nil), newPending(&pool, 64<<20, there, nil)
+	m := &wire.Msg{Subject: []byte("a"), Body: make([]byte, 10_000)}
+	n := 0
+	for ; much.message(m, true); n++ {
+		if n > 1000 {
+			t.Fatalf("%d bytes wait of %d that may", pool.Budget.Held(), pool.Budget.Limit())
+		}
+	}
+	if n < 50 || much.droppedMsgs() != 1 {
+		t.Errorf("%d messages wait, %d were dropped", n, much.droppedMsgs())
+	}
+	if !little.message(m, true) {
+		t.Error("a link that has nothing waiting loses a message")
+	}
+}

@@ -108,6 +108,7 @@ func (b *broker) Domain() string                                    { return "" 
 func (b *broker) JetStream() bool                                   { return true }
 func (b *broker) Version() string                                   { return "2.12.0" }
 func (b *broker) APILevel() int                                     { return 2 }
+func (b *broker) OutboundLinks() *outbound.Pool                     { return new(outbound.Pool) }
 func (b *broker) Outbound() *outbound.Pool                          { return &b.pool }
 func (b *broker) Connections() *core.Connections                    { return b.conns }
 func (b *broker) Account(name string) (*account.Account, bool)      { return b.acc, name == b.acc.Name() }

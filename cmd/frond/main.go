@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -130,6 +131,10 @@ func (p *program) serve(stderr io.Writer) int {
 	logger := slog.New(log)
 	for _, w := range p.warns {
 		logger.Warn(w.String())
+	}
+	if limit, _ := core.MemoryLimit(p.options); limit > 0 && os.Getenv("GOMEMLIMIT") == "" {
+		// So that garbage goes before the limit is reached.
+		debug.SetMemoryLimit(core.GoMemoryLimit(limit))
 	}
 	s, err := core.New(p.options, modules(), logger)
 	if err != nil {

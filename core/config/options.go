@@ -28,6 +28,7 @@ type Options struct {
 	MaxPayload      int   `key:"max_payload"`
 	MaxPending      int64 `key:"max_pending"`
 	MaxPendingTotal int64 `key:"max_pending_total"`  // of all clients together; 0 for none
+	MaxMemory       int64 `key:"max_memory"`         // of the process; 0: what the system says
 	MaxTracedMsgLen int   `key:"max_traced_msg_len"` // 0 is unlimited
 	MaxClosedConns  int   `key:"max_closed_clients"` // how many closed connections /connz remembers
 

@@ -43,6 +43,9 @@ type Config struct {
 	// StoreCacheBytes bounds what each file store keeps decoded; 0 is the
 	// store's default.
 	StoreCacheBytes int64
+	// Short reports whether the process has no memory left: publishers that are
+	// not the server are held up then, and refused after a while. nil is never.
+	Short func() bool
 	// DiskReserve are bytes of the disk that are left alone, and MaxDisk is what
 	// all files together may take, journal and message ids too; 0 is none. They
 	// count what is really there, where Limits count bytes of messages.

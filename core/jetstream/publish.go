@@ -46,6 +46,8 @@ func (s *stream) ingest(m *wire.Msg) {
 		switch {
 		case flags&flagMsgID != 0 && s.idsFull.Load():
 			err = errIDsFull
+		case !m.Own && s.e.cfg.Short != nil && s.e.cfg.Short():
+			err = errMemoryShort
 		case m.Own || !s.acct.nearLimit(s.memory):
 			err = s.append(v, m, header, flags)
 		}
@@ -67,6 +69,10 @@ func (s *stream) ingest(m *wire.Msg) {
 
 // errIDsFull holds up and then refuses what comes with a message id.
 var errIDsFull = fmt.Errorf("%w: memory holds as many message ids of the stream as it may, and the disk does not take them", edgestore.ErrBusy)
+
+// errMemoryShort holds up and then refuses what comes while the process has no
+// memory left.
+var errMemoryShort = fmt.Errorf("%w: the server's memory is short", edgestore.ErrBusy)
 
 // admit checks the message against what only an update of the stream changes.
 // It returns the header as it is stored.

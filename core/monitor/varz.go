@@ -47,6 +47,7 @@ type Varz struct {
 	Cores             int               `json:"cores"`
 	MaxProcs          int               `json:"gomaxprocs"`
 	MemLimit          int64             `json:"gomemlimit,omitempty"`
+	Memory            *MemoryVarz       `json:"memory,omitempty"`
 	CPU               float64           `json:"cpu"` // percent of one core
 	Connections       int               `json:"connections"`
 	TotalConnections  uint64            `json:"total_connections"`
@@ -259,4 +260,14 @@ type JetStreamLimits struct {
 	MaxBatchSize              int           `json:"max_batch_size,omitempty"`
 	MaxBatchTimeout           time.Duration `json:"max_batch_timeout,omitempty"`
 	DefaultMaxConsumers       int           `json:"default_max_consumers,omitempty"`
+}
+
+// MemoryVarz is the memory of a process that has a limit, in bytes.
+type MemoryVarz struct {
+	Limit        int64  `json:"limit"`
+	From         string `json:"limit_from"` // max_memory, cgroup or GOMEMLIMIT
+	InUse        int64  `json:"in_use"`     // by all but what waits, as last measured
+	Waiting      int64  `json:"waiting"`    // to be written to clients and links
+	WaitingLimit int64  `json:"waiting_limit"`
+	Short        bool   `json:"short,omitempty"` // publishers are held up
 }

@@ -21,6 +21,9 @@ const (
 // SetLimit may be called at any time.
 func (b *Budget) SetLimit(n int64) { b.limit.Store(n) }
 
+// Limit is what may wait in all at this moment, 0 for any amount.
+func (b *Budget) Limit() int64 { return b.limit.Load() }
+
 // Take counts memory that begins to hold something for a client.
 func (b *Budget) Take(n int) { b.held.Add(int64(n)) }
 

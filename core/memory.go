@@ -1,0 +1,207 @@
+package core
+
+import (
+	"log/slog"
+	"math"
+	"runtime/debug"
+	"runtime/metrics"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/monitor"
+	"github.com/frondmq/frond/core/outbound"
+)
+
+// MemoryLimit is how much memory a server with these options may take, and what
+// says so: max_memory, what the system ends the process above (its cgroup), or
+// GOMEMLIMIT; the least of them holds. 0 is none.
+func MemoryLimit(o *config.Options) (bytes int64, from string) {
+	take := func(n int64, what string) {
+		if n > 0 && (bytes == 0 || n < bytes) {
+			bytes, from = n, what
+		}
+	}
+	take(o.MaxMemory, "max_memory")
+	take(cgroupMemory("/"), "cgroup")
+	// The program sets this one itself, from the others: see GoMemoryLimit.
+	if n := debug.SetMemoryLimit(-1); n < math.MaxInt64 && n != GoMemoryLimit(bytes) {
+		take(n, "GOMEMLIMIT")
+	}
+	return bytes, from
+}
+
+// GoMemoryLimit is from where on the garbage collector of a process should work
+// harder that may take so much memory: other memory than Go's is there too.
+func GoMemoryLimit(limit int64) int64 { return limit / 8 * 7 }
+
+// memory keeps what waits for clients within what the process has left. What
+// waits is counted as it comes and goes; all else (subscriptions, streams, caches)
+// is measured once a second, and leaves less for it. The laws:
+//
+//	3/4 of the limit are for what is in use; the rest is garbage that waits for
+//	the collector, and what fragments cost.
+//	Between the bound of what waits and half more of it, those are closed that
+//	have much waiting (outbound.Budget.Full), and links lose
+//	messages: both together fit into the 3/4.
+//	While not even least is left, publishers are held up, then refused.
+type memory struct {
+	limit int64
+	from  string
+	most  int64 // max_pending_total; 0 for none
+	// Of what waits for clients and for links.
+	clients, links *outbound.Budget
+	log            *slog.Logger
+	short          atomic.Bool
+	other          atomic.Int64 // in use by all else, as last measured
+
+	stop chan struct{}
+	done sync.WaitGroup
+}
+
+const (
+	memoryTick = time.Second
+	memoryTold = time.Minute
+)
+
+// newMemory makes one that measures nothing yet.
+func newMemory(o *config.Options, clients, links *outbound.Budget, log *slog.Logger) *memory {
+	m := &memory{most: o.MaxPendingTotal, clients: clients, links: links, log: log, stop: make(chan struct{})}
+	m.limit, m.from = MemoryLimit(o)
+	m.bound(0)
+	return m
+}
+
+// begin starts the goroutine that measures; without a limit there is none.
+func (m *memory) begin() {
+	if m.limit > 0 {
+		m.log.Info("Memory limit", "bytes", m.limit, "from", m.from)
+		m.done.Go(m.run)
+	}
+}
+
+// end stops it and waits.
+func (m *memory) end() {
+	close(m.stop)
+	m.done.Wait()
+}
+
+func (m *memory) run() {
+	tick := time.NewTicker(memoryTick)
+	defer tick.Stop()
+	g := newGauge()
+	var told time.Time
+	for held := m.held(); ; {
+		select {
+		case <-m.stop:
+			return
+		case now := <-tick.C:
+			before := held
+			held = m.held()
+			// What waited when the collector looked is not known: the most of
+			// two moments around it.
+			if used, ok := g.read(); ok {
+				m.bound(max(used-max(held, before), 0))
+			}
+			if m.short.Load() && now.Sub(told) >= memoryTold {
+				told = now
+				m.log.Warn("Memory is short: publishers to streams are held up or refused, and clients that do not read are closed",
+					"limit", m.limit, "from", m.from, "in_use", m.other.Load(), "waiting", held)
+			}
+		}
+	}
+}
+
+// held is all that waits.
+func (m *memory) held() int64 { return m.clients.Held() + m.links.Held() }
+
+// bound sets what may wait when all else takes other bytes: a third is for links,
+// which do not take from clients, nor clients from them.
+func (m *memory) bound(other int64) {
+	m.other.Store(other)
+	clients, links, short := m.most, int64(0), false
+	if m.limit > 0 {
+		var n int64
+		n, short = waitingLimit(m.limit, other)
+		links = n / 3
+		if n -= links; clients == 0 || n < clients {
+			clients = n
+		}
+	}
+	m.short.Store(short)
+	m.clients.SetLimit(clients)
+	m.links.SetLimit(links)
+}
+
+// waitingLimit is how much may wait for clients in a process that may take limit
+// bytes, when all else takes other; short says that there is no room for more of
+// anything.
+func waitingLimit(limit, other int64) (bytes int64, short bool) {
+	least := limit / 16
+	left := limit/4*3 - other
+	return max(left/3*2, least), left < least
+}
+
+// Short reports whether publishers must wait.
+func (m *memory) Short() bool { return m.short.Load() }
+
+// describe is for /varz; nil without a limit.
+func (m *memory) describe() *monitor.MemoryVarz {
+	if m.limit == 0 {
+		return nil
+	}
+	return &monitor.MemoryVarz{
+		Limit: m.limit, From: m.from, InUse: m.other.Load(), Waiting: m.held(), WaitingLimit: m.clients.Limit() + m.links.Limit(), Short: m.short.Load(),
+	}
+}
+
+// share is n, or less where the process may take little memory: a part of that.
+// It is 0, which leaves the default, without a limit.
+func (m *memory) share(n, part int64) int64 { return min(n, m.limit/part) }
+
+// gauge reads what is in use of Go's memory: what the last collection found
+// alive, and what is no heap.
+type gauge struct {
+	samples []metrics.Sample
+	cycles  uint64
+}
+
+const (
+	gaugeCycles = iota
+	gaugeLive
+	gaugeTotal
+	gaugeObjects
+	gaugeUnused
+	gaugeFree
+	gaugeReleased
+)
+
+func newGauge() *gauge {
+	g := &gauge{}
+	for _, n := range []string{
+		gaugeCycles:   "/gc/cycles/total:gc-cycles",
+		gaugeLive:     "/gc/heap/live:bytes",
+		gaugeTotal:    "/memory/classes/total:bytes",
+		gaugeObjects:  "/memory/classes/heap/objects:bytes",
+		gaugeUnused:   "/memory/classes/heap/unused:bytes",
+		gaugeFree:     "/memory/classes/heap/free:bytes",
+		gaugeReleased: "/memory/classes/heap/released:bytes",
+	} {
+		g.samples = append(g.samples, metrics.Sample{Name: n})
+	}
+	return g
+}
+
+// read is false when there was no collection since the last time: nothing is
+// known that is new.
+func (g *gauge) read() (bytes int64, ok bool) {
+	metrics.Read(g.samples)
+	at := func(i int) int64 { return int64(g.samples[i].Value.Uint64()) }
+	if n := g.samples[gaugeCycles].Value.Uint64(); n == g.cycles {
+		return 0, false
+	} else {
+		g.cycles = n
+	}
+	return at(gaugeLive) + at(gaugeTotal) - at(gaugeObjects) - at(gaugeUnused) - at(gaugeFree) - at(gaugeReleased), true
+}
