@@ -1,11 +1,11 @@
 package core
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"sort"
 
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
@@ -72,9 +72,16 @@ func (s *Server) verify(from, to *config.Options, changes []config.Change) (*sna
 	}
 	// The changes of a block are its module's to refuse.
 	blocks := to.Blocks()
-	own := slices.DeleteFunc(slices.Clone(changes), func(c config.Change) bool {
-		return slices.ContainsFunc(blocks, func(b config.Key) bool { return c.Path != b.Name && c.Below(b.Name) })
-	})
+	var own []config.Change
+	for i := range changes {
+		inside := false
+		for j := range blocks {
+			inside = inside || changes[i].Path != blocks[j].Name && changes[i].Below(blocks[j].Name)
+		}
+		if !inside {
+			own = append(own, changes[i])
+		}
+	}
 	if err := config.Refused(own, ""); err != nil {
 		return nil, err
 	}
@@ -216,7 +223,7 @@ func (s *Connections) surplus() []Connection {
 		}
 	}
 	s.mu.Unlock()
-	slices.SortFunc(all, func(a, b Connection) int { return cmp.Compare(b.ConnID(), a.ConnID()) })
+	sort.Slice(all, func(i, j int) bool { return all[i].ConnID() > all[j].ConnID() })
 	return all[:min(max(over, 0), len(all))]
 }
 
