@@ -64,7 +64,9 @@ type salvager struct {
 	gapSet gapSet
 	gaps   []gapAt
 	losses []lostAt
-	aux    map[string]found
+	// aux are the newest of the named values, and older what each was before: a
+	// commit that did not come to its end may have left the newest.
+	aux, older map[string]found
 
 	refs  []chunkRef
 	from  []found // where refs lie
@@ -76,7 +78,7 @@ type salvager struct {
 
 // search finds what there is to be salvaged.
 func (s *fileStore) search(ids []uint32, newest bool, cause error) (*salvager, error) {
-	v := &salvager{s: s, aux: make(map[string]found), subs: newSubjects(false), unread: make(map[string]bool)}
+	v := &salvager{s: s, aux: make(map[string]found), older: make(map[string]found), subs: newSubjects(false), unread: make(map[string]bool)}
 	for _, id := range ids {
 		path := fileName(s.o.Dir, id)
 		v.unread[path] = true
@@ -154,10 +156,19 @@ func (v *salvager) see(path string, off int64, b []byte) {
 		}
 	case kindAux:
 		if key, _, err := decodeAux(rec.payload); err == nil {
-			if old, ok := v.aux[key]; !ok || old.flush <= rec.flush {
-				v.aux[key] = f
-			}
+			v.seeAux(key, f)
 		}
+	}
+}
+
+func (v *salvager) seeAux(key string, f found) {
+	switch was, ok := v.aux[key]; {
+	case !ok || f.flush == was.flush:
+		v.aux[key] = f
+	case f.flush > was.flush:
+		v.aux[key], v.older[key] = f, was
+	case f.flush >= v.older[key].flush:
+		v.older[key] = f
 	}
 }
 
@@ -200,7 +211,12 @@ func (v *salvager) choose() error {
 		}
 	}
 	for key, f := range v.aux {
-		if f.flush > v.number {
+		if f.flush <= v.number {
+			continue
+		}
+		if was, ok := v.older[key]; ok && was.flush <= v.number {
+			v.aux[key] = was
+		} else {
 			delete(v.aux, key)
 		}
 	}
