@@ -43,19 +43,22 @@ func GoMemoryLimit(limit int64) int64 { return limit / 8 * 7 }
 //	3/4 of the limit are for what is in use; the rest is garbage that waits for
 //	the collector, and what fragments cost.
 //	Between the bound of what waits and half more of it, those are closed that
-//	have much waiting (outbound.Budget.Full), and links lose
-//	messages: both together fit into the 3/4.
+//	have much waiting (outbound.Budget.Full), and links lose messages: both
+//	together fit into the 3/4.
 //	While not even least is left, publishers are held up, then refused.
 type memory struct {
 	limit int64
 	from  string
-	most  int64 // max_pending_total; 0 for none
 	// Of what waits for clients and for links.
 	clients, links *outbound.Budget
 	log            *slog.Logger
 	short          atomic.Bool
 	other          atomic.Int64 // in use by all else, as last measured
 
+	mu struct {
+		sync.Mutex
+		most int64 // max_pending_total; 0 for none
+	}
 	stop chan struct{}
 	done sync.WaitGroup
 }
@@ -67,10 +70,18 @@ const (
 
 // newMemory makes one that measures nothing yet.
 func newMemory(o *config.Options, clients, links *outbound.Budget, log *slog.Logger) *memory {
-	m := &memory{most: o.MaxPendingTotal, clients: clients, links: links, log: log, stop: make(chan struct{})}
+	m := &memory{clients: clients, links: links, log: log, stop: make(chan struct{})}
 	m.limit, m.from = MemoryLimit(o)
-	m.bound(0)
+	m.setMost(o.MaxPendingTotal)
 	return m
+}
+
+// setMost changes max_pending_total.
+func (m *memory) setMost(n int64) {
+	m.mu.Lock()
+	m.mu.most = n
+	m.mu.Unlock()
+	m.bound(m.other.Load())
 }
 
 // begin starts the goroutine that measures; without a limit there is none.
@@ -119,8 +130,10 @@ func (m *memory) held() int64 { return m.clients.Held() + m.links.Held() }
 // bound sets what may wait when all else takes other bytes: a third is for links,
 // which do not take from clients, nor clients from them.
 func (m *memory) bound(other int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.other.Store(other)
-	clients, links, short := m.most, int64(0), false
+	clients, links, short := m.mu.most, int64(0), false
 	if m.limit > 0 {
 		var n int64
 		n, short = waitingLimit(m.limit, other)

@@ -39,11 +39,16 @@ func TestMemory_bounds(t *testing.T) {
 	if !m.Short() || b.Limit()+l.Limit() != 4<<20 {
 		t.Errorf("short %v, %d may wait", m.Short(), b.Limit())
 	}
-	m.most = 1 << 20
 	m.bound(0)
+	m.setMost(1 << 20)
 	if m.Short() || b.Limit() != 1<<20 {
 		t.Errorf("short %v, %d may wait, max_pending_total is less", m.Short(), b.Limit())
 	}
+	m.setMost(0) // as a reload does: the limit of the process stays
+	if b.Limit()+l.Limit() != 32<<20 {
+		t.Errorf("%d may wait without max_pending_total", b.Limit()+l.Limit())
+	}
+	m.setMost(1 << 20)
 	if d := m.describe(); d.Limit != 64<<20 || d.WaitingLimit != 1<<20+32<<20/3 || d.Short {
 		t.Errorf("described as %+v", d)
 	}

@@ -44,7 +44,7 @@ func (s *Server) Reload(to *config.Options) ([]config.Change, error) {
 	if s.file != nil {
 		s.file.commit(&to.Log)
 	}
-	s.pool.Budget.SetLimit(to.MaxPendingTotal)
+	s.memory.setMost(to.MaxPendingTotal)
 	s.connections.SetLimit(to.MaxConns)
 	for _, m := range s.modules {
 		m.Commit(from.o, to)
