@@ -123,6 +123,16 @@ func smallFirst() []string {
 	}
 }
 
+// smallThroughout is what handles messages and is big. What routes them (subjects,
+// the text protocol, accounts, what waits for connections) stays as it is.
+func smallThroughout() []string {
+	return []string{
+		module + "/core", module + "/core/jetstream", module + "/core/jetstream/consumer", module + "/core/jetstream/jsclient",
+		module + "/edgestore", module + "/edgestore/journal", module + "/edgestore/vfs", module + "/leaf", module + "/mqtt",
+		"encoding/json/...", "github.com/mochi-mqtt/server/v2/packets", "go.etcd.io/bbolt/...",
+	}
+}
+
 // Full is everything: what a hub runs.
 func Full() Variant { return Variant{Name: "full", File: "frond"} }
 
@@ -131,10 +141,10 @@ func Edge() Variant {
 	return Variant{Name: "edge", File: "frond-edge", Tags: "edge", NoInline: smallFirst()}
 }
 
-// Lite is the edge build for 16 MB of flash: nothing that brings net/http.
-// As long as nothing does, it has the bytes of Edge.
+// Lite is the edge build for 16 MB of flash: nothing that brings net/http, and
+// smaller code before faster code in streams, links and sessions too.
 func Lite() Variant {
-	return Variant{Name: "lite", File: "frond-edge-lite", Tags: "edge,lite", NoInline: smallFirst()}
+	return Variant{Name: "lite", File: "frond-edge-lite", Tags: "edge,lite", NoInline: append(smallFirst(), smallThroughout()...)}
 }
 
 // Variants returns all of them, the smallest first.
