@@ -11,6 +11,7 @@ import (
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/monitor"
+	"github.com/frondmq/frond/core/testkit"
 )
 
 func connectLine(name, cluster, domain, store, run string) string {
@@ -26,7 +27,7 @@ func dialAs(t *testing.T, hub *node, line string, live bool) *raw {
 	r.until("INFO ")
 	r.send(line)
 	r.until("INFO ")
-	eventually(t, "the link is there", func() bool { return len(hub.m.Links()) == before+1 })
+	testkit.Eventually(t, "the link is there", func() bool { return len(hub.m.Links()) == before+1 })
 	if live {
 		go func() {
 			for {
@@ -72,7 +73,7 @@ func TestListener_clonedDataFolder(t *testing.T) {
 		if l := hub.m.Links(); len(l) != 1 || l[0].Port == r.c.LocalAddr().(*net.TCPAddr).Port {
 			t.Errorf("left is %+v", l)
 		}
-		if !hub.logs.contains(textClone) {
+		if !hub.Log.Contains(textClone) {
 			t.Error("the hub's log does not tell")
 		}
 		if c := hub.conflicts(); len(c) != 1 || c[0].Outcome != monitor.LeafRefused || c[0].Name != "gw" ||
@@ -88,7 +89,7 @@ func TestListener_clonedDataFolder(t *testing.T) {
 		r.until("INFO ")
 		r.send(connectLine("gw", "gw", "gw", "S1", "run2"))
 		old.until("-ERR 'Duplicate Remote LeafNode Connection'")
-		eventually(t, "the new one is there", func() bool {
+		testkit.Eventually(t, "the new one is there", func() bool {
 			l := hub.m.Links()
 			return len(l) == 1 && l[0].Port == r.c.LocalAddr().(*net.TCPAddr).Port
 		})
@@ -100,7 +101,7 @@ func TestListener_clonedDataFolder(t *testing.T) {
 	t.Run("the same run may come back, other users and accounts do not count", func(t *testing.T) {
 		hub := startHub(t, func(n *node) {
 			waiting(time.Minute)(n)
-			n.auth = func(r *auth.Request) (*auth.Grant, error) {
+			n.Auth = func(r *auth.Request) (*auth.Grant, error) {
 				return &auth.Grant{Account: config.GlobalAccount, User: r.User}, nil
 			}
 		})
@@ -115,11 +116,11 @@ func TestListener_clonedDataFolder(t *testing.T) {
 
 	t.Run("the server that is refused says so and stays away", func(t *testing.T) {
 		hub := startHub(t, waiting(time.Minute))
-		startSpoke(t, hub.addr(), func(n *node, _ *config.Remote) { n.store, n.run, n.domain = "S1", "run1", "d" })
-		eventually(t, "first link", func() bool { return len(hub.m.Links()) == 1 })
+		startSpoke(t, hub.addr(), func(n *node, _ *config.Remote) { n.Store, n.ID, n.JSDomain = "S1", "Nrun1", "d" })
+		testkit.Eventually(t, "first link", func() bool { return len(hub.m.Links()) == 1 })
 		first := hub.m.Links()[0].ID
-		clone := startSpoke(t, hub.addr(), func(n *node, _ *config.Remote) { n.store, n.run, n.domain = "S1", "run2", "d" })
-		eventually(t, "it says so", func() bool { return clone.logs.contains("frond identity new") })
+		clone := startSpoke(t, hub.addr(), func(n *node, _ *config.Remote) { n.Store, n.ID, n.JSDomain = "S1", "Nrun2", "d" })
+		testkit.Eventually(t, "it says so", func() bool { return clone.Log.Contains("frond identity new") })
 		if l := hub.m.Links(); len(l) != 1 || l[0].ID != first {
 			t.Errorf("%+v", l)
 		}
@@ -141,7 +142,7 @@ func TestListener_duplicateDomain(t *testing.T) {
 	} {
 		for _, unique := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, unique_domains %v", c.name, unique), func(t *testing.T) {
-				hub := startHub(t, func(n *node) { n.opts.Leaf.UniqueDomains = unique })
+				hub := startHub(t, func(n *node) { n.Opts.Leaf.UniqueDomains = unique })
 				dialAs(t, hub, first, true)
 				if unique && c.refused {
 					r := dialRaw(t, hub.addr())
@@ -156,8 +157,8 @@ func TestListener_duplicateDomain(t *testing.T) {
 						t.Errorf("leafz says %q", shares)
 					}
 				}
-				eventually(t, "both are in the log", func() bool { return hub.logs.contains("conn=2") })
-				if hub.logs.contains(textDomain) != c.told {
+				testkit.Eventually(t, "both are in the log", func() bool { return hub.Log.Contains("conn=2") })
+				if hub.Log.Contains(textDomain) != c.told {
 					t.Errorf("told in the log: %v, want %v", !c.told, c.told)
 				}
 			})

@@ -9,10 +9,11 @@ import (
 	"time"
 
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/testkit"
 )
 
 func TestListener_maxSubscriptions(t *testing.T) {
-	hub := startHub(t, func(n *node) { n.opts.MaxSubs = 3 })
+	hub := startHub(t, func(n *node) { n.Opts.MaxSubs = 3 })
 	r := dialRaw(t, hub.addr())
 	r.until("INFO ")
 	r.send("CONNECT {}\r\n")
@@ -24,7 +25,7 @@ func TestListener_maxSubscriptions(t *testing.T) {
 	r.send("LS- a0\r\nLS+ a4\r\nPING\r\n")
 	r.until("PONG") // it stays connected
 	for subj, want := range map[string]bool{"a0": false, "a1": true, "a3": false, "a4": true} {
-		if got := hub.acc.HasInterest(subj); got != want {
+		if got := hub.Acc.HasInterest(subj); got != want {
 			t.Errorf("interest in %s: %v", subj, got)
 		}
 	}
@@ -42,7 +43,7 @@ func TestListener_invalidSubscriptionStays(t *testing.T) {
 
 func TestListener_interestGoesWithTheLink(t *testing.T) {
 	hub := startHub(t, nil)
-	before := hub.acc.Subscriptions()
+	before := hub.Acc.Subscriptions()
 	r := dialRaw(t, hub.addr())
 	r.until("INFO ")
 	r.send("CONNECT {}\r\n")
@@ -54,8 +55,8 @@ func TestListener_interestGoesWithTheLink(t *testing.T) {
 		t.Errorf("%d subscriptions", n)
 	}
 	r.c.Close()
-	eventually(t, "all interest of the link is gone", func() bool {
-		return len(hub.m.Links()) == 0 && hub.acc.Subscriptions() == before+1 // its own mark against loops
+	testkit.Eventually(t, "all interest of the link is gone", func() bool {
+		return len(hub.m.Links()) == 0 && hub.Acc.Subscriptions() == before+1 // its own mark against loops
 	})
 }
 
@@ -64,9 +65,9 @@ func TestListener_healthChecksAreNoErrors(t *testing.T) {
 	r := dialRaw(t, hub.addr())
 	r.until("INFO ")
 	r.c.Close()
-	hub.stop()
-	if hub.logs.contains("refused") {
-		t.Errorf("log:\n%s", hub.logs.all())
+	hub.Stop()
+	if hub.Log.Contains("refused") {
+		t.Errorf("log:\n%s", hub.Log.String())
 	}
 }
 
@@ -105,7 +106,7 @@ func TestRemote_hubOfOwnSpokesCluster(t *testing.T) {
 	addr, got := fakeHub(t, when, `{"server_id":"X","client_id":3,"info_on_connect":true,"cluster":"C"}`,
 		`INFO {"client_id":3,"connect_info":true,"info_on_connect":true} `+"\r\n")
 	edge := startSpoke(t, addr, func(n *node, r *config.Remote) {
-		n.opts.Leaf.Port = -1
+		n.Opts.Leaf.Port = -1
 		r.FirstInfoTimeout = 20 * time.Second
 	})
 	spoke := dialRaw(t, edge.addr())
@@ -139,7 +140,7 @@ func TestRemote_answersOfTheHub(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			addr, _ := fakeHub(t, now, c.hello, c.after)
 			edge := startSpoke(t, addr, func(_ *node, r *config.Remote) { r.Compression = config.DefaultLeafCompression() })
-			eventually(t, "it is in the log", func() bool { return edge.logs.contains(c.log) })
+			testkit.Eventually(t, "it is in the log", func() bool { return edge.Log.Contains(c.log) })
 		})
 	}
 }

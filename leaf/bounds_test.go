@@ -6,19 +6,20 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/core/wire"
 )
 
 func TestLink_sendsNothingThatThePeerDoesNotTake(t *testing.T) {
-	hub := startHub(t, func(n *node) { n.opts.MaxPayload = 100_000 })
-	line := wire.LinkLine(hub.opts.MaxControlLine)
+	hub := startHub(t, func(n *node) { n.Opts.MaxPayload = 100_000 })
+	line := wire.LinkLine(hub.Opts.MaxControlLine)
 
 	t.Run("a frond that told its bounds", func(t *testing.T) {
 		edge := startSpoke(t, hub.addr(), nil)
 		at, _ := hub.subscribe("up.>", "")
-		eventually(t, "interest", func() bool { return edge.acc.HasInterest("up.a") })
+		testkit.Eventually(t, "interest", func() bool { return edge.Acc.HasInterest("up.a") })
 		for _, m := range []*wire.Msg{
-			{Subject: []byte("up.big"), Body: make([]byte, maxFromLink(hub.opts)+1)},
+			{Subject: []byte("up.big"), Body: make([]byte, maxFromLink(hub.Opts)+1)},
 			{Subject: []byte("up." + strings.Repeat("x", line))},
 			{Subject: []byte("up.r"), Reply: []byte(strings.Repeat("x", line))},
 		} {
@@ -26,21 +27,21 @@ func TestLink_sendsNothingThatThePeerDoesNotTake(t *testing.T) {
 				t.Errorf("%.10s: %d took it, unfit %q", m.Subject, n, m.Unfit)
 			}
 		}
-		most := strings.Repeat("x", maxFromLink(hub.opts))
+		most := strings.Repeat("x", maxFromLink(hub.Opts))
 		edge.send("up.most", most)
 		edge.subscribe(strings.Repeat("x", line), "") // nor interest
 		edge.send("up.end", "")
-		eventually(t, "what may is there", func() bool { return len(at.got()) == 2 })
+		testkit.Eventually(t, "what may is there", func() bool { return len(at.got()) == 2 })
 		if got := at.got(); got[0] != "up.most "+most || got[1] != "up.end " {
 			t.Errorf("got %.20q", got)
 		}
 		if l := edge.m.Links(); len(l) != 1 || l[0].Unfit != 3 || l[0].Dropped != 0 {
 			t.Errorf("%+v", l)
 		}
-		if n := strings.Count(edge.logs.all(), "connection created"); n != 1 {
+		if n := strings.Count(edge.Log.String(), "connection created"); n != 1 {
 			t.Errorf("%d links", n)
 		}
-		if !edge.logs.contains("can not cross") {
+		if !edge.Log.Contains("can not cross") {
 			t.Error("nobody is told")
 		}
 	})
@@ -73,7 +74,7 @@ func TestLink_learnsWhatThePeerTakes(t *testing.T) {
 					r.send("-ERR '" + refusals[i] + "'\r\n")
 				}
 				r.c.Close()
-				eventually(t, "the link ends", func() bool { return !hub.acc.HasInterest("down.x") })
+				testkit.Eventually(t, "the link ends", func() bool { return !hub.Acc.HasInterest("down.x") })
 			}
 		})
 	}

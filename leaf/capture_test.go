@@ -6,6 +6,7 @@ import (
 
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/testkit"
 )
 
 // streamSink captures as a stream does.
@@ -17,7 +18,7 @@ func TestRemote_tellsOfStreamsThatStoreWhatItBrings(t *testing.T) {
 	hub := startHub(t, nil)
 	var edge *node
 	capture := func(subj string) {
-		if err := edge.acc.Subscribe(&account.Sub{Subject: subj, Sink: &streamSink{}}); err != nil {
+		if err := edge.Acc.Subscribe(&account.Sub{Subject: subj, Sink: &streamSink{}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -29,15 +30,15 @@ func TestRemote_tellsOfStreamsThatStoreWhatItBrings(t *testing.T) {
 		capture("kept.a")
 		capture("$JS.API.X")
 	})
-	eventually(t, "the link", func() bool { return len(hub.m.Links()) == 1 && hub.acc.HasInterest("before") })
+	testkit.Eventually(t, "the link", func() bool { return len(hub.m.Links()) == 1 && hub.Acc.HasInterest("before") })
 	capture("after")
 	edge.subscribe("device", "") // no stream
-	eventually(t, "interest", func() bool { return hub.acc.HasInterest("device") })
+	testkit.Eventually(t, "interest", func() bool { return hub.Acc.HasInterest("device") })
 	g.cut()
-	eventually(t, "gone", func() bool { return !hub.acc.HasInterest("device") })
-	eventually(t, "back", func() bool { return hub.acc.HasInterest("device") })
+	testkit.Eventually(t, "gone", func() bool { return !hub.Acc.HasInterest("device") })
+	testkit.Eventually(t, "back", func() bool { return hub.Acc.HasInterest("device") })
 	for subj, want := range map[string]int{"before": 1, "after": 1, "kept.a": 0, "$JS.API.X": 0, "device": 0} {
-		if n := strings.Count(edge.logs.all(), "subject="+subj+" hub="); n != want {
+		if n := strings.Count(edge.Log.String(), "subject="+subj+" hub="); n != want {
 			t.Errorf("%s: told %d times, want %d", subj, n, want)
 		}
 	}

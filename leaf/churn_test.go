@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/testkit"
 )
 
 // Interest that changes while links come and go is known at the other end in
@@ -16,8 +17,8 @@ func TestInterest_changesWhileLinksComeAndGo(t *testing.T) {
 	hub := startHub(t, nil)
 	g := newGate(t, hub.addr())
 	edge := startSpoke(t, g.ln.Addr().String(), nil)
-	counts := newWeights(hub.acc)
-	eventually(t, "a link", func() bool { return len(hub.m.Links()) == 1 })
+	counts := newWeights(hub.Acc)
+	testkit.Eventually(t, "a link", func() bool { return len(hub.m.Links()) == 1 })
 
 	stop := make(chan struct{})
 	var churn sync.WaitGroup
@@ -35,7 +36,7 @@ func TestInterest_changesWhileLinksComeAndGo(t *testing.T) {
 				}
 				if len(mine) > 5 {
 					i := rng.IntN(len(mine))
-					edge.acc.Unsubscribe(mine[i])
+					edge.Acc.Unsubscribe(mine[i])
 					mine = append(mine[:i], mine[i+1:]...)
 					continue
 				}
@@ -43,7 +44,7 @@ func TestInterest_changesWhileLinksComeAndGo(t *testing.T) {
 				if rng.IntN(2) == 0 {
 					s.Queue = "g"
 				}
-				if err := edge.acc.Subscribe(s); err != nil {
+				if err := edge.Acc.Subscribe(s); err != nil {
 					t.Error(err)
 					return
 				}
@@ -52,9 +53,9 @@ func TestInterest_changesWhileLinksComeAndGo(t *testing.T) {
 		})
 	}
 	for range 5 {
-		before := hub.conns.NextID()
+		before := hub.Conns.NextID()
 		g.cut()
-		eventually(t, "the next link", func() bool {
+		testkit.Eventually(t, "the next link", func() bool {
 			links := hub.m.Links()
 			return len(links) == 1 && links[0].ID > before
 		})
@@ -82,7 +83,7 @@ func TestInterest_changesWhileLinksComeAndGo(t *testing.T) {
 		}
 		return true
 	}
-	eventually(t, "both ends agree", func() bool { return len(hub.m.Links()) == 1 && same() })
+	testkit.Eventually(t, "both ends agree", func() bool { return len(hub.m.Links()) == 1 && same() })
 }
 
 // weights are what an account knows of "churn." subjects.

@@ -10,6 +10,7 @@ import (
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -32,7 +33,7 @@ func (s *service) Deliver(_ *account.Sub, m *wire.Msg) bool {
 func (n *node) serve(subj string, answer func(subject string, body []byte) string) {
 	n.t.Helper()
 	s := &service{n: n, answer: answer}
-	if err := n.acc.Subscribe(&account.Sub{Subject: subj, Sink: s}); err != nil {
+	if err := n.Acc.Subscribe(&account.Sub{Subject: subj, Sink: s}); err != nil {
 		n.t.Fatal(err)
 	}
 	n.t.Cleanup(s.work.Wait)
@@ -86,26 +87,26 @@ const noSuchStream = `{"error":{"code":404,"err_code":10059,"description":"strea
 func TestCollector_addsEdgesThatKeepAStream(t *testing.T) {
 	var all fakeStream
 	hub := startHub(t, func(n *node) {
-		n.domain, n.opts.JetStream.Enabled, n.opts.Leaf.Collect = "hub", true, "ALL"
+		n.JSDomain, n.Opts.JetStream.Enabled, n.Opts.Leaf.Collect = "hub", true, "ALL"
 		n.serve("$JS.API.STREAM.*.ALL", all.answer)
 	})
-	eventually(t, "the stream is made", func() bool { return all.field("name") == `"ALL"` })
+	testkit.Eventually(t, "the stream is made", func() bool { return all.field("name") == `"ALL"` })
 	edge := func(domain, answer string) *node {
 		return startSpoke(t, hub.addr(), func(n *node, _ *config.Remote) {
-			n.name, n.domain = domain, domain
+			n.Name, n.JSDomain = domain, domain
 			n.serve(apiOf(domain)+".STREAM.INFO."+core.EdgeStream, func(string, []byte) string { return answer })
 		})
 	}
 	edge("without", noSuchStream)
 	edge("first", `{"config":{"name":"EDGE"}}`)
 	const first = `{"name":"EDGE","external":{"api":"$JS.first.API","deliver":""}}`
-	eventually(t, "the first edge is a source", func() bool { return all.field("sources") == "["+first+"]" })
+	testkit.Eventually(t, "the first edge is a source", func() bool { return all.field("sources") == "["+first+"]" })
 	if got := all.field("subjects"); got != "" {
 		t.Errorf("it listens on %s", got)
 	}
 	edge("second", `{"config":{"name":"EDGE"}}`)
 	const second = `{"name":"EDGE","external":{"api":"$JS.second.API","deliver":""}}`
-	eventually(t, "the second edge is one too", func() bool { return all.field("sources") == "["+first+","+second+"]" })
+	testkit.Eventually(t, "the second edge is one too", func() bool { return all.field("sources") == "["+first+","+second+"]" })
 	if got := all.field("of_tomorrow"); got != `{"x":1}` {
 		t.Errorf("a field that it does not know came back as %q", got)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/frondmq/frond/core/monitor"
+	"github.com/frondmq/frond/core/testkit"
 )
 
 // Counters that fall look like a restart to whoever draws them.
@@ -13,12 +14,12 @@ func TestDescribe_keeps_what_went_over_links_that_are_gone(t *testing.T) {
 	hub := startHub(t, nil)
 	spoke := startSpoke(t, hub.addr(), nil)
 	counts := func() (v monitor.Varz) {
-		hub.conns.Count(&v)
+		hub.Conns.Count(&v)
 		return v
 	}
 	sink, _ := hub.subscribe("a", "")
-	eventually(t, "interest at the spoke", func() bool { return spoke.send("a", "hello") > 0 })
-	eventually(t, "a message at the hub", func() bool { return len(sink.got()) > 0 })
+	testkit.Eventually(t, "interest at the spoke", func() bool { return spoke.send("a", "hello") > 0 })
+	testkit.Eventually(t, "a message at the hub", func() bool { return len(sink.got()) > 0 })
 	before := counts()
 	if before.InMsgs == 0 {
 		t.Fatalf("no message counted: %+v", before)
@@ -31,14 +32,14 @@ func TestDescribe_keeps_what_went_over_links_that_are_gone(t *testing.T) {
 	if !remote() {
 		t.Error("the spoke does not say that its remote is connected")
 	}
-	hub.stop()
-	eventually(t, "the remote is not connected", func() bool { return !remote() })
-	spoke.stop()
-	eventually(t, "the link has gone", func() bool { return counts().Leafs == 0 })
+	hub.Stop()
+	testkit.Eventually(t, "the remote is not connected", func() bool { return !remote() })
+	spoke.Stop()
+	testkit.Eventually(t, "the link has gone", func() bool { return counts().Leafs == 0 })
 	if got := counts(); got.InMsgs < before.InMsgs || got.InBytes < before.InBytes || got.InClientMsgs != 0 {
 		t.Errorf("before %+v, then %+v", before, got)
 	}
-	if !hub.logs.contains("kind=leafnode conn=1 remote=127.0.0.1:") {
+	if !hub.Log.Contains("kind=leafnode conn=1 remote=127.0.0.1:") {
 		t.Error("the link's lines do not say who it is")
 	}
 }
@@ -58,7 +59,7 @@ func TestLink_pingsAsConfigured(t *testing.T) {
 		{2 * time.Minute, 0, 2, 8, deadPath / 9, 8},
 		{time.Minute, time.Second, 2, 3, time.Second, 3},
 	} {
-		n.opts.PingInterval, n.opts.PingMax, n.opts.Leaf.PingInterval, n.opts.Leaf.PingMax = c.interval, c.max, c.leafInterval, c.leafMax
+		n.Opts.PingInterval, n.Opts.PingMax, n.Opts.Leaf.PingInterval, n.Opts.Leaf.PingMax = c.interval, c.max, c.leafInterval, c.leafMax
 		if got := l.pingInterval(); got != c.wantInterval || l.pingMax() != c.wantMax {
 			t.Errorf("%+v: %v, %d", c, got, l.pingMax())
 		}
@@ -75,7 +76,7 @@ func TestDescribe_links(t *testing.T) {
 		n.m.Describe(d)
 		return d.Leafs
 	}
-	eventually(t, "both subjects at the hub, sorted", func() bool {
+	testkit.Eventually(t, "both subjects at the hub, sorted", func() bool {
 		l := leafs(hub, true)
 		return len(l) == 1 && len(l[0].Subs) == 3 && l[0].Subs[1] == "a" && l[0].Subs[2] == "b.>" && l[0].Subscriptions == 3
 	})
@@ -86,6 +87,6 @@ func TestDescribe_links(t *testing.T) {
 	if l := leafs(spoke, false)[0]; l.Name != "HUB" || !l.Spoke || l.Port != hub.m.Addr().(*net.TCPAddr).Port {
 		t.Errorf("%+v", l)
 	}
-	spoke.acc.Unsubscribe(sub)
-	eventually(t, "one is gone", func() bool { return len(leafs(hub, true)[0].Subs) == 2 })
+	spoke.Acc.Unsubscribe(sub)
+	testkit.Eventually(t, "one is gone", func() bool { return len(leafs(hub, true)[0].Subs) == 2 })
 }

@@ -1,100 +1,33 @@
 package leaf
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/url"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
-	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
-	"github.com/frondmq/frond/core/jetstream/jsclient"
-	"github.com/frondmq/frond/core/outbound"
+	"github.com/frondmq/frond/core/servertest"
 	"github.com/frondmq/frond/core/wire"
 )
 
-// node is a server reduced to what a leaf module needs.
+// node is a server with a leaf module.
 type node struct {
-	reloaded atomic.Pointer[config.Options] // nil: opts hold
-	t        *testing.T
-	name     string
-	domain   string
-	store    string
-	run      string // "" for one that follows from the name
-	opts     *config.Options
-	acc      *account.Account
-	auth     func(*auth.Request) (*auth.Grant, error)
-	renew    func(*auth.Grant) (*auth.Grant, bool) // nil: nothing changed
-	conns    *core.Connections
-	pool     outbound.Pool
-	logs     logLines
-	m        *Module
+	*servertest.Services
+	t testing.TB
+	m *Module
 }
 
-func newNode(t *testing.T, name string) *node {
-	n := &node{t: t, name: name, opts: config.Defaults(), acc: account.New(config.GlobalAccount), conns: core.NewConnections(0, 100)}
-	n.opts.Leaf.Host = "127.0.0.1"
-	n.opts.Leaf.Compression.Mode = config.CompressOff
-	n.auth = func(*auth.Request) (*auth.Grant, error) { return &auth.Grant{Account: config.GlobalAccount}, nil }
+func newNode(t testing.TB, name string) *node {
+	n := &node{Services: servertest.NewServices(t, name), t: t}
+	n.Opts.Leaf.Host = "127.0.0.1"
+	n.Opts.Leaf.Compression.Mode = config.CompressOff
 	return n
 }
-
-func (n *node) Options() *config.Options {
-	if o := n.reloaded.Load(); o != nil {
-		return o
-	}
-	return n.opts
-}
-
-// reload drives the module as a server does.
-func (n *node) reload(change func(o *config.Options)) error {
-	from := n.Options()
-	to := *from
-	change(&to)
-	if err := n.m.Verify(from, &to); err != nil {
-		return err
-	}
-	n.reloaded.Store(&to)
-	n.m.Commit(from, &to)
-	return nil
-}
-func (n *node) Logger() *slog.Logger                         { return slog.New(slog.NewTextHandler(&n.logs, nil)) }
-func (n *node) ServerID() string                             { return "N" + n.name + n.run }
-func (n *node) ServerName() string                           { return n.name }
-func (n *node) StoreID() string                              { return n.store }
-func (n *node) ClusterName() string                          { return "" }
-func (n *node) Domain() string                               { return n.domain }
-func (n *node) JetStream() bool                              { return n.domain != "" }
-func (n *node) Version() string                              { return "2.12.0" }
-func (n *node) APILevel() int                                { return 2 }
-func (n *node) OutboundLinks() *outbound.Pool                { return &n.pool }
-func (n *node) Outbound() *outbound.Pool                     { return new(outbound.Pool) }
-func (n *node) Connections() *core.Connections               { return n.conns }
-func (n *node) Account(name string) (*account.Account, bool) { return n.acc, name == n.acc.Name() }
-func (n *node) Authenticate(r *auth.Request) (*auth.Grant, error) {
-	return n.auth(r)
-}
-func (n *node) Renew(_ auth.Kind, g *auth.Grant) (*auth.Grant, bool) {
-	if n.renew != nil {
-		return n.renew(g)
-	}
-	return g, true
-}
-
-func (n *node) StreamClient(a *account.Account, domain string) (*jsclient.Client, error) {
-	return core.NewStreamClient(a, jsclient.Options{Domain: domain})
-}
-
-var _ core.Services = (*node)(nil)
 
 // start starts the module and stops it at the end of the test.
 func (n *node) start() *node {
@@ -102,33 +35,14 @@ func (n *node) start() *node {
 	if n.m == nil {
 		n.m = New()
 	}
-	if err := n.m.Verify(nil, n.opts); err != nil {
-		n.t.Fatal(err)
-	}
-	if err := n.m.Start(n); err != nil {
-		n.t.Fatal(err)
-	}
-	n.t.Cleanup(n.stop)
-	n.t.Cleanup(func() {
-		if n.t.Failed() {
-			n.t.Logf("log of %s:\n%s", n.name, n.logs.all())
-		}
-	})
+	n.Run(n.m)
 	return n
-}
-
-func (n *node) stop() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if err := n.m.Stop(ctx); err != nil {
-		n.t.Error(err)
-	}
 }
 
 // startHub starts a node with a leafnode port.
 func startHub(t *testing.T, change func(*node)) *node {
 	n := newNode(t, "HUB")
-	n.opts.Leaf.Port = -1
+	n.Opts.Leaf.Port = -1
 	if change != nil {
 		change(n)
 	}
@@ -150,26 +64,11 @@ func startSpoke(t *testing.T, addr string, change func(*node, *config.Remote)) *
 	if change != nil {
 		change(n, &r)
 	}
-	n.opts.Leaf.Remotes = []config.Remote{r}
+	n.Opts.Leaf.Remotes = []config.Remote{r}
 	return n.start()
 }
 
 func (n *node) addr() string { return n.m.Addr().String() }
-
-// eventually waits for a condition that other goroutines bring about.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("never happened: %s", what)
-		}
-	}
-}
 
 // listenerSink collects what a subscription gets.
 type listenerSink struct {
@@ -204,7 +103,7 @@ func (n *node) subscribe(subj, queue string) (*listenerSink, *account.Sub) {
 	n.t.Helper()
 	sink := &listenerSink{}
 	sub := &account.Sub{Subject: subj, Queue: queue, Sink: sink}
-	if err := n.acc.Subscribe(sub); err != nil {
+	if err := n.Acc.Subscribe(sub); err != nil {
 		n.t.Fatal(err)
 	}
 	return sink, sub
@@ -213,35 +112,11 @@ func (n *node) subscribe(subj, queue string) (*listenerSink, *account.Sub) {
 func (n *node) publish(m *wire.Msg) int {
 	o := account.NewOrigin(nil, account.RoleClient, "")
 	defer o.Flush()
-	return n.acc.Route(o, m)
+	return n.Acc.Route(o, m)
 }
 
 func (n *node) send(subj, body string) int {
 	return n.publish(&wire.Msg{Subject: []byte(subj), Body: []byte(body)})
-}
-
-// logLines collects log output.
-type logLines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logLines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logLines) contains(s string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Contains(l.text.String(), s)
-}
-
-func (l *logLines) all() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // gate is a proxy whose connections can be cut.

@@ -14,8 +14,8 @@ func TestListener_isolatedEdgesHearNothingOfEachOther(t *testing.T) {
 	for _, isolate := range []bool{true, false} {
 		t.Run(fmt.Sprintf("isolated %v", isolate), func(t *testing.T) {
 			hub := startHub(t, func(n *node) {
-				n.domain = "hub"
-				n.opts.Leaf.Isolate = isolate
+				n.JSDomain = "hub"
+				n.Opts.Leaf.Isolate = isolate
 			})
 			hub.subscribe("orders", "")
 			for i := range edges {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/testkit"
 )
 
 // A hub that fetches from many edges tells each of them only where it waits for
@@ -13,7 +14,7 @@ import (
 func TestLink_tellsWhoIsWaitingOnlyWhereItLeads(t *testing.T) {
 	from := func(n *node, domain, subj string) *account.Sub {
 		s := &account.Sub{Subject: subj, Domain: domain, Sink: &listenerSink{}}
-		if err := n.acc.Subscribe(s); err != nil {
+		if err := n.Acc.Subscribe(s); err != nil {
 			t.Fatal(err)
 		}
 		return s
@@ -42,7 +43,7 @@ func TestLink_tellsWhoIsWaitingOnlyWhereItLeads(t *testing.T) {
 				r.send("LS+ " + c.announces + "\r\n")
 			}
 			r.send("LS+ fence\r\n")
-			eventually(t, "the peer's interest", func() bool { return hub.acc.HasInterest("fence") })
+			testkit.Eventually(t, "the peer's interest", func() bool { return hub.Acc.HasInterest("fence") })
 			late := from(hub, "a", "late.a")
 			late.End()
 			hub.subscribe("end", "")
@@ -71,7 +72,7 @@ func TestLink_tellsWhoIsWaitingOnlyWhereItLeads(t *testing.T) {
 		r := dialRaw(t, hub.addr())
 		told := r.all("INFO ")
 		r.send("CONNECT {\"domain\":\"edge7\"}\r\nLS+ $JS.edge7.API.CONSUMER.>\r\n")
-		eventually(t, "the link", func() bool { return hub.acc.HasInterest("$JS.edge7.API.CONSUMER.CREATE.EDGE") })
+		testkit.Eventually(t, "the link", func() bool { return hub.Acc.HasInterest("$JS.edge7.API.CONSUMER.CREATE.EDGE") })
 		hub.subscribe("end", "")
 		told += r.all("LS+ end")
 		if !strings.Contains(told, "LS+ $JS.S.00000007\r\n") || !strings.Contains(told, "LS+ $JSC.R.00000007.*\r\n") || len(told) > 2000 {

@@ -27,8 +27,8 @@ func FuzzListener(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		n := newNode(nil, "HUB")
-		n.opts.Leaf.Compression = config.DefaultLeafCompression()
+		n := newNode(t, "HUB")
+		n.Opts.Leaf.Compression = config.DefaultLeafCompression()
 		m := New()
 		m.services, m.log = n, slog.New(slog.DiscardHandler)
 		l := &listener{m: m, ln: transport.NewListener(nowhere{})}
@@ -44,7 +44,7 @@ func FuzzListener(f *testing.F) {
 		}()
 		l.handle(context.Background(), here)
 		<-done
-		if got := n.acc.Subscriptions(); got > 1 {
+		if got := n.Acc.Subscriptions(); got > 1 {
 			t.Errorf("%d subscriptions are left", got)
 		}
 		if len(m.snapshot()) != 0 {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -73,12 +74,12 @@ func logIn(t *testing.T, c net.Conn) *stockLink {
 func TestLifeline_login(t *testing.T) {
 	hub := newStockHub(t)
 	edge := startSpoke(t, hub.ln.Addr().String(), func(n *node, r *config.Remote) {
-		n.acc, n.domain, n.store = account.New("PLANT"), "edge", "S"
+		n.Acc, n.JSDomain, n.Store = account.New("PLANT"), "edge", "S"
 		r.Account, r.DenyImports = "PLANT", []string{"secret"}
 		r.URLs[0].User = url.UserPassword("u", "p")
 	})
 	first := hub.accept(t)
-	eventually(t, "linked", func() bool { return len(edge.m.snapshot()) == 1 })
+	testkit.Eventually(t, "linked", func() bool { return len(edge.m.snapshot()) == 1 })
 	k := edge.m.snapshot()[0]
 	if k.lifeline == nil {
 		t.Fatal("there is none")
@@ -115,7 +116,7 @@ func TestLifeline_switchedOff(t *testing.T) {
 		hub := newStockHub(t)
 		edge := startSpoke(t, hub.ln.Addr().String(), func(_ *node, r *config.Remote) { r.NoHeartbeatConnection = off })
 		hub.accept(t)
-		eventually(t, "linked", func() bool { return len(edge.m.snapshot()) == 1 })
+		testkit.Eventually(t, "linked", func() bool { return len(edge.m.snapshot()) == 1 })
 		if got := edge.m.snapshot()[0].lifeline != nil; got == off {
 			t.Errorf("no_heartbeat_connection: %v, and a lifeline: %v", off, got)
 		}

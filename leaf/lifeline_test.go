@@ -15,6 +15,7 @@ import (
 
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -321,7 +322,7 @@ func TestPending_mark(t *testing.T) {
 func TestLifeline_notForAFrondHub(t *testing.T) {
 	hub := startHub(t, nil)
 	edge := startSpoke(t, hub.addr(), nil)
-	eventually(t, "linked", func() bool { return len(edge.m.snapshot()) == 1 })
+	testkit.Eventually(t, "linked", func() bool { return len(edge.m.snapshot()) == 1 })
 	if edge.m.snapshot()[0].lifeline != nil {
 		t.Error("there is one")
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/subject"
+	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -23,12 +24,12 @@ func TestLink_carriesMessagesBothWays(t *testing.T) {
 		t.Run("compression "+mode, func(t *testing.T) {
 			compression := config.DefaultLeafCompression()
 			compression.Mode = mode
-			hub := startHub(t, func(n *node) { n.opts.Leaf.Compression = compression })
+			hub := startHub(t, func(n *node) { n.Opts.Leaf.Compression = compression })
 			edge := startSpoke(t, hub.addr(), func(_ *node, r *config.Remote) { r.Compression = compression })
 			atHub, _ := hub.subscribe("up.>", "")
 			atEdge, _ := edge.subscribe("down.*", "")
-			eventually(t, "interest has crossed", func() bool {
-				return edge.acc.HasInterest("up.a") && hub.acc.HasInterest("down.a")
+			testkit.Eventually(t, "interest has crossed", func() bool {
+				return edge.Acc.HasInterest("up.a") && hub.Acc.HasInterest("down.a")
 			})
 
 			big := strings.Repeat("0123456789", 20_000)
@@ -37,7 +38,7 @@ func TestLink_carriesMessagesBothWays(t *testing.T) {
 			hub.publish(&wire.Msg{Subject: []byte("down.x"), Reply: []byte("r.1"),
 				Header: []byte("NATS/1.0\r\nA: b\r\n\r\n"), Body: []byte("do")})
 
-			eventually(t, "all arrived", func() bool { return len(atHub.got()) == 2 && len(atEdge.got()) == 1 })
+			testkit.Eventually(t, "all arrived", func() bool { return len(atHub.got()) == 2 && len(atEdge.got()) == 1 })
 			if got := atHub.got(); got[0] != "up.a hello" || got[1] != "up.big "+big {
 				t.Errorf("hub got %.60q", got)
 			}
@@ -56,30 +57,30 @@ func TestLink_interest(t *testing.T) {
 	hub := startHub(t, nil)
 	edge := startSpoke(t, hub.addr(), nil)
 	subs := func(a *account.Account) int64 { return a.Subscriptions() }
-	eventually(t, "both loop subjects are known", func() bool { return subs(hub.acc) == 2 && subs(edge.acc) == 2 })
+	testkit.Eventually(t, "both loop subjects are known", func() bool { return subs(hub.Acc) == 2 && subs(edge.Acc) == 2 })
 
 	t.Run("many subscriptions on one subject are one", func(t *testing.T) {
 		_, one := edge.subscribe("a", "")
 		_, two := edge.subscribe("a", "")
-		eventually(t, "hub knows a", func() bool { return hub.acc.HasInterest("a") })
-		edge.acc.Unsubscribe(one)
+		testkit.Eventually(t, "hub knows a", func() bool { return hub.Acc.HasInterest("a") })
+		edge.Acc.Unsubscribe(one)
 		edge.subscribe("fence.1", "")
-		eventually(t, "fence", func() bool { return hub.acc.HasInterest("fence.1") })
-		if !hub.acc.HasInterest("a") {
+		testkit.Eventually(t, "fence", func() bool { return hub.Acc.HasInterest("fence.1") })
+		if !hub.Acc.HasInterest("a") {
 			t.Error("interest went with the first of two")
 		}
-		edge.acc.Unsubscribe(two)
-		eventually(t, "hub forgets a", func() bool { return !hub.acc.HasInterest("a") })
+		edge.Acc.Unsubscribe(two)
+		testkit.Eventually(t, "hub forgets a", func() bool { return !hub.Acc.HasInterest("a") })
 	})
 
 	t.Run("a queue group gets each message once, and the hub's own members go first", func(t *testing.T) {
 		far1, _ := edge.subscribe("q", "g")
 		far2, _ := edge.subscribe("q", "g")
-		eventually(t, "hub knows the group", func() bool { return hub.acc.HasInterest("q") })
+		testkit.Eventually(t, "hub knows the group", func() bool { return hub.Acc.HasInterest("q") })
 		for i := range 10 {
 			hub.send("q", fmt.Sprint(i))
 		}
-		eventually(t, "ten arrived", func() bool { return len(far1.got())+len(far2.got()) == 10 })
+		testkit.Eventually(t, "ten arrived", func() bool { return len(far1.got())+len(far2.got()) == 10 })
 		near, _ := hub.subscribe("q", "g")
 		for i := range 10 {
 			hub.send("q", fmt.Sprint(i))
@@ -103,10 +104,10 @@ func TestLink_shownSubjectCrosses(t *testing.T) {
 	hub := startHub(t, nil)
 	edge := startSpoke(t, hub.addr(), nil)
 	at, _ := hub.subscribe("$JS.S.abc", "")
-	eventually(t, "interest", func() bool { return edge.acc.HasInterest("$JS.S.abc") })
+	testkit.Eventually(t, "interest", func() bool { return edge.Acc.HasInterest("$JS.S.abc") })
 	edge.publish(&wire.Msg{Subject: []byte("$JS.S.abc"), Shown: []byte("ev.x@y"),
 		Reply: []byte("$JS.ACK.S.C.1.2.3.4.5"), Body: []byte("b")})
-	eventually(t, "arrived", func() bool { return len(at.got()) == 1 })
+	testkit.Eventually(t, "arrived", func() bool { return len(at.got()) == 1 })
 	if got := at.got()[0]; got != "ev.x@y b <$JS.ACK.S.C.1.2.3.4.5" {
 		t.Error(got)
 	}
@@ -118,13 +119,13 @@ func TestLink_reconnects(t *testing.T) {
 	edge := startSpoke(t, g.ln.Addr().String(), nil)
 	at, _ := hub.subscribe("a", "")
 	for round := range 3 {
-		eventually(t, "interest", func() bool { return edge.acc.HasInterest("a") })
+		testkit.Eventually(t, "interest", func() bool { return edge.Acc.HasInterest("a") })
 		before := len(at.got())
 		edge.send("a", fmt.Sprint(round))
-		eventually(t, "arrived", func() bool { return len(at.got()) == before+1 })
+		testkit.Eventually(t, "arrived", func() bool { return len(at.got()) == before+1 })
 		g.setShut(true)
 		g.cut()
-		eventually(t, "the edge notices", func() bool { return !edge.acc.HasInterest("a") })
+		testkit.Eventually(t, "the edge notices", func() bool { return !edge.Acc.HasInterest("a") })
 		g.setShut(false)
 	}
 }
@@ -134,18 +135,18 @@ func TestLink_kicked(t *testing.T) {
 	hub := startHub(t, nil)
 	edge := startSpoke(t, hub.addr(), nil)
 	for _, n := range []*node{hub, edge} {
-		eventually(t, "link", func() bool { return len(hub.m.Links()) == 1 && len(edge.m.Links()) == 1 && len(n.conns.Open()) == 1 })
-		id := n.conns.Open()[0].ConnID()
-		if err := n.conns.Kick(id); err != nil {
+		testkit.Eventually(t, "link", func() bool { return len(hub.m.Links()) == 1 && len(edge.m.Links()) == 1 && len(n.Conns.Open()) == 1 })
+		id := n.Conns.Open()[0].ConnID()
+		if err := n.Conns.Kick(id); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "another link", func() bool {
+		testkit.Eventually(t, "another link", func() bool {
 			l := n.m.Links()
 			return len(l) == 1 && l[0].ID != id
 		})
-		closed := n.conns.Closed()
+		closed := n.Conns.Closed()
 		if c := closed[len(closed)-1]; c.Cid != id || c.Reason != "Kicked" {
-			t.Errorf("%s: closed %+v", n.name, c)
+			t.Errorf("%s: closed %+v", n.Name, c)
 		}
 	}
 }
@@ -156,10 +157,10 @@ func TestLink_redialsAtOnce(t *testing.T) {
 	hub := startHub(t, nil)
 	g := newGate(t, hub.addr())
 	edge := startSpoke(t, g.ln.Addr().String(), func(_ *node, r *config.Remote) { r.ReconnectInterval = time.Hour })
-	eventually(t, "first link", func() bool { return len(edge.m.Links()) == 1 })
+	testkit.Eventually(t, "first link", func() bool { return len(edge.m.Links()) == 1 })
 	first := edge.m.Links()[0].ID
 	g.cut()
-	eventually(t, "another link", func() bool {
+	testkit.Eventually(t, "another link", func() bool {
 		l := edge.m.Links()
 		return len(l) == 1 && l[0].ID != first
 	})
@@ -168,15 +169,15 @@ func TestLink_redialsAtOnce(t *testing.T) {
 func TestLink_newConnectionReplacesDeadOne(t *testing.T) {
 	hub := startHub(t, nil)
 	startSpoke(t, hub.addr(), nil)
-	eventually(t, "first link", func() bool { return len(hub.m.Links()) == 1 })
+	testkit.Eventually(t, "first link", func() bool { return len(hub.m.Links()) == 1 })
 	first := hub.m.Links()[0].ID
 	// The same server again, as after a restart that the hub has not noticed.
 	startSpoke(t, hub.addr(), func(_ *node, r *config.Remote) { r.ReconnectInterval = time.Hour })
-	eventually(t, "one link, a new one", func() bool {
+	testkit.Eventually(t, "one link, a new one", func() bool {
 		l := hub.m.Links()
 		return len(l) == 1 && l[0].ID != first
 	})
-	eventually(t, "the reason is in the log", func() bool { return hub.logs.contains("Duplicate Remote LeafNode Connection") })
+	testkit.Eventually(t, "the reason is in the log", func() bool { return hub.Log.Contains("Duplicate Remote LeafNode Connection") })
 }
 
 // Two servers of one name at a hub that can't tell them apart: the one that is
@@ -185,11 +186,11 @@ func TestLink_replacedByAnother(t *testing.T) {
 	hub := startHub(t, nil)
 	slow := func(_ *node, r *config.Remote) { r.ReconnectInterval = time.Hour }
 	first := startSpoke(t, hub.addr(), slow)
-	eventually(t, "first link", func() bool { return len(hub.m.Links()) == 1 && len(first.m.Links()) == 1 })
+	testkit.Eventually(t, "first link", func() bool { return len(hub.m.Links()) == 1 && len(first.m.Links()) == 1 })
 	l := first.m.snapshot()[0]
 	startSpoke(t, hub.addr(), slow)
-	eventually(t, "what to do is told", func() bool {
-		return first.logs.contains("frond identity new --data DIR") && first.logs.contains("name=EDGE")
+	testkit.Eventually(t, "what to do is told", func() bool {
+		return first.Log.Contains("frond identity new --data DIR") && first.Log.Contains("name=EDGE")
 	})
 	<-l.over
 	if !l.replaced {
@@ -200,15 +201,15 @@ func TestLink_replacedByAnother(t *testing.T) {
 func TestLink_loopIsFound(t *testing.T) {
 	hub := startHub(t, nil)
 	edge := newNode(t, "EDGE")
-	edge.opts.Leaf.Port = -1
+	edge.Opts.Leaf.Port = -1
 	edge.start()
 	// Two links between the same two accounts, dialed from both sides.
-	back := startSpoke(t, edge.addr(), func(n *node, r *config.Remote) { n.name, n.acc = "HUB2", hub.acc })
-	third := startSpoke(t, hub.addr(), func(n *node, r *config.Remote) { n.name, n.acc = "EDGE2", edge.acc })
+	back := startSpoke(t, edge.addr(), func(n *node, r *config.Remote) { n.Name, n.Acc = "HUB2", hub.Acc })
+	third := startSpoke(t, hub.addr(), func(n *node, r *config.Remote) { n.Name, n.Acc = "EDGE2", edge.Acc })
 	_ = back
-	eventually(t, "a loop is logged", func() bool {
+	testkit.Eventually(t, "a loop is logged", func() bool {
 		for _, n := range []*node{hub, edge, back, third} {
-			if n.logs.contains("Loop detected") {
+			if n.Log.Contains("Loop detected") {
 				return true
 			}
 		}
@@ -229,13 +230,13 @@ func TestLink_permissions(t *testing.T) {
 		}
 		return &auth.Grant{Account: config.GlobalAccount, User: "u", Permissions: perms}, nil
 	}
-	hub := startHub(t, func(n *node) { n.auth = grant })
+	hub := startHub(t, func(n *node) { n.Auth = grant })
 	edge := startSpoke(t, "u:p@"+hub.addr(), nil)
 	atHub, _ := hub.subscribe(">", "")
 	atEdge, _ := edge.subscribe("*.*", "")
 	edge.subscribe("c.x", "") // outside: never announced
 	// Each side has told of its wildcard and of its loop subject, not of c.x.
-	eventually(t, "interest", func() bool {
+	testkit.Eventually(t, "interest", func() bool {
 		h, e := hub.m.Links(), edge.m.Links()
 		return len(h) == 1 && len(e) == 1 && h[0].Subscriptions == 2 && e[0].Subscriptions == 2
 	})
@@ -245,30 +246,30 @@ func TestLink_permissions(t *testing.T) {
 	hub.send("c.x", "4")
 	hub.send("b.x", "5")
 	has := func(list []string, s string) bool { return strings.Contains(strings.Join(list, "|"), s) }
-	eventually(t, "allowed ones arrive", func() bool { return has(atHub.got(), "a.x 3") && has(atEdge.got(), "b.x 5") })
+	testkit.Eventually(t, "allowed ones arrive", func() bool { return has(atHub.got(), "a.x 3") && has(atEdge.got(), "b.x 5") })
 	if has(atHub.got(), "a.secret") || has(atHub.got(), "c.y") || has(atEdge.got(), "c.x") {
 		t.Errorf("denied ones crossed: %q %q", atHub.got(), atEdge.got())
 	}
 
 	t.Run("wrong password is refused", func(t *testing.T) {
-		bad := startSpoke(t, "u:x@"+hub.addr(), func(n *node, r *config.Remote) { n.name = "BAD" })
-		eventually(t, "refused", func() bool { return bad.logs.contains("Authorization Violation") })
+		bad := startSpoke(t, "u:x@"+hub.addr(), func(n *node, r *config.Remote) { n.Name = "BAD" })
+		testkit.Eventually(t, "refused", func() bool { return bad.Log.Contains("Authorization Violation") })
 	})
 }
 
 func TestLink_jetStreamAPIStaysAtHome(t *testing.T) {
-	hub := startHub(t, func(n *node) { n.domain = "hub" })
-	edge := startSpoke(t, hub.addr(), func(n *node, _ *config.Remote) { n.domain = "edge" })
+	hub := startHub(t, func(n *node) { n.JSDomain = "hub" })
+	edge := startSpoke(t, hub.addr(), func(n *node, _ *config.Remote) { n.JSDomain = "edge" })
 	for _, n := range []*node{hub, edge} {
 		n.subscribe("$JS.API.>", "")
-		n.subscribe("$JS."+n.domain+".API.>", "")
+		n.subscribe("$JS."+n.JSDomain+".API.>", "")
 		n.subscribe("$KV.>", "")
-		n.subscribe("fence."+n.domain, "")
+		n.subscribe("fence."+n.JSDomain, "")
 	}
-	eventually(t, "interest crossed", func() bool {
-		return edge.acc.HasInterest("fence.hub") && hub.acc.HasInterest("fence.edge")
+	testkit.Eventually(t, "interest crossed", func() bool {
+		return edge.Acc.HasInterest("fence.hub") && hub.Acc.HasInterest("fence.edge")
 	})
-	if !edge.acc.HasInterest("$JS.hub.API.INFO") || !hub.acc.HasInterest("$JS.edge.API.INFO") {
+	if !edge.Acc.HasInterest("$JS.hub.API.INFO") || !hub.Acc.HasInterest("$JS.edge.API.INFO") {
 		t.Error("the domains do not reach each other")
 	}
 	for _, l := range hub.m.snapshot() {
@@ -337,7 +338,7 @@ func (r *raw) all(prefix string) string {
 }
 
 func TestListener_infoForOldLeafs(t *testing.T) {
-	hub := startHub(t, func(n *node) { n.domain = "hub" })
+	hub := startHub(t, func(n *node) { n.JSDomain = "hub" })
 	r := dialRaw(t, hub.addr())
 	var i map[string]any
 	if err := json.Unmarshal([]byte(strings.TrimPrefix(r.until("INFO "), "INFO ")), &i); err != nil {
@@ -362,15 +363,15 @@ func TestListener_refuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	hub := startHub(t, func(n *node) {
-		n.opts.Leaf.MinVersion = "2.10.0"
-		n.opts.Leaf.Compression = config.DefaultLeafCompression()
-		n.auth = func(r *auth.Request) (*auth.Grant, error) {
+		n.Opts.Leaf.MinVersion = "2.10.0"
+		n.Opts.Leaf.Compression = config.DefaultLeafCompression()
+		n.Auth = func(r *auth.Request) (*auth.Grant, error) {
 			if r.User == "bad" {
 				return nil, errNo
 			}
 			return &auth.Grant{Account: config.GlobalAccount, Permissions: perms}, nil
 		}
-		n.opts.Leaf.Auth.Timeout = 30 * time.Second
+		n.Opts.Leaf.Auth.Timeout = 30 * time.Second
 	})
 	const ok = `CONNECT {"version":"2.12.0"}` + "\r\n"
 	for _, c := range []struct{ name, send, want string }{
@@ -396,7 +397,7 @@ func TestListener_refuses(t *testing.T) {
 		})
 	}
 	t.Run("nobody who does not speak", func(t *testing.T) {
-		hub := startHub(t, func(n *node) { n.opts.Leaf.Auth.Timeout = 50 * time.Millisecond })
+		hub := startHub(t, func(n *node) { n.Opts.Leaf.Auth.Timeout = 50 * time.Millisecond })
 		r := dialRaw(t, hub.addr())
 		if got := r.until(""); !strings.Contains(got, "-ERR 'Authentication Timeout'") {
 			t.Errorf("got %q", got)
@@ -422,11 +423,11 @@ func TestRemote_refusesOtherPorts(t *testing.T) {
 		}
 	}()
 	edge := startSpoke(t, ln.Addr().String(), nil)
-	eventually(t, "it says so", func() bool { return edge.logs.contains("wrong port") })
+	testkit.Eventually(t, "it says so", func() bool { return edge.Log.Contains("wrong port") })
 }
 
 func TestLink_staleConnectionIsCut(t *testing.T) {
-	hub := startHub(t, func(n *node) { n.opts.PingInterval = 20 * time.Millisecond })
+	hub := startHub(t, func(n *node) { n.Opts.PingInterval = 20 * time.Millisecond })
 	r := dialRaw(t, hub.addr())
 	r.until("INFO ")
 	r.send("CONNECT {}\r\n")

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/testkit"
 )
 
 // mustRemotes are the remotes of a configuration text.
@@ -29,7 +30,7 @@ func mustRemotes(t *testing.T, text string) []config.Remote {
 
 func TestRemote_errorReports(t *testing.T) {
 	n := newNode(t, "EDGE")
-	n.opts.ConnectErrorReports, n.opts.ReconnectErrorReports = 4, 2
+	n.Opts.ConnectErrorReports, n.Opts.ReconnectErrorReports = 4, 2
 	m := New()
 	m.services = n
 	r := &remote{m: m}
@@ -80,7 +81,7 @@ func TestRemote_addresses(t *testing.T) {
 	})
 	t.Run("without no_randomize any may be the first", func(t *testing.T) {
 		first := map[string]bool{}
-		eventually(t, "both were first", func() bool {
+		testkit.Eventually(t, "both were first", func() bool {
 			first[hosts(`{urls: ["nats://a:1", "nats://b:2"]}`)[0]] = true
 			return len(first) == 2
 		})
@@ -89,7 +90,7 @@ func TestRemote_addresses(t *testing.T) {
 
 func TestModule_disabledRemote(t *testing.T) {
 	n := newNode(t, "EDGE")
-	n.opts.Leaf.Remotes = mustRemotes(t, `{url: "nats://127.0.0.1:1", disabled: true}, {url: "nats://127.0.0.1:2"}`)
+	n.Opts.Leaf.Remotes = mustRemotes(t, `{url: "nats://127.0.0.1:1", disabled: true}, {url: "nats://127.0.0.1:2"}`)
 	if n.start(); len(n.m.dialers()) != 1 || n.m.dialers()[0].config.URLs[0].Host != "127.0.0.1:2" {
 		t.Errorf("remotes %v", n.m.dialers())
 	}
@@ -111,7 +112,7 @@ func TestListener_advertises(t *testing.T) {
 		}
 	}
 	for _, hide := range []bool{false, true} {
-		hub := startHub(t, func(n *node) { n.opts.Leaf.Advertise, n.opts.Leaf.NoAdvertise = "hub.example.com:1", hide })
+		hub := startHub(t, func(n *node) { n.Opts.Leaf.Advertise, n.Opts.Leaf.NoAdvertise = "hub.example.com:1", hide })
 		i, err := parseInfo([]byte(dialRaw(t, hub.addr()).until("INFO ")[len("INFO "):]))
 		if err != nil {
 			t.Fatal(err)
@@ -140,28 +141,28 @@ func TestLink_isolation(t *testing.T) {
 			// Where the hub dials, the roles are exchanged.
 			hub := startHub(t, func(n *node) {
 				if test.hub != nil {
-					test.hub(&n.opts.Leaf)
+					test.hub(&n.Opts.Leaf)
 				}
 			})
 			other := startSpoke(t, hub.addr(), func(n *node, r *config.Remote) {
-				n.name, n.opts.Leaf.Port = "OTHER", -1
+				n.Name, n.Opts.Leaf.Port = "OTHER", -1
 				test.remote(r)
 			})
 			center, quiet := hub, other
 			if test.hub == nil {
 				center, quiet = other, hub
 			}
-			eventually(t, "the link", func() bool { return len(hub.m.Links()) == 1 })
-			third := startSpoke(t, center.addr(), func(n *node, _ *config.Remote) { n.name = "THIRD" })
+			testkit.Eventually(t, "the link", func() bool { return len(hub.m.Links()) == 1 })
+			third := startSpoke(t, center.addr(), func(n *node, _ *config.Remote) { n.Name = "THIRD" })
 			third.subscribe("far", "")
 			center.subscribe("near", "")
-			eventually(t, "interest of the center", func() bool { return quiet.acc.HasInterest("near") })
-			eventually(t, "interest at the center", func() bool { return center.acc.HasInterest("far") })
+			testkit.Eventually(t, "interest of the center", func() bool { return quiet.Acc.HasInterest("near") })
+			testkit.Eventually(t, "interest at the center", func() bool { return center.Acc.HasInterest("far") })
 			// What is told later is told in order: "last" says that "far" was not
 			// told before.
 			center.subscribe("last", "")
-			eventually(t, "later interest", func() bool { return quiet.acc.HasInterest("last") })
-			if got := quiet.acc.HasInterest("far"); got != test.heard {
+			testkit.Eventually(t, "later interest", func() bool { return quiet.Acc.HasInterest("last") })
+			if got := quiet.Acc.HasInterest("far"); got != test.heard {
 				t.Errorf("hears of another spoke's interest: %v, want %v", got, test.heard)
 			}
 		})
@@ -198,11 +199,11 @@ func mustCertificate(t *testing.T) (certFile, keyFile string) {
 func TestListener_tlsTimeout(t *testing.T) {
 	cert, key := mustCertificate(t)
 	hub := startHub(t, func(n *node) {
-		n.opts.Leaf.Auth.Timeout = time.Hour
-		n.opts.Leaf.TLS = &config.TLS{CertFile: cert, KeyFile: key, Timeout: 50 * time.Millisecond}
+		n.Opts.Leaf.Auth.Timeout = time.Hour
+		n.Opts.Leaf.TLS = &config.TLS{CertFile: cert, KeyFile: key, Timeout: 50 * time.Millisecond}
 	})
 	r := dialRaw(t, hub.addr())
 	r.until("INFO ")
 	r.until("") // silence is cut off, before the test's own patience ends
-	eventually(t, "the reason is in the log", func() bool { return hub.logs.contains("TLS handshake") })
+	testkit.Eventually(t, "the reason is in the log", func() bool { return hub.Log.Contains("TLS handshake") })
 }

@@ -13,9 +13,9 @@ import (
 )
 
 func TestModule_announcesTheConfiguredHost(t *testing.T) {
-	n := startHub(t, func(n *node) { n.opts.Leaf.Host = "localhost" })
+	n := startHub(t, func(n *node) { n.Opts.Leaf.Host = "localhost" })
 	want := fmt.Sprintf("leafnode connections on localhost:%d", n.m.Addr().(*net.TCPAddr).Port)
-	if log := n.logs.all(); !strings.Contains(log, want) {
+	if log := n.Log.String(); !strings.Contains(log, want) {
 		t.Errorf("no %s in\n%s", want, log)
 	}
 }

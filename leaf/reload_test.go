@@ -8,6 +8,7 @@ import (
 
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -47,14 +48,14 @@ func (n *node) linked(name string) *link {
 // Remotes that are new are dialed, those that are gone are left, one that says
 // something else is linked anew, and all others keep their links.
 func TestCommit_followsTheRemotes(t *testing.T) {
-	one := startHub(t, func(n *node) { n.name = "ONE" })
-	two := startHub(t, func(n *node) { n.name = "TWO" })
+	one := startHub(t, func(n *node) { n.Name = "ONE" })
+	two := startHub(t, func(n *node) { n.Name = "TWO" })
 	edge := startSpoke(t, one.addr(), nil)
-	eventually(t, "one is linked", func() bool { return edge.linked("ONE") != nil })
+	testkit.Eventually(t, "one is linked", func() bool { return edge.linked("ONE") != nil })
 	first := edge.linked("ONE")
 	must := func(change func(r []config.Remote) []config.Remote) {
 		t.Helper()
-		if err := edge.reload(func(o *config.Options) {
+		if err := edge.Reload(func(o *config.Options) {
 			o.Leaf.Remotes = change(append([]config.Remote(nil), o.Leaf.Remotes...))
 		}); err != nil {
 			t.Fatal(err)
@@ -68,8 +69,8 @@ func TestCommit_followsTheRemotes(t *testing.T) {
 		t.Error("a remote that is where it was and says the same was linked anew")
 	}
 	must(func(r []config.Remote) []config.Remote { r[0].DenyExports = []string{"secret"}; return r })
-	eventually(t, "it is linked anew", func() bool { k := edge.linked("ONE"); return k != nil && k != first })
-	if reason := edge.conns.Closed()[0].Reason; reason != wire.ReasonClientClosed.String() {
+	testkit.Eventually(t, "it is linked anew", func() bool { k := edge.linked("ONE"); return k != nil && k != first })
+	if reason := edge.Conns.Closed()[0].Reason; reason != wire.ReasonClientClosed.String() {
 		t.Errorf("the first link was closed for %q", reason)
 	}
 	u, err := url.Parse("nats-leaf://" + two.addr())
@@ -77,13 +78,13 @@ func TestCommit_followsTheRemotes(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(func(r []config.Remote) []config.Remote { r[0].URLs = []*url.URL{u}; return r })
-	eventually(t, "two is linked and one is not", func() bool { return edge.linked("TWO") != nil && len(one.m.snapshot()) == 0 })
+	testkit.Eventually(t, "two is linked and one is not", func() bool { return edge.linked("TWO") != nil && len(one.m.snapshot()) == 0 })
 	must(func(r []config.Remote) []config.Remote { r[0].Disabled = true; return r })
-	eventually(t, "nobody is linked", func() bool { return len(edge.m.snapshot()) == 0 && len(two.m.snapshot()) == 0 })
+	testkit.Eventually(t, "nobody is linked", func() bool { return len(edge.m.snapshot()) == 0 && len(two.m.snapshot()) == 0 })
 	must(func(r []config.Remote) []config.Remote { r[0].Disabled = false; return r })
-	eventually(t, "two is linked again", func() bool { return edge.linked("TWO") != nil })
+	testkit.Eventually(t, "two is linked again", func() bool { return edge.linked("TWO") != nil })
 	// An account that is not there is found before anything changes.
-	if err := edge.reload(func(o *config.Options) {
+	if err := edge.Reload(func(o *config.Options) {
 		o.Leaf.Remotes = []config.Remote{{URLs: []*url.URL{u}, Account: "none", Pos: config.Position{File: "a.conf", Line: 3, Col: 1}}}
 	}); err == nil || !strings.Contains(err.Error(), `a.conf:3:1: cannot find local account "none"`) {
 		t.Errorf("got %v", err)
@@ -92,38 +93,38 @@ func TestCommit_followsTheRemotes(t *testing.T) {
 		t.Error("the link is gone")
 	}
 	must(func([]config.Remote) []config.Remote { return nil })
-	eventually(t, "nobody is linked", func() bool { return len(edge.m.snapshot()) == 0 && len(two.m.snapshot()) == 0 })
+	testkit.Eventually(t, "nobody is linked", func() bool { return len(edge.m.snapshot()) == 0 && len(two.m.snapshot()) == 0 })
 }
 
 // A spoke whose user is gone is ended, and is not let in by who let it in before.
 func TestCommit_endsWhoseUserIsGone(t *testing.T) {
 	var gone atomic.Bool
 	hub := startHub(t, func(n *node) {
-		n.renew = func(g *auth.Grant) (*auth.Grant, bool) { return g, !gone.Load() }
+		n.Left = func(g *auth.Grant) (*auth.Grant, bool) { return g, !gone.Load() }
 	})
 	edge := startSpoke(t, hub.addr(), nil)
-	eventually(t, "it is linked", func() bool { return edge.linked("HUB") != nil })
-	if err := hub.reload(func(*config.Options) {}); err != nil {
+	testkit.Eventually(t, "it is linked", func() bool { return edge.linked("HUB") != nil })
+	if err := hub.Reload(func(*config.Options) {}); err != nil {
 		t.Fatal(err)
 	}
 	if hub.linked("EDGE") == nil {
 		t.Error("the link of a user who is still there has ended")
 	}
 	gone.Store(true)
-	if err := hub.reload(func(*config.Options) {}); err != nil {
+	if err := hub.Reload(func(*config.Options) {}); err != nil {
 		t.Fatal(err)
 	}
 	// The second time it is its own goroutine that finds out.
-	eventually(t, "it was ended twice", func() bool {
+	testkit.Eventually(t, "it was ended twice", func() bool {
 		n := 0
-		for _, c := range hub.conns.Closed() {
+		for _, c := range hub.Conns.Closed() {
 			if c.Reason == wire.ReasonAuthFailure.String() {
 				n++
 			}
 		}
 		return n >= 2
 	})
-	eventually(t, "it was told", func() bool { return edge.logs.contains("Authorization Violation") })
+	testkit.Eventually(t, "it was told", func() bool { return edge.Log.Contains("Authorization Violation") })
 	gone.Store(false)
-	eventually(t, "it is linked again", func() bool { return edge.linked("HUB") != nil })
+	testkit.Eventually(t, "it is linked again", func() bool { return edge.linked("HUB") != nil })
 }

@@ -31,10 +31,10 @@ func newPipeLink(t *testing.T, mode string) (*link, net.Conn) {
 	}
 	h := &heard{in: here}
 	l := &link{
-		m: m, conn: here, heard: h, in: bufio.NewReader(h), role: account.RoleSpoke, account: n.acc,
+		m: m, conn: here, heard: h, in: bufio.NewReader(h), role: account.RoleSpoke, account: n.Acc,
 		peer: peer{headers: true}, rules: rules, mode: mode, log: slog.New(slog.DiscardHandler),
 	}
-	n.opts.MaxPending = 8 << 20
+	n.Opts.MaxPending = 8 << 20
 	l.open()
 	return l, there
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/frondmq/frond/core/jetstream"
 	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/subject"
+	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -61,7 +62,7 @@ func TestPublish_acknowledgedWhenDurable(t *testing.T) {
 			c.publish("a/b", fmt.Sprint(i), 1, uint16(i+1))
 		}
 		c.fence() // nothing was acknowledged before it
-		eventually(t, "all routed", func() bool { return len(s.got()) == 3 })
+		testkit.Eventually(t, "all routed", func() bool { return len(s.got()) == 3 })
 		s.store(2, nil)
 		s.store(1, nil)
 		c.fence() // and nothing out of order
@@ -92,7 +93,7 @@ func TestPublish_storeFails(t *testing.T) {
 		s := b.capture("a.>")
 		c := b.connect(version, "c1")
 		c.publish("a/b", "x", 1, 1)
-		eventually(t, "routed", func() bool { return len(s.got()) == 1 })
+		testkit.Eventually(t, "routed", func() bool { return len(s.got()) == 1 })
 		s.store(0, fmt.Errorf("stream S: %w", core.ErrDiskFull))
 		if version == v5 {
 			if pk := c.expect(packets.Puback); pk.ReasonCode != packets.ErrQuotaExceeded.Code {
@@ -109,7 +110,7 @@ func TestPublish_headers(t *testing.T) {
 	s := b.capture(">")
 	c := b.connect(v5, "c1")
 	c.publish("t/1", "x", 1, 1, "Nats-Msg-Id", "id-1", "Unit", "°C")
-	eventually(t, "routed", func() bool { return len(s.got()) == 1 })
+	testkit.Eventually(t, "routed", func() bool { return len(s.got()) == 1 })
 	want := `t.1 "NATS/1.0\r\nNmqtt-Pub:1\r\nNats-Msg-Id: id-1\r\nUnit: °C\r\n\r\n" x`
 	if got := s.got()[0]; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
@@ -120,7 +121,7 @@ func TestPublish_headers(t *testing.T) {
 	t.Run("what cannot be a header costs the property, not the message", func(t *testing.T) {
 		for i, kv := range [][]string{{"bad name", "v"}, {"", "v"}, {"A:", "v"}, {"A", "v\r\nNats-Rollup: all"}, {"Nmqtt-Pub", "2"}} {
 			c.publish("t/1", "x", 1, uint16(i+2), append(kv, "B", "kept")...)
-			eventually(t, "routed", func() bool { return len(s.got()) == i+2 })
+			testkit.Eventually(t, "routed", func() bool { return len(s.got()) == i+2 })
 			want := `t.1 "NATS/1.0\r\nNmqtt-Pub:1\r\nB: kept\r\n\r\n" x`
 			if got := s.got()[i+1]; got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
@@ -134,7 +135,7 @@ func TestPublish_headers(t *testing.T) {
 		if b.m.Describe(&d); d.MQTT.LostProperties != 5 {
 			t.Errorf("%d were counted", d.MQTT.LostProperties)
 		}
-		if n := b.logs.count("MQTT property left out"); n != 1 {
+		if n := b.Log.Count("MQTT property left out"); n != 1 {
 			t.Errorf("%d lines in a minute", n)
 		}
 	})
@@ -176,7 +177,7 @@ func TestDelivery_windowOfReceiveMaximum(t *testing.T) {
 		"the client asks for two": {2, 1024}, "max_ack_pending is two": {100, 2}, "the client says nothing": {0, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := startBroker(t, func(b *broker) { b.opts.MQTT.MaxAckPending = test.configured })
+			b := startBroker(t, func(b *broker) { b.Opts.MQTT.MaxAckPending = test.configured })
 			checkWindowOfTwo(t, b, uint16(test.asked))
 		})
 	}
@@ -272,7 +273,7 @@ func TestPermissions(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := startBroker(t, func(b *broker) {
-		b.auth = func(r *auth.Request) (*auth.Grant, error) {
+		b.Auth = func(r *auth.Request) (*auth.Grant, error) {
 			if r.User != "u" || r.Password != "p" {
 				return nil, auth.ErrDenied
 			}
@@ -413,7 +414,7 @@ func TestConn_badPackets(t *testing.T) {
 		x.expectEnd(0)
 	})
 	t.Run("nothing at all", func(t *testing.T) {
-		b := startBroker(t, func(b *broker) { b.opts.MQTT.Auth.Timeout = 50 * time.Millisecond })
+		b := startBroker(t, func(b *broker) { b.Opts.MQTT.Auth.Timeout = 50 * time.Millisecond })
 		b.dial(v311).expectEnd(0)
 	})
 }
@@ -431,7 +432,7 @@ func TestConn_takeOverAndWill(t *testing.T) {
 	}
 	t.Run("a client that goes without a word leaves its will", func(t *testing.T) {
 		withWill("a").c.Close()
-		eventually(t, "will", func() bool { return len(s.got()) == 1 })
+		testkit.Eventually(t, "will", func() bool { return len(s.got()) == 1 })
 		if got := s.got()[0]; !strings.HasPrefix(got, "w.a ") || !strings.HasSuffix(got, " gone") {
 			t.Error(got)
 		}
@@ -441,7 +442,7 @@ func TestConn_takeOverAndWill(t *testing.T) {
 		c.send([]byte{packets.Disconnect << 4, 0})
 		c.expectEnd(0)
 		withWill("c").c.Close()
-		eventually(t, "the next will", func() bool { return len(s.got()) == 2 })
+		testkit.Eventually(t, "the next will", func() bool { return len(s.got()) == 2 })
 		if got := s.got()[1]; !strings.HasPrefix(got, "w.c ") {
 			t.Error(got)
 		}

@@ -6,13 +6,14 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/frondmq/frond/core/monitor"
+	"github.com/frondmq/frond/core/testkit"
 )
 
 // Counters that fall look like a restart to whoever draws them.
 func TestDescribe_keeps_what_went_over_connections_that_are_gone(t *testing.T) {
 	b := startBroker(t, nil)
 	counts := func() (v monitor.Varz) {
-		b.conns.Count(&v)
+		b.Conns.Count(&v)
 		return v
 	}
 	for _, c := range []struct {
@@ -32,11 +33,11 @@ func TestDescribe_keeps_what_went_over_connections_that_are_gone(t *testing.T) {
 		}
 		d.fence()
 		c.end(d)
-		eventually(t, c.name, func() bool { return counts().Connections == 0 })
+		testkit.Eventually(t, c.name, func() bool { return counts().Connections == 0 })
 		got := counts()
 		if got.InMsgs-before.InMsgs != 5 || got.InClientMsgs-before.InClientMsgs != 5 || got.InBytes-before.InBytes != 25 {
 			t.Errorf("%s: before %+v, then %+v", c.name, before, got)
 		}
-		eventually(t, c.name+" is told as "+c.want, func() bool { return b.wasGone(c.want) })
+		testkit.Eventually(t, c.name+" is told as "+c.want, func() bool { return b.wasGone(c.want) })
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/frondmq/frond/core/jetstream"
 	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/subject"
+	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -55,8 +56,8 @@ func TestPublish_oneBadMessageCostsNoConnection(t *testing.T) {
 				qos := first >> 1 & 3
 				t.Run(fmt.Sprintf("%s/level %d/%#x", c.name, version, first), func(t *testing.T) {
 					b := startBroker(t, func(b *broker) {
-						b.opts.MQTT.RefuseBlanks = c.refuse
-						b.auth = func(*auth.Request) (*auth.Grant, error) {
+						b.Opts.MQTT.RefuseBlanks = c.refuse
+						b.Auth = func(*auth.Request) (*auth.Grant, error) {
 							return &auth.Grant{Account: config.GlobalAccount, Permissions: perms}, nil
 						}
 					})
@@ -91,14 +92,14 @@ func TestPublish_oneBadMessageCostsNoConnection(t *testing.T) {
 						t.Errorf("got %q, want %q", got, want)
 					}
 					for _, text := range []string{"without its RETAIN flag", "with QoS 2"} {
-						if n := b.logs.count(text); n > 1 {
+						if n := b.Log.Count(text); n > 1 {
 							t.Errorf("%d lines %q in a minute", n, text)
 						}
 					}
-					if first&1 != 0 && b.logs.count("without its RETAIN flag") != 1 {
+					if first&1 != 0 && b.Log.Count("without its RETAIN flag") != 1 {
 						t.Error("nobody is told of the lost flag")
 					}
-					if c.want.subject == "" && b.logs.count("client=dev") == 0 {
+					if c.want.subject == "" && b.Log.Count("client=dev") == 0 {
 						t.Error("nobody is told of the lost message")
 					}
 				})
@@ -125,7 +126,7 @@ func (s *sinkOfAll) subjects() (all []string) {
 
 // nats-server's way, for those who ask for it.
 func TestPublish_refusedBlankEndsAnOldConnection(t *testing.T) {
-	b := startBroker(t, func(b *broker) { b.opts.MQTT.RefuseBlanks = true })
+	b := startBroker(t, func(b *broker) { b.Opts.MQTT.RefuseBlanks = true })
 	c := b.connect(v311, "c")
 	if got := c.subscribe("a b", 0); got != 0x80 {
 		t.Errorf("filter: %#x", got)
@@ -141,14 +142,14 @@ func TestPublish_refusedByAStream(t *testing.T) {
 		s := b.capture("a.>")
 		c := b.connect(version, "c1")
 		c.publish("a/b", "x", 1, 1)
-		eventually(t, "routed", func() bool { return len(s.got()) == 1 })
+		testkit.Eventually(t, "routed", func() bool { return len(s.got()) == 1 })
 		s.store(0, &jetstream.APIError{Code: 400, ErrCode: 10054, Description: "message size exceeds maximum allowed"})
 		pk := c.expect(packets.Puback)
 		if version == v5 != (pk.ReasonCode >= 0x80) {
 			t.Errorf("PUBACK %#x", pk.ReasonCode)
 		}
 		c.fence()
-		if !b.logs.contains("MQTT message was not stored") || !b.logs.contains("message size exceeds") {
+		if !b.Log.Contains("MQTT message was not stored") || !b.Log.Contains("message size exceeds") {
 			t.Error("nobody is told")
 		}
 	})
@@ -176,7 +177,7 @@ func TestQoS2(t *testing.T) {
 		}
 		routed := func(n int) {
 			t.Helper()
-			eventually(t, fmt.Sprint(n, " routed"), func() bool { return len(s.got()) == n })
+			testkit.Eventually(t, fmt.Sprint(n, " routed"), func() bool { return len(s.got()) == n })
 		}
 		send(7)
 		routed(1)
@@ -226,7 +227,7 @@ func TestQoS2(t *testing.T) {
 }
 
 func TestQoS2_rejectedByOption(t *testing.T) {
-	b := startBroker(t, func(b *broker) { b.opts.MQTT.RejectQoS2 = true })
+	b := startBroker(t, func(b *broker) { b.Opts.MQTT.RejectQoS2 = true })
 	x := b.dial(v5)
 	x.send(x.connectPacket("a", nil))
 	if p := x.expect(packets.Connack).Properties; !p.MaximumQosFlag || p.MaximumQos != 1 {
@@ -260,13 +261,13 @@ func TestWill_retainedAndQoS2(t *testing.T) {
 				t.Fatalf("CONNACK %#x", pk.ReasonCode)
 			}
 			x.c.Close()
-			eventually(t, "will", func() bool { return len(s.got()) == i+1 })
+			testkit.Eventually(t, "will", func() bool { return len(s.got()) == i+1 })
 			if got := s.got()[i]; !strings.HasPrefix(got, "w.my/%20dev./%2A ") || !strings.HasSuffix(got, " gone") {
 				t.Error(got)
 			}
 		}
 		for _, text := range []string{"without its RETAIN flag", "with QoS 2"} {
-			if n := b.logs.count(text); n != 1 {
+			if n := b.Log.Count(text); n != 1 {
 				t.Errorf("%d lines %q in a minute", n, text)
 			}
 		}
@@ -277,7 +278,7 @@ func TestWill_retainedAndQoS2(t *testing.T) {
 // taken: all of the payload, of properties, of a topic that may be a subject.
 func TestConnack_maximumPacketSizeIsTaken(t *testing.T) {
 	for _, maxPayload := range []int{1000, 64 << 10, 1 << 20} {
-		b := startBroker(t, func(b *broker) { b.opts.MaxPayload = maxPayload })
+		b := startBroker(t, func(b *broker) { b.Opts.MaxPayload = maxPayload })
 		taken := &sinkOfAll{}
 		taken.listen(b, ">")
 		c := b.dial(v5)
@@ -291,7 +292,7 @@ func TestConnack_maximumPacketSizeIsTaken(t *testing.T) {
 		all := []byte("\x01\x01\x02\x00\x00\x00\x09\x03\x00\x01t\x08\x00\x01r")
 		for i, p := range []publication{
 			{topic: []byte("t")},
-			{topic: []byte(strings.Repeat("t", min(size-little, wire.MaxSubject(b.opts.MaxControlLine))))},
+			{topic: []byte(strings.Repeat("t", min(size-little, wire.MaxSubject(b.Opts.MaxControlLine))))},
 			{topic: []byte("t"), props: append([]byte{packets.PropCorrelationData}, string16(size-little)...)},
 			{topic: []byte("t"), props: append([]byte{packets.PropContentType}, string16(size-little)...)},
 			{topic: []byte("t"), props: append([]byte{packets.PropUser, 0, 1, 'k'}, string16(min(size-little, 60_000))...)},
@@ -408,7 +409,7 @@ func TestResponseTopic(t *testing.T) {
 		for qos := range byte(3) {
 			s := b.capture(fmt.Sprint("kept.", qos))
 			c.send(appendPublish(nil, v5, qos, 4, []byte(fmt.Sprint("kept/", qos)), append([]byte{packets.PropResponseTopic}, appendString(nil, []byte("r"))...), nil))
-			eventually(t, "routed", func() bool { return len(s.got()) == 1 })
+			testkit.Eventually(t, "routed", func() bool { return len(s.got()) == 1 })
 			if len(s.receipts) != 1 {
 				t.Error("the stream would answer by message")
 			}
@@ -423,7 +424,7 @@ func TestResponseTopic_allowResponses(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := startBroker(t, func(b *broker) {
-		b.auth = func(*auth.Request) (*auth.Grant, error) {
+		b.Auth = func(*auth.Request) (*auth.Grant, error) {
 			return &auth.Grant{Account: config.GlobalAccount, Permissions: perms}, nil
 		}
 	})
@@ -462,7 +463,7 @@ func TestConnect_passingTroubleHasNoAnswer(t *testing.T) {
 func TestConnect_refusedInALoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker(t)
-		b.auth = func(*auth.Request) (*auth.Grant, error) { return nil, auth.ErrDenied }
+		b.Auth = func(*auth.Request) (*auth.Grant, error) { return nil, auth.ErrDenied }
 		tries, begin := 0, time.Now()
 		for time.Since(begin) < 10*time.Second {
 			c := b.pipe(v311)
@@ -476,12 +477,12 @@ func TestConnect_refusedInALoop(t *testing.T) {
 		if tries < freeTries+5 || tries > 30 {
 			t.Errorf("%d tries in ten seconds", tries)
 		}
-		if n := b.logs.count("MQTT connection refused"); n != 1 {
+		if n := b.Log.Count("MQTT connection refused"); n != 1 {
 			t.Errorf("%d lines", n)
 		}
 		<-time.After(time.Minute)
 		synctest.Wait()
-		if want := fmt.Sprintf("and %d more in the last minute", tries-1); !b.logs.contains(want) {
+		if want := fmt.Sprintf("and %d more in the last minute", tries-1); !b.Log.Contains(want) {
 			t.Errorf("the log has no %q", want)
 		}
 		var d monitor.Description

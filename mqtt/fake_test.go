@@ -3,14 +3,10 @@ package mqtt
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"slices"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,172 +14,43 @@ import (
 
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
-	"github.com/frondmq/frond/core/auth"
-	"github.com/frondmq/frond/core/config"
-	"github.com/frondmq/frond/core/jetstream/jsclient"
 	"github.com/frondmq/frond/core/monitor"
-	"github.com/frondmq/frond/core/outbound"
+	"github.com/frondmq/frond/core/servertest"
 	"github.com/frondmq/frond/core/wire"
 )
 
-// broker is a server reduced to what an MQTT module needs.
+// broker is a server with an MQTT module.
 type broker struct {
-	reloaded atomic.Pointer[config.Options] // nil: opts hold
-	t        *testing.T
-	opts     *config.Options
-	acc      *account.Account
-	auth     func(*auth.Request) (*auth.Grant, error)
-	renew    func(*auth.Grant) (*auth.Grant, bool) // nil: nothing changed
-	logs     logLines
-	conns    *core.Connections
-	pool     outbound.Pool
-	m        *Module
-
-	logger    *slog.Logger
-	stopLines func() // tells of the lines that were only counted
+	*servertest.Services
+	t testing.TB
+	m *Module
 }
 
 // makeBroker makes one that is not started.
-func makeBroker(t *testing.T) *broker {
-	b := &broker{t: t, opts: config.Defaults(), acc: account.New(config.GlobalAccount), conns: core.NewConnections(0, 100)}
-	lines, stopLines := core.NewPeerHandler(slog.NewTextHandler(&b.logs, nil))
-	b.logger, b.stopLines = slog.New(lines), stopLines
-	b.auth = func(*auth.Request) (*auth.Grant, error) { return &auth.Grant{Account: config.GlobalAccount}, nil }
+func makeBroker(t testing.TB) *broker {
+	b := &broker{Services: servertest.NewServices(t, "B"), t: t}
+	b.Streams = true
 	return b
 }
 
 func startBroker(t *testing.T, change func(*broker)) *broker {
 	t.Helper()
 	b := makeBroker(t)
-	b.opts.MQTT.Host, b.opts.MQTT.Port, b.opts.MQTT.Set = "127.0.0.1", -1, true
-	b.opts.MQTT.Auth.Timeout = 20 * time.Second
+	b.Opts.MQTT.Host, b.Opts.MQTT.Port, b.Opts.MQTT.Set = "127.0.0.1", -1, true
+	b.Opts.MQTT.Auth.Timeout = 20 * time.Second
 	if change != nil {
 		change(b)
 	}
-	b.conns = core.NewConnections(b.opts.MaxConns, b.opts.MaxClosedConns)
-	b.pool.Budget.SetLimit(b.opts.MaxPendingTotal)
+	b.Conns = core.NewConnections(b.Opts.MaxConns, b.Opts.MaxClosedConns)
+	b.Clients.Budget.SetLimit(b.Opts.MaxPendingTotal)
 	b.m = New()
-	if err := b.m.Verify(nil, b.opts); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.m.Start(b); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := b.m.Stop(ctx); err != nil {
-			t.Error(err)
-		}
-		b.stopLines()
-	})
+	b.Run(b.m)
 	return b
-}
-
-func (b *broker) Options() *config.Options {
-	if o := b.reloaded.Load(); o != nil {
-		return o
-	}
-	return b.opts
-}
-
-// reload drives the module as a server does.
-func (b *broker) reload(change func(o *config.Options)) error {
-	from := b.Options()
-	to := *from
-	change(&to)
-	if err := b.m.Verify(from, &to); err != nil {
-		return err
-	}
-	b.reloaded.Store(&to)
-	b.m.Commit(from, &to)
-	return nil
-}
-func (b *broker) Logger() *slog.Logger                              { return b.logger }
-func (b *broker) ServerID() string                                  { return "NB" }
-func (b *broker) StoreID() string                                   { return "" }
-func (b *broker) ServerName() string                                { return "B" }
-func (b *broker) ClusterName() string                               { return "" }
-func (b *broker) Domain() string                                    { return "" }
-func (b *broker) JetStream() bool                                   { return true }
-func (b *broker) Version() string                                   { return "2.12.0" }
-func (b *broker) APILevel() int                                     { return 2 }
-func (b *broker) OutboundLinks() *outbound.Pool                     { return new(outbound.Pool) }
-func (b *broker) Outbound() *outbound.Pool                          { return &b.pool }
-func (b *broker) Connections() *core.Connections                    { return b.conns }
-func (b *broker) Account(name string) (*account.Account, bool)      { return b.acc, name == b.acc.Name() }
-func (b *broker) Authenticate(r *auth.Request) (*auth.Grant, error) { return b.auth(r) }
-func (b *broker) Renew(_ auth.Kind, g *auth.Grant) (*auth.Grant, bool) {
-	if b.renew != nil {
-		return b.renew(g)
-	}
-	return g, true
 }
 
 // wasGone reports whether a client ended for that reason.
 func (b *broker) wasGone(reason string) bool {
-	return slices.ContainsFunc(b.conns.Closed(), func(c *monitor.ConnInfo) bool { return c.Reason == reason && c.MQTTClient == "dev" })
-}
-
-func (b *broker) StreamClient(a *account.Account, domain string) (*jsclient.Client, error) {
-	return core.NewStreamClient(a, jsclient.Options{Domain: domain})
-}
-
-var _ core.Services = (*broker)(nil)
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("never happened: %s", what)
-		}
-	}
-}
-
-type logLines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logLines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logLines) contains(s string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Contains(l.text.String(), s)
-}
-
-// line is the first line with s, or nothing.
-func (l *logLines) line(s string) string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for line := range strings.Lines(l.text.String()) {
-		if strings.Contains(line, s) {
-			return line
-		}
-	}
-	return ""
-}
-
-func (l *logLines) size() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Len()
-}
-
-func (l *logLines) count(s string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), s)
+	return slices.ContainsFunc(b.Conns.Closed(), func(c *monitor.ConnInfo) bool { return c.Reason == reason && c.MQTTClient == "dev" })
 }
 
 // stream is a sink that takes messages as a stream does: it expects them while
@@ -230,7 +97,7 @@ func (b *broker) capture(subj string) *stream {
 }
 
 func (b *broker) subscribe(subj string, s account.Sink) {
-	if err := b.acc.Subscribe(&account.Sub{Subject: subj, Sink: s}); err != nil {
+	if err := b.Acc.Subscribe(&account.Sub{Subject: subj, Sink: s}); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -249,12 +116,12 @@ func (f sinkFunc) Deliver(_ *account.Sub, m *wire.Msg) bool {
 func (b *broker) publish(m wire.Msg) int {
 	o := account.NewOrigin(nil, account.RoleClient, "")
 	defer o.Flush()
-	return b.acc.Route(o, &m)
+	return b.Acc.Route(o, &m)
 }
 
 // client speaks MQTT packet by packet.
 type client struct {
-	t       *testing.T
+	t       testing.TB
 	c       net.Conn
 	r       framer
 	version byte

@@ -19,13 +19,14 @@ import (
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/monitor"
+	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/core/wire"
 )
 
 func TestModule_announcesTheConfiguredHost(t *testing.T) {
-	b := startBroker(t, func(b *broker) { b.opts.MQTT.Host = "localhost" })
+	b := startBroker(t, func(b *broker) { b.Opts.MQTT.Host = "localhost" })
 	want := fmt.Sprintf("mqtt://localhost:%d", b.m.Addr().(*net.TCPAddr).Port)
-	if !b.logs.contains(want) {
+	if !b.Log.Contains(want) {
 		t.Errorf("no %s in the log", want)
 	}
 }
@@ -101,12 +102,12 @@ func TestConn_manyOfOneName(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "one is left", func() bool {
+	testkit.Eventually(t, "one is left", func() bool {
 		var v monitor.Varz
-		b.conns.Count(&v)
-		return v.TotalConnections == n && b.conns.Clients() == 1
+		b.Conns.Count(&v)
+		return v.TotalConnections == n && b.Conns.Clients() == 1
 	})
-	eventually(t, "its subscription", func() bool { return b.acc.Subscriptions() == 1 })
+	testkit.Eventually(t, "its subscription", func() bool { return b.Acc.Subscriptions() == 1 })
 	b.publish(wire.Msg{Subject: []byte("a")})
 	work.Wait()
 	if alive.Load() != 1 {
@@ -115,19 +116,19 @@ func TestConn_manyOfOneName(t *testing.T) {
 }
 
 func TestModule_maxConnections(t *testing.T) {
-	b := startBroker(t, func(b *broker) { b.opts.MaxConns = 2 })
+	b := startBroker(t, func(b *broker) { b.Opts.MaxConns = 2 })
 	one, two := b.connect(v5, "one"), b.connect(v5, "two")
 	b.dial(v5).expectEnd(0)
 	one.fence()
 	two.c.Close()
-	eventually(t, "there is room again", func() bool {
+	testkit.Eventually(t, "there is room again", func() bool {
 		c := b.dial(v5)
 		defer c.c.Close()
 		_, _ = c.c.Write(c.connectPacket("three", nil))
 		pk, err := c.next()
 		return err == nil && pk.FixedHeader.Type == packets.Connack
 	})
-	if !b.logs.contains("maximum connections exceeded") {
+	if !b.Log.Contains("maximum connections exceeded") {
 		t.Error("not in the log")
 	}
 }
@@ -188,11 +189,11 @@ func TestConn_kicked(t *testing.T) {
 			pk.Connect.WillFlag, pk.Connect.WillTopic, pk.Connect.WillPayload = true, "w", []byte("x")
 		}))
 		c.expect(packets.Connack)
-		if n := b.conns.KickAll("", config.GlobalAccount); n != 1 {
+		if n := b.Conns.KickAll("", config.GlobalAccount); n != 1 {
 			t.Fatalf("%d connections", n)
 		}
 		c.expectEnd(code)
-		eventually(t, "the will, and the reason", func() bool { return len(s.got()) == 1 && b.wasGone("Kicked") })
+		testkit.Eventually(t, "the will, and the reason", func() bool { return len(s.got()) == 1 && b.wasGone("Kicked") })
 	}
 }
 
@@ -223,19 +224,19 @@ func TestConn_slowClients(t *testing.T) {
 	t.Run("messages", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBroker(t)
-			b.opts.MaxPending = 10_000
+			b.Opts.MaxPending = 10_000
 			c := b.pipeConnected(v311, "slow", nil)
 			c.subscribe("a", 0)
 			for range 100 {
 				b.publish(wire.Msg{Subject: []byte("a"), Body: make([]byte, 1000)})
 			}
 			synctest.Wait()
-			if b.acc.HasInterest("a") {
+			if b.Acc.HasInterest("a") {
 				t.Error("it was not cut off")
 			}
 			c.c.Close()
 			b.stop()
-			if !b.logs.contains("slow consumer") {
+			if !b.Log.Contains("slow consumer") {
 				t.Error("the log does not say why")
 			}
 		})
@@ -244,7 +245,7 @@ func TestConn_slowClients(t *testing.T) {
 		for _, ask := range []string{"c0 00", "32 06 00 01 61 00 07 31", "82 06 00 01 00 01 61 00"} {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBroker(t)
-				b.opts.MaxPending = 10_000
+				b.Opts.MaxPending = 10_000
 				c := b.pipeConnected(v311, "slow", func(pk *packets.Packet) { pk.Connect.Keepalive = 0 })
 				packet := bytes.Repeat(unhex(t, ask), 100)
 				end := time.Now().Add(5 * time.Second) // before the write deadline
@@ -263,7 +264,7 @@ func TestConn_slowClients(t *testing.T) {
 	t.Run("messages beyond the window", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := newBroker(t)
-			b.opts.MaxPending = 10_000
+			b.Opts.MaxPending = 10_000
 			c := b.pipeConnected(v5, "slow", func(pk *packets.Packet) { pk.Properties.ReceiveMaximum = 1 })
 			c.subscribe("a", 1)
 			go func() { // reads, and acknowledges nothing
@@ -277,7 +278,7 @@ func TestConn_slowClients(t *testing.T) {
 				b.publish(wire.Msg{Subject: []byte("a"), Header: []byte("NATS/1.0\r\nNmqtt-Pub:1\r\n\r\n")})
 			}
 			synctest.Wait()
-			if b.acc.HasInterest("a") {
+			if b.Acc.HasInterest("a") {
 				t.Error("it was not cut off")
 			}
 			c.c.Close()
@@ -314,8 +315,8 @@ func TestConn_answersAboveTheLimit(t *testing.T) {
 	defer there.Close()
 	b := newBroker(t)
 	defer b.stop()
-	b.opts.MaxPending = 200
-	c := b.m.newConn(1, here, b.opts)
+	b.Opts.MaxPending = 200
+	c := b.m.newConn(1, here, b.Opts)
 	c.version, c.window = v311, newWindow(1, c.out)
 	message := wire.Msg{Header: []byte("NATS/1.0\r\nNmqtt-Pub:1\r\n\r\n"), Body: make([]byte, 80)}
 	for range 2 {
@@ -386,11 +387,11 @@ func TestConn_goneFromSubscribersWhenItEnds(t *testing.T) {
 	for i := range 50 {
 		c.subscribe(fmt.Sprintf("a/%d/#", i), 1)
 	}
-	if n := b.acc.Subscriptions(); n != 100 {
+	if n := b.Acc.Subscriptions(); n != 100 {
 		t.Errorf("%d subscriptions", n)
 	}
 	c.c.Close()
-	eventually(t, "no interest is left", func() bool { return b.acc.Subscriptions() == 0 })
+	testkit.Eventually(t, "no interest is left", func() bool { return b.Acc.Subscriptions() == 0 })
 }
 
 // Whatever is refused leaves a line that says what is not supported.
@@ -430,10 +431,10 @@ func TestRefusals_areLogged(t *testing.T) {
 	} {
 		t.Run(c.line, func(t *testing.T) {
 			c.do()
-			eventually(t, "the line is in the log", func() bool { return b.logs.contains(c.line) })
+			testkit.Eventually(t, "the line is in the log", func() bool { return b.Log.Contains(c.line) })
 		})
 	}
-	if !b.logs.contains("client=the-client") {
+	if !b.Log.Contains("client=the-client") {
 		t.Error("the log does not name the client")
 	}
 }
@@ -446,7 +447,7 @@ func TestConn_healthChecksAreNoErrors(t *testing.T) {
 		c.c.Close()
 		synctest.Wait()
 		b.stop()
-		if b.logs.contains("refused") {
+		if b.Log.Contains("refused") {
 			t.Error("the log has an error")
 		}
 	})
@@ -537,7 +538,7 @@ func TestModule_stopsDuringTLS(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBroker(t)
 				b.m.tls.Store(new(tls.Config))
-				b.opts.MQTT.TLS = &config.TLS{Timeout: time.Minute}
+				b.Opts.MQTT.TLS = &config.TLS{Timeout: time.Minute}
 				c := b.pipe(v5)
 				if begun != "" {
 					c.send(unhex(t, begun))
@@ -561,7 +562,7 @@ func TestModule_closesWhatIsNotTLS(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBroker(t)
 				b.m.tls.Store(new(tls.Config))
-				b.opts.MQTT.TLS = &config.TLS{Timeout: time.Minute}
+				b.Opts.MQTT.TLS = &config.TLS{Timeout: time.Minute}
 				c := b.pipe(v5)
 				c.send(unhex(t, begun))
 				if err := c.c.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil {

@@ -10,18 +10,19 @@ import (
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/subject"
+	"github.com/frondmq/frond/core/testkit"
 )
 
 func TestLog_clientsThatComeAndGo(t *testing.T) {
 	for _, on := range []bool{true, false} {
-		b := startBroker(t, func(b *broker) { b.opts.MQTT.ConnectionMessages = on })
+		b := startBroker(t, func(b *broker) { b.Opts.MQTT.ConnectionMessages = on })
 		c := b.connect(v5, "dev-7")
 		addr := c.c.LocalAddr().String()
 		c.send([]byte{packets.Disconnect << 4, 0})
 		c.expectEnd(0)
-		eventually(t, "gone", func() bool { return b.conns.Clients() == 0 })
+		testkit.Eventually(t, "gone", func() bool { return b.Conns.Clients() == 0 })
 		for _, text := range []string{"MQTT client connected", "MQTT client disconnected"} {
-			if got := b.logs.line(text); (got != "") != on || on && (!strings.Contains(got, "client=dev-7") || !strings.Contains(got, "kind=mqtt conn=1 remote="+addr)) {
+			if got := b.Log.Line(text); (got != "") != on || on && (!strings.Contains(got, "client=dev-7") || !strings.Contains(got, "kind=mqtt conn=1 remote="+addr)) {
 				t.Errorf("connection_messages %v: %q", on, got)
 			}
 		}
@@ -36,7 +37,7 @@ func TestLog_namesWhoWasRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := startBroker(t, func(b *broker) {
-		b.auth = func(r *auth.Request) (*auth.Grant, error) {
+		b.Auth = func(r *auth.Request) (*auth.Grant, error) {
 			if r.Password != "right" {
 				return nil, fmt.Errorf("wrong password of user %q", r.User)
 			}
@@ -54,8 +55,8 @@ func TestLog_namesWhoWasRefused(t *testing.T) {
 	}
 	line := func(c *client, text string) {
 		t.Helper()
-		eventually(t, text, func() bool { return b.logs.line(text) != "" })
-		got := b.logs.line(text)
+		testkit.Eventually(t, text, func() bool { return b.Log.Line(text) != "" })
+		got := b.Log.Line(text)
 		for _, want := range []string{"user=dev7", "client=m1", "kind=mqtt", c.c.LocalAddr().String()} {
 			if !strings.Contains(got, want) {
 				t.Errorf("no %s in %s", want, got)
@@ -72,13 +73,13 @@ func TestLog_namesWhoWasRefused(t *testing.T) {
 	line(c, "MQTT connection ended by the server")
 
 	long := strings.Repeat("x", 60_000)
-	before := b.logs.size()
+	before := b.Log.Len()
 	login(long, long, "wrong").expectEnd(0)
 	login("d", "m2", "right").publish(long, "", 0, 0)
-	eventually(t, "both lines", func() bool {
-		return b.logs.count("MQTT connection refused") == 2 && b.logs.count("refused and dropped") == 1
+	testkit.Eventually(t, "both lines", func() bool {
+		return b.Log.Count("MQTT connection refused") == 2 && b.Log.Count("refused and dropped") == 1
 	})
-	if n := b.logs.size() - before; n > 4096 {
+	if n := b.Log.Len() - before; n > 4096 {
 		t.Errorf("%d bytes of log", n)
 	}
 }
@@ -89,7 +90,7 @@ func TestNotice_isOnlyCountedAfterTheFirst(t *testing.T) {
 	b := startBroker(t, nil)
 	c := b.connect(v311, "dev-7")
 	var own *conn
-	eventually(t, "the client is known", func() bool {
+	testkit.Eventually(t, "the client is known", func() bool {
 		b.m.mu.Lock()
 		defer b.m.mu.Unlock()
 		for _, own = range b.m.mu.clients {
@@ -112,9 +113,9 @@ func TestNotice_isOnlyCountedAfterTheFirst(t *testing.T) {
 		t.Error("another line counts as written")
 	}
 	c.c.Close()
-	b.stopLines()
+	b.Stop()
 	// AllocsPerRun calls once more than it counts.
-	if want := fmt.Sprintf("(and %d more in the last minute)", n+1); !b.logs.contains(want) {
+	if want := fmt.Sprintf("(and %d more in the last minute)", n+1); !b.Log.Contains(want) {
 		t.Errorf("the log has no %q", want)
 	}
 }

@@ -35,9 +35,9 @@ func BenchmarkPublish(b *testing.B) {
 	for _, version := range []byte{v311, v5} {
 		for _, qos := range []byte{0, 1} {
 			b.Run(fmt.Sprintf("level=%d/qos=%d", version, qos), func(b *testing.B) {
-				br := newBroker(nil)
+				br := newBroker(b)
 				br.m.log = slog.New(slog.DiscardHandler)
-				if err := br.acc.Subscribe(&account.Sub{Subject: "sensors.>", Sink: sink{}}); err != nil {
+				if err := br.Acc.Subscribe(&account.Sub{Subject: "sensors.>", Sink: sink{}}); err != nil {
 					b.Fatal(err)
 				}
 				const burst = 50
@@ -71,11 +71,11 @@ func BenchmarkDelivery(b *testing.B) {
 	for _, version := range []byte{v311, v5} {
 		for qos, header := range []string{"NATS/1.0\r\nNmqtt-Pub:0\r\nUnit: C\r\n\r\n", "NATS/1.0\r\nNmqtt-Pub:1\r\nUnit: C\r\n\r\n"} {
 			b.Run(fmt.Sprintf("level=%d/qos=%d", version, qos), func(b *testing.B) {
-				br := newBroker(nil)
-				c := br.m.newConn(1, newTape(nil, nil, 0), br.opts)
+				br := newBroker(b)
+				c := br.m.newConn(1, newTape(nil, nil, 0), br.Opts)
 				c.version, c.window = version, newWindow(1024, c.out)
 				s := &subscription{conn: c, filter: "sensors/#", qos: 1, dollar: true}
-				if err := br.acc.Subscribe(&account.Sub{Subject: "sensors.>", Sink: s}); err != nil {
+				if err := br.Acc.Subscribe(&account.Sub{Subject: "sensors.>", Sink: s}); err != nil {
 					b.Fatal(err)
 				}
 				o := account.NewOrigin(nil, account.RoleClient, "")
@@ -83,7 +83,7 @@ func BenchmarkDelivery(b *testing.B) {
 				b.ReportAllocs()
 				b.SetBytes(128)
 				for i := 0; b.Loop(); i++ {
-					if br.acc.Route(o, m) != 1 {
+					if br.Acc.Route(o, m) != 1 {
 						b.Fatal("not delivered")
 					}
 					if i%64 == 63 {

@@ -29,7 +29,7 @@ func FuzzConn(f *testing.F) {
 		}
 	})
 	f.Fuzz(func(t *testing.T, new bool, in []byte) {
-		b := newBroker(nil)
+		b := newBroker(t)
 		b.m.log = slog.New(slog.DiscardHandler)
 		hello := "\x10\x0e\x00\x04MQTT\x04\x02\x00\x00\x00\x02c1"
 		if new {
@@ -49,7 +49,7 @@ func FuzzConn(f *testing.F) {
 			b.m.serve(here, nil)
 			<-done
 		}
-		if n := b.acc.Subscriptions(); n != 0 {
+		if n := b.Acc.Subscriptions(); n != 0 {
 			t.Errorf("%d subscriptions are left", n)
 		}
 		if len(b.m.mu.clients) != 0 {

@@ -23,14 +23,14 @@ func TestConn_stalledSubscriberTakesItsLimit(t *testing.T) {
 		for _, receive := range []uint16{0, 1} {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBroker(t)
-				budget := &b.pool.Budget
-				b.opts.MaxPending = limit
+				budget := &b.Clients.Budget
+				b.Opts.MaxPending = limit
 				c := b.pipeConnected(v5, "stalled", func(pk *packets.Packet) { pk.Properties.ReceiveMaximum = receive })
 				c.subscribe("a", 1)
 				m := wire.Msg{Subject: []byte("a"), Body: make([]byte, size), Header: []byte("NATS/1.0\r\nNmqtt-Pub:1\r\n\r\n")}
 				var held int64
 				taken := 0
-				for i := 0; b.acc.HasInterest("a"); i++ {
+				for i := 0; b.Acc.HasInterest("a"); i++ {
 					taken += b.publish(m) * size
 					held = max(held, budget.Held())
 					if i%1000 < 3 {
@@ -83,7 +83,7 @@ func TestConn_windowAcrossChunks(t *testing.T) {
 
 // While the budget of all clients is spent, those pay that have much waiting.
 func TestConn_budgetOfAllClients(t *testing.T) {
-	b := startBroker(t, func(b *broker) { b.opts.MaxPending = 64 << 20; b.opts.MaxPendingTotal = 3 << 20 })
+	b := startBroker(t, func(b *broker) { b.Opts.MaxPending = 64 << 20; b.Opts.MaxPendingTotal = 3 << 20 })
 	healthy := b.connect(v311, "healthy")
 	healthy.subscribe("h", 0)
 	for i := range 20 {
@@ -92,9 +92,9 @@ func TestConn_budgetOfAllClients(t *testing.T) {
 	}
 	go io.Copy(io.Discard, healthy.c)
 	m := wire.Msg{Subject: []byte("a"), Body: make([]byte, 10_000)}
-	for b.acc.HasInterest("a") {
+	for b.Acc.HasInterest("a") {
 		b.publish(m)
-		if held := b.pool.Budget.Held(); held > 6<<20 {
+		if held := b.Clients.Budget.Held(); held > 6<<20 {
 			t.Fatalf("%d bytes are held", held)
 		}
 		if b.publish(wire.Msg{Subject: []byte("h"), Body: []byte("x")}) != 1 {

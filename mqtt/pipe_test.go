@@ -14,7 +14,7 @@ import (
 
 // newBroker makes a broker without a port: its clients come by pipes, so that
 // it can live in a bubble with a time of its own.
-func newBroker(t *testing.T) *broker {
+func newBroker(t testing.TB) *broker {
 	b := makeBroker(t)
 	b.m = New()
 	b.m.services, b.m.log = b, b.Logger()
@@ -48,7 +48,7 @@ func (b *broker) stop() time.Duration {
 	if err := b.m.Stop(ctx); err != nil {
 		b.t.Error(err)
 	}
-	b.stopLines()
+	b.Stop()
 	return time.Since(begin)
 }
 

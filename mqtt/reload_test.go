@@ -10,6 +10,7 @@ import (
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/subject"
+	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -40,9 +41,9 @@ func TestVerify_refusesWhatNeedsARestart(t *testing.T) {
 
 // Who is there keeps what it was told of, who comes is told of other limits.
 func TestCommit_limitsHoldForWhoComes(t *testing.T) {
-	b := startBroker(t, func(b *broker) { b.opts.MaxPayload = 10_000 })
+	b := startBroker(t, func(b *broker) { b.Opts.MaxPayload = 10_000 })
 	old := b.connect(v5, "old")
-	if err := b.reload(func(o *config.Options) { o.MaxPayload, o.MQTT.RejectQoS2 = 1000, true }); err != nil {
+	if err := b.Reload(func(o *config.Options) { o.MaxPayload, o.MQTT.RejectQoS2 = 1000, true }); err != nil {
 		t.Fatal(err)
 	}
 	old.publish("a", strings.Repeat("x", 2000), 2, 1)
@@ -65,10 +66,10 @@ func TestCommit_endsWhoseUserIsGone(t *testing.T) {
 	}
 	var done atomic.Bool
 	b := startBroker(t, func(b *broker) {
-		b.auth = func(r *auth.Request) (*auth.Grant, error) {
+		b.Auth = func(r *auth.Request) (*auth.Grant, error) {
 			return &auth.Grant{Account: config.GlobalAccount, User: r.User}, nil
 		}
-		b.renew = func(g *auth.Grant) (*auth.Grant, bool) {
+		b.Left = func(g *auth.Grant) (*auth.Grant, bool) {
 			n := *g
 			if done.Load() && g.User == "less" {
 				n.Permissions = less
@@ -86,14 +87,14 @@ func TestCommit_endsWhoseUserIsGone(t *testing.T) {
 	}
 	gone, less5, stays := login(v311, "gone"), login(v5, "less"), login(v5, "stays")
 	done.Store(true)
-	if err := b.reload(func(*config.Options) {}); err != nil {
+	if err := b.Reload(func(*config.Options) {}); err != nil {
 		t.Fatal(err)
 	}
 	gone.expectEnd(0)
 	less5.expectEnd(packets.ErrNotAuthorized.Code)
 	stays.fence()
-	eventually(t, "both are among the closed", func() bool { return len(b.conns.Closed()) == 2 })
-	for _, c := range b.conns.Closed() {
+	testkit.Eventually(t, "both are among the closed", func() bool { return len(b.Conns.Closed()) == 2 })
+	for _, c := range b.Conns.Closed() {
 		if c.Reason != wire.ReasonAuthFailure.String() {
 			t.Errorf("closed for %q", c.Reason)
 		}
@@ -105,9 +106,9 @@ func TestCommit_endsWhoseUserIsGone(t *testing.T) {
 func TestConn_expelled(t *testing.T) {
 	b := startBroker(t, nil)
 	c := b.connect(v5, "dev")
-	for _, open := range b.conns.Open() {
+	for _, open := range b.Conns.Open() {
 		open.(*conn).Expel(wire.ReasonConnections, "")
 	}
 	c.expectEnd(packets.ErrQuotaExceeded.Code)
-	eventually(t, "monitoring knows why", func() bool { return b.wasGone(wire.ReasonConnections.String()) })
+	testkit.Eventually(t, "monitoring knows why", func() bool { return b.wasGone(wire.ReasonConnections.String()) })
 }

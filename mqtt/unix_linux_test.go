@@ -26,9 +26,9 @@ func TestUnixSocket(t *testing.T) {
 	path := filepath.Join(dir, "s")
 	asked := make(chan *auth.Request, 1)
 	b := startBroker(t, func(b *broker) {
-		b.opts.MQTT.Port = 0
-		b.opts.MQTT.Unix.Path = path
-		b.auth = func(r *auth.Request) (*auth.Grant, error) {
+		b.Opts.MQTT.Port = 0
+		b.Opts.MQTT.Unix.Path = path
+		b.Auth = func(r *auth.Request) (*auth.Grant, error) {
 			asked <- r
 			return &auth.Grant{Account: config.GlobalAccount, User: "alice"}, nil
 		}
@@ -54,7 +54,7 @@ func TestUnixSocket(t *testing.T) {
 	if pk := c.expect(packets.Publish); string(pk.Payload) != "hi" {
 		t.Errorf("got %q", pk.Payload)
 	}
-	all := b.conns.Open()
+	all := b.Conns.Open()
 	if len(all) != 1 {
 		t.Fatalf("%d connections", len(all))
 	}
