@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # nats.go 1.55.0 with nats-server 2.15.3: a stream that keeps what another stream
 # republishes holds messages with the headers Nats-Stream, Nats-Subject,
-# Nats-Sequence and Nats-Time-Stamp of the place they came from. The answer to a direct get appends the same four of the stream that
+# Nats-Sequence and Nats-Time-Stamp of the place they came from. The answer to a
+# direct get appends the same four of the stream that
 # was asked, behind them. nats.go takes the first of each name: GetMsg(5) of such a
 # stream returns a message that says it is another sequence on another subject,
 # without an error, and a program that deletes or goes on by it takes the wrong

@@ -13,6 +13,10 @@ import (
 // the other side goes through the domain.
 var apiDenies = [...]string{"$JS.API.>", "$KV.>", "$OBJ.>"}
 
+// whoAmI is answered by the server of who asks; a nats-server at the other end
+// hears it too and would tell what the link may do.
+const whoAmI = "$SYS.REQ.USER.INFO"
+
 // rules say what may cross one link. They never change once made and are safe
 // for concurrent use.
 type rules struct {
@@ -34,7 +38,8 @@ type side struct {
 // newRules makes the rules of a link. user are the permissions as seen by the
 // end that dialed: publish is what that end may send.
 func newRules(hub, accepted bool, user *subject.Permissions, here, peer side, denyOut, denyIn []string) (*rules, error) {
-	out := append(apiDenies[:len(apiDenies):len(apiDenies)], denyOut...)
+	out := append(apiDenies[:len(apiDenies):len(apiDenies)], whoAmI)
+	out = append(out, denyOut...)
 	in := append(apiDenies[:len(apiDenies):len(apiDenies)], denyIn...)
 	if here.domain != "" && here.jetstream && here.domain != peer.domain {
 		// This server answers its own domain; a request for it must not leave.

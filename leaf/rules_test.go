@@ -61,3 +61,17 @@ func TestRules_rightsAreThoseOfTheDialer(t *testing.T) {
 		})
 	}
 }
+
+// A nats-server at the other end hears the question of a client who it is, and
+// would answer it too, with what the link may do.
+func TestRules_whoAmIStaysHere(t *testing.T) {
+	for _, hub := range []bool{false, true} {
+		r, err := newRules(hub, hub, nil, side{}, side{}, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.sends([]byte(whoAmI)) || !r.sends([]byte("$SYS.REQ.USER.OTHER")) {
+			t.Errorf("hub %v: the question is sent, or others are not", hub)
+		}
+	}
+}
