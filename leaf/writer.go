@@ -173,6 +173,9 @@ func (l *link) pingDue() {
 	if l.pingWaits.Load() && l.pingWaits.CompareAndSwap(true, false) {
 		l.ping()
 		l.pingTimer.Reset(l.pingInterval())
+		if l.end.Load() != nil { // looked at after, for run may have stopped it before
+			l.pingTimer.Stop()
+		}
 	}
 }
 

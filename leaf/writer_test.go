@@ -357,3 +357,17 @@ func TestPending_budget(t *testing.T) {
 		t.Error("a link that has nothing waiting loses a message")
 	}
 }
+
+// A write that ends as the link does sends the ping that waits for it.
+func TestLink_noTimerAfterTheEnd(t *testing.T) {
+	l, there := newPipeLink(t, config.CompressOff)
+	defer there.Close()
+	l.pingTimer = time.AfterFunc(time.Hour, l.pingTick)
+	l.pingWaits.Store(true)
+	l.fail(wire.ReasonKicked, nil)
+	l.pingTimer.Stop() // as run does
+	l.Wrote()
+	if l.pingTimer.Stop() {
+		t.Error("a link that has ended asks for signs of life")
+	}
+}
