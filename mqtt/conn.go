@@ -61,6 +61,7 @@ type conn struct {
 	line    []byte // names a line of the log
 
 	// Guarded by the lock of out.
+	welcomed           bool // the CONNACK was queued
 	window             window
 	topic, props, head []byte
 
@@ -102,8 +103,8 @@ func (c *conn) serve() {
 	c.logEnd()
 }
 
-// connect does the handshake. The answer is written here, before anything can
-// be delivered.
+// connect does the handshake. The answer is the first that is queued, before
+// anything can be delivered.
 func (c *conn) connect() error {
 	o := c.o
 	if err := c.nc.SetDeadline(time.Now().Add(o.MQTT.Auth.AuthTimeout(o.MQTT.TLS))); err != nil {
@@ -149,15 +150,29 @@ func (c *conn) connect() error {
 	if old := c.m.add(c); old != nil {
 		old.fail(errTakenOver) // [MQTT-3.1.4-3]
 	}
-	c.renew() // a reload before may not have found it
-	if _, err = c.nc.Write(answer); err == nil {
-		err = c.nc.SetDeadline(time.Time{})
+	if err = c.nc.SetDeadline(time.Time{}); err == nil {
+		err = c.welcome(answer)
 	}
 	if err != nil {
 		c.m.remove(c)
 		return err
 	}
+	c.renew() // a reload before may not have found it
+	c.out.WriteNow()
 	c.logStart(pk.Connect.Keepalive)
+	return nil
+}
+
+// welcome queues the CONNACK. The error is why the connection has ended before: a
+// DISCONNECT would have no CONNACK in front of it [MQTT-3.14.0-1].
+func (c *conn) welcome(answer []byte) error {
+	c.out.Lock()
+	defer c.out.Unlock()
+	if !c.out.OpenLocked() {
+		return c.end
+	}
+	c.out.WriteLocked(answer)
+	c.welcomed = true
 	return nil
 }
 
@@ -194,7 +209,12 @@ func (c *conn) fail(err error) {
 	c.once.Do(func() {
 		c.end = err
 		close(c.ended)
-		c.out.End(farewell, c.goodbye(err))
+		c.out.Lock()
+		if c.welcomed && c.out.OpenLocked() {
+			c.out.WriteLocked(c.goodbye(err))
+		}
+		c.out.EndLocked(farewell)
+		c.out.Unlock()
 		// Whoever moves this deadline looks at ended afterwards.
 		_ = c.nc.SetReadDeadline(time.Unix(1, 0))
 	})

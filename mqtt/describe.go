@@ -46,7 +46,7 @@ func (c *conn) UserInfo() *monitor.UserInfo {
 func (c *conn) closedReason() wire.CloseReason {
 	select {
 	case <-c.ended:
-	default: // its CONNACK could not be written
+	default: // it was gone before its CONNACK
 		return wire.ReasonWriteError
 	}
 	var f *failure

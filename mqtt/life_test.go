@@ -307,6 +307,29 @@ func TestConn_slowClients(t *testing.T) {
 	})
 }
 
+// Who is let in no more hears of a DISCONNECT only behind a CONNACK.
+func TestConn_noDisconnectBeforeConnack(t *testing.T) {
+	here, there := net.Pipe()
+	b := newBroker(t)
+	defer b.stop()
+	c := b.m.newConn(1, here, b.Opts)
+	c.version = v5
+	got := make(chan []byte, 1)
+	go func() {
+		all, _ := io.ReadAll(there)
+		got <- all
+	}()
+	c.fail(errShutdown)
+	c.out.Wait()
+	if err := c.welcome([]byte("CONNACK")); err != errShutdown {
+		t.Errorf("it is let in: %v", err)
+	}
+	here.Close()
+	if all := <-got; len(all) > 0 {
+		t.Errorf("it was sent % x", all)
+	}
+}
+
 // A client over its limit is still acknowledged, and its own acknowledgements
 // still count.
 func TestConn_answersAboveTheLimit(t *testing.T) {
