@@ -7,6 +7,7 @@ import (
 
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/monitor"
 )
 
@@ -46,7 +47,7 @@ func (m *Module) describeBlock(v *monitor.LeafVarz) {
 			rv.TLSTimeout = c.TLS.Timeout.Seconds()
 		}
 		for _, u := range c.URLs {
-			rv.URLs = append(rv.URLs, u.Redacted())
+			rv.URLs = append(rv.URLs, config.ShownURL(u))
 		}
 		if len(c.DenyExports)+len(c.DenyImports) > 0 {
 			rv.Deny = &monitor.LeafDenyVarz{Exports: c.DenyExports, Imports: c.DenyImports}

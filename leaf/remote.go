@@ -94,7 +94,7 @@ func (r *remote) run(behind []*remote) {
 				failures++
 				if r.report(failures, linked) {
 					// By host: while it is away this is said again and again.
-					core.DialLogger(log, kind, u.Host).Error("Error trying to connect as leafnode to remote server", "url", u.Redacted(), "attempt", failures, "err", err)
+					core.DialLogger(log, kind, u.Host).Error("Error trying to connect as leafnode to remote server", "url", config.ShownURL(u), "attempt", failures, "err", err)
 				}
 			}
 		} else {
@@ -185,7 +185,7 @@ func (r *remote) tellCapture(subj string) {
 	r.mu.Unlock()
 	if first {
 		r.m.log.Warn("A stream here stores what is published on a subject, and the link to the hub brings what others publish there, so it is stored here too: with the subject in deny_imports of the remote only what is published here is",
-			"subject", subj, "hub", r.config.URLs[0].Redacted())
+			"subject", subj, "hub", config.ShownURL(r.config.URLs[0]))
 	}
 }
 

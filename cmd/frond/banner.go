@@ -72,7 +72,7 @@ func (p *preset) listening(b *strings.Builder, o *config.Options) {
 		fmt.Fprintf(b, "  Domain      %s\n", o.JetStream.Domain)
 	}
 	for i := range o.Leaf.Remotes {
-		fmt.Fprintf(b, "  Hub         %s\n", o.Leaf.Remotes[i].URLs[0].Redacted())
+		fmt.Fprintf(b, "  Hub         %s\n", config.ShownURL(o.Leaf.Remotes[i].URLs[0]))
 	}
 }
 

@@ -253,7 +253,7 @@ func shown(v any) string {
 	case []*url.URL:
 		texts := make([]string, len(v))
 		for i, u := range v {
-			texts[i] = u.Redacted()
+			texts[i] = ShownURL(u)
 		}
 		return fmt.Sprint(texts)
 	case uint32: // of rights
@@ -285,7 +285,7 @@ func (r *Remote) identity() string {
 func (r *Remote) shown() string {
 	var text string
 	if len(r.URLs) > 0 {
-		text = r.URLs[0].Redacted()
+		text = ShownURL(r.URLs[0])
 	}
 	if r.Credentials != "" {
 		text += " " + r.Credentials

@@ -189,6 +189,19 @@ func withoutUser(s string) string {
 	return scheme + "://..." + s[at:]
 }
 
+// ShownURL is the address of a remote without its secrets: the password, or what
+// stands alone in front of the host, which is a token.
+func ShownURL(u *url.URL) string {
+	if u.User != nil {
+		if _, is := u.User.Password(); !is {
+			v := *u
+			v.User = url.User("xxxxx")
+			return v.String()
+		}
+	}
+	return u.Redacted()
+}
+
 // setCredentials expands "~" and "$VAR" of the environment.
 func setCredentials(d *decoder, r *Remote, it item) {
 	if it.v.Kind != KindString {

@@ -93,7 +93,7 @@ func (v *validator) leaf() {
 		urls := make([]string, len(r.URLs))
 		for j, u := range r.URLs {
 			// The user and password are part of who it is, not of what is said.
-			urls[j] = u.Redacted()
+			urls[j] = ShownURL(u)
 		}
 		id := r.identity()
 		if seen[id] {
