@@ -84,8 +84,8 @@ type Line interface {
 //
 // The connection's owner calls End and then Wait: nothing is taken any more, what
 // waits is written in the time that is given, the writer is gone, and all memory
-// is given back. After Wait no goroutine of the Buffer touches the connection
-// but one in WriteNow may that saw it before; that does not wait either.
+// is given back. After Wait nobody touches the connection any more, in WriteNow
+// neither.
 type Buffer struct {
 	// Fixed at construction.
 	kind  *Kind
