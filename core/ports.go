@@ -85,6 +85,12 @@ func UnixPeer(c net.Conn) *auth.Peer {
 
 // withPeers makes d the directory of a Unix socket. path is its option.
 func withPeers(o *config.Options, d *auth.Directory, path string, u *config.UnixSocket) (*auth.Directory, error) {
+	if u.Group != "" {
+		// Where it listens this is an error, too; here -t tells it.
+		if _, err := transport.LookupGroup(u.Group); err != nil {
+			return nil, optionError(o, path+".group", err)
+		}
+	}
 	if len(u.Users) == 0 {
 		return d, nil
 	}

@@ -100,8 +100,12 @@ func (c *connectionsCall) list(w io.Writer, dir string) error {
 	if err != nil {
 		return err
 	}
+	width := 20 // paths of sockets are longer
+	for _, i := range z.Conns {
+		width = max(width, len(addressOf(i)))
+	}
 	if !c.json {
-		fmt.Fprintf(w, "%8s  %-8s  %-20s  %-16s  %-16s  %10s  %10s  %10s  %s\n", "ID", "KIND", "ADDRESS", "USER", "NAME", "IN", "OUT", "PENDING", "UPTIME")
+		fmt.Fprintf(w, "%8s  %-8s  %-*s  %-16s  %-16s  %10s  %10s  %10s  %s\n", "ID", "KIND", width, "ADDRESS", "USER", "NAME", "IN", "OUT", "PENDING", "UPTIME")
 	}
 	for _, i := range z.Conns {
 		if c.json {
@@ -112,8 +116,8 @@ func (c *connectionsCall) list(w io.Writer, dir string) error {
 			fmt.Fprintf(w, "%s\n", b)
 			continue
 		}
-		fmt.Fprintf(w, "%8d  %-8s  %-20s  %-16s  %-16s  %10d  %10d  %10d  %s\n",
-			i.Cid, kindOf(i), addressOf(i), plainText(i.AuthorizedUser), plainText(i.Name+i.MQTTClient), i.InMsgs, i.OutMsgs, i.Pending, i.Uptime)
+		fmt.Fprintf(w, "%8d  %-8s  %-*s  %-16s  %-16s  %10d  %10d  %10d  %s\n",
+			i.Cid, kindOf(i), width, addressOf(i), plainText(i.AuthorizedUser), plainText(i.Name+i.MQTTClient), i.InMsgs, i.OutMsgs, i.Pending, i.Uptime)
 	}
 	if more := z.Total - len(z.Conns); more > 0 {
 		fmt.Fprintf(w, "and %d more\n", more)

@@ -256,6 +256,18 @@ func shown(v any) string {
 			texts[i] = ShownURL(u)
 		}
 		return fmt.Sprint(texts)
+	case []PeerUser:
+		texts := make([]string, len(v))
+		for i, p := range v {
+			if p.UID != "" {
+				texts[i] += "uid " + p.UID + " "
+			}
+			if p.GID != "" {
+				texts[i] += "gid " + p.GID + " "
+			}
+			texts[i] += "user " + p.User
+		}
+		return "[" + strings.Join(texts, ", ") + "]"
 	case uint32: // of rights
 		return fmt.Sprintf("%04o", v)
 	case uint16:

@@ -51,13 +51,13 @@ func networkRows() []field[Options] {
 func limitRows() []field[Options] {
 	type o = Options
 	return []field[o]{
-		row(Live, "max_connections max_conn", "integer", "65536", "clients of a port at a time, on the client port and the MQTT port; 0 and below refuse all", "10", setMaxConns),
+		row(Live, "max_connections max_conn", "integer", "65536", "clients at a time, of the client port, the MQTT port and Unix sockets together; 0 and below refuse all", "10", setMaxConns),
 		row(Live, "max_subscriptions max_subs", "integer", "0", "subscriptions of one connection; 0 is unlimited", "10", setInt(func(o *o) *int { return &o.MaxSubs }, 0, math.MaxInt32)),
 		row(Live, "max_sub_tokens max_subscription_tokens", "integer 0..255", "0", "tokens of one subscription; 0 is unlimited", "8", setMaxSubTokens),
 		row(Live, "max_control_line", "integer", "4096", "bytes of one protocol line", "1024", setMaxInt32(func(o *o) *int { return &o.MaxControlLine }, 1)),
 		row(Live, "max_payload", "integer", "1MB", "bytes of one message", "2MB", setMaxInt32(func(o *o) *int { return &o.MaxPayload }, 0)),
 		own(row(Live, "max_pending_total", "integer", "0, none", "bytes waiting for all clients together; while there are more, clients that have much of it are closed as slow", "64MB", setInt64(func(o *o) *int64 { return &o.MaxPendingTotal }, 0, math.MaxInt64))),
-		own(row(Restart, "max_memory", "integer", "that of the cgroup or GOMEMLIMIT, else none", "bytes of memory that the server keeps within: what waits for clients is bounded by what is left, and publishers are held up when nothing is", "64MB", setInt64(func(o *o) *int64 { return &o.MaxMemory }, 0, math.MaxInt64))),
+		own(row(Restart, "max_memory", "integer", "none", "bytes of memory that the server keeps within, or fewer if the cgroup or GOMEMLIMIT says so: what waits for clients is bounded by what is left, and publishers are held up when nothing is", "64MB", setInt64(func(o *o) *int64 { return &o.MaxMemory }, 0, math.MaxInt64))),
 		row(Live, "max_pending", "integer", "64MB", "bytes waiting for one client before it is closed as slow", "8MB", setInt64(func(o *o) *int64 { return &o.MaxPending }, 1, math.MaxInt64)),
 		row(Live, "max_traced_msg_len", "integer", "0", "bytes of a message shown by trace; 0 is all", "100", setInt(func(o *o) *int { return &o.MaxTracedMsgLen }, 0, math.MaxInt32)),
 		row(Restart, "max_closed_clients", "integer", "10000", "closed connections that monitoring remembers", "5", setInt(func(o *o) *int { return &o.MaxClosedConns }, 0, math.MaxInt32)),

@@ -100,9 +100,26 @@ func near(word string) string {
 		}
 	}
 	if found == "" {
-		return ""
+		return saying(word)
 	}
 	return ", did you mean" + found[len(" or"):] + "?"
+}
+
+// saying names the topics and commands whose text has a word.
+func saying(word string) string {
+	var in []string
+	if len(word) > 2 {
+		each(func(n, text string) bool {
+			if _, name, ok := strings.Cut(n, "/"); ok && name != "frond" && strings.Contains(strings.ToLower(text), word) {
+				in = append(in, name)
+			}
+			return false
+		})
+	}
+	if len(in) == 0 {
+		return ""
+	}
+	return ", but " + strings.Join(in, ", ") + " say something of it"
 }
 
 // forCode is the entry of the page of errors about a code.

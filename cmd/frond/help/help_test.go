@@ -282,6 +282,8 @@ func TestFor_namesWhatIsNear(t *testing.T) {
 		"x":             "no help about",
 		"help_tls":      `did you mean "tls"?`,
 		"help-":         `did you mean "help"?`,
+		"SIGHUP":        `no help about "SIGHUP", but configuration, `,
+		"kick":          "connections, ",
 		"pages/mqtt":    "no help about",
 		"../pages/mqtt": "no help about",
 	} {
