@@ -60,7 +60,7 @@ func (s *Server) clientInfo(n *snapshot) info {
 		Headers:    !o.NoHeaders,
 		MaxPayload: o.MaxPayload,
 		JetStream:  s.jetStream(),
-		Cluster:    s.clusterName(),
+		Cluster:    s.clusterName(o),
 		Domain:     s.domain(),
 		APILevel:   apiLevel,
 		XKey:       s.identity.xkey,

@@ -78,6 +78,27 @@ func TestReload_limitsHoldForWhoIsThere(t *testing.T) {
 	c.expect("MSG a 1 11")
 }
 
+// linked is a module that has the block of links, and takes any change of it.
+type linked struct{ servertest.Tap }
+
+func (*linked) Name() string { return "leafnodes" }
+
+// A server with remotes counts as a cluster of one. Clients are told when it
+// becomes one.
+func TestReload_tellsOfTheCluster(t *testing.T) {
+	const alone = "server_name: edge\nleafnodes { no_advertise: true; remotes [] }"
+	s := servertest.Start(t, configured(t, alone), servertest.Modules(new(linked)))
+	c := informed(t, s)
+	mustReload(t, s, strings.Replace(alone, "[]", `[ { url: "nats-leaf://127.0.0.1:1" } ]`, 1))
+	if i := c.info(); !strings.Contains(i, `"cluster":"edge"`) {
+		t.Errorf("told of %s", i)
+	}
+	mustReload(t, s, alone)
+	if i := c.info(); strings.Contains(i, `"cluster"`) {
+		t.Errorf("told of %s", i)
+	}
+}
+
 func TestReload_newestClientsAboveTheLimitGo(t *testing.T) {
 	s := servertest.Start(t, configured(t, ""))
 	var all []*conn

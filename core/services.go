@@ -22,7 +22,7 @@ func (v services) Logger() *slog.Logger          { return v.s.log }
 func (v services) ServerID() string              { return v.s.ServerID() }
 func (v services) StoreID() string               { return v.s.storeID }
 func (v services) ServerName() string            { return v.s.ServerName() }
-func (v services) ClusterName() string           { return v.s.clusterName() }
+func (v services) ClusterName() string           { return v.s.clusterName(v.s.Options()) }
 func (v services) Domain() string                { return v.s.domain() }
 func (v services) JetStream() bool               { return v.s.jetStream() }
 func (v services) Version() string               { return Level }
@@ -68,8 +68,8 @@ func (s *Server) ServerName() string {
 
 // clusterName is the server's name when it has leaf remotes: then it counts as
 // a cluster of one. Otherwise there is none.
-func (s *Server) clusterName() string {
-	if len(s.Options().Leaf.Remotes) > 0 {
+func (s *Server) clusterName(o *config.Options) string {
+	if len(o.Leaf.Remotes) > 0 {
 		return s.ServerName()
 	}
 	return ""

@@ -71,7 +71,7 @@ func (s *Server) describeServer() *monitor.ServerInfo {
 	o := s.Options()
 	host, _ := s.advertised(o)
 	i := &monitor.ServerInfo{
-		Name: s.ServerName(), Host: host, ID: s.ServerID(), Cluster: s.clusterName(), Domain: s.domain(),
+		Name: s.ServerName(), Host: host, ID: s.ServerID(), Cluster: s.clusterName(o), Domain: s.domain(),
 		Version: Level, Tags: o.ServerTags, Metadata: o.ServerMetadata, JetStream: s.jetStream(),
 		Seq: s.systemSeq.Add(1), Time: time.Now().UTC(),
 	}

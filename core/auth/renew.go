@@ -40,7 +40,8 @@ func (d *Directory) Renew(g *Grant) (*Grant, bool) {
 	var e *entry
 	switch {
 	case d.Open():
-		return &Grant{Account: GlobalAccount, User: g.User}, g.Account == GlobalAccount
+		// What was proved counts again when there are users again.
+		return &Grant{Account: GlobalAccount, User: g.User, from: from}, g.Account == GlobalAccount
 	case from.entry == nil: // everyone was welcome
 		if e, from.how = d.stand, byNothing; g.User != "" {
 			return nil, false

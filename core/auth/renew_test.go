@@ -94,3 +94,34 @@ func TestDirectory_renew(t *testing.T) {
 		})
 	}
 }
+
+// Who was let in, and stayed while everyone was welcome, is still who it proved to
+// be, by the door that it came in by.
+func TestDirectory_renewThroughAnOpenDirectory(t *testing.T) {
+	users := []User{{Name: "ann", Password: "one", Doors: []string{DoorStandard}}}
+	for _, c := range []struct {
+		name  string
+		stand string
+		r     Request
+		then  string // ann's password at the end
+		stays bool
+	}{
+		{"proved", "", Request{User: "ann", Password: "one"}, "one", true},
+		{"proved, and has another password now", "", Request{User: "ann", Password: "one"}, "two", false},
+		{"stood for", "ann", Request{}, "one", true},
+	} {
+		g, err := mustDirectory(t, users, "", c.stand).Authenticate(&c.r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, ok := mustDirectory(t, nil, "", "").Renew(g)
+		if !ok {
+			t.Fatalf("%s: everyone is welcome, and it is not", c.name)
+		}
+		again := []User{users[0]}
+		again[0].Password = c.then
+		if g, ok = mustDirectory(t, again, "", c.stand).Renew(g); ok != c.stays || ok && g.User != "ann" {
+			t.Errorf("%s: stays %v, %+v", c.name, ok, g)
+		}
+	}
+}
