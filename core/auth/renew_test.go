@@ -24,6 +24,12 @@ func TestDirectory_renew(t *testing.T) {
 		peers        []PeerUser
 	}
 	peer := &Peer{UID: 7}
+	key, seed := mustUserKey(t)
+	proof, err := NewSeedSigner(seed).Sign("nonce")
+	if err != nil {
+		t.Fatal(err)
+	}
+	byKey := Request{NKey: key, Nonce: "nonce", Sig: proof.Sig}
 	for _, c := range []struct {
 		name     string
 		from, to dir
@@ -61,6 +67,11 @@ func TestDirectory_renew(t *testing.T) {
 			dir{users: []User{hashed}, peers: []PeerUser{{UID: number(7), User: "ann"}}}, Request{Peer: peer}, true, "ann", true},
 		{"no longer known by the system", dir{users: []User{ann}, peers: []PeerUser{{UID: number(7), User: "ann"}}},
 			dir{users: []User{ann}, peers: []PeerUser{{UID: number(8), User: "ann"}}}, Request{Peer: peer}, false, "", false},
+		{"another one to the system", dir{users: []User{ann, {Name: "bob"}}, peers: []PeerUser{{UID: number(7), User: "ann"}}},
+			dir{users: []User{ann, {Name: "bob"}}, peers: []PeerUser{{UID: number(7), User: "bob"}}}, Request{Peer: peer}, false, "", false},
+		{"a key", dir{users: []User{{NKey: key}}}, dir{users: []User{ann, {NKey: key}}}, byKey, true, key, true},
+		{"a key that is gone", dir{users: []User{{NKey: key}}}, dir{users: []User{ann}}, byKey, false, "", false},
+		{"fewer rights of a key", dir{users: []User{{NKey: key}}}, dir{users: []User{{NKey: key, Permissions: rights("a")}}}, byKey, true, key, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			made := func(d dir) *Directory {

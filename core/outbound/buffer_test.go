@@ -314,7 +314,7 @@ func TestBuffer_deadlineGoesWithTheWriter(t *testing.T) {
 	}
 	b.WriteNow()
 	if b.raw != nil && b.writing() {
-		t.Error("a writer had to be called")
+		t.Fatal("a writer had to be called")
 	}
 	if n, err := theirs.Read(make([]byte, 9)); n != 1 || err != nil {
 		t.Errorf("read %d, %v", n, err)

@@ -2,9 +2,14 @@ package outbound
 
 import (
 	"bytes"
+	"io"
 	"net"
+	"os"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -75,4 +80,124 @@ func TestBuffer_keepsTheOrder(t *testing.T) {
 	if out.Pending() != 0 {
 		t.Errorf("%d bytes pending", out.Pending())
 	}
+}
+
+// heldSocket is a socket on which a write at once ends when the test says so.
+type heldSocket struct {
+	syscall.RawConn
+	writes atomic.Int32
+	ends   chan struct{}
+	to     *os.File // takes it; nil: nobody does
+}
+
+func (s *heldSocket) Write(f func(uintptr) bool) error {
+	s.writes.Add(1)
+	<-s.ends
+	if s.to == nil {
+		return net.ErrClosed
+	}
+	f(s.to.Fd())
+	return nil
+}
+
+// While somebody writes at once nobody else writes, and who waits for the end waits
+// for that too; there is a writer already, or none.
+func TestBuffer_oneWritesAtATime(t *testing.T) {
+	for _, writer := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			here, there := net.Pipe()
+			b := New(kind(1<<20), here, newOwner())
+			held := &heldSocket{ends: make(chan struct{})}
+			b.raw = held
+			var got []byte
+			go func() { got, _ = io.ReadAll(there) }()
+			want := "abcd"
+			if writer {
+				want = "xabcd"
+				b.Append([]byte("x"))
+				b.Wake()
+				synctest.Wait()
+			}
+			b.Append([]byte("a"))
+			go b.WriteNow()
+			synctest.Wait()
+			b.Append([]byte("b"))
+			go b.WriteNow()
+			synctest.Wait()
+			b.Append([]byte("c"))
+			b.Wake()
+			b.End(time.Minute, []byte("d"))
+			over := false
+			go func() {
+				b.Wait()
+				over = true
+			}()
+			synctest.Wait()
+			if held.writes.Load() != 1 || over || b.writing() != writer {
+				t.Errorf("%d write at once, over %v, a writer %v", held.writes.Load(), over, b.writing())
+			}
+			close(held.ends)
+			synctest.Wait()
+			here.Close()
+			synctest.Wait()
+			if !over || string(got) != want {
+				t.Errorf("over %v, %q arrived", over, got)
+			}
+		})
+	}
+}
+
+// A writer that is to rest writes what has come in the meantime first.
+func TestBuffer_tiredWriterWritesWhatCame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		b := New(kind(1<<20), here, newOwner())
+		buf := make([]byte, 9)
+		b.Append([]byte("a"))
+		b.Wake()
+		there.Read(buf)
+		synctest.Wait()
+		b.Lock()
+		b.mu.writer.tired = true
+		b.WriteLocked([]byte("b"))
+		b.wakeLocked()
+		b.Unlock()
+		there.SetReadDeadline(time.Now().Add(time.Minute))
+		if n, err := there.Read(buf); string(buf[:n]) != "b" || err != nil {
+			t.Errorf("%q, %v", buf[:n], err)
+		}
+		b.End(time.Second, nil)
+		b.Wait()
+	})
+}
+
+// A writer that is told to end while somebody writes at once ends behind that.
+func TestBuffer_endsBehindWhoWrites(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		b := New(kind(1<<20), here, newOwner())
+		held := &heldSocket{ends: make(chan struct{}), to: w}
+		b.raw = held
+		b.Append([]byte("a"))
+		b.Wake()
+		there.Read(make([]byte, 9))
+		synctest.Wait()
+		b.Append([]byte("b"))
+		go b.WriteNow()
+		synctest.Wait()
+		b.End(time.Minute, nil)
+		synctest.Wait()
+		close(held.ends)
+		synctest.Wait()
+		if b.writing() || b.Pending() != 0 {
+			t.Fatalf("a writer %v, %d bytes wait", b.writing(), b.Pending())
+		}
+		b.Wait()
+	})
 }
