@@ -314,7 +314,10 @@ const (
 
 func openLogFile(path string, limit int64, keep int) (*logFile, error) {
 	l := &logFile{path: path, limit: limit, keep: keep}
-	return l, l.open()
+	if err := l.open(); err != nil {
+		return nil, err // a reload that fails leaves nothing for the next one
+	}
+	return l, nil
 }
 
 func (l *logFile) open() error {

@@ -310,6 +310,8 @@ func TestReload_log(t *testing.T) {
 		t.Errorf("a file that can't be made: %v", err)
 	}
 	logger.Info("still")
+	mustReload(t, s, text(second, "trace: true\nlogtime: true\nmax_payload: 1000"))
+	logger.Info("after the next reload")
 	read := func(path string) string {
 		b, err := os.ReadFile(path)
 		if err != nil {
@@ -320,7 +322,7 @@ func TestReload_log(t *testing.T) {
 	if got := read(first); strings.Contains(got, "hidden") || !strings.Contains(got, "[DBG] seen") || strings.Contains(got, "still") {
 		t.Errorf("first log:\n%s", got)
 	}
-	if got := read(second); strings.Contains(got, "hidden") || !strings.Contains(got, "SUB traced") || !strings.Contains(got, "[INF] still") || strings.Contains(got, "] [INF]") {
+	if got := read(second); strings.Contains(got, "hidden") || !strings.Contains(got, "SUB traced") || !strings.Contains(got, "[INF] still") || !strings.Contains(got, "[INF] after the next reload") || strings.Contains(got, "] [INF]") {
 		t.Errorf("second log:\n%s", got)
 	}
 }
