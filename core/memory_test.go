@@ -49,6 +49,11 @@ func TestMemory_bounds(t *testing.T) {
 		t.Errorf("%d may wait without max_pending_total", b.Limit()+l.Limit())
 	}
 	m.setMost(1 << 20)
+	b.Take(1000)
+	l.Take(500)
+	if d := m.describe(); d.Waiting != 1500 {
+		t.Errorf("%d bytes wait of 1000 and 500", d.Waiting)
+	}
 	if d := m.describe(); d.Limit != 64<<20 || d.WaitingLimit != 1<<20+32<<20/3 || d.Short {
 		t.Errorf("described as %+v", d)
 	}

@@ -99,6 +99,20 @@ func TestReload_tellsOfTheCluster(t *testing.T) {
 	}
 }
 
+// Clients and links each have their part of the process's memory, and another
+// max_pending_total is of clients only.
+func TestReload_memory(t *testing.T) {
+	s := servertest.Start(t, configured(t, "max_memory: 64MB"))
+	clients, links := &s.Modules().Outbound().Budget, &s.Modules().OutboundLinks().Budget
+	if clients.Limit() <= 1000 || links.Limit() <= 1000 {
+		t.Fatalf("%d may wait for clients, %d for links", clients.Limit(), links.Limit())
+	}
+	mustReload(t, s, "max_memory: 64MB\nmax_pending_total: 1000\nmax_pending: 500\nmax_payload: 500")
+	if clients.Limit() != 1000 || links.Limit() <= 1000 {
+		t.Errorf("%d may wait for clients, %d for links", clients.Limit(), links.Limit())
+	}
+}
+
 func TestReload_newestClientsAboveTheLimitGo(t *testing.T) {
 	s := servertest.Start(t, configured(t, ""))
 	var all []*conn
