@@ -19,14 +19,15 @@ type base struct {
 	files backing // nil in a memory store; set once
 	// memory stores count other bytes, and keep what they are given.
 	memory bool
-	// damaged hears of what cannot be read; nil in a memory store.
-	damaged func(first, last uint64, err error)
 	// hurt: unreadable messages were found whose subjects still count them.
 	hurt atomic.Bool
+	// damaged hears of what cannot be read; nil in a memory store.
+	damaged func(first, last uint64, err error)
 
 	mu struct {
 		sync.RWMutex
 		closed     bool
+		lostDirty  bool // lost has changed since the last seal
 		first      uint64
 		last       uint64
 		msgs       uint64
@@ -40,7 +41,6 @@ type base struct {
 		dir        directory
 		drained    uint64
 		lost       losses
-		lostDirty  bool // lost has changed since the last seal
 		// after holds, for each flush that is sealed and not done, what was
 		// removed since its seal: a replay from there needs it again.
 		after []*gapSet

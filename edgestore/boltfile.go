@@ -224,6 +224,16 @@ func (b *boltFile) acquire() error {
 	}
 }
 
+// mayReadAux asks the test's hook for each of the values that are in memory.
+func (b *boltFile) mayReadAux(list []Aux) bool {
+	for i := range list {
+		if b.hooks.mayRead(b.path, "aux "+list[i].Key) != nil {
+			return false
+		}
+	}
+	return true
+}
+
 func (b *boltFile) open() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -88,6 +88,27 @@ func (d *directory) findDown(seq uint64) *chunkRef {
 	return &refs[j-1]
 }
 
+// orphansFrom is the chunk from which on rows are looked at that a flush may have
+// left which did not come to its end: they lie at the end, but for packed chunks,
+// which are few and go when the file does.
+func (d *directory) orphansFrom() uint64 {
+	n := len(d.pages)
+	if n == 0 {
+		return 0
+	}
+	p := d.pages[n-1]
+	return p.refs[len(p.refs)-1].first
+}
+
+// names tells whether a key of a row is that of a chunk, or its husk.
+func (d *directory) names(key []byte) bool {
+	if len(key) != 12 {
+		return false
+	}
+	r := d.find(binary.BigEndian.Uint64(key))
+	return r != nil && r.first == binary.BigEndian.Uint64(key) && r.crc == binary.BigEndian.Uint32(key[8:])
+}
+
 func (p *dirPage) last() uint64 { return p.refs[len(p.refs)-1].last }
 
 func newDirPage(id uint64, refs []chunkRef) *dirPage {

@@ -56,7 +56,10 @@ type FileOptions struct {
 	// store's files (not of a full disk). What was sealed is kept, and Applied
 	// does not move.
 	WriteFailed func(err error)
-	// Files bounds the open files of all stores that share it; nil: no bound.
+	// Files bounds the open files of all stores that share it; nil: no bound. With
+	// it a small file is known by one read, and is opened, and locked against other
+	// processes, when it is used: whoever shares files sees to it that nobody else
+	// uses the folders.
 	Files *FilePool
 	// StatelessEnd, if not nil, is asked when nothing but chunks and named values
 	// is left of a stream: messages above the sequence that it tells come again
@@ -111,9 +114,12 @@ func bareOptions() *FileOptions {
 // Laws: what a flush writes is the store as of its seal, however far the
 // memory has gone on; a record or chunk is used only after its checksum, and a
 // chunk only if the directory names that very version of it.
+//
+// A device has very many streams of a few messages: what most of them never have
+// stands behind pointers.
 type fileStore struct {
 	base
-	o     FileOptions
+	o     *FileOptions
 	cache atomic.Pointer[chunkCache] // nil: nothing was read yet
 	files fileSet
 
@@ -123,24 +129,38 @@ type fileStore struct {
 	flushMu sync.Mutex // one flush at a time; guards what follows
 	state   fileState  // as of the last flush
 	number  uint64     // of the last flush
-	carry   []uint64   // touched sequences that a flush had no budget for
 	// records are the checksums of all records in the head but the state.
-	records map[string]uint32
-	// husks are the chunks that a flush on a full disk left no bodies of.
-	husks map[chunkKey]bool
+	records recordSums
+	aux     *[]Aux // those of an image, until somebody has them or the next flush
 	// orphans tells that a failed flush may have left rows behind.
 	orphans bool
 	// unnamed tells that the name of the head may not be on the disk: nothing
 	// that only it has is durable. unlinks wait for that.
 	unnamed bool
-	unlinks []uint32
 	looking bool     // nothing is written
+	noRuns  bool     // see NoIDRuns
 	unmade  bool     // there is no file yet: see FileOptions.Late
-	opening *Opening // nil: nothing to tell
 	free    uint32   // no file in the folder had this number at the open, nor a higher one
+	rare    *rarely  // nil: nothing of it
+	opening *Opening // nil: nothing to tell
 	losses  *losses  // as of the last flush; nil: none
 	applied atomic.Uint64
 	chain   atomic.Pointer[Chain]
+}
+
+// rarely is what few flushes need.
+type rarely struct {
+	unlinks []uint32 // files that go when the name of the head is on the disk
+	// husks are the chunks that a flush on a full disk left no bodies of.
+	husks map[chunkKey]bool
+}
+
+// rareties is what is rarely there, made when it is not.
+func (s *fileStore) rareties() *rarely {
+	if s.rare == nil {
+		s.rare = new(rarely)
+	}
+	return s.rare
 }
 
 // lostBefore is what the files say is lost, as of the last flush.
@@ -156,6 +176,11 @@ type fileSet struct {
 	mu   sync.Mutex
 	head *boltFile
 	id   uint32 // of the head
+	more *moreFiles
+}
+
+// moreFiles is what a store of one sound file has not.
+type moreFiles struct {
 	old  map[uint32]*oldFile
 	tick uint64
 	raw  map[uint32]rawIndex // scans of damaged files
@@ -182,15 +207,18 @@ func (f *fileSet) get(id uint32) *boltFile {
 	if id == f.id {
 		return f.head
 	}
-	o := f.old[id]
+	if f.more == nil {
+		return nil
+	}
+	o := f.more.old[id]
 	if o == nil {
 		return nil
 	}
-	f.tick++
+	f.more.tick++
 	if o.used == 0 {
 		f.evictLocked()
 	}
-	o.used = f.tick
+	o.used = f.more.tick
 	return o.boltFile
 }
 
@@ -205,7 +233,7 @@ func (f *fileSet) headID() uint32 {
 func (f *fileSet) evictLocked() {
 	var oldest *oldFile
 	open := 0
-	for _, o := range f.old {
+	for _, o := range f.more.old {
 		if o.used > 0 {
 			open++
 			if oldest == nil || o.used < oldest.used {
@@ -232,21 +260,26 @@ func (f *fileSet) roll(head *boltFile, id uint32) error {
 	return err
 }
 
-// addOld is called with mu held, or while the store opens. The map is made here:
-// most stores have one file.
-func (f *fileSet) addOld(id uint32, o *oldFile) {
-	if f.old == nil {
-		f.old = make(map[uint32]*oldFile)
+// addOld is called with mu held, or while the store opens.
+func (f *fileSet) addOld(id uint32, o *oldFile) { f.moreLocked().old[id] = o }
+
+// moreLocked makes what most stores do without, for they have one file.
+func (f *fileSet) moreLocked() *moreFiles {
+	if f.more == nil {
+		f.more = &moreFiles{old: make(map[uint32]*oldFile), raw: make(map[uint32]rawIndex)}
 	}
-	f.old[id] = o
+	return f.more
 }
 
 // unlink removes an old file.
 func (f *fileSet) unlink(id uint32) error {
 	f.mu.Lock()
-	o := f.old[id]
-	delete(f.old, id)
-	delete(f.raw, id)
+	var o *oldFile
+	if f.more != nil {
+		o = f.more.old[id]
+		delete(f.more.old, id)
+		delete(f.more.raw, id)
+	}
 	f.mu.Unlock()
 	if o == nil {
 		return nil
@@ -265,7 +298,10 @@ func (f *fileSet) close() error {
 	if f.head != nil {
 		err = f.head.shut()
 	}
-	for _, o := range f.old {
+	if f.more == nil {
+		return err
+	}
+	for _, o := range f.more.old {
 		err = errors.Join(err, o.shut())
 	}
 	return err
@@ -401,12 +437,16 @@ func (s *fileStore) auxList(prefix string) ([]Aux, error) {
 	if s.isClosed() {
 		return nil, ErrClosed
 	}
+	if kept := s.aux; kept != nil && prefix == "" && s.files.head.mayReadAux(*kept) {
+		s.aux = nil
+		return *kept, nil
+	}
 	var list []Aux
-	for k := range s.records {
+	s.records.each(func(k string, _ uint32) {
 		if k[0] == kindAux && strings.HasPrefix(k[1:], prefix) {
 			list = append(list, Aux{Key: k[1:]})
 		}
-	}
+	})
 	sort.Slice(list, func(i, j int) bool { return list[i].Key < list[j].Key })
 	for i := range list {
 		var err error
@@ -456,6 +496,7 @@ func (s *fileStore) Close() error {
 	s.flushMu.Lock()
 	defer s.flushMu.Unlock()
 	s.cache.Load().clear()
+	s.aux = nil
 	return s.files.close()
 }
 

@@ -15,6 +15,7 @@ type FilePool struct {
 	mu    sync.Mutex
 	open  *list.List // of *boltFile, the last used first
 	place map[*boltFile]*list.Element
+	image *image // for the next file that is read as a whole; nil: in use, or not made yet
 }
 
 // NewFilePool returns a pool of at most max open files (at least 1).
@@ -23,6 +24,27 @@ func NewFilePool(max int) *FilePool {
 		max = 1
 	}
 	return &FilePool{max: max, open: list.New(), place: make(map[*boltFile]*list.Element)}
+}
+
+// takeImage is what a file is read into; giveImage gives it back.
+func (p *FilePool) takeImage() (m *image) {
+	if p != nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		m, p.image = p.image, nil
+	}
+	if m == nil {
+		m = new(image)
+	}
+	return m
+}
+
+func (p *FilePool) giveImage(m *image) {
+	if p != nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.image = m
+	}
 }
 
 // Open is how many files are open now.
@@ -50,6 +72,7 @@ func (p *FilePool) opening(f *boltFile) {
 		return
 	}
 	p.mu.Lock()
+	p.image = nil // the start is over, or does not need it
 	if p.place[f] == nil {
 		p.place[f] = p.open.PushFront(f)
 	}

@@ -302,19 +302,18 @@ func (f *flusher) dropRuns() {
 			delete(f.put, key)
 		}
 	}
-	for key := range f.s.records {
+	f.s.records.each(func(key string, _ uint32) {
 		if key[0] == kindRun {
 			f.put[key] = nil
 		}
-	}
+	})
 	f.state.uncounted, f.state.runs = true, nil
 }
 
 // writeRecords puts the records and, last, the state.
 func (f *flusher) writeRecords(b *bbolt.Bucket) error {
-	old := f.s.records
 	for key, value := range f.put {
-		if crc, ok := old[key]; ok {
+		if crc, ok := f.s.records.get(key); ok {
 			f.state.records--
 			f.state.sum ^= recordSum(key, crc)
 		}
@@ -348,16 +347,16 @@ func (f *flusher) publish() error {
 	s := f.s
 	for key, value := range f.put {
 		if value == nil {
-			delete(s.records, key)
+			s.records.remove(key)
 		} else {
-			if s.records == nil {
-				s.records = make(map[string]uint32)
-			}
-			s.records[key] = valueCRC(value)
+			s.records.set(key, valueCRC(value))
 		}
 	}
+	s.aux = nil
 	s.state, s.number, s.orphans = f.state, f.number, false
-	clear(s.husks) // dropped, every one
+	if s.rare != nil {
+		clear(s.rare.husks) // dropped, every one
+	}
 	var err error
 	if f.rolled {
 		err = s.files.roll(f.file, f.id)
@@ -387,17 +386,22 @@ func (f *flusher) publish() error {
 		s.losses = &lost
 	}
 	s.markFound(f.lost, errUnread)
-	s.unlinks = append(s.unlinks, f.unlink...)
+	if len(f.unlink) > 0 {
+		r := s.rareties()
+		r.unlinks = append(r.unlinks, f.unlink...)
+	}
 	if s.unnamed = f.unnamed != nil; s.unnamed {
 		// A power cut may bring back the file before: what is in the new one is
 		// used, and nothing is given up for it.
 		return f.unnamed
 	}
 	s.setDurable(&f.state)
-	for _, id := range s.unlinks {
-		err = errors.Join(err, s.files.unlink(id))
+	if s.rare != nil {
+		for _, id := range s.rare.unlinks {
+			err = errors.Join(err, s.files.unlink(id))
+		}
+		s.rare.unlinks = nil
 	}
-	s.unlinks = nil
 	_ = err // the flush is durable, and an open removes files that nobody needs
 	if s.o.Invariants {
 		return s.checkLaws()

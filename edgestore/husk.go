@@ -125,7 +125,7 @@ func (s *fileStore) shrink(cur *seal) (freed bool, err error) {
 			case r.file != f.id && alive[r.file]:
 			case f.alive(&r) > 0:
 				alive[r.file] = true
-			case s.husks[r.key()]:
+			case s.rare != nil && s.rare.husks[r.key()]:
 			case r.file == f.id:
 				here = append(here, r)
 			default:
@@ -181,10 +181,11 @@ func (s *fileStore) makeHusks(refs []chunkRef) (done bool, err error) {
 			done = true
 		}
 		for i := range refs[:n] {
-			if s.husks == nil {
-				s.husks = make(map[chunkKey]bool)
+			rare := s.rareties()
+			if rare.husks == nil {
+				rare.husks = make(map[chunkKey]bool)
 			}
-			s.husks[refs[i].key()] = true
+			rare.husks[refs[i].key()] = true
 		}
 		refs = refs[n:]
 	}

@@ -74,7 +74,7 @@ func RebuildStore(dir string) (*Check, error) {
 		return nil, fmt.Errorf("rebuild %s: no files of a store in it", dir)
 	}
 	s.free = files.free
-	look := newFileStore(s.o)
+	look := newFileStore(*s.o)
 	lost, err := look.inspectHead(files.ids)
 	if cerr := look.files.close(); err == nil {
 		err = cerr
@@ -111,7 +111,7 @@ func inspected(dir string) (*fileStore, folder, error) {
 func (s *fileStore) whose(ids []uint32) (incarnation uint64, err error) {
 	stop := errors.New("found")
 	for i := len(ids) - 1; i >= 0; i-- {
-		err := rawScan(fileName(s.o.Dir, ids[i]), &s.o, func(_ int64, b []byte) error {
+		err := rawScan(fileName(s.o.Dir, ids[i]), s.o, func(_ int64, b []byte) error {
 			rec, err := parseRecord(b, b[5])
 			if err != nil && !isCorrupt(err) {
 				return err
@@ -180,7 +180,7 @@ func (s *fileStore) inspectHead(ids []uint32) (lost bool, err error) {
 		return true, &CorruptError{fileName(s.o.Dir, head), "meta pages", "the newest is damaged"}
 	}
 	for _, id := range ids[:len(ids)-1] {
-		s.files.addOld(id, &oldFile{boltFile: &boltFile{path: fileName(s.o.Dir, id), readOnly: true, hooks: &s.o}})
+		s.files.addOld(id, &oldFile{boltFile: &boltFile{path: fileName(s.o.Dir, id), readOnly: true, hooks: s.o}})
 	}
 	return false, err
 }
@@ -212,13 +212,13 @@ func (s *fileStore) checkFile(id uint32) (c CheckedFile, err error) {
 		return c, err
 	}
 	c.Size = info.Size()
-	file := &boltFile{path: path, readOnly: true, hooks: &s.o}
+	file := &boltFile{path: path, readOnly: true, hooks: s.o}
 	c.Err = file.view("open", func(*bbolt.Tx) error { return nil })
 	_ = file.shut()
 	if c.Err != nil && !isCorrupt(c.Err) {
 		return c, c.Err
 	}
-	err = rawScan(path, &s.o, func(_ int64, b []byte) error {
+	err = rawScan(path, s.o, func(_ int64, b []byte) error {
 		c.Records++
 		c.Format = max(c.Format, int(b[4]))
 		return nil

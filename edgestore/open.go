@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -33,7 +32,7 @@ func OpenFileStore(o FileOptions) (Store, error) {
 }
 
 func newFileStore(o FileOptions) *fileStore {
-	s := &fileStore{o: o}
+	s := &fileStore{o: &o}
 	s.base.files, s.damaged = s, o.Damaged
 	s.init(o.FirstSeq, true)
 	return s
@@ -44,7 +43,7 @@ func (s *fileStore) open() error {
 	if err != nil {
 		return err
 	}
-	s.free = found.free
+	s.free, s.noRuns = found.free, !found.anyRun
 	ids := found.ids
 	if len(ids) == 0 {
 		if len(found.strays) > 0 {
@@ -56,15 +55,19 @@ func (s *fileStore) open() error {
 		}
 		return s.makeFirst()
 	}
-	if ids, err = s.openHead(ids); err != nil || len(ids) == 0 {
-		return err
+	// Without a pool a store keeps its file open, and so keeps others off it.
+	small := s.o.Files != nil && !found.unsure[ids[len(ids)-1]] && s.loadImage(ids[len(ids)-1])
+	if !small {
+		if ids, err = s.openHead(ids); err != nil || len(ids) == 0 {
+			return err
+		}
 	}
 	head := s.files.headID()
 	for _, id := range ids {
 		if id == head {
 			continue
 		}
-		s.files.addOld(id, &oldFile{boltFile: &boltFile{path: fileName(s.o.Dir, id), readOnly: true, hooks: &s.o}})
+		s.files.addOld(id, &oldFile{boltFile: &boltFile{path: fileName(s.o.Dir, id), readOnly: true, hooks: s.o}})
 		if !slices.Contains(s.state.files, id) {
 			if err := s.files.unlink(id); err != nil {
 				return err
@@ -80,6 +83,9 @@ func (s *fileStore) open() error {
 		if id != s.files.headID() {
 			_ = s.o.Disk.Remove(fileName(s.o.Dir, id) + unsureSuffix)
 		}
+	}
+	if small {
+		return nil
 	}
 	if err := s.removeOrphans(); noSpace(err) {
 		s.orphans = true // the first flush that finds room does it
@@ -124,10 +130,10 @@ func (s *fileStore) openHead(ids []uint32) ([]uint32, error) {
 		s.begin()
 		return nil, s.makeFirst()
 	}
-	if err != nil {
-		return nil, err
+	if err != nil || s.opening == nil {
+		return ids, err
 	}
-	found, err := s.findFiles()
+	found, err := s.findFiles() // what the salvage has left
 	return found.ids, err
 }
 
@@ -156,6 +162,12 @@ func (s *fileStore) Opening() Opening {
 	}
 	return *s.opening
 }
+
+// NoIDRuns tells that the folder of the store had no runs of ids when it was
+// opened, so that whoever owns them need not look for those that nobody names:
+//
+//	st.(interface{ NoIDRuns() bool })
+func (s *fileStore) NoIDRuns() bool { return s.noRuns }
 
 // met is for what the open has to tell.
 func (s *fileStore) met() *Opening {
@@ -203,7 +215,7 @@ func (s *fileStore) lostCommit(path string) (bool, error) {
 		return false, err
 	}
 	newer := false
-	err := rawScan(path, &s.o, func(_ int64, b []byte) error {
+	err := rawScan(path, s.o, func(_ int64, b []byte) error {
 		if rec, err := parseRecord(b, kindState); err == nil && rec.incarnation == s.o.Incarnation && rec.flush > s.number {
 			newer = true
 		}
@@ -219,6 +231,7 @@ type folder struct {
 	unsure map[uint32]bool
 	strays []string
 	runs   []string // of ids; they are their owner's
+	anyRun bool     // there are such, or what was to become one
 	tmp    []string // that were not finished
 }
 
@@ -244,12 +257,15 @@ func (s *fileStore) findFiles() (folder, error) {
 		if err := s.makeFolder(); err != nil {
 			return folder{}, err
 		}
-	} else if _, err := os.Lstat(s.o.Dir); errors.Is(err, fs.ErrNotExist) {
-		// Without opening anything: a stream can be made when connections have
-		// taken all descriptors.
-		return s.sortFolder(nil), nil
 	}
 	entries, err := os.ReadDir(s.o.Dir)
+	if err != nil && s.o.Late {
+		// A stream can be made when connections have taken all descriptors, and
+		// the folder of one that was just made is not there.
+		if _, lerr := os.Lstat(s.o.Dir); errors.Is(lerr, fs.ErrNotExist) {
+			return s.sortFolder(nil), nil
+		}
+	}
 	if err != nil {
 		return folder{}, err
 	}
@@ -270,6 +286,7 @@ func (s *fileStore) sortFolder(entries []os.DirEntry) folder {
 	for _, e := range entries {
 		n := e.Name()
 		base, _, damaged := strings.Cut(n, damagedInfix)
+		f.anyRun = f.anyRun || isIDRunFile(n)
 		id, known := fileID(strings.TrimSuffix(strings.TrimSuffix(base, tmpSuffix), unsureSuffix))
 		if known {
 			f.free = max(f.free, id+1)
@@ -301,7 +318,7 @@ func fileID(name string) (uint32, bool) {
 // begin makes a stream that has nothing.
 func (s *fileStore) begin() {
 	s.state = fileState{first: s.mu.first, last: s.mu.last, nextDir: 1, nextRun: 1}
-	s.records = nil
+	s.records = recordSums{}
 	s.unmade = true
 }
 
@@ -320,7 +337,7 @@ func (s *fileStore) makeLate() error {
 func (s *fileStore) makeFirst() error {
 	id := s.free
 	path := fileName(s.o.Dir, id)
-	file, err := createBolt(path, &s.o)
+	file, err := createBolt(path, s.o)
 	if err != nil {
 		return err
 	}
@@ -343,16 +360,41 @@ func (s *fileStore) makeFirst() error {
 
 // loadHead reads the records of the newest file into the index.
 func (s *fileStore) loadHead(id uint32) error {
-	file := &boltFile{path: fileName(s.o.Dir, id), readOnly: s.looking, hooks: &s.o}
-	l := &loader{s: s, crc: make(map[string]uint32)}
-	err := file.view("records", l.read)
+	file := &boltFile{path: fileName(s.o.Dir, id), readOnly: s.looking, hooks: s.o}
+	var l *loader
+	err := file.view("records", func(tx *bbolt.Tx) error {
+		l = &loader{s: s} // a read that failed half way is tried again
+		b := tx.Bucket(recordsBucket)
+		if b == nil || tx.Bucket(chunksBucket) == nil {
+			return fmt.Errorf("buckets are missing: %w", ErrCorrupt)
+		}
+		return l.read(boltRecords{b})
+	})
 	if err == nil {
-		err = file.view("subjects", l.readSubjects)
+		err = file.view("subjects", func(tx *bbolt.Tx) error {
+			b := tx.Bucket(recordsBucket)
+			if b == nil {
+				return fmt.Errorf("no records: %w", ErrCorrupt)
+			}
+			return l.readSubjects(boltRecords{b})
+		})
 	}
 	if err != nil {
 		return errors.Join(err, file.shut())
 	}
-	s.records, s.state, s.number = l.crc, l.state, l.number
+	if err := l.keep(file, id); err != nil {
+		return err
+	}
+	if l.state.uncounted {
+		return s.countSubjects()
+	}
+	return nil
+}
+
+// keep makes what was loaded the state of the store.
+func (l *loader) keep(file *boltFile, id uint32) error {
+	s := l.s
+	s.records, s.state, s.number = l.sums, l.state, l.number
 	s.setDurable(&l.state)
 	if s.mu.lost = l.lost; !l.lost.empty() {
 		lost := l.lost
@@ -362,13 +404,7 @@ func (s *fileStore) loadHead(id uint32) error {
 	s.mu.first, s.mu.last, s.mu.drained = l.state.first, l.state.last, l.state.last
 	s.mu.msgs, s.mu.bytes, s.mu.lastTime = l.state.msgs, l.state.bytes, l.state.lastTime
 	s.mu.dir, s.mu.gaps.pages, s.mu.subs = directory{pages: l.pages}, l.gaps, l.subs
-	if err := s.files.roll(file, id); err != nil {
-		return err
-	}
-	if l.state.uncounted {
-		return s.countSubjects()
-	}
-	return nil
+	return s.files.roll(file, id)
 }
 
 // countSubjects counts the subjects of all messages; the next flush writes them.
@@ -386,149 +422,6 @@ func (s *fileStore) countSubjects() error {
 	})
 	s.mu.subs, s.state.uncounted = subs, false
 	return err
-}
-
-// loader checks and decodes the records of a head.
-type loader struct {
-	s      *fileStore
-	state  fileState
-	number uint64
-	sum    uint32
-	crc    map[string]uint32
-	pages  []*dirPage
-	gaps   []gapPage
-	lost   losses
-	subs   subjects
-}
-
-func (l *loader) read(tx *bbolt.Tx) error {
-	b := tx.Bucket(recordsBucket)
-	if b == nil || tx.Bucket(chunksBucket) == nil {
-		return fmt.Errorf("buckets are missing: %w", ErrCorrupt)
-	}
-	if err := l.readState(b); err != nil {
-		return err
-	}
-	c := b.Cursor()
-	for k, v := c.First(); k != nil; k, v = c.Next() {
-		if k[0] == kindState {
-			continue
-		}
-		if k[0] == kindFile {
-			if err := checkFormat(v); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := l.record(string(k), v); err != nil {
-			return fmt.Errorf("record %q: %w", k, err)
-		}
-	}
-	if uint64(len(l.crc)) != l.state.records || l.sum != l.state.sum {
-		return fmt.Errorf("%d records with sum %08x where %d with %08x belong: %w",
-			len(l.crc), l.sum, l.state.records, l.state.sum, ErrCorrupt)
-	}
-	slices.SortFunc(l.pages, func(a, b *dirPage) int {
-		if a.refs[0].first < b.refs[0].first {
-			return -1
-		}
-		return 1
-	})
-	for i := 1; i < len(l.pages); i++ {
-		if l.pages[i].refs[0].first <= l.pages[i-1].last() {
-			return fmt.Errorf("directory pages overlap: %w", ErrCorrupt)
-		}
-	}
-	sort.Slice(l.gaps, func(i, j int) bool { return l.gaps[i].key < l.gaps[j].key })
-	for i := 1; i < len(l.gaps); i++ {
-		if l.gaps[i].key < l.gaps[i-1].key+l.gaps[i-1].run {
-			return fmt.Errorf("gap pages overlap: %w", ErrCorrupt)
-		}
-	}
-	return nil
-}
-
-// readState takes the first copy of the state that is whole.
-func (l *loader) readState(b *bbolt.Bucket) error {
-	var first error
-	for _, k := range stateKeys {
-		rec, err := parseRecord(b.Get([]byte(k)), kindState)
-		if err == nil {
-			if rec.incarnation != l.s.o.Incarnation {
-				return fmt.Errorf("folder belongs to stream incarnation %d, not %d", rec.incarnation, l.s.o.Incarnation)
-			}
-			if l.state, err = decodeState(rec.payload, rec.format); err == nil {
-				l.number = rec.flush
-				return nil
-			}
-		}
-		if first == nil {
-			first = fmt.Errorf("state: %w", err)
-		}
-	}
-	return first
-}
-
-func (l *loader) record(k string, v []byte) error {
-	rec, err := parseRecord(v, k[0])
-	if err != nil {
-		return err
-	}
-	if rec.incarnation != l.s.o.Incarnation {
-		return fmt.Errorf("of incarnation %d: %w", rec.incarnation, ErrCorrupt)
-	}
-	l.crc[k] = rec.crc
-	l.sum ^= recordSum(k, rec.crc)
-	switch k[0] {
-	case kindDir:
-		p, err := decodeDirPage(rec.id, rec.payload)
-		if err != nil {
-			return err
-		}
-		l.pages = append(l.pages, p)
-	case kindGap:
-		p, err := decodeGapPage(rec.id, rec.payload)
-		if err != nil {
-			return err
-		}
-		l.gaps = append(l.gaps, p)
-	case kindLost:
-		if l.lost, err = decodeLosses(rec.payload); err != nil {
-			return err
-		}
-	case kindAux:
-		if key, _, err := decodeAux(rec.payload); err != nil || key != k[1:] {
-			return fmt.Errorf("another name in it: %w", ErrCorrupt)
-		}
-	case kindRun:
-		return nil // read in the order of runs
-	default:
-		return fmt.Errorf("unknown kind: %w", ErrCorrupt)
-	}
-	return nil
-}
-
-func (l *loader) readSubjects(tx *bbolt.Tx) error {
-	var readers []*runReader
-	for _, r := range l.state.runs {
-		readers = append(readers, &runReader{get: getIn(tx), info: r})
-	}
-	l.subs = newSubjects(false)
-	err := mergeInto(readers, func(d *subjectDelta) error {
-		if d.msgs > 0 {
-			l.subs.restore(d)
-		}
-		return nil
-	})
-	l.subs.track = true
-	return err
-}
-
-// restore puts a subject as it was saved.
-func (t *subjects) restore(d *subjectDelta) {
-	s := &t.all[t.intern(d.name)]
-	s.msgs, s.first, s.last = d.msgs, d.first, d.last
-	s.flags |= d.stale
 }
 
 // secure writes into a new file what a head shows of which a commit failed: it
@@ -560,14 +453,9 @@ func (s *fileStore) secure() error {
 var errUnsure = errors.New("a write of it failed")
 
 // removeOrphans deletes rows that the directory does not know, left by a flush
-// that did not come to its end. They lie at the end, but for packed chunks,
-// which are few and go when the file does.
+// that did not come to its end.
 func (s *fileStore) removeOrphans() error {
-	from := uint64(0)
-	if n := len(s.mu.dir.pages); n > 0 {
-		p := s.mu.dir.pages[n-1]
-		from = p.refs[len(p.refs)-1].first
-	}
+	from := s.mu.dir.orphansFrom()
 	var keys [][]byte
 	err := s.files.head.view("orphans", func(tx *bbolt.Tx) error {
 		b := tx.Bucket(chunksBucket)
@@ -576,13 +464,9 @@ func (s *fileStore) removeOrphans() error {
 		}
 		c := b.Cursor()
 		for k, _ := c.Seek(binary.BigEndian.AppendUint64(nil, from)); k != nil; k, _ = c.Next() {
-			if len(k) == 12 {
-				r := s.mu.dir.find(binary.BigEndian.Uint64(k))
-				if r != nil && bytes.Equal(r.rowKey(), k) { // the chunk, or its husk
-					continue
-				}
+			if !s.mu.dir.names(k) {
+				keys = append(keys, bytes.Clone(k))
 			}
-			keys = append(keys, bytes.Clone(k))
 		}
 		return nil
 	})

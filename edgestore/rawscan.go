@@ -91,11 +91,12 @@ func (s *fileStore) rawRow(r *chunkRef) ([]byte, error) {
 	s.files.mu.Lock()
 	defer s.files.mu.Unlock()
 	key := chunkKey{crc: r.crc, first: r.first}
-	index, ok := s.files.raw[r.file]
+	scans := s.files.moreLocked().raw
+	index, ok := scans[r.file]
 	now := s.applied.Load()
 	if !ok || (r.file == s.files.id && index.flush != now) {
 		index = rawIndex{flush: now, chunks: make(map[chunkKey]rawPlace)}
-		err := rawScan(path, &s.o, func(off int64, b []byte) error {
+		err := rawScan(path, s.o, func(off int64, b []byte) error {
 			if b[5] == kindChunk {
 				k := chunkKey{crc: valueCRC(b), first: binary.LittleEndian.Uint64(b[32:])}
 				index.chunks[k] = rawPlace{off, uint32(len(b))}
@@ -108,10 +109,7 @@ func (s *fileStore) rawRow(r *chunkRef) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if s.files.raw == nil {
-			s.files.raw = make(map[uint32]rawIndex)
-		}
-		s.files.raw[r.file] = index
+		scans[r.file] = index
 	}
 	place, ok := index.chunks[key]
 	if !ok || place.length != r.length {
@@ -157,7 +155,7 @@ func (s *fileStore) rawRecords(path string, want map[string]uint32, f func(key s
 	for key, crc := range want {
 		byCRC[crc] = key
 	}
-	return rawScan(path, &s.o, func(_ int64, b []byte) error {
+	return rawScan(path, s.o, func(_ int64, b []byte) error {
 		key, ok := byCRC[valueCRC(b)]
 		if ok && b[5] == key[0] {
 			f(key, b)

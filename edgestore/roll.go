@@ -38,7 +38,7 @@ func (f *flusher) mustRoll() bool {
 func (f *flusher) roll() error {
 	s := f.s
 	next := max(f.id+1, s.free)
-	file, err := createBolt(fileName(s.o.Dir, next), &s.o)
+	file, err := createBolt(fileName(s.o.Dir, next), s.o)
 	if err != nil {
 		return err
 	}
@@ -48,10 +48,8 @@ func (f *flusher) roll() error {
 	if err := file.update("create", makeBuckets(s.o.Incarnation)); err != nil {
 		return err
 	}
-	keys := make([]string, 0, len(s.records))
-	for k := range s.records {
-		keys = append(keys, k)
-	}
+	keys := make([]string, 0, s.records.len())
+	s.records.each(func(k string, _ uint32) { keys = append(keys, k) })
 	slices.Sort(keys)
 	missing := make(map[string]uint32)
 	for len(keys) > 0 {
@@ -61,7 +59,7 @@ func (f *flusher) roll() error {
 		}
 		if err != nil { // the tree gives nothing
 			for _, k := range keys {
-				missing[k] = s.records[k]
+				missing[k], _ = s.records.get(k)
 			}
 			break
 		}
@@ -99,16 +97,17 @@ func (f *flusher) readRecords(keys []string, missing map[string]uint32) (batch [
 		get, size := getIn(tx), 0
 		for len(rest) > 0 && size < s.o.TxBytes {
 			k := rest[0]
+			crc, _ := s.records.get(k)
 			v, err := get(k)
 			if err == nil {
 				var rec record
-				if rec, err = parseRecord(v, k[0]); err == nil && rec.crc != s.records[k] {
+				if rec, err = parseRecord(v, k[0]); err == nil && rec.crc != crc {
 					err = ErrCorrupt
 				}
 			}
 			switch {
 			case isCorrupt(err):
-				missing[k] = s.records[k]
+				missing[k] = crc
 			case err != nil:
 				return err
 			default:

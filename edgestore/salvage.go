@@ -22,7 +22,7 @@ func (s *fileStore) salvage(ids []uint32, newest bool, cause error) error {
 	if err != nil {
 		return err
 	}
-	s.records = nil
+	s.records = recordSums{}
 	next := max(ids[len(ids)-1]+1, s.free)
 	if err := v.write(next); err != nil {
 		return err
@@ -82,7 +82,7 @@ func (s *fileStore) search(ids []uint32, newest bool, cause error) (*salvager, e
 	for _, id := range ids {
 		path := fileName(s.o.Dir, id)
 		v.unread[path] = true
-		err := rawScan(path, &s.o, func(off int64, b []byte) error { v.see(path, off, b); return nil })
+		err := rawScan(path, s.o, func(off int64, b []byte) error { v.see(path, off, b); return nil })
 		if err != nil {
 			return nil, fmt.Errorf("searching the files (%v): %w", cause, err)
 		}
@@ -188,14 +188,14 @@ func (v *salvager) guessState() {
 // readState prefers the state that the tree of the newest file has, if it can
 // be read: the newest in the pages may be of a flush that was not committed.
 func (v *salvager) readState(ids []uint32) {
-	file := &boltFile{path: fileName(v.s.o.Dir, ids[len(ids)-1]), readOnly: true, hooks: &v.s.o}
+	file := &boltFile{path: fileName(v.s.o.Dir, ids[len(ids)-1]), readOnly: true, hooks: v.s.o}
 	l := &loader{s: v.s}
 	err := file.view("state", func(tx *bbolt.Tx) error {
 		b := tx.Bucket(recordsBucket)
 		if b == nil {
 			return ErrCorrupt
 		}
-		return l.readState(b)
+		return l.readState(boltRecords{b})
 	})
 	_ = file.shut()
 	if err == nil {
@@ -356,7 +356,7 @@ func (g *gapSet) union(p *gapPage) {
 func (v *salvager) write(id uint32) error {
 	s := v.s
 	path := fileName(s.o.Dir, id)
-	file, err := createBolt(path, &s.o)
+	file, err := createBolt(path, s.o)
 	if err != nil {
 		return err
 	}

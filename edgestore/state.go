@@ -23,10 +23,10 @@ type fileState struct {
 	// their checksums come to: a record that a damaged tree has lost is missed.
 	records uint64
 	sum     uint32
-	chain   Chain // of the operation applied last
 	// uncounted: the subjects are not in runs, since one of them was damaged: an
 	// open counts them.
 	uncounted bool
+	chain     Chain // of the operation applied last
 }
 
 const stateUncounted = 1
@@ -119,7 +119,13 @@ func encodeAux(key string, value []byte) []byte {
 }
 
 func decodeAux(payload []byte) (key string, value []byte, err error) {
+	k, value, err := splitAux(payload)
+	return string(k), value, err
+}
+
+// splitAux is decodeAux; both are parts of the payload.
+func splitAux(payload []byte) (key, value []byte, err error) {
 	r := reader{b: payload}
-	key = string(r.bytes(r.uvarint(maxMessage)))
+	key = r.bytes(r.uvarint(maxMessage))
 	return key, r.b, r.err
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"math/bits"
 	"os"
@@ -55,15 +54,19 @@ type treeCheck struct {
 	f        *os.File
 	path     string
 	pageSize uint64
+	root     uint64 // this and what follows: as the newest valid meta page says
+	free     uint64 // page of the free list
 	high     uint64 // pages in use end here
-	metas    int    // valid ones
-	tx       uint64 // of the newest
+	tx       uint64
+	metas    int  // valid ones
+	other    bool // one is of the other byte order
 	branches map[uint64]bool
 	leaves   []uint64
 }
 
 const (
 	boltHeader     = 16
+	boltMetaLen    = 64
 	boltElement    = 16
 	boltBranchFlag = 0x01
 	boltLeafFlag   = 0x02
@@ -101,43 +104,48 @@ func (t *treeCheck) unread(page uint64, err error) error {
 
 // meta finds the newest valid meta page and returns the root page.
 func (t *treeCheck) meta() (root uint64, err error) {
-	var best uint64
-	found, other := false, false
+	b := make([]byte, boltHeader+boltMetaLen)
 	for i := int64(0); i < 2; i++ {
-		b := make([]byte, boltHeader+64)
 		if _, err := t.f.ReadAt(b, i*boltPageSize); errors.Is(err, io.EOF) {
 			continue
 		} else if err != nil {
 			return 0, &ioError{t.path, "meta pages", err}
 		}
-		m := b[boltHeader:]
-		other = other || bits.ReverseBytes32(binary.NativeEndian.Uint32(m)) == boltMagic
-		h := fnv.New64a()
-		h.Write(m[:56])
-		if binary.NativeEndian.Uint32(m) != boltMagic || h.Sum64() != binary.NativeEndian.Uint64(m[56:]) {
-			continue
-		}
-		t.metas++
-		tx := binary.NativeEndian.Uint64(m[48:])
-		if found && tx < best {
-			continue
-		}
-		found, best = true, tx
-		t.tx = tx
-		t.pageSize = uint64(binary.NativeEndian.Uint32(m[8:]))
-		root = binary.NativeEndian.Uint64(m[16:])
-		t.high = binary.NativeEndian.Uint64(m[40:])
+		t.look(b)
 	}
-	if !found && other {
+	if t.metas == 0 && t.other {
 		return 0, fmt.Errorf("%s: written on a machine of the other byte order, which this one can't read: %w", t.path, ErrFormat)
 	}
-	if !found {
+	if t.metas == 0 {
 		return 0, &CorruptError{t.path, "meta pages", "none is valid"}
 	}
 	if t.pageSize != boltPageSize {
 		return 0, &CorruptError{t.path, "meta pages", fmt.Sprintf("page size %d", t.pageSize)}
 	}
-	return root, nil
+	return t.root, nil
+}
+
+// look takes what a meta page says, if it is valid and not older than the other.
+func (t *treeCheck) look(page []byte) (valid bool) {
+	m := page[boltHeader:]
+	t.other = t.other || bits.ReverseBytes32(binary.NativeEndian.Uint32(m)) == boltMagic
+	sum := uint64(14695981039346656037) // FNV-1a
+	for _, c := range m[:56] {
+		sum = (sum ^ uint64(c)) * 1099511628211
+	}
+	if binary.NativeEndian.Uint32(m) != boltMagic || sum != binary.NativeEndian.Uint64(m[56:]) {
+		return false
+	}
+	tx := binary.NativeEndian.Uint64(m[48:])
+	if t.metas++; t.metas > 1 && tx < t.tx {
+		return true
+	}
+	t.tx = tx
+	t.pageSize = uint64(binary.NativeEndian.Uint32(m[8:]))
+	t.root = binary.NativeEndian.Uint64(m[16:])
+	t.free = binary.NativeEndian.Uint64(m[32:])
+	t.high = binary.NativeEndian.Uint64(m[40:])
+	return true
 }
 
 // page reads a page with its overflow as far as elements may reach.

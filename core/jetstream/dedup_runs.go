@@ -200,6 +200,9 @@ func (s *stream) openIDs() error {
 		return nil
 	}
 	d := s.dedup
+	if st, ok := s.store.(interface{ NoIDRuns() bool }); ok && d == nil && st.NoIDRuns() {
+		return nil
+	}
 	dir, disk := s.where(), s.e.cfg.idDisk
 	if d == nil {
 		return edgestore.RemoveIDRuns(disk, dir, func(uint64) bool { return false })
