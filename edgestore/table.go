@@ -17,15 +17,16 @@ import (
 )
 
 // Table is a small durable map from names to values with the LSN up to which
-// it was applied, in one bbolt file: the catalogue of streams. It is held in
-// memory as a whole. Plain values are rows of it: it knows nothing of what they
-// mean.
+// it was applied, in one bbolt file: the catalogue of streams. In memory are the
+// names, with the checksums of the values, and from the open until Release or the
+// first flush the values too. Plain values are rows of it: it knows nothing of
+// what they mean.
 type Table struct {
 	o     TableOptions
 	hooks *FileOptions
 
 	mu       sync.Mutex
-	values   map[string][]byte // durable
+	values   map[string][]byte // as of the open; nil: no more
 	sealed   map[string][]byte // waiting for a flush; nil value: delete
 	next     LSN
 	dirty    bool
@@ -342,17 +343,9 @@ func (t *Table) Flush() error {
 		return nil
 	}
 	changes, applied := t.sealed, t.next
-	values := maps.Clone(t.values)
 	t.sealed, t.dirty = make(map[string][]byte), false
 	t.mu.Unlock()
-	for k, v := range changes {
-		if v == nil {
-			delete(values, k)
-		} else {
-			values[k] = v
-		}
-	}
-	err := t.write(changes, values, applied)
+	err := t.write(changes, applied)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err != nil {
@@ -362,15 +355,24 @@ func (t *Table) Flush() error {
 		t.hooks.toldWrite(err)
 		return err
 	}
-	t.values, t.applied = values, applied
+	t.values, t.applied = nil, applied
 	return nil
 }
 
 // write brings down one flush. After a failed write the file is not written
 // again: a new one takes its place.
-func (t *Table) write(changes, values map[string][]byte, applied LSN) error {
+func (t *Table) write(changes map[string][]byte, applied LSN) error {
 	flush := t.count + 1
 	if t.renew || t.file.failed() != nil {
+		values, err := t.stored(changes)
+		if err != nil {
+			return err
+		}
+		for k, v := range changes {
+			if v != nil {
+				values[k] = v
+			}
+		}
 		return t.rewrite(applied, flush, values)
 	}
 	sums := maps.Clone(t.sums)
@@ -397,12 +399,83 @@ func (t *Table) Applied() LSN {
 // Made reports whether there was no file when the table was opened.
 func (t *Table) Made() bool { return t.made }
 
+// stored reads the values as of the last flush, but those that except has. A
+// commit that failed may show: what it has put in the place of a value is not
+// taken, and the value is searched for in the pages, where it lies until the
+// commit after that. The caller holds t.flushing.
+func (t *Table) stored(except map[string][]byte) (map[string][]byte, error) {
+	values, missing := make(map[string][]byte, len(t.sums)), make(map[string]uint32)
+	take := func(k string, v []byte) bool {
+		rec, err := parseRecord(v, kindTable)
+		if err != nil || rec.crc != t.sums[k] {
+			return false
+		}
+		key, value, err := decodeAux(rec.payload)
+		if err != nil || key != k {
+			return false
+		}
+		values[k] = append([]byte{}, value...)
+		return true
+	}
+	for k, crc := range t.sums {
+		if _, ok := except[k]; !ok {
+			missing[k] = crc
+		}
+	}
+	err := t.file.view("table", func(tx *bbolt.Tx) error {
+		b := tx.Bucket(tableBucket)
+		for k := range missing {
+			if b != nil && take(k, b.Get([]byte("="+k))) {
+				delete(missing, k)
+			}
+		}
+		return nil
+	})
+	if err != nil && !isCorrupt(err) || len(missing) == 0 {
+		return values, err
+	}
+	err = rawScan(t.file.path, t.hooks, func(_ int64, b []byte) error {
+		rec, err := parseRecord(b, kindTable)
+		if err != nil {
+			return nil
+		}
+		if key, _, err := splitAux(rec.payload); err == nil {
+			if crc, ok := missing[string(key)]; ok && crc == rec.crc && take(string(key), b) {
+				delete(missing, string(key))
+			}
+		}
+		return nil
+	})
+	for k := range missing {
+		if err == nil {
+			err = &CorruptError{t.file.path, "value " + k, "it is missing"}
+		}
+	}
+	return values, err
+}
+
+// Release lets go of the values in memory: until the first flush has done that
+// Each tells those of the open, and then what the file has.
+func (t *Table) Release() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.values = nil
+}
+
 // Each visits the durable values whose names start with prefix, in order. f
 // may use the table, and may not change the value.
-func (t *Table) Each(prefix string, f func(key string, value []byte) error) error {
+func (t *Table) Each(prefix string, f func(key string, value []byte) error) (err error) {
+	t.flushing.Lock()
 	t.mu.Lock()
-	values := t.values // never changed, only replaced
+	values := t.values // never changed, only let go of
 	t.mu.Unlock()
+	if values == nil {
+		values, err = t.stored(nil)
+	}
+	t.flushing.Unlock()
+	if err != nil {
+		return fmt.Errorf("table %s: %w", t.o.Path, err)
+	}
 	for _, k := range slices.Sorted(maps.Keys(values)) {
 		if strings.HasPrefix(k, prefix) {
 			if err := f(k, values[k]); err != nil {
@@ -411,6 +484,19 @@ func (t *Table) Each(prefix string, f func(key string, value []byte) error) erro
 		}
 	}
 	return nil
+}
+
+// Names are the names of the durable values that start with prefix, in no order.
+// They are in memory.
+func (t *Table) Names(prefix string) (list []string) {
+	t.flushing.Lock()
+	defer t.flushing.Unlock()
+	for k := range t.sums {
+		if strings.HasPrefix(k, prefix) {
+			list = append(list, k)
+		}
+	}
+	return list
 }
 
 // Close closes the table; what was not flushed is not in it.

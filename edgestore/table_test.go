@@ -309,3 +309,110 @@ func TestTable_failedWrites(t *testing.T) {
 		})
 	}
 }
+
+// TestTable_newFileOfADamagedOne: a table of which a write failed is written anew
+// from its file. A row that the tree has lost is found in the pages; without it
+// there is no new file, and nothing counts as applied.
+func TestTable_newFileOfADamagedOne(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		path := filepath.Join(t.TempDir(), "d", "catalogue")
+		fail := false
+		o := edgestore.TableOptions{Path: path, BeforeWrite: func(string) error {
+			if fail {
+				return syscall.EIO
+			}
+			return nil
+		}}
+		tab, err := edgestore.OpenTableFile(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tab.Close()
+		put := func(lsn edgestore.LSN, key string) error {
+			tab.Seal(lsn, []edgestore.Aux{{Key: key, Value: []byte("value of " + key)}})
+			return tab.Flush()
+		}
+		for i, key := range []string{"a", "b", "c"} {
+			if err := put(edgestore.LSN(i+1), key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fail = true
+		if err := put(4, "d"); !errors.Is(err, syscall.EIO) {
+			t.Fatalf("a write that fails: %v", err)
+		}
+		fail = false
+		// Each flush wrote the page of all rows anew: the newest place of "b" goes,
+		// or all of them.
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		row, places := []byte("value of b"), 0
+		newest := -1
+		for at := bytes.Index(b, row); at >= 0; {
+			if places++; bytes.Contains(b[at&^4095:][:4096], []byte("value of c")) {
+				newest = at
+			}
+			if lost {
+				b[at] ^= 1
+			}
+			next := bytes.Index(b[at+1:], row)
+			if next < 0 {
+				break
+			}
+			at += 1 + next
+		}
+		if newest < 0 || places < 2 {
+			t.Fatalf("%d places, newest %d", places, newest)
+		}
+		if !lost {
+			b[newest] ^= 1
+		}
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.WriteAt(b, 0)
+		if err := errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		err = put(5, "e")
+		if lost {
+			if !errors.Is(err, edgestore.ErrCorrupt) || tab.Applied() != 3 {
+				t.Fatalf("without a row: %v, applied %d", err, tab.Applied())
+			}
+			continue
+		}
+		if err != nil || tab.Applied() != 5 {
+			t.Fatalf("flush: %v, applied %d", err, tab.Applied())
+		}
+		if got := tableContent(t, tab, ""); len(got) != 5 || got[1] != "b=value of b" {
+			t.Fatalf("%q", got)
+		}
+	}
+}
+
+// TestTable_releasedValues: who asks after the values were let go of gets them
+// from the file.
+func TestTable_releasedValues(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "d", "catalogue")
+	tab := mustTable(t, path)
+	tab.Seal(1, []edgestore.Aux{{Key: "x/a", Value: []byte("1")}, {Key: "x/b", Value: []byte{}}, {Key: "y", Value: []byte("2")}})
+	if err := tab.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	tab.Close()
+	tab = mustTable(t, path)
+	defer tab.Close()
+	before := tableContent(t, tab, "x/")
+	tab.Release()
+	if after := tableContent(t, tab, "x/"); !slices.Equal(before, after) || len(after) != 2 {
+		t.Fatalf("%q, before %q", after, before)
+	}
+	names := tab.Names("x/")
+	slices.Sort(names)
+	if !slices.Equal(names, []string{"x/a", "x/b"}) {
+		t.Fatalf("%q", names)
+	}
+}

@@ -29,6 +29,8 @@ type fileLog interface {
 // table is what the engine needs of edgestore.Table.
 type table interface {
 	Each(prefix string, f func(key string, value []byte) error) error
+	Names(prefix string) []string
+	Release()
 	Seal(applied edgestore.LSN, aux []edgestore.Aux)
 	Flush() error
 	Applied() edgestore.LSN

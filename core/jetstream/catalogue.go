@@ -358,10 +358,9 @@ func (e *Engine) sealCatalogue() (trash map[uint64]edgestore.Store, dirty bool) 
 		} else {
 			aux = append(aux, edgestore.Aux{Key: rowKey(inc)})
 			aux = append(aux, edgestore.Aux{Key: headKey(inc)}, edgestore.Aux{Key: goneKey(inc), Value: []byte{}})
-			_ = e.table.Each(consumerRows(inc), func(key string, _ []byte) error { // it is in memory
+			for _, key := range e.table.Names(consumerRows(inc)) {
 				aux = append(aux, edgestore.Aux{Key: key})
-				return nil
-			})
+			}
 		}
 	}
 	c.changed = nil
@@ -403,12 +402,14 @@ func (e *Engine) openCatalogue() (err error) {
 	if err != nil {
 		return err
 	}
+	e.table.Release()
 	if rows.empty {
 		e.missedCatalogue()
 	}
 	for i := range rows.creates {
-		c := &rows.creates[i]
-		e.loadStream(c, rows.heads[c.incarnation], rows.consumers[c.incarnation])
+		c := rows.creates[i]
+		rows.creates[i] = streamCreate{} // it holds the row
+		e.loadStream(&c, rows.heads[c.incarnation], rows.consumers[c.incarnation])
 	}
 	return nil
 }
@@ -506,7 +507,7 @@ func (e *Engine) readCatalogue() (*catalogueRows, error) {
 			}
 			e.mu.cat.gone[inc] = true
 		case strings.HasPrefix(key, rowPrefix):
-			c, err := readStreamCreate(append([]byte(nil), value...))
+			c, err := readStreamCreate(value)
 			if err != nil {
 				return fmt.Errorf("catalogue: row %q: %w", key, err)
 			}
