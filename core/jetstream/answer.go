@@ -134,7 +134,7 @@ func (a *applier) tell(s *stream, en *edgestore.Entry, o *outcome) {
 	if len(en.Side) > 0 {
 		if p := a.pubs.of(s.acct); p != nil {
 			if o.err != nil {
-				a.buf = appendNack(a.buf[:0], v, o.err)
+				a.buf = appendNack(a.buf[:0], v.cfg.Name, o.err)
 			} else {
 				a.buf = appendAck(a.buf[:0], v, o.seq, o.dup)
 			}

@@ -118,8 +118,7 @@ func (o *offline) refuse(m *wire.Msg) {
 	if len(m.Reply) == 0 || o.config.NoAck {
 		return
 	}
-	v := &streamView{errSuffix: fmt.Appendf(nil, `,"stream":%s,"seq":0}`, quoteJSON(o.name))}
-	o.acct.e.out.send(o.acct, string(m.Reply), nil, appendNack(nil, v, o.apiError()))
+	o.acct.e.out.send(o.acct, string(m.Reply), nil, appendNack(nil, o.name, o.apiError()))
 }
 
 // allOffline lists the streams that could not be opened.

@@ -17,13 +17,14 @@ func appendAck(b []byte, v *streamView, seq uint64, duplicate bool) []byte {
 	return append(b, '}')
 }
 
-// appendNack appends the answer to a message that was refused.
-func appendNack(b []byte, v *streamView, e *APIError) []byte {
+// appendNack appends the answer to a message that a stream refused.
+func appendNack(b []byte, stream string, e *APIError) []byte {
 	text, err := json.Marshal(e)
 	if err != nil {
 		panic("jetstream: an API error does not marshal: " + err.Error())
 	}
 	b = append(b, `{"error":`...)
 	b = append(b, text...)
-	return append(b, v.errSuffix...)
+	b = append(append(b, `,"stream":`...), quoteJSON(stream)...)
+	return append(b, `,"seq":0}`...)
 }

@@ -188,5 +188,5 @@ func (s *stream) refuse(v *streamView, m *wire.Msg, err *APIError) {
 	if err == errTooManyRequests {
 		header = wire.AppendStatus(nil, 429, "Too Many Requests")
 	}
-	s.e.out.send(s.acct, string(m.Reply), header, appendNack(nil, v, err))
+	s.e.out.send(s.acct, string(m.Reply), header, appendNack(nil, v.cfg.Name, err))
 }

@@ -139,7 +139,6 @@ type streamView struct {
 	transform *subject.Transform
 	republish *subject.Transform
 	ackPrefix []byte // {"stream":"S","domain":"D","seq":
-	errSuffix []byte // ,"stream":"S","seq":0}
 	maxMsg    int    // -1 for no limit
 }
 
@@ -156,13 +155,11 @@ func newStreamView(cfg *StreamConfig, domain string) (*streamView, error) {
 			return nil, fmt.Errorf("stream %q: republish: %w", cfg.Name, err)
 		}
 	}
-	name := quoteJSON(cfg.Name)
-	v.ackPrefix = append(append([]byte(`{"stream":`), name...), ',')
+	text := `{"stream":` + string(quoteJSON(cfg.Name)) + `,`
 	if domain != "" {
-		v.ackPrefix = append(append(append(v.ackPrefix, `"domain":`...), quoteJSON(domain)...), ',')
+		text += `"domain":` + string(quoteJSON(domain)) + `,`
 	}
-	v.ackPrefix = append(v.ackPrefix, `"seq":`...)
-	v.errSuffix = append(append([]byte(`,"stream":`), name...), `,"seq":0}`...)
+	v.ackPrefix = []byte(text + `"seq":`) // in one piece: every stream has one
 	return v, nil
 }
 
