@@ -144,13 +144,7 @@ func TestContainer_walk_of_the_chart(t *testing.T) {
 		t.Errorf("SIGTERM: exit %d\n%s", code, d.text())
 	}
 
-	// The next container has what is on the volume. An identity is made again where
-	// both files of it are gone.
-	for _, name := range []string{"data/identity.json", "data/identity.copy"} {
-		if err := os.Remove(s.file(name)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	// The next container has what is on the volume.
 	d = program("-c", c.Args[1])
 	d.ready()
 	if answer, err := s.nats("$JS.API.STREAM.INFO.S", ""); err != nil || !strings.Contains(answer, `"messages":1,`) {
