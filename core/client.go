@@ -42,11 +42,11 @@ type client struct {
 	parser    *wire.ClientParser
 	origin    *account.Origin
 	account   *account.Account // nil before it is known who this is
-	connect   connectOptions
-	begun     bool   // the first byte was seen
-	connected bool   // CONNECT was accepted
-	why       string // more than the reason tells of why it ended
-	told      bool   // the second INFO was sent
+	connect   *connectOptions  // of the last CONNECT; immutable
+	begun     bool             // the first byte was seen
+	connected bool             // CONNECT was accepted
+	why       string           // more than the reason tells of why it ended
+	told      bool             // the second INFO was sent
 	out503    []byte
 	in        struct{ msgs, bytes int64 } // since the last time they were added to stats
 	spoke     bool                        // out has something for the writer to be woken for
@@ -78,8 +78,8 @@ type client struct {
 		pinged time.Time        // when the last PING was sent
 		rtt    time.Duration
 		rttAt  time.Time
-		info   connectOptions // a copy for monitoring
-		grant  *auth.Grant    // nil before it is known who this is
+		info   *connectOptions // what monitoring is told; nil before CONNECT
+		grant  *auth.Grant     // nil before it is known who this is
 		user   string
 		acc    string
 		// claimed is who somebody said to be that did not get in.
@@ -177,7 +177,10 @@ func (c *client) refuse(what, text string, attrs ...any) {
 func (c *client) log() *slog.Logger {
 	l := PeerLogger(c.s.log, "client", c.id, c.raw.RemoteAddr())
 	c.life.Lock()
-	user, name := c.life.user, c.life.info.Name
+	user, name := c.life.user, ""
+	if c.life.info != nil {
+		name = c.life.info.Name
+	}
 	if user == "" {
 		user, name = c.life.claimed.user, c.life.claimed.name
 	}

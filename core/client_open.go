@@ -22,7 +22,7 @@ func (c *client) open() error {
 	c.set = c.began
 	c.parser = wire.NewClientParser(c, wire.Limits{MaxControlLine: o.MaxControlLine, MaxPayload: o.MaxPayload, Buffers: &c.s.buffers})
 	c.origin = account.NewOrigin(c, account.RoleClient, "")
-	c.connect = initialConnect()
+	c.connect = initialConnect
 	c.session.Store(&session{echo: true})
 	if c.began.doors.client.HasNKeys() {
 		c.nonce = auth.NewNonce()

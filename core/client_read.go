@@ -6,10 +6,12 @@ import (
 	"io"
 	"log/slog"
 	"math/bits"
+	"os"
 	"sync"
 	"time"
 
 	"github.com/frondmq/frond/core/outbound"
+	"github.com/frondmq/frond/core/transport"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -29,33 +31,107 @@ const (
 	stallTotal = 10 * time.Millisecond
 )
 
-// serve is the reader goroutine: the life of a connection.
+// serve is the first goroutine of a connection: its beginning.
 func (c *client) serve() {
-	defer c.s.forget(c)
 	if err := c.open(); err != nil {
 		c.finish(err, false)
+		c.s.forget(c)
 		return
 	}
-	err := io.EOF
-	if !c.failed() {
-		err = c.read()
+	c.work(true)
+}
+
+// work is the reader goroutine, up to a silence: then there is a new one. By
+// false the silence is there already, which the next byte ends.
+func (c *client) work(awake bool) {
+	err := c.read(awake)
+	if err == errRest {
+		c.s.connections.Rested()
+		go c.resume()
+		return
 	}
+	c.end(err)
+}
+
+// resume waits for what ends a silence.
+func (c *client) resume() {
+	var one [1]byte
+	b, ok, err := transport.FirstByte(c.conn)
+	if ok && err == nil {
+		one[0] = b
+		err = c.input(one[:])
+	}
+	if err != nil {
+		c.end(err)
+		return
+	}
+	c.work(ok)
+}
+
+// end is the end of a connection that was opened.
+func (c *client) end(err error) {
 	c.finish(err, true)
 	c.out.Wait()
 	c.raw.Close()
+	c.s.forget(c)
 }
 
-// read parses what comes until the connection ends.
-func (c *client) read() error {
-	reads := &c.s.reads
-	buf := reads.get(readBufferStart)
+var errRest = errors.New("nothing came for a while")
+
+// awake sets the moment to look whether anything comes still; by the zero time
+// there is none. The deadline of an ending connection stays.
+func (c *client) awake(until time.Time) error {
+	c.raw.SetReadDeadline(until)
+	if c.failed() {
+		return io.EOF
+	}
+	return nil
+}
+
+// silent is called when that moment has come. It returns errRest when nothing
+// has come since the last one.
+func (c *client) silent(spoke bool) error {
+	if c.failed() {
+		return io.EOF
+	}
+	if spoke {
+		return c.awake(time.Now().Add(transport.RestAfter))
+	}
+	if err := c.awake(time.Time{}); err != nil {
+		return err
+	}
+	return errRest
+}
+
+// read parses what comes until the connection ends, or is silent.
+func (c *client) read(awake bool) error {
+	reads, size := &c.s.reads, readBufferMin
+	if awake {
+		size = readBufferStart
+		if err := c.awake(time.Now().Add(transport.RestAfter)); err != nil {
+			return err
+		}
+	}
+	buf := reads.get(size)
 	defer func() { reads.put(buf) }()
-	short := 0
+	short, spoke := 0, false
 	for {
 		n, err := c.conn.Read(buf)
 		if n > 0 {
+			if spoke = true; !awake {
+				awake = true
+				if err := c.awake(time.Now().Add(transport.RestAfter)); err != nil {
+					return err
+				}
+			}
 			if perr := c.input(buf[:n]); perr != nil {
 				return perr
+			}
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			if err = c.silent(spoke); err == nil {
+				spoke = false
+				continue
 			}
 		}
 		if err != nil {

@@ -38,9 +38,7 @@ type connectOptions struct {
 
 // initialConnect is what holds before the first CONNECT, and for keys that it
 // leaves out.
-func initialConnect() connectOptions {
-	return connectOptions{Verbose: true, Pedantic: true, Echo: true}
-}
+var initialConnect = &connectOptions{Verbose: true, Pedantic: true, Echo: true}
 
 var (
 	errAuthViolation = &wire.Error{Text: "Authorization Violation", Reason: wire.ReasonAuthFailure}
@@ -122,11 +120,13 @@ func (c *client) presented(r *auth.Request) {
 // Connect is part of wire.ClientHandler.
 func (c *client) Connect(args []byte) error {
 	c.active = true
-	if err := json.Unmarshal(args, &c.connect); err != nil {
+	next := *c.connect
+	if err := json.Unmarshal(args, &next); err != nil {
 		c.why = "CONNECT: " + err.Error()
 		return errBadConnect
 	}
-	c.trace.connect(c.connect)
+	c.connect = &next
+	c.trace.connect(next)
 	if c.account != nil {
 		c.unsubscribeAll()
 	}

@@ -28,6 +28,8 @@ type Connection interface {
 // Connections are the connections of all protocols: who is there, who was, and
 // what went over them. It is safe for concurrent use.
 type Connections struct {
+	rested rested
+
 	mu struct {
 		sync.Mutex
 		limit   int // of clients; 0: none, below 0 nobody is let in

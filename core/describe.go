@@ -37,7 +37,9 @@ func (c *client) Describe(subs, detail bool) *monitor.ConnInfo {
 	}
 	DescribeHost(i, c.raw)
 	c.life.Lock()
-	i.Name, i.Lang, i.Version = c.life.info.Name, c.life.info.Lang, c.life.info.Version
+	if info := c.life.info; info != nil {
+		i.Name, i.Lang, i.Version = info.Name, info.Lang, info.Version
+	}
 	i.RoundTrip, i.AccountName = c.life.rtt, c.life.acc
 	i.AuthorizedUser = c.life.user
 	if c.life.acc != config.GlobalAccount {

@@ -37,3 +37,6 @@ func (s *Server) SlowConsumers() int64 {
 
 // Modules is what a module is given.
 func (s *Server) Modules() Services { return services{s} }
+
+// Silent is how many connections have gone silent since the start.
+func (s *Server) Silent() int64 { return s.connections.rested.silent.Load() }

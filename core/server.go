@@ -308,6 +308,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	errs = append(errs, s.closeStore(ctx))
 	s.closeMonitor(ctx)
 	errs = append(errs, s.removePortsFile())
+	s.connections.rested.end()
 	s.memory.end()
 	s.lines.stop()
 	s.log.Info("Server Exiting..")

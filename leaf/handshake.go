@@ -34,6 +34,8 @@ type heard struct {
 	at atomic.Int64 // core.Ticks
 
 	// Owned by the reader goroutine.
+	next  byte // was read already, if has is set
+	has   bool
 	since time.Time       // when the first bytes of what is not whole yet came
 	slow  func(time.Time) // told when bytes come of something that takes long, nil for nobody
 }
@@ -41,8 +43,13 @@ type heard struct {
 // slowMessage is from when on a message counts as one that takes long.
 const slowMessage = time.Second
 
-func (h *heard) Read(p []byte) (int, error) {
-	n, err := h.in.Read(p)
+func (h *heard) Read(p []byte) (n int, err error) {
+	if h.has {
+		n, h.has = 1, false
+		p[0] = h.next
+	} else {
+		n, err = h.in.Read(p)
+	}
 	if n == 0 {
 		return n, err
 	}
@@ -57,6 +64,9 @@ func (h *heard) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// first gives back a byte that was read already.
+func (h *heard) first(b byte) { h.next, h.has = b, true }
 
 // parsed says how far the bytes got: whether the last ones are the beginning
 // of something, and whether something before them was whole.

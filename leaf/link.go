@@ -22,7 +22,9 @@ import (
 )
 
 const (
-	readBytes = 32 << 10
+	// A link is read in pieces of these sizes.
+	readBytesMin = 2 << 10
+	readBytesMax = 32 << 10
 	// unsentBytes is how much the kernel may hold unsent.
 	unsentBytes = 16 << 10
 	// deadPath is after how long without a sign of life a link is given up.
@@ -221,13 +223,13 @@ func (l *link) queueLine(add func([]byte) []byte) {
 func (l *link) read() {
 	o := l.m.services.Options()
 	parser := wire.NewLeafParser(l, wire.Limits{MaxControlLine: o.MaxControlLine, MaxPayload: maxFromLink(o)})
-	buf := make([]byte, readBytes)
 	l.heard.slow = l.account.HalfRead
+	in := input{link: l, plain: !compresses(l.mode), size: readBytesMin}
 	for {
-		n, err := l.in.Read(buf)
-		if n > 0 {
+		b, err := in.next(parser.Partial())
+		if len(b) > 0 {
 			before := l.inMsgs.Load()
-			perr := parser.Parse(buf[:n])
+			perr := parser.Parse(b)
 			l.origin.Flush()
 			l.heard.parsed(parser.Partial(), l.inMsgs.Load() != before)
 			if perr != nil {

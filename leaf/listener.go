@@ -94,7 +94,8 @@ func (l *listener) handle(ctx context.Context, conn net.Conn) {
 		}
 		return
 	}
-	l.m.runLink(ctx, link)
+	// With a stack of its own: that of the handshake is large.
+	l.m.work.Go(func() { l.m.runLink(ctx, link) })
 }
 
 // kind of peer, in the log.

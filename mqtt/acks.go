@@ -31,8 +31,8 @@ type acks struct {
 		// is one that was taken already [MQTT-4.3.3-10]. They are forgotten
 		// with the connection, as the session is.
 		exact map[uint16]bool
+		room  chan struct{} // holds one: the queue became shorter; nil before somebody has waited
 	}
-	room chan struct{} // holds one: the queue became shorter
 }
 
 // receipt is one PUBLISH on its way to the disk: a wire.Receipt.
@@ -48,7 +48,7 @@ type receipt struct {
 	err   error
 }
 
-func newAcks(c *conn) *acks { return &acks{conn: c, room: make(chan struct{}, 1)} }
+func newAcks(c *conn) *acks { return &acks{conn: c} }
 
 // begin remembers a QoS 2 message. It reports false when the message was taken
 // before; then the PUBREC is sent again if it is not on its way yet.
@@ -180,10 +180,20 @@ func (a *acks) doneLocked(r *receipt) (some bool) {
 		}
 	}
 	select {
-	case a.room <- struct{}{}:
+	case a.mu.room <- struct{}{}: // never by nil
 	default:
 	}
 	return true
+}
+
+// roomed is what tells that the queue became shorter.
+func (a *acks) roomed() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.mu.room == nil {
+		a.mu.room = make(chan struct{}, 1)
+	}
+	return a.mu.room
 }
 
 // waiting is the number of PUBLISH packets not acknowledged yet.

@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -47,18 +48,19 @@ type conn struct {
 	out   *outbound.Buffer
 	acks  *acks
 	ended chan struct{} // closed by fail
+	leave func()        // called when all is over
 
 	// Owned by the reader goroutine.
 	frames  framer
 	reading bool // deadlines and flushes are those of a connected client
-	origin  *account.Origin
-	subs    map[string]*subscription
-	will    *will
-	msg     wire.Msg
-	subject []byte
-	reply   []byte
-	header  []byte
-	line    []byte // names a line of the log
+	awake   bool // packets come, or came a moment ago
+	// first was read by who waited for it.
+	first      byte
+	hasFirst   bool
+	subs       map[string]*subscription
+	will       *will
+	*publisher        // nil before the first PUBLISH: many devices only listen
+	line       []byte // names a line of the log
 
 	// Guarded by the lock of out.
 	welcomed           bool // the CONNACK was queued
@@ -77,6 +79,15 @@ type conn struct {
 	outBytes atomic.Int64
 }
 
+// publisher is what a client needs that publishes. It is owned by the reader.
+type publisher struct {
+	origin  *account.Origin
+	msg     wire.Msg
+	subject []byte
+	reply   []byte
+	header  []byte
+}
+
 var (
 	errEnded      = errors.New("client closed the connection")
 	errDisconnect = errors.New("client disconnected") // with a DISCONNECT
@@ -88,20 +99,72 @@ var (
 	errShutdown   = &failure{packets.ErrServerShuttingDown, errors.New("server shutdown")}
 )
 
-// serve runs the client from CONNECT to the end.
+// serve is the first goroutine of a client: its CONNECT.
 func (c *conn) serve() {
-	defer c.nc.Close()
-	if err := c.connect(); err != nil {
+	// Behind it Stop finds the connection among the others.
+	stop := context.AfterFunc(c.m.ctx, func() { c.fail(errShutdown) })
+	err := c.connect()
+	stop()
+	if err != nil {
 		c.logRefusal(err)
+		_ = c.nc.Close()
+		c.out.End(0, nil) // somebody may have said goodbye
+		c.out.Wait()
+		c.leave()
 		return
 	}
-	err := c.read()
-	c.fail(err)
-	c.finish()
-	c.out.Wait()
-	c.m.remove(c)
-	c.logEnd()
+	if c.m.ctx.Err() != nil {
+		c.fail(errShutdown)
+	}
+	go c.work(true) // on a stack that no handshake has made large
 }
+
+// work is the reader goroutine, up to a silence: then there is a new one, without
+// a buffer. By false the silence is there already, which the next byte ends.
+func (c *conn) work(awake bool) {
+	if c.frames.in == nil {
+		c.frames.in = c.m.reader(c)
+	}
+	err := c.read(awake)
+	if err == errRest {
+		c.m.giveBack(c.frames.in)
+		c.frames.in = nil
+		c.m.services.Connections().Rested()
+		go c.resume()
+		return
+	}
+	c.finish(err)
+}
+
+// reader lends a buffer for c. Neither it nor giveBack is inlined, see framer.wait.
+//
+//go:noinline
+func (m *Module) reader(c *conn) *bufio.Reader {
+	if r, ok := m.readers.Get().(*bufio.Reader); ok {
+		r.Reset(socket{c})
+		return r
+	}
+	return bufio.NewReaderSize(socket{c}, readBytes)
+}
+
+//go:noinline
+func (m *Module) giveBack(r *bufio.Reader) {
+	r.Reset(nil)
+	m.readers.Put(r)
+}
+
+// resume waits for what ends a silence.
+func (c *conn) resume() {
+	b, ok, err := transport.FirstByte(c.nc)
+	if err != nil {
+		c.finish(c.ending(err))
+		return
+	}
+	c.first, c.hasFirst = b, ok
+	c.work(ok)
+}
+
+var errRest = errors.New("nothing came for a while")
 
 // connect does the handshake. The answer is the first that is queued, before
 // anything can be delivered.
@@ -115,7 +178,7 @@ func (c *conn) connect() error {
 		return errShutdown
 	default:
 	}
-	c.frames = framer{in: bufio.NewReaderSize(socket{c}, readBytes), limit: o.MaxPayload, pool: &c.m.readBuffers}
+	c.frames = framer{in: c.m.reader(c), limit: o.MaxPayload, pool: &c.m.readBuffers}
 	pk, err := c.readConnect()
 	if err == nil {
 		err = c.authenticate(pk)
@@ -142,7 +205,6 @@ func (c *conn) connect() error {
 	}
 	c.window = newWindow(min(limit, o.MQTT.MaxAckPending), c.out)
 	c.subs = make(map[string]*subscription)
-	c.origin = account.NewOrigin(nil, account.RoleClient, "")
 	answer, err := c.connack(pk, assigned)
 	if err != nil {
 		return err
@@ -250,8 +312,12 @@ func (c *conn) goodbye(err error) []byte {
 	return b
 }
 
-// finish takes the client's interest away and leaves its will.
-func (c *conn) finish() {
+// finish is the end of a connected client: it takes its interest away and leaves
+// its will. It is not inlined where readers wait, see framer.wait.
+//
+//go:noinline
+func (c *conn) finish(err error) {
+	c.fail(err)
 	for _, s := range c.subs {
 		for _, sub := range s.subs {
 			c.account.Unsubscribe(sub)
@@ -260,14 +326,21 @@ func (c *conn) finish() {
 	if !errors.Is(c.end, errDisconnect) {
 		c.publishWill()
 	}
-	c.origin.Flush()
+	if c.publisher != nil {
+		c.origin.Flush()
+	}
 	// Publishers may still remember the connection by a subscription.
-	c.frames, c.subject, c.reply, c.header, c.msg = framer{}, nil, nil, nil, wire.Msg{}
+	c.frames, c.publisher = framer{}, nil
 	c.out.Lock() // closed: nothing is delivered any more
 	c.out.AsideLocked(-c.window.queued.Size())
 	c.window.queued.Drop()
 	c.window, c.topic, c.props, c.head = window{}, nil, nil, nil
 	c.out.Unlock()
+	c.out.Wait()
+	c.m.remove(c)
+	c.logEnd()
+	_ = c.nc.Close()
+	c.leave()
 }
 
 // socket is what packets are read from. What was read before is flushed when
@@ -276,34 +349,112 @@ func (c *conn) finish() {
 type socket struct{ c *conn }
 
 func (s socket) Read(p []byte) (int, error) {
-	if s.c.reading {
-		if err := s.c.pause(); err != nil {
+	c := s.c
+	if !c.reading {
+		return c.nc.Read(p)
+	}
+	if c.hasFirst {
+		c.hasFirst = false
+		p[0] = c.first
+		return 1, nil
+	}
+	if err := c.pause(); err != nil {
+		return 0, err
+	}
+	for {
+		n, err := c.nc.Read(p)
+		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			if n > 0 && !c.awake {
+				c.awake = true
+				if err := c.lookIn(transport.RestAfter); err != nil {
+					return 0, err
+				}
+			}
+			return n, err
+		}
+		if err := c.silent(err); err != nil {
 			return 0, err
 		}
 	}
-	return s.c.nc.Read(p)
+}
+
+// lookIn sets the moment to look whether anything comes still: in so long; never
+// by 0. The deadline of an ending connection stays.
+func (c *conn) lookIn(d time.Duration) error {
+	var at time.Time
+	if d > 0 {
+		at = time.Now().Add(d)
+	}
+	if err := c.nc.SetReadDeadline(at); err != nil {
+		return err
+	}
+	select { // looked at after
+	case <-c.ended:
+		return errEnded
+	default:
+		return nil
+	}
+}
+
+// silent is called when that moment has come. Between two packets it returns
+// errRest when nothing has come for a while, and the given error when the client
+// has been silent for longer than it may [MQTT-3.1.2-22].
+func (c *conn) silent(timeout error) error {
+	since := time.Since(core.Moment(c.lastSeen.Load()))
+	left := c.keepAlive - since
+	switch {
+	case c.keepAlive > 0 && left <= 0:
+		return timeout
+	case c.awake && c.frames.between && since >= transport.RestAfter:
+		if err := c.lookIn(max(left, 0)); err != nil {
+			return err
+		}
+		return errRest
+	case !c.awake:
+		return c.lookIn(max(left, 0))
+	case c.keepAlive > 0:
+		return c.lookIn(min(left, transport.RestAfter))
+	}
+	return c.lookIn(transport.RestAfter)
 }
 
 // pause is done before the reader may have to wait.
 func (c *conn) pause() error {
-	c.origin.Flush()
-	c.out.WriteNow()
-	if gates := c.origin.Gates(); len(gates) > 0 {
-		core.Stall(gates)
+	if c.publisher != nil {
+		c.origin.Flush()
 	}
-	return c.extend()
+	c.out.WriteNow()
+	if c.publisher != nil {
+		if gates := c.origin.Gates(); len(gates) > 0 {
+			core.Stall(gates)
+		}
+	}
+	if c.awake { // else there was nothing
+		c.lastSeen.Store(core.Ticks(time.Now()))
+	}
+	select {
+	case <-c.ended:
+		return errEnded
+	default:
+		return nil
+	}
 }
 
-// read handles packets until the connection ends.
-func (c *conn) read() error {
-	c.reading = true
+// read handles packets until the connection ends, or is silent.
+func (c *conn) read(awake bool) error {
+	c.reading, c.awake = true, awake
+	if awake {
+		if err := c.lookIn(transport.RestAfter); err != nil {
+			return err
+		}
+	}
 	for {
+		if err := c.frames.wait(); err != nil {
+			return c.ending(err)
+		}
 		f, err := c.frames.next()
 		if err != nil {
-			if errors.Is(err, io.EOF) {
-				return errEnded
-			}
-			return err
+			return c.ending(err)
 		}
 		if err := c.handle(f); err != nil {
 			return err
@@ -311,22 +462,12 @@ func (c *conn) read() error {
 	}
 }
 
-// extend moves the keep alive deadline.
-func (c *conn) extend() error {
-	now := time.Now()
-	c.lastSeen.Store(core.Ticks(now))
-	if c.keepAlive > 0 {
-		if err := c.nc.SetReadDeadline(now.Add(c.keepAlive)); err != nil {
-			return err
-		}
-	}
-	// Looked at after, so that the deadline of an ending connection stays.
-	select {
-	case <-c.ended:
+// ending is what an error of reading means.
+func (c *conn) ending(err error) error {
+	if errors.Is(err, io.EOF) {
 		return errEnded
-	default:
-		return nil
 	}
+	return err
 }
 
 func (c *conn) handle(f frame) error {

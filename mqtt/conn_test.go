@@ -455,7 +455,9 @@ func TestConn_takeOverAndWill(t *testing.T) {
 	t.Run("shutdown tells MQTT 5 clients", func(t *testing.T) {
 		b := startBroker(t, nil)
 		c := b.connect(v5, "x")
-		b.m.stop()
+		if err := b.m.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
 		c.expectEnd(0x8b)
 	})
 }

@@ -31,11 +31,21 @@ type framer struct {
 	skim  bool       // leave out the payload of a PUBLISH above limit, instead of failing
 	pool  *sync.Pool // of *[]byte, for packets larger than the buffer of in
 
-	large *[]byte // lent by pool for the packet at hand
+	large   *[]byte // lent by pool for the packet at hand
+	between bool    // nothing of the next packet is known
 }
 
 // keepBytes is the smallest buffer for packets larger than that of in.
 const keepBytes = 64 << 10
+
+// wait returns when the next packet begins. It is where most readers are, so its
+// stack is kept small: the runtime makes new ones as large as those in use.
+func (r *framer) wait() error {
+	r.between = true
+	_, err := r.in.Peek(1)
+	r.between = false
+	return err
+}
 
 // next reads one packet.
 func (r *framer) next() (frame, error) {

@@ -35,6 +35,7 @@ type Module struct {
 
 	outbound    atomic.Pointer[kind] // of the connection that began last
 	readBuffers sync.Pool            // of *[]byte
+	readers     sync.Pool            // of *bufio.Reader
 	receipts    sync.Pool            // of *receipt
 
 	turned         turned // who was not let in
@@ -154,13 +155,16 @@ func (m *Module) accept(nc net.Conn, t *tls.Config) {
 		nc.Close()
 		return
 	}
-	m.work.Go(func() {
-		defer all.Leave()
-		m.serve(nc, t)
+	m.work.Add(1)
+	go m.serve(nc, t, func() {
+		all.Leave()
+		m.work.Done()
 	})
 }
 
-func (m *Module) serve(nc net.Conn, t *tls.Config) {
+// serve begins a connection, and goes on until it is silent. leave is called when
+// it is over.
+func (m *Module) serve(nc net.Conn, t *tls.Config, leave func()) {
 	id := m.services.Connections().NextID()
 	o := m.services.Options()
 	if t != nil {
@@ -171,13 +175,13 @@ func (m *Module) serve(nc net.Conn, t *tls.Config) {
 		if err != nil {
 			core.PeerLogger(m.log, "mqtt", id, nc.RemoteAddr()).Error("MQTT connection refused", "err", err)
 			nc.Close()
+			leave()
 			return
 		}
 		nc = tc
 	}
 	c := m.newConn(id, nc, o)
-	stop := context.AfterFunc(m.ctx, func() { c.fail(errShutdown) })
-	defer stop()
+	c.leave = leave
 	c.serve()
 }
 
@@ -224,6 +228,15 @@ func (m *Module) Stop(ctx context.Context) error {
 		if l != nil {
 			l.Close()
 		}
+	}
+	m.mu.Lock()
+	all := make([]*conn, 0, len(m.mu.clients))
+	for _, c := range m.mu.clients {
+		all = append(all, c)
+	}
+	m.mu.Unlock()
+	for _, c := range all {
+		c.fail(errShutdown)
 	}
 	done := make(chan struct{})
 	go func() { m.work.Wait(); close(done) }()

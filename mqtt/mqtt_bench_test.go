@@ -53,10 +53,7 @@ func BenchmarkPublish(b *testing.B) {
 				b.SetBytes(128)
 				b.ResetTimer()
 				served := make(chan struct{})
-				go func() {
-					defer close(served)
-					br.m.serve(nc, nil)
-				}()
+				go br.m.serve(nc, nil, func() { close(served) })
 				<-nc.done
 				b.StopTimer()
 				close(nc.closed)

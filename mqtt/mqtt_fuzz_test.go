@@ -46,8 +46,10 @@ func FuzzConn(f *testing.F) {
 				_, _ = there.Write(bytes)
 				there.Close()
 			}()
-			b.m.serve(here, nil)
+			left := make(chan struct{})
+			b.m.serve(here, nil, func() { close(left) })
 			<-done
+			<-left
 		}
 		if n := b.Acc.Subscriptions(); n != 0 {
 			t.Errorf("%d subscriptions are left", n)

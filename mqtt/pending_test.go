@@ -58,7 +58,8 @@ func TestConn_stalledSubscriberTakesItsLimit(t *testing.T) {
 func TestConn_windowAcrossChunks(t *testing.T) {
 	here, there := net.Pipe()
 	b := newBroker(t)
-	b.m.work.Go(func() { b.m.serve(here, nil) })
+	b.m.work.Add(1)
+	go b.m.serve(here, nil, b.m.work.Done)
 	c := &client{t, there, *scripted(nil), v5}
 	c.r.in.Reset(there)
 	_ = there.SetDeadline(time.Now().Add(20 * time.Second))

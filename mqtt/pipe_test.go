@@ -25,7 +25,8 @@ func newBroker(t testing.TB) *broker {
 // pipe is a client whose every write waits until the other side has read it.
 func (b *broker) pipe(version byte) *client {
 	here, there := net.Pipe()
-	b.m.work.Go(func() { b.m.serve(here, b.m.tls.Load()) })
+	b.m.work.Add(1)
+	go b.m.serve(here, b.m.tls.Load(), b.m.work.Done)
 	return &client{b.t, there, framer{in: bufio.NewReader(there), limit: 1 << 28, pool: &b.m.readBuffers}, version}
 }
 

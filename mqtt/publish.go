@@ -8,6 +8,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/frondmq/frond/core"
+	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/wire"
 )
@@ -70,6 +71,9 @@ func parsePublish(f frame, version byte) (publication, error) {
 // forbids ends the connection; what can not be carried is refused or goes
 // without.
 func (c *conn) publish(f frame) error {
+	if c.publisher == nil {
+		c.publisher = &publisher{origin: account.NewOrigin(nil, account.RoleClient, "")}
+	}
 	p, err := parsePublish(f, c.version)
 	if err != nil {
 		return err
@@ -206,9 +210,10 @@ func (c *conn) waitForAcks() error {
 	}
 	c.origin.Flush()
 	c.out.Wake()
+	room := c.acks.roomed()
 	for c.acks.waiting() >= receiveMaximum {
 		select {
-		case <-c.acks.room:
+		case <-room:
 		case <-c.ended:
 			return errEnded
 		}

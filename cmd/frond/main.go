@@ -142,6 +142,7 @@ func (p *program) serve(stderr io.Writer) int {
 	}
 	signals := catchSignals()
 	defer signals.stop()
+	s.OnRest(debug.FreeOSMemory)
 	err = s.Start()
 	if err == nil && p.ready != nil {
 		err = p.ready(s)

@@ -28,17 +28,18 @@ const (
 // idleConnections gives what one more costs in resident memory, for each kind.
 func idleConnections(ctx context.Context, b *bench, dir string) (list []figure, err error) {
 	for _, kind := range []struct {
-		name string
-		n    int
-		addr func(*peers.Server) string
+		name  string
+		n     int
+		bound float64 // kB
+		addr  func(*peers.Server) string
 		// greet logs in and subscribes; attend answers what comes then, and ends
 		// with the connection.
 		greet  func(c net.Conn, in *bufio.Reader, i int) error
 		attend func(c net.Conn, in *bufio.Reader)
 	}{
-		{"NATS", idleConns, (*peers.Server).ClientAddr, greetNATS, pongs},
-		{"MQTT", idleConns, (*peers.Server).MQTTAddr, greetMQTT, func(c net.Conn, in *bufio.Reader) { _, _ = io.Copy(io.Discard, in) }},
-		{"leaf", idleLinks, (*peers.Server).LeafAddr, greetLeaf, pongs},
+		{"NATS", idleConns, 8, (*peers.Server).ClientAddr, greetNATS, pongs},
+		{"MQTT", idleConns, 8, (*peers.Server).MQTTAddr, greetMQTT, func(c net.Conn, in *bufio.Reader) { _, _ = io.Copy(io.Discard, in) }},
+		{"leaf", idleLinks, 40, (*peers.Server).LeafAddr, greetLeaf, pongs},
 	} {
 		data, err := os.MkdirTemp(dir, kind.name)
 		if err != nil {
@@ -53,7 +54,7 @@ func idleConnections(ctx context.Context, b *bench, dir string) (list []figure, 
 		if err != nil {
 			return list, fmt.Errorf("%s: %w", kind.name, err)
 		}
-		list = append(list, figure{kind.name, bytes / 1000, "kB", 8})
+		list = append(list, figure{kind.name, bytes / 1000, "kB", kind.bound})
 	}
 	return list, nil
 }

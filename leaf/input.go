@@ -1,0 +1,104 @@
+package leaf
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"github.com/frondmq/frond/core/transport"
+)
+
+// input is what a link reads into. A plain one has no buffer while nothing comes.
+type input struct {
+	link  *link
+	plain bool   // not compressed: what stands behind the last line is the peer's
+	buf   []byte // nil while nothing comes
+	size  int    // of the next buf
+
+	looks bool // a moment is set to look whether anything comes still
+	spoke bool // something has come since
+}
+
+// next waits for more and returns it; it is valid until the next call. Inside an
+// operation the buffer is kept.
+func (i *input) next(partial bool) ([]byte, error) {
+	l := i.link
+	for {
+		if i.plain && !i.looks {
+			i.looks = true
+			if err := i.lookIn(transport.RestAfter); err != nil {
+				return nil, err
+			}
+		}
+		if i.buf == nil {
+			i.buf = make([]byte, i.size)
+		}
+		n, err := i.read()
+		if n > 0 {
+			i.spoke = true
+		}
+		if n == len(i.buf) && n < readBytesMax {
+			b := i.buf
+			i.buf, i.size = nil, 2*n
+			return b, err
+		}
+		if n > 0 || !i.plain || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return i.buf[:n], err
+		}
+		if l.end.Load() != nil {
+			return nil, err
+		}
+		i.looks = false
+		if i.spoke || partial {
+			i.spoke = false
+			continue
+		}
+		if err := i.rest(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// read reads past what the handshake has buffered, once that is used up.
+func (i *input) read() (int, error) {
+	l := i.link
+	if l.in != nil && i.plain && l.in.Buffered() == 0 {
+		l.in = nil
+	}
+	if l.in == nil {
+		return l.heard.Read(i.buf)
+	}
+	return l.in.Read(i.buf)
+}
+
+// lookIn sets the moment to look, never by 0. The deadline of an ending link stays.
+func (i *input) lookIn(d time.Duration) error {
+	var at time.Time
+	if d > 0 {
+		at = time.Now().Add(d)
+	}
+	if err := i.link.conn.SetReadDeadline(at); err != nil {
+		return err
+	}
+	if i.link.end.Load() != nil { // looked at after
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+// rest waits for the end of a silence without a buffer.
+func (i *input) rest() error {
+	if err := i.lookIn(0); err != nil {
+		return err
+	}
+	i.buf, i.size = nil, readBytesMin
+	i.link.m.services.Connections().Rested()
+	b, ok, err := transport.FirstByte(i.link.conn)
+	if ok && err == nil {
+		i.link.heard.first(b)
+	}
+	if !ok {
+		i.looks = true // there is no other way to wait, so nobody looks any more
+	}
+	return err
+}
