@@ -184,7 +184,7 @@ func (c *client) Expel(why wire.CloseReason, text string) { c.fail(why, text) }
 // inform sends INFO again, to a client that knows what that is.
 func (c *client) inform(n *snapshot) {
 	c.life.Lock()
-	knows := c.life.info.Protocol >= 1
+	knows := c.life.info != nil && c.life.info.Protocol >= 1
 	c.life.Unlock()
 	if knows {
 		i := c.info(n)

@@ -78,6 +78,23 @@ func TestReload_limitsHoldForWhoIsThere(t *testing.T) {
 	c.expect("MSG a 1 11")
 }
 
+// Who has not logged in yet is told with the first INFO, or never, and harms nobody.
+func TestReload_beforeAClientLogsIn(t *testing.T) {
+	s := servertest.Start(t, configured(t, "max_payload: 100"))
+	nc := servertest.Dial(t, s)
+	buf := make([]byte, 4096)
+	if _, err := nc.Read(buf); err != nil {
+		t.Fatal(err)
+	}
+	mustReload(t, s, "max_payload: 10")
+	if _, err := nc.Write([]byte("CONNECT {\"verbose\":false}\r\nPING\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := nc.Read(buf); err != nil || string(buf[:n]) != "PONG\r\n" {
+		t.Errorf("%q, %v", buf[:n], err)
+	}
+}
+
 // linked is a module that has the block of links, and takes any change of it.
 type linked struct{ servertest.Tap }
 

@@ -41,18 +41,26 @@ const keepBytes = 64 << 10
 // wait returns when the next packet begins. It is where most readers are, so its
 // stack is kept small: the runtime makes new ones as large as those in use.
 func (r *framer) wait() error {
+	r.giveBack()
 	r.between = true
 	_, err := r.in.Peek(1)
 	r.between = false
 	return err
 }
 
-// next reads one packet.
-func (r *framer) next() (frame, error) {
+// giveBack ends the packet at hand.
+//
+//go:noinline
+func (r *framer) giveBack() {
 	if r.large != nil {
 		r.pool.Put(r.large)
 		r.large = nil
 	}
+}
+
+// next reads one packet.
+func (r *framer) next() (frame, error) {
+	r.giveBack()
 	first, err := r.in.ReadByte()
 	if err != nil {
 		return frame{}, err
