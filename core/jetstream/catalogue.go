@@ -50,6 +50,10 @@ func (j journalStart) append(b []byte) []byte {
 	return msgp.AppendUint64(msgp.AppendUint64(b, j.id), uint64(j.boot))
 }
 
+func (j journalStart) row() edgestore.Aux {
+	return edgestore.Aux{Key: rowStart, Value: j.append(nil)}
+}
+
 func readJournalStart(b []byte) (j journalStart, err error) {
 	r := opReader{b: b}
 	j = journalStart{r.uint(), uint32(r.uint())}

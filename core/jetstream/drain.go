@@ -219,6 +219,14 @@ func (e *Engine) writeCatalogue() error {
 	return e.flushCatalogue(trash)
 }
 
+// writeStart has the catalogue on disk say which start of the journal this is,
+// and nothing else: what the journal has above it, which may be very many
+// streams, waits for a drain.
+func (e *Engine) writeStart() error {
+	e.table.Seal(e.table.Applied(), []edgestore.Aux{e.mu.cat.started.row()})
+	return e.table.Flush()
+}
+
 func (e *Engine) flushCatalogue(trash map[uint64]edgestore.Store) error {
 	if err := e.table.Flush(); err != nil {
 		e.mu.Lock()

@@ -256,10 +256,12 @@ func New(c Config) (*Engine, error) {
 		}
 		e.recovered = len(e.mu.streams)+len(e.mu.offline) > 0
 		e.drain = newDrainer(e, newest)
-		write := e.writeCatalogue
+		write := e.writeStart
 		if e.damage.dirty() {
 			// What the recovery decided about damage must not be decided again
-			// by the next one, which may see more or less of it.
+			// by the next one, which may see more or less of it. Which start it was
+			// that told goes with it.
+			e.mu.cat.rows = append(e.mu.cat.rows, e.mu.cat.started.row())
 			write = e.drain.drain
 		}
 		if err := write(); err != nil {

@@ -544,3 +544,29 @@ func TestFaults_aFailedWriteAtTheEnd(t *testing.T) {
 		x.stop()
 	}
 }
+
+// A start on streams that only the journal has writes one row: the rest of the
+// catalogue waits for a drain.
+func TestRecovery_writesWhichStart(t *testing.T) {
+	x := newBox(t)
+	x.start()
+	for i := range 5 {
+		mustStream(t, x.b, fmt.Sprintf(`{"name":"S%d","subjects":["s%d"]}`, i, i))
+	}
+	x.kill()
+	x.start()
+	if rows, starts := x.e.table.Names(rowPrefix), x.e.table.Names(rowStart); len(rows) != 0 || len(starts) != 1 {
+		t.Errorf("rows of streams %q, of starts %q", rows, starts)
+	}
+	x.kill()
+	x.start()
+	if n := len(x.e.allStreams()); n != 5 || len(x.e.Damage(true)) != 0 {
+		t.Errorf("%d streams, told: %+v", n, x.e.Damage(true))
+	}
+	if err := x.e.drain.drain(); err != nil {
+		t.Fatal(err)
+	}
+	if rows := x.e.table.Names(rowPrefix); len(rows) != 5 {
+		t.Errorf("rows after a drain: %q", rows)
+	}
+}

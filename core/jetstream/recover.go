@@ -59,9 +59,7 @@ func (e *Engine) reopen(end journalEnd) (newest edgestore.LSN, err error) {
 	if err := e.journal.Raise(drained); err != nil {
 		return 0, err
 	}
-	// To be durable before anything is acknowledged, with what was just told.
-	c.started = end.start
-	c.rows = append(c.rows, edgestore.Aux{Key: rowStart, Value: c.started.append(nil)})
+	c.started = end.start // to be durable before anything is acknowledged, with what was just told
 	e.sortFolders()
 	e.tellAdopted()
 	e.logger.Info("jetstream recovered", "streams", len(e.allStreams()), "records", r.records)
