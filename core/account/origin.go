@@ -47,6 +47,7 @@ type Origin struct {
 type side struct {
 	account *Account
 	plans   map[string]*plan
+	last    *plan                // found last: who publishes often stays with a subject
 	once    plan                 // of a subject that is not remembered
 	search  subject.Search[*Sub] // what once was made from
 	busy    bool                 // once is being routed by

@@ -11,6 +11,7 @@ import (
 // roles applied, links gathered. It is owned by that Origin, so it also holds
 // the scratch space of routing.
 type plan struct {
+	name   string // the subject, of one that is remembered
 	gen    uint64 // of the index when it was made
 	epoch  uint64 // of the Origin when plain was last touched
 	plain  []*Sub // local plain subscriptions; may be shared with the index
@@ -51,8 +52,12 @@ type member struct {
 func (o *Origin) plan(s *side, subj []byte) *plan {
 	index := s.account.index
 	gen := index.Generation()
+	if p := s.last; p != nil && p.gen == gen && p.name == string(subj) {
+		return p
+	}
 	p, ok := s.plans[string(subj)]
 	if ok && p.gen == gen {
+		s.last = p
 		return p
 	}
 	switch {
@@ -62,11 +67,11 @@ func (o *Origin) plan(s *side, subj []byte) *plan {
 		o.compile(&s.once, subj, index.Once(subj, &s.search), gen)
 		return &s.once
 	default:
-		p = &plan{}
+		p = &plan{name: string(subj)}
 		if o.cached >= maxCached {
 			o.forget()
 		}
-		s.plans[string(subj)] = p
+		s.plans[p.name] = p
 	}
 	// The generation is read before the match: a change in between makes the
 	// plan stale, never wrongly fresh.
@@ -130,7 +135,7 @@ func (o *Origin) forgetOf(s *side) (enough bool) {
 }
 
 func (o *Origin) compile(p *plan, subj []byte, r *subject.Result[*Sub], gen uint64) {
-	*p = plan{gen: gen, weight: 1}
+	*p = plan{name: p.name, gen: gen, weight: 1}
 	if r == nil {
 		return
 	}
