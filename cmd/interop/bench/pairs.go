@@ -81,7 +81,7 @@ func wide(ratios []float64) bool {
 }
 
 func (b *bench) header() {
-	fmt.Fprintf(b.out, "%-26s %12s  %-18s %12s  %-30s %-17s %s\n",
+	fmt.Fprintf(b.out, "%-26s %12s  %-18s %12s  %-24s %-34s %s\n",
 		"load", "frond", "rival", "its figure", "ratio [95 % interval]", "CPU µs a message", "flushes/s (messages a flush)")
 }
 
@@ -138,13 +138,18 @@ func (b *bench) line(l load, name string, ours, theirs []sample, ratios []float6
 	}
 	cpus, disk := "", ""
 	if ours[0].messages > 0 {
-		cpus = fmt.Sprintf("%.1f / %.1f", cpu(ours), cpu(theirs))
+		shares := make([]float64, len(ours))
+		for i := range ours {
+			shares[i] = ours[i].cpuEach() / theirs[i].cpuEach()
+		}
+		low, high, _ := interval(shares)
+		cpus = fmt.Sprintf("%.3g / %.3g: %.2f [%.2f, %.2f]", cpu(ours), cpu(theirs), median(shares), low, high)
 	}
 	if l.disk && ours[0].flushes >= 0 {
 		disk = syncs(ours) + " / " + syncs(theirs)
 	}
 	value := func(s sample) float64 { return s.value }
-	fmt.Fprintf(b.out, "%-26s %12s  %-18s %12s  %-30s %-17s %s\n", l.name, number(pick(ours, value), l.unit), name,
+	fmt.Fprintf(b.out, "%-26s %12s  %-18s %12s  %-24s %-34s %s\n", l.name, number(pick(ours, value), l.unit), name,
 		number(pick(theirs, value), l.unit), fmt.Sprintf("%.2f [%.2f, %.2f]%s", median(ratios), low, high, mark), cpus, disk)
 }
 
