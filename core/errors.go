@@ -3,7 +3,7 @@ package core
 import (
 	"errors"
 
-	"github.com/frondmq/frond/core/jetstream"
+	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/edgestore"
 )
 
@@ -21,7 +21,7 @@ var (
 // would be refused again; what is refused for the state of the stream or of the
 // disk may be taken later.
 func IsRefused(err error) bool {
-	var api *jetstream.APIError
+	var api *apierror.Error
 	return errors.As(err, &api) && api.Code == 400
 }
 
@@ -31,7 +31,7 @@ func IsFull(err error) bool {
 	if errors.Is(err, ErrDiskFull) || errors.Is(err, ErrBusy) {
 		return true
 	}
-	var api *jetstream.APIError
+	var api *apierror.Error
 	if errors.As(err, &api) {
 		switch api.ErrCode {
 		case 10023, 10028, 10047, 10077, 10167:

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/frondmq/frond/core/config"
-	"github.com/frondmq/frond/core/jetstream"
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/jsclient"
 )
 
@@ -38,7 +38,7 @@ const keepTimeout = 10 * time.Second
 
 // CheckSubjects says, before there is a server, why a stream could not keep
 // these subjects.
-func CheckSubjects(subjects []string) error { return jetstream.CheckSubjects(subjects) }
+func CheckSubjects(subjects []string) error { return asset.CheckSubjects(subjects) }
 
 // checkEdgeStore says, before anything starts, why the stream could not be
 // given its subjects.
@@ -51,7 +51,7 @@ func checkEdgeStore(o *config.Options) error {
 	case slices.Contains(o.EdgeStore, ">"):
 		return errors.New(`">" would store the server's own answers too: name subjects, as "plant.>"`)
 	}
-	return jetstream.CheckSubjects(o.EdgeStore)
+	return asset.CheckSubjects(o.EdgeStore)
 }
 
 // keepEdgeStore makes the stream, or gives it the subjects if it has others;

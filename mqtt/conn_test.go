@@ -14,7 +14,7 @@ import (
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
-	"github.com/frondmq/frond/core/jetstream"
+	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/testkit"
@@ -463,8 +463,8 @@ func TestConn_takeOverAndWill(t *testing.T) {
 }
 
 func TestReasonOf(t *testing.T) {
-	if reasonOf(fmt.Errorf("x: %w", core.ErrBusy)) != 0x97 || reasonOf(&jetstream.APIError{Code: 503, ErrCode: 10023}) != 0x97 ||
-		reasonOf(&jetstream.APIError{Code: 503, ErrCode: 10077, Description: "maximum bytes exceeded"}) != 0x97 || reasonOf(&jetstream.APIError{Code: 400, ErrCode: 10071}) != 0x80 || reasonOf(errors.New("x")) != 0x80 {
+	if reasonOf(fmt.Errorf("x: %w", core.ErrBusy)) != 0x97 || reasonOf(&apierror.Error{Code: 503, ErrCode: 10023}) != 0x97 ||
+		reasonOf(&apierror.Error{Code: 503, ErrCode: 10077, Description: "maximum bytes exceeded"}) != 0x97 || reasonOf(&apierror.Error{Code: 400, ErrCode: 10071}) != 0x80 || reasonOf(errors.New("x")) != 0x80 {
 		t.Error("wrong reason")
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
-	"github.com/frondmq/frond/core/jetstream"
+	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/testkit"
@@ -143,7 +143,7 @@ func TestPublish_refusedByAStream(t *testing.T) {
 		c := b.connect(version, "c1")
 		c.publish("a/b", "x", 1, 1)
 		testkit.Eventually(t, "routed", func() bool { return len(s.got()) == 1 })
-		s.store(0, &jetstream.APIError{Code: 400, ErrCode: 10054, Description: "message size exceeds maximum allowed"})
+		s.store(0, &apierror.Error{Code: 400, ErrCode: 10054, Description: "message size exceeds maximum allowed"})
 		pk := c.expect(packets.Puback)
 		if version == v5 != (pk.ReasonCode >= 0x80) {
 			t.Errorf("PUBACK %#x", pk.ReasonCode)

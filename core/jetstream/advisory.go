@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/wire"
 )
@@ -183,7 +184,7 @@ func (e *Engine) pauseAdvisory(m *member, paused bool, until time.Time) {
 }
 
 // unpin lets another client of a pinned consumer have its turn.
-func (m *member) unpin(group string) *APIError {
+func (m *member) unpin(group string) *apierror.Error {
 	pubs := new(publishers)
 	m.mu.Lock()
 	err := m.m.Unpin(group, &m.fx)

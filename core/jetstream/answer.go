@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
@@ -20,7 +21,7 @@ type pending struct {
 
 // submit appends an operation and waits until it was applied, which is after
 // it became durable.
-func (e *Engine) submit(log Log, rec edgestore.Record, reserved bool, data []byte) (*pending, *APIError) {
+func (e *Engine) submit(log Log, rec edgestore.Record, reserved bool, data []byte) (*pending, *apierror.Error) {
 	p := &pending{done: make(chan struct{})}
 	if err := e.append(log, reserved, &rec, nil, p, data); err != nil {
 		return nil, appendError(err)

@@ -13,11 +13,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/wire"
 )
 
 const (
-	apiPrefix  = "$JS.API."
 	typePrefix = "io.nats.jetstream.api.v1."
 
 	// maxAPIQueue is how many requests wait, and maxAPIBytes how large they are
@@ -156,7 +157,7 @@ func copyRequest(a *account, m *wire.Msg) *apiRequest {
 		header:  bytes.Clone(m.Header),
 		body:    bytes.Clone(m.Body),
 	}
-	r.rest = strings.TrimPrefix(r.subject, apiPrefix)
+	r.rest = strings.TrimPrefix(r.subject, asset.APIPrefix)
 	return r
 }
 
@@ -190,8 +191,8 @@ func (p *apiPool) close() {
 
 // response is the head of every answer.
 type response struct {
-	Type  string    `json:"type"`
-	Error *APIError `json:"error,omitempty"`
+	Type  string          `json:"type"`
+	Error *apierror.Error `json:"error,omitempty"`
 }
 
 // paged are the members of answers that list.
@@ -211,7 +212,7 @@ type successResponse struct {
 func unfitAnswer(text []byte, why string) []byte {
 	var r response
 	_ = json.Unmarshal(text, &r) // we wrote it
-	b, _ := json.Marshal(&response{Type: r.Type, Error: &APIError{Code: 413, ErrCode: errMessageTooLarge.ErrCode, Description: "answer not sent: " + why}})
+	b, _ := json.Marshal(&response{Type: r.Type, Error: &apierror.Error{Code: 413, ErrCode: errMessageTooLarge.ErrCode, Description: "answer not sent: " + why}})
 	return b
 }
 
@@ -277,7 +278,7 @@ func (e *Engine) levelMet(header []byte) bool {
 
 // apiHandler answers one kind of request; arg is the part of the subject
 // behind its verb. It returns the answer, and the error in it.
-type apiHandler func(e *Engine, r *apiRequest, base response, arg string) (any, *APIError)
+type apiHandler func(e *Engine, r *apiRequest, base response, arg string) (any, *apierror.Error)
 
 // findHandler goes through the verbs. arg has as many tokens as the verb wants.
 func findHandler(rest string) (h apiHandler, typ, arg string) {
@@ -334,22 +335,22 @@ func apiVerbs() []apiVerb {
 }
 
 // clusterOnly answers what a server alone can't do.
-func clusterOnly(_ *Engine, _ *apiRequest, base response, _ string) (any, *APIError) {
+func clusterOnly(_ *Engine, _ *apiRequest, base response, _ string) (any, *apierror.Error) {
 	base.Error = errClusterRequired
 	return base, base.Error
 }
 
 // unsupported answers what this server does not do.
-func unsupported(code *APIError, what string) apiHandler {
-	return func(_ *Engine, _ *apiRequest, base response, _ string) (any, *APIError) {
-		base.Error = code.with("%s: %s are not supported by this server", code.Description, what)
+func unsupported(code *apierror.Error, what string) apiHandler {
+	return func(_ *Engine, _ *apiRequest, base response, _ string) (any, *apierror.Error) {
+		base.Error = code.With("%s: %s are not supported by this server", code.Description, what)
 		return base, base.Error
 	}
 }
 
 // decode reads a request's JSON. In strict mode members that are not known
 // are errors.
-func (e *Engine) decode(body []byte, v any) *APIError {
+func (e *Engine) decode(body []byte, v any) *apierror.Error {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil
 	}
@@ -369,7 +370,7 @@ func (e *Engine) decode(body []byte, v any) *APIError {
 
 // decodeOptional is decode for requests that may come without a body: what
 // does not begin like JSON counts as none.
-func (e *Engine) decodeOptional(body []byte, v any) *APIError {
+func (e *Engine) decodeOptional(body []byte, v any) *apierror.Error {
 	body = bytes.TrimLeft(body, " \t\r\n")
 	if len(body) == 0 || body[0] != '{' && body[0] != '[' {
 		return nil
@@ -377,22 +378,22 @@ func (e *Engine) decodeOptional(body []byte, v any) *APIError {
 	return e.decode(body, v)
 }
 
-func jsonError(err error) *APIError {
+func jsonError(err error) *apierror.Error {
 	if err == nil {
 		return nil
 	}
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {
-		return errInvalidJSON.with("invalid JSON: %v at offset %d", err, syntax.Offset)
+		return errInvalidJSON.With("invalid JSON: %v at offset %d", err, syntax.Offset)
 	}
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
-		return errInvalidJSON.with("invalid JSON: json: cannot unmarshal %s into %s", wrong.Value, jsonPlace(wrong))
+		return errInvalidJSON.With("invalid JSON: json: cannot unmarshal %s into %s", wrong.Value, jsonPlace(wrong))
 	}
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
-	return errInvalidJSON.with("invalid JSON: %v", err)
+	return errInvalidJSON.With("invalid JSON: %v", err)
 }
 
 // jsonPlace is where a value does not fit, in the words of JSON: the names of

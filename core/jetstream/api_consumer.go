@@ -8,6 +8,7 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 )
 
@@ -28,9 +29,14 @@ const (
 )
 
 func (a *consumerAct) UnmarshalJSON(b []byte) error {
-	n, ok := unmarshalName([]string{"", "create", "update"}, string(b))
-	*a = consumerAct(n)
-	if !ok {
+	switch string(b) {
+	case `""`:
+		*a = createOrUpdate
+	case `"create"`:
+		*a = createOnly
+	case `"update"`:
+		*a = updateOnly
+	default:
 		return errors.New("unknown consumer action: " + string(b))
 	}
 	return nil
@@ -116,19 +122,19 @@ func optionalTime(t time.Time) *time.Time {
 }
 
 // consumerError turns the consumer package's errors into answers.
-func consumerError(err error) *APIError {
+func consumerError(err error) *apierror.Error {
 	var e *consumer.Error
 	if errors.As(err, &e) {
-		return &APIError{e.Code, e.ErrCode, e.Description}
+		return &apierror.Error{Code: e.Code, ErrCode: e.ErrCode, Description: e.Description}
 	}
-	return errConsumerCreate.with("%v", err)
+	return errConsumerCreate.With("%v", err)
 }
 
 // consumerCreate answers CONSUMER.CREATE.<stream>[.<consumer>[.<filter…>]].
-func (e *Engine) consumerCreate(r *apiRequest, base response, arg string) (any, *APIError) {
+func (e *Engine) consumerCreate(r *apiRequest, base response, arg string) (any, *apierror.Error) {
 	stream, rest, named := strings.Cut(arg, ".")
 	name, filter, _ := strings.Cut(rest, ".")
-	return e.consumerUpsert(r, base, stream, func(req *consumerCreateRequest) *APIError {
+	return e.consumerUpsert(r, base, stream, func(req *consumerCreateRequest) *apierror.Error {
 		cfg := req.Config
 		switch {
 		case !named && cfg.Durable != "":
@@ -150,9 +156,9 @@ func (e *Engine) consumerCreate(r *apiRequest, base response, arg string) (any, 
 }
 
 // durableCreate answers the older CONSUMER.DURABLE.CREATE.<stream>.<consumer>.
-func (e *Engine) durableCreate(r *apiRequest, base response, arg string) (any, *APIError) {
+func (e *Engine) durableCreate(r *apiRequest, base response, arg string) (any, *apierror.Error) {
 	stream, name, _ := strings.Cut(arg, ".")
-	return e.consumerUpsert(r, base, stream, func(req *consumerCreateRequest) *APIError {
+	return e.consumerUpsert(r, base, stream, func(req *consumerCreateRequest) *apierror.Error {
 		switch {
 		case strings.ContainsAny(name, `/\`):
 			return errConsumerNamePath
@@ -165,7 +171,7 @@ func (e *Engine) durableCreate(r *apiRequest, base response, arg string) (any, *
 	})
 }
 
-func (e *Engine) consumerUpsert(r *apiRequest, base response, stream string, check func(*consumerCreateRequest) *APIError) (any, *APIError) {
+func (e *Engine) consumerUpsert(r *apiRequest, base response, stream string, check func(*consumerCreateRequest) *apierror.Error) (any, *apierror.Error) {
 	var req consumerCreateRequest
 	out := consumerInfoResponse{response: base}
 	err := e.decode(r.body, &req)
@@ -210,7 +216,7 @@ func (s *stream) facts() *consumer.StreamFacts {
 
 // upsertConsumer creates or updates a consumer, or finds that it is there just
 // so.
-func (e *Engine) upsertConsumer(s *stream, req *consumerCreateRequest) (*member, *APIError) {
+func (e *Engine) upsertConsumer(s *stream, req *consumerCreateRequest) (*member, *apierror.Error) {
 	cfg := req.Config.Clone()
 	if cfg.PauseUntil != nil && cfg.PauseUntil.IsZero() {
 		cfg.PauseUntil = nil // some clients send the zero time for none
@@ -222,7 +228,7 @@ func (e *Engine) upsertConsumer(s *stream, req *consumerCreateRequest) (*member,
 	}
 	if !cfg.Pull() && !cfg.Direct {
 		if loops, err := s.acct.loopsAt(s.name, nil, cfg); err != nil {
-			return nil, errConsumerCreate.with("%v", err)
+			return nil, errConsumerCreate.With("%v", err)
 		} else if loops {
 			return nil, consumerError(consumer.ErrDeliverCycle)
 		}
@@ -273,7 +279,7 @@ func (e *Engine) upsertConsumer(s *stream, req *consumerCreateRequest) (*member,
 	return old, e.configureConsumer(old, cfg)
 }
 
-func (e *Engine) checkConsumerCount(s *stream, cfg *consumer.Config) *APIError {
+func (e *Engine) checkConsumerCount(s *stream, cfg *consumer.Config) *apierror.Error {
 	if cfg.Direct || cfg.Upgraded() {
 		return nil
 	}
@@ -301,7 +307,7 @@ func marshalConsumer(cfg *consumer.Config) []byte {
 
 // createConsumer makes a consumer of a checked configuration. The caller holds
 // s.changes.
-func (e *Engine) createConsumer(s *stream, name string, cfg *consumer.Config) (*member, *APIError) {
+func (e *Engine) createConsumer(s *stream, name string, cfg *consumer.Config) (*member, *apierror.Error) {
 	op := consumerCreate{name, e.line.wallNow().UnixNano(), marshalConsumer(cfg), 0}
 	if cfg.OptStartTime != nil {
 		op.from = s.lineOf(*cfg.OptStartTime).UnixNano()
@@ -314,7 +320,7 @@ func (e *Engine) createConsumer(s *stream, name string, cfg *consumer.Config) (*
 	if b := s.acct.bus(); b != nil {
 		if err := m.attach(b); err != nil {
 			m.detach()
-			return nil, errConsumerCreate.with("%v", err)
+			return nil, errConsumerCreate.With("%v", err)
 		}
 	}
 	e.consumerAdvisory(s, m.name, "CREATED", "create")
@@ -322,7 +328,7 @@ func (e *Engine) createConsumer(s *stream, name string, cfg *consumer.Config) (*
 }
 
 // configureConsumer changes a consumer. The caller holds s.changes.
-func (e *Engine) configureConsumer(m *member, cfg *consumer.Config) *APIError {
+func (e *Engine) configureConsumer(m *member, cfg *consumer.Config) *apierror.Error {
 	moved := cfg.DeliverSubject != m.config().DeliverSubject
 	data := msgp.AppendBytes(msgp.AppendString(nil, m.name), marshalConsumer(cfg))
 	if _, err := m.s.submitConsumer(opConsumerConfig, m.volatile.Load(), true, data); err != nil {
@@ -330,7 +336,7 @@ func (e *Engine) configureConsumer(m *member, cfg *consumer.Config) *APIError {
 	}
 	if b := m.s.acct.bus(); b != nil && moved {
 		if err := m.reattach(b); err != nil {
-			return errConsumerCreate.with("%v", err)
+			return errConsumerCreate.With("%v", err)
 		}
 	}
 	return nil
@@ -361,7 +367,7 @@ type offsetRequest struct {
 }
 
 // listed finds the consumers of one page.
-func (e *Engine) listed(r *apiRequest, stream string, limit int) ([]*member, paged, *APIError) {
+func (e *Engine) listed(r *apiRequest, stream string, limit int) ([]*member, paged, *apierror.Error) {
 	var req offsetRequest
 	if err := e.decodeOptional(r.body, &req); err != nil {
 		return nil, paged{}, err
@@ -377,7 +383,7 @@ func (e *Engine) listed(r *apiRequest, stream string, limit int) ([]*member, pag
 	return all[from:to], p, nil
 }
 
-func (e *Engine) consumerNames(r *apiRequest, base response, stream string) (any, *APIError) {
+func (e *Engine) consumerNames(r *apiRequest, base response, stream string) (any, *apierror.Error) {
 	out := consumerNamesResponse{response: base, Consumers: []string{}}
 	all, p, err := e.listed(r, stream, namesPage)
 	out.Error, out.paged = err, p
@@ -393,7 +399,7 @@ type consumerListResponse struct {
 	Consumers []*consumerInfo `json:"consumers"`
 }
 
-func (e *Engine) consumerList(r *apiRequest, base response, stream string) (any, *APIError) {
+func (e *Engine) consumerList(r *apiRequest, base response, stream string) (any, *apierror.Error) {
 	out := consumerListResponse{response: base, Consumers: []*consumerInfo{}}
 	all, p, err := e.listed(r, stream, listPage)
 	out.Error, out.paged = err, p
@@ -404,7 +410,7 @@ func (e *Engine) consumerList(r *apiRequest, base response, stream string) (any,
 }
 
 // findConsumer resolves <stream>.<consumer>.
-func (a *account) findConsumer(arg string) (*member, *APIError) {
+func (a *account) findConsumer(arg string) (*member, *apierror.Error) {
 	stream, name, _ := strings.Cut(arg, ".")
 	s := a.stream(stream)
 	if s == nil {
@@ -417,7 +423,7 @@ func (a *account) findConsumer(arg string) (*member, *APIError) {
 	return m, nil
 }
 
-func (e *Engine) consumerInfo(r *apiRequest, base response, arg string) (any, *APIError) {
+func (e *Engine) consumerInfo(r *apiRequest, base response, arg string) (any, *apierror.Error) {
 	out := consumerInfoResponse{response: base}
 	if !emptyBody(r.body) {
 		out.Error = errNotEmptyRequest
@@ -432,7 +438,7 @@ func (e *Engine) consumerInfo(r *apiRequest, base response, arg string) (any, *A
 	return out, nil
 }
 
-func (e *Engine) consumerDelete(r *apiRequest, base response, arg string) (any, *APIError) {
+func (e *Engine) consumerDelete(r *apiRequest, base response, arg string) (any, *apierror.Error) {
 	out := successResponse{response: base}
 	if !emptyBody(r.body) {
 		out.Error = errNotEmptyRequest
@@ -446,7 +452,7 @@ func (e *Engine) consumerDelete(r *apiRequest, base response, arg string) (any, 
 	return out, err
 }
 
-func (e *Engine) deleteConsumer(m *member) *APIError {
+func (e *Engine) deleteConsumer(m *member) *apierror.Error {
 	s := m.s
 	s.changes.Lock()
 	defer s.changes.Unlock()
@@ -476,7 +482,7 @@ type pauseResponse struct {
 	Remaining time.Duration `json:"pause_remaining,omitempty"`
 }
 
-func (e *Engine) consumerPause(r *apiRequest, base response, arg string) (any, *APIError) {
+func (e *Engine) consumerPause(r *apiRequest, base response, arg string) (any, *apierror.Error) {
 	out := pauseResponse{response: base}
 	var req pauseRequest
 	err := e.decodeOptional(r.body, &req)
@@ -502,7 +508,7 @@ func (e *Engine) consumerPause(r *apiRequest, base response, arg string) (any, *
 	return out, nil
 }
 
-func (e *Engine) pauseConsumer(m *member, until time.Time) *APIError {
+func (e *Engine) pauseConsumer(m *member, until time.Time) *apierror.Error {
 	m.s.changes.Lock()
 	defer m.s.changes.Unlock()
 	cfg := m.config().Clone()
@@ -526,13 +532,13 @@ type unpinRequest struct {
 	Group string `json:"group"`
 }
 
-func (e *Engine) consumerUnpin(r *apiRequest, base response, arg string) (any, *APIError) {
+func (e *Engine) consumerUnpin(r *apiRequest, base response, arg string) (any, *apierror.Error) {
 	var req unpinRequest
 	if len(r.body) > 0 {
 		base.Error = jsonError(json.Unmarshal(r.body, &req))
 	}
 	if base.Error == nil && req.Group == "" {
-		base.Error = errInvalidJSON.with("invalid JSON: consumer group not specified")
+		base.Error = errInvalidJSON.With("invalid JSON: consumer group not specified")
 	}
 	if base.Error == nil {
 		var m *member

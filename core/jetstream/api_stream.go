@@ -7,6 +7,8 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/subject"
 )
 
@@ -60,7 +62,7 @@ type apiStats struct {
 	Inflight uint64 `json:"inflight,omitempty"`
 }
 
-func (e *Engine) accountInfo(r *apiRequest, base response, _ string) (any, *APIError) {
+func (e *Engine) accountInfo(r *apiRequest, base response, _ string) (any, *apierror.Error) {
 	a := r.acct
 	own := a.limits.Load()
 	out := accountInfoResponse{
@@ -94,17 +96,17 @@ func orUnlimited[N int | int64](n N) N {
 	return n
 }
 
-func (e *Engine) streamCreate(r *apiRequest, base response, name string) (any, *APIError) {
-	var req StreamConfigRequest
+func (e *Engine) streamCreate(r *apiRequest, base response, name string) (any, *apierror.Error) {
+	var req asset.StreamConfigRequest
 	err := e.decode(r.body, &req)
 	if err == nil && strings.ContainsAny(name, `/\`) {
-		err = errStreamNamePath
+		err = apierror.ErrStreamNamePath
 	}
 	if err == nil && req.Name != name {
 		err = errStreamMismatch
 	}
 	if err == nil && req.Sealed {
-		err = errStreamConfig.with("stream configuration for create can not be sealed")
+		err = apierror.ErrStreamConfig.With("stream configuration for create can not be sealed")
 	}
 	var s *stream
 	if err == nil {
@@ -120,20 +122,20 @@ func (e *Engine) streamCreate(r *apiRequest, base response, name string) (any, *
 }
 
 // createStream makes a stream, or finds the one that is exactly that.
-func (e *Engine) createStream(a *account, cfg *StreamConfig, pedantic bool) (*stream, *APIError) {
-	cfg = cfg.clone()
-	if err := cfg.normalise(pedantic, &e.cfg.Limits); err != nil {
+func (e *Engine) createStream(a *account, cfg *asset.StreamConfig, pedantic bool) (*stream, *apierror.Error) {
+	cfg = cfg.Clone()
+	if err := cfg.Check(e.cfg.Limits.MaxDuplicateWindow, pedantic); err != nil {
 		return nil, err
 	}
 	a.changes.Lock()
 	defer a.changes.Unlock()
 	if s := a.stream(cfg.Name); s != nil {
-		if equalConfig(s.config(), cfg) {
+		if asset.Equal(s.config(), cfg) {
 			return s, nil
 		}
 		return nil, errStreamNameExists
 	}
-	if err := a.missing(cfg.Name); err != errStreamNotFound {
+	if err := a.missing(cfg.Name); err != apierror.ErrStreamNotFound {
 		return nil, err
 	}
 	if err := e.checkReserve(a, cfg, nil); err != nil {
@@ -143,11 +145,11 @@ func (e *Engine) createStream(a *account, cfg *StreamConfig, pedantic bool) (*st
 		return nil, errSubjectOverlap
 	}
 	if loops, err := a.loopsAt(cfg.Name, cfg, nil); err != nil {
-		return nil, errStreamConfig.with("%v", err)
+		return nil, apierror.ErrStreamConfig.With("%v", err)
 	} else if loops {
-		return nil, errStreamConfig.with("detected cycle")
+		return nil, apierror.ErrStreamConfig.With("detected cycle")
 	}
-	if cfg.Storage == FileStorage && e.journal == nil {
+	if cfg.Storage == asset.FileStorage && e.journal == nil {
 		return nil, errStreamCreate
 	}
 	p, err := e.submitStream(a, cfg)
@@ -159,7 +161,7 @@ func (e *Engine) createStream(a *account, cfg *StreamConfig, pedantic bool) (*st
 		if err := s.attach(b); err != nil {
 			s.detach()
 			e.submit(s.log(), e.catalogueRecord(s.log(), opStreamDelete), true, appendUint(nil, s.incarnation))
-			return nil, errStreamCreate.with("%v", err)
+			return nil, errStreamCreate.With("%v", err)
 		}
 	}
 	e.streamAdvisory(s, "CREATED", "create")
@@ -168,12 +170,12 @@ func (e *Engine) createStream(a *account, cfg *StreamConfig, pedantic bool) (*st
 
 // submitStream makes a stream of a checked configuration. The caller holds
 // a.changes.
-func (e *Engine) submitStream(a *account, cfg *StreamConfig) (*pending, *APIError) {
+func (e *Engine) submitStream(a *account, cfg *asset.StreamConfig) (*pending, *apierror.Error) {
 	c := streamCreate{
 		incarnation: e.nextIncarnation.Add(1) - 1,
 		account:     a.name,
 		created:     e.line.wallNow().UnixNano(),
-		config:      encodeConfig(cfg),
+		config:      asset.Encode(cfg),
 	}
 	log := e.logFor(cfg.Storage)
 	return e.submit(log, e.catalogueRecord(log, opStreamCreate), false, c.append(nil))
@@ -181,7 +183,7 @@ func (e *Engine) submitStream(a *account, cfg *StreamConfig) (*pending, *APIErro
 
 // checkReserve checks the limits that count streams and the bytes they may
 // grow to; old is the stream that is updated.
-func (e *Engine) checkReserve(a *account, cfg *StreamConfig, old *stream) *APIError {
+func (e *Engine) checkReserve(a *account, cfg *asset.StreamConfig, old *stream) *apierror.Error {
 	maxStreams := a.maxStreams()
 	a.mu.RLock()
 	count := len(a.mu.streams)
@@ -199,17 +201,17 @@ func (e *Engine) checkReserve(a *account, cfg *StreamConfig, old *stream) *APIEr
 	switch i := int(cfg.Storage); {
 	case e.quota.fits(i, more) && a.quota.fits(i, more):
 		return nil
-	case cfg.Storage == MemoryStorage:
+	case cfg.Storage == asset.MemoryStorage:
 		return errMemoryExceeded
 	}
 	return errStorageExceeded
 }
 
-func (e *Engine) streamUpdate(r *apiRequest, base response, name string) (any, *APIError) {
-	var req StreamConfigRequest
+func (e *Engine) streamUpdate(r *apiRequest, base response, name string) (any, *apierror.Error) {
+	var req asset.StreamConfigRequest
 	err := e.decode(r.body, &req)
 	if err == nil {
-		err = req.normalise(req.Pedantic, &e.cfg.Limits)
+		err = req.Check(e.cfg.Limits.MaxDuplicateWindow, req.Pedantic)
 	}
 	if err == nil && req.Name != name {
 		err = errStreamMismatch
@@ -226,15 +228,15 @@ func (e *Engine) streamUpdate(r *apiRequest, base response, name string) (any, *
 }
 
 // updateStream gives a stream another configuration; cfg is normalised.
-func (e *Engine) updateStream(a *account, cfg *StreamConfig) (*stream, *APIError) {
+func (e *Engine) updateStream(a *account, cfg *asset.StreamConfig) (*stream, *apierror.Error) {
 	a.changes.Lock()
 	defer a.changes.Unlock()
 	s := a.stream(cfg.Name)
 	if s == nil {
 		return nil, a.missing(cfg.Name)
 	}
-	cfg = cfg.clone()
-	if err := cfg.checkUpdate(s.config()); err != nil {
+	cfg = cfg.Clone()
+	if err := cfg.CheckUpdate(s.config()); err != nil {
 		return nil, err
 	}
 	if err := s.checkConsumerLimits(&cfg.ConsumerLimits); err != nil {
@@ -249,18 +251,18 @@ func (e *Engine) updateStream(a *account, cfg *StreamConfig) (*stream, *APIError
 	if err := a.closesLoop(s, cfg); err != nil {
 		return nil, err
 	}
-	if s.config().Retention == LimitsRetention && cfg.Retention != LimitsRetention {
+	if s.config().Retention == asset.LimitsRetention && cfg.Retention != asset.LimitsRetention {
 		if err := s.settleVolatiles(); err != nil {
 			return nil, err
 		}
 	}
-	data := msgp.AppendBytes(nil, encodeConfig(cfg))
+	data := msgp.AppendBytes(nil, asset.Encode(cfg))
 	if _, err := e.submit(s.log(), s.record(opConfig, false), true, data); err != nil {
 		return nil, err
 	}
 	if b := a.bus(); b != nil {
 		if err := s.attach(b); err != nil {
-			return nil, errStreamUpdate.with("%v", err)
+			return nil, errStreamUpdate.With("%v", err)
 		}
 	}
 	s.sweep()
@@ -269,7 +271,7 @@ func (e *Engine) updateStream(a *account, cfg *StreamConfig) (*stream, *APIError
 }
 
 // checkConsumerLimits refuses limits that a consumer is above already.
-func (s *stream) checkConsumerLimits(l *ConsumerLimits) *APIError {
+func (s *stream) checkConsumerLimits(l *asset.ConsumerLimits) *apierror.Error {
 	var over []string
 	for _, m := range s.members() {
 		cfg := m.config()
@@ -285,7 +287,7 @@ func (s *stream) checkConsumerLimits(l *ConsumerLimits) *APIError {
 		return nil
 	}
 	slices.Sort(over)
-	return errStreamUpdate.with("change to limits violates consumers: %s", strings.Join(over, ", "))
+	return errStreamUpdate.With("change to limits violates consumers: %s", strings.Join(over, ", "))
 }
 
 type listRequest struct {
@@ -310,7 +312,7 @@ type streamNamesResponse struct {
 	Streams []string `json:"streams"`
 }
 
-func (e *Engine) streamNames(r *apiRequest, base response, _ string) (any, *APIError) {
+func (e *Engine) streamNames(r *apiRequest, base response, _ string) (any, *apierror.Error) {
 	out := streamNamesResponse{response: base}
 	var req listRequest
 	if out.Error = e.decodeOptional(r.body, &req); out.Error != nil {
@@ -337,7 +339,7 @@ type streamListResponse struct {
 	Offline map[string]string `json:"offline,omitempty"`
 }
 
-func (e *Engine) streamList(r *apiRequest, base response, _ string) (any, *APIError) {
+func (e *Engine) streamList(r *apiRequest, base response, _ string) (any, *apierror.Error) {
 	out := streamListResponse{response: base, Streams: []*streamInfo{}}
 	var req listRequest
 	if out.Error = e.decodeOptional(r.body, &req); out.Error != nil {
@@ -362,7 +364,7 @@ type streamInfoRequest struct {
 	SubjectsFilter string `json:"subjects_filter,omitempty"`
 }
 
-func (e *Engine) streamInfo(r *apiRequest, base response, name string) (any, *APIError) {
+func (e *Engine) streamInfo(r *apiRequest, base response, name string) (any, *apierror.Error) {
 	out := streamInfoResponse{response: base}
 	var req streamInfoRequest
 	if out.Error = e.decodeOptional(r.body, &req); out.Error != nil {
@@ -400,7 +402,7 @@ func (s *stream) subjectCounts(req *streamInfoRequest, st *streamState) paged {
 	return p
 }
 
-func (e *Engine) streamDelete(r *apiRequest, base response, name string) (any, *APIError) {
+func (e *Engine) streamDelete(r *apiRequest, base response, name string) (any, *apierror.Error) {
 	out := successResponse{response: base}
 	if !emptyBody(r.body) {
 		out.Error = errNotEmptyRequest
@@ -411,7 +413,7 @@ func (e *Engine) streamDelete(r *apiRequest, base response, name string) (any, *
 	return out, out.Error
 }
 
-func (e *Engine) deleteStream(a *account, name string) *APIError {
+func (e *Engine) deleteStream(a *account, name string) *apierror.Error {
 	a.changes.Lock()
 	defer a.changes.Unlock()
 	s := a.stream(name)
@@ -439,12 +441,12 @@ func (e *Engine) deleteStream(a *account, name string) *APIError {
 
 // deleteOffline deletes a stream that could not be opened, files and all: who
 // asks for it has read why.
-func (e *Engine) deleteOffline(a *account, name string) *APIError {
+func (e *Engine) deleteOffline(a *account, name string) *apierror.Error {
 	a.mu.RLock()
 	o := a.mu.offline[name]
 	a.mu.RUnlock()
 	if o == nil {
-		return errStreamNotFound
+		return apierror.ErrStreamNotFound
 	}
 	_, err := e.submit(e.journal, e.catalogueRecord(e.journal, opStreamDelete), true, appendUint(nil, o.incarnation))
 	if err == nil {
@@ -461,14 +463,14 @@ type purgeRequest struct {
 }
 
 // maxPurgeSeq is how far a purge may move a stream's sequences.
-const maxPurgeSeq = maxSeq / 2
+const maxPurgeSeq = asset.MaxSeq / 2
 
 type purgeResponse struct {
 	successResponse
 	Purged uint64 `json:"purged"`
 }
 
-func (e *Engine) streamPurge(r *apiRequest, base response, name string) (any, *APIError) {
+func (e *Engine) streamPurge(r *apiRequest, base response, name string) (any, *apierror.Error) {
 	out := purgeResponse{successResponse: successResponse{response: base}}
 	var req purgeRequest
 	s := r.acct.stream(name)
@@ -502,7 +504,7 @@ type msgDeleteRequest struct {
 	NoErase bool   `json:"no_erase,omitempty"`
 }
 
-func (e *Engine) msgDelete(r *apiRequest, base response, name string) (any, *APIError) {
+func (e *Engine) msgDelete(r *apiRequest, base response, name string) (any, *apierror.Error) {
 	out := successResponse{response: base}
 	var req msgDeleteRequest
 	s := r.acct.stream(name)
@@ -516,7 +518,7 @@ func (e *Engine) msgDelete(r *apiRequest, base response, name string) (any, *API
 	case s.config().Sealed:
 		err = errStreamSealed
 	case s.config().DenyDelete:
-		err = errMsgDelete.with("message delete not permitted")
+		err = errMsgDelete.With("message delete not permitted")
 	default:
 		// A message that is not there is told, but the account's statistics do
 		// not count it as an error.

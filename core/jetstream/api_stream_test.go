@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/frondmq/frond/core/jetstream/asset"
 )
 
 // times hides what differs from run to run.
@@ -48,7 +50,7 @@ func TestAPI_streamAnswersAreByteExact(t *testing.T) {
 		{"STREAM.DELETE.S", "", "", typ + `stream_delete_response","error":{"code":404,"err_code":10059,"description":"stream not found"}}`},
 		{"STREAM.LEADER.STEPDOWN.S", "", "", typ + `stream_leader_stepdown_response","error":{"code":503,"err_code":10010,"description":"JetStream clustering support required"}}`},
 	} {
-		subj := apiPrefix + x.verb
+		subj := asset.APIPrefix + x.verb
 		if x.verb == "" {
 			subj = "s.a"
 		}

@@ -3,6 +3,7 @@ package jetstream
 import (
 	"testing"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -29,7 +30,7 @@ func TestAPI_answersStrangeRequests(t *testing.T) {
 		{"CONSUMER.PAUSE.S.c", `{"pause_until":"0000-01-01T00:00:00+23:00"}`},
 		{"CONSUMER.INFO.S.c", ``},
 	} {
-		if m := b.request(t, apiPrefix+r[0], "", r[1]); m.Body == "" {
+		if m := b.request(t, asset.APIPrefix+r[0], "", r[1]); m.Body == "" {
 			t.Errorf("%s %s: %+v", r[0], r[1], m)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
 )
@@ -34,7 +36,7 @@ func (a *applier) log() Log {
 
 // outcome is what became of one operation.
 type outcome struct {
-	err *APIError
+	err *apierror.Error
 	seq uint64 // stored as
 	dup bool   // seq is of an earlier message with the same id
 	// passed: nobody was interested, so only the sequence was taken.
@@ -83,7 +85,7 @@ func (a *applier) stream(inc uint64, run []edgestore.Entry) int {
 		if a.live {
 			a.arrived(run)
 			for i := range run {
-				a.tell(nil, &run[i], &outcome{err: errStreamNotFound})
+				a.tell(nil, &run[i], &outcome{err: apierror.ErrStreamNotFound})
 			}
 		}
 		return len(run)
@@ -130,7 +132,7 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) (n int) {
 			s.bringMissed()
 		}
 		if s.failed != nil {
-			out[i].err = errStoreFailed.with("%v", s.failed)
+			out[i].err = errStoreFailed.With("%v", s.failed)
 			if en.Kind == opNotes {
 				_ = s.applyNotes(en) // answers from before wait for it
 			}
@@ -145,7 +147,7 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) (n int) {
 			err = s.applyUnlessRefused(en, &out[i])
 		}
 		if err != nil {
-			out[i].err = asAPI(err, errStoreFailed)
+			out[i].err = apierror.Of(err, errStoreFailed)
 			s.unapplied(en, err)
 		}
 		if s.failed != nil {
@@ -188,7 +190,7 @@ func (s *stream) applyUnlessRefused(en *edgestore.Entry, o *outcome) error {
 		}
 	}
 	if s.refusedBefore(en) {
-		o.err = errStoreFailed.with("refused before the restart")
+		o.err = errStoreFailed.With("refused before the restart")
 		return nil
 	}
 	return s.applyOne(en, o)
@@ -246,7 +248,7 @@ func (s *stream) applyOne(en *edgestore.Entry, o *outcome) error {
 // unapplied tells of an operation that failed for a reason that its requester
 // has nothing to do with.
 func (s *stream) unapplied(en *edgestore.Entry, err error) {
-	var refusal *APIError
+	var refusal *apierror.Error
 	if errors.As(err, &refusal) {
 		return
 	}
@@ -274,7 +276,7 @@ func (s *stream) fail(err error) error {
 		What: fmt.Sprintf("stream %q takes no changes any more: its store failed: %v", s.name, err),
 		Do:   "repair what the error names and restart; what was acknowledged is in the journal, which keeps it until then and grows. Else delete the stream. What the disk does not read for good is given up with frond store giveup",
 	})
-	return errStoreFailed.with("%v", err)
+	return errStoreFailed.With("%v", err)
 }
 
 func (s *stream) applySkip(data []byte) error {
@@ -283,7 +285,7 @@ func (s *stream) applySkip(data []byte) error {
 	if err := r.done("skip"); err != nil {
 		return err
 	}
-	if last = min(last, maxSeq); last > s.last && s.config().Mirror != nil {
+	if last = min(last, asset.MaxSeq); last > s.last && s.config().Mirror != nil {
 		s.store.Skip(last, at)
 		s.last = last
 	}
@@ -296,13 +298,13 @@ func (s *stream) applyConfig(en *edgestore.Entry) error {
 	if err := r.done("stream update"); err != nil {
 		return err
 	}
-	cfg, err := s.e.readConfig(b)
+	cfg, err := s.e.configs.Decode(b)
 	if err != nil {
 		return err
 	}
 	old := s.config()
 	if err := s.setConfig(cfg); err != nil {
-		return errStreamUpdate.with("%v", err)
+		return errStreamUpdate.With("%v", err)
 	}
 	s.acct.reconfigured(s, old)
 	s.auxDirty.config = true
@@ -334,13 +336,13 @@ func (s *stream) applyMsgDelete(data []byte) error {
 		s.consumers.removed(seq, "", eventDeleted)
 		return nil
 	case s.memory:
-		return errSequenceNotFound.with("sequence %d not found", seq)
+		return errSequenceNotFound.With("sequence %d not found", seq)
 	case seq > st.LastSeq:
-		return errMsgDelete.with("stream store EOF")
+		return errMsgDelete.With("stream store EOF")
 	case seq < st.FirstSeq:
 		return errMsgDelete
 	}
-	return errSequenceNotFound.with("sequence %d not found", seq)
+	return errSequenceNotFound.With("sequence %d not found", seq)
 }
 
 func (s *stream) applyPurge(data []byte, o *outcome) error {
@@ -350,7 +352,7 @@ func (s *stream) applyPurge(data []byte, o *outcome) error {
 	}
 	all := p.filter == "" || p.filter == ">"
 	if all && p.keep == 0 && p.seq != 1 {
-		to := min(p.seq, maxSeq+1)
+		to := min(p.seq, asset.MaxSeq+1)
 		if to == 0 {
 			to = s.last + 1
 		}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/journal"
 	"github.com/frondmq/frond/edgestore/vfs"
@@ -47,7 +48,7 @@ type backend interface {
 	format() (uint64, error)
 	// tableAside puts a catalogue that can't be used aside and names where.
 	tableAside() (string, error)
-	store(cfg *StreamConfig, blobs edgestore.BlobReader, w *storeWatch) (edgestore.Store, error)
+	store(cfg *asset.StreamConfig, blobs edgestore.BlobReader, w *storeWatch) (edgestore.Store, error)
 	// identity reads from the files of a stream what it is. It is not ok when
 	// they do not say.
 	identity(incarnation uint64) (c streamCreate, ok bool)
@@ -137,11 +138,11 @@ func (d diskBackend) identity(incarnation uint64) (c streamCreate, ok bool) {
 	return c, ok && err == nil
 }
 
-func (d diskBackend) store(cfg *StreamConfig, blobs edgestore.BlobReader, w *storeWatch) (edgestore.Store, error) {
+func (d diskBackend) store(cfg *asset.StreamConfig, blobs edgestore.BlobReader, w *storeWatch) (edgestore.Store, error) {
 	return edgestore.OpenFileStore(d.storeOptions(cfg, blobs, w))
 }
 
-func (d diskBackend) storeOptions(cfg *StreamConfig, blobs edgestore.BlobReader, w *storeWatch) edgestore.FileOptions {
+func (d diskBackend) storeOptions(cfg *asset.StreamConfig, blobs edgestore.BlobReader, w *storeWatch) edgestore.FileOptions {
 	return edgestore.FileOptions{
 		Dir:          d.where(w.inc),
 		Incarnation:  w.inc,
@@ -154,7 +155,7 @@ func (d diskBackend) storeOptions(cfg *StreamConfig, blobs edgestore.BlobReader,
 		CacheBytes:   d.c.StoreCacheBytes,
 		Files:        d.c.files,
 		MaxFileBytes: d.c.StoreFileBytes,
-		Compression:  cfg.Compression == S2Compression,
+		Compression:  cfg.Compression == asset.S2Compression,
 		Late:         true, // until then the journal has it
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/wire"
 )
@@ -244,7 +246,7 @@ func (b *testBus) request(t testing.TB, subj, hdr, body string) testMsg {
 // call is request for the JSON API; it fails the test on an error answer.
 func (b *testBus) call(t testing.TB, verb string, body string, out any) {
 	t.Helper()
-	m := b.request(t, apiPrefix+verb, "", body)
+	m := b.request(t, asset.APIPrefix+verb, "", body)
 	var r response
 	if err := json.Unmarshal([]byte(m.Body), &r); err != nil {
 		t.Fatalf("%s: %v in %q %q", verb, err, m.Header, m.Body)
@@ -260,9 +262,9 @@ func (b *testBus) call(t testing.TB, verb string, body string, out any) {
 }
 
 // fails is call for requests that must be refused; it gives the error.
-func (b *testBus) fails(t testing.TB, verb string, body string) *APIError {
+func (b *testBus) fails(t testing.TB, verb string, body string) *apierror.Error {
 	t.Helper()
-	m := b.request(t, apiPrefix+verb, "", body)
+	m := b.request(t, asset.APIPrefix+verb, "", body)
 	var r response
 	if err := json.Unmarshal([]byte(m.Body), &r); err != nil {
 		t.Fatalf("%s: %v in %q", verb, err, m.Body)
@@ -275,11 +277,11 @@ func (b *testBus) fails(t testing.TB, verb string, body string) *APIError {
 
 // pubAck is a publish's answer.
 type pubAck struct {
-	Error     *APIError `json:"error"`
-	Stream    string    `json:"stream"`
-	Domain    string    `json:"domain"`
-	Seq       uint64    `json:"seq"`
-	Duplicate bool      `json:"duplicate"`
+	Error     *apierror.Error `json:"error"`
+	Stream    string          `json:"stream"`
+	Domain    string          `json:"domain"`
+	Seq       uint64          `json:"seq"`
+	Duplicate bool            `json:"duplicate"`
 }
 
 func (b *testBus) publish(t testing.TB, subj, body string, hdr ...string) pubAck {
@@ -321,13 +323,13 @@ func testConfig(t testing.TB) Config {
 
 // streamAnswer is what tests read of a stream's info.
 type streamAnswer struct {
-	Config StreamConfig `json:"config"`
-	State  streamState  `json:"state"`
+	Config asset.StreamConfig `json:"config"`
+	State  streamState        `json:"state"`
 }
 
 func mustStream(t testing.TB, b *testBus, config string) streamAnswer {
 	t.Helper()
-	var c StreamConfig
+	var c asset.StreamConfig
 	if err := json.NewDecoder(bytes.NewReader([]byte(config))).Decode(&c); err != nil {
 		t.Fatal(err)
 	}

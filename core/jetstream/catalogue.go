@@ -10,6 +10,8 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/edgestore"
 )
 
@@ -75,7 +77,7 @@ func (s *stream) row() []byte {
 	if s.watch != nil {
 		cfg = s.watch.cfg
 	}
-	c := streamCreate{s.incarnation, s.acct.name, s.created, encodeConfig(cfg)}
+	c := streamCreate{s.incarnation, s.acct.name, s.created, asset.Encode(cfg)}
 	return c.append(nil)
 }
 
@@ -111,7 +113,7 @@ func (a *applier) catalogue(en *edgestore.Entry) {
 	case opFormat:
 		o.err = a.format(en)
 	default:
-		o.err = errStoreFailed.with("operation %d is not known to this server", en.Kind)
+		o.err = errStoreFailed.With("operation %d is not known to this server", en.Kind)
 	}
 	if o.err != nil && !a.live {
 		a.e.logger.Warn("recovery: an operation could not be applied again", "lsn", en.LSN, "err", o.err)
@@ -121,10 +123,10 @@ func (a *applier) catalogue(en *edgestore.Entry) {
 	}
 }
 
-func (a *applier) streamCreate(en *edgestore.Entry) *APIError {
+func (a *applier) streamCreate(en *edgestore.Entry) *apierror.Error {
 	c, err := readStreamCreate(en.Data) // borrowed
 	if err != nil {
-		return asAPI(err, errStreamCreate)
+		return apierror.Of(err, errStreamCreate)
 	}
 	e := a.e
 	e.raiseIncarnation(c.incarnation)
@@ -175,11 +177,11 @@ func (e *Engine) uncreate(log Log, incarnation uint64) {
 // openStream opens or makes a stream's store; h is how far it had come, if the
 // catalogue knows.
 func (e *Engine) openStream(c streamCreate, h head) (*stream, error) {
-	cfg, err := e.readConfig(c.config)
+	cfg, err := e.configs.Decode(c.config)
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Storage == MemoryStorage {
+	if cfg.Storage == asset.MemoryStorage {
 		return newStream(e, e.account(c.account), c, cfg, edgestore.NewMemoryStore(cfg.FirstSeq), nil)
 	}
 	if e.journal == nil {
@@ -204,7 +206,7 @@ func (e *Engine) openStream(c streamCreate, h head) (*stream, error) {
 // openAgain is for files that are no store any more. They are put aside, and
 // the stream begins with a new one: the catalogue says what it had, and the
 // journal may still have some of it.
-func (e *Engine) openAgain(cfg *StreamConfig, w *storeWatch, cause error) (edgestore.Store, error) {
+func (e *Engine) openAgain(cfg *asset.StreamConfig, w *storeWatch, cause error) (edgestore.Store, error) {
 	st, err := e.cfg.backend.store(cfg, e.journal, w) // the store may have put its files aside
 	where := e.cfg.backend.where(w.inc)
 	if errors.Is(err, edgestore.ErrCorrupt) {
@@ -242,11 +244,11 @@ func (e *Engine) register(s *stream, durable bool, lsn edgestore.LSN) {
 	s.acct.mu.Unlock()
 }
 
-func (a *applier) streamDelete(en *edgestore.Entry) *APIError {
+func (a *applier) streamDelete(en *edgestore.Entry) *apierror.Error {
 	r := opReader{b: en.Data}
 	inc := r.uint()
 	if err := r.done("stream delete"); err != nil {
-		return asAPI(err, errStreamDelete)
+		return apierror.Of(err, errStreamDelete)
 	}
 	e := a.e
 	s := e.stream(inc)
@@ -259,7 +261,7 @@ func (a *applier) streamDelete(en *edgestore.Entry) *APIError {
 		if !a.live || en.Token == nil {
 			return nil // the table had it, or it never was
 		}
-		return errStreamNotFound
+		return apierror.ErrStreamNotFound
 	}
 	s.mu.Lock()
 	s.deleted = true
@@ -282,7 +284,7 @@ func (a *applier) streamDelete(en *edgestore.Entry) *APIError {
 		}
 	} else {
 		if err := s.store.Delete(); err != nil {
-			return errStreamDelete.with("%v", err)
+			return errStreamDelete.With("%v", err)
 		}
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/edgestore"
 )
 
@@ -425,7 +426,7 @@ func (s *stream) noteMoves(en *edgestore.Entry) {
 	if en.Takes {
 		last++
 	}
-	if last > s.last && last <= maxSeq {
+	if last > s.last && last <= asset.MaxSeq {
 		s.store.Skip(last, en.Stamp.Wall)
 		s.last = last
 	}
@@ -441,7 +442,7 @@ func (s *stream) passed(upTo edgestore.LSN) {
 
 // lose books sequences as lost. The caller holds mu.
 func (s *stream) lose(first, last uint64) error {
-	if last = min(last, maxSeq); last < first {
+	if last = min(last, asset.MaxSeq); last < first {
 		return nil
 	}
 	if _, err := s.store.Lose(first, last); err != nil {

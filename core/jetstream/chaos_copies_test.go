@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/edgestore"
 )
 
@@ -56,7 +57,7 @@ func (w *chaosWorld) readCopy(name string) {
 	}
 	last := s.store.State().LastSeq
 	for seq := last - min(last, 1+w.rnd.Uint64N(12)) + 1; seq <= last; seq++ {
-		m := w.b.request(w.t, apiPrefix+"STREAM.MSG.GET."+name, "", fmt.Sprintf(`{"seq":%d}`, seq))
+		m := w.b.request(w.t, asset.APIPrefix+"STREAM.MSG.GET."+name, "", fmt.Sprintf(`{"seq":%d}`, seq))
 		var a gotMsg
 		if json.Unmarshal([]byte(m.Body), &a) != nil || a.Message.Seq != seq {
 			continue

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -193,7 +194,7 @@ func (w *chaosWorld) deleteOne() {
 	seq := 1 + w.rnd.Uint64N(s.last+1)
 	s.mayGo[seq] = true
 	w.m.mu.Unlock()
-	w.b.request(w.t, apiPrefix+"STREAM.MSG.DELETE."+chaosPlain, "", fmt.Sprintf(`{"seq":%d}`, seq))
+	w.b.request(w.t, asset.APIPrefix+"STREAM.MSG.DELETE."+chaosPlain, "", fmt.Sprintf(`{"seq":%d}`, seq))
 }
 
 func (w *chaosWorld) purgeSubject() {
@@ -237,7 +238,7 @@ func (w *chaosWorld) drainSome() {
 // files, as it may be on a busy machine.
 func (w *chaosWorld) call(verb, body string) bool {
 	w.t.Helper()
-	m := w.b.request(w.t, apiPrefix+verb, "", body)
+	m := w.b.request(w.t, asset.APIPrefix+verb, "", body)
 	var r response
 	if err := json.Unmarshal([]byte(m.Body), &r); err != nil {
 		w.t.Fatalf("%s: %v in %q", verb, err, m.Body)
@@ -311,7 +312,7 @@ func (w *chaosWorld) deleteConsumer() {
 	if !ok {
 		return
 	}
-	w.b.request(w.t, apiPrefix+"CONSUMER.DELETE."+chaosPlain+"."+name, "", "")
+	w.b.request(w.t, asset.APIPrefix+"CONSUMER.DELETE."+chaosPlain+"."+name, "", "")
 	w.m.mu.Lock()
 	delete(s.consumers, name)
 	w.m.mu.Unlock()

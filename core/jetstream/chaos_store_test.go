@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/vfs"
 )
@@ -185,7 +186,7 @@ type chaosBackend struct {
 	f *storeFaults
 }
 
-func (b chaosBackend) store(cfg *StreamConfig, blobs edgestore.BlobReader, w *storeWatch) (edgestore.Store, error) {
+func (b chaosBackend) store(cfg *asset.StreamConfig, blobs edgestore.BlobReader, w *storeWatch) (edgestore.Store, error) {
 	o := b.storeOptions(cfg, blobs, w)
 	o.Disk = b.f.disk
 	o.BeforeWrite = func(string) error { return b.f.call(vfs.OpWrite, false) }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/edgestore"
 )
 
@@ -102,13 +103,13 @@ func (e *Engine) oldest() int64 {
 
 // clockStep applies opClockStep to the catalogue. While the server runs its
 // timetable holds already.
-func (a *applier) clockStep(en *edgestore.Entry) *APIError {
+func (a *applier) clockStep(en *edgestore.Entry) *apierror.Error {
 	if !a.live && en.LSN <= a.e.mu.cat.skipUpTo {
 		return nil
 	}
 	t, err := readTimetable(en.Data)
 	if err != nil {
-		return asAPI(err, errStoreFailed)
+		return apierror.Of(err, errStoreFailed)
 	}
 	a.e.mu.Lock()
 	defer a.e.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/tinylib/msgp/msgp"
 )
 
@@ -222,7 +223,7 @@ func (r *clockRig) messages(stream string) (all []storedMsg) {
 	r.t.Helper()
 	for seq := uint64(1); ; {
 		var a struct{ Message *storedMsg }
-		answer := r.b.request(r.t, apiPrefix+"STREAM.MSG.GET."+stream, "", fmt.Sprintf(`{"seq":%d,"next_by_subj":">"}`, seq))
+		answer := r.b.request(r.t, asset.APIPrefix+"STREAM.MSG.GET."+stream, "", fmt.Sprintf(`{"seq":%d,"next_by_subj":">"}`, seq))
 		if err := json.Unmarshal([]byte(answer.Body), &a); err != nil {
 			r.t.Fatal(err, answer)
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/core/wire"
 )
@@ -44,7 +45,7 @@ func TestAPI_consumerAnswersAreByteExact(t *testing.T) {
 		{"CONSUMER.UNPIN.S.x", "{}", consumerType + `consumer_unpin_response","error":{"code":400,"err_code":10025,"description":"invalid JSON: consumer group not specified"}}`},
 		{"CONSUMER.CREATE.S", "", consumerType + `consumer_create_response","error":{"code":400,"err_code":10056,"description":"stream name in subject does not match request"}}`},
 	} {
-		got := shape(b.request(t, apiPrefix+x.verb, "", x.body).Body)
+		got := shape(b.request(t, asset.APIPrefix+x.verb, "", x.body).Body)
 		if got != x.want {
 			t.Errorf("%d %s %s\n got %s\nwant %s", i, x.verb, x.body, got, x.want)
 		}

@@ -190,7 +190,7 @@ func (c *consumers) applyCreate(en *edgestore.Entry, o *outcome) error {
 	if err != nil {
 		// Nothing of the stream depends on it, so a restart that can read may
 		// make the consumer: whoever asked is told that it failed.
-		return errConsumerCreate.with("the stream could not be read: %v", err)
+		return errConsumerCreate.With("the stream could not be read: %v", err)
 	}
 	m := newMember(c.s, op.name, uint64(en.LSN), op.created, cfg, start)
 	m.dirty = true

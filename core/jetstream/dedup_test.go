@@ -15,6 +15,7 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/vfs"
 )
@@ -481,7 +482,7 @@ func TestDedup_bound(t *testing.T) {
 	x.drain() // makes the folder
 	faults.SetHook(func(c vfs.Call) error { return syscall.EIO })
 	s := x.e.account("A").stream("S")
-	var refused *APIError
+	var refused *apierror.Error
 	n := 1
 	for ; refused == nil && n < 1000; n++ {
 		refused = x.id(n).Error

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/wire"
 )
@@ -42,7 +43,7 @@ func deliver(t testing.TB, c Config, policy consumer.AckPolicy, n int, begin fun
 	if err := e.EnableAccount(bus); err != nil {
 		t.Fatal(err)
 	}
-	s, apiErr := e.createStream(e.account("A"), &StreamConfig{Name: "S", Subjects: []string{"s.>"}, Storage: MemoryStorage, MaxMsgs: -1, MaxBytes: -1}, false)
+	s, apiErr := e.createStream(e.account("A"), &asset.StreamConfig{Name: "S", Subjects: []string{"s.>"}, Storage: asset.MemoryStorage, MaxMsgs: -1, MaxBytes: -1}, false)
 	if apiErr != nil {
 		t.Fatal(apiErr)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -41,8 +42,8 @@ var deputyWays = []struct {
 	{"publish refusal", func(t *testing.T, b *testBus, to string) {
 		b.route(&wire.Msg{Subject: []byte("w.c"), Reply: []byte(to), Header: []byte(header(hdrExpectedStream, "X"))})
 	}},
-	{"answer of the API", func(t *testing.T, b *testBus, to string) { b.send(apiPrefix+"STREAM.INFO.W", to, "") }},
-	{"refusal of the API", func(t *testing.T, b *testBus, to string) { b.send(apiPrefix+"STREAM.INFO.X", to, "") }},
+	{"answer of the API", func(t *testing.T, b *testBus, to string) { b.send(asset.APIPrefix+"STREAM.INFO.W", to, "") }},
+	{"refusal of the API", func(t *testing.T, b *testBus, to string) { b.send(asset.APIPrefix+"STREAM.INFO.X", to, "") }},
 	{"direct get", func(t *testing.T, b *testBus, to string) { b.send(directPrefix+"W.w.a", to, "") }},
 	{"direct get without headers", func(t *testing.T, b *testBus, to string) {
 		b.send(directPrefix+"W", to, `{"seq":1,"no_hdr":true}`)
@@ -54,7 +55,7 @@ var deputyWays = []struct {
 }
 
 var deputyTargets = []string{
-	apiPrefix + "STREAM.PURGE.V", apiPrefix + "STREAM.DELETE.V", apiPrefix + "CONSUMER.DELETE.V.P",
+	asset.APIPrefix + "STREAM.PURGE.V", asset.APIPrefix + "STREAM.DELETE.V", asset.APIPrefix + "CONSUMER.DELETE.V.P",
 	nextPrefix + "V.P", directPrefix + "V", "$JS.ACK.V.P.1.1.1.1.0", "$JS.hub.API.STREAM.PURGE.V",
 }
 
@@ -210,7 +211,7 @@ func TestDeputy_originsFlowControl(t *testing.T) {
 		b.route(&wire.Msg{Subject: []byte(deliver), Reply: []byte(reply), Header: wire.AppendStatus(nil, 100, "FlowControl Request")})
 	}
 	eventually(t, func() bool { return b.HasInterest(deliver) })
-	flow(apiPrefix + "STREAM.PURGE.V")
+	flow(asset.APIPrefix + "STREAM.PURGE.V")
 	flow("$JS.FC.O.c.x")
 	answered.next() // replies go in order
 	b.untouched(t)

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 )
 
@@ -112,9 +114,9 @@ func TestConsumer_limitsOfTheStream(t *testing.T) {
 			name = "dur"
 		}
 		body := fmt.Sprintf(`{"stream_name":"S","config":{%s},"action":%q,"pedantic":%v}`, x.config, x.action, x.strict)
-		m := b.request(t, apiPrefix+"CONSUMER.CREATE.S."+name, "", body)
+		m := b.request(t, asset.APIPrefix+"CONSUMER.CREATE.S."+name, "", body)
 		var got struct {
-			Error  *APIError        `json:"error"`
+			Error  *apierror.Error  `json:"error"`
 			Config *consumer.Config `json:"config"`
 		}
 		if err := json.Unmarshal([]byte(m.Body), &got); err != nil {

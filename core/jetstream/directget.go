@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
 )
@@ -53,7 +54,7 @@ type msgGetResponse struct {
 	Message *storedMsg `json:"message,omitempty"`
 }
 
-func (e *Engine) msgGet(r *apiRequest, base response, name string) (any, *APIError) {
+func (e *Engine) msgGet(r *apiRequest, base response, name string) (any, *apierror.Error) {
 	out := msgGetResponse{response: base}
 	var req getRequest
 	s := r.acct.stream(name)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore/vfs"
@@ -147,7 +148,7 @@ func TestEngine_maxDisk(t *testing.T) {
 	e, b := d.open()
 	mustStream(t, b, `{"name":"W","subjects":["w"],"retention":"workqueue"}`)
 	body := strings.Repeat("x", 32<<10)
-	var refused *APIError
+	var refused *apierror.Error
 	n := 0
 	for ; refused == nil && n < 2000; n++ {
 		refused = b.publish(t, "w", body).Error

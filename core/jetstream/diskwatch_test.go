@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/journal"
@@ -21,7 +23,7 @@ type fullStores struct {
 	full *atomic.Int64
 }
 
-func (f fullStores) store(_ *StreamConfig, blobs edgestore.BlobReader, w *storeWatch) (edgestore.Store, error) {
+func (f fullStores) store(_ *asset.StreamConfig, blobs edgestore.BlobReader, w *storeWatch) (edgestore.Store, error) {
 	dir := f.streams()
 	return edgestore.OpenFileStore(edgestore.FileOptions{
 		Dir: dir + "/s", Incarnation: w.inc, Blobs: blobs, MaxFileBytes: 512 << 10,
@@ -155,7 +157,7 @@ func (n noRoom) mayWrite(string) error {
 	return nil
 }
 
-func (n noRoom) store(cfg *StreamConfig, blobs edgestore.BlobReader, w *storeWatch) (edgestore.Store, error) {
+func (n noRoom) store(cfg *asset.StreamConfig, blobs edgestore.BlobReader, w *storeWatch) (edgestore.Store, error) {
 	o := n.storeOptions(cfg, blobs, w)
 	o.BeforeWrite = n.mayWrite
 	return edgestore.OpenFileStore(o)
@@ -188,7 +190,7 @@ func TestEngine_reserveOnAFullDisk(t *testing.T) {
 	d.mem.SetCapacity(d.mem.Used() + 64<<10)
 	full.Store(true)
 	body := strings.Repeat("x", 8<<10)
-	var refused *APIError
+	var refused *apierror.Error
 	eventually(t, func() bool { refused = b.publish(t, "s.a", body).Error; return refused != nil })
 	if refused.ErrCode != errStoreFailed.ErrCode || !strings.Contains(refused.Description, "disk has no room") {
 		t.Errorf("refused with %v", refused)

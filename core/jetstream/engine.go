@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/journal"
@@ -198,7 +199,7 @@ type Engine struct {
 	loops loops
 
 	nextIncarnation atomic.Uint64
-	levels          levels
+	configs         asset.Reader
 	damage          register
 	catChain        edgestore.Chain // of the operations of the catalogue in the journal
 	recovered       bool            // there were streams in files
@@ -411,8 +412,8 @@ func (e *Engine) EnableAccount(b Bus) error {
 // DisableAccount stops an account's streams and API. What they hold stays.
 func (e *Engine) DisableAccount(name string) { e.account(name).disable() }
 
-func (e *Engine) logFor(s Storage) Log {
-	if s == MemoryStorage {
+func (e *Engine) logFor(s asset.Storage) Log {
+	if s == asset.MemoryStorage {
 		return e.mem
 	}
 	return e.journal

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/journal"
@@ -428,7 +430,7 @@ func checkDeterminism(t testing.TB, d *device) {
 func fingerprint(t testing.TB, e *Engine) string {
 	var b strings.Builder
 	for _, s := range e.account("A").sorted() {
-		fmt.Fprintln(&b, s.name, s.last, s.lastMsgID, string(encodeConfig(s.config())))
+		fmt.Fprintln(&b, s.name, s.last, s.lastMsgID, string(asset.Encode(s.config())))
 		for _, seq := range sequences(e, s.name) {
 			m, _, err := s.store.Load(seq, nil)
 			fmt.Fprintln(&b, seq, m.Time, m.Subject, string(m.Body), err)
@@ -458,7 +460,7 @@ func TestApply_storesAgree(t *testing.T) {
 		case n == 0:
 			seq := d.rnd.IntN(i + 1)
 			both(func(stream, _ string) {
-				b.request(t, apiPrefix+"STREAM.MSG.DELETE."+stream, "", fmt.Sprintf(`{"seq":%d}`, seq))
+				b.request(t, asset.APIPrefix+"STREAM.MSG.DELETE."+stream, "", fmt.Sprintf(`{"seq":%d}`, seq))
 			})
 		case n == 1:
 			both(func(stream, prefix string) {
@@ -519,7 +521,7 @@ func TestEngine_fullDisk(t *testing.T) {
 	d.mem.SetCapacity(d.mem.Used() + 512<<10)
 	var acked []uint64
 	body := strings.Repeat("x", 8<<10)
-	var refused *APIError
+	var refused *apierror.Error
 	for range 1000 {
 		a := b.publish(t, "s.a", body)
 		if a.Error != nil {

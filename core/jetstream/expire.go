@@ -285,7 +285,7 @@ func (s *stream) applyMarker(en *edgestore.Entry, o *outcome) error {
 		return err
 	}
 	if st, ok := s.store.Subject(m.Subject); !s.wounded && (!ok || st.Last != seq) {
-		o.err = errWrongLastSequence.with("wrong last sequence: %d", st.Last)
+		o.err = errWrongLastSequence.With("wrong last sequence: %d", st.Last)
 		return nil
 	}
 	return s.put(s.config(), m, o)

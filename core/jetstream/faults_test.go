@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/journal"
 	"github.com/frondmq/frond/edgestore/vfs"
@@ -421,7 +422,7 @@ type unreadable struct {
 	err error
 }
 
-func (u unreadable) store(cfg *StreamConfig, blobs edgestore.BlobReader, w *storeWatch) (edgestore.Store, error) {
+func (u unreadable) store(cfg *asset.StreamConfig, blobs edgestore.BlobReader, w *storeWatch) (edgestore.Store, error) {
 	if w.inc == u.inc {
 		return nil, u.err
 	}

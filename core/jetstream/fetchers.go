@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/sourcing"
 	"github.com/frondmq/frond/core/wire"
 )
@@ -189,7 +190,7 @@ func (f *fetching) do(t *todo, b Bus, pubs *publishers) {
 	}
 	if t.subscribe != "" {
 		attempt := t.attempt
-		cancel, err := b.SubscribeFrom(f.src.domain(), t.subscribe, func(m *wire.Msg) { f.delivery(attempt, m) })
+		cancel, err := b.SubscribeFrom(f.src.Domain(), t.subscribe, func(m *wire.Msg) { f.delivery(attempt, m) })
 		if err != nil {
 			f.s.e.logger.Error("mirror or source can not listen", "stream", f.s.name, "origin", f.src.Name, "err", err)
 			return
@@ -237,29 +238,31 @@ func (s *stream) attachFetching(b Bus) error {
 	keep := s.fetching[:0]
 	wanted := cfg.Sources
 	if cfg.Mirror != nil {
-		wanted = []*StreamSource{cfg.Mirror}
+		wanted = []*asset.StreamSource{cfg.Mirror}
 	}
 	have := make(map[string]bool)
 	for _, f := range s.fetching {
 		still := false
 		for _, src := range wanted {
-			still = still || equalSource(f.src, src) && (f.key == "") == (cfg.Mirror != nil) && f.startOver == cfg.startsOver()
+			still = still || asset.EqualSource(f.src, src) && (f.key == "") == (cfg.Mirror != nil) && f.startOver == cfg.StartsOver()
 		}
 		if !still {
 			f.halt()
 			s.e.fetch.remove(f)
-			if !slices.ContainsFunc(wanted, func(src *StreamSource) bool { return src.key() == f.src.key() && (f.key == "") == (cfg.Mirror != nil) }) {
+			if !slices.ContainsFunc(wanted, func(src *asset.StreamSource) bool {
+				return src.Key() == f.src.Key() && (f.key == "") == (cfg.Mirror != nil)
+			}) {
 				s.e.fetch.forget(f)
 			}
 			continue
 		}
-		have[f.src.key()] = true
+		have[f.src.Key()] = true
 		keep = append(keep, f)
 	}
 	clear(s.fetching[len(keep):])
 	s.fetching = keep
 	for _, src := range wanted {
-		if have[src.key()] {
+		if have[src.Key()] {
 			continue
 		}
 		f, err := newFetching(s, src, cfg.Mirror != nil)

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/jetstream/sourcing"
 	"github.com/frondmq/frond/core/subject"
@@ -23,7 +25,7 @@ import (
 type fetching struct {
 	// Fixed at construction.
 	s          *stream
-	src        *StreamSource
+	src        *asset.StreamSource
 	key        string // "" for a mirror
 	label      string // same
 	startOver  bool   // a mirror may start over when its origin was made anew
@@ -65,23 +67,23 @@ type todo struct {
 	replies     []sourcing.Reply
 }
 
-func newFetching(s *stream, src *StreamSource, mirror bool) (*fetching, error) {
-	f := &fetching{s: s, src: src, startOver: s.config().startsOver()}
-	filters, _ := src.filters()
+func newFetching(s *stream, src *asset.StreamSource, mirror bool) (*fetching, error) {
+	f := &fetching{s: s, src: src, startOver: s.config().StartsOver()}
+	filters, _ := src.Filters()
 	for _, t := range src.SubjectTransforms {
-		st := sourceTransform{filter: orAll(t.Source), dest: orAll(t.Destination)}
+		st := sourceTransform{filter: asset.OrAll(t.Source), dest: asset.OrAll(t.Destination)}
 		if t.Destination != "" {
 			var err error
-			if st.t, err = newTransform(t.Source, t.Destination); err != nil {
+			if st.t, err = asset.NewTransform(t.Source, t.Destination); err != nil {
 				return nil, err
 			}
 		}
 		f.transforms = append(f.transforms, st)
 	}
 	if !mirror {
-		f.key, f.label = src.key(), src.label()
+		f.key, f.label = src.Key(), src.Label()
 	}
-	c := sourcing.Config{Mirror: mirror, Stream: src.Name, API: src.api(), Filters: filters, StartSeq: src.OptStartSeq,
+	c := sourcing.Config{Mirror: mirror, Stream: src.Name, API: src.API(), Filters: filters, StartSeq: src.OptStartSeq,
 		Target: s.name, Account: s.acct.name, Domain: s.e.cfg.Domain, Key: f.key, StartOver: f.startOver}
 	if src.OptStartTime != nil {
 		c.StartTime = *src.OptStartTime
@@ -98,7 +100,7 @@ func newFetching(s *stream, src *StreamSource, mirror bool) (*fetching, error) {
 
 // start is called by the fetcher goroutine.
 func (f *fetching) start(b Bus) error {
-	cancel, err := b.SubscribeFrom(f.src.domain(), f.inbox+".*", f.answer)
+	cancel, err := b.SubscribeFrom(f.src.Domain(), f.inbox+".*", f.answer)
 	if err != nil {
 		return err
 	}
@@ -218,8 +220,8 @@ func (f *fetching) answer(m *wire.Msg) {
 // parseCreated reads the parts of a consumer create response that matter.
 func parseCreated(body []byte) sourcing.Answer {
 	var r struct {
-		Error  *APIError `json:"error"`
-		Name   string    `json:"name"`
+		Error  *apierror.Error `json:"error"`
+		Name   string          `json:"name"`
 		Config struct {
 			Durable        string `json:"durable_name"`
 			DeliverSubject string `json:"deliver_subject"`
@@ -285,7 +287,7 @@ func (f *fetching) appendLocked(in *sourcing.Incoming, m *wire.Msg) error {
 	s, v := f.s, f.s.view.Load()
 	mu := &f.mu
 	shown := m.VisibleSubject()
-	filter, dest := orAll(f.src.FilterSubject), ">"
+	filter, dest := asset.OrAll(f.src.FilterSubject), ">"
 	subj := shown
 	for i := range f.transforms {
 		t := &f.transforms[i]
@@ -394,7 +396,7 @@ func (f *fetching) info() *sourceInfo {
 		out.Lost = &at.lost
 	}
 	if i.Err != nil {
-		out.Error = &APIError{Code: i.Err.Code, ErrCode: uint16(i.Err.ErrCode), Description: i.Err.Description}
+		out.Error = &apierror.Error{Code: i.Err.Code, ErrCode: uint16(i.Err.ErrCode), Description: i.Err.Description}
 	}
 	return out
 }

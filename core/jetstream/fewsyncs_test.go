@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/vfs"
 )
@@ -67,7 +68,7 @@ func (c countingBackend) table() (table, error) {
 	return edgestore.OpenTableFile(o)
 }
 
-func (c countingBackend) store(cfg *StreamConfig, blobs edgestore.BlobReader, w *storeWatch) (edgestore.Store, error) {
+func (c countingBackend) store(cfg *asset.StreamConfig, blobs edgestore.BlobReader, w *storeWatch) (edgestore.Store, error) {
 	o := c.storeOptions(cfg, blobs, w)
 	o.Disk, o.AfterWrite = countingFS{vfs.OS{}, c.syncs}, c.committed
 	return edgestore.OpenFileStore(o)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/edgestore"
 )
 
@@ -97,10 +98,10 @@ func (e *Engine) RaiseFormat(n uint64) error {
 	return nil
 }
 
-func (a *applier) format(en *edgestore.Entry) *APIError {
+func (a *applier) format(en *edgestore.Entry) *apierror.Error {
 	n, err := readFormat(en.Data)
 	if err != nil {
-		return asAPI(err, errStoreFailed)
+		return apierror.Of(err, errStoreFailed)
 	}
 	e := a.e
 	e.mu.Lock()

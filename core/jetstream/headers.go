@@ -3,6 +3,8 @@ package jetstream
 import (
 	"bytes"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -138,7 +140,7 @@ var (
 // admitHeader looks at the headers that mean something to a stream: flags for
 // what is decided when the message is applied, the TTL, and what has to be
 // changed in the stored block.
-func admitHeader(cfg *StreamConfig, block []byte) (a admitted, err *APIError) {
+func admitHeader(cfg *asset.StreamConfig, block []byte) (a admitted, err *apierror.Error) {
 	a.stored = block
 	var incr, stream, batch, schedule []byte
 	strip, long := false, false

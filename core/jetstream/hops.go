@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/wire"
 )
@@ -46,7 +47,7 @@ var ackReply = []byte("$JS.ACK.")
 // hop writes into the header of a message that the stream captures that it
 // was taken over once more, if it was: it is the delivery of a consumer, or
 // another stream republished it.
-func (s *stream) hop(m *wire.Msg, header []byte, republished bool) ([]byte, *APIError) {
+func (s *stream) hop(m *wire.Msg, header []byte, republished bool) ([]byte, *apierror.Error) {
 	from := ""
 	switch {
 	case bytes.HasPrefix(m.Reply, ackReply):
@@ -63,7 +64,7 @@ func (s *stream) hop(m *wire.Msg, header []byte, republished bool) ([]byte, *API
 	n := hopsOf(header)
 	if n >= maxHops {
 		s.e.loops.drop(s, from)
-		return nil, errStoreFailed.with("the message was taken over from one stream by another %d times: they feed each other", maxHops)
+		return nil, errStoreFailed.With("the message was taken over from one stream by another %d times: they feed each other", maxHops)
 	}
 	if header = wire.HeaderSet(nil, header, hdrHops, strconv.Itoa(n+1)); len(header) > maxHeaderBytes {
 		return nil, errHeaderTooLarge

@@ -3,6 +3,7 @@ package jetstream
 import (
 	"fmt"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
 )
@@ -72,21 +73,16 @@ func (s *stream) applyPublish(en *edgestore.Entry, o *outcome) error {
 	return s.put(cfg, m, o)
 }
 
-// maxSeq bounds what a stream counts up to, for a purge, an origin or a
-// configuration may move it to anywhere: nothing that adds to a sequence comes
-// near an overflow.
-const maxSeq = 1<<63 - 1
-
 // put stores m, as the next message unless it has a sequence, and then makes
 // room as the limits say.
-func (s *stream) put(cfg *StreamConfig, m *incoming, o *outcome) error {
+func (s *stream) put(cfg *asset.StreamConfig, m *incoming, o *outcome) error {
 	if m.Seq == 0 {
 		m.Seq = s.last + 1
 	}
-	if m.Seq > maxSeq {
-		return errStoreFailed.with("no sequence is left")
+	if m.Seq > asset.MaxSeq {
+		return errStoreFailed.With("no sequence is left")
 	}
-	if !s.wounded && cfg.Retention == InterestRetention && !s.consumers.interested(m.Subject) {
+	if !s.wounded && cfg.Retention == asset.InterestRetention && !s.consumers.interested(m.Subject) {
 		s.pass(m, o)
 		return nil
 	}
@@ -94,7 +90,7 @@ func (s *stream) put(cfg *StreamConfig, m *incoming, o *outcome) error {
 	if m.flags&flagRollup != 0 {
 		rollup = rollupOf(m.Header)
 	}
-	if cfg.Discard == DiscardNew && !s.wounded {
+	if cfg.Discard == asset.DiscardNew && !s.wounded {
 		if err := s.checkRoom(cfg, m, rollup != rollupNone); err != nil {
 			return err
 		}
@@ -219,4 +215,4 @@ func (s *stream) applyIngest(en *edgestore.Entry, o *outcome) error {
 
 // errOriginGap is for a message behind one that was refused: the position of the
 // stream must not move over that. Both are brought again.
-var errOriginGap = errStoreFailed.with("the message before it was not stored")
+var errOriginGap = errStoreFailed.With("the message before it was not stored")

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/edgestore"
 )
@@ -12,14 +14,14 @@ import (
 // streamInfo is a stream as answers show it. The order of the fields is the
 // order on the wire, here and in all answers.
 type streamInfo struct {
-	Config  *StreamConfig `json:"config"`
-	Created time.Time     `json:"created"`
-	State   streamState   `json:"state"`
-	Domain  string        `json:"domain,omitempty"`
-	Cluster *clusterInfo  `json:"cluster,omitempty"`
-	Mirror  *sourceInfo   `json:"mirror,omitempty"`
-	Sources []*sourceInfo `json:"sources,omitempty"`
-	At      time.Time     `json:"ts"`
+	Config  *asset.StreamConfig `json:"config"`
+	Created time.Time           `json:"created"`
+	State   streamState         `json:"state"`
+	Domain  string              `json:"domain,omitempty"`
+	Cluster *clusterInfo        `json:"cluster,omitempty"`
+	Mirror  *sourceInfo         `json:"mirror,omitempty"`
+	Sources []*sourceInfo       `json:"sources,omitempty"`
+	At      time.Time           `json:"ts"`
 }
 
 type clusterInfo struct {
@@ -28,15 +30,15 @@ type clusterInfo struct {
 
 // sourceInfo tells how far a mirror or a source is.
 type sourceInfo struct {
-	Name              string             `json:"name"`
-	External          *ExternalStream    `json:"external,omitempty"`
-	Lag               uint64             `json:"lag"`
-	Seq               uint64             `json:"seq,omitempty"` // of the origin, newest that is stored here
-	Active            time.Duration      `json:"active"`
-	Error             *APIError          `json:"error,omitempty"`
-	FilterSubject     string             `json:"filter_subject,omitempty"`
-	SubjectTransforms []SubjectTransform `json:"subject_transforms,omitempty"`
-	Lost              *lostInfo          `json:"lost_on_the_way,omitempty"` // nats-server has none
+	Name              string                   `json:"name"`
+	External          *asset.ExternalStream    `json:"external,omitempty"`
+	Lag               uint64                   `json:"lag"`
+	Seq               uint64                   `json:"seq,omitempty"` // of the origin, newest that is stored here
+	Active            time.Duration            `json:"active"`
+	Error             *apierror.Error          `json:"error,omitempty"`
+	FilterSubject     string                   `json:"filter_subject,omitempty"`
+	SubjectTransforms []asset.SubjectTransform `json:"subject_transforms,omitempty"`
+	Lost              *lostInfo                `json:"lost_on_the_way,omitempty"` // nats-server has none
 }
 
 // lostInfo are messages of an origin that can not come here: no link on the way

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
 )
@@ -29,7 +31,7 @@ type Limits struct {
 
 // checkHeaders decides what depends on the stream's present state: duplicates
 // and expectations. Sets o.dup and o.seq for a duplicate.
-func (s *stream) checkHeaders(cfg *StreamConfig, m *incoming, o *outcome) error {
+func (s *stream) checkHeaders(cfg *asset.StreamConfig, m *incoming, o *outcome) error {
 	if m.flags&flagExpect != 0 {
 		if err := s.checkLastSequences(m); err != nil {
 			return err
@@ -47,7 +49,7 @@ func (s *stream) checkHeaders(cfg *StreamConfig, m *incoming, o *outcome) error 
 	}
 	if m.flags&flagExpect != 0 {
 		if id := wire.HeaderGet(m.Header, hdrExpectedLastMsgID); len(id) > 0 && !bytes.Equal(id, s.lastMsgID) {
-			return errWrongLastMsgID.with("wrong last msg ID: %s", s.lastMsgID)
+			return errWrongLastMsgID.With("wrong last msg ID: %s", s.lastMsgID)
 		}
 	}
 	if m.flags&flagRollup != 0 {
@@ -56,13 +58,13 @@ func (s *stream) checkHeaders(cfg *StreamConfig, m *incoming, o *outcome) error 
 			return errRollupFailed
 		}
 		if r == rollupInvalid {
-			return errRollupFailed.with("rollup value invalid: %q", wire.HeaderGet(m.Header, hdrRollup))
+			return errRollupFailed.With("rollup value invalid: %q", wire.HeaderGet(m.Header, hdrRollup))
 		}
 	}
 	return nil
 }
 
-func (s *stream) checkLastSequences(m *incoming) *APIError {
+func (s *stream) checkLastSequences(m *incoming) *apierror.Error {
 	want := wire.HeaderGet(m.Header, hdrExpectedLastSubjSeq)
 	filter := wire.HeaderGet(m.Header, hdrExpectedLastSubjSeqSubj)
 	if len(want) == 0 && len(filter) > 0 {
@@ -76,11 +78,11 @@ func (s *stream) checkLastSequences(m *incoming) *APIError {
 			have = st.Last
 		}
 		if !equalSequence(want, have) {
-			return errWrongLastSequence.with("wrong last sequence: %d", have)
+			return errWrongLastSequence.With("wrong last sequence: %d", have)
 		}
 	}
 	if want := wire.HeaderGet(m.Header, hdrExpectedLastSeq); len(want) > 0 && !equalSequence(want, s.last) {
-		return errWrongLastSequence.with("wrong last sequence: %d", s.last)
+		return errWrongLastSequence.With("wrong last sequence: %d", s.last)
 	}
 	return nil
 }
@@ -91,20 +93,20 @@ func equalSequence(text []byte, seq uint64) bool {
 }
 
 // checkRoom decides whether a stream that discards new messages has room.
-func (s *stream) checkRoom(cfg *StreamConfig, m *incoming, rollup bool) error {
+func (s *stream) checkRoom(cfg *asset.StreamConfig, m *incoming, rollup bool) error {
 	var evicts bool // an older message of the subject will make room
 	var sub edgestore.SubjectState
 	if cfg.MaxMsgsPer > 0 {
 		sub, _ = s.store.Subject(m.Subject)
 		full := sub.Msgs >= uint64(cfg.MaxMsgsPer)
 		if full && cfg.DiscardNewPer && !rollup {
-			return errStoreFailed.with("maximum messages per subject exceeded")
+			return errStoreFailed.With("maximum messages per subject exceeded")
 		}
 		evicts = full && !cfg.DiscardNewPer
 	}
 	st := s.store.State()
 	if cfg.MaxMsgs > 0 && st.Msgs >= uint64(cfg.MaxMsgs) && !evicts {
-		return errStoreFailed.with("maximum messages exceeded")
+		return errStoreFailed.With("maximum messages exceeded")
 	}
 	if size := s.sizeOf(&m.Msg); cfg.MaxBytes > 0 && st.Bytes+size > uint64(cfg.MaxBytes) {
 		if evicts {
@@ -112,7 +114,7 @@ func (s *stream) checkRoom(cfg *StreamConfig, m *incoming, rollup bool) error {
 				return err
 			}
 		}
-		return errStoreFailed.with("maximum bytes exceeded")
+		return errStoreFailed.With("maximum bytes exceeded")
 	}
 	return nil
 }
@@ -142,7 +144,7 @@ func (s *stream) sizeAt(seq uint64) (uint64, error) {
 }
 
 // makeRoom drops what a new message on subject pushes out.
-func (s *stream) makeRoom(cfg *StreamConfig, subject string, r rollup) error {
+func (s *stream) makeRoom(cfg *asset.StreamConfig, subject string, r rollup) error {
 	switch r {
 	case rollupSubject:
 		if err := s.purgeKeep(subject, 1); err != nil {
@@ -164,14 +166,14 @@ func (s *stream) makeRoom(cfg *StreamConfig, subject string, r rollup) error {
 			}
 		}
 	}
-	if cfg.Discard == DiscardOld {
+	if cfg.Discard == asset.DiscardOld {
 		return s.dropOldest(cfg)
 	}
 	return nil
 }
 
 // dropOldest removes messages until the limits on the whole stream hold.
-func (s *stream) dropOldest(cfg *StreamConfig) error {
+func (s *stream) dropOldest(cfg *asset.StreamConfig) error {
 	if cfg.MaxMsgs <= 0 && cfg.MaxBytes <= 0 {
 		return nil
 	}
@@ -235,7 +237,7 @@ func (s *stream) purgeKeep(filter string, keep uint64) error {
 }
 
 // tighten enforces limits that an update lowered.
-func (s *stream) tighten(old, cfg *StreamConfig) error {
+func (s *stream) tighten(old, cfg *asset.StreamConfig) error {
 	if cfg.MaxMsgsPer > 0 && (old.MaxMsgsPer <= 0 || cfg.MaxMsgsPer < old.MaxMsgsPer) {
 		var over []string
 		s.store.Subjects(">", func(subject string, st edgestore.SubjectState) bool {
@@ -251,7 +253,7 @@ func (s *stream) tighten(old, cfg *StreamConfig) error {
 			}
 		}
 	}
-	if cfg.Discard == DiscardOld {
+	if cfg.Discard == asset.DiscardOld {
 		return s.dropOldest(cfg)
 	}
 	return nil

@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/subject"
 )
@@ -19,7 +21,7 @@ import (
 // change is one stream's configuration, or one consumer more.
 type loopGraph struct {
 	domain  string
-	configs map[string]*StreamConfig
+	configs map[string]*asset.StreamConfig
 	members func(stream string) []*consumer.Config // push consumers that are there
 	sourced map[string][]loopEdge                  // by origin
 }
@@ -35,11 +37,11 @@ var errTooManyWays = fmt.Errorf("more than %d ways lead from stream to stream: t
 
 // loopsAt walks from a stream and reports whether something of it comes back.
 // With first, the walk begins with that way. It fails with errTooManyWays.
-func (a *account) loopsAt(name string, cfg *StreamConfig, first *consumer.Config) (bool, error) {
+func (a *account) loopsAt(name string, cfg *asset.StreamConfig, first *consumer.Config) (bool, error) {
 	if !a.leadsOn(name, cfg, first) {
 		return false, nil
 	}
-	g := loopGraph{domain: a.e.cfg.Domain, configs: make(map[string]*StreamConfig), sourced: make(map[string][]loopEdge)}
+	g := loopGraph{domain: a.e.cfg.Domain, configs: make(map[string]*asset.StreamConfig), sourced: make(map[string][]loopEdge)}
 	streams := make(map[string]*stream)
 	for _, s := range a.sorted() {
 		g.configs[s.name], streams[s.name] = s.config(), s
@@ -73,14 +75,14 @@ func (a *account) loopsAt(name string, cfg *StreamConfig, first *consumer.Config
 
 // closesLoop refuses a new configuration of a stream with which something would
 // come back that did not before.
-func (a *account) closesLoop(s *stream, cfg *StreamConfig) *APIError {
+func (a *account) closesLoop(s *stream, cfg *asset.StreamConfig) *apierror.Error {
 	old := s.config()
 	if reflect.DeepEqual(waysOf(old), waysOf(cfg)) {
 		return nil
 	}
 	loops, err := a.loopsAt(s.name, cfg, nil)
 	if err != nil {
-		return errStreamConfig.with("%v", err)
+		return apierror.ErrStreamConfig.With("%v", err)
 	}
 	if !loops {
 		return nil
@@ -88,24 +90,24 @@ func (a *account) closesLoop(s *stream, cfg *StreamConfig) *APIError {
 	if before, err := a.loopsAt(s.name, old, nil); err == nil && before {
 		return nil // it is no worse than it was
 	}
-	return errStreamConfig.with("detected cycle")
+	return apierror.ErrStreamConfig.With("detected cycle")
 }
 
 // waysOf is what of a configuration decides where messages come from and go to.
-func waysOf(c *StreamConfig) StreamConfig {
-	return StreamConfig{Subjects: c.Subjects, Mirror: c.Mirror, Sources: c.Sources, Republish: c.Republish, SubjectTransform: c.SubjectTransform}
+func waysOf(c *asset.StreamConfig) asset.StreamConfig {
+	return asset.StreamConfig{Subjects: c.Subjects, Mirror: c.Mirror, Sources: c.Sources, Republish: c.Republish, SubjectTransform: c.SubjectTransform}
 }
 
-func (g *loopGraph) addSources(to string, c *StreamConfig) {
+func (g *loopGraph) addSources(to string, c *asset.StreamConfig) {
 	list := c.Sources
 	if c.Mirror != nil {
-		list = []*StreamSource{c.Mirror}
+		list = []*asset.StreamSource{c.Mirror}
 	}
 	for _, src := range list {
-		if src.External != nil && (g.domain == "" || src.api() != "$JS."+g.domain+".API") {
+		if src.External != nil && (g.domain == "" || src.API() != "$JS."+g.domain+".API") {
 			continue // of another server, or account
 		}
-		filters, dests := src.filters()
+		filters, dests := src.Filters()
 		if len(filters) == 0 {
 			filters = []string{">"}
 		}
@@ -154,7 +156,7 @@ func (g *loopGraph) leaving(stream string) []loopEdge {
 		edges = append(edges, g.delivers(c)...)
 	}
 	if c := g.configs[stream]; c != nil && c.Republish != nil {
-		edges = append(edges, g.captures(orAll(c.Republish.Source), wildcardForm(c.Republish.Destination))...)
+		edges = append(edges, g.captures(asset.OrAll(c.Republish.Source), asset.WildcardForm(c.Republish.Destination))...)
 	}
 	return edges
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/wire"
 )
@@ -57,7 +58,7 @@ func TestLoops_refused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, b := newTestEngine(t, func(c *Config) { c.Domain = "hub" })
 			for i, s := range steps {
-				m := b.request(t, apiPrefix+s.verb, "", s.body)
+				m := b.request(t, asset.APIPrefix+s.verb, "", s.body)
 				var r response
 				if err := json.Unmarshal([]byte(m.Body), &r); err != nil {
 					t.Fatal(err)
@@ -154,7 +155,7 @@ func TestLoops_captureCounts(t *testing.T) {
 // long to look through is refused with words.
 func TestLoops_manyStreams(t *testing.T) {
 	chain := func(n int) *loopGraph {
-		g := &loopGraph{configs: map[string]*StreamConfig{}, sourced: map[string][]loopEdge{}, members: func(string) []*consumer.Config { return nil }}
+		g := &loopGraph{configs: map[string]*asset.StreamConfig{}, sourced: map[string][]loopEdge{}, members: func(string) []*consumer.Config { return nil }}
 		for i := range n {
 			g.sourced[fmt.Sprint(i)] = []loopEdge{{to: fmt.Sprint(i + 1), from: ">"}}
 		}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/wire"
 )
@@ -507,7 +508,7 @@ func (m *member) perform(pubs *publishers) {
 	for i := range m.fx.Advisories {
 		m.e.advisory(m, &m.fx.Advisories[i])
 	}
-	if m.s.config().Retention != LimitsRetention {
+	if m.s.config().Retention != asset.LimitsRetention {
 		m.acked = append(m.acked, m.fx.Acked...)
 	}
 	if m.fx.Inactive && m.s.acct.bus() != nil && !m.ending.Swap(true) {

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
@@ -17,7 +19,7 @@ type offline struct {
 	acct        *account
 	name        string
 	incarnation uint64
-	config      *StreamConfig // as it was created; nil when not even that can be read
+	config      *asset.StreamConfig // as it was created; nil when not even that can be read
 	err         error
 	from        edgestore.LSN // guarded by Engine.mu: of the oldest operation for it in the journal
 	attached    []func()      // guarded by account.changes: end what refuses messages
@@ -26,7 +28,7 @@ type offline struct {
 // setOffline remembers a stream that could not be opened, and tells.
 func (e *Engine) setOffline(c *streamCreate, err error) {
 	o := &offline{acct: e.account(c.account), incarnation: c.incarnation, err: err}
-	if cfg, cerr := decodeConfig(c.config); cerr == nil {
+	if cfg, cerr := asset.Decode(c.config); cerr == nil {
 		o.config, o.name = cfg, cfg.Name
 	} else {
 		o.name = fmt.Sprintf("incarnation %d", c.incarnation)
@@ -129,18 +131,18 @@ func (a *account) allOffline() []*offline {
 }
 
 // missing is the answer about a stream that is not there to be used.
-func (a *account) missing(name string) *APIError {
+func (a *account) missing(name string) *apierror.Error {
 	a.mu.RLock()
 	o := a.mu.offline[name]
 	a.mu.RUnlock()
 	if o == nil {
-		return errStreamNotFound
+		return apierror.ErrStreamNotFound
 	}
 	return o.apiError()
 }
 
-func (o *offline) apiError() *APIError {
-	return errStreamOffline.with("stream is offline: %v", o.err)
+func (o *offline) apiError() *apierror.Error {
+	return errStreamOffline.With("stream is offline: %v", o.err)
 }
 
 // offlineReasons names the streams that could not be opened and capture

@@ -5,6 +5,7 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/edgestore"
 )
 
@@ -39,12 +40,12 @@ func FuzzApply(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { e.Close() })
-	cfg := StreamConfig{Name: "S", Subjects: []string{"s.>"}, Storage: MemoryStorage, AllowRollup: true}
-	if err := cfg.normalise(false, &e.cfg.Limits); err != nil {
+	cfg := asset.StreamConfig{Name: "S", Subjects: []string{"s.>"}, Storage: asset.MemoryStorage, AllowRollup: true}
+	if err := cfg.Check(e.cfg.Limits.MaxDuplicateWindow, false); err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, kind uint8, data []byte) {
-		s, err := newStream(e, e.account("A"), streamCreate{incarnation: 1, config: encodeConfig(&cfg)}, &cfg, edgestore.NewMemoryStore(0), nil)
+		s, err := newStream(e, e.account("A"), streamCreate{incarnation: 1, config: asset.Encode(&cfg)}, &cfg, edgestore.NewMemoryStore(0), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,16 +71,16 @@ func FuzzStreamConfig(f *testing.F) {
 	f.Add([]byte(`{"name":"S","placement":{},"mirror":{"name":"x"},"storage":"memory"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		e := &Engine{cfg: Config{Strict: true}}
-		var req StreamConfigRequest
-		if e.decode(body, &req) != nil || req.normalise(req.Pedantic, &Limits{}) != nil {
+		var req asset.StreamConfigRequest
+		if e.decode(body, &req) != nil || req.Check(0, req.Pedantic) != nil {
 			return
 		}
-		again, err := decodeConfig(encodeConfig(&req.StreamConfig))
+		again, err := asset.Decode(asset.Encode(&req.StreamConfig))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !equalConfig(again, &req.StreamConfig) {
-			t.Errorf("%s became %s", encodeConfig(&req.StreamConfig), encodeConfig(again))
+		if !asset.Equal(again, &req.StreamConfig) {
+			t.Errorf("%s became %s", asset.Encode(&req.StreamConfig), asset.Encode(again))
 		}
 		if _, err := newStreamView(again, ""); err != nil {
 			t.Errorf("accepted, but: %v", err)

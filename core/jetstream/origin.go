@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/jetstream/sourcing"
 	"github.com/frondmq/frond/core/wire"
@@ -28,16 +30,16 @@ func (s *stream) identity() string { return sourcing.Identity(atTime(s.created))
 
 // upsertFor is upsertConsumer for a request, which may know the stream's
 // identity.
-func (e *Engine) upsertFor(r *apiRequest, s *stream, req *consumerCreateRequest) (*member, *APIError) {
+func (e *Engine) upsertFor(r *apiRequest, s *stream, req *consumerCreateRequest) (*member, *apierror.Error) {
 	mine := s.identity()
 	if want := wire.HeaderGet(r.header, hdrIdentity); len(want) > 0 && string(want) != mine {
-		return nil, errIdentity.with("consumer's stream identity does not match: %s", mine)
+		return nil, errIdentity.With("consumer's stream identity does not match: %s", mine)
 	}
 	if req.Config.Direct || req.Config.Sourcing {
 		r.answerHeader = append(wire.AppendHeader([]byte(hdrPlain), hdrIdentity, mine), crlf...)
 	}
 	m, err := e.upsertConsumer(s, req)
-	if err != nil && req.Config.Direct && !req.Config.Sourcing && s.config().Retention != LimitsRetention {
+	if err != nil && req.Config.Direct && !req.Config.Sourcing && s.config().Retention != asset.LimitsRetention {
 		e.logger.Warn("refused to serve a mirror or source without acknowledgements: a message would be gone when it was sent; the server that fetches has to be newer",
 			"account", s.acct.name, "stream", s.name, "err", err)
 	}
@@ -62,7 +64,7 @@ func asksToSource(r *apiRequest) bool {
 // rejoinConsumer gives the durable consumer of a mirror or source to its next
 // attempt: to its delivery subject, from behind what it acknowledged. The
 // caller holds s.changes.
-func (e *Engine) rejoinConsumer(m *member, cfg *consumer.Config) *APIError {
+func (e *Engine) rejoinConsumer(m *member, cfg *consumer.Config) *apierror.Error {
 	if err := e.configureConsumer(m, cfg); err != nil {
 		return err
 	}

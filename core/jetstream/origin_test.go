@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 )
 
@@ -18,7 +19,7 @@ func sourcingRequest(stream, change string) string {
 }
 
 type createdAnswer struct {
-	Error     *APIError        `json:"error"`
+	Error     *apierror.Error  `json:"error"`
 	Name      string           `json:"name"`
 	Config    *consumer.Config `json:"config"`
 	Delivered consumer.SeqPair `json:"delivered"`

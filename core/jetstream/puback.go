@@ -3,6 +3,8 @@ package jetstream
 import (
 	"encoding/json"
 	"strconv"
+
+	"github.com/frondmq/frond/core/jetstream/apierror"
 )
 
 // appendAck appends the answer to a stored message. It is written by hand: it
@@ -18,7 +20,7 @@ func appendAck(b []byte, v *streamView, seq uint64, duplicate bool) []byte {
 }
 
 // appendNack appends the answer to a message that a stream refused.
-func appendNack(b []byte, stream string, e *APIError) []byte {
+func appendNack(b []byte, stream string, e *apierror.Error) []byte {
 	text, err := json.Marshal(e)
 	if err != nil {
 		panic("jetstream: an API error does not marshal: " + err.Error())

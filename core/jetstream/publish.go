@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
 )
@@ -76,7 +77,7 @@ var errMemoryShort = fmt.Errorf("%w: the server's memory is short", edgestore.Er
 
 // admit checks the message against what only an update of the stream changes.
 // It returns the header as it is stored.
-func (s *stream) admit(v *streamView, m *wire.Msg) (header []byte, flags uint8, err *APIError) {
+func (s *stream) admit(v *streamView, m *wire.Msg) (header []byte, flags uint8, err *apierror.Error) {
 	size := len(m.Header) + len(m.Body)
 	switch {
 	case v.cfg.Sealed:
@@ -84,7 +85,7 @@ func (s *stream) admit(v *streamView, m *wire.Msg) (header []byte, flags uint8, 
 	case v.maxMsg >= 0 && size > v.maxMsg:
 		return nil, 0, errMessageTooLarge
 	case !s.memory && size > maxRecordBytes:
-		return nil, 0, errStoreFailed.with("message too large")
+		return nil, 0, errStoreFailed.With("message too large")
 	}
 	a := admitted{stored: m.Header}
 	if len(m.Header) > 0 {
@@ -176,7 +177,7 @@ func (s *stream) answerKnown(v *streamView, m *wire.Msg) bool {
 }
 
 // refuse answers a message that was not appended.
-func (s *stream) refuse(v *streamView, m *wire.Msg, err *APIError) {
+func (s *stream) refuse(v *streamView, m *wire.Msg, err *apierror.Error) {
 	if m.Receipt != nil {
 		m.Receipt.Stored(s.name, 0, false, err)
 		return

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -35,7 +36,7 @@ func benchmarkPublish(b *testing.B, e *Engine, config string, header string) {
 	if err := e.EnableAccount(bus); err != nil {
 		b.Fatal(err)
 	}
-	cfg, err := decodeConfig([]byte(config))
+	cfg, err := asset.Decode([]byte(config))
 	if err != nil {
 		b.Fatal(err)
 	}

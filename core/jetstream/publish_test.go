@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -187,7 +189,7 @@ func (r *testReceipt) Stored(stream string, seq uint64, duplicate bool, err erro
 	if duplicate {
 		text += " duplicate"
 	}
-	var api *APIError
+	var api *apierror.Error
 	if errors.As(err, &api) {
 		text += fmt.Sprintf(" error %d", api.ErrCode)
 	}
@@ -247,7 +249,7 @@ func TestPublish_sealedStream(t *testing.T) {
 	b.publish(t, "s", "")
 	var out streamAnswer
 	b.call(t, "STREAM.UPDATE.S", `{"name":"S","subjects":["s"],"storage":"memory","sealed":true}`, &out)
-	if c := out.Config; !c.DenyDelete || !c.DenyPurge || c.Discard != DiscardNew {
+	if c := out.Config; !c.DenyDelete || !c.DenyPurge || c.Discard != asset.DiscardNew {
 		t.Errorf("sealing left %+v", c)
 	}
 	if a := b.publish(t, "s", ""); a.Error == nil || a.Error.ErrCode != 10109 {

@@ -3,6 +3,8 @@ package jetstream
 import (
 	"fmt"
 	"sync/atomic"
+
+	"github.com/frondmq/frond/core/jetstream/asset"
 )
 
 // quota is how many bytes streams may hold together and how many they hold, those
@@ -85,7 +87,7 @@ func (a *account) addUsage(memory bool, bytes int64) {
 }
 
 // reserve counts what a stream may grow to, or no longer.
-func (a *account) reserve(s Storage, bytes int64) {
+func (a *account) reserve(s asset.Storage, bytes int64) {
 	a.quota.reserved[s].Add(bytes)
 	a.e.quota.reserved[s].Add(bytes)
 }

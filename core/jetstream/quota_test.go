@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/frondmq/frond/core/jetstream/asset"
 )
 
 // What one account holds and may hold is its own: another one is not refused for
@@ -64,7 +66,7 @@ func checkCounts(t *testing.T, a, b *testBus, storage string) {
 	code := func(bus *testBus, verb, body string) uint16 {
 		t.Helper()
 		var r response
-		m := bus.request(t, apiPrefix+verb, "", body)
+		m := bus.request(t, asset.APIPrefix+verb, "", body)
 		if err := json.Unmarshal([]byte(m.Body), &r); err != nil {
 			t.Fatalf("%s: %v in %q", verb, err, m.Body)
 		}

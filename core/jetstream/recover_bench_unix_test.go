@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -36,7 +37,7 @@ func BenchmarkRecover(b *testing.B) {
 	if err := e.EnableAccount(bus); err != nil {
 		b.Fatal(err)
 	}
-	cfg, err := decodeConfig([]byte(`{"name":"S","subjects":["s.>"]}`))
+	cfg, err := asset.Decode([]byte(`{"name":"S","subjects":["s.>"]}`))
 	if err != nil {
 		b.Fatal(err)
 	}

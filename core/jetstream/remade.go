@@ -9,28 +9,6 @@ import (
 // its metadata let it start over: then another stream takes its place, with
 // its configuration and its consumers, empty.
 
-// metaRemade is the key of a stream's metadata by which a mirror is told what
-// to do, with its values.
-const (
-	metaRemade      = "frond.origin_made_anew"
-	remadeStop      = "stop"
-	remadeStartOver = "start_over"
-)
-
-func (c *StreamConfig) checkRemade() *APIError {
-	switch v, ok := c.Metadata[metaRemade]; {
-	case !ok || v == remadeStop || v == remadeStartOver:
-		return nil
-	default:
-		return errStreamConfig.with("metadata %s is %q, it can be %q or %q", metaRemade, v, remadeStop, remadeStartOver)
-	}
-}
-
-// startsOver reports whether the stream is a mirror that may start over.
-func (c *StreamConfig) startsOver() bool {
-	return c.Mirror != nil && c.Metadata[metaRemade] == remadeStartOver
-}
-
 // startOver puts an empty stream in the place of a mirror. The new one is made
 // before the old one is deleted, so there is always one: after a crash between
 // the two the newer one is it, and the older is deleted then.
@@ -39,7 +17,7 @@ func (e *Engine) startOver(s *stream) {
 	a.changes.Lock()
 	defer a.changes.Unlock()
 	b := a.bus()
-	if b == nil || a.stream(s.name) != s || !s.config().startsOver() {
+	if b == nil || a.stream(s.name) != s || !s.config().StartsOver() {
 		return
 	}
 	e.logger.Warn("origin was made anew: the mirror starts over", "account", a.name, "stream", s.name, "messages", s.state().Msgs)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/edgestore"
 )
 
@@ -22,7 +23,7 @@ func TestAccount_newerOfOneName(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		read, err := e.readConfig(text)
+		read, err := e.configs.Decode(text)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +43,7 @@ func TestAccount_newerOfOneName(t *testing.T) {
 				t.Errorf("%q is taken: %v", x, x != subject)
 			}
 		}
-		if got := e.quota.reserved[MemoryStorage].Load(); got != bytes {
+		if got := e.quota.reserved[asset.MemoryStorage].Load(); got != bytes {
 			t.Errorf("%d bytes are reserved, want %d", got, bytes)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/edgestore"
 )
@@ -40,13 +41,13 @@ func (m *member) release() {
 		return
 	}
 	retention := m.s.config().Retention
-	if retention == LimitsRetention {
+	if retention == asset.LimitsRetention {
 		m.s.releasing.Add(-n)
 		return
 	}
 	// In a work queue each message belongs to one consumer, and to those that
 	// mirror or source it.
-	if all := m.s.members(); retention == InterestRetention || slices.ContainsFunc(all, (*member).sources) {
+	if all := m.s.members(); retention == asset.InterestRetention || slices.ContainsFunc(all, (*member).sources) {
 		acked = slices.DeleteFunc(acked, func(seq uint64) bool { return m.s.needed(all, seq) })
 	}
 	m.s.releasing.Add(int64(len(acked)) - n)
@@ -57,7 +58,7 @@ func (m *member) release() {
 // far as nobody else needs it. Deletions are logged without haste, and whoever
 // asks what the stream holds must not see what he acknowledged.
 func (s *stream) settle() {
-	if s.config().Retention == LimitsRetention {
+	if s.config().Retention == asset.LimitsRetention {
 		return
 	}
 	pubs := new(publishers)
@@ -111,7 +112,7 @@ func (s *stream) logRelease(seqs []uint64) {
 		}
 		rec := s.record(opRelease, false)
 		// What is not dropped now is found by the sweep of the next start.
-		if s.config().Discard == DiscardNew {
+		if s.config().Discard == asset.DiscardNew {
 			// A publisher may be refused until this is done.
 			if s.e.append(s.log(), true, &rec, nil, nil, b) == nil {
 				continue
@@ -184,11 +185,11 @@ func (s *stream) refused(what string, err error) {
 
 func (s *stream) trySweep() error {
 	cfg := s.config()
-	if cfg.Retention == LimitsRetention {
+	if cfg.Retention == asset.LimitsRetention {
 		return nil
 	}
 	members := s.members()
-	if cfg.Retention == WorkQueueRetention {
+	if cfg.Retention == asset.WorkQueueRetention {
 		members = slices.DeleteFunc(members, func(m *member) bool { return m.direct })
 	}
 	// mine reports whether a consumer of a work queue had the message: what no
@@ -220,7 +221,7 @@ func (s *stream) trySweep() error {
 			continue
 		}
 		// A work queue keeps what has no consumer yet.
-		if cfg.Retention == WorkQueueRetention && !slices.ContainsFunc(members, func(m *member) bool { return mine(m, seq, subj) }) {
+		if cfg.Retention == asset.WorkQueueRetention && !slices.ContainsFunc(members, func(m *member) bool { return mine(m, seq, subj) }) {
 			continue
 		}
 		drop = append(drop, seq)

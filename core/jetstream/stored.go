@@ -1,6 +1,9 @@
 package jetstream
 
-import "github.com/frondmq/frond/edgestore"
+import (
+	"github.com/frondmq/frond/core/jetstream/asset"
+	"github.com/frondmq/frond/edgestore"
+)
 
 // StoredIn is the name of the stream that the files of a store belong to, and
 // its account, from the values that the store keeps beside the messages. ok is
@@ -14,7 +17,7 @@ func StoredIn(named []edgestore.Aux) (account, stream string, ok bool) {
 		if err != nil {
 			return "", "", false
 		}
-		cfg, err := decodeConfig(c.config)
+		cfg, err := asset.Decode(c.config)
 		if err != nil {
 			return "", "", false
 		}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/edgestore"
 )
@@ -135,23 +136,23 @@ type auxDirty struct{ config, lastMsgID, positions bool }
 
 // streamView is what publishers need to know of a stream. It is immutable.
 type streamView struct {
-	cfg       *StreamConfig
+	cfg       *asset.StreamConfig
 	transform *subject.Transform
 	republish *subject.Transform
 	ackPrefix []byte // {"stream":"S","domain":"D","seq":
 	maxMsg    int    // -1 for no limit
 }
 
-func newStreamView(cfg *StreamConfig, domain string) (*streamView, error) {
+func newStreamView(cfg *asset.StreamConfig, domain string) (*streamView, error) {
 	v := &streamView{cfg: cfg, maxMsg: int(cfg.MaxMsgSize)}
 	var err error
 	if t := cfg.SubjectTransform; t != nil {
-		if v.transform, err = newTransform(t.Source, t.Destination); err != nil {
+		if v.transform, err = asset.NewTransform(t.Source, t.Destination); err != nil {
 			return nil, fmt.Errorf("stream %q: subject transform: %w", cfg.Name, err)
 		}
 	}
 	if r := cfg.Republish; r != nil {
-		if v.republish, err = newTransform(r.Source, r.Destination); err != nil {
+		if v.republish, err = asset.NewTransform(r.Source, r.Destination); err != nil {
 			return nil, fmt.Errorf("stream %q: republish: %w", cfg.Name, err)
 		}
 	}
@@ -192,14 +193,14 @@ func (n *subjectNames) get(b []byte) string {
 // newStream makes a stream over an opened store. cfg, which must not change
 // afterwards, is what it was created with, decoded; what the store knows beside
 // its messages is newer and wins.
-func newStream(e *Engine, a *account, c streamCreate, cfg *StreamConfig, st edgestore.Store, w *storeWatch) (_ *stream, err error) {
+func newStream(e *Engine, a *account, c streamCreate, cfg *asset.StreamConfig, st edgestore.Store, w *storeWatch) (_ *stream, err error) {
 	s := &stream{
 		e:           e,
 		acct:        a,
 		name:        cfg.Name,
 		incarnation: c.incarnation,
 		created:     c.created,
-		memory:      cfg.Storage == MemoryStorage,
+		memory:      cfg.Storage == asset.MemoryStorage,
 		store:       st,
 		watch:       w,
 	}
@@ -242,12 +243,12 @@ const (
 
 // loadAux reads what the store keeps beside the messages; cfg, which encoded
 // says too, is used when it has no other configuration.
-func (s *stream) loadAux(cfg *StreamConfig, encoded []byte) (*StreamConfig, error) {
+func (s *stream) loadAux(cfg *asset.StreamConfig, encoded []byte) (*asset.StreamConfig, error) {
 	err := s.store.Aux("", func(key string, value []byte) (err error) {
 		switch {
 		case key == auxConfig && bytes.Equal(value, encoded):
 		case key == auxConfig:
-			cfg, err = s.e.readConfig(value)
+			cfg, err = s.e.configs.Decode(value)
 		case key == auxClock:
 			err = s.clock.load(value)
 		case key == auxIdentity:
@@ -275,7 +276,7 @@ func (s *stream) loadAux(cfg *StreamConfig, encoded []byte) (*StreamConfig, erro
 
 // setConfig makes cfg the stream's configuration. cfg must not change
 // afterwards.
-func (s *stream) setConfig(cfg *StreamConfig) error {
+func (s *stream) setConfig(cfg *asset.StreamConfig) error {
 	v, err := newStreamView(cfg, s.e.cfg.Domain)
 	if err != nil {
 		return err
@@ -286,7 +287,7 @@ func (s *stream) setConfig(cfg *StreamConfig) error {
 	return nil
 }
 
-func (s *stream) config() *StreamConfig { return s.view.Load().cfg }
+func (s *stream) config() *asset.StreamConfig { return s.view.Load().cfg }
 
 // seal fixes the state of now as what the next flush of the store writes. It
 // returns whether there is anything to flush.
@@ -299,7 +300,7 @@ func (s *stream) seal() bool {
 	aux := s.dedup.seal()
 	s.weighIDs()
 	if s.auxDirty.config {
-		aux = append(aux, edgestore.Aux{Key: auxConfig, Value: encodeConfig(s.config())})
+		aux = append(aux, edgestore.Aux{Key: auxConfig, Value: asset.Encode(s.config())})
 	}
 	if s.auxDirty.lastMsgID {
 		aux = append(aux, edgestore.Aux{Key: auxLastMsgID, Value: slices.Clone(s.lastMsgID)})

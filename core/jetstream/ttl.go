@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
 )
@@ -69,7 +71,7 @@ func ttlOf(header []byte) ttl {
 // admitTTL checks the TTL of a message that is published. A message that leaves
 // a marker lives as long as its marker at least, unless there is only one
 // message of each subject; then its header says so.
-func admitTTL(cfg *StreamConfig, header, value []byte) ([]byte, uint8, *APIError) {
+func admitTTL(cfg *asset.StreamConfig, header, value []byte) ([]byte, uint8, *apierror.Error) {
 	t, ok := parseTTL(value)
 	switch {
 	case !ok:
@@ -91,7 +93,7 @@ func isMarker(header []byte) bool {
 }
 
 // markerHeader is that of the marker in place of a message that expired.
-func markerHeader(cfg *StreamConfig) []byte {
+func markerHeader(cfg *asset.StreamConfig) []byte {
 	h := append([]byte(nil), hdrPlain...)
 	h = wire.AppendHeader(h, hdrMarkerReason, "MaxAge")
 	h = wire.AppendHeader(h, hdrTTL, cfg.SubjectDeleteMarkerTTL.String())

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
@@ -85,7 +86,7 @@ func (b *testBus) holds(t testing.TB, stream string) string {
 				Data, Hdrs string
 			} `json:"message"`
 		}
-		answer := b.request(t, apiPrefix+"STREAM.MSG.GET."+stream, "", fmt.Sprintf(`{"seq":%d}`, seq))
+		answer := b.request(t, asset.APIPrefix+"STREAM.MSG.GET."+stream, "", fmt.Sprintf(`{"seq":%d}`, seq))
 		if err := json.Unmarshal([]byte(answer.Body), &m); err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,8 @@ package jetstream
 import (
 	"github.com/tinylib/msgp/msgp"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/edgestore"
 )
 
@@ -19,7 +21,7 @@ import (
 const firstVolatile = 1 << 63
 
 // submitConsumer has an operation of a consumer applied, by the log or without.
-func (s *stream) submitConsumer(kind uint8, volatile, reserved bool, data []byte) (*member, *APIError) {
+func (s *stream) submitConsumer(kind uint8, volatile, reserved bool, data []byte) (*member, *apierror.Error) {
 	if volatile {
 		return s.applyVolatile(kind, data)
 	}
@@ -30,33 +32,33 @@ func (s *stream) submitConsumer(kind uint8, volatile, reserved bool, data []byte
 	return p.outcome.consumer, nil
 }
 
-func (s *stream) applyVolatile(kind uint8, data []byte) (*member, *APIError) {
+func (s *stream) applyVolatile(kind uint8, data []byte) (*member, *apierror.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.deleted:
-		return nil, errStreamNotFound
+		return nil, apierror.ErrStreamNotFound
 	case s.failed != nil:
-		return nil, errConsumerCreate.with("%v", s.failed)
+		return nil, errConsumerCreate.With("%v", s.failed)
 	}
 	s.volatiles++
 	en := edgestore.Entry{Record: edgestore.Record{Kind: kind, Incarnation: s.incarnation}}
 	en.LSN, en.Data = edgestore.LSN(firstVolatile+s.volatiles), data
 	var o outcome
 	if err := s.consumers.apply(&en, &o); err != nil {
-		return nil, asAPI(err, errConsumerCreate)
+		return nil, apierror.Of(err, errConsumerCreate)
 	}
 	return o.consumer, nil
 }
 
 // isVolatile reports whether a consumer that is made now would not be logged.
 func (s *stream) isVolatile(memoryStorage bool) bool {
-	return memoryStorage && !s.memory && s.config().Retention == LimitsRetention
+	return memoryStorage && !s.memory && s.config().Retention == asset.LimitsRetention
 }
 
 // settleVolatiles has the existence of volatile consumers logged, before the
 // stream's retention makes that matter.
-func (s *stream) settleVolatiles() *APIError {
+func (s *stream) settleVolatiles() *apierror.Error {
 	s.changes.Lock()
 	defer s.changes.Unlock()
 	for _, m := range s.members() {

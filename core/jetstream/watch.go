@@ -7,6 +7,7 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/edgestore"
 )
 
@@ -15,9 +16,9 @@ import (
 type storeWatch struct {
 	e    *Engine
 	inc  uint64
-	cfg  *StreamConfig // of the stream's creation
-	head head          // as the catalogue knows it
-	hurt atomic.Bool   // something was found unreadable
+	cfg  *asset.StreamConfig // of the stream's creation
+	head head                // as the catalogue knows it
+	hurt atomic.Bool         // something was found unreadable
 
 	mu struct {
 		sync.Mutex

@@ -3,6 +3,7 @@ package jetstream
 import (
 	"slices"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/subject"
 )
@@ -17,14 +18,14 @@ type ways struct {
 }
 
 // add notes a configuration; nil is none.
-func (w *ways) add(c *StreamConfig) {
+func (w *ways) add(c *asset.StreamConfig) {
 	if c == nil {
 		return
 	}
 	for _, s := range c.Subjects {
 		w.captured.add(capture{s, c.Name})
 	}
-	for _, src := range c.origins() {
+	for _, src := range c.Origins() {
 		if w.origins == nil {
 			w.origins = make(map[string]int)
 		}
@@ -33,43 +34,35 @@ func (w *ways) add(c *StreamConfig) {
 }
 
 // remove takes an add back.
-func (w *ways) remove(c *StreamConfig) {
+func (w *ways) remove(c *asset.StreamConfig) {
 	if c == nil {
 		return
 	}
 	for _, s := range c.Subjects {
 		w.captured.remove(capture{s, c.Name})
 	}
-	for _, src := range c.origins() {
+	for _, src := range c.Origins() {
 		if w.origins[src.Name]--; w.origins[src.Name] == 0 {
 			delete(w.origins, src.Name)
 		}
 	}
 }
 
-// origins are the mirror or the sources.
-func (c *StreamConfig) origins() []*StreamSource {
-	if c.Mirror != nil {
-		return []*StreamSource{c.Mirror}
-	}
-	return c.Sources
-}
-
 // link notes the configuration of a stream that is the one of its name now, and
 // unlink takes that back. The caller holds the account's mutex, or is the
 // recovery.
-func (a *account) link(c *StreamConfig) {
+func (a *account) link(c *asset.StreamConfig) {
 	a.mu.ways.add(c)
 	a.reserve(c.Storage, max(c.MaxBytes, 0))
 }
 
-func (a *account) unlink(c *StreamConfig) {
+func (a *account) unlink(c *asset.StreamConfig) {
 	a.mu.ways.remove(c)
 	a.reserve(c.Storage, -max(c.MaxBytes, 0))
 }
 
 // reconfigured is told when s has another configuration than old.
-func (a *account) reconfigured(s *stream, old *StreamConfig) {
+func (a *account) reconfigured(s *stream, old *asset.StreamConfig) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.mu.streams[s.name] == s {
@@ -88,7 +81,7 @@ func (a *account) overlaps(subjects []string, except string) bool {
 // leadsOn reports whether anything that the stream name stores goes to a stream:
 // what few do. cfg is what its configuration is to be, nil as it is; with first,
 // only what that push consumer delivers counts.
-func (a *account) leadsOn(name string, cfg *StreamConfig, first *consumer.Config) bool {
+func (a *account) leadsOn(name string, cfg *asset.StreamConfig, first *consumer.Config) bool {
 	captured := func(dest string) bool {
 		a.mu.RLock()
 		defer a.mu.RUnlock()
@@ -100,7 +93,7 @@ func (a *account) leadsOn(name string, cfg *StreamConfig, first *consumer.Config
 	a.mu.RLock()
 	s, origin := a.mu.streams[name], a.mu.ways.origins[name] > 0
 	a.mu.RUnlock()
-	if origin || cfg.Republish != nil && captured(wildcardForm(cfg.Republish.Destination)) {
+	if origin || cfg.Republish != nil && captured(asset.WildcardForm(cfg.Republish.Destination)) {
 		return true
 	}
 	return s != nil && slices.ContainsFunc(s.members(), func(m *member) bool {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/frondmq/frond/core/jetstream"
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/jetstream/jsclient"
 	"github.com/frondmq/frond/core/jetstream/jsclient/jsclienttest"
@@ -33,7 +34,7 @@ func filled(t *testing.T, n int) (*link, *jsclient.Client) {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	if _, err := c.Ensure(t.Context(), &jsclient.StreamConfig{Name: "S", Subjects: []string{"s.*"}, Storage: jetstream.MemoryStorage}); err != nil {
+	if _, err := c.Ensure(t.Context(), &jsclient.StreamConfig{Name: "S", Subjects: []string{"s.*"}, Storage: asset.MemoryStorage}); err != nil {
 		t.Fatal(err)
 	}
 	for i := range n {

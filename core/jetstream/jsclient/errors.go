@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/frondmq/frond/core/jetstream"
+	"github.com/frondmq/frond/core/jetstream/apierror"
 )
 
 // APIError is what JetStream answers instead of what was asked for. ErrCode says
 // what it is, Code only the class of it, as in HTTP.
-type APIError = jetstream.APIError
+type APIError = apierror.Error
 
 // Errors of JetStream's that callers act on. Compare with errors.Is, which looks
 // at the ErrCode.

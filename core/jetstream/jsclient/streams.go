@@ -9,17 +9,17 @@ import (
 	"slices"
 	"time"
 
-	"github.com/frondmq/frond/core/jetstream"
+	"github.com/frondmq/frond/core/jetstream/asset"
 )
 
 // StreamConfig is the configuration of a stream. Of limits 0 is none, times are
 // durations, sizes bytes.
-type StreamConfig = jetstream.StreamConfig
+type StreamConfig = asset.StreamConfig
 
 // StreamSource is where a stream copies from, ExternalStream the way there.
 type (
-	StreamSource   = jetstream.StreamSource
-	ExternalStream = jetstream.ExternalStream
+	StreamSource   = asset.StreamSource
+	ExternalStream = asset.ExternalStream
 )
 
 // StreamInfo is a stream as it was when it was asked.

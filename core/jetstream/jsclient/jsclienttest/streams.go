@@ -7,14 +7,14 @@ import (
 	"sync"
 	"time"
 
-	"github.com/frondmq/frond/core/jetstream"
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/jsclient"
 )
 
 var streamCases = []testCase{
 	{name: "a stream is made once, and made what is wanted", run: func(h *harness) {
 		first := h.stream(func(c *jsclient.StreamConfig) { c.Metadata = map[string]string{"a": "1"} })
-		if c := first.Config; c.MaxMsgs != -1 || c.Replicas != 1 || c.Duplicates == 0 || c.Storage != jetstream.FileStorage {
+		if c := first.Config; c.MaxMsgs != -1 || c.Replicas != 1 || c.Duplicates == 0 || c.Storage != asset.FileStorage {
 			h.Errorf("made as %+v", c)
 		}
 		h.put("x", "kept")
@@ -40,7 +40,7 @@ var streamCases = []testCase{
 			h.Errorf("brought back to %+v", c)
 		}
 		want = h.config()
-		want.Storage = jetstream.MemoryStorage
+		want.Storage = asset.MemoryStorage
 		_, err = h.c.Ensure(h.ctx, want)
 		h.code("another storage", err, 10052)
 	}},

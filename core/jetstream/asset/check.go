@@ -1,4 +1,4 @@
-package jetstream
+package asset
 
 import (
 	"fmt"
@@ -6,8 +6,17 @@ import (
 	"strings"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/subject"
 )
+
+// APIPrefix begins the subjects of the API of a server's own domain.
+const APIPrefix = "$JS.API."
+
+// MaxSeq bounds what a stream counts up to, for a purge, an origin or a
+// configuration may move it to anywhere: nothing that adds to a sequence comes
+// near an overflow.
+const MaxSeq = 1<<63 - 1
 
 const (
 	maxNameBytes        = 255
@@ -18,22 +27,23 @@ const (
 	defaultDuplicates   = 2 * time.Minute
 )
 
-// validAssetName reports whether s can name a stream or consumer: one subject
+// validName reports whether s can name a stream or consumer: one subject
 // token that is also safe as a file name.
-func validAssetName(s string) bool {
+func validName(s string) bool {
 	return s != "" && len(s) <= maxNameBytes && !strings.ContainsAny(s, " \t\r\n\f.*>/\\")
 }
 
-// normalise checks c and fills in the defaults, in place. pedantic asks for an
-// error instead of an adjustment.
-func (c *StreamConfig) normalise(pedantic bool, lim *Limits) *APIError {
+// Check checks c and fills in the defaults, in place. maxDuplicates is the
+// longest window for message ids that the server allows, 0 for any; pedantic
+// asks for an error instead of an adjustment.
+func (c *StreamConfig) Check(maxDuplicates time.Duration, pedantic bool) *apierror.Error {
 	if err := c.checkName(); err != nil {
 		return err
 	}
 	if err := c.checkDefaults(pedantic); err != nil {
 		return err
 	}
-	if err := c.checkTimes(pedantic, lim); err != nil {
+	if err := c.checkTimes(maxDuplicates, pedantic); err != nil {
 		return err
 	}
 	if err := c.checkRules(); err != nil {
@@ -55,23 +65,23 @@ func (c *StreamConfig) normalise(pedantic bool, lim *Limits) *APIError {
 	return nil
 }
 
-func (c *StreamConfig) checkName() *APIError {
+func (c *StreamConfig) checkName() *apierror.Error {
 	switch {
 	case len(c.Name) > maxNameBytes:
-		return errStreamConfig.with("stream name is too long, maximum allowed is %d", maxNameBytes)
+		return apierror.ErrStreamConfig.With("stream name is too long, maximum allowed is %d", maxNameBytes)
 	case c.Name == "" || strings.ContainsAny(c.Name, " \t\r\n\f.*>"):
-		return errStreamConfig.with(`stream name is required and can not contain '.', '*', '>', '\', '/'`)
+		return apierror.ErrStreamConfig.With(`stream name is required and can not contain '.', '*', '>', '\', '/'`)
 	case strings.ContainsAny(c.Name, `/\`):
-		return errStreamNamePath
+		return apierror.ErrStreamNamePath
 	case len(c.Description) > maxDescriptionBytes:
-		return errStreamConfig.with("stream description is too long, maximum allowed is %d", maxDescriptionBytes)
+		return apierror.ErrStreamConfig.With("stream description is too long, maximum allowed is %d", maxDescriptionBytes)
 	}
 	n := 0
 	for k, v := range c.Metadata {
 		n += len(k) + len(v)
 	}
 	if n > maxMetadataBytes {
-		return errStreamConfig.with("stream metadata exceeds maximum size of %d bytes", maxMetadataBytes)
+		return apierror.ErrStreamConfig.With("stream metadata exceeds maximum size of %d bytes", maxMetadataBytes)
 	}
 	return c.checkRemade()
 }
@@ -86,7 +96,7 @@ func unlimited[T int | int32 | int64](v *T) (adjusted bool) {
 	return adjusted
 }
 
-func (c *StreamConfig) checkDefaults(pedantic bool) *APIError {
+func (c *StreamConfig) checkDefaults(pedantic bool) *apierror.Error {
 	for _, f := range []struct {
 		name     string
 		adjusted bool
@@ -98,7 +108,7 @@ func (c *StreamConfig) checkDefaults(pedantic bool) *APIError {
 		{"max_consumers", unlimited(&c.MaxConsumers)},
 	} {
 		if f.adjusted && pedantic {
-			return errPedantic.with("pedantic mode: %s must be set to -1", f.name)
+			return apierror.ErrPedantic.With("pedantic mode: %s must be set to -1", f.name)
 		}
 	}
 	if c.Replicas == 0 {
@@ -108,11 +118,11 @@ func (c *StreamConfig) checkDefaults(pedantic bool) *APIError {
 	case c.Replicas < 0:
 		return errReplicasNegative
 	case c.Replicas > maxReplicas:
-		return errStreamConfig.with("maximum replicas is %d", maxReplicas)
+		return apierror.ErrStreamConfig.With("maximum replicas is %d", maxReplicas)
 	}
 	if p := c.Placement; p != nil {
 		if p.Preferred != "" {
-			return errStreamConfig.with("preferred server not permitted in placement")
+			return apierror.ErrStreamConfig.With("preferred server not permitted in placement")
 		}
 		if p.Cluster == "" && len(p.Tags) == 0 {
 			c.Placement = nil
@@ -121,73 +131,73 @@ func (c *StreamConfig) checkDefaults(pedantic bool) *APIError {
 	return nil
 }
 
-func (c *StreamConfig) checkTimes(pedantic bool, lim *Limits) *APIError {
+func (c *StreamConfig) checkTimes(maxDuplicates time.Duration, pedantic bool) *apierror.Error {
 	switch {
 	case c.MaxAge < 0:
-		return errStreamConfig.with("max age can not be negative")
+		return apierror.ErrStreamConfig.With("max age can not be negative")
 	case c.MaxAge != 0 && c.MaxAge < minDuration:
-		return errStreamConfig.with("max age needs to be >= 100ms")
+		return apierror.ErrStreamConfig.With("max age needs to be >= 100ms")
 	case c.Duplicates < 0:
-		return errStreamConfig.with("duplicates window can not be negative")
+		return apierror.ErrStreamConfig.With("duplicates window can not be negative")
 	}
 	if c.Duplicates == 0 && c.Mirror == nil && len(c.Sources) == 0 {
 		c.Duplicates = defaultDuplicates
-		if lim.MaxDuplicateWindow > 0 {
-			c.Duplicates = min(c.Duplicates, lim.MaxDuplicateWindow)
+		if maxDuplicates > 0 {
+			c.Duplicates = min(c.Duplicates, maxDuplicates)
 		}
 		if c.MaxAge != 0 && c.MaxAge < c.Duplicates {
 			if pedantic {
-				return errPedantic.with("pedantic mode: duplicate window cannot be bigger than max age")
+				return apierror.ErrPedantic.With("pedantic mode: duplicate window cannot be bigger than max age")
 			}
 			c.Duplicates = c.MaxAge
 		}
 	}
 	switch {
 	case c.MaxAge != 0 && c.Duplicates > c.MaxAge:
-		return errStreamConfig.with("duplicates window can not be larger then max age")
+		return apierror.ErrStreamConfig.With("duplicates window can not be larger then max age")
 	case c.Duplicates != 0 && c.Duplicates < minDuration:
-		return errStreamConfig.with("duplicates window needs to be >= 100ms")
-	case lim.MaxDuplicateWindow > 0 && c.Duplicates > lim.MaxDuplicateWindow:
-		return errStreamConfig.with("duplicates window can not be larger then server limit of %v", lim.MaxDuplicateWindow)
+		return apierror.ErrStreamConfig.With("duplicates window needs to be >= 100ms")
+	case maxDuplicates > 0 && c.Duplicates > maxDuplicates:
+		return apierror.ErrStreamConfig.With("duplicates window can not be larger then server limit of %v", maxDuplicates)
 	}
 	return c.checkMarkers(pedantic)
 }
 
 // checkMarkers checks subject delete markers. They are messages with a TTL that
 // roll up their subject, so both have to be allowed.
-func (c *StreamConfig) checkMarkers(pedantic bool) *APIError {
+func (c *StreamConfig) checkMarkers(pedantic bool) *apierror.Error {
 	switch d := c.SubjectDeleteMarkerTTL; {
 	case d == 0:
 		return nil
 	case d < 0:
-		return errStreamConfig.with("subject delete marker TTL must not be negative")
+		return apierror.ErrStreamConfig.With("subject delete marker TTL must not be negative")
 	case d < time.Second:
-		return errStreamConfig.with("subject delete marker TTL must be at least 1 second")
+		return apierror.ErrStreamConfig.With("subject delete marker TTL must be at least 1 second")
 	case c.Mirror != nil:
-		return errStreamConfig.with("subject delete markers forbidden on mirrors")
+		return apierror.ErrStreamConfig.With("subject delete markers forbidden on mirrors")
 	case pedantic && !c.AllowMsgTTL:
-		return errStreamConfig.with("subject delete marker cannot be set if message TTLs are disabled")
+		return apierror.ErrStreamConfig.With("subject delete marker cannot be set if message TTLs are disabled")
 	case pedantic && !c.AllowRollup:
-		return errStreamConfig.with("subject delete marker cannot be set if roll-ups are disabled")
+		return apierror.ErrStreamConfig.With("subject delete marker cannot be set if roll-ups are disabled")
 	case pedantic && c.DenyPurge:
-		return errStreamConfig.with("roll-ups require the purge permission")
+		return apierror.ErrStreamConfig.With("roll-ups require the purge permission")
 	}
 	c.AllowMsgTTL, c.AllowRollup, c.DenyPurge = true, true, false
 	return nil
 }
 
-func (c *StreamConfig) checkRules() *APIError {
+func (c *StreamConfig) checkRules() *apierror.Error {
 	switch {
 	case c.DenyPurge && c.AllowRollup:
-		return errStreamConfig.with("roll-ups require the purge permission")
+		return apierror.ErrStreamConfig.With("roll-ups require the purge permission")
 	case c.DiscardNewPer && c.Discard != DiscardNew:
-		return errStreamConfig.with("discard new per subject requires discard new policy to be set")
+		return apierror.ErrStreamConfig.With("discard new per subject requires discard new policy to be set")
 	case c.DiscardNewPer && c.MaxMsgsPer <= 0:
-		return errStreamConfig.with("discard new per subject requires max msgs per subject > 0")
-	case c.FirstSeq > maxSeq:
-		return errStreamConfig.with("first sequence is too large")
+		return apierror.ErrStreamConfig.With("discard new per subject requires max msgs per subject > 0")
+	case c.FirstSeq > MaxSeq:
+		return apierror.ErrStreamConfig.With("first sequence is too large")
 	case c.Mirror == nil && c.MirrorDirect:
-		return errStreamConfig.with("stream has no mirror but does have mirror direct")
+		return apierror.ErrStreamConfig.With("stream has no mirror but does have mirror direct")
 	}
 	if c.Mirror != nil {
 		switch {
@@ -204,11 +214,11 @@ func (c *StreamConfig) checkRules() *APIError {
 
 // checkUnsupported refuses what this server does not do, rather than taking
 // the configuration and not keeping its promise.
-func (c *StreamConfig) checkUnsupported() *APIError {
+func (c *StreamConfig) checkUnsupported() *apierror.Error {
 	what, are := "", "are"
 	switch {
 	case c.Replicas > 1:
-		return errReplicasNotSupported
+		return apierror.ErrReplicasNotSupported
 	case c.MirrorDirect:
 		what = "direct gets from a mirror in place of its origin"
 	case c.AllowMsgCounter:
@@ -224,10 +234,10 @@ func (c *StreamConfig) checkUnsupported() *APIError {
 	default:
 		return nil
 	}
-	return errStreamConfig.with("%s %s not supported by this server", what, are)
+	return apierror.ErrStreamConfig.With("%s %s not supported by this server", what, are)
 }
 
-func (c *StreamConfig) checkSubjects() *APIError {
+func (c *StreamConfig) checkSubjects() *apierror.Error {
 	if len(c.Subjects) == 0 {
 		if c.Mirror == nil && len(c.Sources) == 0 {
 			c.Subjects = []string{c.Name}
@@ -236,11 +246,11 @@ func (c *StreamConfig) checkSubjects() *APIError {
 	}
 	for i, s := range c.Subjects {
 		if !subject.ValidPattern(s) {
-			return errStreamConfig.with("invalid subject")
+			return apierror.ErrStreamConfig.With("invalid subject")
 		}
 		for _, t := range c.Subjects[:i] {
 			if subject.Collide(s, t) {
-				return errStreamConfig.with("subject %q overlaps with %q", t, s)
+				return apierror.ErrStreamConfig.With("subject %q overlaps with %q", t, s)
 			}
 		}
 		if c.NoAck {
@@ -248,11 +258,11 @@ func (c *StreamConfig) checkSubjects() *APIError {
 		}
 		switch {
 		case s == ">":
-			return errStreamConfig.with("capturing all subjects requires no-ack to be true")
+			return apierror.ErrStreamConfig.With("capturing all subjects requires no-ack to be true")
 		case collidesAny(s, "$JS.>", "$JSC.>", "$NRG.>") && !subject.Covers("$JS.EVENT.>", s):
-			return errStreamConfig.with("subjects that overlap with jetstream api require no-ack to be true")
+			return apierror.ErrStreamConfig.With("subjects that overlap with jetstream api require no-ack to be true")
 		case collidesAny(s, "$SYS.>") && !subject.Covers("$SYS.ACCOUNT.>", s):
-			return errStreamConfig.with("subjects that overlap with system api require no-ack to be true")
+			return apierror.ErrStreamConfig.With("subjects that overlap with system api require no-ack to be true")
 		}
 	}
 	return nil
@@ -273,13 +283,13 @@ func collidesAny(s string, patterns ...string) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool { return subject.Collide(s, p) })
 }
 
-func (c *StreamConfig) checkTransforms() *APIError {
+func (c *StreamConfig) checkTransforms() *apierror.Error {
 	if t := c.SubjectTransform; t != nil {
 		if t.Source != "" && !subject.ValidPattern(t.Source) {
-			return errTransformSource.with("stream transform source: invalid subject %s", t.Source)
+			return errTransformSource.With("stream transform source: invalid subject %s", t.Source)
 		}
-		if _, err := newTransform(t.Source, t.Destination); err != nil {
-			return errTransformDest.with("stream transform: %v", err)
+		if _, err := NewTransform(t.Source, t.Destination); err != nil {
+			return errTransformDest.With("stream transform: %v", err)
 		}
 	}
 	if r := c.Republish; r != nil {
@@ -289,20 +299,20 @@ func (c *StreamConfig) checkTransforms() *APIError {
 		for _, s := range c.Subjects {
 			// A destination inside the stream's own subjects would feed on
 			// itself for ever.
-			if subject.Collide(wildcardForm(r.Destination), s) {
-				return errStreamConfig.with("stream configuration for republish destination forms a cycle")
+			if subject.Collide(WildcardForm(r.Destination), s) {
+				return apierror.ErrStreamConfig.With("stream configuration for republish destination forms a cycle")
 			}
 		}
-		if _, err := newTransform(r.Source, r.Destination); err != nil {
-			return errStreamConfig.with("stream configuration for republish with transform from '%s' to '%s' not valid", r.Source, r.Destination)
+		if _, err := NewTransform(r.Source, r.Destination); err != nil {
+			return apierror.ErrStreamConfig.With("stream configuration for republish with transform from '%s' to '%s' not valid", r.Source, r.Destination)
 		}
 	}
 	return nil
 }
 
-// wildcardForm replaces each mapping function of a transform's destination by
+// WildcardForm replaces each mapping function of a transform's destination by
 // a wildcard: the set of subjects it may produce.
-func wildcardForm(dest string) string {
+func WildcardForm(dest string) string {
 	var out []string
 	for t := range strings.SplitSeq(dest, ".") {
 		if strings.Contains(t, "{{") || strings.HasPrefix(t, "$") && len(t) > 1 && t[1] >= '0' && t[1] <= '9' {
@@ -313,20 +323,23 @@ func wildcardForm(dest string) string {
 	return strings.Join(out, ".")
 }
 
-func newTransform(src, dest string) (*subject.Transform, error) {
+// NewTransform is a transform of everything where src is empty.
+func NewTransform(src, dest string) (*subject.Transform, error) {
 	if src == "" {
 		src = ">"
 	}
 	return subject.NewTransform(src, dest)
 }
 
-// checkUpdate refuses changes that a stream can't make while it lives, and
-// carries over what an update leaves as it is. c has been normalised.
-func (c *StreamConfig) checkUpdate(old *StreamConfig) *APIError {
-	bad := func(text string) *APIError { return errStreamConfig.with("stream configuration update %s", text) }
+// CheckUpdate refuses changes that a stream can't make while it lives, and
+// carries over what an update leaves as it is. c has been checked.
+func (c *StreamConfig) CheckUpdate(old *StreamConfig) *apierror.Error {
+	bad := func(text string) *apierror.Error {
+		return apierror.ErrStreamConfig.With("stream configuration update %s", text)
+	}
 	switch {
 	case c.Name != old.Name:
-		return errStreamConfig.with("stream configuration name must match original")
+		return apierror.ErrStreamConfig.With("stream configuration name must match original")
 	case c.Storage != old.Storage:
 		return bad("can not change storage type")
 	case c.Retention != old.Retention && (c.Retention == WorkQueueRetention || old.Retention == WorkQueueRetention):
@@ -338,8 +351,8 @@ func (c *StreamConfig) checkUpdate(old *StreamConfig) *APIError {
 	case old.DenyPurge && !c.DenyPurge:
 		return bad("can not cancel deny purge")
 	case old.AllowMsgTTL && !c.AllowMsgTTL:
-		return errStreamConfig.with("message TTL status can not be disabled")
-	case old.Mirror != nil && c.Mirror != nil && !equalSource(old.Mirror, c.Mirror), old.Mirror == nil && c.Mirror != nil:
+		return apierror.ErrStreamConfig.With("message TTL status can not be disabled")
+	case old.Mirror != nil && c.Mirror != nil && !EqualSource(old.Mirror, c.Mirror), old.Mirror == nil && c.Mirror != nil:
 		return errMirrorNotUpdatable
 	}
 	if c.Sealed {
@@ -351,7 +364,8 @@ func (c *StreamConfig) checkUpdate(old *StreamConfig) *APIError {
 	return nil
 }
 
-func equalSource(a, b *StreamSource) bool {
+// EqualSource compares what two sources say.
+func EqualSource(a, b *StreamSource) bool {
 	x, y := &StreamConfig{Mirror: a}, &StreamConfig{Mirror: b}
-	return equalConfig(x, y)
+	return Equal(x, y)
 }

@@ -1,4 +1,4 @@
-package jetstream
+package asset
 
 import (
 	"encoding/json"
@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/frondmq/frond/core/jetstream/consumer"
@@ -64,6 +63,7 @@ type StreamConfigRequest struct {
 	Pedantic bool `json:"pedantic,omitempty"`
 }
 
+// Placement says where in a cluster a stream is to be.
 type Placement struct {
 	Cluster   string   `json:"cluster,omitempty"`
 	Tags      []string `json:"tags,omitempty"`
@@ -87,27 +87,33 @@ type ExternalStream struct {
 	DeliverPrefix string `json:"deliver"`
 }
 
+// SourceConsumer names a consumer that was made at the origin beforehand.
 type SourceConsumer struct {
 	Name           string `json:"name,omitempty"`
 	DeliverSubject string `json:"deliver_subject,omitempty"`
 }
 
+// SubjectTransform gives what matches Source another subject. An empty Source is
+// everything.
 type SubjectTransform struct {
 	Source      string `json:"src"`
 	Destination string `json:"dest"`
 }
 
+// Republish says where what was stored is sent on to.
 type Republish struct {
 	Source      string `json:"src,omitempty"`
 	Destination string `json:"dest"`
 	HeadersOnly bool   `json:"headers_only,omitempty"`
 }
 
+// ConsumerLimits bound the consumers of a stream; 0 is no bound.
 type ConsumerLimits struct {
 	InactiveThreshold time.Duration `json:"inactive_threshold,omitempty"`
 	MaxAckPending     int           `json:"max_ack_pending,omitempty"`
 }
 
+// The choices of a configuration: numbers here, names in JSON.
 type (
 	Retention   uint8
 	Discard     uint8
@@ -116,27 +122,33 @@ type (
 	PersistMode uint8
 )
 
+// What a stream keeps: all within its limits, what a consumer is interested in
+// and has not acknowledged, or what no consumer has acknowledged.
 const (
 	LimitsRetention Retention = iota
 	InterestRetention
 	WorkQueueRetention
 )
 
+// What gives way where a limit is reached.
 const (
 	DiscardOld Discard = iota
 	DiscardNew
 )
 
+// Where messages are.
 const (
 	FileStorage Storage = iota
 	MemoryStorage
 )
 
+// How messages are packed.
 const (
 	NoCompression Compression = iota
 	S2Compression
 )
 
+// When a message counts as stored.
 const (
 	PersistDefault PersistMode = iota
 	PersistAsync
@@ -214,8 +226,8 @@ func nameError(ok bool, b []byte) error {
 	return fmt.Errorf("can not unmarshal %q", b)
 }
 
-// clone is deep enough that changing the copy leaves the original alone.
-func (c *StreamConfig) clone() *StreamConfig {
+// Clone is a copy, deep enough that changing the copy leaves the original alone.
+func (c *StreamConfig) Clone() *StreamConfig {
 	d := *c
 	d.Subjects = slices.Clone(c.Subjects)
 	d.Sources = slices.Clone(c.Sources)
@@ -243,10 +255,10 @@ func (c *StreamConfig) requiredLevel() int {
 	return level
 }
 
-// equalConfig compares what two configurations say, leaving out metadata that
+// Equal compares what two configurations say, leaving out metadata that
 // belongs to servers.
-func equalConfig(a, b *StreamConfig) bool {
-	x, y := a.clone(), b.clone()
+func Equal(a, b *StreamConfig) bool {
+	x, y := a.Clone(), b.Clone()
 	for _, c := range []*StreamConfig{x, y} {
 		consumer.DropServerKeys(c.Metadata)
 		if len(c.Metadata) == 0 {
@@ -262,60 +274,22 @@ func equalConfig(a, b *StreamConfig) bool {
 	return reflect.DeepEqual(x, y)
 }
 
-func encodeConfig(c *StreamConfig) []byte {
+// Encode is a configuration as JSON, as operations and catalogues keep it.
+func Encode(c *StreamConfig) []byte {
 	b, err := json.Marshal(c)
 	if err != nil {
 		// Every field is of a type that marshals, and the enumerations were
 		// checked when they were read.
-		panic("jetstream: stream config does not marshal: " + err.Error())
+		panic("asset: stream config does not marshal: " + err.Error())
 	}
 	return b
 }
 
-func decodeConfig(b []byte) (*StreamConfig, error) {
+// Decode reads what Encode wrote.
+func Decode(b []byte) (*StreamConfig, error) {
 	var c StreamConfig
 	if err := json.Unmarshal(b, &c); err != nil {
 		return nil, fmt.Errorf("stream config: %w", err)
 	}
 	return &c, nil
-}
-
-// levels shares the metadata of configurations that have nothing in it but the
-// required level, which are nearly all: a map costs more than all else that a
-// stream's configuration has.
-type levels struct {
-	mu    sync.Mutex
-	share map[string]map[string]string // by the level
-}
-
-// maxLevels bounds the levels that are shared: there are few.
-const maxLevels = 16
-
-// intern returns m, or a map that says the same and must not be changed.
-func (l *levels) intern(m map[string]string) map[string]string {
-	level, ok := m[consumer.MetaRequiredLevel]
-	if !ok || len(m) > 1 {
-		return m
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if same := l.share[level]; same != nil {
-		return same
-	}
-	if len(l.share) < maxLevels {
-		if l.share == nil {
-			l.share = make(map[string]map[string]string)
-		}
-		l.share[level] = m
-	}
-	return m
-}
-
-// readConfig decodes a configuration that is kept: it must not be changed.
-func (e *Engine) readConfig(b []byte) (*StreamConfig, error) {
-	c, err := decodeConfig(b)
-	if err == nil {
-		c.Metadata = e.levels.intern(c.Metadata)
-	}
-	return c, err
 }
