@@ -15,6 +15,7 @@ type rested struct {
 		sync.Mutex // while f is called, too
 		f          func()
 		timer      *time.Timer // nil while nothing is due
+		latest     time.Time   // of the call that is due
 		seen       int64       // silent at the last look
 		last       time.Time   // of f
 		ended      bool
@@ -24,8 +25,9 @@ type rested struct {
 const (
 	// restedMany connections are worth a call: about 2 MB of buffers and stacks.
 	restedMany = 256
-	// restedSettle is how long no more than that must have followed them, and
-	// restedEvery how often there is a call at most.
+	// restedSettle is how long no more than that must have followed them, but for
+	// restedEvery at most: some always fall silent where many say little. There is
+	// a call so often at most.
 	restedSettle = 3 * time.Second
 	restedEvery  = time.Minute
 )
@@ -43,7 +45,7 @@ func (r *rested) add() {
 	if !r.mu.last.IsZero() {
 		wait = max(wait, restedEvery-time.Since(r.mu.last))
 	}
-	r.mu.seen = restedMany
+	r.mu.seen, r.mu.latest = restedMany, time.Now().Add(wait+restedEvery)
 	r.mu.timer = time.AfterFunc(wait, r.call)
 }
 
@@ -53,7 +55,7 @@ func (r *rested) call() {
 	if r.mu.ended {
 		return
 	}
-	if n := r.silent.Load(); n-r.mu.seen >= restedMany { // they go on
+	if n := r.silent.Load(); n-r.mu.seen >= restedMany && time.Now().Before(r.mu.latest) { // they go on
 		r.mu.seen = n
 		r.mu.timer.Reset(restedSettle)
 		return

@@ -42,3 +42,23 @@ func TestRested(t *testing.T) {
 		}
 	})
 }
+
+// Those that never cease to fall silent do not keep the call away.
+func TestRested_whileTheyGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r rested
+		calls := 0
+		r.mu.f = func() { calls++ }
+		const most = 10
+		for range most * int(2*restedEvery/(restedSettle/2)) {
+			for range restedMany {
+				r.add()
+			}
+			time.Sleep(restedSettle / 2)
+		}
+		r.end()
+		if calls < most-1 || calls > 2*most {
+			t.Errorf("%d calls in %v", calls, most*2*restedEvery)
+		}
+	})
+}

@@ -8,7 +8,9 @@ import (
 	"github.com/frondmq/frond/core/transport"
 )
 
-// input is what a link reads into. A plain one has no buffer while nothing comes.
+// input is what a link reads into. A plain one has no buffer while nothing comes,
+// or a small one. A compressed one can't be looked at in between: its buffer is
+// small again when a few small pieces have come, such as answers to pings.
 type input struct {
 	link  *link
 	plain bool   // not compressed: what stands behind the last line is the peer's
@@ -17,6 +19,8 @@ type input struct {
 
 	looks bool // a moment is set to look whether anything comes still
 	spoke bool // something has come since
+	rests bool // it does not, and no moment is set before it does
+	small int  // pieces in a row that would not have filled the smallest buffer
 }
 
 // next waits for more and returns it; it is valid until the next call. Inside an
@@ -24,18 +28,22 @@ type input struct {
 func (i *input) next(partial bool) ([]byte, error) {
 	l := i.link
 	for {
-		if i.plain && !i.looks {
+		if i.plain && !i.looks && !i.rests {
 			i.looks = true
 			if err := i.lookIn(transport.RestAfter); err != nil {
 				return nil, err
 			}
+		}
+		if i.small >= smallPieces && len(i.buf) > readBytesMin {
+			i.buf, i.size = nil, readBytesMin
 		}
 		if i.buf == nil {
 			i.buf = make([]byte, i.size)
 		}
 		n, err := i.read()
 		if n > 0 {
-			i.spoke = true
+			i.spoke, i.rests = true, false
+			i.count(n)
 		}
 		if n == len(i.buf) && n < readBytesMax {
 			b := i.buf
@@ -56,6 +64,16 @@ func (i *input) next(partial bool) ([]byte, error) {
 		if err := i.rest(); err != nil {
 			return nil, err
 		}
+	}
+}
+
+// smallPieces are as many as show that a burst is over.
+const smallPieces = 3
+
+// count notes a piece of n bytes, behind which the next buffer may be small.
+func (i *input) count(n int) {
+	if i.small++; n >= readBytesMin {
+		i.small = 0
 	}
 }
 
@@ -97,8 +115,6 @@ func (i *input) rest() error {
 	if ok && err == nil {
 		i.link.heard.first(b)
 	}
-	if !ok {
-		i.looks = true // there is no other way to wait, so nobody looks any more
-	}
+	i.rests = !ok // there is no other way to wait
 	return err
 }
