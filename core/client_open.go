@@ -67,10 +67,11 @@ func (c *client) greet() error {
 }
 
 // noDeadline ends the greeting if fail was called meanwhile: its deadline is
-// gone with the others.
+// gone with the others. Who comes when there is no room is greeted to the end, to
+// be told so.
 func (c *client) noDeadline() error {
 	c.raw.SetDeadline(time.Time{})
-	if c.failed() {
+	if c.entered && c.failed() {
 		return io.EOF
 	}
 	return nil

@@ -57,11 +57,11 @@ func (i *input) next(partial bool) ([]byte, error) {
 			return nil, err
 		}
 		i.looks = false
-		if i.spoke || partial {
+		if i.spoke {
 			i.spoke = false
 			continue
 		}
-		if err := i.rest(); err != nil {
+		if err := i.rest(partial); err != nil {
 			return nil, err
 		}
 	}
@@ -104,10 +104,14 @@ func (i *input) lookIn(d time.Duration) error {
 	return nil
 }
 
-// rest waits for the end of a silence without a buffer.
-func (i *input) rest() error {
+// rest waits for the end of a silence without a buffer, or has it waited for.
+func (i *input) rest(partial bool) error {
 	if err := i.lookIn(0); err != nil {
 		return err
+	}
+	if partial {
+		i.rests = true
+		return nil
 	}
 	i.buf, i.size = nil, readBytesMin
 	i.link.m.services.Connections().Rested()

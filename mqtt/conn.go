@@ -405,11 +405,15 @@ func (c *conn) silent(timeout error) error {
 	switch {
 	case c.keepAlive > 0 && left <= 0:
 		return timeout
-	case c.awake && c.frames.between && since >= transport.RestAfter:
+	case c.awake && since >= transport.RestAfter:
 		if err := c.lookIn(max(left, 0)); err != nil {
 			return err
 		}
-		return errRest
+		if c.frames.between {
+			return errRest
+		}
+		c.awake = false // a part of a packet is waited for without looking
+		return nil
 	case !c.awake:
 		return c.lookIn(max(left, 0))
 	case c.keepAlive > 0:

@@ -106,8 +106,12 @@ func (r *framer) skimPublish(first byte, n int) (frame, error) {
 	return frame{first, body, n - len(body)}, unexpected(err)
 }
 
-// readLarge reads what does not fit into the buffer of in.
+// readLarge reads what does not fit into the buffer of in. That is full before
+// another one is lent: who only says that much will come is lent none.
 func (r *framer) readLarge(n int) ([]byte, error) {
+	if _, err := r.in.Peek(r.in.Size()); err != nil {
+		return nil, err
+	}
 	r.large, _ = r.pool.Get().(*[]byte)
 	if r.large == nil {
 		b := make([]byte, keepBytes)

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/tls"
 	"errors"
@@ -75,6 +76,56 @@ func TestConn_keepAlive(t *testing.T) {
 			b.stop()
 		})
 	})
+}
+
+// In the middle of a packet nobody looks each second whether more comes, and a
+// large one takes no large buffer before there is something to put in.
+func TestConn_silentInAPacket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		s := b.capture("a")
+		here, there := net.Pipe()
+		looks := &lookedAt{Conn: here}
+		b.m.work.Add(1)
+		go b.m.serve(looks, nil, b.m.work.Done)
+		c := &client{b.t, there, framer{in: bufio.NewReader(there), limit: 1 << 28, pool: &b.m.readBuffers}, v5}
+		c.send(c.connectPacket("c", func(pk *packets.Packet) { pk.Connect.Keepalive = 0 }))
+		c.expect(packets.Connack)
+		body := bytes.Repeat([]byte("x"), 10_000)
+		packet := append(unhex(t, "30 94 4e 00 01 61 00"), body...) // 10,004 bytes follow
+		c.send(packet[:20])
+		<-time.After(10 * time.Second)
+		before := looks.n.Load()
+		<-time.After(time.Hour)
+		if n := looks.n.Load() - before; n > 1 {
+			t.Errorf("looked at %d times in an hour", n)
+		}
+		b.m.mu.Lock()
+		for _, k := range b.m.mu.clients {
+			if k.frames.large != nil {
+				t.Errorf("%d bytes are held for 20", len(*k.frames.large))
+			}
+		}
+		b.m.mu.Unlock()
+		c.send(packet[20:])
+		synctest.Wait()
+		if got := s.got(); len(got) != 1 || !strings.HasSuffix(got[0], string(body)) {
+			t.Errorf("%d of 1 arrived", len(got))
+		}
+		c.c.Close()
+		b.stop()
+	})
+}
+
+// lookedAt counts how often a moment is set to look.
+type lookedAt struct {
+	net.Conn
+	n atomic.Int32
+}
+
+func (l *lookedAt) SetReadDeadline(at time.Time) error {
+	l.n.Add(1)
+	return l.Conn.SetReadDeadline(at)
 }
 
 // Many at once under one name: the last one stays, and only that.
