@@ -6,7 +6,8 @@ import (
 	"github.com/frondmq/frond/core/jetstream/consumer"
 )
 
-// Reader decodes configurations that are kept. They share the metadata of those
+// Reader decodes configurations that are kept, most of them without reflection
+// (text.go). They share the metadata of those
 // that have nothing in it but the required level, which are nearly all: a map
 // costs more than all else that a stream's configuration has. A Reader may be
 // used by several goroutines.
@@ -24,11 +25,17 @@ func (r *Reader) intern(m map[string]string) map[string]string {
 	if !ok || len(m) > 1 {
 		return m
 	}
+	return r.level(level)
+}
+
+// level returns metadata that says this level and must not be changed.
+func (r *Reader) level(level string) map[string]string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if same := r.share[level]; same != nil {
 		return same
 	}
+	m := map[string]string{consumer.MetaRequiredLevel: level}
 	if len(r.share) < maxLevels {
 		if r.share == nil {
 			r.share = make(map[string]map[string]string)
@@ -40,6 +47,9 @@ func (r *Reader) intern(m map[string]string) map[string]string {
 
 // Decode is Decode for a configuration that is kept: it must not be changed.
 func (r *Reader) Decode(b []byte) (*StreamConfig, error) {
+	if c, ok := readOwn(b, r); ok {
+		return c, nil
+	}
 	c, err := Decode(b)
 	if err == nil {
 		c.Metadata = r.intern(c.Metadata)
