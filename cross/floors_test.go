@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os/exec"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,6 +35,44 @@ var floors = map[string][]string{
 	"cmd/frond":      {"core", "core/*", "edgestore", "leaf", "mqtt", "hub"},
 	"cross":          {},
 	"firmware":       {},
+}
+
+// jetstreamRooms are the rooms within core/jetstream, by what each may import of
+// the others. The engine is on top of all but the client.
+var jetstreamRooms = map[string][]string{
+	"apierror": {},
+	"consumer": {},
+	"sourcing": {"apierror", "consumer"},
+	"asset":    {"apierror", "consumer", "sourcing"},
+	"api":      {"apierror", "asset", "consumer", "sourcing"},
+	"":         {"api", "apierror", "asset", "consumer", "sourcing"},
+	"jsclient": {"", "apierror", "asset", "consumer"},
+}
+
+// jetstreamRoom is the room within core/jetstream that a package is in, "" for
+// the engine.
+func jetstreamRoom(pkg string) (room string, ok bool) {
+	rest, ok := strings.CutPrefix(pkg, module+"/core/jetstream")
+	if !ok || rest != "" && rest[0] != '/' {
+		return "", false
+	}
+	room, _, _ = strings.Cut(strings.TrimPrefix(rest, "/"), "/")
+	return room, true
+}
+
+func TestFloors_rooms_of_jetstream_import_down(t *testing.T) {
+	for _, p := range list(t, "./core/jetstream/...") {
+		from, _ := jetstreamRoom(p.ImportPath)
+		allowed, known := jetstreamRooms[from]
+		if !known {
+			t.Errorf("%s is in no room of core/jetstream: add it to the table here and to core/DESIGN.md", p.ImportPath)
+		}
+		for _, imported := range p.Imports {
+			if to, ok := jetstreamRoom(imported); ok && to != from && !slices.Contains(allowed, to) {
+				t.Errorf("%s imports %s", p.ImportPath, imported)
+			}
+		}
+	}
 }
 
 // forbidden is never linked into the product, whatever imports it.

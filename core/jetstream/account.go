@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/frondmq/frond/core/jetstream/api"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -15,7 +16,7 @@ type account struct {
 	e    *Engine
 	name string
 
-	apiTotal, apiErrors, apiInflight atomic.Uint64
+	counts api.Counts
 
 	quota  quota                         // of its own, beside the engine's
 	limits atomic.Pointer[AccountLimits] // never nil
@@ -84,8 +85,8 @@ func (a *account) enable(b Bus) error {
 			return err
 		}
 	}
-	for _, pattern := range apiSubjects {
-		cancel, err := b.Subscribe(pattern, "", asked(func(m *wire.Msg) { a.e.api.request(a, m) }))
+	for _, pattern := range api.Subjects() {
+		cancel, err := b.Subscribe(pattern, "", asked(func(m *wire.Msg) { a.e.api.Request(a, m) }))
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/api"
 	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/wire"
@@ -135,9 +136,9 @@ func (a *applier) tell(s *stream, en *edgestore.Entry, o *outcome) {
 	if len(en.Side) > 0 {
 		if p := a.pubs.of(s.acct); p != nil {
 			if o.err != nil {
-				a.buf = appendNack(a.buf[:0], v.cfg.Name, o.err)
+				a.buf = api.AppendNack(a.buf[:0], v.cfg.Name, o.err)
 			} else {
-				a.buf = appendAck(a.buf[:0], v, o.seq, o.dup)
+				a.buf = api.AppendAck(a.buf[:0], v.ackPrefix, o.seq, o.dup)
 			}
 			a.msg = wire.Msg{Subject: en.Side, Body: a.buf}
 			p.Publish(&a.msg)

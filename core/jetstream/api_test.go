@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/frondmq/frond/core/jetstream/asset"
-	"github.com/frondmq/frond/core/wire"
 )
 
 // Requests that are JSON and still nonsense get an answer, whatever it is.
@@ -33,19 +32,5 @@ func TestAPI_answersStrangeRequests(t *testing.T) {
 		if m := b.request(t, asset.APIPrefix+r[0], "", r[1]); m.Body == "" {
 			t.Errorf("%s %s: %+v", r[0], r[1], m)
 		}
-	}
-}
-
-// Nobody reads these requests: what waits is bounded by its size.
-func TestAPI_requestsThatWaitAreBounded(t *testing.T) {
-	e, b := newTestEngine(t)
-	a := e.account(b.name)
-	p := newAPIPool(e)
-	m := &wire.Msg{Subject: []byte("$JS.API.STREAM.CREATE.S"), Body: make([]byte, 1<<20)}
-	for range 100 {
-		p.request(a, m)
-	}
-	if n := len(p.queue); n < 8 || n > 32 {
-		t.Errorf("%d requests of a megabyte wait", n)
 	}
 }

@@ -338,9 +338,9 @@ func (s *stream) applyMsgDelete(data []byte) error {
 	case s.memory:
 		return errSequenceNotFound.With("sequence %d not found", seq)
 	case seq > st.LastSeq:
-		return errMsgDelete.With("stream store EOF")
+		return apierror.ErrMsgDelete.With("stream store EOF")
 	case seq < st.FirstSeq:
-		return errMsgDelete
+		return apierror.ErrMsgDelete
 	}
 	return errSequenceNotFound.With("sequence %d not found", seq)
 }

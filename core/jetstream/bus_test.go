@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/api"
 	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/subject"
@@ -243,6 +244,11 @@ func (b *testBus) request(t testing.TB, subj, hdr, body string) testMsg {
 	return got
 }
 
+// response is what each answer of the API may say.
+type response struct {
+	Error *apierror.Error `json:"error"`
+}
+
 // call is request for the JSON API; it fails the test on an error answer.
 func (b *testBus) call(t testing.TB, verb string, body string, out any) {
 	t.Helper()
@@ -324,7 +330,7 @@ func testConfig(t testing.TB) Config {
 // streamAnswer is what tests read of a stream's info.
 type streamAnswer struct {
 	Config asset.StreamConfig `json:"config"`
-	State  streamState        `json:"state"`
+	State  api.StreamState    `json:"state"`
 }
 
 func mustStream(t testing.TB, b *testBus, config string) streamAnswer {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/api"
 	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/tinylib/msgp/msgp"
 )
@@ -219,10 +220,10 @@ func (r *clockRig) check(when string) {
 }
 
 // messages reads a stream as a client does.
-func (r *clockRig) messages(stream string) (all []storedMsg) {
+func (r *clockRig) messages(stream string) (all []api.StoredMsg) {
 	r.t.Helper()
 	for seq := uint64(1); ; {
-		var a struct{ Message *storedMsg }
+		var a struct{ Message *api.StoredMsg }
 		answer := r.b.request(r.t, asset.APIPrefix+"STREAM.MSG.GET."+stream, "", fmt.Sprintf(`{"seq":%d,"next_by_subj":">"}`, seq))
 		if err := json.Unmarshal([]byte(answer.Body), &a); err != nil {
 			r.t.Fatal(err, answer)

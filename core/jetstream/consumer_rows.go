@@ -48,7 +48,7 @@ func (c *consumers) changedRows() (aux []edgestore.Aux) {
 		if m := c.byName[name]; m != nil && !m.volatile.Load() {
 			row.Value = msgp.AppendUint64(nil, m.id)
 			row.Value = msgp.AppendInt64(row.Value, m.created)
-			row.Value = msgp.AppendBytes(row.Value, marshalConsumer(m.config()))
+			row.Value = msgp.AppendBytes(row.Value, m.config().Encode())
 		}
 		aux = append(aux, row)
 	}
@@ -80,7 +80,7 @@ func (s *stream) bringBackLocked(rows []consumerRow) error {
 		if s.consumers.byName[row.name] != nil {
 			continue
 		}
-		cfg, err := decodeConsumerConfig(row.config)
+		cfg, err := consumer.Decode(row.config)
 		if err != nil {
 			return err
 		}

@@ -255,7 +255,7 @@ func TestConsumer_ephemeralGoesWhenUnused(t *testing.T) {
 	mustStream(t, b, `{"name":"S","subjects":["s.>"],"storage":"memory"}`)
 	gone := b.inbox(t, "$JS.EVENT.ADVISORY.CONSUMER.DELETED.S.c")
 	mustConsumer(t, b, "S", "c", `{"ack_policy":"explicit","inactive_threshold":1000000}`)
-	var adv consumerAction
+	var adv struct{ Consumer, Action string }
 	if err := json.Unmarshal([]byte(gone.next().Body), &adv); err != nil || adv.Action != "delete" || adv.Consumer != "c" {
 		t.Errorf("advisory %+v, %v", adv, err)
 	}
@@ -300,10 +300,9 @@ func TestConsumer_pauseAndUpdate(t *testing.T) {
 	b.publish(t, "s.a", "1")
 	b.publish(t, "s.b", "2")
 	until := time.Now().Add(time.Hour).UTC().Format(time.RFC3339Nano)
-	var p pauseResponse
 	b.call(t, "CONSUMER.PAUSE.S.c", `{"pause_until":"`+until+`"}`, nil)
 	if a := b.consumer(t, "S", "c"); !a.Paused {
-		t.Errorf("not paused: %+v %+v", a, p)
+		t.Errorf("not paused: %+v", a)
 	}
 	in := b.pull(t, "S.c", "5")
 	mustConsumer(t, b, "S", "c", `{"durable_name":"c","ack_policy":"explicit","filter_subject":"s.b"}`)

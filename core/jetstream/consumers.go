@@ -1,7 +1,6 @@
 package jetstream
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -153,20 +152,12 @@ func (c *consumers) apply(en *edgestore.Entry, o *outcome) error {
 	return fmt.Errorf("operation %d is not known to this server", en.Kind)
 }
 
-func decodeConsumerConfig(b []byte) (*consumer.Config, error) {
-	var cfg consumer.Config
-	if err := json.Unmarshal(b, &cfg); err != nil {
-		return nil, fmt.Errorf("consumer config: %w", err)
-	}
-	return &cfg, nil
-}
-
 func (c *consumers) applyCreate(en *edgestore.Entry, o *outcome) error {
 	op, err := readConsumerCreate(en.Data)
 	if err != nil {
 		return err
 	}
-	cfg, err := decodeConsumerConfig(op.config)
+	cfg, err := consumer.Decode(op.config)
 	if err != nil {
 		return err
 	}
@@ -219,7 +210,7 @@ func (c *consumers) applyConfig(en *edgestore.Entry, o *outcome) error {
 	if err := r.done("consumer update"); err != nil {
 		return err
 	}
-	cfg, err := decodeConsumerConfig(config)
+	cfg, err := consumer.Decode(config)
 	if err != nil {
 		return err
 	}
@@ -290,7 +281,7 @@ func (c *consumers) load(key string, value []byte) error {
 	if err := r.done("consumer state"); err != nil {
 		return err
 	}
-	cfg, err := decodeConsumerConfig(config)
+	cfg, err := consumer.Decode(config)
 	if err != nil {
 		return err
 	}
@@ -369,7 +360,7 @@ func (s *stream) closeMembers() {
 		m.detach()
 		m.end(consumer.ConsumerDeleted)
 		if !m.direct {
-			s.e.consumerAdvisory(s, m.name, "DELETED", "delete")
+			s.e.api.ConsumerChanged(s.acct, s.name, m.name, "DELETED", "delete")
 		}
 	}
 }

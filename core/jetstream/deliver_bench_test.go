@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/api"
 	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/wire"
@@ -54,7 +55,7 @@ func deliver(t testing.TB, c Config, policy consumer.AckPolicy, n int, begin fun
 	for s.state().LastSeq < uint64(n) {
 		runtime.Gosched()
 	}
-	if _, apiErr := e.upsertConsumer(s, &consumerCreateRequest{Stream: "S", Config: &consumer.Config{Name: "c", DeliverSubject: "dlv", AckPolicy: policy}}); apiErr != nil {
+	if _, apiErr := e.upsertConsumer(s, &api.ConsumerCreate{Config: &consumer.Config{Name: "c", DeliverSubject: "dlv", AckPolicy: policy}}); apiErr != nil {
 		t.Fatal(apiErr)
 	}
 	begin()

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/api"
 	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/wire"
 )
@@ -27,7 +28,7 @@ var deputyWays = []struct {
 	{"400 of a pull", func(t *testing.T, b *testBus, to string) { b.send(nextPrefix+"W.P", to, `{"batch":`) }},
 	{"408 of a pull", func(t *testing.T, b *testBus, to string) { b.send(nextPrefix+"W.E", to, `{"expires":1000000}`) }},
 	{"412 of a pull", func(t *testing.T, b *testBus, to string) {
-		b.route(&wire.Msg{Subject: []byte(nextPrefix + "W.P"), Reply: []byte(to), Header: []byte(header(hdrRequiredLevel, "99"))})
+		b.route(&wire.Msg{Subject: []byte(nextPrefix + "W.P"), Reply: []byte(to), Header: []byte(header(api.HdrRequiredLevel, "99"))})
 	}},
 	{"409 of a pull", func(t *testing.T, b *testBus, to string) {
 		mustConsumer(t, b, "W", "E", deputyIdle)
@@ -98,7 +99,7 @@ func (b *testBus) untouched(t *testing.T) {
 	t.Helper()
 	var s streamAnswer
 	b.call(t, "STREAM.INFO.V", "", &s)
-	var c consumerInfo
+	var c api.ConsumerInfo
 	b.call(t, "CONSUMER.INFO.V.P", "", &c)
 	if s.State.Msgs != 1 || c.NumAckPending != 1 || c.NumWaiting != 0 {
 		t.Errorf("%d messages, %d pending, %d waiting: a request was executed", s.State.Msgs, c.NumAckPending, c.NumWaiting)

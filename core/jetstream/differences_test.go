@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/frondmq/frond/core/jetstream/api"
 	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/consumer"
@@ -207,12 +208,12 @@ func TestConsumer_memoryStorage(t *testing.T) {
 					d.crash(e, 0)
 				}
 				e, b = d.open()
-				var names consumerNamesResponse
+				var names struct{ Consumers []string }
 				b.call(t, "CONSUMER.NAMES.S", "", &names)
 				if fmt.Sprint(names.Consumers) != "[file]" {
 					t.Errorf("%s, %s: %v", retention, mode, names.Consumers)
 				}
-				var c consumerInfo
+				var c api.ConsumerInfo
 				b.call(t, "CONSUMER.INFO.S.file", "", &c)
 				if c.NumPending != 3 {
 					t.Errorf("%s, %s: %d pending", retention, mode, c.NumPending)

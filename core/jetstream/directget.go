@@ -1,13 +1,11 @@
 package jetstream
 
 import (
-	"encoding/json"
 	"errors"
 	"strconv"
 	"strings"
-	"time"
 
-	"github.com/frondmq/frond/core/jetstream/apierror"
+	"github.com/frondmq/frond/core/jetstream/api"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
 )
@@ -17,76 +15,8 @@ const (
 	defaultDirectBytes = 64 << 20
 )
 
-// getRequest is the body of STREAM.MSG.GET and of direct gets (ADR-31).
-type getRequest struct {
-	Seq       uint64     `json:"seq,omitempty"`
-	LastFor   string     `json:"last_by_subj,omitempty"`
-	NextFor   string     `json:"next_by_subj,omitempty"`
-	StartTime *time.Time `json:"start_time,omitempty"`
-	Batch     int        `json:"batch,omitempty"`
-	MaxBytes  int        `json:"max_bytes,omitempty"`
-	MultiLast []string   `json:"multi_last,omitempty"`
-	UpToSeq   uint64     `json:"up_to_seq,omitempty"`
-	UpToTime  *time.Time `json:"up_to_time,omitempty"`
-	NoHeader  bool       `json:"no_hdr,omitempty"`
-}
-
-// conflicts reports members that exclude each other.
-func (g *getRequest) conflicts() bool {
-	seq, last, next, start := g.Seq > 0, g.LastFor != "", g.NextFor != "", g.StartTime != nil
-	return seq && last || seq && start || start && last || last && next
-}
-
-func (g *getRequest) empty() bool {
-	return g.Seq == 0 && g.LastFor == "" && g.NextFor == "" && g.StartTime == nil
-}
-
-type storedMsg struct {
-	Subject string    `json:"subject"`
-	Seq     uint64    `json:"seq"`
-	Header  []byte    `json:"hdrs,omitempty"`
-	Data    []byte    `json:"data,omitempty"`
-	Time    time.Time `json:"time"`
-}
-
-type msgGetResponse struct {
-	response
-	Message *storedMsg `json:"message,omitempty"`
-}
-
-func (e *Engine) msgGet(r *apiRequest, base response, name string) (any, *apierror.Error) {
-	out := msgGetResponse{response: base}
-	var req getRequest
-	s := r.acct.stream(name)
-	err := e.decode(r.body, &req)
-	switch {
-	case err != nil:
-	case emptyBody(r.body):
-		err = errBadRequest
-	case s == nil:
-		err = r.acct.missing(name)
-	case req.Batch > 0 || req.MaxBytes > 0 || req.empty() || req.conflicts():
-		err = errBadRequest
-	default:
-		m, lerr := s.find(&req)
-		if unread(lerr) {
-			err = errMsgUnread
-			break
-		} else if lerr != nil {
-			err = errNoMessage
-			break
-		}
-		out.Message = &storedMsg{Subject: m.Subject, Seq: m.Seq, Data: m.Body, Time: atTime(m.Time)}
-		if !req.NoHeader {
-			out.Message.Header = m.Header
-		}
-	}
-	out.Error = err
-	return out, err
-}
-
 // find loads the one message that a request selects.
-func (s *stream) find(g *getRequest) (m edgestore.Msg, err error) {
+func (s *stream) find(g *api.GetRequest) (m edgestore.Msg, err error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.deleted {
@@ -104,7 +34,7 @@ func (s *stream) find(g *getRequest) (m edgestore.Msg, err error) {
 			m, _, err = s.store.LoadPrev([]string{g.LastFor}, seq, nil)
 		}
 	case g.NextFor != "" || g.StartTime != nil:
-		m, _, err = s.store.LoadNext(g.filters(), s.startLocked(g), nil)
+		m, _, err = s.store.LoadNext(g.Filters(), s.startLocked(g), nil)
 	default:
 		m, _, err = s.store.Load(g.Seq, nil)
 	}
@@ -118,15 +48,8 @@ func unread(err error) bool {
 	return err != nil && !goneForGood(err) && !errors.Is(err, edgestore.ErrClosed)
 }
 
-func (g *getRequest) filters() []string {
-	if g.NextFor == "" || g.NextFor == ">" {
-		return nil
-	}
-	return []string{g.NextFor}
-}
-
 // startLocked is the lower bound that a request gives.
-func (s *stream) startLocked(g *getRequest) uint64 {
+func (s *stream) startLocked(g *api.GetRequest) uint64 {
 	if g.StartTime != nil {
 		return s.store.SeqAt(s.lineOf(*g.StartTime))
 	}
@@ -140,7 +63,7 @@ func (s *stream) attachDirect(b Bus) error {
 	for _, pattern := range []string{directPrefix + s.name, directPrefix + s.name + ".>"} {
 		cancel, err := b.Subscribe(pattern, "_sys_", asked(func(m *wire.Msg) {
 			if len(m.Reply) > 0 {
-				s.e.api.request(s.acct, m)
+				s.e.api.Request(s.acct, m)
 			}
 		}))
 		if err != nil {
@@ -197,20 +120,22 @@ func (d *directReply) message(m *edgestore.Msg, headers ...string) {
 
 // directGet answers a direct get; the request is $JS.API.DIRECT.GET.<stream>
 // with a body, or with a subject behind it.
-func (e *Engine) directGet(r *apiRequest, pubs *publishers) {
-	name, key, bySubject := strings.Cut(strings.TrimPrefix(r.rest, "DIRECT.GET."), ".")
-	s, p := r.acct.stream(name), pubs.of(r.acct)
+func (e *Engine) directGet(r *api.Request, out api.Outlet) {
+	name, key, bySubject := strings.Cut(strings.TrimPrefix(r.Rest, "DIRECT.GET."), ".")
+	a := r.Account.(*account)
+	s, p := a.stream(name), out.(*publishers).of(a)
 	if s == nil || p == nil {
 		return
 	}
-	d := &directReply{e: e, p: p, to: []byte(r.reply), name: s.name}
-	if !e.levelMet(r.header) {
+	d := &directReply{e: e, p: p, to: []byte(r.Reply), name: s.name}
+	if !api.LevelMet(r.Header, e.cfg.APILevel) {
 		d.status(412, "Required Api Level")
 		return
 	}
-	var req getRequest
-	if len(r.body) > 0 {
-		if json.Unmarshal(r.body, &req) != nil {
+	var req api.GetRequest
+	if len(r.Body) > 0 {
+		var ok bool
+		if req, ok = api.ReadGet(r.Body); !ok {
 			d.status(408, "Malformed Request")
 			return
 		}
@@ -221,16 +146,16 @@ func (e *Engine) directGet(r *apiRequest, pubs *publishers) {
 	d.bare = req.NoHeader
 	switch {
 	case bySubject:
-		if key == "" || !req.empty() || req.Batch > 0 || len(req.MultiLast) > 0 {
+		if key == "" || !req.Empty() || req.Batch > 0 || len(req.MultiLast) > 0 {
 			d.status(408, "Bad Request")
 			return
 		}
-		s.directOne(d, &getRequest{LastFor: key})
-	case req.badDirect():
+		s.directOne(d, &api.GetRequest{LastFor: key})
+	case req.BadDirect():
 		d.status(408, "Bad Request")
 	case len(req.MultiLast) > 0:
 		s.directMulti(d, &req)
-	case req.empty():
+	case req.Empty():
 		d.status(408, "Empty Request")
 	case req.Batch != 0:
 		s.directBatch(d, &req)
@@ -239,15 +164,7 @@ func (e *Engine) directGet(r *apiRequest, pubs *publishers) {
 	}
 }
 
-func (g *getRequest) badDirect() bool {
-	multi := len(g.MultiLast) > 0
-	return g.conflicts() ||
-		g.LastFor != "" && (g.Batch > 0 || multi) ||
-		g.NextFor != "" && multi ||
-		g.UpToSeq > 0 && g.UpToTime != nil
-}
-
-func (s *stream) directOne(d *directReply, g *getRequest) {
+func (s *stream) directOne(d *directReply, g *api.GetRequest) {
 	m, err := s.find(g)
 	if err != nil {
 		d.none(err, "Message Not Found")
@@ -257,10 +174,10 @@ func (s *stream) directOne(d *directReply, g *getRequest) {
 }
 
 // directBatch sends up to g.Batch messages from a starting point on.
-func (s *stream) directBatch(d *directReply, g *getRequest) {
+func (s *stream) directBatch(d *directReply, g *api.GetRequest) {
 	s.mu.RLock()
 	seq := s.startLocked(g)
-	left := s.store.Pending(g.filters(), seq, false)
+	left := s.store.Pending(g.Filters(), seq, false)
 	s.mu.RUnlock()
 	limit := g.MaxBytes
 	if limit <= 0 {
@@ -272,7 +189,7 @@ func (s *stream) directBatch(d *directReply, g *getRequest) {
 		var m edgestore.Msg
 		var err error
 		s.mu.RLock()
-		m, buf, err = s.store.LoadNext(g.filters(), seq, buf)
+		m, buf, err = s.store.LoadNext(g.Filters(), seq, buf)
 		s.mu.RUnlock()
 		if err != nil {
 			if n == 0 || unread(err) {
@@ -292,7 +209,7 @@ func (s *stream) directBatch(d *directReply, g *getRequest) {
 }
 
 // directMulti sends the newest message of each subject that matches.
-func (s *stream) directMulti(d *directReply, g *getRequest) {
+func (s *stream) directMulti(d *directReply, g *api.GetRequest) {
 	s.mu.RLock()
 	upTo := s.last
 	if g.UpToTime != nil {

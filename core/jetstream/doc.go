@@ -11,11 +11,12 @@
 // streams in memory share a Log that has no disk under it (memlog.go).
 //
 // What is not here: listening sockets, subjects and their matching (package
-// subject), accounts and routing, the bytes on disk (package edgestore), and
-// the rules of a consumer (package consumer, a state machine without clock or
-// I/O that this package feeds).
+// subject), accounts and routing, the bytes on disk (package edgestore), the
+// rules of a consumer (package consumer, a state machine without clock or I/O
+// that this package feeds), what a stream may be told to be (package asset), and
+// requests with their JSON (package api, which asks what is in requests.go).
 //
 // Where to start reading: Engine for what lives how long, stream.ingest for
 // the way in of a published message, applier.apply for what it changes, and
-// api.go for requests.
+// requests.go for what the API asks for.
 package jetstream

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/api"
 	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/edgestore"
@@ -185,7 +186,7 @@ type Engine struct {
 	table   table
 	mem     *memoryLog
 	out     *outbox
-	api     *apiPool
+	api     *api.Server
 	drain   *drainer
 	work    *workers
 	clock   *clock
@@ -242,7 +243,7 @@ func New(c Config) (*Engine, error) {
 	e.mem = newMemoryLog(c.Limits.MaxBuffered, mem.apply)
 	e.out = newOutbox()
 	e.work = newWorkers()
-	e.api = newAPIPool(e)
+	e.api = e.newAPI()
 	e.clock = newClock(e)
 	e.fetch = newFetchers(e)
 	if c.Dir != "" {
@@ -282,11 +283,11 @@ func New(c Config) (*Engine, error) {
 	// Only now is everything in place that the goroutines use.
 	e.out.start()
 	e.work.start(c.Workers)
-	e.api.start(c.Workers)
+	e.api.Start(c.Workers)
 	e.clock.start()
 	e.fetch.start()
 	for _, s := range e.allStreams() {
-		e.api.do(s.tidy)
+		e.api.Do(s.tidy)
 	}
 	return e, nil
 }
@@ -321,7 +322,7 @@ func (e *Engine) Close() error {
 	late.Stop()
 	giveUp()
 	e.fetch.close()
-	e.api.close()
+	e.api.Close()
 	e.work.close()
 	for _, s := range e.allStreams() {
 		for _, m := range s.members() {

@@ -10,33 +10,21 @@ import (
 // The errors that this package answers with; the names follow the catalogue of
 // the protocol, and so do the texts.
 var (
-	errBadRequest            = &apierror.Error{Code: 400, ErrCode: 10003, Description: "bad request"}
 	errNotAvailable          = &apierror.Error{Code: 503, ErrCode: 10008, Description: "JetStream system temporarily unavailable"}
-	errClusterRequired       = &apierror.Error{Code: 503, ErrCode: 10010, Description: "JetStream clustering support required"}
 	errConsumerCreate        = &apierror.Error{Code: 500, ErrCode: 10012, Description: "consumer could not be created"}
 	errConsumerNotFound      = &apierror.Error{Code: 404, ErrCode: 10014, Description: "consumer not found"}
-	errDurableMismatch       = &apierror.Error{Code: 400, ErrCode: 10017, Description: "consumer name in subject does not match durable name in request"}
-	errDurableNotSet         = &apierror.Error{Code: 400, ErrCode: 10018, Description: "consumer expected to be durable but a durable name was not set"}
-	errEphemeralWithDurable  = &apierror.Error{Code: 400, ErrCode: 10020, Description: "consumer expected to be ephemeral but a durable name was set in request"}
 	errInsufficientResources = &apierror.Error{Code: 503, ErrCode: 10023, Description: "insufficient resources"}
-	errInvalidJSON           = &apierror.Error{Code: 400, ErrCode: 10025, Description: "invalid JSON"}
 	errMaxConsumers          = &apierror.Error{Code: 400, ErrCode: 10026, Description: "maximum consumers limit reached"}
 	errMaxStreams            = &apierror.Error{Code: 400, ErrCode: 10027, Description: "maximum number of streams reached"}
 	errMemoryExceeded        = &apierror.Error{Code: 500, ErrCode: 10028, Description: "insufficient memory resources available"}
 	errNoMessage             = &apierror.Error{Code: 404, ErrCode: 10037, Description: "no message found"}
-	errNotEmptyRequest       = &apierror.Error{Code: 400, ErrCode: 10038, Description: "expected an empty request payload"}
 	errSequenceNotFound      = &apierror.Error{Code: 400, ErrCode: 10043, Description: "sequence not found"}
 	errStorageExceeded       = &apierror.Error{Code: 500, ErrCode: 10047, Description: "insufficient storage resources available"}
 	errStreamCreate          = &apierror.Error{Code: 500, ErrCode: 10049, Description: "error creating store for stream"}
 	errStreamDelete          = &apierror.Error{Code: 500, ErrCode: 10050, Description: "stream could not be deleted"}
 	errMsgUnread             = &apierror.Error{Code: 500, ErrCode: 10051, Description: "message could not be read"}
-	errMessageTooLarge       = &apierror.Error{Code: 400, ErrCode: 10054, Description: "message size exceeds maximum allowed"}
-	errStreamMismatch        = &apierror.Error{Code: 400, ErrCode: 10056, Description: "stream name in subject does not match request"}
-	errMsgDelete             = &apierror.Error{Code: 500, ErrCode: 10057, Description: "no message found"}
 	errStreamNameExists      = &apierror.Error{Code: 400, ErrCode: 10058, Description: "stream name already in use with a different configuration"}
 	errStreamNotMatch        = &apierror.Error{Code: 400, ErrCode: 10060, Description: "expected stream does not match"}
-	errStreamSnapshot        = &apierror.Error{Code: 500, ErrCode: 10064, Description: "snapshot failed"}
-	errStreamRestore         = &apierror.Error{Code: 500, ErrCode: 10062, Description: "restore failed"}
 	errSubjectOverlap        = &apierror.Error{Code: 400, ErrCode: 10065, Description: "subjects overlap with an existing stream"}
 	errStreamUpdate          = &apierror.Error{Code: 500, ErrCode: 10069, Description: "stream could not be updated"}
 	errWrongLastMsgID        = &apierror.Error{Code: 400, ErrCode: 10070, Description: "wrong last msg ID"}
@@ -44,12 +32,7 @@ var (
 	errStoreFailed           = &apierror.Error{Code: 503, ErrCode: 10077, Description: "message could not be stored"}
 	errMsgIDTooLong          = &apierror.Error{Code: 400, ErrCode: 10003, Description: "Nats-Msg-Id is longer than 1024 bytes"}
 	errHeaderTooLarge        = &apierror.Error{Code: 400, ErrCode: 10097, Description: "header size exceeds maximum allowed of 64k"}
-	errStreamSealed          = &apierror.Error{Code: 400, ErrCode: 10109, Description: "invalid operation on sealed stream"}
-	errPurgeFailed           = &apierror.Error{Code: 500, ErrCode: 10110, Description: "stream purge not permitted"}
 	errRollupFailed          = &apierror.Error{Code: 500, ErrCode: 10111, Description: "rollup not permitted"}
-	errConsumerNamePath      = &apierror.Error{Code: 400, ErrCode: 10127, Description: "Consumer name can not contain path separators"}
-	errConsumerFilterTail    = &apierror.Error{Code: 400, ErrCode: 10131, Description: "Consumer create request did not match filtered subject from create subject"}
-	errConsumerMultiFilter   = &apierror.Error{Code: 400, ErrCode: 10137, Description: "consumer with multiple subject filters cannot use subject based API"}
 	errConsumerExists        = &apierror.Error{Code: 400, ErrCode: 10148, Description: "consumer already exists"}
 	errConsumerMissing       = &apierror.Error{Code: 400, ErrCode: 10149, Description: "consumer does not exist"}
 	errTTLInvalid            = &apierror.Error{Code: 400, ErrCode: 10165, Description: "invalid per-message TTL"}
@@ -58,11 +41,9 @@ var (
 	errCounterDisabled       = &apierror.Error{Code: 400, ErrCode: 10168, Description: "message counters is disabled"}
 	errCounterInvalid        = &apierror.Error{Code: 400, ErrCode: 10171, Description: "message counter increment is invalid"}
 	errAtomicDisabled        = &apierror.Error{Code: 400, ErrCode: 10174, Description: "atomic publish is disabled"}
-	errAPILevel              = &apierror.Error{Code: 412, ErrCode: 10185, Description: "JetStream minimum api level required"}
 	errSchedulesDisabled     = &apierror.Error{Code: 400, ErrCode: 10188, Description: "message schedules is disabled"}
 	errStreamOffline         = &apierror.Error{Code: 500, ErrCode: 10194, Description: "stream is offline"}
 	errLastSeqNoSequence     = &apierror.Error{Code: 400, ErrCode: 10193, Description: "missing sequence for expected last sequence per subject"}
-	errIdentity              = &apierror.Error{Code: 400, ErrCode: 10225, Description: "consumer's stream identity does not match"}
 	errSourceHeader          = &apierror.Error{Code: 400, ErrCode: 10227, Description: "message stream source header is not allowed"}
 )
 

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/api"
 	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/sourcing"
 	"github.com/frondmq/frond/core/wire"
@@ -224,9 +225,9 @@ func requestHeader(r *sourcing.Request) []byte {
 	if r.Level == 0 {
 		return nil
 	}
-	h := wire.AppendHeader([]byte(hdrPlain), hdrRequiredLevel, strconv.Itoa(r.Level))
+	h := wire.AppendHeader([]byte(hdrPlain), api.HdrRequiredLevel, strconv.Itoa(r.Level))
 	if r.Identity != nil {
-		h = wire.AppendHeader(h, hdrIdentity, *r.Identity)
+		h = wire.AppendHeader(h, sourcing.HdrIdentity, *r.Identity)
 	}
 	return append(h, crlf...)
 }
@@ -292,7 +293,7 @@ func (s *stream) publishFetching() {
 }
 
 // originInfos are the mirror and the sources of the stream for its info.
-func (s *stream) originInfos() (mirror *sourceInfo, sources []*sourceInfo) {
+func (s *stream) originInfos() (mirror *api.SourceInfo, sources []*api.SourceInfo) {
 	list := s.fetchingNow.Load()
 	if list == nil {
 		return nil, nil

@@ -1,13 +1,13 @@
 package jetstream
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/api"
 	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/consumer"
@@ -203,8 +203,8 @@ func (f *fetching) answer(m *wire.Msg) {
 	if code, _ := wire.HeaderStatus(m.Header); code == 503 {
 		a.NoResponders = true
 	} else {
-		a = parseCreated(m.Body)
-		a.Identity = string(wire.HeaderGet(m.Header, hdrIdentity))
+		a = sourcing.ReadAnswer(m.Body)
+		a.Identity = string(wire.HeaderGet(m.Header, sourcing.HdrIdentity))
 	}
 	f.step(func(now int64, fx *sourcing.Effects) { f.mu.f.Answer(now, attempt, a, fx) })
 	f.mu.Lock()
@@ -215,30 +215,6 @@ func (f *fetching) answer(m *wire.Msg) {
 		f.s.e.logger.Warn("the origin's server gives mirrors and sources no durable consumer: if the stream is a work queue or of interest, what is on the line is lost when this end stops",
 			"account", f.s.acct.name, "stream", f.s.name, "origin", f.src.Name)
 	}
-}
-
-// parseCreated reads the parts of a consumer create response that matter.
-func parseCreated(body []byte) sourcing.Answer {
-	var r struct {
-		Error  *apierror.Error `json:"error"`
-		Name   string          `json:"name"`
-		Config struct {
-			Durable        string `json:"durable_name"`
-			DeliverSubject string `json:"deliver_subject"`
-			Sourcing       bool   `json:"sourcing"`
-		} `json:"config"`
-		Delivered struct {
-			StreamSeq uint64 `json:"stream_seq"`
-		} `json:"delivered"`
-	}
-	if err := json.Unmarshal(body, &r); err != nil {
-		return sourcing.Answer{Err: &consumer.Error{Code: 500, ErrCode: errBadRequest.ErrCode, Description: "answer of the origin: " + err.Error()}}
-	}
-	a := sourcing.Answer{Consumer: r.Name, Deliver: r.Config.DeliverSubject, Delivered: r.Delivered.StreamSeq, Durable: r.Config.Durable != "", Sourcing: r.Config.Sourcing}
-	if e := r.Error; e != nil {
-		a.Err = &consumer.Error{Code: e.Code, ErrCode: e.ErrCode, Description: e.Description}
-	}
-	return a
 }
 
 // delivery takes what arrives on the delivery subject: messages, and status
@@ -331,7 +307,7 @@ func (f *fetching) originLocked(o *sourcing.Origin) {
 	var w ingestWaiter
 	if o.Restart && f.key == "" {
 		// If there is no room for it now, the fetcher comes back to it.
-		f.s.e.api.do(func() { f.s.e.startOver(f.s) })
+		f.s.e.api.Do(func() { f.s.e.startOver(f.s) })
 		return
 	}
 	if o.Restart {
@@ -379,7 +355,7 @@ func (f *fetching) ingested(seq uint64, o *outcome) {
 }
 
 // info is what stream info shows.
-func (f *fetching) info() *sourceInfo {
+func (f *fetching) info() *api.SourceInfo {
 	at, _ := f.s.position(f.key)
 	f.mu.Lock()
 	i := f.mu.f.Info(f.s.e.now())
@@ -388,7 +364,7 @@ func (f *fetching) info() *sourceInfo {
 			"%d messages dropped: streams %s and %s feed each other, they were taken over %d times", f.mu.loops, f.src.Name, f.s.name, maxHops)}
 	}
 	f.mu.Unlock()
-	out := &sourceInfo{
+	out := &api.SourceInfo{
 		Name: f.src.Name, External: f.src.External, Lag: i.Lag, Seq: i.Seq, Active: i.Active,
 		FilterSubject: f.src.FilterSubject, SubjectTransforms: f.src.SubjectTransforms,
 	}

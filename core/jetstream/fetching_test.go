@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/frondmq/frond/core/jetstream/api"
 )
 
 // originAnswer is what tests read of the origins in a stream's info.
 type originAnswer struct {
-	Mirror  *sourceInfo   `json:"mirror"`
-	Sources []*sourceInfo `json:"sources"`
-	State   streamState   `json:"state"`
+	Mirror  *api.SourceInfo   `json:"mirror"`
+	Sources []*api.SourceInfo `json:"sources"`
+	State   api.StreamState   `json:"state"`
 }
 
 func (b *testBus) origins(t testing.TB, stream string) (a originAnswer) {

@@ -24,7 +24,6 @@ const (
 	hdrBatchID                 = "Nats-Batch-Id"
 	hdrSchedule                = "Nats-Schedule"
 	hdrRequestInfo             = "Nats-Request-Info"
-	hdrRequiredLevel           = "Nats-Required-Api-Level"
 	hdrStream                  = "Nats-Stream"
 	hdrSubject                 = "Nats-Subject"
 	hdrSequence                = "Nats-Sequence"

@@ -3,6 +3,7 @@ package jetstream
 import (
 	"fmt"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
@@ -63,7 +64,7 @@ func (s *stream) applyPublish(en *edgestore.Entry, o *outcome) error {
 	}
 	cfg := s.config()
 	if cfg.Sealed && !s.wounded {
-		return errStreamSealed
+		return apierror.ErrStreamSealed
 	}
 	if m.flags != 0 && !s.wounded {
 		if err := s.checkHeaders(cfg, m, o); err != nil || o.dup {

@@ -1,83 +1,20 @@
 package jetstream
 
 import (
-	"maps"
-	"strconv"
 	"time"
 
-	"github.com/frondmq/frond/core/jetstream/apierror"
-	"github.com/frondmq/frond/core/jetstream/asset"
-	"github.com/frondmq/frond/core/jetstream/consumer"
+	"github.com/frondmq/frond/core/jetstream/api"
 	"github.com/frondmq/frond/edgestore"
 )
-
-// streamInfo is a stream as answers show it. The order of the fields is the
-// order on the wire, here and in all answers.
-type streamInfo struct {
-	Config  *asset.StreamConfig `json:"config"`
-	Created time.Time           `json:"created"`
-	State   streamState         `json:"state"`
-	Domain  string              `json:"domain,omitempty"`
-	Cluster *clusterInfo        `json:"cluster,omitempty"`
-	Mirror  *sourceInfo         `json:"mirror,omitempty"`
-	Sources []*sourceInfo       `json:"sources,omitempty"`
-	At      time.Time           `json:"ts"`
-}
-
-type clusterInfo struct {
-	Leader string `json:"leader,omitempty"`
-}
-
-// sourceInfo tells how far a mirror or a source is.
-type sourceInfo struct {
-	Name              string                   `json:"name"`
-	External          *asset.ExternalStream    `json:"external,omitempty"`
-	Lag               uint64                   `json:"lag"`
-	Seq               uint64                   `json:"seq,omitempty"` // of the origin, newest that is stored here
-	Active            time.Duration            `json:"active"`
-	Error             *apierror.Error          `json:"error,omitempty"`
-	FilterSubject     string                   `json:"filter_subject,omitempty"`
-	SubjectTransforms []asset.SubjectTransform `json:"subject_transforms,omitempty"`
-	Lost              *lostInfo                `json:"lost_on_the_way,omitempty"` // nats-server has none
-}
-
-// lostInfo are messages of an origin that can not come here: no link on the way
-// carries them.
-type lostInfo struct {
-	Msgs uint64 `json:"messages"`
-	// LastSeq is the last one's at the origin, 0 when that was made anew since.
-	LastSeq uint64 `json:"last_seq"`
-	Reason  string `json:"reason"` // of the last one
-}
-
-type streamState struct {
-	Msgs        uint64            `json:"messages"`
-	Bytes       uint64            `json:"bytes"`
-	FirstSeq    uint64            `json:"first_seq"`
-	FirstTime   time.Time         `json:"first_ts"`
-	LastSeq     uint64            `json:"last_seq"`
-	LastTime    time.Time         `json:"last_ts"`
-	NumSubjects int               `json:"num_subjects,omitempty"`
-	Subjects    map[string]uint64 `json:"subjects,omitempty"`
-	NumDeleted  uint64            `json:"num_deleted,omitempty"`
-	Deleted     []uint64          `json:"deleted,omitempty"`
-	Lost        *lostState        `json:"lost,omitempty"`
-	Consumers   int               `json:"consumer_count"`
-}
-
-type lostState struct {
-	Msgs  []uint64 `json:"msgs"`
-	Bytes uint64   `json:"bytes"`
-}
 
 // maxLost bounds how many lost sequences an answer lists.
 const maxLost = 1024
 
-func (s *stream) state() streamState {
+func (s *stream) state() api.StreamState {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	st := s.store.State()
-	out := streamState{
+	out := api.StreamState{
 		Msgs: st.Msgs, Bytes: st.Bytes,
 		FirstSeq: st.FirstSeq, FirstTime: s.shownTime(st.FirstSeq, st.FirstTime),
 		LastSeq: st.LastSeq, LastTime: s.shownTime(st.LastSeq, st.LastTime),
@@ -96,8 +33,8 @@ func (s *stream) state() streamState {
 	return out
 }
 
-func lostOf(ranges []edgestore.SeqRange) *lostState {
-	l := new(lostState)
+func lostOf(ranges []edgestore.SeqRange) *api.LostState {
+	l := new(api.LostState)
 	for _, r := range ranges {
 		for seq := r.First; seq <= r.Last && len(l.Msgs) < maxLost; seq++ {
 			l.Msgs = append(l.Msgs, seq)
@@ -114,32 +51,57 @@ func (s *stream) shownTime(seq uint64, t time.Time) time.Time {
 	return atTime(s.shown(seq, t.UnixNano()))
 }
 
-// info gathers a stream's answer. dynamic adds the metadata that describes
-// this server.
-func (s *stream) info(dynamic bool) *streamInfo {
+// Info is part of api.Stream.
+func (s *stream) Info() *api.StreamInfo {
 	cfg := *s.config()
-	if dynamic {
-		cfg.Metadata = s.e.withServer(cfg.Metadata)
-	}
 	mirror, sources := s.originInfos()
-	return &streamInfo{
+	return &api.StreamInfo{
 		Config:  &cfg,
 		Created: atTime(s.created),
 		State:   s.state(),
-		Domain:  s.e.cfg.Domain,
 		Mirror:  mirror,
 		Sources: sources,
 		At:      s.e.line.wallNow(),
 	}
 }
 
-// withServer adds what only answers carry to stored metadata.
-func (e *Engine) withServer(m map[string]string) map[string]string {
-	m = maps.Clone(m)
-	if m == nil {
-		m = make(map[string]string, 2)
+// Info is part of api.Consumer.
+func (m *member) Info() *api.ConsumerInfo {
+	pubs := new(publishers)
+	m.enter(pubs)
+	if m.live {
+		m.log()
 	}
-	m[consumer.MetaServerLevel] = strconv.Itoa(e.cfg.APILevel)
-	m[consumer.MetaServerVersion] = e.cfg.Version
-	return m
+	i := m.m.Info(m.e.now())
+	cfg := m.cfg.Clone()
+	m.mu.Unlock()
+	pubs.flush()
+	m.e.work.schedule(m)
+	out := &api.ConsumerInfo{
+		Stream:         m.s.name,
+		Name:           m.name,
+		Created:        atTime(m.created),
+		Config:         cfg,
+		Delivered:      api.SequenceInfo{SeqPair: i.Delivered, Last: optionalTime(m.e.line.timerWall(i.DeliveredAt))},
+		AckFloor:       api.SequenceInfo{SeqPair: i.AckFloor, Last: optionalTime(m.e.line.timerWall(i.AckedAt))},
+		NumAckPending:  i.NumAckPending,
+		NumRedelivered: i.NumRedelivered,
+		NumWaiting:     i.NumWaiting,
+		NumPending:     i.NumPending,
+		PushBound:      i.PushBound,
+		Paused:         i.Paused,
+		PauseRemaining: i.PauseRemaining,
+		At:             m.e.line.wallNow(),
+	}
+	if i.Pin != nil {
+		out.Groups = []api.ConsumerPriority{{Group: i.Pin.Group, Pinned: i.Pin.ID, PinnedAt: m.e.line.timerWall(i.Pin.At)}}
+	}
+	return out
+}
+
+func optionalTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
 }

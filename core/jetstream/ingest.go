@@ -3,6 +3,7 @@ package jetstream
 import (
 	"github.com/tinylib/msgp/msgp"
 
+	"github.com/frondmq/frond/core/jetstream/api"
 	"github.com/frondmq/frond/edgestore"
 )
 
@@ -128,7 +129,7 @@ func (s *stream) appendSkip(last uint64, at int64) error {
 type position struct {
 	seq      uint64 // newest sequence that was taken
 	identity string // of the stream it was taken from, "" for not known
-	lost     lostInfo
+	lost     api.LostInfo
 }
 
 // position is that of a source; for a mirror, "", the sequence is the stream's
@@ -155,7 +156,7 @@ func (s *stream) setPosition(source string, at position) {
 // appendAux is how a position is kept in the store.
 func (at *position) appendAux(b []byte) []byte {
 	b = msgp.AppendString(msgp.AppendUint64(b, at.seq), at.identity)
-	if at.lost == (lostInfo{}) {
+	if at.lost == (api.LostInfo{}) {
 		return b
 	}
 	b = msgp.AppendUint64(msgp.AppendUint64(b, at.lost.Msgs), at.lost.LastSeq)
@@ -169,7 +170,7 @@ func readPosition(b []byte) (at position, err error) {
 		at.identity = r.string()
 	}
 	if len(r.b) > 0 { // nothing is lost
-		at.lost = lostInfo{r.uint(), r.uint(), r.string()}
+		at.lost = api.LostInfo{Msgs: r.uint(), LastSeq: r.uint(), Reason: r.string()}
 	}
 	return at, r.done("source position")
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/frondmq/frond/core/jetstream/api"
 	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/wire"
@@ -468,7 +469,7 @@ func (m *member) handle(now int64, in *input) {
 	}
 	switch in.kind {
 	case inputPull:
-		if !m.e.levelMet(header) {
+		if !api.LevelMet(header, m.e.cfg.APILevel) {
 			if len(reply) > 0 {
 				m.fx.Statuses = append(m.fx.Statuses, consumer.Status{To: reply, Header: wire.AppendStatus(nil, 412, "Required Api Level")})
 			}
@@ -506,13 +507,13 @@ func (m *member) perform(pubs *publishers) {
 		}
 	}
 	for i := range m.fx.Advisories {
-		m.e.advisory(m, &m.fx.Advisories[i])
+		m.e.api.ConsumerEvent(m.s.acct, m.s.name, m.name, &m.fx.Advisories[i])
 	}
 	if m.s.config().Retention != asset.LimitsRetention {
 		m.acked = append(m.acked, m.fx.Acked...)
 	}
 	if m.fx.Inactive && m.s.acct.bus() != nil && !m.ending.Swap(true) {
-		m.e.api.inactive(m)
+		m.e.inactive(m)
 	}
 	m.recount = m.recount || m.fx.Recount
 	m.fx.Reset()

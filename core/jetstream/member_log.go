@@ -1,7 +1,6 @@
 package jetstream
 
 import (
-	"encoding/json"
 	"slices"
 
 	"github.com/tinylib/msgp/msgp"
@@ -82,13 +81,9 @@ func (m *member) seal() ([]byte, bool) {
 	if !m.dirty || m.volatile.Load() {
 		return nil, false
 	}
-	config, err := json.Marshal(m.cfg)
-	if err != nil {
-		panic("jetstream: a consumer config does not marshal: " + err.Error())
-	}
 	b := msgp.AppendUint64(nil, m.id)
 	b = msgp.AppendInt64(b, m.created)
-	b = msgp.AppendBytes(b, config)
+	b = msgp.AppendBytes(b, m.cfg.Encode())
 	b = msgp.AppendUint64(b, m.number)
 	b = msgp.AppendBytes(b, m.m.AppendSnapshot(nil))
 	m.dirty, m.sealed = false, m.number

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/frondmq/frond/core/jetstream/api"
 	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/subject"
@@ -120,7 +121,7 @@ func (o *offline) refuse(m *wire.Msg) {
 	if len(m.Reply) == 0 || o.config.NoAck {
 		return
 	}
-	o.acct.e.out.send(o.acct, string(m.Reply), nil, appendNack(nil, o.name, o.apiError()))
+	o.acct.e.out.send(o.acct, string(m.Reply), nil, api.AppendNack(nil, o.name, o.apiError()))
 }
 
 // allOffline lists the streams that could not be opened.

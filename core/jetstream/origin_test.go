@@ -9,6 +9,7 @@ import (
 
 	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/consumer"
+	"github.com/frondmq/frond/core/jetstream/sourcing"
 )
 
 // sourcingRequest is what another server sends for a mirror or a source.
@@ -49,7 +50,7 @@ func TestOrigin_givesWhatKeepsTheMessages(t *testing.T) {
 			if a.Error != nil {
 				t.Fatal(a.Error)
 			}
-			id := headerValue(a.header, hdrIdentity)
+			id := headerValue(a.header, sourcing.HdrIdentity)
 			if len(id) != 8 {
 				t.Errorf("identity in %q", a.header)
 			}

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/frondmq/frond/core/jetstream/api"
 	"github.com/tinylib/msgp/msgp"
 )
 
@@ -61,7 +62,7 @@ func (s *stream) applyPassedOver(data []byte, o *outcome) error {
 		o.dup = true
 		return nil
 	}
-	at.lost = lostInfo{Msgs: at.lost.Msgs + 1, LastSeq: p.seq, Reason: p.reason}
+	at.lost = api.LostInfo{Msgs: at.lost.Msgs + 1, LastSeq: p.seq, Reason: p.reason}
 	s.setPosition(p.source, at)
 	s.auxDirty.positions = true
 	return nil

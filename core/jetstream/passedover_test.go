@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/frondmq/frond/core/jetstream/api"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -23,7 +24,7 @@ func TestPassedOver(t *testing.T) {
 			e, b := d.open()
 			mustStream(t, b, `{"name":"O","subjects":["o"]}`)
 			mustStream(t, b, `{"name":"T",`+target+`}`)
-			lost := func() *lostInfo {
+			lost := func() *api.LostInfo {
 				a := b.origins(t, "T")
 				if a.Mirror != nil {
 					return a.Mirror.Lost
@@ -90,14 +91,14 @@ func TestPassedOver_originMadeAnew(t *testing.T) {
 		apply string
 		seq   uint64
 		after uint64
-		want  lostInfo
+		want  api.LostInfo
 	}{
-		{"lost", 5, 0, lostInfo{1, 5, "r"}},
-		{"lost", 5, 0, lostInfo{1, 5, "r"}}, // told again
-		{"lost", 4, 0, lostInfo{1, 5, "r"}},
-		{"lost", 9, 7, lostInfo{1, 5, "r"}}, // 7 was refused
-		{"anew", 0, 0, lostInfo{1, 0, "r"}},
-		{"lost", 2, 0, lostInfo{2, 2, "r"}},
+		{"lost", 5, 0, api.LostInfo{Msgs: 1, LastSeq: 5, Reason: "r"}},
+		{"lost", 5, 0, api.LostInfo{Msgs: 1, LastSeq: 5, Reason: "r"}}, // told again
+		{"lost", 4, 0, api.LostInfo{Msgs: 1, LastSeq: 5, Reason: "r"}},
+		{"lost", 9, 7, api.LostInfo{Msgs: 1, LastSeq: 5, Reason: "r"}}, // 7 was refused
+		{"anew", 0, 0, api.LostInfo{Msgs: 1, LastSeq: 0, Reason: "r"}},
+		{"lost", 2, 0, api.LostInfo{Msgs: 2, LastSeq: 2, Reason: "r"}},
 	}
 	for i, x := range steps {
 		var err error
@@ -135,7 +136,7 @@ func passedOverStream(t *testing.T) *stream {
 
 // The count stays when the origin gave no reason.
 func TestPosition_lostWithoutAReason(t *testing.T) {
-	at := position{seq: 4, identity: "x", lost: lostInfo{Msgs: 2, LastSeq: 9}}
+	at := position{seq: 4, identity: "x", lost: api.LostInfo{Msgs: 2, LastSeq: 9}}
 	if got, err := readPosition(at.appendAux(nil)); err != nil || got != at {
 		t.Errorf("%+v came back as %+v, %v", at, got, err)
 	}

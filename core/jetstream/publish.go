@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/api"
 	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
@@ -81,9 +82,9 @@ func (s *stream) admit(v *streamView, m *wire.Msg) (header []byte, flags uint8, 
 	size := len(m.Header) + len(m.Body)
 	switch {
 	case v.cfg.Sealed:
-		return nil, 0, errStreamSealed
+		return nil, 0, apierror.ErrStreamSealed
 	case v.maxMsg >= 0 && size > v.maxMsg:
-		return nil, 0, errMessageTooLarge
+		return nil, 0, apierror.ErrMessageTooLarge
 	case !s.memory && size > maxRecordBytes:
 		return nil, 0, errStoreFailed.With("message too large")
 	}
@@ -171,7 +172,7 @@ func (s *stream) answerKnown(v *streamView, m *wire.Msg) bool {
 	case m.Receipt != nil:
 		m.Receipt.Stored(s.name, seq, true, nil)
 	case len(m.Reply) > 0 && !v.cfg.NoAck:
-		s.e.out.send(s.acct, string(m.Reply), nil, appendAck(nil, v, seq, true))
+		s.e.out.send(s.acct, string(m.Reply), nil, api.AppendAck(nil, v.ackPrefix, seq, true))
 	}
 	return true
 }
@@ -189,5 +190,5 @@ func (s *stream) refuse(v *streamView, m *wire.Msg, err *apierror.Error) {
 	if err == errTooManyRequests {
 		header = wire.AppendStatus(nil, 429, "Too Many Requests")
 	}
-	s.e.out.send(s.acct, string(m.Reply), header, appendNack(nil, v.cfg.Name, err))
+	s.e.out.send(s.acct, string(m.Reply), header, api.AppendNack(nil, v.cfg.Name, err))
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/frondmq/frond/core/jetstream/api"
 	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/wire"
@@ -80,7 +81,7 @@ func TestPublish_storesWhatWasPublished(t *testing.T) {
 	} {
 		m := b.request(t, "s.1", x.header, "body")
 		seq := strings.TrimSuffix(strings.TrimPrefix(m.Body, `{"stream":"S","seq":`), "}")
-		var out struct{ Message storedMsg }
+		var out struct{ Message api.StoredMsg }
 		b.call(t, "STREAM.MSG.GET.S", `{"seq":`+seq+`}`, &out)
 		if string(out.Message.Header) != x.wantHeader || string(out.Message.Data) != "body" || out.Message.Subject != "s.x.1" {
 			t.Errorf("%q: stored %q %q on %s", x.header, out.Message.Header, out.Message.Data, out.Message.Subject)

@@ -100,7 +100,12 @@ func checkCounts(t *testing.T, a, b *testBus, storage string) {
 		}
 	}
 	var info struct {
-		Limits accountLimits `json:"limits"`
+		Limits struct {
+			MaxMemory    int64 `json:"max_memory"`
+			MaxStorage   int64 `json:"max_storage"`
+			MaxStreams   int   `json:"max_streams"`
+			MaxConsumers int   `json:"max_consumers"`
+		} `json:"limits"`
 	}
 	a.call(t, "INFO", "", &info)
 	if l := info.Limits; l.MaxMemory != 3000 || l.MaxStorage != 3000 || l.MaxStreams != 1 || l.MaxConsumers != 1 {

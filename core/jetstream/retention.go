@@ -159,7 +159,7 @@ func (s *stream) sweepLater() {
 	if !s.sweepAgain.Load() || !s.sweeping.CompareAndSwap(false, true) {
 		return
 	}
-	queued := s.e.api.do(func() {
+	queued := s.e.api.Do(func() {
 		defer s.sweeping.Store(false)
 		s.sweep()
 	})

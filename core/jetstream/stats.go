@@ -27,9 +27,9 @@ func (e *Engine) Stats() Stats {
 		if a.bus() != nil {
 			st.Accounts++
 		}
-		st.APITotal += a.apiTotal.Load()
-		st.APIErrors += a.apiErrors.Load()
-		st.APIInflight += a.apiInflight.Load()
+		st.APITotal += a.counts.Total.Load()
+		st.APIErrors += a.counts.Errors.Load()
+		st.APIInflight += a.counts.Inflight.Load()
 	}
 	return st
 }

@@ -2,13 +2,13 @@ package jetstream
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 
+	"github.com/frondmq/frond/core/jetstream/api"
 	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/edgestore"
@@ -156,20 +156,8 @@ func newStreamView(cfg *asset.StreamConfig, domain string) (*streamView, error) 
 			return nil, fmt.Errorf("stream %q: republish: %w", cfg.Name, err)
 		}
 	}
-	text := `{"stream":` + string(quoteJSON(cfg.Name)) + `,`
-	if domain != "" {
-		text += `"domain":` + string(quoteJSON(domain)) + `,`
-	}
-	v.ackPrefix = []byte(text + `"seq":`) // in one piece: every stream has one
+	v.ackPrefix = api.AckPrefix(cfg.Name, domain)
 	return v, nil
-}
-
-func quoteJSON(s string) []byte {
-	b, err := json.Marshal(s)
-	if err != nil {
-		panic("jetstream: a string does not marshal: " + err.Error())
-	}
-	return b
 }
 
 // subjectNames keeps the strings of subjects seen lately, so that a message on

@@ -65,7 +65,7 @@ func (s *stream) settleVolatiles() *apierror.Error {
 		if !m.volatile.Load() {
 			continue
 		}
-		op := consumerCreate{m.name, m.created, marshalConsumer(m.config()), 0}
+		op := consumerCreate{m.name, m.created, m.config().Encode(), 0}
 		if _, err := s.e.submit(s.log(), s.record(opConsumerCreate, false), true, op.append(nil)); err != nil {
 			return err
 		}

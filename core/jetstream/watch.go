@@ -77,7 +77,7 @@ func (w *storeWatch) damaged(first, last uint64, _ error) {
 
 // ask has the operation appended by a worker: whoever reads holds locks.
 func (w *storeWatch) ask() {
-	if !w.e.api.do(w.appendLost) {
+	if !w.e.api.Do(w.appendLost) {
 		w.mu.Lock()
 		w.mu.asked = false // the next one who reads it asks again
 		w.mu.Unlock()

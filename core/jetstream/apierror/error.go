@@ -53,4 +53,7 @@ var (
 	ErrStreamConfig         = &Error{Code: 500, ErrCode: 10052, Description: "invalid stream configuration"}
 	ErrStreamNamePath       = &Error{Code: 400, ErrCode: 10128, Description: "Stream name can not contain path separators"}
 	ErrStreamNotFound       = &Error{Code: 404, ErrCode: 10059, Description: "stream not found"}
+	ErrMessageTooLarge      = &Error{Code: 400, ErrCode: 10054, Description: "message size exceeds maximum allowed"}
+	ErrMsgDelete            = &Error{Code: 500, ErrCode: 10057, Description: "no message found"}
+	ErrStreamSealed         = &Error{Code: 400, ErrCode: 10109, Description: "invalid operation on sealed stream"}
 )

@@ -12,6 +12,10 @@ import (
 // headerSource tells where a sourced message comes from.
 const headerSource = "Nats-Stream-Source"
 
+// HdrIdentity tells which stream of a name it is: one that was deleted and made
+// anew has another identity.
+const HdrIdentity = "Nats-Stream-Identity"
+
 // Name is the name that a source has among those of its stream: that of the
 // origin, the hash of an external API, and its filters and their destinations.
 func Name(stream, api string, filters, dests []string) string {

@@ -30,14 +30,15 @@ func (m form) level() int {
 // Errors of an origin by which it says that it does not understand the form:
 // the level is too high, or strict JSON.
 const (
-	errLevel     = 10185
-	errJSON      = 10025
-	errIdentity  = 10225
-	errMirror    = 10029 // what a mirror is told when it can't get on
-	errSource    = 10045 // same for a source
-	keyPrefix    = "_nats."
-	mirrorPrefix = "JS_MIRROR_"
-	sourcePrefix = "JS_SRC_"
+	errLevel      = 10185
+	errBadRequest = 10003 // an answer that is none
+	errJSON       = 10025
+	errIdentity   = 10225
+	errMirror     = 10029 // what a mirror is told when it can't get on
+	errSource     = 10045 // same for a source
+	keyPrefix     = "_nats."
+	mirrorPrefix  = "JS_MIRROR_"
+	sourcePrefix  = "JS_SRC_"
 )
 
 type createRequest struct {

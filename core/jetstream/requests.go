@@ -1,0 +1,202 @@
+package jetstream
+
+import (
+	"time"
+
+	"github.com/frondmq/frond/core/jetstream/api"
+	"github.com/frondmq/frond/core/jetstream/apierror"
+	"github.com/frondmq/frond/core/jetstream/asset"
+	"github.com/frondmq/frond/core/wire"
+	"github.com/frondmq/frond/edgestore"
+)
+
+// This engine as the API sees it: accounts, streams and consumers do what is
+// asked for.
+
+var (
+	_ api.Account  = (*account)(nil)
+	_ api.Stream   = (*stream)(nil)
+	_ api.Consumer = (*member)(nil)
+	_ api.Outlet   = (*publishers)(nil)
+)
+
+func (e *Engine) newAPI() *api.Server {
+	return api.New(api.Options{
+		Level: e.cfg.APILevel, MaxDuplicates: e.cfg.Limits.MaxDuplicateWindow, Strict: e.cfg.Strict,
+		ServerName: e.cfg.ServerName, Domain: e.cfg.Domain, Version: e.cfg.Version, Logger: e.logger,
+		Now: e.now, Clock: e.cfg.Now, Token: e.token,
+		Outlet:    func() api.Outlet { return new(publishers) },
+		DirectGet: e.directGet,
+	})
+}
+
+// Send is part of api.Outlet: a is one of the engine's.
+func (p *publishers) Send(a api.Account, m *wire.Msg) {
+	if to := p.of(a.(*account)); to != nil {
+		to.Publish(m)
+	}
+}
+
+func (p *publishers) Flush() { p.flush() }
+
+func (a *account) Name() string        { return a.name }
+func (a *account) Counts() *api.Counts { return &a.counts }
+
+func (a *account) HasInterest(subject string) bool {
+	b := a.bus()
+	return b != nil && b.HasInterest(subject)
+}
+
+func (a *account) Event(subject string, body []byte) { a.e.out.event(a, subject, body) }
+
+func (a *account) Usage() api.Usage {
+	own := a.limits.Load()
+	u := api.Usage{MaxMemory: own.MaxMemory, MaxStorage: own.MaxStore, MaxStreams: a.maxStreams(), MaxConsumers: a.maxConsumers()}
+	for _, s := range a.sorted() {
+		st := s.state()
+		u.Streams++
+		u.Consumers += st.Consumers
+		reserved := uint64(max(s.config().MaxBytes, 0))
+		if s.memory {
+			u.Memory += st.Bytes
+			u.ReservedMemory += reserved
+		} else {
+			u.Storage += st.Bytes
+			u.ReservedStorage += reserved
+		}
+	}
+	return u
+}
+
+func (a *account) Streams(subject string) []api.Stream {
+	list := a.matching(subject)
+	all := make([]api.Stream, len(list))
+	for i, s := range list {
+		all[i] = s
+	}
+	return all
+}
+
+func (a *account) Offline(subject string) map[string]string { return a.offlineReasons(subject) }
+
+func (a *account) Stream(name string) (api.Stream, *apierror.Error) {
+	s := a.stream(name)
+	if s == nil {
+		return nil, a.missing(name)
+	}
+	return s, nil
+}
+
+func (a *account) CreateStream(cfg *asset.StreamConfig, pedantic bool) (api.Stream, *apierror.Error) {
+	s, err := a.e.createStream(a, cfg, pedantic)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (a *account) UpdateStream(cfg *asset.StreamConfig) (api.Stream, *apierror.Error) {
+	s, err := a.e.updateStream(a, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (a *account) DeleteStream(name string) *apierror.Error { return a.e.deleteStream(a, name) }
+
+func (s *stream) Name() string                { return s.name }
+func (s *stream) Config() *asset.StreamConfig { return s.config() }
+func (s *stream) Settle()                     { s.settle() }
+func (s *stream) Deleted(limit int) []uint64  { return s.store.Deleted(limit) }
+func (s *stream) Identity() string            { return s.identity() }
+
+func (s *stream) Subjects(filter string, offset, limit int, f func(subject string, msgs uint64)) int {
+	return s.store.SubjectPage(filter, offset, limit, f)
+}
+
+// maxPurgeSeq is how far a purge may move a stream's sequences.
+const maxPurgeSeq = asset.MaxSeq / 2
+
+func (s *stream) Purge(filter string, seq, keep uint64) (purged uint64, err *apierror.Error) {
+	op := purge{filter, seq, keep}
+	if op.seq > maxPurgeSeq {
+		op.seq = 0 // all there is: the stream must have sequences left
+	}
+	p, err := s.e.submit(s.log(), s.record(opPurge, false), true, op.append(nil))
+	if err != nil {
+		return 0, err
+	}
+	return p.outcome.n, nil
+}
+
+func (s *stream) DeleteMsg(seq uint64) *apierror.Error {
+	_, err := s.e.submit(s.log(), s.record(opMsgDelete, false), true, appendUint(nil, seq))
+	return err
+}
+
+func (s *stream) Get(g *api.GetRequest) (edgestore.Msg, *apierror.Error) {
+	m, err := s.find(g)
+	switch {
+	case unread(err):
+		return m, errMsgUnread
+	case err != nil:
+		return m, errNoMessage
+	}
+	return m, nil
+}
+
+func (s *stream) Consumers() []api.Consumer {
+	s.mu.RLock()
+	list := s.consumers.sorted()
+	s.mu.RUnlock()
+	all := make([]api.Consumer, len(list))
+	for i, m := range list {
+		all[i] = m
+	}
+	return all
+}
+
+func (s *stream) Consumer(name string) (api.Consumer, *apierror.Error) {
+	m := s.member(name)
+	if m == nil {
+		return nil, errConsumerNotFound
+	}
+	return m, nil
+}
+
+func (s *stream) UpsertConsumer(req *api.ConsumerCreate) (api.Consumer, *apierror.Error) {
+	m, err := s.e.upsertConsumer(s, req)
+	if err == nil {
+		return m, nil
+	}
+	if req.Config.Direct && !req.Config.Sourcing && s.config().Retention != asset.LimitsRetention {
+		s.e.logger.Warn("refused to serve a mirror or source without acknowledgements: a message would be gone when it was sent; the server that fetches has to be newer",
+			"account", s.acct.name, "stream", s.name, "err", err)
+	}
+	return nil, err
+}
+
+func (m *member) Name() string            { return m.name }
+func (m *member) Delete() *apierror.Error { return m.e.deleteConsumer(m) }
+
+func (m *member) Pause(until time.Time) (left time.Duration, err *apierror.Error) {
+	if err := m.e.pauseConsumer(m, until); err != nil {
+		return 0, err
+	}
+	return until.Sub(m.e.line.wallNow()), nil
+}
+
+func (m *member) Unpin(group string) *apierror.Error {
+	pubs := new(publishers)
+	m.mu.Lock()
+	err := m.m.Unpin(group, &m.fx)
+	m.perform(pubs)
+	m.mu.Unlock()
+	pubs.flush()
+	m.e.work.schedule(m)
+	if err != nil {
+		return consumerError(err)
+	}
+	return nil
+}
