@@ -77,6 +77,9 @@ func (m *member) seal() ([]byte, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.dirty = m.dirty || !m.logged && m.m.HasDelta()
+	if m.dirty {
+		m.m.RecordSkip()
+	}
 	m.log()
 	if !m.dirty || m.volatile.Load() {
 		return nil, false

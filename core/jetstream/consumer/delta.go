@@ -81,6 +81,17 @@ func (m *Machine) recordSkip() {
 	}
 }
 
+// RecordSkip makes it a change of the next delta that the position moved over
+// messages which are not wanted. Whoever appends a snapshot calls it before he
+// takes the delta that comes before that: what deltas say is relative to the
+// position, which so is the same for who reads the snapshot.
+func (m *Machine) RecordSkip() {
+	m.recordSkip()
+	if !m.st.tracks() && m.st.next != m.rec.known.next {
+		m.rec.moved = true
+	}
+}
+
 // HasDelta reports whether there are changes to be taken.
 func (m *Machine) HasDelta() bool { return len(m.rec.buf) > 0 || m.rec.moved || m.rec.acked }
 

@@ -13,7 +13,7 @@ import (
 const snapshotVersion = 2
 
 // AppendSnapshot appends all that is kept. Changes that were not taken as a
-// delta are in it: take them before, or throw them away.
+// delta are in it: call RecordSkip and take them before, or throw them away.
 //
 // Format, MessagePack integers and arrays: version, policy, dseq, next,
 // floor.consumer, floor.stream, live, deliveredAt, ackedAt, replayEnd, list as
