@@ -196,8 +196,12 @@ const maxOpenFiles = 4
 
 const fileSuffix = ".chunks"
 
+// fileDigits is how many digits of a file's number its name has at least.
+const fileDigits = 8
+
 func fileName(dir string, id uint32) string {
-	return filepath.Join(dir, fmt.Sprintf("%08d%s", id, fileSuffix))
+	digits := strconv.FormatUint(uint64(id), 10)
+	return filepath.Join(dir, "00000000"[:max(fileDigits-len(digits), 0)]+digits+fileSuffix)
 }
 
 // get returns a file by number, nil when the store does not have it.

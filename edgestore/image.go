@@ -3,7 +3,8 @@ package edgestore
 import (
 	"bytes"
 	"encoding/binary"
-	"os"
+
+	"github.com/frondmq/frond/edgestore/vfs"
 )
 
 // image is a small file of a store as one read gives it. A start looks at the
@@ -17,7 +18,8 @@ import (
 // and so they see the same file as ever.
 type image struct {
 	buf             []byte
-	b               []byte // what the file has
+	b               []byte // what the file has, as far as pages are in use
+	root, free      uint64 // pages
 	high            uint64 // pages in use end here
 	seen            uint32 // pages that have their place, a bit each
 	records, chunks []row  // in order; they lie in buf
@@ -27,6 +29,8 @@ const (
 	// imageMost is how large a file is that is read as a whole: bbolt's second
 	// size, enough for some dozen messages.
 	imageMost = imagePages * boltPageSize
+	// imageFirst is what is read of one: more when pages behind it are in use.
+	imageFirst = imageMost / 2
 
 	imagePages    = 16
 	boltVersion   = 2
@@ -37,36 +41,36 @@ const (
 
 // read brings in a file; it is not ok when it has to be opened to know more.
 func (m *image) read(path string) (ok bool) {
-	f, err := os.Open(path)
+	f, size, err := vfs.Look(path)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	if m.buf == nil {
-		m.buf = make([]byte, imageMost+1)
+	if size > imageMost {
+		return false
 	}
-	n, err := f.Read(m.buf)
-	m.b = m.buf[:n]
-	return err == nil && n <= imageMost && m.parse()
+	if m.buf == nil {
+		m.buf = make([]byte, imageMost)
+	}
+	m.b = m.buf[:min(size, imageFirst)]
+	if _, err := f.ReadAt(m.b, 0); err != nil {
+		return false
+	}
+	if n := len(m.b); int64(n) < size && m.metas() && m.high > imageFirst/boltPageSize {
+		m.b = m.buf[:size]
+		if _, err := f.ReadAt(m.b[n:], int64(n)); err != nil {
+			return false
+		}
+	}
+	return m.parse()
 }
 
 func (m *image) parse() bool {
 	m.seen, m.records, m.chunks = 0, m.records[:0], m.chunks[:0]
-	if len(m.b) < 2*boltPageSize {
+	if !m.metas() || m.high > uint64(len(m.b)/boltPageSize) {
 		return false
 	}
-	var t treeCheck
-	for i := range 2 {
-		p := m.b[i*boltPageSize:]
-		if binary.NativeEndian.Uint32(p[boltHeader+4:]) != boltVersion || !t.look(p[:boltHeader+boltMetaLen]) {
-			return false
-		}
-	}
-	m.high = t.high
-	if t.pageSize != boltPageSize || m.high > uint64(len(m.b)/boltPageSize) {
-		return false
-	}
-	top, flags := m.page(t.root)
+	top, flags := m.page(m.root)
 	if top == nil || flags != boltLeafFlag {
 		return false
 	}
@@ -81,7 +85,23 @@ func (m *image) parse() bool {
 	if m.records, ok = m.bucket(m.records, buckets[1].value); !ok {
 		return false
 	}
-	return m.freeList(t.free)
+	return m.freeList(m.free)
+}
+
+// metas takes what the newer of the two meta pages says; both must be valid.
+func (m *image) metas() bool {
+	if len(m.b) < 2*boltPageSize {
+		return false
+	}
+	var t treeCheck
+	for i := range 2 {
+		p := m.b[i*boltPageSize:]
+		if binary.NativeEndian.Uint32(p[boltHeader+4:]) != boltVersion || !t.look(p[:boltHeader+boltMetaLen]) {
+			return false
+		}
+	}
+	m.root, m.free, m.high = t.root, t.free, t.high
+	return t.pageSize == boltPageSize
 }
 
 // page returns a page with its overflow, nil when it has another place already

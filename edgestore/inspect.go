@@ -98,11 +98,10 @@ func inspected(dir string) (*fileStore, folder, error) {
 	o := FileOptions{Dir: dir}
 	o.fill()
 	s := newFileStore(o)
-	entries, err := os.ReadDir(dir)
+	files, err := s.readFolder()
 	if err != nil {
 		return nil, folder{}, err
 	}
-	files := s.sortFolder(entries)
 	s.o.Incarnation, err = s.whose(files.ids)
 	return s, files, err
 }

@@ -226,9 +226,9 @@ func (s *fileStore) lostCommit(path string) (bool, error) {
 
 // folder is what lies in the folder of a store.
 type folder struct {
-	ids    []uint32 // of files, ascending
-	free   uint32   // a number that nothing has, nor anything above it
-	unsure map[uint32]bool
+	ids    []uint32        // of files, ascending
+	free   uint32          // a number that nothing has, nor anything above it
+	unsure map[uint32]bool // nil: none
 	strays []string
 	runs   []string // of ids; they are their owner's
 	anyRun bool     // there are such, or what was to become one
@@ -258,18 +258,17 @@ func (s *fileStore) findFiles() (folder, error) {
 			return folder{}, err
 		}
 	}
-	entries, err := os.ReadDir(s.o.Dir)
+	f, err := s.readFolder()
 	if err != nil && s.o.Late {
 		// A stream can be made when connections have taken all descriptors, and
 		// the folder of one that was just made is not there.
 		if _, lerr := os.Lstat(s.o.Dir); errors.Is(lerr, fs.ErrNotExist) {
-			return s.sortFolder(nil), nil
+			return folder{free: 1}, nil
 		}
 	}
 	if err != nil {
 		return folder{}, err
 	}
-	f := s.sortFolder(entries)
 	for _, name := range f.tmp {
 		if err := os.Remove(filepath.Join(s.o.Dir, name)); err != nil {
 			return f, err
@@ -281,38 +280,48 @@ func (s *fileStore) findFiles() (folder, error) {
 	return f, nil
 }
 
-func (s *fileStore) sortFolder(entries []os.DirEntry) folder {
-	f := folder{free: 1, unsure: make(map[uint32]bool)}
-	for _, e := range entries {
-		n := e.Name()
-		base, _, damaged := strings.Cut(n, damagedInfix)
-		f.anyRun = f.anyRun || isIDRunFile(n)
-		id, known := fileID(strings.TrimSuffix(strings.TrimSuffix(base, tmpSuffix), unsureSuffix))
-		if known {
-			f.free = max(f.free, id+1)
-		}
-		switch {
-		case known && damaged:
-		case known && strings.HasSuffix(n, tmpSuffix):
-			f.tmp = append(f.tmp, n)
-		case known && strings.HasSuffix(n, unsureSuffix):
-			f.unsure[id] = true
-		case known && e.Type().IsRegular():
-			f.ids = append(f.ids, id)
-		case isIDRunFile(n) && e.Type().IsRegular():
-			f.runs = append(f.runs, n)
-		default:
-			f.strays = append(f.strays, filepath.Join(s.o.Dir, n))
-		}
-	}
+// readFolder tells what is in the folder.
+func (s *fileStore) readFolder() (folder, error) {
+	f := folder{free: 1}
+	err := vfs.Names(s.o.Dir, func(name string, regular bool) { f.add(s.o.Dir, name, regular) })
 	slices.Sort(f.ids)
-	return f
+	slices.Sort(f.runs)
+	slices.Sort(f.strays)
+	return f, err
+}
+
+func (f *folder) add(dir, name string, regular bool) {
+	base, _, damaged := strings.Cut(name, damagedInfix)
+	run := isIDRunFile(name)
+	f.anyRun = f.anyRun || run
+	id, known := fileID(strings.TrimSuffix(strings.TrimSuffix(base, tmpSuffix), unsureSuffix))
+	if known {
+		f.free = max(f.free, id+1)
+	}
+	switch {
+	case known && damaged:
+	case known && strings.HasSuffix(name, tmpSuffix):
+		f.tmp = append(f.tmp, name)
+	case known && strings.HasSuffix(name, unsureSuffix):
+		if f.unsure == nil {
+			f.unsure = make(map[uint32]bool)
+		}
+		f.unsure[id] = true
+	case known && regular:
+		f.ids = append(f.ids, id)
+	case run && regular:
+		f.runs = append(f.runs, name)
+	default:
+		f.strays = append(f.strays, filepath.Join(dir, name))
+	}
 }
 
 // fileID is the number in the name of a store's file.
 func fileID(name string) (uint32, bool) {
-	id, err := strconv.ParseUint(strings.TrimSuffix(name, fileSuffix), 10, 32)
-	return uint32(id), err == nil && fileName("", uint32(id)) == name
+	digits, ours := strings.CutSuffix(name, fileSuffix)
+	id, err := strconv.ParseUint(digits, 10, 32)
+	plain := len(digits) == fileDigits || len(digits) > fileDigits && digits[0] != '0'
+	return uint32(id), ours && err == nil && plain
 }
 
 // begin makes a stream that has nothing.
