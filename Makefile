@@ -47,7 +47,7 @@ soak: ## crash, leaf and durability tests many times over (SOAK=20), packages in
 	cd cross/release && FROND_SOAK=1 $(GO) test -timeout 0 -count=1 -v -run Soak .
 	FROND_SOAK=1 $(GO) test -timeout 0 -count=1 -v ./cross/emulated
 	FROND_SOAK=1 $(GO) test -timeout 0 -count=1 -v -run Churn ./cmd/frond
-	cd $(INTEROP) && FROND_SOAK=1 $(GO) test -timeout 0 -count=1 -v -run Stalled .
+	cd $(INTEROP) && FROND_SOAK=1 $(GO) test -timeout 0 -count=1 -v -run 'Stalled|Memory' .
 
 size: ## bytes of each build beside its gate and nats-server, and what costs most
 	@$(GO) run ./cross/size

@@ -241,6 +241,8 @@ func (c *client) WriteFailed(err error) {
 	switch {
 	case errors.Is(err, outbound.ErrSlowDeadline):
 		c.cut(wire.ReasonSlowDeadline)
+	case errors.Is(err, outbound.ErrSlowPending):
+		c.cut(wire.ReasonSlowPending)
 	default:
 		c.cut(wire.ReasonWriteError)
 	}

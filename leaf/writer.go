@@ -8,6 +8,7 @@ import (
 
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/outbound"
 	"github.com/frondmq/frond/core/transport"
 	"github.com/frondmq/frond/core/wire"
 )
@@ -47,7 +48,11 @@ func (l *link) Wrote() { l.pingDue() }
 
 // WriteFailed is part of outbound.Line.
 func (l *link) WriteFailed(err error) {
-	l.fail(wire.ReasonWriteError, err)
+	reason := wire.ReasonWriteError
+	if errors.Is(err, outbound.ErrSlowPending) {
+		reason = wire.ReasonSlowPending
+	}
+	l.fail(reason, err)
 	// TLS would wait for room for its farewell.
 	_ = transport.Socket(l.conn).Close()
 }

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"errors"
 	"time"
 
 	"github.com/frondmq/frond/core/config"
@@ -78,6 +79,9 @@ func (c *conn) say(packet []byte) error {
 
 // WriteFailed is part of outbound.Owner.
 func (c *conn) WriteFailed(err error) {
+	if errors.Is(err, outbound.ErrSlowPending) {
+		err = errSlow
+	}
 	c.fail(err)
 	_ = transport.Socket(c.nc).Close() // TLS would wait for room for its farewell
 }

@@ -42,5 +42,20 @@ func (b *Budget) Full(waiting int64) bool {
 	return waiting > smallShare
 }
 
+// over is how much more is held than may wait, 0 or less for nothing.
+func (b *Budget) over() int64 {
+	limit := b.limit.Load()
+	if limit <= 0 {
+		return 0
+	}
+	return b.held.Load() - limit
+}
+
+// tight reports whether memory is to be saved.
+func (b *Budget) tight() bool {
+	limit := b.limit.Load()
+	return limit > 0 && b.held.Load() > limit/2
+}
+
 // Held is how much memory holds what waits.
 func (b *Budget) Held() int64 { return b.held.Load() }

@@ -46,7 +46,9 @@ func (k *Kind) chunk() int {
 type Owner interface {
 	// WriteFailed is called by the writer, once, when it can't go on: what waited
 	// is given up, and the connection is to be closed. It must not wait for the
-	// writer.
+	// writer. Before that the pool may have called it with ErrSlowPending, of a
+	// peer that takes nothing while memory is short: the first call counts, and
+	// closes the connection under the writer.
 	WriteFailed(error)
 }
 

@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"sort"
 	"sync"
 	"time"
 )
@@ -34,7 +35,11 @@ const (
 // suits a queue that already holds queued bytes, and no larger than most if that
 // has room.
 func (p *Pool) get(n, queued, most int) []byte {
-	b := p.lend(n, max(n, min(queued, most)))
+	size := max(n, min(queued, most))
+	if n > largeChunk && p.Budget.tight() {
+		size = max(n, bigChunk+1) // just as much as is needed
+	}
+	b := p.lend(n, size)
 	p.Budget.Take(cap(b))
 	return b
 }
@@ -123,5 +128,38 @@ func (p *Pool) sweep() {
 	p.mu.Unlock()
 	for _, w := range all {
 		w.rest()
+	}
+	p.relieve(all)
+}
+
+// stuckAfter is how many sweeps find a peer that has taken nothing before it is
+// one that does not read.
+const stuckAfter = 5
+
+// relieve cuts off peers that do not read, those first for which most waits, while
+// more waits for all than may. Who is sent more is stopped by FitsLocked; but the
+// limit may fall, and then nobody would be sent anything.
+func (p *Pool) relieve(all []*writer) {
+	over := p.Budget.over()
+	if over <= 0 {
+		return
+	}
+	type stuck struct {
+		b *Buffer
+		n int64
+	}
+	var most []stuck
+	for _, w := range all {
+		if n := w.stuckWith(); n > smallShare {
+			most = append(most, stuck{w.b, n})
+		}
+	}
+	sort.Slice(most, func(i, j int) bool { return most[i].n > most[j].n })
+	for _, s := range most {
+		if over <= 0 {
+			return
+		}
+		over -= s.n
+		s.b.owner.WriteFailed(ErrSlowPending)
 	}
 }

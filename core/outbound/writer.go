@@ -16,6 +16,7 @@ type writer struct {
 	wake   sync.Cond
 	rounds uint32 // writes
 	seen   uint32 // rounds at the last sweep
+	stuck  int    // sweeps in a row that have found the same write under way
 	tired  bool   // to end if there is nothing to do
 
 	// Owned by the goroutine.
@@ -37,12 +38,28 @@ func (b *Buffer) startLocked() {
 func (w *writer) rest() {
 	m := &w.b.mu
 	m.Lock()
-	if m.writer == w && w.rounds == w.seen && m.taken == 0 {
-		w.tired = true
+	switch {
+	case m.writer != w || w.rounds != w.seen:
+		w.stuck = 0
+	case m.taken == 0:
+		w.stuck, w.tired = 0, true
 		w.wake.Signal()
+	default:
+		w.stuck++
 	}
 	w.seen = w.rounds
 	m.Unlock()
+}
+
+// stuckWith is how much waits for a peer that has taken nothing for a while, 0 for
+// others.
+func (w *writer) stuckWith() int64 {
+	w.b.mu.Lock()
+	defer w.b.mu.Unlock()
+	if w.stuck < stuckAfter || !w.b.OpenLocked() {
+		return 0
+	}
+	return int64(w.b.PendingLocked())
 }
 
 // run writes until there is nothing to do for a while, or an error.

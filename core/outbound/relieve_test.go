@@ -1,0 +1,100 @@
+package outbound
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// closing is a connection that does what an Owner has to.
+type closing struct {
+	conn net.Conn
+	*owner
+}
+
+func (c closing) WriteFailed(err error) {
+	c.owner.WriteFailed(err)
+	c.conn.Close()
+}
+
+// When less may wait than before, those are cut off that read nothing, beginning
+// with those for which most waits, until it is enough; who reads slowly stays.
+func TestPool_relieves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := &Kind{Pool: new(Pool), Limit: 1 << 20, Deadline: time.Hour, Piece: 4 << 10, Chunk: 4 << 10}
+		k.Pool.Budget.SetLimit(1 << 20)
+		add := func(bytes int) (*Buffer, *owner, net.Conn) {
+			here, there := net.Pipe()
+			o := newOwner()
+			b := New(k, here, closing{here, o})
+			if err := b.Append(make([]byte, bytes)); err != nil {
+				t.Fatal(err)
+			}
+			b.Wake()
+			return b, o, there
+		}
+		slow, slowOwner, slowPeer := add(300 << 10)
+		much, muchOwner, _ := add(200 << 10)
+		less, lessOwner, lessPeer := add(100 << 10)
+		var reading sync.WaitGroup
+		reading.Go(func() {
+			buf := make([]byte, 4<<10)
+			for {
+				if _, err := io.ReadFull(slowPeer, buf); err != nil {
+					return
+				}
+				time.Sleep(time.Second)
+			}
+		})
+		time.Sleep(20 * time.Second)
+		for _, o := range []*owner{slowOwner, muchOwner, lessOwner} {
+			if err := o.err(); err != nil {
+				t.Fatalf("%v while all fits", err)
+			}
+		}
+		k.Pool.Budget.SetLimit(400 << 10)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if err := muchOwner.err(); !errors.Is(err, ErrSlowPending) || much.Pending() != 0 {
+			t.Errorf("for whom most waits: %v, %d bytes wait", err, much.Pending())
+		}
+		if err := errors.Join(slowOwner.err(), lessOwner.err()); err != nil {
+			t.Errorf("although it is enough: %v", err)
+		}
+		k.Pool.Budget.SetLimit(1 << 10)
+		time.Sleep(2 * time.Second)
+		if err := lessOwner.err(); !errors.Is(err, ErrSlowPending) {
+			t.Errorf("who reads nothing: %v", err)
+		}
+		if err := slowOwner.err(); err != nil {
+			t.Errorf("who reads slowly: %v", err)
+		}
+		slowPeer.Close()
+		lessPeer.Close()
+		reading.Wait()
+		for _, b := range []*Buffer{slow, much, less} {
+			b.End(0, nil)
+			b.Wait()
+		}
+		if n := k.Pool.Budget.Held(); n != 0 {
+			t.Errorf("%d bytes are held for nobody", n)
+		}
+	})
+}
+
+// A message that is a little larger than a chunk takes what it is while memory is
+// tight.
+func TestPool_takesLittleWhileItIsTight(t *testing.T) {
+	p := new(Pool)
+	p.Budget.SetLimit(100 << 10)
+	if n := cap(p.get(20_000, 0, largeChunk)); n != bigChunk {
+		t.Errorf("%d bytes for 20,000", n)
+	}
+	if n := cap(p.get(20_000, 0, largeChunk)); n != 20_000 {
+		t.Errorf("%d bytes for 20,000 while it is tight", n)
+	}
+}
