@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -225,6 +226,30 @@ func (f *stillFile) WriteAt(b []byte, off int64) (int, error) {
 		f.fs.wrote(f.name, off, n)
 	}
 	return n, err
+}
+
+// Map implements vfs.Mapper where the file below does.
+func (f *stillFile) Map(n int) (vfs.Mapping, error) {
+	m, ok := f.File.(vfs.Mapper)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	mapped, err := m.Map(n)
+	if err != nil {
+		return nil, err
+	}
+	return &stillMapping{Mapping: mapped, fs: f.fs}, nil
+}
+
+type stillMapping struct {
+	vfs.Mapping
+	fs *stillFS
+}
+
+func (m *stillMapping) WriteAt(b []byte, off int64) (int, error) {
+	m.fs.mu.RLock()
+	defer m.fs.mu.RUnlock()
+	return m.Mapping.WriteAt(b, off)
 }
 
 func (f *stillFile) Sync() error {

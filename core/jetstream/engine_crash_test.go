@@ -93,7 +93,7 @@ func (d *device) crash(e *Engine, keep float64) {
 }
 
 // copyTree copies the folder of an engine that runs, as a kill would leave it. When
-// a file gets another name under its hands, as segments do, it begins anew.
+// a file goes or gets another name under its hands it begins anew.
 func copyTree(t testing.TB, from, to string) {
 	t.Helper()
 	err := copyOnce(from, to)
@@ -109,9 +109,6 @@ func copyTree(t testing.TB, from, to string) {
 
 func copyOnce(from, to string) error {
 	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
-		if errors.Is(err, fs.ErrNotExist) && path != from {
-			return nil // a folder that went meanwhile
-		}
 		if err != nil {
 			return err
 		}
@@ -120,9 +117,6 @@ func copyOnce(from, to string) error {
 			return os.MkdirAll(target, 0o700)
 		}
 		in, err := os.Open(path)
-		if errors.Is(err, fs.ErrNotExist) && (strings.HasSuffix(path, ".tmp") || strings.HasSuffix(path, ".seg")) {
-			return nil // it got its name, or another one, meanwhile, and holds nothing that is needed
-		}
 		if err != nil {
 			return err
 		}

@@ -26,12 +26,14 @@ type box struct {
 	b   *testBus
 	// change, if not nil, changes the configuration of the next start.
 	change func(*Config)
+	// still is under the journal: nobody but it renames or removes files by itself.
+	still *stillFS
 	// acked is what was promised: stream -> sequence -> body.
 	acked map[string]map[uint64]string
 }
 
 func newBox(t testing.TB) *box {
-	x := &box{t: t, dir: filepath.Join(t.TempDir(), "jetstream"), acked: make(map[string]map[uint64]string)}
+	x := &box{t: t, dir: filepath.Join(t.TempDir(), "jetstream"), still: &stillFS{FS: vfs.OS{}}, acked: make(map[string]map[uint64]string)}
 	t.Cleanup(x.stop)
 	return x
 }
@@ -39,7 +41,7 @@ func newBox(t testing.TB) *box {
 func (x *box) config() Config {
 	c := testConfig(x.t)
 	c.Dir = x.dir
-	c.Journal = journal.Options{SegmentBytes: 256 << 10}
+	c.Journal = journal.Options{FS: x.still, SegmentBytes: 256 << 10}
 	c.DrainBytes = 1 << 40 // when the test says so
 	if x.change != nil {
 		x.change(&c)
@@ -48,7 +50,12 @@ func (x *box) config() Config {
 }
 
 func (x *box) tryStart() error {
-	e, err := New(x.config())
+	c := x.config()
+	if c.Journal.FS != vfs.FS(x.still) {
+		x.still = &stillFS{FS: c.Journal.FS}
+		c.Journal.FS = x.still
+	}
+	e, err := New(c)
 	if err != nil {
 		return err
 	}
@@ -80,7 +87,11 @@ func (x *box) kill() {
 	func() {
 		x.e.drain.busy.Lock() // nothing is half written while the files are copied
 		defer x.e.drain.busy.Unlock()
-		copyTree(x.t, x.dir, dir)
+		x.still.hold(func() {
+			if err := copyOnce(x.dir, dir); err != nil {
+				x.t.Fatal(err)
+			}
+		})
 	}()
 	old := x.e
 	x.e = nil
