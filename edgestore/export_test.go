@@ -112,3 +112,22 @@ func changeInPlace(t testing.TB, path string, kind byte, place func(b []byte, at
 		n++
 	}
 }
+
+// GapsBelowFirst counts what is kept as deleted below the first message.
+func GapsBelowFirst(s Store) uint64 {
+	b := s.(interface{ index() *base }).index()
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.mu.gaps.count(0, b.mu.first-1)
+}
+
+// Entries counts what a store has in memory of its messages.
+func Entries(s Store) (n int) {
+	b := s.(interface{ index() *base }).index()
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	b.mu.tab.up(0, ^uint64(0), func(uint64, *entry) bool { n++; return true })
+	return n
+}
+
+func (b *base) index() *base { return b }

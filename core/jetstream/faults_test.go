@@ -293,6 +293,15 @@ func TestRecovery_finishesDeletions(t *testing.T) {
 	if d := x.e.Damage(true); len(d) != 0 {
 		t.Errorf("told as damage: %+v", d)
 	}
+	x.e.mu.Lock()
+	x.e.mu.cat.touch(x.e.mu.cat.applied) // something to write
+	x.e.mu.Unlock()
+	if err := x.e.drain.drain(); err != nil {
+		t.Fatal(err)
+	}
+	if rows := x.e.table.Names(rowGone); len(rows) != 0 {
+		t.Errorf("the catalogue still says that files are to go: %q", rows)
+	}
 }
 
 // failingTable is a catalogue that can't be written for a while.

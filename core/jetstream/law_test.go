@@ -190,6 +190,12 @@ func TestLaw_catalogueLost(t *testing.T) {
 			if x.toldKind(DamageCatalogue) == nil {
 				t.Errorf("told: %+v", x.e.Damage(true))
 			}
+			for _, s := range []string{"OLD", "NEW"} { // the journal has the creation of NEW
+				found := func(d Damage) bool { return d.Kind == DamageCatalogue && d.Stream == s }
+				if told := slices.ContainsFunc(x.e.Damage(true), found); told != (s == "OLD") {
+					t.Errorf("%s: told that only its files knew it: %v", s, told)
+				}
+			}
 			x.goesOn("OLD", "old", "c")
 			x.kill()
 			x.start()
