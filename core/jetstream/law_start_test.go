@@ -95,6 +95,34 @@ func TestRecovery_deletionInTheJournalOnly(t *testing.T) {
 	}
 }
 
+// A deletion whose files went before a crash, and the row that says so did not, is
+// no deletion to finish for ever.
+func TestRecovery_deletionWithoutFiles(t *testing.T) {
+	x := newBox(t)
+	x.start()
+	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+	x.put("S", "s", "one")
+	if err := x.e.drain.drain(); err != nil {
+		t.Fatal(err)
+	}
+	x.b.call(t, "STREAM.DELETE.S", "", nil)
+	if err := x.e.drain.drain(); err != nil {
+		t.Fatal(err)
+	}
+	if rows := x.e.table.Names(rowGone); len(rows) != 1 {
+		t.Fatalf("rows %q", rows)
+	}
+	x.kill()
+	x.start()
+	mustStream(t, x.b, `{"name":"T","subjects":["t"]}`)
+	if err := x.e.drain.drain(); err != nil {
+		t.Fatal(err)
+	}
+	if rows := x.e.table.Names(rowGone); len(rows) != 0 {
+		t.Errorf("the catalogue still says that files are to go: %q", rows)
+	}
+}
+
 // A stream that was created just before a crash has its files, and no row in the
 // catalogue yet: the journal says that it should be there, so that is no damage.
 func TestRecovery_filesBeforeTheRow(t *testing.T) {

@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/frondmq/frond/edgestore"
 )
@@ -168,6 +169,11 @@ func (e *Engine) sortFolders() {
 			e.buried(inc)
 		default:
 			e.putAside(inc)
+		}
+	}
+	for inc := range e.mu.cat.gone {
+		if err == nil && !slices.Contains(incs, inc) {
+			e.buried(inc) // the crash came before the row went
 		}
 	}
 }
