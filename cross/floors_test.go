@@ -45,7 +45,8 @@ var jetstreamRooms = map[string][]string{
 	"sourcing": {"apierror", "consumer"},
 	"asset":    {"apierror", "consumer", "sourcing"},
 	"api":      {"apierror", "asset", "consumer", "sourcing"},
-	"":         {"api", "apierror", "asset", "consumer", "sourcing"},
+	"damage":   {},
+	"":         {"api", "apierror", "asset", "consumer", "damage", "sourcing"},
 	"jsclient": {"", "apierror", "asset", "consumer"},
 }
 
@@ -70,6 +71,9 @@ func TestFloors_rooms_of_jetstream_import_down(t *testing.T) {
 		for _, imported := range p.Imports {
 			if to, ok := jetstreamRoom(imported); ok && to != from && !slices.Contains(allowed, to) {
 				t.Errorf("%s imports %s", p.ImportPath, imported)
+			}
+			if from == "" && imported == "encoding/json" {
+				t.Errorf("%s imports %s: the rooms beneath the engine know what is written in JSON", p.ImportPath, imported)
 			}
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/asset"
+	"github.com/frondmq/frond/core/jetstream/damage"
 	"github.com/frondmq/frond/edgestore"
 )
 
@@ -336,7 +337,7 @@ func (e *Engine) sealCatalogue() (trash map[uint64]edgestore.Store, dirty bool) 
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	c := &e.mu.cat
-	aux := e.damage.seal()
+	aux := e.damage.Seal()
 	if c.dirtyFrom == 0 && len(aux) == 0 && len(c.heads) == 0 && len(c.rows) == 0 {
 		return nil, false
 	}
@@ -467,7 +468,7 @@ type catalogueRows struct {
 // readCatalogue reads all rows of the table.
 func (e *Engine) readCatalogue() (*catalogueRows, error) {
 	rows := &catalogueRows{empty: true, heads: make(map[uint64]head), consumers: make(map[uint64][]consumerRow)}
-	var damage []Damage
+	var found []Damage
 	err := e.table.Each("", func(key string, value []byte) error {
 		rows.empty = false
 		switch {
@@ -491,9 +492,9 @@ func (e *Engine) readCatalogue() (*catalogueRows, error) {
 			var err error
 			e.mu.cat.clock, err = readTimetable(value)
 			return err
-		case strings.HasPrefix(key, rowDamage):
-			d, err := readDamageRow(key, value)
-			damage = append(damage, d)
+		case strings.HasPrefix(key, damage.RowPrefix):
+			d, err := damage.ReadRow(key, value)
+			found = append(found, d)
 			return err
 		case strings.HasPrefix(key, rowHead):
 			inc, h, err := readHead(key, value)
@@ -521,7 +522,7 @@ func (e *Engine) readCatalogue() (*catalogueRows, error) {
 		}
 		return nil
 	})
-	e.damage.load(damage)
+	e.damage.Load(found)
 	e.mu.cat.applied = e.table.Applied()
 	e.mu.cat.skipUpTo = e.mu.cat.applied
 	return rows, err

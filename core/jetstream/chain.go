@@ -11,6 +11,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/frondmq/frond/core/jetstream/asset"
+	"github.com/frondmq/frond/core/jetstream/damage"
 	"github.com/frondmq/frond/edgestore"
 )
 
@@ -463,7 +464,7 @@ func (s *stream) tellLost(from, operations uint64) {
 	switch {
 	case s.last >= from:
 		d.Lost = []edgestore.SeqRange{{First: from, Last: s.last}}
-		d.What = fmt.Sprintf("%d operation(s) of stream %q are lost, with the messages %s", operations, s.name, rangesText(d.Lost))
+		d.What = fmt.Sprintf("%d operation(s) of stream %q are lost, with the messages %s", operations, s.name, damage.RangesText(d.Lost))
 	case s.config().Mirror != nil: // its operations do not say what they brought
 		d.What = fmt.Sprintf("%d operation(s) of mirror %q are lost; the messages among them are brought again, if the origin still has them", operations, s.name)
 	}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/frondmq/frond/core/jetstream/damage"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/journal"
 	"github.com/frondmq/frond/edgestore/vfs"
@@ -130,7 +131,7 @@ func (r *diskWatch) watchFaults(ev *journal.Events, was journal.Events) {
 }
 
 // ioFailed tells of a file that the disk did not read or write.
-func (r *diskWatch) ioFailed(kind DamageKind, path string, err error) {
+func (r *diskWatch) ioFailed(kind damage.Kind, path string, err error) {
 	what := "read"
 	if kind == DamageWrite {
 		what = "write"

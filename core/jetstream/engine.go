@@ -14,6 +14,7 @@ import (
 	"github.com/frondmq/frond/core/jetstream/api"
 	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/consumer"
+	"github.com/frondmq/frond/core/jetstream/damage"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/journal"
 	"github.com/frondmq/frond/edgestore/vfs"
@@ -201,7 +202,7 @@ type Engine struct {
 
 	nextIncarnation atomic.Uint64
 	configs         asset.Reader
-	damage          register
+	damage          damage.Register
 	catChain        edgestore.Chain // of the operations of the catalogue in the journal
 	recovered       bool            // there were streams in files
 	quota           quota           // of all accounts together
@@ -259,7 +260,7 @@ func New(c Config) (*Engine, error) {
 		e.recovered = len(e.mu.streams)+len(e.mu.offline) > 0
 		e.drain = newDrainer(e, newest)
 		write := e.writeStart
-		if e.damage.dirty() {
+		if e.damage.Dirty() {
 			// What the recovery decided about damage must not be decided again
 			// by the next one, which may see more or less of it. Which start it was
 			// that told goes with it.

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/frondmq/frond/core/jetstream/asset"
+	"github.com/frondmq/frond/core/jetstream/damage"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/journal"
 	"github.com/frondmq/frond/edgestore/vfs"
@@ -163,7 +164,7 @@ func (x *box) told(stream string) bool {
 	return slices.ContainsFunc(x.e.Damage(false), func(d Damage) bool { return d.Stream == stream })
 }
 
-func (x *box) toldKind(kind DamageKind) *Damage {
+func (x *box) toldKind(kind damage.Kind) *Damage {
 	for _, d := range x.e.Damage(false) {
 		if d.Kind == kind {
 			return &d

@@ -8,6 +8,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/frondmq/frond/core/jetstream/asset"
+	"github.com/frondmq/frond/core/jetstream/damage"
 	"github.com/frondmq/frond/edgestore"
 )
 
@@ -66,7 +67,7 @@ func (w *storeWatch) journalBegin() (last uint64, keep func(key string) bool, ok
 func (w *storeWatch) damaged(first, last uint64, _ error) {
 	w.hurt.Store(true)
 	w.mu.Lock()
-	w.mu.found = mergeRanges(append(w.mu.found, edgestore.SeqRange{First: first, Last: last}), maxDamageLost)
+	w.mu.found = damage.MergeRanges(append(w.mu.found, edgestore.SeqRange{First: first, Last: last}), damage.MaxRanges)
 	ask := w.mu.s != nil && !w.mu.asked
 	w.mu.asked = w.mu.asked || ask
 	w.mu.Unlock()
@@ -115,7 +116,7 @@ func (w *storeWatch) writeFailed(err error) {
 		"look at the kernel's log and the health of the disk or card, and think of replacing it")
 }
 
-func (w *storeWatch) report(kind DamageKind, what, do string) {
+func (w *storeWatch) report(kind damage.Kind, what, do string) {
 	d := Damage{Kind: kind, Where: w.e.cfg.backend.where(w.inc), What: what, Do: do}
 	w.mu.Lock()
 	s := w.mu.s
@@ -163,42 +164,13 @@ func (s *stream) bookFound() {
 // tellDamage reports the lost ranges that the register does not have yet. The
 // caller holds mu.
 func (s *stream) tellDamage() {
-	fresh := s.e.damage.untold(s.acct.name, s.name, s.store.Damage())
+	fresh := s.e.damage.Untold(s.acct.name, s.name, s.store.Damage())
 	if len(fresh) == 0 {
 		return
 	}
 	s.e.report(Damage{
 		Kind: DamageLost, Account: s.acct.name, Stream: s.name, Where: s.where(), Lost: fresh,
-		What: fmt.Sprintf("messages of stream %q can not be read and are lost: %s", s.name, rangesText(fresh)),
+		What: fmt.Sprintf("messages of stream %q can not be read and are lost: %s", s.name, damage.RangesText(fresh)),
 		Do:   "compare the stream with where its messages came from, then acknowledge this; look at the health of the disk or card",
 	})
-}
-
-// untold leaves out what some entry about the stream has.
-func (r *register) untold(account, stream string, ranges []edgestore.SeqRange) (fresh []edgestore.SeqRange) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var told []edgestore.SeqRange
-	for _, x := range r.all {
-		if x.Account == account && x.Stream == stream {
-			told = append(told, x.Lost...)
-		}
-	}
-	told = mergeRanges(told, len(told)+1)
-	for _, l := range ranges {
-		at := l.First
-		for _, t := range told {
-			if t.Last < at || t.First > l.Last {
-				continue
-			}
-			if t.First > at {
-				fresh = append(fresh, edgestore.SeqRange{First: at, Last: t.First - 1})
-			}
-			at = t.Last + 1
-		}
-		if at <= l.Last {
-			fresh = append(fresh, edgestore.SeqRange{First: at, Last: l.Last})
-		}
-	}
-	return fresh
 }

@@ -127,7 +127,7 @@ func smallFirst() []string {
 // the text protocol, accounts, what waits for connections) stays as it is.
 func smallThroughout() []string {
 	return []string{
-		module + "/core", module + "/core/jetstream", module + "/core/jetstream/api", module + "/core/jetstream/apierror", module + "/core/jetstream/asset", module + "/core/jetstream/consumer",
+		module + "/core", module + "/core/jetstream", module + "/core/jetstream/api", module + "/core/jetstream/apierror", module + "/core/jetstream/asset", module + "/core/jetstream/consumer", module + "/core/jetstream/damage",
 		module + "/core/jetstream/jsclient", module + "/edgestore", module + "/edgestore/journal", module + "/edgestore/vfs", module + "/leaf", module + "/mqtt",
 		"encoding/json/...", "github.com/mochi-mqtt/server/v2/packets", "go.etcd.io/bbolt/...",
 	}
