@@ -162,8 +162,8 @@ func (c *consumers) applyCreate(en *edgestore.Entry, o *outcome) error {
 		return err
 	}
 	if m := c.byName[op.name]; m != nil {
-		if c.s.live && m.volatile.Swap(false) {
-			c.change(m.name) // there already, and now for everybody to know
+		if c.s.live && m.volatile.Load() {
+			c.logged(m, uint64(en.LSN)) // there already, and now for everybody to know
 			o.consumer = m
 			return nil
 		}
@@ -202,6 +202,18 @@ func (c *consumers) add(m *member) {
 		c.byName, c.byID = make(map[string]*member), make(map[uint64]*member)
 	}
 	c.byName[m.name], c.byID[m.id] = m, m
+}
+
+// logged makes a volatile consumer the one that an operation made: everybody who
+// only applies that knows it by this id.
+func (c *consumers) logged(m *member, id uint64) {
+	delete(c.byID, m.id)
+	m.mu.Lock()
+	m.id, m.dirty = id, true
+	m.mu.Unlock()
+	m.volatile.Store(false)
+	c.add(m)
+	c.change(m.name)
 }
 
 func (c *consumers) applyConfig(en *edgestore.Entry, o *outcome) error {

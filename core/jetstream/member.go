@@ -26,7 +26,7 @@ type member struct {
 	s       *stream
 	e       *Engine
 	name    string
-	id      uint64 // LSN of the operation that made it
+	id      uint64 // LSN of the operation that made it; changed once, under both locks, when a volatile one is logged
 	created int64
 	direct  bool
 	logged  bool // deltas go to the log

@@ -48,3 +48,22 @@ func TestConsumer_goesOnBehindADrainThatFoundASkip(t *testing.T) {
 		t.Errorf("%+v", i)
 	}
 }
+
+// A consumer that was not logged has, when its existence is logged after all, the
+// id that everybody gives it who applies that.
+func TestConsumer_loggedLaterHasTheIDOfItsOperation(t *testing.T) {
+	x := newBox(t)
+	x.start()
+	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+	mustConsumer(t, x.b, "S", "v", `{"name":"v","ack_policy":"explicit","mem_storage":true}`)
+	s := x.e.account("A").stream("S")
+	if m := s.member("v"); m.id < firstVolatile {
+		t.Fatalf("the consumer is logged, as %d", m.id)
+	}
+	x.b.call(t, "STREAM.UPDATE.S", `{"name":"S","subjects":["s"],"retention":"interest"}`, nil)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if m := s.consumers.byName["v"]; m.id >= firstVolatile || s.consumers.byID[m.id] != m || len(s.consumers.byID) != 1 {
+		t.Errorf("id %d, by id %v", m.id, s.consumers.byID)
+	}
+}

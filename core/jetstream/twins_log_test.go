@@ -1,0 +1,258 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/frondmq/frond/edgestore"
+)
+
+// twinGroup is a log that two engines share: what one of them appends, and what
+// was committed of it, both apply. It takes its time, cuts what is committed at
+// random, refuses some of what is appended, and loses what is not committed when
+// another one becomes leader.
+type twinGroup struct {
+	mu      sync.Mutex
+	rnd     *rand.Rand
+	entries []edgestore.Entry // committed: the first has LSN 1
+	pending []edgestore.Entry // appended, of the leader of now
+	leader  *twinLog
+	term    uint32
+	refuse  int // one of so many appends is refused; 0: none
+	refused int
+	dropped int // not committed and gone
+}
+
+// twinLog is the log as one engine has it.
+type twinLog struct {
+	g       *twinGroup
+	cmds    chan twinCommand
+	started chan *replay
+	kick    chan struct{} // there is something to commit
+	quit    chan struct{}
+	stopped chan struct{} // of the goroutine that applies; nil: there is none
+	// applied is what a follower was given, released what is in its files.
+	applied, released edgestore.LSN
+	// change, if not nil, is a fault of the test: what this engine applies.
+	change func(list []edgestore.Entry) []edgestore.Entry
+}
+
+// Leads reports whether this engine appends.
+func (l *twinLog) Leads() bool {
+	l.g.mu.Lock()
+	defer l.g.mu.Unlock()
+	return l.g.leader == l
+}
+
+// twinCommand has a follower apply entries, and may end that: without an error it
+// is the leader then.
+type twinCommand struct {
+	entries []edgestore.Entry
+	end     bool
+	err     error
+	done    chan error
+}
+
+// errTwinStops ends a follower.
+var errTwinStops = errors.New("the follower stops")
+
+func (g *twinGroup) committed() edgestore.LSN {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return edgestore.LSN(len(g.entries))
+}
+
+// idle reports whether all that was appended is committed.
+func (g *twinGroup) idle() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.pending) == 0
+}
+
+// between copies the entries above one LSN up to another.
+func (g *twinGroup) between(above, to edgestore.LSN) []edgestore.Entry {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.entries[above:to])
+}
+
+// intN is the group's randomness, which several goroutines use.
+func (g *twinGroup) intN(n int) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.rnd.IntN(n)
+}
+
+// elect makes a log the leader's. What the last one had not committed is gone.
+func (g *twinGroup) elect(l *twinLog) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.dropped += len(g.pending)
+	g.leader, g.pending = l, nil
+	g.term++
+}
+
+func (l *twinLog) Append(r *edgestore.Record, side []byte, token any, data ...[]byte) (edgestore.LSN, error) {
+	g := l.g
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.leader != l {
+		return 0, edgestore.ErrClosed
+	}
+	if g.refuse > 0 && g.rnd.IntN(g.refuse) == 0 {
+		g.refused++
+		return 0, edgestore.ErrBusy
+	}
+	en := edgestore.Entry{Record: *r, Side: slices.Clone(side), Token: token}
+	en.Data = slices.Concat(data...)
+	if r.Chain != nil {
+		r.Chain.Next(&en.Record)
+	}
+	en.Chain, en.Corrects = nil, 0
+	en.Stamp.Boot, en.Group, en.Term = g.term, 1, uint64(g.term)
+	en.LSN = edgestore.LSN(len(g.entries) + len(g.pending) + 1)
+	en.Index = uint64(en.LSN)
+	en.At = edgestore.Location{Segment: uint64(en.LSN), Length: uint32(len(en.Data))}
+	g.pending = append(g.pending, en)
+	return en.LSN, nil
+}
+
+func (l *twinLog) AppendReserved(r *edgestore.Record, side []byte, token any, data ...[]byte) (edgestore.LSN, error) {
+	return l.Append(r, side, token, data...)
+}
+
+func (l *twinLog) Kick() { poke(l.kick) }
+
+// Start commits in a goroutine of its own, as a journal does.
+func (l *twinLog) Start(apply func([]edgestore.Entry)) {
+	l.stopped = make(chan struct{})
+	go func() {
+		defer close(l.stopped)
+		for {
+			select {
+			case <-l.quit:
+				return
+			case <-l.kick:
+				for l.commit(apply) {
+				}
+			}
+		}
+	}()
+}
+
+// commit takes a while, and then a part of what was appended. It reports whether
+// there is more.
+func (l *twinLog) commit(apply func([]edgestore.Entry)) bool {
+	g := l.g
+	// The time of the bubble stands still while anybody waits for a lock, as who
+	// holds one over a commit makes others do.
+	for range g.intN(30) {
+		runtime.Gosched()
+	}
+	g.mu.Lock()
+	if g.leader != l || len(g.pending) == 0 {
+		g.mu.Unlock()
+		return false
+	}
+	n := 1 + g.rnd.IntN(len(g.pending))
+	group := slices.Clone(g.pending[:n])
+	g.pending = slices.Delete(g.pending, 0, n)
+	for _, en := range group {
+		en.Side, en.Token = nil, nil
+		g.entries = append(g.entries, en)
+	}
+	g.mu.Unlock()
+	apply(group)
+	return true
+}
+
+// Replay is where a follower lives, which for the engine is a recovery: it applies
+// what it is told to, and becomes the leader or ends.
+func (l *twinLog) Replay(_ edgestore.LSN, h edgestore.ReplayHandler) error {
+	r := h.(*replay)
+	l.started <- r
+	for {
+		c := <-l.cmds
+		var err error
+		if len(c.entries) > 0 {
+			err = r.Entries(c.entries)
+		}
+		c.done <- err
+		if c.end {
+			return c.err
+		}
+	}
+}
+
+func (l *twinLog) Scan(from edgestore.LSN, f func(*edgestore.Entry) error) error {
+	for _, en := range l.g.between(0, l.g.committed()) {
+		if en.LSN <= l.released || en.LSN < from {
+			continue
+		}
+		if err := f(&en); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *twinLog) Read(at edgestore.Location, buf []byte) ([]byte, error) {
+	lsn := edgestore.LSN(at.Segment)
+	if lsn <= l.released {
+		return nil, edgestore.ErrNotFound
+	}
+	list := l.g.between(lsn-1, lsn)
+	if l.change != nil {
+		list = l.change(list)
+	}
+	return append(buf[:0], list[0].Data[at.Offset:at.Offset+int64(at.Length)]...), nil
+}
+
+func (l *twinLog) Sync(context.Context) error {
+	for l.Kick(); l.Leads() && !l.g.idle(); l.Kick() {
+		runtime.Gosched()
+	}
+	return nil
+}
+
+func (l *twinLog) Release(upTo edgestore.LSN) { l.released = max(l.released, upTo) }
+
+func (l *twinLog) Synced() edgestore.LSN {
+	if l.Leads() {
+		return l.g.committed()
+	}
+	return l.applied
+}
+
+func (l *twinLog) Raise(edgestore.LSN) error { return nil }
+
+func (l *twinLog) Close() error {
+	if l.stopped != nil {
+		_ = l.Sync(context.Background())
+		close(l.quit)
+		<-l.stopped
+		l.stopped = nil
+	}
+	return nil
+}
+
+// twinBackend is the real disk with a shared log instead of the journal.
+type twinBackend struct {
+	diskBackend
+	log   *twinLog
+	start journalStart
+}
+
+func (b *twinBackend) journal() (fileLog, journalEnd, error) {
+	b.start.boot++
+	return b.log, journalEnd{start: b.start}, nil
+}
+
+var _ interface {
+	fileLog
+	reserver
+} = (*twinLog)(nil)
