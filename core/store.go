@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -107,11 +108,14 @@ func (s *Server) openStore() error {
 			st.maxMemory = min(st.maxMemory, l/4)
 		}
 	}
-	shares := shareDisk(usableDisk(diskFree(st.dir)+folderBytes(st.dir), j))
-	if st.maxStore < 0 {
-		st.maxStore = shares.streams
+	free := diskFree(st.dir)
+	shares := shareDisk(usableDisk(free, j))
+	if most := shareDisk(usableDisk(math.MaxInt64, j)); !shares.sameFiles(most) {
+		// What is there already counts too. On a large disk that says nothing
+		// else, and to look for it takes long.
+		shares = shareDisk(usableDisk(free+folderBytes(st.dir), j))
 	}
-	s.announceStore(st)
+	s.log.Info("Starting JetStream")
 	var err error
 	st.engine, err = jetstream.New(jetstream.Config{
 		Dir: st.dir,
@@ -148,6 +152,11 @@ func (s *Server) openStore() error {
 	case err != nil:
 		return fmt.Errorf("opening the store: %w", err)
 	}
+	if st.maxStore < 0 {
+		st.maxStore = shareDisk(usableDisk(diskFree(st.dir)+st.engine.FileBytes(), j)).streams
+		st.engine.LimitStore(st.maxStore)
+	}
+	s.announceStore(st)
 	s.identifyStore(st)
 	s.store.Store(st)
 	s.openControl(st)
@@ -217,13 +226,18 @@ func shareDisk(total int64) diskShares {
 	d := diskShares{
 		segment: min(max(total/256, mb), 32*mb) &^ (mb - 1),
 		drain:   min(max(total/32, mb), 32*mb),
-		file:    max(total/16, 4*mb),
+		file:    min(max(total/16, 4*mb), 256*mb),
 	}
 	// While one part is drained another gathers; the segments are the active
 	// one, the next one, two drained ones, the reserve, and half of one as ballast.
 	journal := 2*d.drain + 6*d.segment
 	d.streams = int64(float64(max(total-journal, total/4)) * dynamicStore)
 	return d
+}
+
+// sameFiles tells whether both make files of the same sizes.
+func (d diskShares) sameFiles(o diskShares) bool {
+	return d.segment == o.segment && d.drain == o.drain && d.file == o.file
 }
 
 // openFiles is how many files of streams may be open at once, of the descriptors
@@ -269,7 +283,7 @@ const clockYear = 2026
 func storeLimits(st *store, j *config.JetStream) jetstream.Limits {
 	return jetstream.Limits{
 		MaxMemory:           st.maxMemory,
-		MaxStore:            st.maxStore,
+		MaxStore:            max(st.maxStore, 0), // what is not known yet comes behind the recovery
 		MaxDuplicateWindow:  j.Limits.DuplicateWindow,
 		MaxAckPending:       j.Limits.MaxAckPending,
 		MaxRequestBatch:     j.Limits.MaxRequestBatch,
@@ -278,7 +292,6 @@ func storeLimits(st *store, j *config.JetStream) jetstream.Limits {
 }
 
 func (s *Server) announceStore(st *store) {
-	s.log.Info("Starting JetStream")
 	s.log.Info("---------------- JETSTREAM ----------------")
 	s.log.Info("  Strict:          " + strconv.FormatBool(s.Options().JetStream.Strict))
 	s.log.Info("  Max Memory:      " + bytesText(st.maxMemory))

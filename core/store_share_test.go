@@ -1,6 +1,11 @@
 package core
 
-import "testing"
+import (
+	"log/slog"
+	"testing"
+
+	"github.com/frondmq/frond/core/config"
+)
 
 // The limit of streams is reached before the disk is full: it, and a fifth more
 // for what stores put around messages, fit beside the journal.
@@ -14,6 +19,30 @@ func TestShareDisk_leavesTheJournalItsShare(t *testing.T) {
 		}
 		if d.segment < 1<<20 || d.segment%(1<<20) != 0 || d.drain < d.segment || d.file < 4<<20 {
 			t.Errorf("%d MB: %+v", mb, d)
+		}
+	}
+}
+
+// Where nothing is said streams may take a share of the disk, whatever they have
+// taken of it already.
+func TestStore_limitWhenNothingIsSaid(t *testing.T) {
+	const most = 64 << 20
+	o := config.Defaults()
+	o.Host, o.Port = "127.0.0.1", -1
+	o.JetStream.Enabled, o.JetStream.StoreDir, o.JetStream.MaxDisk = true, t.TempDir(), most
+	for range 2 {
+		s, err := New(o, nil, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := s.store.Load().maxStore, shareDisk(most).streams; got != want {
+			t.Errorf("streams may take %d, want %d", got, want)
+		}
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package edgestore
 import (
 	"container/list"
 	"sync"
+	"sync/atomic"
 )
 
 // FilePool bounds how many files of stores are open at once, over all stores
@@ -10,7 +11,8 @@ import (
 // recently used first, and opened again when they are needed. While more files
 // than the bound are in use at the same moment, more are open.
 type FilePool struct {
-	max int
+	max   int
+	found atomic.Int64
 
 	mu    sync.Mutex
 	open  *list.List // of *boltFile, the last used first
@@ -46,6 +48,10 @@ func (p *FilePool) giveImage(m *image) {
 		p.image = m
 	}
 }
+
+// Found is how many bytes the files of all stores had that were opened so far,
+// message ids and what is none of a store's too.
+func (p *FilePool) Found() int64 { return p.found.Load() }
 
 // Open is how many files are open now.
 func (p *FilePool) Open() int {

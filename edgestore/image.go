@@ -21,6 +21,7 @@ type image struct {
 	b               []byte // what the file has, as far as pages are in use
 	root, free      uint64 // pages
 	high            uint64 // pages in use end here
+	size            int64
 	seen            uint32 // pages that have their place, a bit each
 	records, chunks []row  // in order; they lie in buf
 }
@@ -46,7 +47,7 @@ func (m *image) read(path string) (ok bool) {
 		return false
 	}
 	defer f.Close()
-	if size > imageMost {
+	if m.size = size; size > imageMost {
 		return false
 	}
 	if m.buf == nil {
@@ -236,26 +237,26 @@ func (m *image) get(key string) []byte {
 }
 
 // loadImage is loadHead, lostCommit and removeOrphans for a file that is small and as
-// it was left. When it is not, or anything in it is not as it should be, nothing
-// was done.
-func (s *fileStore) loadImage(id uint32) (done bool) {
+// it was left, and tells its size. When it is not, or anything in it is not as it
+// should be, nothing was done.
+func (s *fileStore) loadImage(id uint32) (size int64, done bool) {
 	path := fileName(s.o.Dir, id)
 	for _, place := range [...]string{"open", "records", "subjects", "orphans"} {
 		if s.o.mayRead(path, place) != nil {
-			return false
+			return 0, false
 		}
 	}
 	m := s.o.Files.takeImage()
 	defer s.o.Files.giveImage(m)
 	l := &loader{s: s}
 	if !m.read(path) || l.read(m) != nil || l.readSubjects(m) != nil || l.state.uncounted || !l.knowsAll(m.chunks) {
-		return false
+		return 0, false
 	}
 	if l.keep(&boltFile{path: path, hooks: s.o}, id) != nil {
-		return false
+		return 0, false
 	}
 	s.keepAux(m)
-	return true
+	return m.size, true
 }
 
 // knowsAll tells whether each row of a chunk that may be an orphan is named by

@@ -38,7 +38,13 @@ func newFileStore(o FileOptions) *fileStore {
 	return s
 }
 
-func (s *fileStore) open() error {
+func (s *fileStore) open() (err error) {
+	size := int64(-1) // of all files; -1: not known yet
+	defer func() {
+		if err == nil {
+			s.count(size)
+		}
+	}()
 	found, err := s.findFiles()
 	if err != nil {
 		return err
@@ -51,12 +57,21 @@ func (s *fileStore) open() error {
 		}
 		s.begin()
 		if s.o.Late {
+			if found.names == 0 {
+				size = 0
+			}
 			return nil
 		}
 		return s.makeFirst()
 	}
 	// Without a pool a store keeps its file open, and so keeps others off it.
-	small := s.o.Files != nil && !found.unsure[ids[len(ids)-1]] && s.loadImage(ids[len(ids)-1])
+	small := false
+	if s.o.Files != nil && !found.unsure[ids[len(ids)-1]] {
+		size, small = s.loadImage(ids[len(ids)-1])
+	}
+	if !small || found.names > 1 {
+		size = -1
+	}
 	if !small {
 		if ids, err = s.openHead(ids); err != nil || len(ids) == 0 {
 			return err
@@ -93,6 +108,23 @@ func (s *fileStore) open() error {
 		return err
 	}
 	return nil
+}
+
+// count adds what the files in the folder take to what the pool knows.
+func (s *fileStore) count(size int64) {
+	p := s.o.Files
+	if p == nil {
+		return
+	}
+	if size < 0 {
+		size = 0
+		_ = vfs.Names(s.o.Dir, func(name string, _ bool) {
+			if info, err := os.Lstat(filepath.Join(s.o.Dir, name)); err == nil && info.Mode().IsRegular() {
+				size += info.Size()
+			}
+		})
+	}
+	p.found.Add(size)
 }
 
 // openHead loads the newest file, or what can be salvaged of all, and returns
@@ -233,6 +265,7 @@ type folder struct {
 	runs   []string // of ids; they are their owner's
 	anyRun bool     // there are such, or what was to become one
 	tmp    []string // that were not finished
+	names  int      // of all that
 }
 
 // makeFolder makes the folder, durably.
@@ -293,6 +326,7 @@ func (s *fileStore) readFolder() (folder, error) {
 func (f *folder) add(dir, name string, regular bool) {
 	base, _, damaged := strings.Cut(name, damagedInfix)
 	run := isIDRunFile(name)
+	f.names++
 	f.anyRun = f.anyRun || run
 	id, known := fileID(strings.TrimSuffix(strings.TrimSuffix(base, tmpSuffix), unsureSuffix))
 	if known {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,6 +28,23 @@ func measureDisk(dir, journalDir string) (u diskUse, err error) {
 	u.stores, err = countFiles(dir, journalDir)
 	u.journal, failed = countFiles(journalDir, "")
 	return u, cmp.Or(err, failed)
+}
+
+// FileBytes is what the files below the engine's folder take. Of stores it is what
+// they had when they were opened: the recovery looks at each, and to look at very
+// many folders once more takes long. What lies beside the folders of streams is not
+// in it.
+func (e *Engine) FileBytes() int64 {
+	n, _ := countFiles(e.cfg.Dir, filepath.Join(e.cfg.Dir, streamsFolder))
+	n += e.cfg.files.Found()
+	e.mu.RLock()
+	offline := slices.Collect(maps.Keys(e.mu.offline))
+	e.mu.RUnlock()
+	for _, inc := range offline {
+		there, _ := countFiles(e.cfg.backend.where(inc), "")
+		n += there
+	}
+	return n
 }
 
 // countFiles is what the files below root take, but for those below not. Those

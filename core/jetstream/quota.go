@@ -47,6 +47,10 @@ func (q *quota) text(i int) string {
 	return fmt.Sprintf("%s is reached: streams hold %d bytes, the limit is %d", limitNames[i], q.used[i].Load(), q.limit[i].Load())
 }
 
+// LimitStore says how many bytes all streams in files may hold from now on; 0 is no
+// limit. Limits in the Config do so at the start.
+func (e *Engine) LimitStore(bytes int64) { e.quota.limit[usageIndex(false)].Store(bytes) }
+
 // AccountLimits are what one account may hold, beside what Limits allow all of
 // them together. The zero value of a field is no limit of its own.
 type AccountLimits struct {
