@@ -190,7 +190,7 @@ func (l *twinLog) Replay(_ edgestore.LSN, h edgestore.ReplayHandler) error {
 
 func (l *twinLog) Scan(from edgestore.LSN, f func(*edgestore.Entry) error) error {
 	for _, en := range l.g.between(0, l.g.committed()) {
-		if en.LSN <= l.released || en.LSN < from {
+		if en.LSN <= l.inFiles() || en.LSN < from {
 			continue
 		}
 		if err := f(&en); err != nil {
@@ -202,7 +202,7 @@ func (l *twinLog) Scan(from edgestore.LSN, f func(*edgestore.Entry) error) error
 
 func (l *twinLog) Read(at edgestore.Location, buf []byte) ([]byte, error) {
 	lsn := edgestore.LSN(at.Segment)
-	if lsn <= l.released {
+	if lsn <= l.inFiles() {
 		return nil, edgestore.ErrNotFound
 	}
 	list := l.g.between(lsn-1, lsn)
@@ -219,7 +219,17 @@ func (l *twinLog) Sync(context.Context) error {
 	return nil
 }
 
-func (l *twinLog) Release(upTo edgestore.LSN) { l.released = max(l.released, upTo) }
+func (l *twinLog) Release(upTo edgestore.LSN) {
+	l.g.mu.Lock()
+	defer l.g.mu.Unlock()
+	l.released = max(l.released, upTo)
+}
+
+func (l *twinLog) inFiles() edgestore.LSN {
+	l.g.mu.Lock()
+	defer l.g.mu.Unlock()
+	return l.released
+}
 
 func (l *twinLog) Synced() edgestore.LSN {
 	if l.Leads() {

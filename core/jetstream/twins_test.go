@@ -163,7 +163,7 @@ func (n *twin) config(g *twinGroup) Config {
 	at := c
 	l := &twinLog{g: g, cmds: make(chan twinCommand), started: make(chan *replay), kick: make(chan struct{}, 1), quit: make(chan struct{}), change: n.change}
 	if n.log != nil {
-		l.applied, l.released = n.log.released, n.log.released
+		l.applied, l.released = n.log.inFiles(), n.log.inFiles()
 	}
 	n.log = l
 	n.backend.diskBackend, n.backend.log = diskBackend{&at}, n.log
