@@ -166,6 +166,11 @@ func (c *control) answer(q *controlRequest) (a controlAnswer, err error) {
 	case "connections.list":
 		// Who asks has the rights of the server: users are shown.
 		a.Connections, err = c.s.Connz(&monitor.ConnzOptions{Auth: true, Limit: listedConns, User: q.User, Account: q.Account})
+		if err == nil {
+			for _, i := range a.Connections.Conns {
+				i.Account = i.AccountName // that of all, not only of some as in /connz
+			}
+		}
 		return a, err
 	case "connections.kick":
 		a.Kicked, err = c.kick(q)

@@ -50,11 +50,31 @@ func (s *Server) Reload(to *config.Options) ([]config.Change, error) {
 		m.Commit(from.o, to)
 	}
 	s.renewClients(from, next)
-	for i := range changes {
-		s.log.Info("Reloaded: " + changes[i].Path + " = " + changes[i].New)
-	}
+	s.announce(changes, from.o, to)
 	s.log.Info("Reloaded server configuration" + digestText(to))
 	return changes, nil
+}
+
+// announce tells of what was reloaded. A log that the program around the server
+// has brought does not follow our options.
+func (s *Server) announce(changes []config.Change, from, to *config.Options) {
+	followed := make(map[string]bool)
+	other := *to
+	if s.file == nil {
+		other.Log = from.Log
+		// What connections trace they write to any log.
+		other.Log.Trace, other.Log.TraceHeaders = to.Log.Trace, to.Log.TraceHeaders
+	}
+	for _, c := range config.Diff(from, &other) {
+		followed[c.Path] = true
+	}
+	for i := range changes {
+		if c := &changes[i]; followed[c.Path] {
+			s.log.Info("Reloaded: " + c.Path + " = " + c.New)
+		} else {
+			s.log.Info("Without effect: " + c.Path + " = " + c.New + ": the log is that of the program around the server")
+		}
+	}
 }
 
 func digestText(o *config.Options) string {

@@ -358,6 +358,19 @@ func TestReload_log(t *testing.T) {
 	}
 }
 
+// A program that has a log of its own is told which options change nothing in it;
+// those of tracing do.
+func TestReload_logOfTheProgram(t *testing.T) {
+	var log testkit.Log
+	s := servertest.Start(t, servertest.Logger(slog.New(slog.NewTextHandler(&log, nil))), configured(t, ""))
+	mustReload(t, s, "debug: true\ntrace: true\nlogtime: false\nmax_payload: 1000")
+	for _, want := range []string{"Without effect: debug = true: ", "Without effect: logtime = false: ", "Reloaded: trace = true", "Reloaded: max_payload = 1000"} {
+		if !log.Contains(want) {
+			t.Errorf("no %q in\n%s", want, log.String())
+		}
+	}
+}
+
 // Whoever logs in while its user is taken away is let in by neither the old options
 // nor the new ones.
 func TestReload_whileClientsLogIn(t *testing.T) {

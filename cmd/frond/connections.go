@@ -46,6 +46,9 @@ func runConnections(args []string, stdout, stderr io.Writer) int {
 	} else {
 		err = c.run(words, stdout)
 	}
+	if errors.Is(err, core.ErrNoServer) {
+		err = fmt.Errorf("%w; only one with JetStream can be asked, whose data folder has the socket for it; others show /connz over HTTP", err)
+	}
 	if err != nil {
 		return fail(stderr, fmt.Errorf("connections: %w", err))
 	}

@@ -21,7 +21,7 @@ func TestConnections_command(t *testing.T) {
 		}
 	}
 	expect(0, "Usage: frond connections")
-	expect(1, "no server runs on this folder", "ls", "--data", dir)
+	expect(1, "no server runs on this folder; only one with JetStream can be asked", "ls", "--data", dir)
 	s := servertest.Start(t, servertest.With(func(o *config.Options) {
 		o.JetStream.Enabled, o.JetStream.StoreDir, o.JetStream.MaxStore = true, dir, 1<<30
 	}))
@@ -36,6 +36,7 @@ func TestConnections_command(t *testing.T) {
 	expect(0, `nats      127.0.0.1:`, "ls", "--data", dir)
 	expect(0, `"a\x1bb"`, "ls", "--data", dir)
 	expect(0, `"authorized_user":"ann"`, "ls", "--json", "--user", "ann", "--data", dir)
+	expect(0, `"account":"$G"`, "ls", "--json", "--user", "ann", "--data", dir)
 	expect(1, `no such client or leafnode id`, "kick", "99", "--data", dir)
 	expect(1, `"x" is no id of a connection`, "kick", "x", "--data", dir)
 	expect(1, `kick takes one ID, or --user and --account`, "kick", "--data", dir)
