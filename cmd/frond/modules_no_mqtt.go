@@ -5,5 +5,3 @@ package main
 import "github.com/frondmq/frond/core"
 
 func mqttModule() core.Module { return nil }
-
-func forget() {}

@@ -159,10 +159,20 @@ const module = "github.com/frondmq/frond"
 
 // Run builds one binary.
 func Run(o Options) error {
-	args := []string{"build", "-trimpath", "-buildvcs=false", "-o", o.Out}
-	if o.Tags != "" {
-		args = append(args, "-tags", o.Tags)
+	dir, err := os.MkdirTemp("", "frond-build")
+	if err != nil {
+		return err
 	}
+	defer os.RemoveAll(dir)
+	if err := lean(o.Dir, dir); err != nil {
+		return err
+	}
+	out, err := filepath.Abs(o.Out)
+	if err != nil {
+		return err
+	}
+	args := []string{"build", "-mod=vendor", "-trimpath", "-buildvcs=false", "-o", out}
+	args = append(args, "-tags", strings.TrimPrefix(o.Tags+",lean", ","))
 	for _, p := range o.NoInline {
 		args = append(args, "-gcflags="+p+"=-l")
 	}
@@ -181,7 +191,7 @@ func Run(o Options) error {
 		args = append(args, "-ldflags="+strings.Join(flags, " "))
 	}
 	cmd := exec.Command(Go(), append(args, o.Pkg)...)
-	cmd.Dir = o.Dir
+	cmd.Dir = dir
 	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), o.Target.Env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %s for %s: %w\n%s", o.Pkg, o.Target.Name, err, out)

@@ -1,0 +1,5 @@
+//go:build no_mqtt || lean
+
+package main
+
+func forget() {}
