@@ -155,6 +155,26 @@ func TestPublish_refusedByAStream(t *testing.T) {
 	})
 }
 
+// Of a message that may be stored or not a client of MQTT 5 is told so much as
+// there is a word for. The others send it again.
+func TestPublish_unknown(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version byte) {
+		b := startBroker(t, nil)
+		s := b.capture("a")
+		c := b.connect(version, "c1")
+		c.publish("a", "x", 1, 1)
+		testkit.Eventually(t, "routed", func() bool { return len(s.got()) == 1 })
+		s.store(0, wire.ErrUnknown)
+		if version != v5 {
+			c.expectEnd(0)
+			return
+		}
+		if pk := c.expect(packets.Puback); pk.ReasonCode != packets.ErrUnspecifiedError.Code {
+			t.Errorf("PUBACK %#x", pk.ReasonCode)
+		}
+	})
+}
+
 func TestQoS2(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version byte) {
 		b := startBroker(t, nil)

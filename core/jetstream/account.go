@@ -126,8 +126,12 @@ func (a *account) disable() {
 
 // attach makes the stream capture its subjects and answer direct gets. The
 // caller holds acct.changes. It may be called again after an update: what is
-// new is added before what went is taken away.
+// new is added before what went is taken away. A stream that another server leads
+// stays off the bus.
 func (s *stream) attach(b Bus) error {
+	if !s.leads() {
+		return nil
+	}
 	cfg := s.config()
 	for _, subj := range cfg.Subjects {
 		if slices.ContainsFunc(s.attached, func(x attachment) bool { return x.subject == subj }) {

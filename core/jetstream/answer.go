@@ -76,13 +76,17 @@ func (e *Engine) appendLazy(log Log, r *edgestore.Record, token any, data ...[]b
 		e.drain.kick()
 		return false
 	}
-	if token != nil || log != Log(e.journal) {
+	if _, quiet := token.(counted); token != nil && !quiet || log != Log(e.journal) {
 		log.Kick()
 	} else {
 		poke(e.clock.lazy)
 	}
 	return true
 }
+
+// counted is the Token of an operation that nobody waits for, and that this server
+// counts until it comes back.
+type counted struct{}
 
 // ingestWaiter is the Token of an ingest operation: told what became of the
 // message with that sequence at its origin, on the applier's goroutine. It must
@@ -94,16 +98,18 @@ type ingestWaiter interface {
 	passedOver(p *passedOver, o *outcome)
 }
 
-// tell lets everybody know who waits for the entry. s is nil when there is no
-// stream (any more).
+// tell lets everybody know who waits for the entry. What is unknown is told to
+// whoever can hear it: a request gets an error, a receipt wire.ErrUnknown, and a
+// publisher or a consumer's client, which sends again, no answer. s is nil when there is no
+// stream (any more). Its role changes on this goroutine only.
 func (a *applier) tell(s *stream, en *edgestore.Entry, o *outcome) {
 	switch t := en.Token.(type) {
-	case nil:
+	case nil, counted:
 	case *pending:
 		t.outcome = *o
 		close(t.done)
 	case *ackAnswers:
-		if p := a.pubs.of(t.m.s.acct); p != nil {
+		if p := a.pubs.of(t.m.s.acct); p != nil && !o.unknown {
 			for _, reply := range t.to {
 				a.msg = wire.Msg{Subject: reply}
 				p.Publish(&a.msg)
@@ -123,9 +129,12 @@ func (a *applier) tell(s *stream, en *edgestore.Entry, o *outcome) {
 		from, _, _, _ := readOrigin(en.Data)
 		t.ingested(from.seq, o)
 	case wire.Receipt:
-		if o.err != nil {
+		switch {
+		case o.unknown:
+			t.Stored(a.nameOf(s), 0, false, wire.ErrUnknown)
+		case o.err != nil:
 			t.Stored(a.nameOf(s), 0, false, o.err)
-		} else {
+		default:
 			t.Stored(a.nameOf(s), o.seq, o.dup, nil)
 		}
 	}
@@ -133,7 +142,7 @@ func (a *applier) tell(s *stream, en *edgestore.Entry, o *outcome) {
 		return
 	}
 	v := s.view.Load()
-	if len(en.Side) > 0 {
+	if len(en.Side) > 0 && !o.unknown {
 		if p := a.pubs.of(s.acct); p != nil {
 			if o.err != nil {
 				a.buf = api.AppendNack(a.buf[:0], v.cfg.Name, o.err)
@@ -144,7 +153,7 @@ func (a *applier) tell(s *stream, en *edgestore.Entry, o *outcome) {
 			p.Publish(&a.msg)
 		}
 	}
-	if v.republish != nil && o.err == nil && !o.dup && !o.passed {
+	if v.republish != nil && s.role == leader && o.err == nil && !o.dup && !o.passed {
 		a.republish(s, v, en, o)
 	}
 }

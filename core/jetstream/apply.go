@@ -14,8 +14,8 @@ import (
 // applier applies the entries of one log. It is used by one goroutine.
 type applier struct {
 	e *Engine
-	// live is false during recovery: state changes, but nobody is told.
-	live bool
+	// replays: it is the recovery's, and what it applies was applied before.
+	replays bool
 	// durable is true for the journal's.
 	durable bool
 
@@ -37,8 +37,10 @@ func (a *applier) log() Log {
 // outcome is what became of one operation.
 type outcome struct {
 	err *apierror.Error
-	seq uint64 // stored as
-	dup bool   // seq is of an earlier message with the same id
+	// unknown: the operation may be in the log or not, see Log; err is set too.
+	unknown bool
+	seq     uint64 // stored as
+	dup     bool   // seq is of an earlier message with the same id
 	// passed: nobody was interested, so only the sequence was taken.
 	passed bool
 	prev   uint64 // sequence of the message before on the same subject, for republish
@@ -72,6 +74,52 @@ func (a *applier) apply(entries []edgestore.Entry) {
 	a.e.applied(a, entries)
 }
 
+// lost tells of operations of which nobody here will know what became. They are
+// not applied: what is in the log all the same comes again, to whoever reads it.
+func (a *applier) lost(entries []edgestore.Entry) {
+	for i := range entries {
+		en := &entries[i]
+		s := a.e.stream(en.Incarnation)
+		a.arrived(entries[i : i+1])
+		if s != nil {
+			s.unlogged(en)
+		}
+		a.tell(s, en, &outcome{err: errNotAvailable, unknown: true})
+	}
+	a.pubs.flush()
+}
+
+// unlogged takes back what was noted when an operation was appended that is lost.
+func (s *stream) unlogged(en *edgestore.Entry) {
+	switch en.Kind {
+	case opExpire:
+		s.expiring.Store(false)
+	case opClockMove:
+		s.moving.Store(false)
+	case opRelease:
+		r := opReader{b: en.Data}
+		if n := r.uint(); en.Token == any(counted{}) {
+			s.releasing.Add(-int64(n))
+			s.sweepAgain.Store(true)
+		}
+	}
+}
+
+// loseHeld ends the wait for notes that never became durable.
+func (e *Engine) loseHeld() {
+	a := &applier{e: e}
+	for _, s := range e.allStreams() {
+		s.mu.Lock()
+		held := s.held
+		s.held = nil
+		s.mu.Unlock()
+		for i := range held {
+			a.tell(s, &held[i].entry, &outcome{err: errNotAvailable, unknown: true})
+		}
+	}
+	a.pubs.flush()
+}
+
 // stream applies operations of one stream and returns how many it applied: fewer
 // only in a recovery, and one at least.
 func (a *applier) stream(inc uint64, run []edgestore.Entry) int {
@@ -82,7 +130,7 @@ func (a *applier) stream(inc uint64, run []edgestore.Entry) int {
 		}
 		a.e.raiseIncarnation(inc)
 		// Deleted while these were on their way.
-		if a.live {
+		if !a.replays {
 			a.arrived(run)
 			for i := range run {
 				a.tell(nil, &run[i], &outcome{err: apierror.ErrStreamNotFound})
@@ -96,7 +144,7 @@ func (a *applier) stream(inc uint64, run []edgestore.Entry) int {
 	out := a.out[:len(run)]
 	clear(out)
 	n := s.applyRun(run, out)
-	if !a.live {
+	if a.replays {
 		return n
 	}
 	a.arrived(run)
@@ -136,7 +184,7 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) (n int) {
 			if en.Kind == opNotes {
 				_ = s.applyNotes(en) // answers from before wait for it
 			}
-			if !s.live {
+			if s.role == recovering {
 				break
 			}
 			continue
@@ -151,7 +199,7 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) (n int) {
 			s.unapplied(en, err)
 		}
 		if s.failed != nil {
-			if !s.live {
+			if s.role == recovering {
 				break
 			}
 			continue // a restart decides about it anew
@@ -164,20 +212,21 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) (n int) {
 		if s.dirtyFrom == 0 {
 			s.dirtyFrom = en.LSN
 		}
-		if !s.live && !s.wounded && s.watch != nil && s.watch.hurt.Load() {
+		if s.role == recovering && !s.wounded && s.watch != nil && s.watch.hurt.Load() {
 			break
 		}
 	}
 	grown := int64(s.store.State().Bytes) - int64(before)
 	s.acct.addUsage(s.memory, grown)
-	if grown < 0 && s.live && !s.memory {
+	if grown < 0 && s.role != recovering && !s.memory {
 		// The space comes back with a drain, and whoever purges wants it back.
 		s.e.drain.pending.Add(-grown)
 	}
-	if s.live {
+	if s.role == leader {
 		s.logNotes()
 		s.consumers.publish()
 	} else {
+		// A consumer that follows learns from its deltas, and looks anew when it runs.
 		s.consumers.events, s.consumers.compact = s.consumers.events[:0], false
 	}
 	return n
@@ -196,11 +245,12 @@ func (s *stream) applyUnlessRefused(en *edgestore.Entry, o *outcome) error {
 	return s.applyOne(en, o)
 }
 
-// arrived takes messages off what is on its way into streams.
+// arrived takes messages that were appended here off what is on its way into
+// streams.
 func (a *applier) arrived(run []edgestore.Entry) {
 	n := 0
 	for i := range run {
-		if run[i].Kind == opPublish {
+		if run[i].Kind == opPublish && run[i].Token != nil {
 			n += len(run[i].Data)
 		}
 	}
@@ -228,7 +278,7 @@ func (s *stream) applyOne(en *edgestore.Entry, o *outcome) error {
 	case opSkip:
 		return s.applySkip(en.Data)
 	case opRelease:
-		return s.applyRelease(en.Data)
+		return s.applyRelease(en)
 	case opClockMove:
 		return s.applyClockMove(en.Data)
 	case opNotes:

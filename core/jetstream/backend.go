@@ -19,6 +19,7 @@ type fileLog interface {
 	edgestore.BlobReader
 	Replay(from edgestore.LSN, h edgestore.ReplayHandler) error
 	Scan(from edgestore.LSN, f func(*edgestore.Entry) error) error
+	Lost(lost func([]edgestore.Entry)) // before Start
 	Start(apply func([]edgestore.Entry))
 	Sync(ctx context.Context) error
 	Release(upTo edgestore.LSN)

@@ -48,6 +48,12 @@ type Publisher interface {
 // Log makes operations durable, in order. The journal is one; memory streams
 // use one that applies at once; a replicated group will be a third. The engine
 // does not know which.
+//
+// An operation that Append took comes back exactly once, with its token. It comes
+// to apply when it is in the log for good, in the order of the log; what applying
+// decides is the outcome, a refusal too. When nobody here will know whether it
+// is, since the log was closed or another server leads now, it comes to lost
+// (applier.lost): whoever waits is told that. Both are called by one goroutine.
 type Log interface {
 	// Append adds one operation, the concatenation of data, and returns its
 	// position. The slices are copied. side and token come back with the

@@ -99,7 +99,7 @@ func appendUint(b []byte, n uint64) []byte { return msgp.AppendUint64(b, n) }
 // catalogue applies one operation of incarnation 0.
 func (a *applier) catalogue(en *edgestore.Entry) {
 	var o outcome
-	if a.live && a.durable && en.Seat != 0 {
+	if !a.replays && a.durable && en.Seat != 0 {
 		a.e.mu.Lock()
 		a.e.mu.cat.done = behind(&en.Record)
 		a.e.mu.Unlock()
@@ -116,10 +116,10 @@ func (a *applier) catalogue(en *edgestore.Entry) {
 	default:
 		o.err = errStoreFailed.With("operation %d is not known to this server", en.Kind)
 	}
-	if o.err != nil && !a.live {
+	if o.err != nil && a.replays {
 		a.e.logger.Warn("recovery: an operation could not be applied again", "lsn", en.LSN, "err", o.err)
 	}
-	if a.live {
+	if !a.replays {
 		a.tell(nil, en, &o)
 	}
 }
@@ -132,15 +132,16 @@ func (a *applier) streamCreate(en *edgestore.Entry) *apierror.Error {
 	e := a.e
 	e.raiseIncarnation(c.incarnation)
 	known, deleted := e.knows(c.incarnation)
-	if known && !a.live {
+	if known && a.replays {
 		delete(e.mu.cat.adopted, c.incarnation)
 		return nil // the table or its own files had it
 	}
-	if !a.live && en.LSN <= e.mu.cat.skipUpTo && (deleted || !e.mu.cat.rebuilt) {
+	if a.replays && en.LSN <= e.mu.cat.skipUpTo && (deleted || !e.mu.cat.rebuilt) {
 		return nil // created and deleted again, and the table knows both
 	}
 	s, err := e.openStream(c, head{})
-	if err != nil && !a.live {
+	act := roleIn(a.log())
+	if err != nil && (a.replays || act == follower) {
 		e.setOffline(&c, err)
 		e.mu.Lock()
 		e.mu.cat.note(en.LSN, c.incarnation, rowBytes(slices.Clone(en.Data)))
@@ -152,13 +153,17 @@ func (a *applier) streamCreate(en *edgestore.Entry) *apierror.Error {
 		e.uncreate(a.log(), c.incarnation)
 		return errStreamCreate
 	}
-	if !a.live {
+	if a.replays {
 		s.rowsBehind(nil) // a drain that was not finished
+	} else {
+		s.role = act // before anybody sees it
 	}
 	e.register(s, a.durable, en.LSN)
-	s.live = a.live
-	if s.live && s.watch != nil {
-		s.watch.start(s)
+	if !a.replays && s.watch != nil {
+		s.watch.opened(s)
+		if act == leader {
+			s.watch.lead()
+		}
 	}
 	if p, ok := en.Token.(*pending); ok {
 		p.stream = s
@@ -259,7 +264,7 @@ func (a *applier) streamDelete(en *edgestore.Entry) *apierror.Error {
 			e.discard(en.LSN, inc, nil)
 			return nil
 		}
-		if !a.live || en.Token == nil {
+		if a.replays || en.Token == nil {
 			return nil // the table had it, or it never was
 		}
 		return apierror.ErrStreamNotFound
@@ -267,7 +272,12 @@ func (a *applier) streamDelete(en *edgestore.Entry) *apierror.Error {
 	s.mu.Lock()
 	s.deleted = true
 	bytes := s.store.State().Bytes
+	held := s.held // nothing depends on their notes any more
+	s.held = nil
 	s.mu.Unlock()
+	for i := range held {
+		a.tell(s, &held[i].entry, &held[i].outcome)
+	}
 	s.acct.addUsage(s.memory, -int64(bytes))
 	s.acct.mu.Lock()
 	if s.acct.mu.streams[s.name] == s {
@@ -280,7 +290,7 @@ func (a *applier) streamDelete(en *edgestore.Entry) *apierror.Error {
 	e.mu.Unlock()
 	if a.durable {
 		e.discard(en.LSN, inc, s.store)
-		if a.live {
+		if !a.replays {
 			e.drain.pending.Add(int64(bytes)) // much of it goes soon
 		}
 	} else {

@@ -104,7 +104,7 @@ func (s *stream) beside() int64 { return int64(s.last) - int64(s.done.Place) - s
 // note has a note logged, and holds the answers and deliveries that depend on it.
 func (s *stream) note(n note) {
 	s.notes = append(s.notes, n)
-	if s.live {
+	if s.role == leader {
 		s.unsureFrom(n)
 	}
 }
@@ -241,10 +241,10 @@ func (e *Engine) holding() bool {
 	return false
 }
 
-// logNotes logs the notes that are not in the log yet. It reports whether all
-// are. The caller holds mu.
+// logNotes logs the notes that are not in the log yet, if the stream leads. It
+// reports whether all are. The caller holds mu.
 func (s *stream) logNotes() bool {
-	for len(s.notes) > 0 {
+	for s.role == leader && len(s.notes) > 0 {
 		n := min(len(s.notes), maxNotes)
 		rec := s.record(opNotes, false)
 		for _, x := range s.notes[:n] {
@@ -256,7 +256,7 @@ func (s *stream) logNotes() bool {
 		}
 		s.notes = slices.Delete(s.notes, 0, n)
 	}
-	return true
+	return len(s.notes) == 0
 }
 
 // maxNotes is how many notes one operation carries.
@@ -294,8 +294,8 @@ func (s *stream) applyNotes(en *edgestore.Entry) error {
 		s.noted -= x.delta
 	}
 	last := list[len(list)-1].seat
-	if !s.live {
-		// A recovery comes to the same results again and must not note them twice.
+	if s.role != leader {
+		// Who does not lead comes to the same results, and must not note them once more.
 		s.notes = slices.DeleteFunc(s.notes, func(x note) bool { return x.seat <= last })
 	}
 	s.sure(last)
@@ -386,7 +386,7 @@ var errWound = errors.New("the stream is wounded")
 // recovery may have decided by it once, so it must not decide again; nil is that
 // the decision is made without. The caller holds mu.
 func (s *stream) goByNotes() error {
-	if s.live || s.wounded {
+	if s.role != recovering || s.wounded {
 		return nil
 	}
 	notes, err := s.e.replay.notesOf(s.incarnation)

@@ -30,7 +30,7 @@ func inRecovery(t *testing.T) (x *box, s, mirror *stream) {
 	s, mirror = x.e.account("A").stream("S"), x.e.account("A").stream("M")
 	for _, s := range []*stream{s, mirror} {
 		s.mu.Lock()
-		s.live, s.notes, s.noted = false, nil, int64(s.last)-int64(s.done.Place)
+		s.role, s.notes, s.noted = recovering, nil, int64(s.last)-int64(s.done.Place)
 		s.mu.Unlock()
 	}
 	return x, s, mirror

@@ -28,6 +28,9 @@ const (
 // has the log told. What the log does not take now is tried again with the next
 // look; until then everything goes on by the clock before.
 func (e *Engine) checkClock() {
+	if e.journal != nil && roleIn(e.journal) != leader {
+		return
+	}
 	l := e.line
 	l.steps.Lock()
 	defer l.steps.Unlock()
@@ -104,7 +107,7 @@ func (e *Engine) oldest() int64 {
 // clockStep applies opClockStep to the catalogue. While the server runs its
 // timetable holds already.
 func (a *applier) clockStep(en *edgestore.Entry) *apierror.Error {
-	if !a.live && en.LSN <= a.e.mu.cat.skipUpTo {
+	if a.replays && en.LSN <= a.e.mu.cat.skipUpTo {
 		return nil
 	}
 	t, err := readTimetable(en.Data)
@@ -277,9 +280,7 @@ func (s *stream) movesDue() bool {
 
 // applyClockMove moves what is in the index of TTLs.
 func (s *stream) applyClockMove(data []byte) error {
-	if s.live {
-		s.moving.Store(false)
-	}
+	s.moving.Store(false)
 	r := opReader{b: data}
 	r.int() // when it was decided
 	var m move

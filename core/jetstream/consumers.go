@@ -152,6 +152,15 @@ func (c *consumers) apply(en *edgestore.Entry, o *outcome) error {
 	return fmt.Errorf("operation %d is not known to this server", en.Kind)
 }
 
+// operationID is a number that no other operation of the log has: its place in
+// the log that servers share, or in the journal of a server that is alone.
+func operationID(en *edgestore.Entry) uint64 {
+	if en.Group != 0 {
+		return en.Index
+	}
+	return uint64(en.LSN)
+}
+
 func (c *consumers) applyCreate(en *edgestore.Entry, o *outcome) error {
 	op, err := readConsumerCreate(en.Data)
 	if err != nil {
@@ -162,8 +171,8 @@ func (c *consumers) applyCreate(en *edgestore.Entry, o *outcome) error {
 		return err
 	}
 	if m := c.byName[op.name]; m != nil {
-		if c.s.live && m.volatile.Load() {
-			c.logged(m, uint64(en.LSN)) // there already, and now for everybody to know
+		if c.s.role == leader && m.volatile.Load() {
+			c.logged(m, operationID(en)) // there already, and now for everybody to know
 			o.consumer = m
 			return nil
 		}
@@ -183,12 +192,12 @@ func (c *consumers) applyCreate(en *edgestore.Entry, o *outcome) error {
 		// make the consumer: whoever asked is told that it failed.
 		return errConsumerCreate.With("the stream could not be read: %v", err)
 	}
-	m := newMember(c.s, op.name, uint64(en.LSN), op.created, cfg, start)
+	m := newMember(c.s, op.name, operationID(en), op.created, cfg, start)
 	m.dirty = true
 	m.volatile.Store(m.id >= firstVolatile)
 	m.m.Recount(c.s.store)
 	m.floorBefore = m.m.AckFloor().Stream
-	if c.s.live {
+	if c.s.role == leader {
 		c.publish() // to the others: what the run did up to here is counted
 	}
 	c.add(m)
@@ -256,8 +265,8 @@ func (c *consumers) applyDelete(en *edgestore.Entry, o *outcome) error {
 	return nil
 }
 
-// applyDelta takes over what a consumer did. The consumer itself did it
-// before it was logged, so only a recovery has something to do.
+// applyDelta takes over what a consumer did. Of a stream that leads the consumer
+// itself did it before it was logged.
 func (c *consumers) applyDelta(en *edgestore.Entry) error {
 	r := opReader{b: en.Data}
 	id, number, delta := r.uint(), r.uint(), r.bytes()
@@ -265,7 +274,12 @@ func (c *consumers) applyDelta(en *edgestore.Entry) error {
 		return err
 	}
 	m := c.byID[id]
-	if m == nil || c.s.live || number <= m.number {
+	if m == nil || c.s.role == leader {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if number <= m.number {
 		return nil
 	}
 	m.dirty = true
@@ -323,7 +337,7 @@ func (c *consumers) seal(aux []edgestore.Aux) []edgestore.Aux {
 	return aux
 }
 
-// recovered ends the recovery: the consumers' clocks start.
+// recovered ends the recovery, or the following: the consumers' clocks start.
 func (c *consumers) recovered() {
 	c.events, c.compact = nil, false
 	c.forget()

@@ -269,7 +269,7 @@ func (s *stream) rememberID(m *incoming) {
 	d := s.ids()
 	before := d.fresh.weight
 	d.add(m.id, m.Seq, &m.stamp)
-	if wake := s.e.cfg.idsWake; s.live && !s.memory && d.fresh.weight/wake > before/wake {
+	if wake := s.e.cfg.idsWake; s.role != recovering && !s.memory && d.fresh.weight/wake > before/wake {
 		s.e.drain.kick()
 	}
 	s.weighIDs()

@@ -41,7 +41,7 @@ func newDrainer(e *Engine, recovered edgestore.LSN) *drainer {
 
 // applied counts what the journal's applier has done.
 func (e *Engine) applied(a *applier, entries []edgestore.Entry) {
-	if !a.durable || !a.live || len(entries) == 0 {
+	if !a.durable || a.replays || len(entries) == 0 {
 		return
 	}
 	n := int64(0)

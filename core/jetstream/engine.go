@@ -240,7 +240,7 @@ func New(c Config) (*Engine, error) {
 	e.mu.streams = make(map[uint64]*stream)
 	e.mu.offline = make(map[uint64]*offline)
 	e.nextIncarnation.Store(1) // 0 is the catalogue
-	mem := &applier{e: e, live: true}
+	mem := &applier{e: e}
 	e.mem = newMemoryLog(c.Limits.MaxBuffered, mem.apply)
 	e.out = newOutbox()
 	e.work = newWorkers()
@@ -270,7 +270,8 @@ func New(c Config) (*Engine, error) {
 		if err := write(); err != nil {
 			e.logger.Warn("recovery: what was found is not written down yet", "err", err)
 		}
-		file := &applier{e: e, live: true, durable: true}
+		file := &applier{e: e, durable: true}
+		e.journal.Lost(file.lost)
 		e.journal.Start(file.apply)
 		e.checkClock() // before anything has a stamp
 		e.retryNotes()
@@ -348,6 +349,7 @@ func (e *Engine) Close() error {
 		errs = append(errs, e.drain.close())
 		errs = append(errs, e.journal.Close())
 	}
+	e.loseHeld()
 	e.out.close()
 	for _, s := range e.allStreams() {
 		s.mu.Lock()

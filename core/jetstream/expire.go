@@ -56,6 +56,10 @@ func (e *Engine) expire() (wait time.Duration) {
 	e.checkClock()
 	now := e.line.at()
 	for _, s := range e.allStreams() {
+		s.attachLater()
+		if !s.leads() {
+			continue
+		}
 		if s.movesDue() {
 			wait = expirePause
 			continue
@@ -296,9 +300,7 @@ func (s *stream) applyExpire(data []byte) error {
 	if err != nil {
 		return err
 	}
-	if s.live {
-		s.expiring.Store(false)
-	}
+	s.expiring.Store(false)
 	if x.tick != 0 {
 		for _, seq := range s.expiries.take(x.tick, int(min(x.limit, math.MaxInt32))) {
 			if err := s.expireOne(seq); err != nil {

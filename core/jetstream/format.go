@@ -107,7 +107,7 @@ func (a *applier) format(en *edgestore.Entry) *apierror.Error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	c := &e.mu.cat
-	if !a.live && en.LSN <= c.skipUpTo {
+	if a.replays && en.LSN <= c.skipUpTo {
 		return nil
 	}
 	c.format = max(c.format, n)

@@ -69,7 +69,7 @@ func (s *stream) Info() *api.StreamInfo {
 func (m *member) Info() *api.ConsumerInfo {
 	pubs := new(publishers)
 	m.enter(pubs)
-	if m.live {
+	if m.role == leader {
 		m.log()
 	}
 	i := m.m.Info(m.e.now())

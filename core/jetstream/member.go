@@ -26,7 +26,7 @@ type member struct {
 	s       *stream
 	e       *Engine
 	name    string
-	id      uint64 // LSN of the operation that made it; changed once, under both locks, when a volatile one is logged
+	id      uint64 // of the operation that made it, see operationID; changed once, under both locks, when a volatile one is logged
 	created int64
 	direct  bool
 	logged  bool // deltas go to the log
@@ -57,7 +57,7 @@ type member struct {
 	cfg    *consumer.Config // as it was logged last; the machine's may be older until the next step
 	number uint64           // of the newest delta
 	sealed uint64           // of the newest delta that is in a sealed snapshot
-	live   bool             // takes part: recovered or created, not being recovered
+	role   role             // that of its stream, but recovering until a new one is activated
 	// replayed says that the journal took the acknowledgements from floorBefore
 	// on; what they released may be there again. Until the first sweep.
 	replayed    bool
@@ -108,7 +108,7 @@ const (
 
 func newMember(s *stream, name string, id uint64, created int64, cfg *consumer.Config, start consumer.Start) *member {
 	m := &member{s: s, e: s.e, name: name, id: id, created: created, cfg: cfg, filters: cfg.Filters(), direct: cfg.Direct}
-	m.logged = !s.memory && !cfg.MemoryStorage && (cfg.AckPolicy != consumer.AckNone || cfg.Durable != "")
+	m.logged = (!s.memory || s.shared()) && !cfg.MemoryStorage && (cfg.AckPolicy != consumer.AckNone || cfg.Durable != "")
 	m.m = consumer.New(cfg, consumer.Options{
 		Stream: s.name, Name: name, Start: start,
 		Rand:          s.e.random,
@@ -169,14 +169,14 @@ func (m *member) listening(present bool) {
 func (m *member) configure(cfg *consumer.Config) {
 	m.mu.Lock()
 	m.cfg, m.dirty = cfg, true
-	live := m.live
-	if !live {
+	leads := m.role == leader
+	if !leads {
 		m.m.Reconfigure(cfg)
 		m.m.Pause(0, pauseOf(cfg))
 		m.fx.Reset()
 	}
 	m.mu.Unlock()
-	if live {
+	if leads {
 		m.in.Lock()
 		m.in.config = cfg
 		m.in.Unlock()
@@ -187,7 +187,7 @@ func (m *member) configure(cfg *consumer.Config) {
 // activate starts a new consumer.
 func (m *member) activate() {
 	m.mu.Lock()
-	m.live = true
+	m.role = leader
 	m.m.Activate(m.e.now())
 	m.mu.Unlock()
 	m.e.work.schedule(m)
@@ -204,7 +204,7 @@ func (m *member) clockSet(first bool) {
 
 func (m *member) recovered(now int64, last uint64) {
 	m.mu.Lock()
-	m.live, m.replayed = true, true
+	m.role, m.replayed = leader, true
 	m.m.Recover(now, last)
 	m.m.Recount(m.s.store)
 	m.mu.Unlock()
@@ -289,7 +289,7 @@ func (m *member) step(pubs *publishers) (more bool) {
 func (m *member) stepLocked(pubs *publishers) (more bool) {
 	m.enter(pubs)
 	defer m.mu.Unlock()
-	if m.deleted.Load() || !m.live {
+	if m.deleted.Load() || m.role != leader {
 		return false
 	}
 	now := m.e.now()
@@ -332,7 +332,7 @@ const (
 // counted once more when they are told.
 func (m *member) enter(pubs *publishers) {
 	m.mu.Lock()
-	if !m.live {
+	if m.role != leader {
 		return // what happens is told when it takes part
 	}
 	m.learn()

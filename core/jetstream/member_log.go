@@ -76,11 +76,13 @@ func (m *member) answer(to [][]byte) {
 func (m *member) seal() ([]byte, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.dirty = m.dirty || !m.logged && m.m.HasDelta()
-	if m.dirty {
-		m.m.RecordSkip()
+	if m.role == leader {
+		m.dirty = m.dirty || !m.logged && m.m.HasDelta()
+		if m.dirty {
+			m.m.RecordSkip()
+		}
+		m.log()
 	}
-	m.log()
 	if !m.dirty || m.volatile.Load() {
 		return nil, false
 	}

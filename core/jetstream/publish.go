@@ -134,11 +134,11 @@ func (s *stream) append(v *streamView, m *wire.Msg, header []byte, flags uint8) 
 	p.head = edgestore.AppendBlobHead(p.head, len(subj), len(header))
 	p.parts = [4][]byte{p.head, subj, header, m.Body}
 	side := m.Reply
-	var token any
+	token := any(counted{})
 	if m.Receipt != nil {
 		token = m.Receipt
 	}
-	if v.cfg.NoAck || token != nil {
+	if v.cfg.NoAck || m.Receipt != nil {
 		side = nil
 	}
 	size := int64(len(p.head) + len(subj) + len(header) + len(m.Body))

@@ -193,6 +193,8 @@ func (r *testReceipt) Stored(stream string, seq uint64, duplicate bool, err erro
 	var api *apierror.Error
 	if errors.As(err, &api) {
 		text += fmt.Sprintf(" error %d", api.ErrCode)
+	} else if errors.Is(err, wire.ErrUnknown) {
+		text += " unknown"
 	}
 	r.stored <- text
 }

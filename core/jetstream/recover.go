@@ -220,10 +220,9 @@ func (s *stream) recovered() {
 	if !s.memory {
 		s.bookFound()
 		s.tellDamage()
-		s.watch.start(s)
-		*s.chain = s.done
-		s.noteRest()
+		s.watch.opened(s)
 	}
-	s.live = true
-	s.consumers.recovered()
+	if s.role = roleIn(s.log()); s.role == leader {
+		s.takeLead()
+	}
 }

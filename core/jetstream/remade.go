@@ -60,6 +60,9 @@ func (e *Engine) deleteSuperseded(s *stream) {
 
 // tidy is done for each stream after a start: what a crash left over goes.
 func (s *stream) tidy() {
+	if !s.leads() {
+		return
+	}
 	if s.acct.stream(s.name) != s {
 		s.e.deleteSuperseded(s)
 		return

@@ -55,7 +55,7 @@ type seenChain struct {
 }
 
 func newReplay(e *Engine, end journalEnd) *replay {
-	return &replay{applier: applier{e: e, durable: true}, end: end, seen: make(map[uint64]seenChain)}
+	return &replay{applier: applier{e: e, durable: true, replays: true}, end: end, seen: make(map[uint64]seenChain)}
 }
 
 // Hole implements edgestore.ReplayHandler. The journal's event tells of it.

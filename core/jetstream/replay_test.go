@@ -101,7 +101,7 @@ func TestApply_runsOfARecovery(t *testing.T) {
 	}
 	// A stream that failed while the server runs: who waits for a note still hears.
 	s.mu.Lock()
-	s.live, s.failed, s.notes = true, errors.New("x"), nil
+	s.role, s.failed, s.notes = leader, errors.New("x"), nil
 	s.unsureFrom(note{seat: 39, last: 3})
 	s.mu.Unlock()
 	if run(s, opShift); s.bound.Load() != 4 {

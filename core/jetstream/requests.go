@@ -49,6 +49,14 @@ func (a *account) HasInterest(subject string) bool {
 
 func (a *account) Event(subject string, body []byte) { a.e.out.event(a, subject, body) }
 
+// Answers is part of api.Account.
+func (a *account) Answers(name string) bool {
+	if s := a.stream(name); s != nil {
+		return s.leads()
+	}
+	return a.e.journal == nil || roleIn(a.e.journal) == leader
+}
+
 func (a *account) Usage() api.Usage {
 	own := a.limits.Load()
 	u := api.Usage{MaxMemory: own.MaxMemory, MaxStorage: own.MaxStore, MaxStreams: a.maxStreams(), MaxConsumers: a.maxConsumers()}

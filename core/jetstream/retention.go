@@ -114,20 +114,20 @@ func (s *stream) logRelease(seqs []uint64) {
 		// What is not dropped now is found by the sweep of the next start.
 		if s.config().Discard == asset.DiscardNew {
 			// A publisher may be refused until this is done.
-			if s.e.append(s.log(), true, &rec, nil, nil, b) == nil {
+			if s.e.append(s.log(), true, &rec, nil, counted{}, b) == nil {
 				continue
 			}
-		} else if s.e.appendLazy(s.log(), &rec, nil, b) {
+		} else if s.e.appendLazy(s.log(), &rec, counted{}, b) {
 			continue
 		}
 		s.releasing.Add(-int64(len(chunk)))
 	}
 }
 
-func (s *stream) applyRelease(data []byte) error {
-	r := opReader{b: data}
+func (s *stream) applyRelease(en *edgestore.Entry) error {
+	r := opReader{b: en.Data}
 	n := r.uint()
-	if s.live {
+	if en.Token == any(counted{}) {
 		s.releasing.Add(-int64(n))
 	}
 	for ; n > 0 && r.err == nil; n-- {

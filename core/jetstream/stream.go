@@ -43,7 +43,7 @@ type stream struct {
 	failed    error         // the store refused: nothing is accepted any more
 	memory    bool          // fixed at construction
 	deleted   bool
-	live      bool // not being recovered
+	role      role
 	auxDirty  auxDirty
 	// wounded: operations of it are lost, and the recovery takes the rest as
 	// wounds say.
@@ -80,6 +80,7 @@ type stream struct {
 	idsFull  atomic.Bool // no more message ids are taken until some are written
 	expiring atomic.Bool // an opExpire is on its way
 	moving   atomic.Bool // an opClockMove is on its way
+	toAttach atomic.Bool // it became the leader's and is not on the bus yet
 	// sweepAgain is set when messages that nobody needs could not be looked for.
 	sweepAgain  atomic.Bool
 	sweeping    atomic.Bool // that is being tried again

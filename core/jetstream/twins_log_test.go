@@ -127,6 +127,9 @@ func (l *twinLog) AppendReserved(r *edgestore.Record, side []byte, token any, da
 
 func (l *twinLog) Kick() { poke(l.kick) }
 
+// Lost is not used: who loses the lead is killed with what it had not committed.
+func (l *twinLog) Lost(func([]edgestore.Entry)) {}
+
 // Start commits in a goroutine of its own, as a journal does.
 func (l *twinLog) Start(apply func([]edgestore.Entry)) {
 	l.stopped = make(chan struct{})

@@ -23,7 +23,8 @@ type storeWatch struct {
 
 	mu struct {
 		sync.Mutex
-		s     *stream // as soon as it takes operations
+		s     *stream // once it is recovered
+		leads bool    // operations may be appended
 		found []edgestore.SeqRange
 		asked bool // an operation is on its way
 	}
@@ -68,7 +69,7 @@ func (w *storeWatch) damaged(first, last uint64, _ error) {
 	w.hurt.Store(true)
 	w.mu.Lock()
 	w.mu.found = damage.MergeRanges(append(w.mu.found, edgestore.SeqRange{First: first, Last: last}), damage.MaxRanges)
-	ask := w.mu.s != nil && !w.mu.asked
+	ask := w.mu.leads && !w.mu.asked
 	w.mu.asked = w.mu.asked || ask
 	w.mu.Unlock()
 	if ask {
@@ -99,11 +100,24 @@ func (w *storeWatch) appendLost() {
 	}
 }
 
-// start lets operations be appended; what was found before is booked already.
-func (w *storeWatch) start(s *stream) {
+// opened is called when the stream is recovered: what was found before is booked.
+func (w *storeWatch) opened(s *stream) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.mu.s, w.mu.found = s, nil
+}
+
+// lead lets operations be appended, also for what was found while another server
+// led.
+func (w *storeWatch) lead() {
+	w.mu.Lock()
+	w.mu.leads = true
+	ask := len(w.mu.found) > 0 && !w.mu.asked
+	w.mu.asked = w.mu.asked || ask
+	w.mu.Unlock()
+	if ask {
+		w.ask()
+	}
 }
 
 func (w *storeWatch) readFailed(err error) {

@@ -1,5 +1,7 @@
 package wire
 
+import "errors"
+
 // Msg is one message on its way through the server.
 //
 // Every slice is borrowed: it is valid until the call that was given the Msg
@@ -57,9 +59,15 @@ type Msg struct {
 type Receipt interface {
 	Expect()
 	// Stored reports the outcome: err is nil once the message is on disk under
-	// seq, or, when it is a duplicate of one that is, that one has seq.
+	// seq, or, when it is a duplicate of one that is, that one has seq. It is
+	// ErrUnknown when the stream does not know, and never will, whether it is on
+	// disk; every other error says that it is not.
 	Stored(stream string, seq uint64, duplicate bool, err error)
 }
+
+// ErrUnknown is the outcome of a message that is stored or not: the stream's server
+// stopped, or does not lead any more, before that was sure.
+var ErrUnknown = errors.New("it is not known whether the message was stored")
 
 // VisibleSubject is the subject a subscriber is shown.
 func (m *Msg) VisibleSubject() []byte {

@@ -15,15 +15,19 @@ const applyBatch = 512
 func (j *Journal) applyGroups(apply func([]edgestore.Entry)) {
 	var entries []edgestore.Entry
 	for g := range j.toApply {
-		if invariants && j.o.SyncInterval == 0 && g.last > j.Synced() {
+		give := apply
+		if g.lost {
+			give = j.lost
+		}
+		if invariants && !g.lost && j.o.SyncInterval == 0 && g.last > j.Synced() {
 			panic(fmt.Sprintf("journal: LSN %d goes to apply, but only %d is synced", g.last, j.Synced()))
 		}
-		for from := 0; from < len(g.refs); from += applyBatch {
+		for from := 0; from < len(g.refs) && give != nil; from += applyBatch {
 			entries = g.entries(entries[:0], from, min(from+applyBatch, len(g.refs)))
-			apply(entries)
+			give(entries)
 			clear(entries)
 		}
-		last, staged := g.last, g.staged
+		last, staged, lost := g.last, g.staged, g.lost
 		if invariants {
 			// Whoever kept a borrowed slice shall see it.
 			for i := range g.buf {
@@ -35,7 +39,9 @@ func (j *Journal) applyGroups(apply func([]edgestore.Entry)) {
 		}
 		g.reset(2 * j.o.GroupBytes)
 		j.mu.Lock()
-		j.mu.applied = last
+		if !lost {
+			j.mu.applied = last
+		}
 		j.mu.staged -= staged
 		if len(j.mu.spare) < j.maxSpare {
 			j.mu.spare = append(j.mu.spare, g)

@@ -516,10 +516,12 @@ func (j *Journal) unstall() {
 
 // abandon counts what a closing journal could not write.
 func (c *committer) abandon(g *group, err error) error {
-	n := len(g.refs)
+	n := 0
 	c.kicked = true
-	for g := c.takeGroup(); g != nil; g = c.takeGroup() {
+	for ; g != nil; g = c.takeGroup() {
 		n += len(g.refs)
+		g.lost = true
+		c.j.toApply <- g
 	}
 	return fmt.Errorf("%d records, none of them acknowledged, were not written: %w", n, err)
 }

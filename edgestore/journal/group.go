@@ -35,6 +35,8 @@ type group struct {
 	// Set by the committer: where it was written.
 	segment uint64
 	off     int64
+	// lost: it was given up.
+	lost bool
 }
 
 // ref is what stays in memory beside a record.
@@ -63,6 +65,7 @@ func (g *group) reset(max int) {
 		g.refs = nil
 	}
 	g.first, g.last, g.frameAt, g.frameCount, g.staged, g.copyBytes = 0, 0, -1, 0, 0, 0
+	g.lost = false
 }
 
 // expect makes room for as much as the group before took: growing step by step

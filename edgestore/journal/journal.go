@@ -32,6 +32,7 @@ type Journal struct {
 	wake    chan struct{} // to the committer: take the open group
 	hurry   chan struct{} // to the committer: don't gather any longer
 	toApply chan *group
+	lost    func(entries []edgestore.Entry) // nil: nobody asks
 	closing chan struct{}
 	done    sync.WaitGroup
 
@@ -76,7 +77,8 @@ type waiter struct {
 // The record is not on its way before Kick (or Sync) is called. When Append
 // returns an error nothing was taken; it is of class ErrBusy, ErrDiskFull,
 // ErrClosed, ErrTooLarge or, while the disk refuses to write, whatever the disk
-// said. Once it returned an LSN the entry is applied, or the process ends.
+// said. Once it returned an LSN the entry is applied, or given to what Lost named,
+// or the process ends.
 func (j *Journal) Append(r *edgestore.Record, side []byte, token any, data ...[]byte) (edgestore.LSN, error) {
 	return j.append(r, side, token, false, data)
 }
@@ -261,6 +263,12 @@ func (j *Journal) Raise(lsn edgestore.LSN) error {
 	j.mu.Unlock()
 	return nil
 }
+
+// Lost names who is told of entries that Close gave up, since the disk refused
+// them to the end: a restart may find them or not. f gets each of them once, in
+// order and behind all that is applied, on the goroutine that calls apply, and
+// owns them as apply does. Call it before Start.
+func (j *Journal) Lost(f func(entries []edgestore.Entry)) { j.lost = f }
 
 // Start begins to commit what is appended. apply gets the entries in order,
 // always from the same goroutine; it owns the slice and what is in it until it

@@ -158,7 +158,8 @@ func TestJournal_stallsWhileTheDiskRefuses(t *testing.T) {
 func TestJournal_closeTellsWhatTheDiskRefused(t *testing.T) {
 	faults := vfs.WithFaults(vfs.NewMem())
 	j, _ := mustOpen(t, memOptions(faults))
-	var c collector
+	var c, lost collector
+	j.Lost(lost.apply)
 	j.Start(c.apply)
 	mustAppend(t, j, "record 1")
 	mustSync(t, j)
@@ -168,12 +169,22 @@ func TestJournal_closeTellsWhatTheDiskRefused(t *testing.T) {
 		}
 		return nil
 	})
-	mustAppend(t, j, "lost")
+	for i, text := range []string{"lost", "too"} {
+		if _, err := j.Append(&edgestore.Record{}, []byte("side"), i, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j.Kick()
 	err := j.Close()
-	if !errors.Is(err, errDisk) || !strings.Contains(err.Error(), "1 records, none of them acknowledged") {
+	if !errors.Is(err, errDisk) || !strings.Contains(err.Error(), "2 records, none of them acknowledged") {
 		t.Errorf("close: %v", err)
 	}
 	checkInOrder(t, c.all(), 1)
+	for i, want := range []string{"lost", "too"} {
+		if all := lost.all(); len(all) != 2 || string(all[i].Data) != want || all[i].Token != i || string(all[i].Side) != "side" {
+			t.Fatalf("told as lost: %+v", all)
+		}
+	}
 }
 
 func TestJournal_keepsAReserveOnAFullDisk(t *testing.T) {

@@ -21,6 +21,9 @@ type Account interface {
 	HasInterest(subject string) bool
 	// Event publishes something that happened; it does not wait.
 	Event(subject string, body []byte)
+	// Answers reports whether this server answers requests about the stream of a
+	// name, or about the account if there is none: who leads does.
+	Answers(stream string) bool
 	// Streams lists, by name, the streams that capture something of the subject;
 	// "" is all. Offline are those that could not be opened, with the reasons.
 	Streams(subject string) []Stream

@@ -262,6 +262,9 @@ func (s *Server) handle(r *Request) (v any, failed bool) {
 		base.Error = errAPILevel
 		return base, true
 	}
+	if name, _, _ := strings.Cut(arg, "."); !r.Account.Answers(name) {
+		return nil, false
+	}
 	v, err := h(s, r, base, arg)
 	return v, err != nil
 }

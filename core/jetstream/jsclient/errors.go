@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/frondmq/frond/core/jetstream/apierror"
+	"github.com/frondmq/frond/core/wire"
 )
 
 // APIError is what JetStream answers instead of what was asked for. ErrCode says
@@ -53,7 +54,7 @@ var (
 // IsUnknown reports whether what was asked for, or published, may have been done
 // all the same.
 func IsUnknown(err error) bool {
-	return errors.Is(err, ErrTimeout) || errors.Is(err, ErrLost) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	return errors.Is(err, ErrTimeout) || errors.Is(err, ErrLost) || errors.Is(err, wire.ErrUnknown) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // wrongLast gives the two codes of one error the same one.

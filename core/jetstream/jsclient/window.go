@@ -42,7 +42,7 @@ type Outcome struct {
 	Seq       uint64
 	Duplicate bool
 	// Err says why not. Refused: an *APIError, ErrNoResponders, ErrBadMessage.
-	// Unknown: ErrTimeout, ErrLost, ErrClosed.
+	// Unknown: ErrTimeout, ErrLost, ErrClosed, wire.ErrUnknown.
 	Err error
 }
 
