@@ -143,7 +143,7 @@ func (c *consumers) skipped(en *edgestore.Entry) {
 		if c.missed == nil {
 			c.missed = make(map[string]consumerRow)
 		}
-		c.missed[op.name] = consumerRow{op.name, uint64(en.LSN), op.created, bytes.Clone(op.config)}
+		c.missed[op.name] = consumerRow{op.name, operationID(en), op.created, bytes.Clone(op.config)}
 	case opConsumerConfig:
 		if row, ok := c.missed[r.string()]; ok {
 			row.config = bytes.Clone(r.bytes())

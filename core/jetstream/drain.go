@@ -264,6 +264,20 @@ func (e *Engine) flushCatalogue(trash map[uint64]edgestore.Store) error {
 	return errors.Join(errs...)
 }
 
+// closeTrash closes the stores of deleted streams that no drain has removed: an
+// engine that this process opens on the folder later must not find them locked.
+func (e *Engine) closeTrash() {
+	e.mu.Lock()
+	trash := e.mu.cat.trash
+	e.mu.cat.trash = nil
+	e.mu.Unlock()
+	for _, st := range trash {
+		if st != nil {
+			_ = st.Close() // what is lost with an error was to go
+		}
+	}
+}
+
 // releasable is up to where nothing needs the journal any more: below the
 // oldest operation that some store or the catalogue has only in memory, and
 // not above what was applied when the drain began.

@@ -356,6 +356,7 @@ func (e *Engine) Close() error {
 		errs = append(errs, s.store.Close())
 		s.mu.Unlock()
 	}
+	e.closeTrash()
 	if e.table != nil {
 		errs = append(errs, e.table.Close())
 	}

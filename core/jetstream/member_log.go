@@ -72,11 +72,14 @@ func (m *member) answer(to [][]byte) {
 
 // seal gives what has to be written of the consumer, if anything. What the log
 // did not take yet is in it: the deltas before are not read again once the
-// stream is flushed, so it can't wait. The caller holds the stream's mu.
+// stream is flushed, so it can't wait. Of a follower it is only what the leader
+// logged: its machine moves by deltas alone, and the number of the next one is the
+// leader's to give, so that a follower's drain must not take it. The caller holds
+// the stream's mu.
 func (m *member) seal() ([]byte, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.role == leader {
+	if m.s.role != follower { // a consumer's own is recovering there
 		m.dirty = m.dirty || !m.logged && m.m.HasDelta()
 		if m.dirty {
 			m.m.RecordSkip()

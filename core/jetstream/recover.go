@@ -24,6 +24,7 @@ func (e *Engine) recover() (newest edgestore.LSN, err error) {
 	for _, s := range e.allStreams() {
 		s.store.Close()
 	}
+	e.closeTrash()
 	if e.table != nil {
 		e.table.Close()
 	}

@@ -56,7 +56,7 @@ func TestTwins_come_to_the_same(t *testing.T) {
 		})
 	}
 	for name, kind := range operationKinds(t) {
-		if kinds[kind] == 0 && !t.Failed() {
+		if kinds[kind] == 0 && *crashSeed == 0 && !t.Failed() { // one seed need not have them all
 			t.Errorf("no operation of kind %s was applied", name)
 		}
 	}
