@@ -29,12 +29,13 @@ type chaosFault struct {
 	fresh bool
 	// filesGo: see chaosModel.
 	filesGo bool
+	// harmless: nothing may be lost, and nothing told lost.
+	harmless bool
 }
 
 const diskPage = 4096
 
-// chaosFaults are the classes. The first is no fault at all: then nothing may
-// be lost, and nothing told lost.
+// chaosFaults are the classes. The first is no fault at all.
 func chaosFaults() []chaosFault {
 	inJournal := func(match string, damage func(rnd *rand.Rand, b []byte) (lo, hi int)) func(*chaosDisk, *chaosTail) (bool, bool) {
 		return func(d *chaosDisk, tail *chaosTail) (bool, bool) { return d.damageJournal(match, tail, damage) }
@@ -67,14 +68,14 @@ func chaosFaults() []chaosFault {
 		}
 	}
 	return []chaosFault{
-		{name: "none"},
+		{harmless: true, name: "none"},
 		{name: "journal: one bit", after: inJournal("*.seg", flipBit)},
 		{name: "journal: one page zeroed", after: inJournal("*.seg", zeroPage)},
 		{name: "journal: one sector torn", after: inJournal("*.seg", tearSector)},
 		{filesGo: true, name: "journal: file cut", after: cutJournalFile("*.seg")},
 		{filesGo: true, name: "journal: file gone", after: dropJournalFile("*.seg")},
-		{name: "journal: id damaged", after: inJournal("journal.id", flipBit)},
-		{name: "journal: id gone", after: dropJournalFile("journal.id")},
+		{harmless: true, name: "journal: id damaged", after: inJournal("journal.id", flipBit)},
+		{harmless: true, name: "journal: id gone", after: dropJournalFile("journal.id")},
 		{name: "journal: write fails once", live: fails(vfs.OpWrite, "*.seg", 1)},
 		{name: "journal: write fails for good", live: fails(vfs.OpWrite, "*.seg", forGood)},
 		{name: "journal: sync fails once", live: fails(vfs.OpSync, "*.seg", 1)},

@@ -212,9 +212,14 @@ func (w *chaosWorld) round(fault chaosFault) {
 	if excused {
 		w.tally.excused++
 	}
-	if fault.name == "none" {
+	if fault.harmless {
 		if v.lost > 0 {
-			v.bad("without a fault %d messages are told lost", v.lost)
+			v.bad("nothing was lost, and %d messages are told lost", v.lost)
+		}
+		for _, d := range w.e.Damage(true) {
+			if d.Kind == DamageLost || d.Kind == DamageOperations {
+				v.bad("nothing was lost, and it is told: %s", d.What)
+			}
 		}
 	}
 	for i, wrong := range v.wrong {

@@ -25,6 +25,7 @@ type diskGuard struct {
 	mu     sync.Mutex
 	until  time.Time // used holds
 	used   int64
+	made   int64     // at most so much came since, of the journal and its drains
 	capped bool      // most left less than the disk
 	failed error     // of the last count: then more may be used
 	said   time.Time // when the log was told of one last
@@ -33,6 +34,10 @@ type diskGuard struct {
 // A count of the files holds for countHolds times what it took: there may be
 // many.
 const countHolds = 5
+
+// madeMeans is how many times its size a file that the journal made may add to what
+// is in use: itself, and what the stores make of what was drained before.
+const madeMeans = 3
 
 func (g *diskGuard) Free(dir string) (int64, error) {
 	free, err := g.FS.Free(dir)
@@ -48,19 +53,35 @@ func (g *diskGuard) Free(dir string) (int64, error) {
 	g.recount()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	left := max(g.most-g.used, 0)
+	left := max(g.most-g.used-g.made, 0)
 	if g.capped = free < 0 || left < free; g.capped {
 		free = left
 	}
 	return free, nil
 }
 
-// recount counts when the last count is old. Nobody who is refused meanwhile
+// Rename implements vfs.FS: it is how the journal gets another file.
+func (g *diskGuard) Rename(from, to string) error {
+	if err := g.FS.Rename(from, to); err != nil || g.most <= 0 {
+		return err
+	}
+	n, err := g.size(to)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.made += madeMeans * n; err != nil {
+		g.until = time.Time{}
+	}
+	return nil
+}
+
+// recount counts when the last count is old, and when what came since may be what
+// the limit turns on: a disk that is slow to count fills meanwhile. Nobody who is refused meanwhile
 // waits for the disk, so it holds no lock; two who count at once do no harm.
 func (g *diskGuard) recount() {
 	begin := time.Now()
 	g.mu.Lock()
-	due := !begin.Before(g.until)
+	made := g.made
+	due := !begin.Before(g.until) || made > 0 && g.most-g.used-made < g.most/2
 	g.mu.Unlock()
 	if !due {
 		return
@@ -76,6 +97,7 @@ func (g *diskGuard) recount() {
 			g.logger.Warn("JetStream disk: not all files could be counted, max_disk goes by the last count", "in use", used, "err", err)
 		}
 	}
+	g.made = max(g.made-made, 0) // what was made meanwhile may not be in it
 	g.used, g.until = used, end.Add(countHolds*end.Sub(begin))
 }
 

@@ -87,6 +87,43 @@ func TestDiskGuard_countsWithoutALock(t *testing.T) {
 	}
 }
 
+// What came since the last count is counted when it may be what the limit turns
+// on, however long that count holds: on a slow disk a journal fills many files
+// meanwhile.
+func TestDiskGuard_countsWhatTheJournalMade(t *testing.T) {
+	mem := smallJournal(t)
+	g := &diskGuard{FS: roomy{mem, 1 << 20}, dir: t.TempDir(), journalDir: "journal", most: 10_000}
+	free := func(want int64) {
+		t.Helper()
+		if got, err := g.Free("journal"); err != nil || got != want {
+			t.Errorf("%d bytes are free, want %d; %v", got, want, err)
+		}
+	}
+	made := func(name string, size int) {
+		t.Helper()
+		f, err := mem.Create("journal/fresh")
+		if err == nil {
+			_, err = f.WriteAt(make([]byte, size), 0)
+		}
+		if err == nil {
+			err = g.Rename("journal/fresh", "journal/"+name)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	free(9_700)
+	g.until = time.Now().Add(time.Hour)
+	made("2.seg", 1000)
+	free(9_700 - madeMeans*1000) // no count: there is room for the worst
+	made("3.seg", 1000)
+	free(7_700) // counted
+	g.until = time.Now().Add(time.Hour)
+	free(7_700)
+	made("4.seg", 1000)
+	free(6_700)
+}
+
 // failingList is a disk that does not always say what is in a folder.
 type failingList struct {
 	vfs.FS

@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"github.com/frondmq/frond/edgestore"
@@ -58,6 +59,9 @@ func (e *Engine) reopen(end journalEnd) (newest edgestore.LSN, err error) {
 	e.catChain = e.mu.cat.done
 	// A journal that was lost must not give a number twice.
 	e.tellOtherJournal(end.start, drained)
+	if end.remade {
+		e.tellRemade()
+	}
 	if err := e.journal.Raise(drained); err != nil {
 		return 0, err
 	}
@@ -99,6 +103,15 @@ func (e *Engine) tellOtherJournal(now journalStart, drained edgestore.LSN) {
 		Kind: DamageOperations, Where: e.cfg.journalDir(),
 		What: why + ". What was acknowledged since and was only in the journal is lost, and it is not known how much: sequences may be given again",
 		Do:   "compare the newest messages of each stream with where they came from, then acknowledge this; look at the health of the disk or card",
+	})
+}
+
+// tellRemade tells that the journal's small file was gone or damaged.
+func (e *Engine) tellRemade() {
+	e.report(Damage{
+		Kind: DamageAside, Where: filepath.Join(e.cfg.journalDir(), "journal.id"),
+		What: "journal.id, which says whose the journal is and what of it is in the files of the streams, was gone or damaged, and was made anew from the other files of the journal; no message is lost for that",
+		Do:   "see who or what removed or changed it, look at the health of the disk or card, then acknowledge this",
 	})
 }
 

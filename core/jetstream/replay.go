@@ -15,6 +15,8 @@ type journalEnd struct {
 	heads []chainHead
 	since edgestore.LSN
 	start journalStart
+	// remade: its small file was gone or damaged, and is there again.
+	remade bool
 }
 
 // chainHead is how far the operations of a stream go.

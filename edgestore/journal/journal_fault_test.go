@@ -476,11 +476,66 @@ func TestJournal_survivesTheLossOfItsIdFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	j, rec := mustOpen(t, memOptions(mem))
-	if rec.Boot != 2 || rec.Last != 1 {
+	if rec.Boot != 2 || rec.Last != 1 || !rec.Remade {
 		t.Errorf("recovered %+v", rec)
 	}
 	checkInOrder(t, mustReplay(t, j, 0), 1)
 	mustClose(t, j)
+}
+
+// Without the small file it is not known what was released but from the segments:
+// what lies before the first of them, and what their headers say. A file that was
+// read when its time came stands longer than younger ones, and what was in those
+// is no loss either.
+func TestJournal_knowsWhatWasReleasedWithoutItsIdFile(t *testing.T) {
+	for _, reading := range []bool{false, true} {
+		mem := vfs.NewMem()
+		j, _ := mustOpen(t, memOptions(mem)) // when nothing is read the headers are older ones, and say nothing
+		var c collector
+		j.Start(c.apply)
+		mustAppend(t, j, "record 1")
+		mustSync(t, j)
+		var read *segment
+		if reading {
+			read = j.shelf.acquire(1)
+		}
+		const n = 300
+		for i := range n {
+			mustAppend(t, j, strings.Repeat(fmt.Sprintf("%4d", i), 1000))
+			mustSync(t, j)
+			j.Release(edgestore.LSN(i))
+		}
+		died := mem.Kill()
+		if reading {
+			j.shelf.doneReading(read)
+		}
+		mustClose(t, j)
+		if f, err := died.Open(testDir + "/" + segmentName(1)); (err == nil) != reading {
+			t.Fatalf("the first segment, read %v: %v", reading, err)
+		} else if err == nil {
+			f.Close()
+		}
+		if err := died.Remove(testDir + "/" + metaName); err != nil {
+			t.Fatal(err)
+		}
+		names, err := died.List(testDir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			if _, ok := parseSegmentName(name); ok && !reading {
+				died.Corrupt(testDir+"/"+name, func(b []byte) { clear(b[headerRelease:][:releaseBytes]) })
+			}
+		}
+		for start := range 2 {
+			j, rec := mustOpen(t, memOptions(died))
+			got := mustReplay(t, j, 0)
+			if d := j.Damage(); len(d) != 0 || rec.Remade != (start == 0) || rec.Last != n+1 || got[len(got)-1].LSN != n+1 {
+				t.Errorf("reading %v, start %d: lost %v, %+v", reading, start, d, rec)
+			}
+			mustClose(t, j)
+		}
+	}
 }
 
 func TestJournal_recyclesReleasedSegments(t *testing.T) {

@@ -353,6 +353,7 @@ func (s *shelf) writeHeader(seg *segment) error {
 	putSegmentInfo(page, segmentInfo{
 		format: Format, id: s.id, number: seg.number, floor: s.synced(), boot: s.boot,
 	})
+	putReleased(page[headerRelease:], s.id, s.releasedUpTo())
 	if _, err := seg.file.WriteAt(page, 0); err != nil {
 		return err
 	}

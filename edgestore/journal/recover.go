@@ -37,6 +37,10 @@ type Recovery struct {
 	// Format is what the folder had. It is below the constant Format once: the
 	// journal goes on in the newer one, beside what it holds in the older.
 	Format uint32
+	// Remade: the small file that says whose journal this is was not there, or its
+	// first page was damaged, and it was made anew from the segments. What was
+	// released is known from them: no record is missing for that.
+	Remade bool
 }
 
 // Lost is a range of records that had been durable and can't be read.
@@ -119,6 +123,8 @@ type found struct {
 	info   segmentInfo
 	infoOK bool
 	frames bool
+	// released is what its header says of that; 0 when it does not say.
+	released edgestore.LSN
 }
 
 func (j *Journal) recover() (rec Recovery, err error) {
@@ -131,10 +137,12 @@ func (j *Journal) recover() (rec Recovery, err error) {
 		return rec, newerFormat(metaName, m.format)
 	}
 	j.shelf = newShelf(&j.o, 0, 0, j.Synced)
+	remade := !metaOK
 	segs, err := j.findSegments(&m, &metaOK)
 	if err != nil {
 		return rec, err
 	}
+	rec.Remade = remade && len(segs) > 0
 	if !metaOK {
 		var id [8]byte
 		if _, err := io.ReadFull(j.o.Rand, id[:]); err != nil {
@@ -146,8 +154,10 @@ func (j *Journal) recover() (rec Recovery, err error) {
 	rec.Format = formatOf(&m, segs)
 	m.format = Format
 	durable := m.floor
+	released := edgestore.LSN(0)
 	var sc scanner
 	for i := range segs {
+		released = max(released, segs[i].released)
 		boot, err := segs[i].firstFrame(m.id, &sc)
 		if err != nil {
 			return rec, err
@@ -159,16 +169,17 @@ func (j *Journal) recover() (rec Recovery, err error) {
 	}
 	segs = j.sortOut(segs)
 	e := end{segs: segs, heads: &j.committer.heads}
-	if content != nil {
-		if mark, ok := getMark(content, m.id); ok {
-			m.boot, durable = max(m.boot, mark.boot), max(durable, mark.synced)
-			e.begin(&mark)
-		}
-		if upTo, ok := getReleased(content[releasePage:], m.id); ok {
-			j.shelf.mu.released = upTo
-		} else if len(segs) > 0 {
-			j.shelf.mu.released = segs[0].first - 1
-		}
+	if content == nil {
+		content = make([]byte, metaSize) // says nothing
+	}
+	if mark, ok := getMark(content, m.id); ok {
+		m.boot, durable = max(m.boot, mark.boot), max(durable, mark.synced)
+		e.begin(&mark)
+	}
+	if upTo, ok := getReleased(content[releasePage:], m.id); ok {
+		j.shelf.mu.released = max(upTo, released)
+	} else if len(segs) > 0 {
+		j.shelf.mu.released = max(segs[0].first-1, released)
 	}
 	e.floor = j.shelf.mu.released
 	if err := e.find(durable); err != nil {
@@ -310,7 +321,7 @@ func (j *Journal) findSegments(m *meta, metaOK *bool) ([]found, error) {
 			return nil, err
 		}
 		fd := found{segment: s}
-		page := make([]byte, segmentInfoBytes)
+		page := make([]byte, headerRelease+releaseBytes)
 		if err := s.readAt(page, 0); err != nil {
 			return nil, err
 		}
@@ -326,6 +337,7 @@ func (j *Journal) findSegments(m *meta, metaOK *bool) ([]found, error) {
 			if fd.info.id != m.id {
 				return nil, fmt.Errorf("segment %s belongs to another journal (id %016x, here %016x)", name, fd.info.id, m.id)
 			}
+			fd.released, _ = getReleased(page[headerRelease:], m.id)
 		}
 		segs = append(segs, fd)
 	}

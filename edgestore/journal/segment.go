@@ -138,6 +138,11 @@ type segmentInfo struct {
 // segmentInfoBytes and what lies in them stay as they are in every format.
 const segmentInfoBytes = 44
 
+// headerRelease is where the header says what was released when the segment was
+// prepared, in a sector of its own: it is what is known of that when the small file
+// is gone.
+const headerRelease = 512
+
 func putSegmentInfo(b []byte, h segmentInfo) {
 	copy(b, segmentMagic)
 	le.PutUint32(b[12:], h.format)

@@ -32,8 +32,8 @@ const (
 	Stopped Kind = "stopped"
 	// Quarantine: a folder that belongs to no known stream was put aside.
 	Quarantine Kind = "quarantine"
-	// Aside: a file that could not be used was put aside, and what it
-	// held was brought back from elsewhere as far as possible.
+	// Aside: a file that could not be used was put aside or made anew, and
+	// what it held was brought back from elsewhere as far as possible.
 	Aside Kind = "aside"
 	// Replay: an operation could not be applied again at a start.
 	Replay Kind = "replay"
