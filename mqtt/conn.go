@@ -59,8 +59,9 @@ type conn struct {
 	hasFirst   bool
 	subs       map[string]*subscription
 	will       *will
-	*publisher        // nil before the first PUBLISH: many devices only listen
-	line       []byte // names a line of the log
+	*publisher         // nil before the first PUBLISH: many devices only listen
+	line       []byte  // names a line of the log
+	replay     *replay // nil before the first subscription that has one
 
 	// Guarded by the lock of out.
 	welcomed           bool // the CONNACK was queued
@@ -318,6 +319,7 @@ func (c *conn) goodbye(err error) []byte {
 //go:noinline
 func (c *conn) finish(err error) {
 	c.fail(err)
+	c.replay.stop()
 	for _, s := range c.subs {
 		for _, sub := range s.subs {
 			c.account.Unsubscribe(sub)

@@ -124,10 +124,10 @@ func (c *conn) authenticate(pk *packets.Packet) error {
 	return nil
 }
 
-// prepareWill checks the will's topic and keeps the message. A retained will is
-// taken, without the flag: a server that keeps no retained messages has to
-// refuse it by the letter [MQTT-3.2.2-13], and would lock out devices that need
-// nothing but the message.
+// prepareWill checks the will's topic and keeps the message. Without streams a
+// retained will is taken without the flag: a server that keeps no retained messages
+// has to refuse it by the letter [MQTT-3.2.2-13], and would lock out devices that
+// need nothing but the message.
 func (c *conn) prepareWill(pk *packets.Packet) error {
 	k := &pk.Connect
 	if !k.WillFlag {
@@ -141,7 +141,8 @@ func (c *conn) prepareWill(pk *packets.Packet) error {
 		return fail(packets.ErrTopicNameInvalid, "will topic %q: %w", core.Cut(k.WillTopic), err)
 	}
 	w := &will{subject: subj, payload: bytes.Clone(k.WillPayload), topic: strings.Clone(k.WillTopic)}
-	t := translation{dst: append([]byte("NATS/1.0\r\n"+headerQoS+":"), '0'+k.WillQos, '\r', '\n'), rules: c.topicRules(), most: c.maxSubject()}
+	w.qos, w.retain = k.WillQos, k.WillRetain && c.m.keeps()
+	t := translation{dst: appendOwnHeaders(nil, k.WillQos, w.retain), rules: c.topicRules(), most: c.maxSubject()}
 	if c.version == v5 {
 		if err := t.properties(willBlock(&k.WillProperties)); err != nil {
 			return err
@@ -152,7 +153,7 @@ func (c *conn) prepareWill(pk *packets.Packet) error {
 		c.m.lostProperties.Add(uint64(t.lost))
 		c.notice(noticeProperty, "will", core.Cut(k.WillTopic), "property", core.Cut(t.example))
 	}
-	if k.WillRetain {
+	if k.WillRetain && !w.retain {
 		c.notice(noticeRetain, "will", core.Cut(k.WillTopic))
 	}
 	if k.WillQos == 2 {
@@ -186,7 +187,7 @@ func (c *conn) connack(pk *packets.Packet, assigned bool) ([]byte, error) {
 		if c.o.MQTT.RejectQoS2 {
 			p.MaximumQosFlag, p.MaximumQos = true, 1
 		}
-		p.RetainAvailableFlag, p.RetainAvailable = true, 0
+		p.RetainAvailableFlag = !c.m.keeps() // and RetainAvailable is 0
 		p.SubIDAvailableFlag, p.SubIDAvailable = true, 0
 		if pk.Properties.SessionExpiryInterval > 0 {
 			// The session ends with the connection, whatever was asked for.

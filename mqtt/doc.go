@@ -12,6 +12,11 @@
 // our own (guard.go), except for PUBLISH and PUBACK, which are the fast path
 // (publish.go). Connections, sessions and packet identifiers are ours.
 //
+// Retained messages lie in a stream of the account under nats-server's names
+// (keeper.go), one message a subject, and nowhere else: a new subscription gets them
+// from there page by page, at its client's pace (replay.go). Without JetStream they
+// are taken without the flag.
+//
 // A QoS 2 PUBLISH is the same with PUBREC, PUBREL and PUBCOMP: its identifier is
 // remembered while the connection lasts. The Response Topic of MQTT 5 and the
 // reply subject of NATS are one thing.
@@ -19,9 +24,8 @@
 // One bad message costs no client its connection (publish.go): what can't be
 // carried is left out, escaped or refused alone. What does not work yet is told
 // to the client where the protocol has a word for it, and to the operator in
-// one line a client and minute (log.go): retained messages and wills are taken
-// without the flag, subscriptions get at most QoS 1, sessions end with their
-// connection. There are no topic aliases from clients, no subscription
+// one line a client and minute (log.go): subscriptions get at most QoS 1,
+// sessions end with their connection. There are no topic aliases from clients, no subscription
 // identifiers and no enhanced authentication. QoS 1 messages are sent once to
 // each connection, and again never: there is no session to send them again to.
 // Clients over WebSocket are not served.
@@ -31,5 +35,6 @@
 // make no valid property are left out.
 //
 // Where to start reading: conn.go for the life of a connection, publish.go and
-// acks.go for the way in, subscription.go for the way out, topic.go for names.
+// acks.go for the way in, subscription.go for the way out, topic.go for names,
+// keeper.go and replay.go for what is retained.
 package mqtt

@@ -29,7 +29,6 @@ type broker struct {
 // makeBroker makes one that is not started.
 func makeBroker(t testing.TB) *broker {
 	b := &broker{Services: servertest.NewServices(t, "B"), t: t}
-	b.Streams = true
 	return b
 }
 

@@ -394,7 +394,7 @@ func TestConn_answersAboveTheLimit(t *testing.T) {
 	c.version, c.window = v311, newWindow(1, c.out)
 	message := wire.Msg{Header: []byte("NATS/1.0\r\nNmqtt-Pub:1\r\n\r\n"), Body: make([]byte, 80)}
 	for range 2 {
-		if !c.send(1, []byte("a"), &message) {
+		if !c.send(1, 0, []byte("a"), &message) {
 			t.Fatal("no room")
 		}
 	}

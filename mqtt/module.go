@@ -40,6 +40,12 @@ type Module struct {
 
 	turned         turned // who was not let in
 	lostProperties atomic.Uint64
+	lostRetained   atomic.Uint64
+
+	keepers struct {
+		sync.Mutex
+		of map[string]*keeper // by account
+	}
 
 	mu struct {
 		sync.Mutex
@@ -240,11 +246,20 @@ func (m *Module) Stop(ctx context.Context) error {
 	}
 	done := make(chan struct{})
 	go func() { m.work.Wait(); close(done) }()
+	defer m.closeKeepers()
 	select {
 	case <-done:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("MQTT connections did not end: %w", ctx.Err())
+	}
+}
+
+func (m *Module) closeKeepers() {
+	m.keepers.Lock()
+	defer m.keepers.Unlock()
+	for _, k := range m.keepers.of {
+		k.client.Close()
 	}
 }
 
@@ -261,6 +276,7 @@ func (m *Module) Describe(d *monitor.Description) {
 		d.MQTT.NoAuthUser = o.MQTT.NoAuthUser
 	}
 	d.MQTT.RefusedConnects, d.MQTT.LostProperties = m.turned.total.Load(), m.lostProperties.Load()
+	d.MQTT.LostRetained = m.lostRetained.Load()
 }
 
 var _ core.Module = (*Module)(nil)

@@ -87,8 +87,11 @@ func (c *conn) publish(f frame) error {
 	case p.qos == 2 && !c.noticed(noticeQoS2):
 		c.notice(noticeQoS2, "topic", core.Cut(p.topic))
 	}
-	if p.retain && !c.noticed(noticeRetain) {
-		c.notice(noticeRetain, "topic", core.Cut(p.topic))
+	if p.retain && !c.m.keeps() {
+		p.retain = false
+		if !c.noticed(noticeRetain) {
+			c.notice(noticeRetain, "topic", core.Cut(p.topic))
+		}
 	}
 	if p.qos > 0 {
 		if err := c.waitForAcks(); err != nil {
@@ -162,16 +165,26 @@ func (c *conn) accept(p *publication) error {
 		return c.refuse(p, packets.ErrNotAuthorized, nil)
 	}
 	if p.qos == 0 {
+		c.keepRetained(p, nil)
 		c.route(p, nil)
 		return nil
 	}
 	r := c.acks.open(p.id, p.qos)
+	c.keepRetained(p, r)
 	code := packets.CodeSuccess.Code
-	if c.route(p, r) == 0 {
+	if c.route(p, r) == 0 && !p.retain {
 		code = packets.CodeNoMatchingSubscribers.Code // MQTT 5 only, see appendAck
 	}
 	r.routed(code)
 	return nil
+}
+
+// keepRetained stores a retained message before it is routed: who has heard it
+// never gets an older one from the stream (replay.go).
+func (c *conn) keepRetained(p *publication, r *receipt) {
+	if p.retain {
+		c.keep(c.origin, p.qos, string(p.topic), c.subject, c.header, p.payload, r)
+	}
 }
 
 // mayPublish reports whether the client may publish to c.subject: by its
@@ -187,9 +200,7 @@ func (c *conn) mayPublish() bool {
 // headers makes the header block of the message in the connection's scratch
 // space, and its reply subject.
 func (c *conn) headers(p *publication) ([]byte, error) {
-	h := append(c.header[:0], "NATS/1.0\r\n"+headerQoS+":"...)
-	h = append(h, '0'+p.qos, '\r', '\n')
-	t := translation{dst: h, reply: c.reply[:0], rules: c.topicRules(), most: c.maxSubject()}
+	t := translation{dst: appendOwnHeaders(c.header[:0], p.qos, p.retain), reply: c.reply[:0], rules: c.topicRules(), most: c.maxSubject()}
 	err := t.properties(p.props)
 	c.reply = t.reply
 	if t.lost > 0 {
@@ -199,6 +210,16 @@ func (c *conn) headers(p *publication) ([]byte, error) {
 		}
 	}
 	return append(t.dst, '\r', '\n'), err
+}
+
+// appendOwnHeaders begins a block with what a PUBLISH says in its flags.
+func appendOwnHeaders(h []byte, qos byte, retain bool) []byte {
+	h = append(h, "NATS/1.0\r\n"+headerQoS+":"...)
+	h = append(h, '0'+qos, '\r', '\n')
+	if retain {
+		h = append(h, headerRetain+":1\r\n"...)
+	}
+	return h
 }
 
 // waitForAcks stops reading until one more message may be unacknowledged. MQTT

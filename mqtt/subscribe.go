@@ -37,11 +37,16 @@ func (c *conn) subscribe(f frame) error {
 	if identified {
 		c.notice(noticeSubID)
 	}
+	var fresh []*subscription // that get retained messages
 	for i := range pk.Filters {
 		code := packets.ErrSubscriptionIdentifiersNotSupported.Code
-		if !identified {
-			if code, err = c.subscribeTo(&pk.Filters[i]); err != nil {
+		if f := &pk.Filters[i]; !identified {
+			known := c.subs[f.Filter] != nil
+			if code, err = c.subscribeTo(f); err != nil {
 				return err
+			}
+			if code < 0x80 && c.wantsRetained(f, known) {
+				fresh = append(fresh, c.subs[f.Filter])
 			}
 		}
 		if c.version != v5 && code >= 0x80 {
@@ -49,8 +54,21 @@ func (c *conn) subscribe(f frame) error {
 		}
 		answer.ReasonCodes = append(answer.ReasonCodes, code)
 	}
-	return c.answer(answer.SubackEncode)
+	err = c.answer(answer.SubackEncode)
+	if err == nil {
+		c.replayTo(fresh)
+	}
+	return err
 }
+
+// wantsRetained reports whether a subscription gets the retained messages that are
+// there; known is that it was made before [MQTT-3.3.1-9] to [MQTT-3.3.1-11].
+func (c *conn) wantsRetained(f *packets.Subscription, known bool) bool {
+	return c.m.keeps() && !strings.HasPrefix(f.Filter, sharePrefix) && (f.RetainHandling == 0 || f.RetainHandling == 1 && !known)
+}
+
+// sharePrefix is that of shared subscriptions.
+const sharePrefix = "$share/"
 
 func (c *conn) answer(f func(*bytes.Buffer) error) error {
 	b, err := encode(f)
@@ -66,9 +84,9 @@ func (c *conn) subscribeTo(f *packets.Subscription) (byte, error) {
 	filter, queue := f.Filter, ""
 	// MQTT 3.1.1 has no shared subscriptions, but brokers give them to its
 	// clients, and one that is granted what nobody publishes to hears nothing.
-	if strings.HasPrefix(filter, "$share/") {
+	if strings.HasPrefix(filter, sharePrefix) {
 		var ok bool
-		if queue, filter, ok = strings.Cut(strings.TrimPrefix(filter, "$share/"), "/"); !ok ||
+		if queue, filter, ok = strings.Cut(strings.TrimPrefix(filter, sharePrefix), "/"); !ok ||
 			queue == "" || filter == "" || strings.ContainsAny(queue, "+#") {
 			return packets.ErrTopicFilterInvalid.Code, nil // [MQTT-4.8.2-1] [MQTT-4.8.2-2]
 		}
@@ -81,14 +99,14 @@ func (c *conn) subscribeTo(f *packets.Subscription) (byte, error) {
 		return packets.ErrTopicFilterInvalid.Code, nil
 	}
 	subjects, err := filterSubjects(filter, c.topicRules())
-	if err != nil || c.tooLong([]byte(subjects[0])) {
+	if err != nil || c.tooLong([]byte(subjects[0])) || strings.HasPrefix(subjects[0], ownPrefix) {
 		return packets.ErrTopicFilterInvalid.Code, nil
 	}
 	if max := c.o.MaxSubs; max > 0 && len(c.subs) >= max && c.subs[f.Filter] == nil {
 		return packets.ErrQuotaExceeded.Code, nil
 	}
 	s := &subscription{
-		conn: c, filter: f.Filter, qos: min(f.Qos, 1), noLocal: f.NoLocal,
+		conn: c, filter: f.Filter, qos: min(f.Qos, 1), noLocal: f.NoLocal, asPublished: f.RetainAsPublished,
 		dollar: !strings.HasPrefix(filter, "+") && !strings.HasPrefix(filter, "#"),
 	}
 	for _, subj := range subjects {
@@ -121,6 +139,7 @@ func (c *conn) subscribeTo(f *packets.Subscription) (byte, error) {
 }
 
 func (c *conn) drop(s *subscription) {
+	s.gone.Store(true)
 	for _, sub := range s.subs {
 		c.account.Unsubscribe(sub)
 	}

@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"bytes"
+	"sync/atomic"
 	"time"
 
 	"github.com/frondmq/frond/core/account"
@@ -18,7 +19,12 @@ type subscription struct {
 	// topics that begin with '$' [MQTT-4.7.2-1].
 	dollar   bool
 	filtered bool // deliveries are checked against denied subjects
-	subs     []*account.Sub
+	// asPublished is Retain As Published: live messages have their RETAIN flag.
+	asPublished bool
+	subs        []*account.Sub
+
+	gone     atomic.Bool           // dropped, or replaced by another one
+	watching atomic.Pointer[watch] // while retained messages are read for it
 }
 
 // Role, Cluster and Flush are those of an account.Sink.
@@ -50,8 +56,17 @@ func (s *subscription) Deliver(_ *account.Sub, m *wire.Msg) bool {
 	case bytes.HasPrefix(m.Reply, jsAckPrefix):
 		return false // a delivery of a JetStream consumer, meant for its client
 	}
+	flags := byte(0)
+	if w := s.watching.Load(); (w != nil || s.asPublished) && wire.HeaderGet(m.Header, headerRetain) != nil {
+		if s.asPublished {
+			flags = flagRetain // [MQTT-3.3.1-13]
+		}
+		if w != nil {
+			w.add(subj)
+		}
+	}
 	qos := min(s.qos, publishedQoS(m.Header))
-	if !c.send(qos, subj, m) {
+	if !c.send(qos, flags, subj, m) {
 		return false
 	}
 	if c.replies != nil && len(m.Reply) > 0 && c.version == v5 {
@@ -75,21 +90,15 @@ func publishedQoS(header []byte) byte {
 	return v[0] - '0'
 }
 
-// send queues one PUBLISH. A client that does not keep up is disconnected, as
-// NATS does: its session ends with its connection anyway.
-func (c *conn) send(qos byte, subj []byte, m *wire.Msg) bool {
+// send queues one PUBLISH; flags is flagRetain or 0. A client that does not keep up
+// is disconnected, as NATS does: its session ends with its connection anyway.
+func (c *conn) send(qos, flags byte, subj []byte, m *wire.Msg) bool {
 	o := c.out
 	if !c.begin() {
 		return false
 	}
-	// The scratch space is guarded by the outbound lock, like the window.
-	c.topic = appendTopic(c.topic[:0], subj)
-	c.props = c.props[:0]
-	if c.version == v5 {
-		c.props = appendProperties(c.props, m.Reply, m.Header)
-	}
-	size := publishSize(c.version, qos, c.topic, c.props, m.Body)
-	if !validTopic(c.topic) || !c.fits(size) {
+	size, ok := c.encodeLocked(qos, subj, m)
+	if !ok {
 		o.Unlock()
 		return false
 	}
@@ -98,23 +107,43 @@ func (c *conn) send(qos byte, subj []byte, m *wire.Msg) bool {
 		c.tooSlow()
 		return false
 	}
+	c.queueLocked(qos, flags, size, m.Body)
+	o.Unlock()
+	return true
+}
+
+// encodeLocked makes topic and properties of a PUBLISH in the scratch space, which
+// the outbound lock guards, and returns its remaining length. It reports false for
+// what the client can't be sent.
+func (c *conn) encodeLocked(qos byte, subj []byte, m *wire.Msg) (size int, ok bool) {
+	c.topic = appendTopic(c.topic[:0], subj)
+	c.props = c.props[:0]
+	if c.version == v5 {
+		c.props = appendProperties(c.props, m.Reply, m.Header)
+	}
+	size = publishSize(c.version, qos, c.topic, c.props, m.Body)
+	return size, validTopic(c.topic) && c.fits(size)
+}
+
+// queueLocked queues what encodeLocked has made, or has it wait for a packet
+// identifier.
+func (c *conn) queueLocked(qos, flags byte, size int, body []byte) {
 	var id uint16
 	now := qos == 0
 	if qos == 1 {
 		id, now = c.window.take()
 	}
 	c.head = appendPublishHead(c.head[:0], c.version, qos, id, c.topic, c.props, size)
+	c.head[0] |= flags
 	if now {
-		o.WriteLocked(c.head)
-		o.WriteLocked(m.Body)
+		c.out.WriteLocked(c.head)
+		c.out.WriteLocked(body)
 		c.outMsgs.Add(1)
 	} else { // the client allows no more unacknowledged messages
-		c.window.queue(c.head, m.Body, identifierAt(size, c.topic))
-		o.AsideLocked(queuedHead + len(c.head) + len(m.Body))
+		c.window.queue(c.head, body, identifierAt(size, c.topic))
+		c.out.AsideLocked(queuedHead + len(c.head) + len(body))
 	}
-	c.outBytes.Add(int64(len(m.Body)))
-	o.Unlock()
-	return true
+	c.outBytes.Add(int64(len(body)))
 }
 
 // fits reports whether a PUBLISH with that remaining length is no larger than

@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"strings"
 	"unicode/utf8"
@@ -149,6 +150,17 @@ func filterSubjects(filter string, rules topicRules) ([]string, error) {
 		return []string{s, parent}, nil
 	}
 	return []string{s}, nil
+}
+
+// nameHash is the hash that nats-server makes of names, for subjects and headers.
+func nameHash(name string) string {
+	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	sum := sha256.Sum256([]byte(name))
+	b := sum[:8]
+	for i, c := range b {
+		b[i] = digits[int(c)%len(digits)]
+	}
+	return string(b)
 }
 
 // queueName is the queue group of a shared subscription's name. A queue group

@@ -15,6 +15,8 @@ type will struct {
 	reply   []byte // nil for none
 	header  []byte
 	payload []byte
+	qos     byte
+	retain  bool // and there is where to keep it
 }
 
 // publishWill sends the will. A will delay has nothing to wait for: sessions
@@ -32,6 +34,9 @@ func (c *conn) publishWill() {
 		return
 	}
 	o := account.NewOrigin(nil, account.RoleClient, "")
+	if w.retain {
+		c.keep(o, w.qos, w.topic, w.subject, w.header, w.payload, nil)
+	}
 	c.account.Route(o, &wire.Msg{Subject: w.subject, Reply: w.reply, Header: w.header, Body: w.payload, Receipt: willReceipt{c, w.topic}})
 	o.Flush()
 }

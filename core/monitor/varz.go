@@ -189,6 +189,7 @@ type MQTTVarz struct {
 	// Not of nats-server.
 	RefusedConnects uint64 `json:"refused_connects,omitempty"` // CONNECTs that were not let in
 	LostProperties  uint64 `json:"lost_properties,omitempty"`  // that can't be message headers
+	LostRetained    uint64 `json:"lost_retained,omitempty"`    // retained messages that were not stored
 }
 
 // WebsocketVarz describes the WebSocket listener.

@@ -112,6 +112,8 @@ type Buffer struct {
 		err    error // what stopped it at once
 		writer *writer
 		gate   chan struct{} // not nil while nearly full
+		low    chan struct{} // closed when no more than lowAt is kept; nil: nobody waits
+		lowAt  int
 		over   chan struct{} // closed when nobody writes any more; made by who waits for it
 	}
 }
@@ -247,10 +249,27 @@ func (b *Buffer) Gate() <-chan struct{} {
 
 func (b *Buffer) full() bool { return int64(b.PendingLocked()) > b.kind.Limit/4*3 }
 
+// LowLocked is closed when no more than n bytes are kept for the peer; nil while it
+// is so. It is for one who fills at the peer's pace: who asks with another n has all
+// wait for that. It is not closed when the connection ends.
+func (b *Buffer) LowLocked(n int) <-chan struct{} {
+	if b.PendingLocked() <= n {
+		return nil
+	}
+	if b.mu.lowAt = n; b.mu.low == nil {
+		b.mu.low = make(chan struct{})
+	}
+	return b.mu.low
+}
+
 // gateLocked closes the gate when there is little room left, and opens it when
 // there is more.
 func (b *Buffer) gateLocked() {
 	m := &b.mu
+	if m.low != nil && b.PendingLocked() <= m.lowAt {
+		close(m.low)
+		m.low = nil
+	}
 	switch full := b.full(); {
 	case full && m.gate == nil && b.OpenLocked():
 		m.gate = make(chan struct{})

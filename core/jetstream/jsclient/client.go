@@ -75,6 +75,11 @@ func New(b jetstream.Bus, o Options) (*Client, error) {
 		c.api = "$JS." + o.Domain + ".API."
 		c.o.Local = false
 	}
+	if c.o.Local {
+		// No link has to let it through, and who listens to all topics of MQTT does
+		// not hear what begins with '$'.
+		c.inbox = "$" + c.inbox
+	}
 	c.pub.p = b.Publisher()
 	c.mu.handlers = make(map[uint64]handler)
 	c.mu.direct = make(map[string]bool)

@@ -8,7 +8,7 @@
 // carry a client's.
 //
 //   - Streams: Ensure, Update, Info, Delete, Purge (streams.go).
-//   - Messages: Get, Last, Next, LastPerSubject, DeleteMessage (get.go).
+//   - Messages: Get, Last, Next, NextBatch, LastPerSubject, DeleteMessage (get.go).
 //   - Publish for one message and its receipt; a Window for many in flight
 //     (window.go).
 //   - Cursor: a walk along a stream that resumes by itself (cursor.go).

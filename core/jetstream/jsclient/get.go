@@ -26,6 +26,8 @@ type getRequest struct {
 	Seq       uint64   `json:"seq,omitempty"`
 	LastFor   string   `json:"last_by_subj,omitempty"`
 	NextFor   string   `json:"next_by_subj,omitempty"`
+	Batch     int      `json:"batch,omitempty"`
+	MaxBytes  int      `json:"max_bytes,omitempty"`
 	MultiLast []string `json:"multi_last,omitempty"`
 	UpToSeq   uint64   `json:"up_to_seq,omitempty"`
 }
@@ -241,6 +243,46 @@ func readDirect(a answer) (*Message, error) {
 		err = errors.New("the answer does not say what message it is")
 	}
 	return m, err
+}
+
+// NextBatch reads messages from a sequence on whose subjects match filter, in the
+// order of their sequences: up to max of them, and none behind the one that makes
+// them maxBytes or more. more says that others follow the last one. None is an empty
+// list. The stream must allow direct gets; one that does not counts as not found. It
+// is for who walks along a stream at his own pace and keeps nothing in between but
+// the sequence. Errors: ErrStreamNotFound.
+func (c *Client) NextBatch(ctx context.Context, stream string, seq uint64, filter string, max, maxBytes int) (list []*Message, more bool, err error) {
+	if filter == "" {
+		filter = ">"
+	}
+	ctx, cancel := limited(ctx)
+	defer cancel()
+	body, err := json.Marshal(&getRequest{Seq: seq, NextFor: filter, Batch: max, MaxBytes: maxBytes})
+	if err != nil {
+		return nil, false, err
+	}
+	answers, err := c.ask(ctx, c.api+"DIRECT.GET."+stream, body, true)
+	if errors.Is(err, ErrNoResponders) {
+		err = ErrStreamNotFound
+	}
+	for _, a := range answers {
+		code, text := wire.HeaderStatus(a.header)
+		switch code {
+		case 0:
+			var m *Message
+			if m, err = readDirect(a); err != nil {
+				return nil, false, err
+			}
+			list = append(list, m)
+		case 204: // the end
+			left := wire.HeaderGet(a.header, hdrPending)
+			more = len(left) > 0 && string(left) != "0"
+		case 404: // none
+		default:
+			return nil, false, &APIError{Code: code, Description: string(text)}
+		}
+	}
+	return list, more, err
 }
 
 // MaxLastPerSubject is how many messages LastPerSubject gives at most.

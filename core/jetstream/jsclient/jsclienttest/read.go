@@ -110,6 +110,31 @@ var readCases = append(append(direct("messages are read by sequence, by subject,
 			h.Errorf("of no subject: %d, %v", len(list), err)
 		}
 	}},
+	{name: "a batch, and the one behind it", run: func(h *harness) {
+		h.stream()
+		base := h.base()
+		h.fill(10, 2)
+		list, more, err := h.c.NextBatch(h.ctx, h.name, base+3, h.name+".0", 2, 1<<20)
+		h.ok(err)
+		if len(list) != 2 || !more {
+			h.Fatalf("%d messages, more %v", len(list), more)
+		}
+		h.message(list[0], nil, base+3, "0", "2")
+		h.message(list[1], nil, base+5, "0", "4")
+		list, more, err = h.c.NextBatch(h.ctx, h.name, base+6, h.name+".*", 100, 1)
+		h.ok(err)
+		if len(list) != 1 || !more {
+			h.Fatalf("%d messages, more %v: one alone is as large as may be", len(list), more)
+		}
+		list, more, err = h.c.NextBatch(h.ctx, h.name, base+9, ">", 100, 1<<20)
+		h.ok(err)
+		if len(list) != 2 || more {
+			h.Fatalf("%d messages, more %v", len(list), more)
+		}
+		if list, more, err = h.c.NextBatch(h.ctx, h.name, base+11, ">", 100, 1<<20); err != nil || len(list) > 0 || more {
+			h.Errorf("behind the end: %d, more %v, %v", len(list), more, err)
+		}
+	}},
 	{name: "too many subjects are told", run: func(h *harness) {
 		h.stream(func(c *jsclient.StreamConfig) { c.Storage = 1 })
 		h.fill(jsclient.MaxLastPerSubject+1, jsclient.MaxLastPerSubject+1)

@@ -1,0 +1,260 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/frondmq/frond/core"
+	"github.com/frondmq/frond/core/jetstream/jsclient"
+	"github.com/frondmq/frond/core/wire"
+)
+
+const (
+	// pageBytes is about how much is read from the stream at once for one client,
+	// tightBytes while much of what may wait for all clients together does.
+	pageBytes  = 32 << 10
+	tightBytes = 4 << 10
+	pageMsgs   = 256
+	// maxPages is how many pages of an account are in memory at once.
+	maxPages = 4
+	// maxSeen bounds what a watch remembers.
+	maxSeen = 4096
+)
+
+// replay delivers the retained messages of new subscriptions to one client: page by
+// page, the next one when little waits for the client. It has a goroutine while there
+// is something to deliver, which stop ends and waits for.
+//
+// What was published later must not be overtaken by what was read earlier: a page is
+// read when all that was published before is stored, and what comes live meanwhile is
+// watched for (subscription.watching), so that a page leaves out what it replaced.
+type replay struct {
+	conn   *conn
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+
+	mu struct {
+		sync.Mutex
+		queue   []*subscription
+		running bool
+	}
+}
+
+// watch is what a subscription was given live while a page is read: the subjects of
+// messages that were published with RETAIN.
+type watch struct {
+	mu   sync.Mutex
+	seen map[string]struct{}
+	over bool // there were too many
+}
+
+func (w *watch) add(subj []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.over = w.over || len(w.seen) >= maxSeen; w.over {
+		return
+	}
+	if w.seen == nil {
+		w.seen = make(map[string]struct{})
+	}
+	w.seen[string(subj)] = struct{}{}
+}
+
+// replaced reports whether a newer message of the subject was delivered.
+func (w *watch) replaced(subj string) (yes, over bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, yes = w.seen[subj]
+	return yes, w.over
+}
+
+// replayTo begins to deliver retained messages to new subscriptions. It is called by
+// the reader, behind the SUBACK.
+func (c *conn) replayTo(subs []*subscription) {
+	if len(subs) == 0 {
+		return
+	}
+	r := c.replay
+	if r == nil {
+		r = &replay{conn: c}
+		r.ctx, r.cancel = context.WithCancel(c.m.ctx)
+		c.out.Lock() // for who is not the reader
+		c.replay = r
+		c.out.Unlock()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mu.queue = append(r.mu.queue, subs...)
+	if !r.mu.running {
+		r.mu.running = true
+		r.work.Add(1)
+		go r.run()
+	}
+}
+
+// stop ends it, for the reader that ends.
+func (r *replay) stop() {
+	if r != nil {
+		r.cancel()
+		r.work.Wait()
+	}
+}
+
+func (r *replay) run() {
+	defer r.work.Done()
+	for s := r.next(); s != nil; s = r.next() {
+		err := r.deliver(s)
+		s.watching.Store(nil)
+		if err != nil && r.ctx.Err() == nil {
+			r.conn.notice(noticeNotReplayed, "topic", core.Cut(s.filter), "err", err)
+		}
+	}
+}
+
+func (r *replay) next() (s *subscription) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.mu.queue) == 0 || r.ctx.Err() != nil {
+		r.mu.queue, r.mu.running = nil, false
+		return nil
+	}
+	s = r.mu.queue[0]
+	r.mu.queue = r.mu.queue[1:]
+	return s
+}
+
+// deliver gives a subscription all retained messages that match.
+func (r *replay) deliver(s *subscription) error {
+	k, err := r.conn.m.keeperOf(r.conn.account)
+	if err != nil {
+		return err
+	}
+	for _, sub := range s.subs {
+		filter := retainedPrefix + sub.Subject
+		if sub.Subject == ">" {
+			filter = ">" // all that is there: the stream counts that without looking
+		}
+		for from := uint64(1); from > 0; {
+			if s.gone.Load() {
+				return nil
+			}
+			if from, err = r.page(k, s, filter, from); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// page delivers the next page of a walk, from a sequence on, and returns where the
+// one behind it begins; 0 is the end.
+func (r *replay) page(k *keeper, s *subscription, filter string, from uint64) (next uint64, err error) {
+	size := r.conn.pageSize()
+	if err := r.low(size / 2); err != nil {
+		return 0, err
+	}
+	select {
+	case k.pages <- struct{}{}:
+		defer func() { <-k.pages }()
+	case <-r.ctx.Done():
+		return 0, r.ctx.Err()
+	}
+	w := new(watch)
+	s.watching.Store(w)
+	if err := k.settle(r.ctx); err != nil {
+		return 0, err
+	}
+	list, more, err := k.client.NextBatch(r.ctx, retainedStream, from, filter, pageMsgs, size)
+	if errors.Is(err, jsclient.ErrStreamNotFound) {
+		return 0, nil // nobody has retained anything
+	}
+	if err != nil || len(list) == 0 {
+		return 0, err
+	}
+	defer r.conn.out.Wake()
+	now := time.Now()
+	for _, m := range list {
+		if next, err = r.send(s, w, m, now); next > 0 || err != nil {
+			return next, err
+		}
+	}
+	if more {
+		next = list[len(list)-1].Seq + 1
+	}
+	return next, nil
+}
+
+// pageSize is how much a page for the client may have.
+func (c *conn) pageSize() int {
+	b := &c.m.services.Outbound().Budget
+	if most := b.Limit(); most > 0 && b.Held() > most/2 {
+		return tightBytes
+	}
+	return pageBytes
+}
+
+// low waits until no more than n bytes wait for the client.
+func (r *replay) low(n int) error {
+	out := r.conn.out
+	for {
+		out.Lock()
+		low := out.LowLocked(n)
+		out.Unlock()
+		if low == nil {
+			return r.ctx.Err()
+		}
+		out.Wake()
+		select {
+		case <-low:
+		case <-r.ctx.Done():
+			return r.ctx.Err()
+		}
+	}
+}
+
+// send queues one retained message for the client, unless it is none for it. again
+// is its sequence when it has to be read again.
+func (r *replay) send(s *subscription, w *watch, m *jsclient.Message, now time.Time) (again uint64, err error) {
+	c := s.conn
+	subj, mine := strings.CutPrefix(m.Subject, retainedPrefix)
+	kept, ok := readRetained(m, now)
+	switch {
+	case !ok || !mine,
+		!s.dollar && strings.HasPrefix(subj, "$"),
+		s.noLocal && string(kept.client) == c.clientID, // [MQTT-3.8.3-3]
+		s.filtered && c.grant.Permissions.DeniesDelivery([]byte(subj)):
+		return 0, nil
+	}
+	msg := wire.Msg{Header: kept.header, Body: m.Data}
+	for {
+		if !c.begin() {
+			return 0, errEnded
+		}
+		replaced, over := w.replaced(subj)
+		if replaced || over || s.gone.Load() {
+			c.out.Unlock()
+			if over && !replaced {
+				return m.Seq, nil
+			}
+			return 0, nil
+		}
+		size, ok := c.encodeLocked(min(s.qos, kept.qos), []byte(subj), &msg)
+		switch {
+		case !ok: // no client can be sent it
+			c.out.Unlock()
+			return 0, nil
+		case c.roomLocked(size + publishHead + queuedHead):
+			c.queueLocked(min(s.qos, kept.qos), flagRetain, size, m.Data)
+			c.out.Unlock()
+			return 0, nil
+		}
+		c.out.Unlock()
+		if err := r.low(0); err != nil {
+			return 0, err
+		}
+	}
+}
