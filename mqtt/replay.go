@@ -20,8 +20,10 @@ const (
 	pageMsgs   = 256
 	// maxPages is how many pages of an account are in memory at once.
 	maxPages = 4
-	// maxSeen bounds what a watch remembers.
-	maxSeen = 4096
+	// maxSeen bounds the subjects that a watch remembers, in bytes; seenMore is
+	// what one takes beside itself.
+	maxSeen  = 64 << 10
+	seenMore = 32
 )
 
 // replay delivers the retained messages of new subscriptions to one client: page by
@@ -49,13 +51,18 @@ type replay struct {
 type watch struct {
 	mu   sync.Mutex
 	seen map[string]struct{}
+	size int  // of all in seen
 	over bool // there were too many
 }
 
 func (w *watch) add(subj []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.over = w.over || len(w.seen) >= maxSeen; w.over {
+	if _, known := w.seen[string(subj)]; known || w.over {
+		return
+	}
+	if w.size += len(subj) + seenMore; w.size > maxSeen {
+		w.over = true
 		return
 	}
 	if w.seen == nil {
@@ -88,6 +95,15 @@ func (c *conn) replayTo(subs []*subscription) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if len(r.mu.queue) > len(c.subs) { // who subscribes to the same again and again leaves them behind
+		live := r.mu.queue[:0:0]
+		for _, s := range r.mu.queue {
+			if !s.gone.Load() {
+				live = append(live, s)
+			}
+		}
+		r.mu.queue = live
+	}
 	r.mu.queue = append(r.mu.queue, subs...)
 	if !r.mu.running {
 		r.mu.running = true
@@ -108,7 +124,6 @@ func (r *replay) run() {
 	defer r.work.Done()
 	for s := r.next(); s != nil; s = r.next() {
 		err := r.deliver(s)
-		s.watching.Store(nil)
 		if err != nil && r.ctx.Err() == nil {
 			r.conn.notice(noticeNotReplayed, "topic", core.Cut(s.filter), "err", err)
 		}
@@ -165,6 +180,7 @@ func (r *replay) page(k *keeper, s *subscription, filter string, from uint64) (n
 	}
 	w := new(watch)
 	s.watching.Store(w)
+	defer s.watching.Store(nil) // the page behind this one is read later, and newer
 	if err := k.settle(r.ctx); err != nil {
 		return 0, err
 	}

@@ -387,3 +387,67 @@ func TestBudget(t *testing.T) {
 		t.Error("a client with nothing waiting, or no budget")
 	}
 }
+
+// Who waits until little is kept for the peer hears of it then, and not before;
+// bytes that wait elsewhere count.
+func TestBuffer_low(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		b := New(kind(1<<20), here, newOwner())
+		low := func(n int) <-chan struct{} {
+			b.Lock()
+			defer b.Unlock()
+			return b.LowLocked(n)
+		}
+		closed := func(c <-chan struct{}) bool {
+			synctest.Wait()
+			select {
+			case <-c:
+				return true
+			default:
+				return false
+			}
+		}
+		aside := func(n int) {
+			b.Lock()
+			b.AsideLocked(n)
+			b.Unlock()
+		}
+		if b.Append([]byte("0123456789")) != nil {
+			t.Fatal("refused")
+		}
+		if low(10) != nil {
+			t.Error("10 bytes are more than 10")
+		}
+		c := low(9)
+		if c == nil || closed(c) {
+			t.Fatal("10 bytes are no more than 9")
+		}
+		aside(5)
+		b.Wake()
+		buf := make([]byte, 10)
+		if _, err := io.ReadFull(there, buf[:9]); err != nil || closed(c) {
+			t.Fatalf("closed while a byte is on its way, %v", err)
+		}
+		if _, err := io.ReadFull(there, buf[9:]); err != nil || !closed(c) {
+			t.Fatalf("not closed with 5 bytes elsewhere, %v", err)
+		}
+		c = low(0)
+		if aside(-4); closed(c) {
+			t.Error("closed with one byte elsewhere")
+		}
+		if aside(-1); !closed(c) || low(0) != nil {
+			t.Error("not closed with none")
+		}
+		// Who asks with another n has all wait for that.
+		aside(9)
+		first, second := low(0), low(8)
+		if aside(-1); !closed(first) || !closed(second) {
+			t.Error("not closed at the newer mark")
+		}
+		aside(-8)
+		b.End(time.Second, nil)
+		b.Wait()
+		there.Close()
+	})
+}
