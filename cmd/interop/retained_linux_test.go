@@ -20,7 +20,7 @@ func TestMQTT_retained_memory(t *testing.T) {
 	if os.Getenv("FROND_SOAK") == "" {
 		t.Skip("a long test: FROND_SOAK=1 runs it")
 	}
-	const topics, most = 100_000, 8 << 20
+	const topics, most = 100_000, 24 << 20
 	s := start(t, peers.FrondKind, mqttServer)
 	dev := mqtt3(t, s, "dev")
 	before := settledRssAnon(t, t.Context(), s.Pid())
