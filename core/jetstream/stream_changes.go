@@ -97,7 +97,7 @@ func (e *Engine) checkReserve(a *account, cfg *asset.StreamConfig, old *stream) 
 	return errStorageExceeded
 }
 
-// updateStream gives a stream another configuration; cfg is normalised.
+// updateStream gives a stream another configuration; cfg has been checked.
 func (e *Engine) updateStream(a *account, cfg *asset.StreamConfig) (*stream, *apierror.Error) {
 	a.changes.Lock()
 	defer a.changes.Unlock()

@@ -1,6 +1,7 @@
 package outbound
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -97,4 +98,73 @@ func TestPool_takesLittleWhileItIsTight(t *testing.T) {
 	if n := cap(p.get(20_000, 0, largeChunk)); n != 20_000 {
 		t.Errorf("%d bytes for 20,000 while it is tight", n)
 	}
+}
+
+// Who reads slowly is none who reads nothing, though all that waits for him goes
+// out as one write.
+func TestPool_relievesWhileALargeWriteGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := &Kind{Pool: new(Pool), Limit: 1 << 20, Deadline: time.Hour}
+		k.Pool.Budget.SetLimit(1 << 20)
+		here, there := net.Pipe()
+		o := newOwner()
+		b := New(k, here, closing{here, o})
+		const waiting = 800 << 10
+		if err := b.Append(make([]byte, waiting)); err != nil {
+			t.Fatal(err)
+		}
+		b.Wake()
+		k.Pool.Budget.SetLimit(1 << 10)
+		buf := make([]byte, 64<<10)
+		for read := 0; read < waiting; {
+			n, err := there.Read(buf)
+			if read += n; err != nil {
+				t.Fatalf("after %d bytes: %v, %v", read, err, o.err())
+			}
+			time.Sleep(3 * time.Second)
+		}
+		there.Close()
+		b.End(0, nil)
+		b.Wait()
+	})
+}
+
+// A peer gets all bytes in their order, whatever it takes at a time, where memory
+// has a limit and writes go out in pieces.
+func TestBuffer_piecesKeepTheirOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := &Kind{Pool: new(Pool), Limit: 4 << 20, Deadline: 2 * time.Second, Retry: true}
+		k.Pool.Budget.SetLimit(8 << 20)
+		here, there := net.Pipe()
+		b := New(k, here, closing{here, newOwner()})
+		var want []byte
+		for i, size := range []int{10, 300_000, 70_000, 20_000, 20_000, 20_000, 20_000, 65_536, 65_537, 3} {
+			part := make([]byte, size)
+			for j := range part {
+				part[j] = byte(i + j*j>>3)
+			}
+			want = append(want, part...)
+			if err := b.Append(part); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.Wake()
+		got, buf := []byte(nil), make([]byte, 7_777)
+		for len(got) < len(want) {
+			n, err := there.Read(buf)
+			if got = append(got, buf[:n]...); err != nil {
+				t.Fatalf("after %d bytes: %v", len(got), err)
+			}
+			time.Sleep(900 * time.Millisecond)
+		}
+		if !bytes.Equal(got, want) {
+			t.Error("other bytes came")
+		}
+		there.Close()
+		b.End(0, nil)
+		b.Wait()
+		if n := k.Pool.Budget.Held(); n != 0 {
+			t.Errorf("%d bytes are held", n)
+		}
+	})
 }

@@ -14,15 +14,16 @@ type writer struct {
 
 	// Guarded by the lock of b.
 	wake   sync.Cond
-	rounds uint32 // writes
+	rounds uint32 // writes, and pieces of large ones
 	seen   uint32 // rounds at the last sweep
-	stuck  int    // sweeps in a row that have found the same write under way
+	stuck  int    // sweeps in a row that have found the same of them under way
 	tired  bool   // to end if there is nothing to do
 
 	// Owned by the goroutine.
 	urgent     []byte
 	batch      [][]byte // urgent lines, if there are any, and chunks
 	writing    net.Buffers
+	piece      net.Buffers // the first of writing
 	deadlineAt time.Time
 }
 
@@ -167,11 +168,11 @@ func (w *writer) write() error {
 	all := w.writing // writing is consumed
 	defer func() {
 		clear(all)
-		w.writing = all[:0]
+		w.writing, w.piece = all[:0], nil
 	}()
 	for again := false; ; again = true {
 		w.extendDeadline(again)
-		n, err := w.writing.WriteTo(w.b.conn)
+		n, err := w.send()
 		switch {
 		case err == nil:
 			return nil
@@ -181,6 +182,36 @@ func (w *writer) write() error {
 			return ErrSlowDeadline
 		}
 	}
+}
+
+// send writes what is in writing, and leaves there what was not taken. Where memory
+// has a limit the sweeps see each 64 kB that are taken: who reads slowly is none who
+// reads nothing (Pool.relieve).
+func (w *writer) send() (n int64, err error) {
+	if w.b.kind.Pool.Budget.limit.Load() <= 0 {
+		return w.writing.WriteTo(w.b.conn)
+	}
+	for err == nil && len(w.writing) > 0 {
+		var taken int64
+		if first := w.writing[0]; len(first) > bigChunk {
+			var k int
+			k, err = w.b.conn.Write(first[:bigChunk])
+			w.writing[0], taken = first[k:], int64(k)
+		} else {
+			k := 1
+			for size := len(first); k < len(w.writing) && size+len(w.writing[k]) <= bigChunk; k++ {
+				size += len(w.writing[k])
+			}
+			w.piece = w.writing[:k] // is consumed, in the same memory
+			taken, err = w.piece.WriteTo(w.b.conn)
+			w.writing = w.writing[k-len(w.piece):]
+		}
+		n += taken
+		w.b.mu.Lock()
+		w.rounds++
+		w.b.mu.Unlock()
+	}
+	return n, err
 }
 
 // extendDeadline gives the next write its time. Setting a deadline is not free,
