@@ -179,7 +179,7 @@ func (c *conn) connect() error {
 		return errShutdown
 	default:
 	}
-	c.frames = framer{in: c.m.reader(c), limit: o.MaxPayload, pool: &c.m.readBuffers}
+	c.frames = framer{in: c.m.reader(c), limit: min(o.MaxPayload, maxConnect), pool: &c.m.readBuffers}
 	pk, err := c.readConnect()
 	if err == nil {
 		err = c.authenticate(pk)
@@ -191,7 +191,7 @@ func (c *conn) connect() error {
 		c.turnAway(err)
 		return err
 	}
-	c.frames.limit += maxTopicExtra
+	c.frames.limit = o.MaxPayload + maxTopicExtra
 	// MQTT 5 clients know the limit, and are told when they break it.
 	c.frames.skim = c.version == v311
 	assigned := pk.Connect.ClientIdentifier == ""

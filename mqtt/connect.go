@@ -37,16 +37,25 @@ type refusal struct {
 func (r *refusal) Error() string { return r.reason.Error() }
 func (r *refusal) Unwrap() error { return r.reason }
 
-// readConnect reads and checks the first packet.
+// maxConnect bounds a CONNECT, whose sender nobody knows yet: a will and a password
+// of the largest size, and as much again for all else.
+const maxConnect = 256 << 10
+
+// readConnect reads and checks the first packet. Whatever is no CONNECT is refused
+// by its first byte: nothing else of it is read.
 func (c *conn) readConnect() (*packets.Packet, error) {
-	f, err := c.frames.next()
+	first, err := c.frames.in.Peek(1)
 	if err != nil {
 		return nil, err
 	}
+	f := frame{first: first[0]}
 	if f.kind() != packets.Connect {
 		return nil, fail(packets.ErrProtocolViolationRequireFirstConnect, "first packet has type %d", f.kind()) // [MQTT-3.1.0-1]
 	}
 	if err := checkFlags(&f); err != nil {
+		return nil, err
+	}
+	if f, err = c.frames.next(); err != nil {
 		return nil, err
 	}
 	if err := checkConnect(f.body); err != nil {
