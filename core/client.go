@@ -12,6 +12,7 @@ import (
 
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
+	"github.com/frondmq/frond/core/inbound"
 	"github.com/frondmq/frond/core/outbound"
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/wire"
@@ -40,6 +41,7 @@ type client struct {
 	// Owned by the reader.
 	set       *snapshot // the newest that it has seen: limits of what comes
 	parser    *wire.ClientParser
+	part      inbound.Part // of a message that is not whole
 	origin    *account.Origin
 	account   *account.Account // nil before it is known who this is
 	connect   *connectOptions  // of the last CONNECT; immutable
@@ -73,6 +75,7 @@ type client struct {
 		sync.Mutex
 		reason wire.CloseReason // ReasonUnknown while open
 		text   string           // of the -ERR to be sent
+		why    string           // for the log, if it is more than text
 		timer  *time.Timer      // authentication, then pings
 		pings  int              // unanswered
 		pinged time.Time        // when the last PING was sent
@@ -134,6 +137,14 @@ func (c *client) fail(reason wire.CloseReason, text string) {
 
 // Kick is part of Connection. As in nats-server the client is not told why.
 func (c *client) Kick() { c.fail(wire.ReasonKicked, "") }
+
+// HeldTooMuch is part of inbound.Owner.
+func (c *client) HeldTooMuch() {
+	c.life.Lock()
+	c.life.why = inbound.ErrTooMuch.Error()
+	c.life.Unlock()
+	c.fail(wire.ReasonStale, wire.ReasonStale.String())
+}
 
 // reason is why the connection ended, or ReasonUnknown.
 func (c *client) reason() wire.CloseReason {

@@ -20,7 +20,8 @@ const firstPing = 2 * time.Second
 func (c *client) open() error {
 	o := c.began.o
 	c.set = c.began
-	c.parser = wire.NewClientParser(c, wire.Limits{MaxControlLine: o.MaxControlLine, MaxPayload: o.MaxPayload, Buffers: &c.s.buffers})
+	c.part.Init(&c.s.parts, c)
+	c.parser = wire.NewClientParser(c, wire.Limits{MaxControlLine: o.MaxControlLine, MaxPayload: o.MaxPayload, Buffers: &c.s.buffers, Held: &c.part})
 	c.origin = account.NewOrigin(c, account.RoleClient, "")
 	c.connect = initialConnect
 	c.session.Store(&session{echo: true})

@@ -252,6 +252,7 @@ func (c *client) WriteFailed(err error) {
 // subscriptions are gone, and the writer is told to end.
 func (c *client) finish(err error, opened bool) {
 	text := c.settle(err)
+	c.parser.Drop()
 	c.unsubscribeAll()
 	if !opened {
 		c.raw.Close()
@@ -316,7 +317,9 @@ func (c *client) logEnd(reason string) {
 	why := c.why
 	if why == "" {
 		c.life.Lock()
-		why = c.life.text
+		if why = c.life.why; why == "" {
+			why = c.life.text
+		}
 		c.life.Unlock()
 	}
 	l := c.log()

@@ -157,6 +157,7 @@ func (c *client) setLimits() {
 		MaxPayload:     c.set.o.MaxPayload,
 		NoHeaders:      c.connected && !c.session.Load().headers,
 		Buffers:        &c.s.buffers,
+		Held:           &c.part,
 	})
 }
 

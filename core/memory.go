@@ -45,12 +45,15 @@ func GoMemoryLimit(limit int64) int64 { return limit / 8 * 7 }
 //	Between the bound of what waits and half more of it, those are closed that
 //	have much waiting (outbound.Budget.Full), and links lose messages: both
 //	together fit into the 3/4.
+//	Messages that have come in part hold an eighth of the limit, and half more for
+//	a moment (inbound.Parts); that leaves less for what waits, too.
 //	While not even least is left, publishers are held up, then refused.
 type memory struct {
 	limit int64
 	from  string
 	// Of what waits for clients and for links.
 	clients, links *outbound.Budget
+	parts          *outbound.Budget // of messages that are not whole
 	log            *slog.Logger
 	short          atomic.Bool
 	other          atomic.Int64 // in use by all else, as last measured
@@ -69,11 +72,18 @@ const (
 )
 
 // newMemory makes one that measures nothing yet.
-func newMemory(o *config.Options, clients, links *outbound.Budget, log *slog.Logger) *memory {
-	m := &memory{clients: clients, links: links, log: log, stop: make(chan struct{})}
+func newMemory(o *config.Options, clients, links, parts *outbound.Budget, log *slog.Logger) *memory {
+	m := &memory{clients: clients, links: links, parts: parts, log: log, stop: make(chan struct{})}
 	m.limit, m.from = MemoryLimit(o)
+	m.setParts(o.MaxPayload)
 	m.setMost(o.MaxPendingTotal)
 	return m
+}
+
+// setParts changes what messages of at most maxPayload bytes may hold that have
+// come in part: two of them have room, if they are not out of all proportion.
+func (m *memory) setParts(maxPayload int) {
+	m.parts.SetLimit(max(m.limit/8, min(2*int64(maxPayload), m.limit/4)))
 }
 
 // setMost changes max_pending_total.
@@ -103,22 +113,24 @@ func (m *memory) run() {
 	defer tick.Stop()
 	g := newGauge()
 	var told time.Time
-	for held := m.held(); ; {
+	for held := m.held() + m.parts.Held(); ; {
 		select {
 		case <-m.stop:
 			return
 		case now := <-tick.C:
 			before := held
-			held = m.held()
+			held = m.held() + m.parts.Held()
 			// What waited when the collector looked is not known: the most of
 			// two moments around it.
+			other := m.other.Load()
 			if used, ok := g.read(); ok {
-				m.bound(max(used-max(held, before), 0))
+				other = max(used-max(held, before), 0)
 			}
+			m.bound(other)
 			if m.short.Load() && now.Sub(told) >= memoryTold {
 				told = now
 				m.log.Warn("Memory is short: publishers to streams are held up or refused, and clients that do not read are closed",
-					"limit", m.limit, "from", m.from, "in_use", m.other.Load(), "waiting", held)
+					"limit", m.limit, "from", m.from, "in_use", m.other.Load(), "waiting", m.held(), "partial", m.parts.Held())
 			}
 		}
 	}
@@ -136,7 +148,7 @@ func (m *memory) bound(other int64) {
 	clients, links, short := m.mu.most, int64(0), false
 	if m.limit > 0 {
 		var n int64
-		n, short = waitingLimit(m.limit, other)
+		n, short = waitingLimit(m.limit, other+m.parts.Held())
 		links = n / 3
 		if n -= links; clients == 0 || n < clients {
 			clients = n
@@ -165,7 +177,7 @@ func (m *memory) describe() *monitor.MemoryVarz {
 		return nil
 	}
 	return &monitor.MemoryVarz{
-		Limit: m.limit, From: m.from, InUse: m.other.Load(), Waiting: m.held(), WaitingLimit: m.clients.Limit() + m.links.Limit(), Short: m.short.Load(),
+		Limit: m.limit, From: m.from, InUse: m.other.Load(), Waiting: m.held(), Partial: m.parts.Held(), WaitingLimit: m.clients.Limit() + m.links.Limit(), Short: m.short.Load(),
 	}
 }
 

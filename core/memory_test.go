@@ -30,8 +30,8 @@ func TestMemory_waitingLimit(t *testing.T) {
 func TestMemory_bounds(t *testing.T) {
 	o := config.Defaults()
 	o.MaxMemory = 64 << 20
-	var b, l outbound.Budget
-	m := newMemory(o, &b, &l, slog.New(slog.DiscardHandler))
+	var b, l, p outbound.Budget
+	m := newMemory(o, &b, &l, &p, slog.New(slog.DiscardHandler))
 	if m.limit != o.MaxMemory || m.from != "max_memory" || b.Limit()+l.Limit() != 32<<20 || l.Limit() != 32<<20/3 {
 		t.Errorf("%d from %s, %d may wait", m.limit, m.from, b.Limit())
 	}
@@ -58,7 +58,7 @@ func TestMemory_bounds(t *testing.T) {
 		t.Errorf("described as %+v", d)
 	}
 	o.MaxMemory = 0
-	if m := newMemory(o, &b, &l, slog.New(slog.DiscardHandler)); m.from == "max_memory" {
+	if m := newMemory(o, &b, &l, &p, slog.New(slog.DiscardHandler)); m.from == "max_memory" {
 		t.Errorf("%d from %s", m.limit, m.from)
 	}
 	if m.share(8, 1<<40) != 0 || m.share(8, 8) != 8 {
@@ -90,9 +90,9 @@ func TestMemory_gauge(t *testing.T) {
 func TestMemory_short(t *testing.T) {
 	o := config.Defaults()
 	o.MaxMemory = 1 << 20 // the test's own process takes more
-	var b, l outbound.Budget
+	var b, l, p outbound.Budget
 	lines := make(chan string, 16)
-	m := newMemory(o, &b, &l, slog.New(lineHandler{lines}))
+	m := newMemory(o, &b, &l, &p, slog.New(lineHandler{lines}))
 	m.begin()
 	defer m.end()
 	if l := <-lines; l != "Memory limit" {

@@ -7,6 +7,7 @@ import (
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/inbound"
 	"github.com/frondmq/frond/core/jetstream/jsclient"
 	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/outbound"
@@ -62,6 +63,9 @@ type Services interface {
 	Outbound() *outbound.Pool
 	// OutboundLinks is the same for links, which are counted apart.
 	OutboundLinks() *outbound.Pool
+	// Inbound counts the memory of messages that peers have sent in part, and ends
+	// those that take too much.
+	Inbound() *inbound.Parts
 	// Account finds an account by name; "$G" always exists.
 	Account(name string) (*account.Account, bool)
 	// StreamClient is JetStream as the account sees it: that of this server, or of

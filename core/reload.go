@@ -45,6 +45,7 @@ func (s *Server) Reload(to *config.Options) ([]config.Change, error) {
 		s.file.commit(&to.Log)
 	}
 	s.memory.setMost(to.MaxPendingTotal)
+	s.memory.setParts(to.MaxPayload)
 	s.connections.SetLimit(to.MaxConns)
 	for _, m := range s.modules {
 		m.Commit(from.o, to)

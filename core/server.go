@@ -14,6 +14,7 @@ import (
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/inbound"
 	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/outbound"
 	"github.com/frondmq/frond/core/transport"
@@ -35,6 +36,7 @@ type Server struct {
 	global   *account.Account // $G, which is always there
 	pool     outbound.Pool    // of what waits for clients
 	links    outbound.Pool    // and for links
+	parts    inbound.Parts    // of messages that are not whole
 	memory   *memory
 	buffers  wire.Buffers
 	reads    readBuffers
@@ -85,7 +87,7 @@ func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
 		log: slog.New(front), lines: front.lines, file: fileLog(log), modules: mods, stopped: make(chan struct{}),
 	}
 	s.connections = NewConnections(o.MaxConns, o.MaxClosedConns)
-	s.memory = newMemory(o, &s.pool.Budget, &s.links.Budget, s.log)
+	s.memory = newMemory(o, &s.pool.Budget, &s.links.Budget, &s.parts.Budget, s.log)
 	s.global = s.newAccount(config.GlobalAccount)
 	s.accounts.Add(s.global)
 	s.accounts.Add(s.newAccount(systemAccount))

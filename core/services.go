@@ -7,6 +7,7 @@ import (
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/inbound"
 	"github.com/frondmq/frond/core/jetstream/jsclient"
 	"github.com/frondmq/frond/core/outbound"
 	"github.com/frondmq/frond/core/subject"
@@ -30,6 +31,7 @@ func (v services) APILevel() int                 { return apiLevel }
 func (v services) Connections() *Connections     { return v.s.connections }
 func (v services) Outbound() *outbound.Pool      { return &v.s.pool }
 func (v services) OutboundLinks() *outbound.Pool { return &v.s.links }
+func (v services) Inbound() *inbound.Parts       { return &v.s.parts }
 
 func (v services) Account(name string) (*account.Account, bool) {
 	return v.s.accounts.Lookup(name)

@@ -26,6 +26,7 @@ var floors = map[string][]string{
 	"core/transport": {},
 	"core/testkit":   {},
 	"core/outbound":  {},
+	"core/inbound":   {"core/outbound"},
 	"core/monitor":   {"core/transport"},
 	"core/jetstream": {"core/subject", "core/wire", "edgestore"},
 	"core":           {"core/*", "edgestore"},

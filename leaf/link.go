@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -17,6 +18,7 @@ import (
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/inbound"
 	"github.com/frondmq/frond/core/transport"
 	"github.com/frondmq/frond/core/wire"
 )
@@ -79,6 +81,7 @@ type link struct {
 
 	// Owned by the reader goroutine.
 	origin *account.Origin
+	part   inbound.Part            // of a message that is not whole
 	subs   map[string]*account.Sub // changed under listing, for whoever else looks
 	watch  *interest
 	delay  time.Duration // the peer asked the dialer to stay away so long
@@ -204,6 +207,12 @@ func (l *link) fail(reason wire.CloseReason, err error) {
 	_ = l.conn.SetReadDeadline(time.Unix(1, 0)) // the reader wakes up
 }
 
+// HeldTooMuch is part of inbound.Owner.
+func (l *link) HeldTooMuch() { l.fail(wire.ReasonStale, errPart) }
+
+// errPart tells the peer what a NATS client is told.
+var errPart = fmt.Errorf("%w: %w", inbound.ErrTooMuch, &wire.Error{Text: wire.ReasonStale.String(), Reason: wire.ReasonStale})
+
 // Kick is part of core.Connection. The side that dialed dials again.
 func (l *link) Kick() { l.fail(wire.ReasonKicked, nil) }
 
@@ -222,7 +231,9 @@ func (l *link) queueLine(add func([]byte) []byte) {
 
 func (l *link) read() {
 	o := l.m.services.Options()
-	parser := wire.NewLeafParser(l, wire.Limits{MaxControlLine: o.MaxControlLine, MaxPayload: maxFromLink(o)})
+	l.part.Init(l.m.services.Inbound(), l)
+	parser := wire.NewLeafParser(l, wire.Limits{MaxControlLine: o.MaxControlLine, MaxPayload: maxFromLink(o), Held: &l.part})
+	defer parser.Drop()
 	l.heard.slow = l.account.HalfRead
 	in := input{link: l, plain: !compresses(l.mode), size: readBytesMin}
 	for {

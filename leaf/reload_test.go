@@ -103,7 +103,7 @@ func TestCommit_endsWhoseUserIsGone(t *testing.T) {
 		n.Left = func(g *auth.Grant) (*auth.Grant, bool) { return g, !gone.Load() }
 	})
 	edge := startSpoke(t, hub.addr(), nil)
-	testkit.Eventually(t, "it is linked", func() bool { return edge.linked("HUB") != nil })
+	testkit.Eventually(t, "it is linked", func() bool { return edge.linked("HUB") != nil && hub.linked("EDGE") != nil })
 	if err := hub.Reload(func(*config.Options) {}); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/inbound"
 	"github.com/frondmq/frond/core/outbound"
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/transport"
@@ -52,8 +53,9 @@ type conn struct {
 
 	// Owned by the reader goroutine.
 	frames  framer
-	reading bool // deadlines and flushes are those of a connected client
-	awake   bool // packets come, or came a moment ago
+	part    inbound.Part // of a packet that is not whole
+	reading bool         // deadlines and flushes are those of a connected client
+	awake   bool         // packets come, or came a moment ago
 	// first was read by who waited for it.
 	first      byte
 	hasFirst   bool
@@ -93,6 +95,7 @@ var (
 	errEnded      = errors.New("client closed the connection")
 	errDisconnect = errors.New("client disconnected") // with a DISCONNECT
 	errSlow       = &failure{packets.ErrQuotaExceeded, errors.New("slow consumer: too much is waiting to be written")}
+	errPart       = &failure{packets.ErrQuotaExceeded, inbound.ErrTooMuch}
 	errTakenOver  = &failure{packets.ErrSessionTakenOver, errors.New("the client connected again")}
 	errKicked     = &failure{packets.ErrAdministrativeAction, errors.New("an operator ended the connection")}
 	errRevoked    = &failure{packets.ErrNotAuthorized, errors.New("the user is gone or has other rights")}
@@ -111,6 +114,7 @@ func (c *conn) serve() {
 		_ = c.nc.Close()
 		c.out.End(0, nil) // somebody may have said goodbye
 		c.out.Wait()
+		c.frames.drop()
 		c.leave()
 		return
 	}
@@ -179,7 +183,7 @@ func (c *conn) connect() error {
 		return errShutdown
 	default:
 	}
-	c.frames = framer{in: c.m.reader(c), limit: min(o.MaxPayload, maxConnect), pool: &c.m.readBuffers}
+	c.frames = framer{in: c.m.reader(c), limit: min(o.MaxPayload, maxConnect), pool: &c.m.readBuffers, held: &c.part}
 	pk, err := c.readConnect()
 	if err == nil {
 		err = c.authenticate(pk)
@@ -188,6 +192,11 @@ func (c *conn) connect() error {
 		err = c.prepareWill(pk)
 	}
 	if err != nil {
+		select {
+		case <-c.ended:
+			err = c.end
+		default:
+		}
 		c.turnAway(err)
 		return err
 	}
@@ -287,6 +296,9 @@ func (c *conn) fail(err error) {
 // own word.
 func (c *conn) Kick() { c.fail(errKicked) }
 
+// HeldTooMuch is part of inbound.Owner.
+func (c *conn) HeldTooMuch() { c.fail(errPart) }
+
 // goodbye is the DISCONNECT that an MQTT 5 client is told a failure with.
 func (c *conn) goodbye(err error) []byte {
 	var f *failure
@@ -332,7 +344,8 @@ func (c *conn) finish(err error) {
 		c.origin.Flush()
 	}
 	// Publishers may still remember the connection by a subscription.
-	c.frames, c.publisher = framer{}, nil
+	c.frames.drop()
+	c.publisher = nil
 	c.out.Lock() // closed: nothing is delivered any more
 	c.out.AsideLocked(-c.window.queued.Size())
 	c.window.queued.Drop()

@@ -54,6 +54,8 @@ func (c *conn) closedReason() wire.CloseReason {
 	switch {
 	case c.slow.Load(), errors.Is(c.end, errSlow):
 		return wire.ReasonSlowPending
+	case errors.Is(c.end, errPart):
+		return wire.ReasonStale
 	case errors.Is(c.end, errDisconnect), errors.Is(c.end, io.EOF):
 		return wire.ReasonClientClosed
 	case errors.Is(c.end, errRevoked):

@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/frondmq/frond/core/inbound"
 )
 
 // maxTopicExtra is by how much a packet may be larger than max_payload: room
@@ -31,8 +33,9 @@ type framer struct {
 	skim  bool       // leave out the payload of a PUBLISH above limit, instead of failing
 	pool  *sync.Pool // of *[]byte, for packets larger than the buffer of in
 
-	large   *[]byte // lent by pool for the packet at hand
-	between bool    // nothing of the next packet is known
+	large   *[]byte       // lent by pool for the packet at hand
+	between bool          // nothing of the next packet is known
+	held    *inbound.Part // counts large; nil for nobody
 }
 
 // keepBytes is the smallest buffer for packets larger than that of in.
@@ -55,7 +58,20 @@ func (r *framer) giveBack() {
 	if r.large != nil {
 		r.pool.Put(r.large)
 		r.large = nil
+		r.hold(0)
 	}
+}
+
+func (r *framer) hold(n int) {
+	if r.held != nil {
+		r.held.Hold(n)
+	}
+}
+
+// drop is the end: what has come of a packet is held by nobody.
+func (r *framer) drop() {
+	r.hold(0)
+	*r = framer{}
 }
 
 // next reads one packet.
@@ -120,10 +136,15 @@ func (r *framer) readLarge(n int) ([]byte, error) {
 	done := 0
 	for {
 		body := (*r.large)[:min(n, len(*r.large))]
-		if _, err := io.ReadFull(r.in, body[done:]); err != nil {
-			return nil, err
+		for done < len(body) {
+			k, err := r.in.Read(body[done:])
+			if err != nil {
+				return nil, err
+			}
+			done += k
+			r.hold(len(*r.large)) // each time that something comes
 		}
-		if done = len(body); done == n {
+		if done == n {
 			return body, nil
 		}
 		more := make([]byte, min(n, 2*done))

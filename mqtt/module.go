@@ -198,6 +198,7 @@ func (m *Module) newConn(id uint64, nc net.Conn, o *config.Options) *conn {
 	}
 	c.out = outbound.New(m.kind(o), nc, c)
 	c.acks = newAcks(c)
+	c.part.Init(m.services.Inbound(), c)
 	c.lastSeen.Store(core.Ticks(c.started))
 	return c
 }

@@ -270,5 +270,6 @@ type MemoryVarz struct {
 	InUse        int64  `json:"in_use"`     // by all but what waits, as last measured
 	Waiting      int64  `json:"waiting"`    // to be written to clients and links
 	WaitingLimit int64  `json:"waiting_limit"`
+	Partial      int64  `json:"partial"`         // of messages that have come in part
 	Short        bool   `json:"short,omitempty"` // publishers are held up
 }

@@ -42,8 +42,8 @@ func (b *Budget) Full(waiting int64) bool {
 	return waiting > smallShare
 }
 
-// over is how much more is held than may wait, 0 or less for nothing.
-func (b *Budget) over() int64 {
+// Over is how much more is held than may wait, 0 or less for nothing.
+func (b *Budget) Over() int64 {
 	limit := b.limit.Load()
 	if limit <= 0 {
 		return 0

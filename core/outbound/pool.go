@@ -140,7 +140,7 @@ const stuckAfter = 5
 // more waits for all than may. Who is sent more is stopped by FitsLocked; but the
 // limit may fall, and then nobody would be sent anything.
 func (p *Pool) relieve(all []*writer) {
-	over := p.Budget.over()
+	over := p.Budget.Over()
 	if over <= 0 {
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/inbound"
 	"github.com/frondmq/frond/core/jetstream/jsclient"
 	"github.com/frondmq/frond/core/outbound"
 	"github.com/frondmq/frond/core/testkit"
@@ -34,6 +35,7 @@ type Services struct {
 	Conns *core.Connections
 	// Clients and Links are what waits for clients and for links.
 	Clients, Links outbound.Pool
+	Parts          inbound.Parts
 	Log            testkit.Log
 
 	t        testing.TB
@@ -144,6 +146,9 @@ func (s *Services) Outbound() *outbound.Pool { return &s.Clients }
 
 // OutboundLinks is part of core.Services.
 func (s *Services) OutboundLinks() *outbound.Pool { return &s.Links }
+
+// Inbound is part of core.Services.
+func (s *Services) Inbound() *inbound.Parts { return &s.Parts }
 
 // Account is part of core.Services.
 func (s *Services) Account(name string) (*account.Account, bool) {

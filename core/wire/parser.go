@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"io"
 	"slices"
 )
 
@@ -16,6 +17,15 @@ type Limits struct {
 	NoHeaders bool
 	// Buffers are shared with other connections; nil for none.
 	Buffers *Buffers
+	// Held is told what an operation takes that has come in part; nil for nobody.
+	Held Holder
+}
+
+// Holder counts the memory of an operation that is collected over several reads.
+type Holder interface {
+	// Hold is told the bytes of memory that hold it, when more of it has come and
+	// they are not few; 0 when it is whole.
+	Hold(n int)
 }
 
 // ConnHandler is told what both dialects have in common. Slices are borrowed:
@@ -90,7 +100,7 @@ func (f *framer) feed(d dialect, buf []byte) error {
 			if n, err = d.parse(buf); n == 0 && err == nil {
 				f.grow(len(buf))
 				f.pending = append(f.pending, buf...)
-				return nil
+				n = len(buf)
 			}
 		}
 		if err != nil {
@@ -99,11 +109,33 @@ func (f *framer) feed(d dialect, buf []byte) error {
 		}
 		buf = buf[n:]
 	}
-	if len(f.pending) == 0 && cap(f.pending) > keepPending {
+	if cap(f.pending) > keepPending {
+		f.hold()
+	}
+	return nil
+}
+
+// hold tells what pending takes, and gives back what is empty.
+func (f *framer) hold() {
+	if len(f.pending) == 0 {
 		f.limits.Buffers.put(f.pending)
 		f.pending = nil
 	}
-	return nil
+	if f.limits.Held != nil {
+		f.limits.Held.Hold(cap(f.pending))
+	}
+}
+
+// Drop is the end: nothing is parsed any more, and what has come in part is held
+// by nobody.
+func (f *framer) Drop() {
+	if f.failed == nil {
+		f.failed = io.ErrUnexpectedEOF
+	}
+	f.pending = nil
+	if f.limits.Held != nil {
+		f.limits.Held.Hold(0)
+	}
 }
 
 // collect moves as much of buf to pending as the operation there needs, and

@@ -409,3 +409,54 @@ func fuzzParser(f *testing.F, parse parseFunc, cases []parseCase) {
 func FuzzClientParser(f *testing.F) { fuzzParser(f, clientParse(testLimits), clientCases) }
 
 func FuzzLeafParser(f *testing.F) { fuzzParser(f, leafParse(testLimits), leafCases) }
+
+// held is a Holder that remembers.
+type held struct{ n, calls, most int }
+
+func (h *held) Hold(n int) { h.n, h.calls, h.most = n, h.calls+1, max(h.most, n) }
+
+// What an operation takes that comes in part is told with each part that comes,
+// until it is whole; small ones are not told at all.
+func TestParser_tellsWhatItHolds(t *testing.T) {
+	l := Limits{MaxControlLine: 4096, MaxPayload: 1 << 20}
+	op := func(verb string, n int) []byte {
+		return fmt.Appendf(nil, "%s x %d\r\n%s\r\n", verb, n, strings.Repeat("x", n))
+	}
+	for verb, parser := range map[string]func(Limits) (func([]byte) error, func()){
+		"PUB": func(l Limits) (func([]byte) error, func()) {
+			p := NewClientParser(new(counter), l)
+			return p.Parse, p.Drop
+		},
+		"LMSG": func(l Limits) (func([]byte) error, func()) {
+			p := NewLeafParser(new(counter), l)
+			return p.Parse, p.Drop
+		},
+	} {
+		h := new(held)
+		l.Held = h
+		parse, drop := parser(l)
+		feed := func(b []byte) {
+			for part := range slices.Chunk(b, 10_000) {
+				if err := parse(part); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		feed(op(verb, 12_000))
+		if h.calls > 0 {
+			t.Errorf("%s: told %d times of a small one", verb, h.calls)
+		}
+		feed(op(verb, 100_000))
+		if h.n != 0 || h.most < 100_000 || h.calls < 9 {
+			t.Errorf("%s: told %d times, %d bytes at most, %d at the end", verb, h.calls, h.most, h.n)
+		}
+		feed(op(verb, 100_000)[:50_000])
+		if h.n < 50_000 {
+			t.Errorf("%s: %d bytes of 50,000", verb, h.n)
+		}
+		drop()
+		if h.n != 0 || parse([]byte("PING\r\n")) == nil {
+			t.Errorf("%s: %d bytes, and it parses on behind the end", verb, h.n)
+		}
+	}
+}
