@@ -91,6 +91,7 @@ func (r *diskWatch) watchFaults(ev *journal.Events, was journal.Events) {
 	ev.Damaged = func(l journal.Lost) {
 		r.report(Damage{
 			Kind: DamageOperations,
+			Lost: []edgestore.SeqRange{{First: uint64(l.First), Last: uint64(l.Last)}},
 			What: fmt.Sprintf("operations %d to %d of the journal can not be read", l.First, l.Last),
 			Do:   "see which streams lost messages; look at the health of the disk or card",
 		})

@@ -111,6 +111,35 @@ func TestLaw_bitInTheJournal(t *testing.T) {
 	x.goesOn("S", "s.a", "c")
 }
 
+// What of the journal can't be read is found at each start until its segment is
+// written anew. Once somebody has acknowledged it nothing more is told, and more
+// damage is.
+func TestLaw_acknowledgedOperations(t *testing.T) {
+	x := newBox(t)
+	x.start()
+	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+	for i := range 30 {
+		x.put("S", "s", text(i))
+	}
+	x.kill()
+	x.flipAt("journal/*.seg", text(14))
+	for i := range 3 {
+		x.start()
+		if told := x.toldKind(DamageOperations); (told != nil) != (i == 0) {
+			t.Fatalf("start %d tells %+v", i, x.e.Damage(false))
+		}
+		if err := x.e.AckDamage(0); err != nil {
+			t.Fatal(err)
+		}
+		x.stop()
+	}
+	x.flipAt("journal/*.seg", text(3))
+	x.start()
+	if x.toldKind(DamageOperations) == nil {
+		t.Error("other damage is not told")
+	}
+}
+
 // A damaged record of a stream's creation loses neither the stream nor its
 // messages: it is written twice.
 func TestLaw_bitInTheCreation(t *testing.T) {

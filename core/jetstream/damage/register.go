@@ -64,7 +64,8 @@ type Entry struct {
 	// Account and Stream name the stream that it is about, if one.
 	Account string `json:"account,omitempty"`
 	Stream  string `json:"stream,omitempty"`
-	// Lost are the sequences of the stream that are gone.
+	// Lost are the sequences of the stream that are gone; of Operations the
+	// numbers of these.
 	Lost  []edgestore.SeqRange `json:"lost,omitempty"`
 	What  string               `json:"what"`  // the cause, in words
 	Do    string               `json:"do"`    // what to do about it
@@ -107,10 +108,13 @@ type kept struct {
 
 // Add counts d in, as one more case of an entry that is not acknowledged or as
 // one of its own, and gives the entry's id, 0 before the catalogue was loaded. say
-// tells whether it should be logged.
+// tells whether it should be logged. What lasts and was acknowledged is no case.
 func (r *Register) Add(d Entry) (id uint64, say bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.accepted(&d) {
+		return 0, false
+	}
 	x := r.find(&d)
 	grew := x == nil || len(d.Lost) > 0
 	if x == nil {
@@ -233,6 +237,28 @@ func (r *Register) find(d *Entry) *kept {
 	return nil
 }
 
+// accepted reports whether d is about operations that somebody has acknowledged
+// to be gone: each start finds them again, until their segment is written anew.
+func (r *Register) accepted(d *Entry) bool {
+	if d.Kind != Operations || len(d.Lost) == 0 {
+		return false
+	}
+	var known []edgestore.SeqRange
+	for _, x := range r.all {
+		if x.Acked && x.Kind == Operations {
+			known = append(known, x.Lost...)
+		}
+	}
+	known = MergeRanges(known, len(known)+1)
+	for _, l := range d.Lost {
+		in := func(k edgestore.SeqRange) bool { return k.First <= l.First && l.Last <= k.Last }
+		if !slices.ContainsFunc(known, in) {
+			return false
+		}
+	}
+	return true
+}
+
 func (r *Register) takeID() uint64 {
 	r.next++
 	return r.next
@@ -262,6 +288,9 @@ func (r *Register) Load(rows []Entry) {
 	fresh := r.all
 	r.all, r.loaded = old, true
 	for _, x := range fresh {
+		if r.accepted(&x.Entry) {
+			continue
+		}
 		if known := r.find(&x.Entry); known != nil {
 			known.At, known.What, known.Times = x.At, x.What, known.Times+x.Times
 			known.Lost = MergeRanges(append(known.Lost, x.Lost...), MaxRanges)
