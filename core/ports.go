@@ -122,5 +122,8 @@ func systemID(who string, lookup func(string) (uint32, error)) (*uint32, error) 
 		return nil, nil
 	}
 	n, err := lookup(who)
+	if err == nil && n == transport.Nobody {
+		err = fmt.Errorf("nobody comes in as %s: %d is the number of all whom the system has no number for", who, n)
+	}
 	return &n, err
 }

@@ -141,6 +141,8 @@ func TestUnixSocket_refused(t *testing.T) {
 		{"a user that is not there", "authorization { user: u, password: p }\nunix_socket { path: /x, users: [ {uid: 1, user: u}\n {uid: 2, user: v} ] }", `test.conf:4:2: unix_socket: "v" is not a user of the authorization`},
 		{"no authorization", "unix_socket { path: /x, users: [ {uid: 2, user: v} ] }", `test.conf:2:34: unix_socket: "v" is not a user of the authorization`},
 		{"a user of the system that is not there", "authorization { user: u, password: p }\nunix_socket { path: /x, users: [ {uid: no-such-user, user: u} ] }", `test.conf:3:34: there is no user "no-such-user"`},
+		{"who fits nobody", "authorization { user: u, password: p }\nunix_socket { path: /x, users: [ {uid: 65534, user: u} ] }", `test.conf:3:34: nobody comes in as 65534`},
+		{"a group that fits nobody", "authorization { user: u, password: p }\nunix_socket { path: /x, users: [ {uid: 0, user: u}\n{gid: 65534, user: u} ] }", `test.conf:4:1: nobody comes in as 65534`},
 		{"a group that is not there", "unix_socket { path: /x, group: no_such }", `test.conf:2:25: there is no group "no_such" in /etc/group`},
 		{"a file", fmt.Sprintf("unix_socket: %q", file), "no socket"},
 		{"another server", fmt.Sprintf("unix_socket: %q", live), "listening on unix:" + live + " (option unix_socket): another server listens there"},

@@ -156,4 +156,7 @@ type Store interface {
 }
 
 // SeqRange is a range of sequences, both ends included.
-type SeqRange struct{ First, Last uint64 }
+type SeqRange struct {
+	First uint64 `json:"first"`
+	Last  uint64 `json:"last"`
+}

@@ -98,7 +98,7 @@ var (
 	errPart       = &failure{packets.ErrQuotaExceeded, inbound.ErrTooMuch}
 	errTakenOver  = &failure{packets.ErrSessionTakenOver, errors.New("the client connected again")}
 	errKicked     = &failure{packets.ErrAdministrativeAction, errors.New("an operator ended the connection")}
-	errRevoked    = &failure{packets.ErrNotAuthorized, errors.New("the user is gone or has other rights")}
+	errRevoked    = &failure{packets.ErrNotAuthorized, errors.New("the user is gone, or has another password or other rights")}
 	errTooMany    = &failure{packets.ErrQuotaExceeded, errors.New("maximum connections exceeded")}
 	errShutdown   = &failure{packets.ErrServerShuttingDown, errors.New("server shutdown")}
 )

@@ -638,10 +638,11 @@ func TestModule_closesWhatIsNotTLS(t *testing.T) {
 				b.m.tls.Store(new(tls.Config))
 				b.Opts.MQTT.TLS = &config.TLS{Timeout: time.Minute}
 				c := b.pipe(v5)
-				c.send(unhex(t, begun))
+				// Before anything is sent: a pipe whose other end is closed takes none.
 				if err := c.c.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 					t.Fatal(err)
 				}
+				c.send(unhex(t, begun))
 				if _, err := io.ReadAll(c.c); err != nil {
 					t.Error(err)
 				}

@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/jetstream"
 	"github.com/frondmq/frond/core/servertest"
 )
 
@@ -52,4 +54,17 @@ func TestDamage_command(t *testing.T) {
 	expect(0, "no damage", "ls", "--data", dir)
 	expect(0, "nothing to acknowledge", "ack", "all", "--data", dir)
 	expect(0, "acknowledged", "ls", "--all", "--data", dir)
+}
+
+// What is lost is written in small letters, as all of an entry, and read as
+// registers wrote it before.
+func TestDamage_lostInJSON(t *testing.T) {
+	var d jetstream.Damage
+	if err := json.Unmarshal([]byte(`{"lost":[{"First":106,"Last":202}]}`), &d); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(&d)
+	if err != nil || !strings.Contains(string(text), `"lost":[{"first":106,"last":202}]`) {
+		t.Errorf("%s, %v", text, err)
+	}
 }

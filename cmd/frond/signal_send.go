@@ -74,7 +74,7 @@ func runningServers(prefix string, several bool) ([]int, error) {
 	case len(pids) == 0:
 		return nil, errors.New("no frond processes running")
 	case len(pids) > 1 && !several:
-		return nil, fmt.Errorf("multiple frond processes running:\n%s", strings.Join(lines, "\n"))
+		return nil, fmt.Errorf("multiple frond processes running:\n%s\nname one: --signal SIGNAL=PID", strings.Join(lines, "\n"))
 	}
 	return pids, nil
 }

@@ -48,6 +48,17 @@ func networkRows() []field[Options] {
 	}
 }
 
+// minMemory is about what the process takes before anybody comes. Below it every
+// publisher to a stream would be refused: it is a number that lacks its unit.
+const minMemory = 8 << 20
+
+func setMaxMemory(d *decoder, o *Options, it item) {
+	setInt64(func(o *Options) *int64 { return &o.MaxMemory }, 0, math.MaxInt64)(d, o, it)
+	if o.MaxMemory != 0 && o.MaxMemory < minMemory {
+		d.errorf(it.pos, "%s must be 0 or at least %d bytes", it.key, minMemory)
+	}
+}
+
 func limitRows() []field[Options] {
 	type o = Options
 	return []field[o]{
@@ -57,7 +68,7 @@ func limitRows() []field[Options] {
 		row(Live, "max_control_line", "integer", "4096", "bytes of one protocol line", "1024", setMaxInt32(func(o *o) *int { return &o.MaxControlLine }, 1)),
 		row(Live, "max_payload", "integer", "1MB", "bytes of one message", "2MB", setMaxInt32(func(o *o) *int { return &o.MaxPayload }, 0)),
 		own(row(Live, "max_pending_total", "integer", "0, none", "bytes waiting for all clients together; while there are more, clients that have much of it are closed as slow", "64MB", setInt64(func(o *o) *int64 { return &o.MaxPendingTotal }, 0, math.MaxInt64))),
-		own(row(Restart, "max_memory", "integer", "none", "bytes of memory that the server keeps within, or fewer if the cgroup or GOMEMLIMIT says so: what waits for clients is bounded by what is left, and publishers are held up when nothing is", "64MB", setInt64(func(o *o) *int64 { return &o.MaxMemory }, 0, math.MaxInt64))),
+		own(row(Restart, "max_memory", "integer", "none", "bytes of memory that the server keeps within, or fewer if the cgroup or GOMEMLIMIT says so: what waits for clients is bounded by what is left, and publishers are held up when nothing is; at least 8MB, 0 is none", "64MB", setMaxMemory)),
 		row(Live, "max_pending", "integer", "64MB", "bytes waiting for one client before it is closed as slow", "8MB", setInt64(func(o *o) *int64 { return &o.MaxPending }, 1, math.MaxInt64)),
 		row(Live, "max_traced_msg_len", "integer", "0", "bytes of a message shown by trace; 0 is all", "100", setInt(func(o *o) *int { return &o.MaxTracedMsgLen }, 0, math.MaxInt32)),
 		row(Restart, "max_closed_clients", "integer", "10000", "closed connections that monitoring remembers", "5", setInt(func(o *o) *int { return &o.MaxClosedConns }, 0, math.MaxInt32)),

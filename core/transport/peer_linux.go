@@ -10,10 +10,6 @@ import (
 // socket.
 const KnowsPeers = true
 
-// nobody is the number that stands for all users and groups which the user
-// namespace of this process has no number for.
-const nobody = 65534
-
 // ask fills in what the kernel says of the other end of a socket.
 func (p *Peer) ask(fd int) {
 	cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
@@ -24,12 +20,12 @@ func (p *Peer) ask(fd int) {
 
 // is takes only numbers that are somebody's.
 func (p *Peer) is(uid uint32, pid int32, groups []uint32) {
-	if uid == nobody {
+	if uid == Nobody {
 		return
 	}
 	p.Known, p.UID, p.PID = true, uid, pid
 	for _, g := range groups {
-		if g != nobody {
+		if g != Nobody {
 			p.Groups = append(p.Groups, g)
 		}
 	}

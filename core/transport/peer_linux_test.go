@@ -9,8 +9,8 @@ import (
 // others who have none, and must not be taken for a user of it.
 func TestPeer_nobodyIsNotSomebody(t *testing.T) {
 	var p, q Peer
-	p.is(nobody, 1, []uint32{20})
-	q.is(7, 1, []uint32{nobody, 20, nobody})
+	p.is(Nobody, 1, []uint32{20})
+	q.is(7, 1, []uint32{Nobody, 20, Nobody})
 	if p.Known || p.UID != 0 && p.Groups != nil {
 		t.Errorf("got %+v", p)
 	}

@@ -249,6 +249,10 @@ func Host(a net.Addr) string {
 	return host
 }
 
+// Nobody is the number that stands for all users and groups which the user
+// namespace of this process has no number for. So no Peer has it.
+const Nobody = 65534
+
 // LookupUser is the number of a user, who is given by name or number.
 func LookupUser(who string) (uint32, error) { return lookup("/etc/passwd", "user", who) }
 

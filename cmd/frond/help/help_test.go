@@ -181,7 +181,7 @@ func TestConfiguration_ownOptionsAreThoseOfTheReadme(t *testing.T) {
 func givenCodes(t *testing.T) map[string][]string {
 	t.Helper()
 	declared := []*regexp.Regexp{
-		regexp.MustCompile(`(?m)^\s*([eE]rr[A-Z]\w*)\s*=\s*&\w+\{\d{3}, (10\d{3}), "((?:[^"\\]|\\.)*)"\}`),
+		regexp.MustCompile(`(?m)^\s*([eE]rr[A-Z]\w*)\s*=\s*&[\w.]+\{(?:Code: )?\d{3}, (?:ErrCode: )?(10\d{3}), (?:Description: )?"((?:[^"\\]|\\.)*)"\}`),
 		regexp.MustCompile(`(?m)^\s*(err[A-Z]\w*)\s*=\s*(10\d{3})\b()`),
 	}
 	names, codes := map[string]string{}, map[string][]string{}
