@@ -176,8 +176,8 @@ func (x *box) toldKind(kind damage.Kind) *Damage {
 // Every event of the journal has somebody who handles it, who was there before
 // is still told, and no event falls on deaf ears.
 func TestDiskWatch_handlesEveryEvent(t *testing.T) {
-	e, _ := newTestEngine(t)
 	for _, before := range []bool{false, true} {
+		e, _ := newTestEngine(t)
 		var ev journal.Events
 		v := reflect.ValueOf(&ev).Elem()
 		heard := make(map[string]int)
