@@ -131,3 +131,11 @@ func Entries(s Store) (n int) {
 }
 
 func (b *base) index() *base { return b }
+
+// Believed tells whether a file would be known without bbolt, and how many records
+// it then has.
+func Believed(file []byte) (records int, ok bool) {
+	m := image{b: file}
+	ok = m.parse()
+	return len(m.records), ok
+}

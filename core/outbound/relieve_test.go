@@ -23,7 +23,8 @@ func (c closing) WriteFailed(err error) {
 }
 
 // When less may wait than before, those are cut off that read nothing, beginning
-// with those for which most waits, until it is enough; who reads slowly stays.
+// with those for which most waits, until it is enough; who reads slowly stays, and
+// so does one for whom little waits.
 func TestPool_relieves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := &Kind{Pool: new(Pool), Limit: 1 << 20, Deadline: time.Hour, Piece: 4 << 10, Chunk: 4 << 10}
@@ -41,6 +42,7 @@ func TestPool_relieves(t *testing.T) {
 		slow, slowOwner, slowPeer := add(300 << 10)
 		much, muchOwner, _ := add(200 << 10)
 		less, lessOwner, lessPeer := add(100 << 10)
+		little, littleOwner, littlePeer := add(smallShare)
 		var reading sync.WaitGroup
 		reading.Go(func() {
 			buf := make([]byte, 4<<10)
@@ -48,11 +50,11 @@ func TestPool_relieves(t *testing.T) {
 				if _, err := io.ReadFull(slowPeer, buf); err != nil {
 					return
 				}
-				time.Sleep(time.Second)
+				time.Sleep((stuckAfter - 2) * restAfter)
 			}
 		})
 		time.Sleep(20 * time.Second)
-		for _, o := range []*owner{slowOwner, muchOwner, lessOwner} {
+		for _, o := range []*owner{slowOwner, muchOwner, lessOwner, littleOwner} {
 			if err := o.err(); err != nil {
 				t.Fatalf("%v while all fits", err)
 			}
@@ -74,10 +76,14 @@ func TestPool_relieves(t *testing.T) {
 		if err := slowOwner.err(); err != nil {
 			t.Errorf("who reads slowly: %v", err)
 		}
+		if err := littleOwner.err(); err != nil {
+			t.Errorf("for whom little waits: %v", err)
+		}
 		slowPeer.Close()
 		lessPeer.Close()
+		littlePeer.Close()
 		reading.Wait()
-		for _, b := range []*Buffer{slow, much, less} {
+		for _, b := range []*Buffer{slow, much, less, little} {
 			b.End(0, nil)
 			b.Wait()
 		}
@@ -88,7 +94,7 @@ func TestPool_relieves(t *testing.T) {
 }
 
 // A message that is a little larger than a chunk takes what it is while memory is
-// tight.
+// tight; a small one takes a chunk that is used again, as ever.
 func TestPool_takesLittleWhileItIsTight(t *testing.T) {
 	p := new(Pool)
 	p.Budget.SetLimit(100 << 10)
@@ -97,6 +103,9 @@ func TestPool_takesLittleWhileItIsTight(t *testing.T) {
 	}
 	if n := cap(p.get(20_000, 0, largeChunk)); n != 20_000 {
 		t.Errorf("%d bytes for 20,000 while it is tight", n)
+	}
+	if n := cap(p.get(100, 0, largeChunk)); n != smallChunk {
+		t.Errorf("%d bytes for 100 while it is tight", n)
 	}
 }
 

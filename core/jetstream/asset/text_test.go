@@ -1,6 +1,7 @@
 package asset
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -159,4 +160,39 @@ func FuzzReadOwn(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text []byte) { sameAsJSON(t, text) })
+}
+
+// TestReader: what a Reader gives is what Decode gives, whoever reads the text.
+// Metadata of nothing but the level is shared, and of a few levels only.
+func TestReader(t *testing.T) {
+	var r Reader
+	for name, text := range ownTexts(t) {
+		want, err := Decode(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spaces := range []string{"", " "} { // with one it is for encoding/json
+			got, err := r.Decode([]byte(spaces + string(text)))
+			if err != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("%q, %q in front: %+v, %v\nwant %+v", name, spaces, got, err, want)
+			}
+		}
+	}
+	metadata := func(level int, front string) map[string]string {
+		c, err := r.Decode(fmt.Appendf(nil, `%s{"name":"S","metadata":{"_nats.req.level":"%d"}}`, front, level))
+		if err != nil || c.Metadata["_nats.req.level"] != fmt.Sprint(level) {
+			t.Fatalf("level %d: %+v, %v", level, c, err)
+		}
+		return c.Metadata
+	}
+	same := func(a, b map[string]string) bool { return reflect.ValueOf(a).Pointer() == reflect.ValueOf(b).Pointer() }
+	if !same(metadata(1, ""), metadata(1, " ")) {
+		t.Error("two of one level have two maps")
+	}
+	for i := range 3 * maxLevels {
+		metadata(100+i, "")
+	}
+	if n := len(r.share); n != maxLevels {
+		t.Errorf("%d levels are kept", n)
+	}
 }
