@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"runtime"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -23,6 +24,19 @@ func TestMemory_waitingLimit(t *testing.T) {
 		}
 		if want := limit/4*3-other < least; short != want {
 			t.Errorf("beside %d bytes: short is %v", other, short)
+		}
+	}
+}
+
+// What the program has told the collector is no limit of its own.
+func TestMemoryLimit_ofTheCollector(t *testing.T) {
+	const limit = 32 << 20
+	was := debug.SetMemoryLimit(-1)
+	defer debug.SetMemoryLimit(was)
+	for collector, want := range map[int64]int64{GoMemoryLimit(limit): limit, limit / 2: limit / 2} {
+		debug.SetMemoryLimit(collector)
+		if n, from := MemoryLimit(&config.Options{MaxMemory: limit}); n != want {
+			t.Errorf("%d from %s, want %d", n, from, want)
 		}
 	}
 }

@@ -1,7 +1,9 @@
 package core
 
 import (
+	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/frondmq/frond/core/config"
@@ -40,6 +42,15 @@ func TestStore_limitWhenNothingIsSaid(t *testing.T) {
 		}
 		if got, want := s.store.Load().maxStore, shareDisk(most).streams; got != want {
 			t.Errorf("streams may take %d, want %d", got, want)
+		}
+		for more, code := range []string{"10047", `"did_create":true`} { // one byte too many, and all there is
+			config := fmt.Sprintf(`{"name":"S","max_bytes":%d}`, shareDisk(most).streams+1-int64(more))
+			if b, err := s.Request(t.Context(), "$JS.API.STREAM.CREATE.S", []byte(config)); !strings.Contains(string(b), code) {
+				t.Errorf("%s: %s, %v", config, b, err)
+			}
+		}
+		if b, err := s.Request(t.Context(), "$JS.API.STREAM.DELETE.S", nil); !strings.Contains(string(b), "true") {
+			t.Errorf("%s, %v", b, err)
 		}
 		if err := s.Shutdown(t.Context()); err != nil {
 			t.Fatal(err)
