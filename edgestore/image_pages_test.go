@@ -76,10 +76,14 @@ func asBboltFindsIt(path string, file []byte) (err error) {
 	}
 	defer db.Close()
 	return db.View(func(tx *bbolt.Tx) error {
-		for err := range tx.Check() {
+		var found error
+		for err := range tx.Check() { // to its end: it reads on a goroutine of its own
 			if !strings.Contains(err.Error(), "unreachable unfreed") { // only a page that is not used
-				return err
+				found = err
 			}
+		}
+		if found != nil {
+			return found
 		}
 		return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
 			return b.ForEach(func(k, _ []byte) error {
