@@ -33,6 +33,8 @@ type one struct {
 	s *asked
 }
 
+func (one) Answers(string) bool { return true }
+
 func (a one) Stream(string) (Stream, *apierror.Error) { return a.s, nil }
 
 // asked is a stream that notes what it was asked to do.
