@@ -138,17 +138,16 @@ func (s *fileStore) openHead(ids []uint32) ([]uint32, error) {
 	if err == nil {
 		lostCommit, err = s.lostCommit(fileName(s.o.Dir, head))
 	}
-	switch {
-	case lostCommit:
+	if lostCommit || isCorrupt(err) {
 		if err := s.files.close(); err != nil {
 			return nil, err
 		}
 		s.files.head, s.files.id = nil, 0
-		s.met().Salvaged = &CorruptError{fileName(s.o.Dir, head), "meta pages", "the newest is damaged"}
-		err = s.salvage(ids, true, s.met().Salvaged)
-	case isCorrupt(err):
+		if lostCommit {
+			err = &CorruptError{fileName(s.o.Dir, head), "meta pages", "the newest is damaged"}
+		}
 		s.met().Salvaged = err
-		err = s.salvage(ids, false, err)
+		err = s.salvage(ids, lostCommit, err)
 	}
 	if isCorrupt(err) && s.o.SetAside {
 		for _, id := range ids {

@@ -10,7 +10,9 @@ import (
 )
 
 // metaDamaged tells whether one of the two meta pages is not valid. bbolt goes on
-// with the other then, which may be the commit before the last.
+// with the other then, which may be the commit before the last. A file that ends
+// before its last page is damaged: what is in that may be messages, and no commit
+// to it would succeed.
 func metaDamaged(path string) (bool, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -18,8 +20,15 @@ func metaDamaged(path string) (bool, error) {
 	}
 	defer f.Close()
 	t := treeCheck{f: f, path: path}
-	_, err = t.meta()
-	return err == nil && t.metas == 1, err
+	if _, err = t.meta(); err != nil {
+		return false, err
+	}
+	if size, err := f.Seek(0, io.SeekEnd); err != nil {
+		return false, t.unread(t.high-1, err)
+	} else if uint64(size) < t.high*t.pageSize {
+		return false, t.unread(t.high-1, io.EOF)
+	}
+	return t.metas == 1, nil
 }
 
 // checkTree reads the branch pages of a bbolt file and refuses what would make
