@@ -141,7 +141,9 @@ func (c *client) Kick() { c.fail(wire.ReasonKicked, "") }
 // HeldTooMuch is part of inbound.Owner.
 func (c *client) HeldTooMuch() {
 	c.life.Lock()
-	c.life.why = inbound.ErrTooMuch.Error()
+	if c.life.reason == wire.ReasonUnknown {
+		c.life.why = inbound.ErrTooMuch.Error()
+	}
 	c.life.Unlock()
 	c.fail(wire.ReasonStale, wire.ReasonStale.String())
 }

@@ -71,6 +71,20 @@ func TestMemory_bounds(t *testing.T) {
 	if d := m.describe(); d.Limit != 64<<20 || d.WaitingLimit != 1<<20+32<<20/3 || d.Short {
 		t.Errorf("described as %+v", d)
 	}
+	// What has come in part leaves less for what waits.
+	m.setMost(0)
+	m.bound(20 << 20)
+	before := b.Limit() + l.Limit()
+	p.Take(6 << 20)
+	m.bound(20 << 20)
+	if n := before - b.Limit() - l.Limit(); n < 3<<20 || m.describe().Partial != 6<<20 {
+		t.Errorf("6 MB in part leave %d less", n)
+	}
+	for payload, want := range map[int]int64{1 << 20: 8 << 20, 6 << 20: 12 << 20, 64 << 20: 16 << 20} {
+		if m.setParts(payload); p.Limit() != want {
+			t.Errorf("%d bytes in part with a max_payload of %d, want %d", p.Limit(), payload, want)
+		}
+	}
 	o.MaxMemory = 0
 	if m := newMemory(o, &b, &l, &p, slog.New(slog.DiscardHandler)); m.from == "max_memory" {
 		t.Errorf("%d from %s", m.limit, m.from)

@@ -62,3 +62,13 @@ func TestConn_packetInPartIsTold(t *testing.T) {
 	c.expectEnd(packets.ErrQuotaExceeded.Code)
 	testkit.Eventually(t, "it is gone", func() bool { return b.Parts.Budget.Held() == 0 && b.wasGone("Stale Connection") })
 }
+
+// A CONNECT is counted, though nobody knows yet who sends it.
+func TestConnect_inPartIsCounted(t *testing.T) {
+	b := startBroker(t, nil)
+	c := b.dial(v5)
+	c.send(append(appendLength([]byte{packets.Connect << 4}, 200_000), make([]byte, 100_000)...))
+	testkit.Eventually(t, "it is counted", func() bool { return b.Parts.Budget.Held() >= 100_000 })
+	c.c.Close()
+	testkit.Eventually(t, "it is gone", func() bool { return b.Parts.Budget.Held() == 0 })
+}
