@@ -251,6 +251,17 @@ func KickConnections(storeDir, user, account string) (int, error) {
 	return a.Kicked, err
 }
 
+// ServerOf tells whether a server answers in the folder of streams dir, and which
+// process it is; 0 where the system does not say.
+func ServerOf(dir string) (pid int32, ok bool) {
+	conn, err := net.DialTimeout("unix", filepath.Join(dir, controlName), controlAsk)
+	if err != nil {
+		return 0, false
+	}
+	defer conn.Close()
+	return transport.ProcessOf(conn), true
+}
+
 func askControl(storeDir string, q *controlRequest) (a controlAnswer, err error) {
 	path := filepath.Join(storeDir, storeFolder, controlName)
 	conn, err := net.DialTimeout("unix", path, controlTimeout)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/frondmq/frond/cmd/frond/help"
+	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/jetstream"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/journal"
@@ -79,6 +80,9 @@ func eachStore(dir string, w io.Writer, do func(dir string) (*edgestore.Check, e
 	catalogue := filepath.Join(root, "catalogue.db")
 	if there(catalogue) {
 		values, applied, cerr := edgestore.CheckTable(catalogue)
+		if cerr != nil && !errors.Is(cerr, edgestore.ErrCorrupt) {
+			return false, inUse(root, cerr) // which says nothing about the data
+		}
 		fmt.Fprintf(w, "%s: %d values, applied up to %d\n", catalogue, len(values), applied)
 		if cerr != nil {
 			sound = false
@@ -87,6 +91,9 @@ func eachStore(dir string, w io.Writer, do func(dir string) (*edgestore.Check, e
 	}
 	for _, s := range stores {
 		c, err := do(s)
+		if errors.Is(err, edgestore.ErrLocked) {
+			return false, inUse(root, err)
+		}
 		if err != nil {
 			sound = false
 			fmt.Fprintf(w, "%s: %v\n", s, err)
@@ -117,11 +124,16 @@ func storeFormat(dir, to string, stdout, stderr io.Writer) int {
 				return err
 			}
 		}
+		unlock, err := lockStore(root)
+		if err != nil {
+			return err
+		}
+		defer unlock()
 		now, err := jetstream.FolderFormat(root)
 		if err == nil {
 			fmt.Fprintf(stdout, "%s: format %d; this program writes formats up to %d\n", root, now, jetstream.Format)
 		}
-		return err
+		return inUse(root, err)
 	}()
 	if err != nil {
 		return fail(stderr, fmt.Errorf("store: %w", err))
@@ -136,26 +148,39 @@ func raiseFormat(root string, n uint64, stderr io.Writer) error {
 		Journal: journal.Options{SharedDisk: true, LockWait: -1},
 		Logger:  slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
-	if errors.Is(err, edgestore.ErrLocked) {
-		return fmt.Errorf("%s: %w (a server runs on it: stop that first)", root, err)
-	}
 	if err != nil {
-		return err
+		return inUse(root, err)
 	}
 	return errors.Join(e.RaiseFormat(n), e.Close())
 }
 
-// lockStore keeps servers away.
+// lockStore keeps servers away. A server locks the folder of its journal too, so
+// that it is noticed where somebody removed the file.
 func lockStore(root string) (unlock func(), err error) {
-	lock := filepath.Join(root, "journal", "lock")
-	if _, err := os.Stat(lock); err != nil {
+	folder := filepath.Join(root, "journal")
+	if !there(folder) {
 		return func() {}, nil
 	}
-	held, err := vfs.OS{}.Lock(lock)
+	held, err := vfs.OS{}.Lock(filepath.Join(folder, "lock"))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w (a server runs on it: stop that first)", root, err)
+		return nil, inUse(root, err)
 	}
 	return func() { held.Close() }, nil
+}
+
+// inUse says in the place of err who uses the folder, if that is what err says.
+func inUse(root string, err error) error {
+	if !errors.Is(err, edgestore.ErrLocked) && !errors.Is(err, vfs.ErrLocked) {
+		return err
+	}
+	who := "a server runs on it: stop that first, or wait for another frond store"
+	if pid, ok := core.ServerOf(root); ok {
+		who = "a server runs on it: stop that first"
+		if pid > 0 {
+			who = fmt.Sprintf("a server runs on it, process %d: stop that first", pid)
+		}
+	}
+	return fmt.Errorf("%s: %w (%s)", root, edgestore.ErrLocked, who)
 }
 
 // giveUp gives up what the disk does not read.

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/servertest"
+	"github.com/frondmq/frond/core/transport"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/edgestoretest"
 	"github.com/frondmq/frond/edgestore/vfs"
@@ -167,4 +169,44 @@ func storesRoot(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	return root
+}
+
+// A folder that a server uses is not looked into, and that is no damage: it is
+// told, and by which process, also where somebody removed the file of the lock.
+func TestStore_inUse(t *testing.T) {
+	dir := t.TempDir()
+	s := servertest.Start(t, servertest.With(func(o *config.Options) { o.JetStream.Enabled, o.JetStream.StoreDir = true, dir }))
+	for _, m := range [][2]string{{"$JS.API.STREAM.CREATE.S", `{"name":"S","subjects":["s"]}`}, {"s", "hello"}} {
+		if _, err := s.Request(t.Context(), m[0], []byte(m[1])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	who := "a server runs on it: stop that first"
+	if transport.KnowsPeers {
+		who = fmt.Sprintf("a server runs on it, process %d: stop that first", os.Getpid())
+	}
+	check := func(args ...string) {
+		t.Helper()
+		var out, errs bytes.Buffer
+		code := run(args, &out, &errs)
+		if code != 1 || out.Len() > 0 || strings.Contains(errs.String(), "damaged") || !strings.Contains(errs.String(), "in use by another process") || !strings.Contains(errs.String(), who) {
+			t.Errorf("%q: exit %d, %q, %q; want that it is in use: %s", args, code, out.String(), errs.String(), who)
+		}
+	}
+	all := func() {
+		t.Helper()
+		for _, word := range []string{"check", "dump", "rebuild", "giveup", "format"} {
+			check("store", word, dir)
+		}
+		check("store", "format", "2", dir)
+		check("identity", "new", "--data", dir)
+	}
+	all()
+	if runtime.GOOS == "windows" {
+		return // a file that is open is not removed there
+	}
+	if err := os.Remove(filepath.Join(dir, "jetstream", "journal", "lock")); err != nil {
+		t.Fatal(err)
+	}
+	all()
 }

@@ -184,6 +184,20 @@ func (l *unixListener) Accept() (net.Conn, error) {
 	return &unixConn{c, p}, nil
 }
 
+// ProcessOf is the number of the process that listens at the other end of a
+// connection that was dialed over a Unix socket, 0 when the system does not tell.
+func ProcessOf(c net.Conn) int32 {
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		return 0
+	}
+	var p Peer
+	if raw, err := u.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { p.ask(int(fd)) })
+	}
+	return p.PID
+}
+
 func (l *unixListener) Addr() net.Addr { return &Peer{Path: l.path} }
 
 // Close leaves a socket alone that another server has put in its place.
