@@ -22,7 +22,9 @@ import (
 // operator asks of a running server that is no NATS client's business. One line
 // of JSON asks, one line answers, and the connection is closed.
 type control struct {
-	ln    *transport.Listener
+	ln    *transport.Listener // nil: there is no socket; of the start, then of upkeep
+	made  os.FileInfo         // of the socket
+	told  bool                // that there is none
 	path  string
 	log   *slog.Logger
 	s     *Server
@@ -61,17 +63,52 @@ type controlAnswer struct {
 	Kicked      int            `json:"kicked,omitempty"`
 }
 
-// openControl makes the socket. A server without one works; it says so.
+// openControl makes the socket. A server without one works; it says so, and tries
+// again.
 func (s *Server) openControl(st *store) {
 	c := &control{path: filepath.Join(st.dir, controlName), log: s.log, s: s, store: st}
 	c.mu.conns = make(map[net.Conn]struct{}, controlConns)
-	var err error
-	if c.ln, err = transport.ListenUnix(transport.UnixSocket{Option: "store_dir", Path: c.path, Mode: 0o600, Only: true}); err != nil {
-		s.log.Warn("No control socket: `frond damage` and `frond connections` can not reach this server", "err", err)
+	st.control = c
+	c.listen()
+}
+
+func (c *control) listen() {
+	ln, err := transport.ListenUnix(transport.UnixSocket{Option: "store_dir", Path: c.path, Mode: 0o600, Only: true})
+	if err == nil {
+		c.made, err = os.Lstat(c.path)
+	}
+	if err != nil {
+		if ln != nil {
+			_ = ln.Close()
+		}
+		if !c.told {
+			c.log.Warn("No control socket: `frond damage` and `frond connections` can not reach this server; it is tried again", "err", err)
+		}
+		c.told = true
 		return
 	}
-	st.control = c
-	c.ln.Run(c.log, "control", c.accept)
+	c.ln = ln
+	ln.Run(c.log, "control", c.accept)
+	if c.told {
+		c.log.Info("The control socket is there now", "path", c.path)
+	}
+	c.told = false
+}
+
+// tend makes the socket where there is none: there was no room for it, or somebody
+// removed it.
+func (c *control) tend() {
+	if c.ln != nil {
+		if now, err := os.Lstat(c.path); err == nil && os.SameFile(now, c.made) {
+			return
+		}
+		if err := c.ln.Close(); err != nil {
+			c.log.Warn("Closing the control socket failed", "err", err)
+		}
+		c.ln = nil
+		c.log.Warn("The control socket was removed: it is made again", "path", c.path)
+	}
+	c.listen()
 }
 
 // accept begins a connection; it runs on the accepting goroutine.
@@ -201,10 +238,10 @@ func (c *control) kick(q *controlRequest) (n int, err error) {
 }
 
 func (c *control) close() error {
-	if c == nil {
-		return nil
+	var err error
+	if c.ln != nil {
+		err = c.ln.Close()
 	}
-	err := c.ln.Close()
 	c.interrupt()
 	c.done.Wait()
 	return err

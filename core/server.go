@@ -40,6 +40,9 @@ type Server struct {
 	memory   *memory
 	buffers  wire.Buffers
 	reads    readBuffers
+	// Tests change these before Start.
+	diskFree    func(dir string) int64
+	upkeepEvery time.Duration
 
 	startedAt time.Time                          // fixed by Start
 	storeID   string                             // same
@@ -85,6 +88,7 @@ func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
 	front := newPeerLog(log.Handler())
 	s := &Server{
 		log: slog.New(front), lines: front.lines, file: fileLog(log), modules: mods, stopped: make(chan struct{}),
+		diskFree: diskFree, upkeepEvery: upkeepEvery,
 	}
 	s.connections = NewConnections(o.MaxConns, o.MaxClosedConns)
 	s.memory = newMemory(o, &s.pool.Budget, &s.links.Budget, &s.parts.Budget, s.log)

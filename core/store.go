@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,10 +24,14 @@ import (
 
 // store is JetStream of this server.
 type store struct {
-	engine              *jetstream.Engine
-	dir                 string
-	maxMemory, maxStore int64
-	control             *control
+	engine    *jetstream.Engine
+	dir       string
+	log       *slog.Logger
+	maxMemory int64
+	maxStore  atomic.Int64
+	control   *control
+	room      *roomLimit // nil: maxStore is configured; of upkeep
+	upkeep    *upkeep
 }
 
 // storeThere reports whether there is a store from before.
@@ -93,7 +99,8 @@ func (s *Server) openStore() error {
 	if temporary {
 		s.log.Warn("Temporary storage directory used, data could be lost on system reboot")
 	}
-	st := &store{dir: dir, maxMemory: j.MaxMemory, maxStore: j.MaxStore}
+	st := &store{dir: dir, log: s.log, maxMemory: j.MaxMemory}
+	st.maxStore.Store(j.MaxStore)
 	// Durably: what is acknowledged must not hang on a folder that a power cut
 	// takes away.
 	switch err := (vfs.OS{}).MkdirAll(st.dir); {
@@ -108,12 +115,12 @@ func (s *Server) openStore() error {
 			st.maxMemory = min(st.maxMemory, l/4)
 		}
 	}
-	free := diskFree(st.dir)
+	free := s.diskFree(st.dir)
 	shares := shareDisk(usableDisk(free, j))
 	if most := shareDisk(usableDisk(math.MaxInt64, j)); !shares.sameFiles(most) {
 		// What is there already counts too. On a large disk that says nothing
 		// else, and to look for it takes long.
-		shares = shareDisk(usableDisk(free+folderBytes(st.dir), j))
+		shares = shareDisk(usableDisk(free+folderBytes(st.dir, nil), j))
 	}
 	s.log.Info("Starting JetStream")
 	var err error
@@ -152,14 +159,16 @@ func (s *Server) openStore() error {
 	case err != nil:
 		return fmt.Errorf("opening the store: %w", err)
 	}
-	if st.maxStore < 0 {
-		st.maxStore = shareDisk(usableDisk(diskFree(st.dir)+st.engine.FileBytes(), j)).streams
-		st.engine.LimitStore(st.maxStore)
+	if j.MaxStore < 0 {
+		st.room = &roomLimit{of: *j, free: s.diskFree, lowest: s.diskFree(st.dir)}
+		st.maxStore.Store(shareDisk(usableDisk(st.room.lowest+st.engine.FileBytes(), j)).streams)
+		st.engine.LimitStore(st.maxStore.Load())
 	}
 	s.announceStore(st)
 	s.identifyStore(st)
 	s.store.Store(st)
 	s.openControl(st)
+	st.beginUpkeep(s.upkeepEvery)
 	return st.engine.EnableAccount(bus{s.global})
 }
 
@@ -254,19 +263,6 @@ func openFiles(descriptors uint64) int {
 	return max(8, int(min(descriptors/4, uint64(most))))
 }
 
-// folderBytes is what the files below dir take.
-func folderBytes(dir string) (n int64) {
-	_ = filepath.WalkDir(dir, func(_ string, e os.DirEntry, err error) error {
-		if err == nil && e.Type().IsRegular() {
-			if info, err := e.Info(); err == nil {
-				n += info.Size()
-			}
-		}
-		return nil // what can not be read is not counted
-	})
-	return n
-}
-
 // clockPlausible reports whether the wall clock may be right. A clock from
 // before this program was made is surely wrong, as those of devices are that
 // have none which runs without power: until it is set, nothing expires by it
@@ -283,7 +279,7 @@ const clockYear = 2026
 func storeLimits(st *store, j *config.JetStream) jetstream.Limits {
 	return jetstream.Limits{
 		MaxMemory:           st.maxMemory,
-		MaxStore:            max(st.maxStore, 0), // what is not known yet comes behind the recovery
+		MaxStore:            max(st.maxStore.Load(), 0), // what is not known yet comes behind the recovery
 		MaxDuplicateWindow:  j.Limits.DuplicateWindow,
 		MaxAckPending:       j.Limits.MaxAckPending,
 		MaxRequestBatch:     j.Limits.MaxRequestBatch,
@@ -295,7 +291,7 @@ func (s *Server) announceStore(st *store) {
 	s.log.Info("---------------- JETSTREAM ----------------")
 	s.log.Info("  Strict:          " + strconv.FormatBool(s.Options().JetStream.Strict))
 	s.log.Info("  Max Memory:      " + bytesText(st.maxMemory))
-	s.log.Info("  Max Storage:     " + bytesText(st.maxStore))
+	s.log.Info("  Max Storage:     " + bytesText(st.maxStore.Load()))
 	s.log.Info(`  Store Directory: "` + st.dir + `"`)
 	if d := s.domain(); d != "" {
 		s.log.Info("  Domain:          " + d)
@@ -312,7 +308,10 @@ func (s *Server) closeStore(ctx context.Context) error {
 	}
 	s.log.Info("Initiating JetStream Shutdown...")
 	done := make(chan error, 1)
-	go func() { done <- errors.Join(st.control.close(), st.engine.Close()) }()
+	go func() {
+		st.upkeep.close()
+		done <- errors.Join(st.control.close(), st.engine.Close())
+	}()
 	select {
 	case err := <-done:
 		s.log.Info("JetStream Shutdown")

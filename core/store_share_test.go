@@ -40,7 +40,7 @@ func TestStore_limitWhenNothingIsSaid(t *testing.T) {
 		if err := s.Start(); err != nil {
 			t.Fatal(err)
 		}
-		if got, want := s.store.Load().maxStore, shareDisk(most).streams; got != want {
+		if got, want := s.store.Load().maxStore.Load(), shareDisk(most).streams; got != want {
 			t.Errorf("streams may take %d, want %d", got, want)
 		}
 		for more, code := range []string{"10047", `"did_create":true`} { // one byte too many, and all there is

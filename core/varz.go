@@ -74,7 +74,7 @@ func (s *Server) describeStore(v *monitor.JetStreamVarz) {
 		sync = alwaysSyncInterval
 	}
 	v.Config = &monitor.JetStreamConfig{
-		MaxMemory: st.maxMemory, MaxStore: st.maxStore, StoreDir: st.dir, SyncInterval: sync,
+		MaxMemory: st.maxMemory, MaxStore: st.maxStore.Load(), StoreDir: st.dir, SyncInterval: sync,
 		SyncAlways: j.SyncInterval == 0, Domain: j.Domain, CompressOK: true, Strict: j.Strict,
 	}
 	use := st.engine.Stats()
