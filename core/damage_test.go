@@ -12,6 +12,7 @@ import (
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/servertest"
+	"github.com/frondmq/frond/core/testkit"
 )
 
 // Damage is told to whoever asks, and not to probes that would end a server for
@@ -182,5 +183,75 @@ func TestMonitor_without_options(t *testing.T) {
 	}
 	if l := s.Leafz(nil); l.Leafs == nil {
 		t.Errorf("/leafz %+v", l)
+	}
+}
+
+// Each of the two files of the identity, removed, emptied or filled with zeros beside
+// what is stored, is told once, by its name, and made again; a preset that reads the
+// identity before the server starts takes nothing of that away. The other files that
+// stand beside the streams' are told, or lack nothing without a word.
+func TestDamage_filesOfTheFolder(t *testing.T) {
+	for _, c := range []struct {
+		file string
+		why  string // it is lawful to be silent; "": it is told
+	}{
+		{"identity.json", ""},
+		{"identity.copy", ""},
+		{filepath.Join("jetstream", "control.sock"), "each start makes it, and holds no data in it"},
+		{filepath.Join("jetstream", "spare"), "room for a start on a full disk, made again; it holds no data"},
+		{filepath.Join("jetstream", "journal", "lock"), "empty, locked while a server runs; so is its folder"},
+	} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, c.file)
+		first, err := core.NewStoreIdentity(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		log := new(testkit.Log)
+		start := func() *core.Server {
+			t.Helper()
+			if id, err := core.OpenStoreIdentity(dir); err != nil || id != first { // as a preset does
+				t.Fatalf("%s: identity %v, %v, it was %v", c.file, id, err, first)
+			}
+			return servertest.Start(t, servertest.Logger(log.Logger()), servertest.With(func(o *config.Options) {
+				o.JetStream.Enabled, o.JetStream.StoreDir, o.JetStream.MaxStore = true, dir, 1<<30
+			}))
+		}
+		s := start()
+		if _, err := s.Request(t.Context(), "$JS.API.STREAM.CREATE.S", []byte(`{"name":"S","subjects":["s"]}`)); err != nil {
+			t.Fatal(err)
+		}
+		servertest.Stop(t, s)
+		times := 0
+		for name, fault := range map[string]func() error{
+			"gone":  func() error { return os.Remove(path) },
+			"empty": func() error { return os.WriteFile(path, nil, 0o600) },
+			"zeros": func() error { return os.WriteFile(path, make([]byte, 4096), 0o600) },
+		} {
+			if strings.HasSuffix(path, ".sock") { // not there without a server
+				break
+			}
+			if err := fault(); err != nil {
+				t.Fatal(err)
+			}
+			s := start()
+			list := s.Healthz(nil)
+			if told := list.StatusCode != 200; told != (c.why == "") {
+				t.Errorf("%s %s: told %v: %+v", c.file, name, told, list)
+			}
+			if c.why == "" {
+				times++
+				if n := log.Count("JetStream damage"); n != 1 || !strings.Contains(log.Line("JetStream damage"), path) {
+					t.Errorf("%s %s: %d lines in the log: %s", c.file, name, n, log)
+				}
+			}
+			servertest.Stop(t, s)
+		}
+		s = start()
+		list, err := core.ListDamage(dir, true)
+		if err != nil || (len(list) == 1) != (c.why == "") || len(list) == 1 && (list[0].Times != uint64(times) || list[0].Do == "" || !strings.Contains(list[0].What, path)) {
+			t.Errorf("%s: %+v, %v; want %d times", c.file, list, err, times)
+		}
+		servertest.Stop(t, s)
 	}
 }

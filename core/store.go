@@ -175,18 +175,21 @@ func (s *Server) openStore() error {
 // identifyStore reads who the data folder is, which is this server's alone by now.
 func (s *Server) identifyStore(st *store) {
 	folder := filepath.Dir(st.dir)
-	id, damage, err := openIdentity(folder, st.engine.Recovered())
+	id, damage, unwritten, err := openIdentity(folder, st.engine.Recovered())
 	if err != nil {
 		// Without it the server works; only a hub can not tell a copy of it.
 		s.log.Warn("The data folder has no identity", "err", err)
 		return
 	}
 	s.storeID = id.ID
+	if unwritten != nil {
+		s.log.Warn("A file of the data folder's identity could not be written: the next start tries again", "err", unwritten)
+	}
 	if damage != nil {
 		_ = st.engine.Found(jetstream.Damage{ // the next drain tries again
 			Kind: jetstream.DamageAside, Where: folder,
-			What: fmt.Sprintf("a file of the data folder's identity was made again from the other one: %v", damage),
-			Do:   "look at the health of the disk or card",
+			What: fmt.Sprintf("a file of the data folder's identity was gone or damaged and is made again from the other one: %v", damage),
+			Do:   "see who or what removed or changed it, look at the health of the disk or card, then acknowledge this",
 		})
 	}
 	anew, told := madeAnew(folder)

@@ -39,7 +39,10 @@ const (
 // identityRow is what stands in a file.
 type identityRow struct {
 	StoreIdentity
-	Sum string `json:"sum,omitempty"` // none in a file of before there were sums
+	// Sum is there in all but the first file of a folder from before there were
+	// sums. That a first file has one says that there is a second, or a crash came
+	// between the two, when nothing was stored yet.
+	Sum string `json:"sum,omitempty"`
 }
 
 // errIdentity: the bytes of a file are no identity.
@@ -49,61 +52,71 @@ func (i StoreIdentity) sum() string {
 	return fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(i.ID+"\n"+i.Name)))
 }
 
-func readIdentity(path string) (StoreIdentity, error) {
+func readIdentity(path string) (r identityRow, err error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return StoreIdentity{}, err
+		return identityRow{}, err
 	}
-	var r identityRow
 	if json.Unmarshal(b, &r) != nil || r.ID == "" || r.Name == "" || r.Sum != "" && r.Sum != r.sum() {
-		return StoreIdentity{}, fmt.Errorf("%s: %w", path, errIdentity)
+		return identityRow{}, fmt.Errorf("%s: %w", path, errIdentity)
 	}
-	return r.StoreIdentity, nil
+	return r, nil
 }
 
-// findIdentity reads both files of dir. stale is the one to write anew, and
-// damage says so where that is no ordinary thing, as a crash between the two is.
-func findIdentity(dir string) (i StoreIdentity, stale string, damage, err error) {
-	i, err = readIdentity(filepath.Join(dir, identityFile))
-	second, errSecond := readIdentity(filepath.Join(dir, identityCopy))
-	switch {
-	case err == nil && errSecond == nil && i == second:
-		return i, "", nil, nil
+// findIdentity reads both files of dir. stale are those to write anew, in that
+// order, and damage says so where that is no ordinary thing, as a crash between the
+// two is. data: something is stored in the folder.
+func findIdentity(dir string, data bool) (i StoreIdentity, stale []string, damage, err error) {
+	one, err := readIdentity(filepath.Join(dir, identityFile))
+	two, errSecond := readIdentity(filepath.Join(dir, identityCopy))
+	switch i = one.StoreIdentity; {
 	case err == nil:
-		if errors.Is(errSecond, os.ErrNotExist) {
+		if errSecond != nil || i != two.StoreIdentity {
+			stale = append(stale, identityCopy)
+		}
+		if one.Sum == "" {
+			stale = append(stale, identityFile) // says that there is the other
+		}
+		if errors.Is(errSecond, os.ErrNotExist) && (one.Sum == "" || !data) {
 			errSecond = nil
 		}
-		return i, identityCopy, errSecond, nil
+		return i, stale, errSecond, nil
 	case errSecond == nil:
-		return second, identityFile, err, nil
+		return two.StoreIdentity, []string{identityFile}, err, nil
 	case errors.Is(err, os.ErrNotExist):
 		err = errSecond
 	}
 	if errors.Is(err, errIdentity) {
 		err = fmt.Errorf("%w, and there is no whole copy of it: frond identity new --data %s makes another; a hub that collects takes that for another edge, and what is stored here once more", err, dir)
 	}
-	return StoreIdentity{}, "", nil, err
+	return StoreIdentity{}, nil, nil, err
 }
 
 // ReadStoreIdentity reads the identity of the data folder dir. It is an
 // os.ErrNotExist when there is none yet.
 func ReadStoreIdentity(dir string) (StoreIdentity, error) {
-	i, _, _, err := findIdentity(dir)
+	i, _, _, err := findIdentity(dir, false)
 	return i, err
 }
 
-// OpenStoreIdentity is ReadStoreIdentity that makes what is not there. That a
-// folder with data had none is told by the server that starts there next.
+// OpenStoreIdentity is ReadStoreIdentity that makes one where there is none. That a
+// folder with data had none is told by the server that starts there next, which
+// also mends what is damaged.
 func OpenStoreIdentity(dir string) (StoreIdentity, error) {
-	_, err := os.Stat(filepath.Join(dir, "jetstream", "journal"))
-	i, _, err := openIdentity(dir, err == nil)
+	i, err := ReadStoreIdentity(dir)
+	if !errors.Is(err, os.ErrNotExist) {
+		return i, err
+	}
+	_, err = os.Stat(filepath.Join(dir, "jetstream", "journal"))
+	i, _, _, err = openIdentity(dir, err == nil)
 	return i, err
 }
 
-// openIdentity also says what was damaged and is mended. data: something is stored
-// in the folder.
-func openIdentity(dir string, data bool) (i StoreIdentity, damage, err error) {
-	i, stale, damage, err := findIdentity(dir)
+// openIdentity also says what was damaged and is mended, and why what had to be
+// written could not be: the next start tries that again. data: something is stored in
+// the folder.
+func openIdentity(dir string, data bool) (i StoreIdentity, damage, unwritten, err error) {
+	i, stale, damage, err := findIdentity(dir, data)
 	switch {
 	case errors.Is(err, os.ErrNotExist) && data:
 		if err = writeDurably(dir, identityAnew, nil); err == nil {
@@ -111,10 +124,13 @@ func openIdentity(dir string, data bool) (i StoreIdentity, damage, err error) {
 		}
 	case errors.Is(err, os.ErrNotExist):
 		i, err = NewStoreIdentity(dir)
-	case stale != "":
-		damage = errors.Join(damage, i.write(dir, stale))
 	}
-	return i, damage, err
+	for _, name := range stale {
+		if unwritten = i.write(dir, name); unwritten != nil {
+			break // a first file has a sum when there is a second
+		}
+	}
+	return i, damage, unwritten, err
 }
 
 // madeAnew reports whether the identity of dir was made beside data, and nobody

@@ -45,17 +45,18 @@ func TestStoreIdentity_damage(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	data := true // something is stored
 	mended := func(what string) (damage error) {
 		t.Helper()
 		if i, err := ReadStoreIdentity(dir); err != nil || i != first {
 			t.Errorf("%s: read as %v, %v; it was %v", what, i, err, first)
 		}
-		i, damage, err := openIdentity(dir, false)
+		i, damage, _, err := openIdentity(dir, data)
 		if err != nil || i != first {
 			t.Errorf("%s: opened as %v, %v; it was %v", what, i, err, first)
 		}
 		for _, path := range files {
-			if i, err := readIdentity(path); err != nil || i != first {
+			if i, err := readIdentity(path); err != nil || i.StoreIdentity != first || i.Sum == "" {
 				t.Errorf("%s: %s has %v, %v afterwards", what, path, i, err)
 			}
 		}
@@ -79,19 +80,40 @@ func TestStoreIdentity_damage(t *testing.T) {
 			}
 		}
 	}
-	if err := os.Remove(files[0]); err != nil {
+	for _, path := range files {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if damage := mended(path + " gone"); !errors.Is(damage, os.ErrNotExist) || !strings.Contains(damage.Error(), path) {
+			t.Errorf("%s gone: told %v", path, damage)
+		}
+		if damage := mended("all there"); damage != nil {
+			t.Errorf("all there: told %v", damage)
+		}
+	}
+	// A crash between the two, before there is anything.
+	data = false
+	if err := os.Remove(files[1]); err != nil {
 		t.Fatal(err)
 	}
-	if damage := mended("the first gone"); damage == nil {
-		t.Error("that the first file went is not told")
+	if damage := mended("a crash"); damage != nil {
+		t.Errorf("a crash between the two files: told %v", damage)
 	}
-	// Of a folder from before there was a second one, or a crash before it: no damage.
+	// A folder from before there was a second one. The start that makes it says in
+	// the first that it is there.
+	data = true
 	write(files[0], fmt.Appendf(nil, `{"id":%q,"name":%q}`, first.ID, first.Name))
 	if err := os.Remove(files[1]); err != nil {
 		t.Fatal(err)
 	}
 	if damage := mended("no second"); damage != nil {
 		t.Errorf("a folder without the second file: told %v", damage)
+	}
+	if err := os.Remove(files[1]); err != nil {
+		t.Fatal(err)
+	}
+	if damage := mended("no second any more"); damage == nil {
+		t.Error("that the second file of a folder from before went is not told")
 	}
 	for _, path := range files {
 		write(path, []byte("{"))

@@ -1,15 +1,12 @@
 package core
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,33 +15,15 @@ import (
 	"github.com/frondmq/frond/core/testkit"
 )
 
-// logText is a log that a test reads while it is written.
-type logText struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logText) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.b.String(), text)
-}
-
 // upkeepServer starts a server that looks after its folder all the time, on a disk
 // of which *free is free.
-func upkeepServer(t *testing.T, dir string, maxStore int64, free *atomic.Int64) (*Server, *logText) {
+func upkeepServer(t *testing.T, dir string, maxStore int64, free *atomic.Int64) (*Server, *testkit.Log) {
 	t.Helper()
 	o := config.Defaults()
 	o.Host, o.Port = "127.0.0.1", -1
 	o.JetStream.Enabled, o.JetStream.StoreDir, o.JetStream.MaxStore = true, dir, maxStore
-	log := new(logText)
-	s, err := New(o, nil, slog.New(slog.NewTextHandler(log, nil)))
+	log := new(testkit.Log)
+	s, err := New(o, nil, log.Logger())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +102,7 @@ func TestUpkeep_limit(t *testing.T) {
 		if refused(t, s) || st.maxStore.Load() < taken {
 			t.Errorf("the limit fell from %d to %d", taken, st.maxStore.Load())
 		}
-		if told := log.count("is taken anew"); told != 1 {
+		if told := log.Count("is taken anew"); told != 1 {
 			t.Errorf("told %d times", told)
 		}
 	}
@@ -152,7 +131,7 @@ func TestUpkeep_controlSocket(t *testing.T) {
 		testkit.Eventually(t, "a control socket that "+what+" answers", answers)
 	}
 	for _, text := range []string{"No control socket", "The control socket is there now", "The control socket was removed"} {
-		if n := log.count(text); n != 1 {
+		if n := log.Count(text); n != 1 {
 			t.Errorf("%q is told %d times", text, n)
 		}
 	}
