@@ -41,8 +41,8 @@ type client struct {
 	// Owned by the reader.
 	set       *snapshot // the newest that it has seen: limits of what comes
 	parser    *wire.ClientParser
-	part      inbound.Part // of a message that is not whole
-	origin    *account.Origin
+	part      inbound.Part     // of a message that is not whole
+	origin    *account.Origin  // nil before the first message: many clients only listen
 	account   *account.Account // nil before it is known who this is
 	connect   *connectOptions  // of the last CONNECT; immutable
 	begun     bool             // the first byte was seen

@@ -6,7 +6,6 @@ import (
 	"net"
 	"time"
 
-	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/outbound"
 	"github.com/frondmq/frond/core/transport"
@@ -22,7 +21,6 @@ func (c *client) open() error {
 	c.set = c.began
 	c.part.Init(&c.s.parts, c)
 	c.parser = wire.NewClientParser(c, wire.Limits{MaxControlLine: o.MaxControlLine, MaxPayload: o.MaxPayload, Buffers: &c.s.buffers, Held: &c.part})
-	c.origin = account.NewOrigin(c, account.RoleClient, "")
 	c.connect = initialConnect
 	c.session.Store(&session{echo: true})
 	if c.began.doors.client.HasNKeys() {

@@ -190,7 +190,9 @@ func (c *client) input(b []byte) error {
 
 // flush wakes every writer that this read buffer gave something to.
 func (c *client) flush() {
-	c.origin.Flush()
+	if c.origin != nil {
+		c.origin.Flush()
+	}
 	if c.spoke {
 		c.spoke = false
 		c.out.WriteNow()
@@ -204,6 +206,9 @@ func (c *client) flush() {
 	if c.active {
 		c.active = false
 		c.stats.lastActive.Store(Ticks(time.Now()))
+	}
+	if c.origin == nil {
+		return
 	}
 	if gates := c.origin.Gates(); len(gates) > 0 {
 		c.stall(gates)

@@ -337,6 +337,9 @@ func (c *client) Pub(m *wire.Msg) error {
 	if wire.TraceOnly(m.Header) {
 		return nil // traces are not reported yet
 	}
+	if c.origin == nil {
+		c.origin = account.NewOrigin(c, account.RoleClient, "")
+	}
 	n := c.account.Route(c.origin, m)
 	if n == 0 && c.connect.NoResponders && len(m.Reply) > 0 {
 		c.noResponders(m)

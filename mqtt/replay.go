@@ -34,15 +34,14 @@ const (
 // read when all that was published before is stored, and what comes live meanwhile is
 // watched for (subscription.watching), so that a page leaves out what it replaced.
 type replay struct {
-	conn   *conn
-	ctx    context.Context
-	cancel context.CancelFunc
-	work   sync.WaitGroup
+	conn *conn
+	ctx  context.Context // of the goroutine, which owns it
+	work sync.WaitGroup
 
 	mu struct {
 		sync.Mutex
-		queue   []*subscription
-		running bool
+		queue  []*subscription
+		cancel context.CancelFunc // ends the goroutine; nil while there is none
 	}
 }
 
@@ -88,7 +87,6 @@ func (c *conn) replayTo(subs []*subscription) {
 	r := c.replay
 	if r == nil {
 		r = &replay{conn: c}
-		r.ctx, r.cancel = context.WithCancel(c.m.ctx)
 		c.out.Lock() // for who is not the reader
 		c.replay = r
 		c.out.Unlock()
@@ -105,8 +103,9 @@ func (c *conn) replayTo(subs []*subscription) {
 		r.mu.queue = live
 	}
 	r.mu.queue = append(r.mu.queue, subs...)
-	if !r.mu.running {
-		r.mu.running = true
+	if r.mu.cancel == nil {
+		// Most clients subscribe once: no context outlives what it is for.
+		r.ctx, r.mu.cancel = context.WithCancel(c.m.ctx)
 		r.work.Add(1)
 		go r.run()
 	}
@@ -114,10 +113,15 @@ func (c *conn) replayTo(subs []*subscription) {
 
 // stop ends it, for the reader that ends.
 func (r *replay) stop() {
-	if r != nil {
-		r.cancel()
-		r.work.Wait()
+	if r == nil {
+		return
 	}
+	r.mu.Lock()
+	if r.mu.cancel != nil {
+		r.mu.cancel()
+	}
+	r.mu.Unlock()
+	r.work.Wait()
 }
 
 func (r *replay) run() {
@@ -134,7 +138,8 @@ func (r *replay) next() (s *subscription) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.mu.queue) == 0 || r.ctx.Err() != nil {
-		r.mu.queue, r.mu.running = nil, false
+		r.mu.cancel()
+		r.ctx, r.mu.cancel, r.mu.queue = nil, nil, nil
 		return nil
 	}
 	s = r.mu.queue[0]

@@ -191,6 +191,25 @@ func TestReplay_leftBehind(t *testing.T) {
 	k.done(f)
 }
 
+// Of a replay that is done nothing is left with the module: most clients subscribe
+// once, and stay.
+func TestReplay_doneLeavesNoContext(t *testing.T) {
+	s := startStory(t)
+	s.run(`
+		dev connect
+		dev pub t/1 one q1 retain
+		sub connect
+		sub sub t/+
+		sub gets t/1 one retain
+		sub silent`)
+	r := s.conn("sub").replay
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ctx != nil || r.mu.cancel != nil || r.mu.queue != nil {
+		t.Errorf("kept behind its end: context %v, queue %v", r.ctx, r.mu.queue)
+	}
+}
+
 // What can't be stored is not acknowledged as if it were, and counted.
 func TestRetained_refusedByTheStream(t *testing.T) {
 	s := startStory(t)

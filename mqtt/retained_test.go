@@ -277,5 +277,5 @@ func (r *replay) idle() bool {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return !r.mu.running
+	return r.mu.cancel == nil
 }

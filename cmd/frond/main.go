@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -142,7 +143,7 @@ func (p *program) serve(stderr io.Writer) int {
 	}
 	signals := catchSignals()
 	defer signals.stop()
-	s.OnRest(debug.FreeOSMemory)
+	s.OnRest(giveBack)
 	err = s.Start()
 	if err == nil && p.ready != nil {
 		err = p.ready(s)
@@ -160,6 +161,13 @@ func (p *program) serve(stderr io.Writer) int {
 	signals.wait(logger, log, func() { p.reload(s, logger) })
 	boss.stopping()
 	return stop(s, logger)
+}
+
+// giveBack gives memory that is not used any more back to the system. What lies in
+// pools (read buffers, above all) outlives one collection.
+func giveBack() {
+	runtime.GC()
+	debug.FreeOSMemory()
 }
 
 // reload gives the server what the file says now, or tells what stands in the way.
