@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/jetstream"
 	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/outbound"
 )
@@ -38,7 +39,9 @@ func GoMemoryLimit(limit int64) int64 { return limit / 8 * 7 }
 
 // memory keeps what waits for clients within what the process has left. What
 // waits is counted as it comes and goes; all else (subscriptions, streams, caches)
-// is measured once a second, and leaves less for it. The laws:
+// is measured once a second, and leaves less for it. What streams hold of it beside
+// their indexes is counted too, and bounded each (store.go); caches are emptied when
+// publishers have to wait. The laws:
 //
 //	3/4 of the limit are for what is in use; the rest is garbage that waits for
 //	the collector, and what fragments cost.
@@ -55,6 +58,7 @@ type memory struct {
 	clients, links *outbound.Budget
 	parts          *outbound.Budget // of messages that are not whole
 	log            *slog.Logger
+	streams        atomic.Pointer[streamMemory] // nil without JetStream
 	short          atomic.Bool
 	other          atomic.Int64 // in use by all else, as last measured
 
@@ -64,6 +68,12 @@ type memory struct {
 	}
 	stop chan struct{}
 	done sync.WaitGroup
+}
+
+// streamMemory is what JetStream holds, and how some of it is given back.
+type streamMemory struct {
+	held  func() jetstream.Held
+	empty func() // its caches
 }
 
 const (
@@ -127,13 +137,30 @@ func (m *memory) run() {
 				other = max(used-max(held, before), 0)
 			}
 			m.bound(other)
+			m.emptyCaches()
 			if m.short.Load() && now.Sub(told) >= memoryTold {
 				told = now
 				m.log.Warn("Memory is short: publishers to streams are held up or refused, and clients that do not read are closed",
-					"limit", m.limit, "from", m.from, "in_use", m.other.Load(), "waiting", m.held(), "partial", m.parts.Held())
+					"limit", m.limit, "from", m.from, "in_use", m.other.Load(), "waiting", m.held(), "partial", m.parts.Held(),
+					"staged", m.store().Staged, "journal", m.store().Journal, "caches", m.store().Caches)
 			}
 		}
 	}
+}
+
+// emptyCaches gives the memory of caches back while there is none for publishers.
+func (m *memory) emptyCaches() {
+	if s := m.streams.Load(); s != nil && m.short.Load() {
+		s.empty()
+	}
+}
+
+// store is what JetStream holds, of all else.
+func (m *memory) store() jetstream.Held {
+	if s := m.streams.Load(); s != nil {
+		return s.held()
+	}
+	return jetstream.Held{}
 }
 
 // held is all that waits.
@@ -176,8 +203,10 @@ func (m *memory) describe() *monitor.MemoryVarz {
 	if m.limit == 0 {
 		return nil
 	}
+	store := m.store()
 	return &monitor.MemoryVarz{
 		Limit: m.limit, From: m.from, InUse: m.other.Load(), Waiting: m.held(), Partial: m.parts.Held(), WaitingLimit: m.clients.Limit() + m.links.Limit(), Short: m.short.Load(),
+		Staged: store.Staged, Journal: store.Journal, Caches: store.Caches,
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/jetstream"
 	"github.com/frondmq/frond/core/outbound"
 )
 
@@ -121,6 +122,16 @@ func TestMemory_short(t *testing.T) {
 	var b, l, p outbound.Budget
 	lines := make(chan string, 16)
 	m := newMemory(o, &b, &l, &p, slog.New(lineHandler{lines}))
+	emptied := make(chan struct{}, 1)
+	m.streams.Store(&streamMemory{
+		func() jetstream.Held { return jetstream.Held{Staged: 1, Journal: 2, Caches: 3} },
+		func() {
+			select {
+			case emptied <- struct{}{}:
+			default:
+			}
+		},
+	})
 	m.begin()
 	defer m.end()
 	if l := <-lines; l != "Memory limit" {
@@ -134,6 +145,10 @@ func TestMemory_short(t *testing.T) {
 	}
 	if !m.Short() {
 		t.Error("it is not short")
+	}
+	<-emptied
+	if v := m.describe(); v.Staged != 1 || v.Journal != 2 || v.Caches != 3 {
+		t.Errorf("told of streams: %+v", v)
 	}
 }
 

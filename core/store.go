@@ -87,6 +87,7 @@ const (
 	stagedBytes       = 8 << 20 // waits for the disk
 	journalCacheBytes = 4 << 20 // was written last
 	storeCacheBytes   = 1 << 20 // decoded, of each stream that is read
+	allCacheBytes     = 32 << 20
 )
 
 // openStore opens JetStream if it is on.
@@ -135,6 +136,7 @@ func (s *Server) openStore() error {
 			CacheBytes:     s.memory.share(journalCacheBytes, 32),
 		},
 		StoreCacheBytes: s.memory.share(storeCacheBytes, 128),
+		CacheBytes:      s.memory.share(allCacheBytes, 16),
 		Short:           s.memory.Short,
 		DiskReserve:     max(j.DiskReserve, 0),
 		MaxDisk:         j.MaxDisk,
@@ -167,6 +169,7 @@ func (s *Server) openStore() error {
 	s.announceStore(st)
 	s.identifyStore(st)
 	s.store.Store(st)
+	s.memory.streams.Store(&streamMemory{st.engine.Held, st.engine.EmptyCaches})
 	s.openControl(st)
 	st.beginUpkeep(s.upkeepEvery)
 	return st.engine.EnableAccount(bus{s.global})

@@ -1,16 +1,27 @@
 package edgestore
 
-import "sync"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // chunkCache keeps decoded chunks, the least recently used go first when they
-// cost more than limit. A nil cache has none.
+// cost more than limit. A nil cache has none. pool counts what it holds, too; its
+// lock is taken before that of a cache.
 type chunkCache struct {
-	limit int64
+	limit   int64
+	pool    *CachePool
+	touched atomic.Bool // read from, since the pool looked
 
 	mu   sync.Mutex
 	used int64
 	all  map[chunkKey]*cached
 	head cached // a ring: head.next is the newest
+
+	closed bool
+
+	listed bool // in the ring of the pool; changed with both locks held
+	at     int  // there; guarded by the lock of the pool
 }
 
 type cached struct {
@@ -19,8 +30,8 @@ type cached struct {
 	prev, next *cached
 }
 
-func newChunkCache(limit int64) *chunkCache {
-	c := &chunkCache{limit: limit}
+func newChunkCache(limit int64, pool *CachePool) *chunkCache {
+	c := &chunkCache{limit: limit, pool: pool}
 	c.head.prev, c.head.next = &c.head, &c.head
 	return c
 }
@@ -39,43 +50,54 @@ func (c *chunkCache) get(k chunkKey) *chunk {
 		e.unlink()
 		c.front(e)
 	}
+	if !c.touched.Load() {
+		c.touched.Store(true)
+	}
 	return e.chunk
 }
 
 func (c *chunkCache) put(ch *chunk) {
-	cost := ch.cost()
+	if c.add(ch) {
+		c.pool.admit(c)
+	}
+}
+
+// add reports whether the pool is to look at it.
+func (c *chunkCache) add(ch *chunk) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if old := c.all[ch.key]; old != nil {
-		return
+	if c.all[ch.key] != nil || c.closed {
+		return false
 	}
-	e := &cached{chunk: ch, cost: cost}
+	e := &cached{chunk: ch, cost: ch.cost()}
 	if c.all == nil {
 		c.all = make(map[chunkKey]*cached)
 	}
 	c.all[ch.key] = e
 	c.front(e)
-	c.used += cost
+	c.used += e.cost
+	over := c.pool.held.Add(e.cost) > c.pool.limit
 	// The newest stays however large: its reader comes back for it.
 	for c.used > c.limit && c.head.prev != e {
 		c.dropLocked(c.head.prev)
 	}
+	return over || !c.listed
 }
 
 func (c *chunkCache) dropLocked(e *cached) {
 	e.unlink()
 	delete(c.all, e.chunk.key)
 	c.used -= e.cost
+	c.pool.held.Add(-e.cost)
 }
 
-func (c *chunkCache) clear() {
-	if c == nil {
-		return
+// emptyLocked drops all but the newest so many.
+func (c *chunkCache) emptyLocked(but int) {
+	for len(c.all) > but {
+		c.dropLocked(c.head.prev)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for c.head.next != &c.head {
-		c.dropLocked(c.head.next)
+	if but == 0 {
+		c.all = nil // maps never shrink
 	}
 }
 

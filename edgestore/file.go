@@ -3,6 +3,7 @@ package edgestore
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"sort"
@@ -31,6 +32,8 @@ type FileOptions struct {
 	MaxFileBytes int64
 	// CacheBytes bounds the decoded chunks in memory; 0 is 1 MB.
 	CacheBytes int64
+	// Caches bounds them over all stores that share it; nil: there is no bound.
+	Caches *CachePool
 	// Compression packs the bodies in chunks with S2.
 	Compression bool
 	// SetAside: when nothing can be salvaged the files are set aside and a new
@@ -88,6 +91,9 @@ func (o *FileOptions) fill() {
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 1 << 20
+	}
+	if o.Caches == nil {
+		o.Caches = NewCachePool(math.MaxInt64)
 	}
 	if o.TxBytes == 0 {
 		o.TxBytes = 4 << 20
@@ -317,7 +323,7 @@ func (s *fileStore) cached(k chunkKey) *chunk { return s.cache.Load().get(k) }
 // remember puts a chunk into the cache.
 func (s *fileStore) remember(c *chunk) {
 	if s.cache.Load() == nil {
-		s.cache.CompareAndSwap(nil, newChunkCache(s.o.CacheBytes))
+		s.cache.CompareAndSwap(nil, newChunkCache(s.o.CacheBytes, s.o.Caches))
 	}
 	s.cache.Load().put(c)
 }
@@ -499,7 +505,8 @@ func (s *fileStore) Close() error {
 	s.mu.Unlock()
 	s.flushMu.Lock()
 	defer s.flushMu.Unlock()
-	s.cache.Load().clear()
+	s.cache.CompareAndSwap(nil, newChunkCache(0, s.o.Caches)) // a read that is under way keeps nothing
+	s.o.Caches.remove(s.cache.Load())
 	s.aux = nil
 	return s.files.close()
 }

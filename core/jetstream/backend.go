@@ -24,6 +24,7 @@ type fileLog interface {
 	Sync(ctx context.Context) error
 	Release(upTo edgestore.LSN)
 	Synced() edgestore.LSN
+	Memory() (staged, cached int64)
 	Raise(lsn edgestore.LSN) error
 	Close() error
 }
@@ -155,6 +156,7 @@ func (d diskBackend) storeOptions(cfg *asset.StreamConfig, blobs edgestore.BlobR
 		Blobs:        blobs,
 		CacheBytes:   d.c.StoreCacheBytes,
 		Files:        d.c.files,
+		Caches:       d.c.caches,
 		MaxFileBytes: d.c.StoreFileBytes,
 		Compression:  cfg.Compression == asset.S2Compression,
 		Late:         true, // until then the journal has it

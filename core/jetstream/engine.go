@@ -46,6 +46,8 @@ type Config struct {
 	// StoreCacheBytes bounds what each file store keeps decoded; 0 is the
 	// store's default.
 	StoreCacheBytes int64
+	// CacheBytes bounds that over all of them; 0 is a default.
+	CacheBytes int64
 	// Short reports whether the process has no memory left: publishers that are
 	// not the server are held up then, and refused after a while. nil is never.
 	Short func() bool
@@ -80,6 +82,7 @@ type Config struct {
 	disk    *diskWatch
 	guard   *diskGuard // nil: none
 	files   *edgestore.FilePool
+	caches  *edgestore.CachePool
 	// newestFormat is Format; tests change it.
 	newestFormat uint64
 	// idDisk is where message ids are written, idBytes how many of them in
@@ -150,6 +153,10 @@ func (c *Config) fill() {
 		c.idsMost = idsMostRatio * c.idBytes
 	}
 	c.files = edgestore.NewFilePool(c.OpenFiles)
+	if c.CacheBytes <= 0 {
+		c.CacheBytes = defaultCacheBytes
+	}
+	c.caches = edgestore.NewCachePool(c.CacheBytes)
 	if c.disk == nil {
 		c.disk = &diskWatch{logger: c.Logger}
 	}

@@ -234,6 +234,8 @@ func (l *twinLog) inFiles() edgestore.LSN {
 	return l.released
 }
 
+func (l *twinLog) Memory() (staged, cached int64) { return 0, 0 }
+
 func (l *twinLog) Synced() edgestore.LSN {
 	if l.Leads() {
 		return l.g.committed()

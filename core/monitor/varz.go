@@ -270,6 +270,11 @@ type MemoryVarz struct {
 	InUse        int64  `json:"in_use"`     // by all but what waits, as last measured
 	Waiting      int64  `json:"waiting"`    // to be written to clients and links
 	WaitingLimit int64  `json:"waiting_limit"`
-	Partial      int64  `json:"partial"`         // of messages that have come in part
-	Short        bool   `json:"short,omitempty"` // publishers are held up
+	Partial      int64  `json:"partial"` // of messages that have come in part
+	// Of what is in use: JetStream's operations that wait for the disk or to be
+	// applied, those that were written last, and messages decoded from files.
+	Staged  int64 `json:"staged"`
+	Journal int64 `json:"journal"`
+	Caches  int64 `json:"caches"`
+	Short   bool  `json:"short,omitempty"` // publishers are held up
 }

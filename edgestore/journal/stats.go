@@ -50,3 +50,14 @@ func (j *Journal) Stats() Stats {
 	j.shelf.mu.Unlock()
 	return st
 }
+
+// Memory tells how many bytes are held for what waits for the disk or for apply,
+// and for what was written last.
+func (j *Journal) Memory() (staged, cached int64) {
+	j.mu.Lock()
+	staged = j.mu.staged
+	j.mu.Unlock()
+	j.cache.mu.Lock()
+	defer j.cache.mu.Unlock()
+	return staged, int64(len(j.cache.mu.ring))
+}
