@@ -154,6 +154,17 @@ func (a *applier) streamCreate(en *edgestore.Entry) *apierror.Error {
 		return errStreamCreate
 	}
 	if a.replays {
+		if why := s.lacks(new(head)); why != "" {
+			x := newSuspect(s, &c, head{}, nil, why)
+			e.fromJournal([]*suspect{x})
+			if s = x.s; x.failed != nil {
+				e.setOffline(&c, x.failed)
+				e.mu.Lock()
+				e.mu.cat.note(en.LSN, c.incarnation, rowBytes(slices.Clone(en.Data)))
+				e.mu.Unlock()
+				return nil
+			}
+		}
 		s.rowsBehind(nil) // a drain that was not finished
 	} else {
 		s.role = act // before anybody sees it
@@ -224,6 +235,7 @@ func (e *Engine) openAgain(cfg *asset.StreamConfig, w *storeWatch, cause error) 
 		return nil, errors.Join(cause, err)
 	}
 	w.hurt.Store(true)
+	w.aside = cause
 	e.report(Damage{
 		Kind: DamageAside, Where: where,
 		What: fmt.Sprintf("the files of stream %q can not be read (%v); they were put aside, and what the journal has was brought back", cfg.Name, cause),
@@ -423,11 +435,15 @@ func (e *Engine) openCatalogue() (err error) {
 	if rows.empty {
 		e.missedCatalogue()
 	}
+	var suspects []*suspect
 	for i := range rows.creates {
 		c := rows.creates[i]
 		rows.creates[i] = streamCreate{} // it holds the row
-		e.loadStream(&c, rows.heads[c.incarnation], rows.consumers[c.incarnation])
+		if x := e.loadStream(&c, rows.heads[c.incarnation], rows.consumers[c.incarnation]); x != nil {
+			suspects = append(suspects, x)
+		}
 	}
+	e.loadSuspects(suspects)
 	return nil
 }
 
@@ -539,9 +555,34 @@ func (e *Engine) readCatalogue() (*catalogueRows, error) {
 }
 
 // loadStream opens a stream that the catalogue has; h is how far it had come.
-// One that can't be opened is told and does not keep the others from working.
-func (e *Engine) loadStream(c *streamCreate, h head, consumers []consumerRow) {
+// One that can't be opened is told and does not keep the others from working. One
+// that may have less than it had is not taken in, and returned.
+func (e *Engine) loadStream(c *streamCreate, h head, consumers []consumerRow) *suspect {
 	s, err := e.openStream(*c, h)
+	if err == nil {
+		if why := s.lacks(&h); why != "" {
+			return newSuspect(s, c, h, consumers, why)
+		}
+	}
+	e.takeIn(s, err, c, h, consumers)
+	return nil
+}
+
+// loadSuspects takes in what loadStream has left.
+func (e *Engine) loadSuspects(list []*suspect) {
+	e.fromJournal(list)
+	for _, x := range list {
+		if x.same && x.s != nil {
+			// The journal brings the consumers too.
+			x.s.rowsBehind(x.rows)
+			x.rows = nil
+		}
+		e.takeIn(x.s, x.failed, &x.c, x.h, x.rows)
+	}
+}
+
+// takeIn makes a stream known that was opened, or not.
+func (e *Engine) takeIn(s *stream, err error, c *streamCreate, h head, consumers []consumerRow) {
 	// A store that is ahead of the catalogue knows better.
 	if err == nil && h.applied >= s.skipUpTo {
 		if err = s.bringBack(consumers); err != nil {

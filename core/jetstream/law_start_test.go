@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -26,10 +27,10 @@ func (x *box) flushOnly(stream string) {
 	}
 }
 
-// What the operations of a stream were decided by is lost with its files, though
-// the journal has all of them: when five messages came that nobody wanted there
-// was no consumer, and now the catalogue brings one. What was accepted behind them
-// is not refused for them.
+// What the operations of a stream were decided by is lost with its files, and the
+// journal has a hole, so that it is not believed to have all: when five messages came
+// that nobody wanted there was no consumer, and now the catalogue brings one. What
+// was accepted behind them is not refused for them.
 func TestLaw_decidedWithoutTheConsumersOfNow(t *testing.T) {
 	x := newBox(t)
 	x.start()
@@ -44,10 +45,12 @@ func TestLaw_decidedWithoutTheConsumersOfNow(t *testing.T) {
 	if a := x.put("S", "s", "one too many"); a.Error == nil {
 		t.Fatalf("it was accepted: %+v", a)
 	}
+	x.b.call(t, "STREAM.PURGE.S", `{"filter":"nothing.like.this"}`, nil)
 	if err := x.e.drain.drain(); err != nil {
 		t.Fatal(err)
 	}
 	x.kill()
+	x.flipAt("journal/*.seg", "nothing.like.this")
 	names, err := filepath.Glob(x.path("streams", "*", "*.chunks"))
 	if err != nil || len(names) != 1 {
 		t.Fatal(names, err)
@@ -62,6 +65,28 @@ func TestLaw_decidedWithoutTheConsumersOfNow(t *testing.T) {
 	if d := x.toldKind(DamageAside); d == nil || d.Where != x.path("quarantine", filepath.Base(filepath.Dir(names[0]))+"-1") {
 		t.Errorf("told: %+v", x.e.Damage(true))
 	}
+}
+
+// rollJournal fills segments of the journal by the stream OTHER, until those of now
+// are used again: what was only released is there at the next start.
+func (x *box) rollJournal() {
+	x.t.Helper()
+	for was := x.segments()[0]; x.segments()[0] == was; {
+		for range 35 { // a segment
+			x.put("OTHER", "other", strings.Repeat("x", 8000))
+		}
+		x.drain()
+	}
+}
+
+// segments are the files of the journal, oldest first.
+func (x *box) segments() []string {
+	x.t.Helper()
+	names, err := filepath.Glob(x.path("journal", "*.seg"))
+	if err != nil || len(names) == 0 {
+		x.t.Fatalf("segments %q, %v", names, err)
+	}
+	return names
 }
 
 // A deletion that only the journal has: the folder of the stream is not put aside

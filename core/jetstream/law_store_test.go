@@ -170,6 +170,14 @@ func TestLaw_storeWithoutItsState(t *testing.T) {
 // loseStates damages how far the store of a stream had come, wherever it says so.
 func (x *box) loseStates(incarnation uint64) {
 	x.t.Helper()
+	if n := x.loseRecords(incarnation, 't'); n < 2 {
+		x.t.Fatalf("%d states in the file", n)
+	}
+}
+
+// loseRecords damages all records of a kind in the file of a stream and counts them.
+func (x *box) loseRecords(incarnation uint64, kind byte) (n int) {
+	x.t.Helper()
 	names, err := filepath.Glob(x.path("streams", fmt.Sprint(incarnation), "*.chunks"))
 	if err != nil || len(names) != 1 {
 		x.t.Fatalf("%v, %v", names, err)
@@ -178,19 +186,16 @@ func (x *box) loseStates(incarnation uint64) {
 	if err != nil {
 		x.t.Fatal(err)
 	}
-	states := 0
 	for at := 0; at+6 < len(b); at++ {
-		if bytes.Equal(b[at:at+4], []byte{0xf7, 'f', 'r', 'd'}) && b[at+5] == 't' {
+		if bytes.Equal(b[at:at+4], []byte{0xf7, 'f', 'r', 'd'}) && b[at+5] == kind {
 			b[at+12] ^= 1
-			states++
+			n++
 		}
-	}
-	if states < 2 {
-		x.t.Fatalf("%d states in the file", states)
 	}
 	if err := os.WriteFile(names[0], b, 0o600); err != nil {
 		x.t.Fatal(err)
 	}
+	return n
 }
 
 // The same with a journal that begins in the middle: numbers were passed over

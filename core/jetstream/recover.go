@@ -123,6 +123,8 @@ func (e *Engine) adoptFolders() {
 	if err != nil {
 		return // sortFolders tells
 	}
+	var suspects []*suspect
+	defer func() { e.loadSuspects(suspects) }()
 	for _, inc := range incs {
 		if known, deleted := e.knows(inc); known || deleted {
 			continue
@@ -132,7 +134,9 @@ func (e *Engine) adoptFolders() {
 			continue
 		}
 		e.raiseIncarnation(inc)
-		e.loadStream(&c, head{}, nil)
+		if x := e.loadStream(&c, head{}, nil); x != nil {
+			suspects = append(suspects, x)
+		}
 		e.mu.Lock()
 		if e.mu.cat.adopted == nil {
 			e.mu.cat.adopted = make(map[uint64]bool)
@@ -228,6 +232,7 @@ func (s *stream) recovered() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.skipUpTo = 0
+	s.takeStates()
 	s.bringMissed()
 	s.last = s.store.State().LastSeq
 	s.wounded, s.wounds, s.head = false, nil, nil

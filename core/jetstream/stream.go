@@ -36,12 +36,13 @@ type stream struct {
 	store     edgestore.Store
 	last      uint64 // sequence of the newest message ever stored
 	lastMsgID []byte
-	dedup     *dedup        // nil: no message had an id
-	applied   edgestore.LSN // of the newest operation applied
-	skipUpTo  edgestore.LSN // recovery: the store has these already
-	dirtyFrom edgestore.LSN // of the oldest operation that is not in the store's files; 0 none
-	failed    error         // the store refused: nothing is accepted any more
-	memory    bool          // fixed at construction
+	dedup     *dedup          // nil: no message had an id
+	applied   edgestore.LSN   // of the newest operation applied
+	skipUpTo  edgestore.LSN   // recovery: the store has these already
+	states    []consumerState // recovery: of the store that was put aside
+	dirtyFrom edgestore.LSN   // of the oldest operation that is not in the store's files; 0 none
+	failed    error           // the store refused: nothing is accepted any more
+	memory    bool            // fixed at construction
 	deleted   bool
 	role      role
 	auxDirty  auxDirty

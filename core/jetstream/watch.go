@@ -20,6 +20,8 @@ type storeWatch struct {
 	cfg  *asset.StreamConfig // of the stream's creation
 	head head                // as the catalogue knows it
 	hurt atomic.Bool         // something was found unreadable
+	// aside is why the files were put aside; nil: they were not.
+	aside error
 
 	mu struct {
 		sync.Mutex
