@@ -505,6 +505,9 @@ func (c *conn) handle(f frame) error {
 	case packets.Unsubscribe:
 		return c.unsubscribe(f)
 	case packets.Pingreq:
+		if len(f.body) > 0 {
+			return fail(errMalformed, "PINGREQ of %d bytes", len(f.body)) // [MQTT-4.13.1-1]
+		}
 		return c.say(pingResponse)
 	case packets.Disconnect:
 		return c.disconnect(f)
@@ -531,7 +534,7 @@ func (c *conn) identifier(f frame) (uint16, error) {
 	if id == 0 {
 		return 0, fail(errProtocol, "packet identifier 0")
 	}
-	return id, nil
+	return id, checkReason(f.body[2:], ackProperties)
 }
 
 // exactly is the rest of QoS 2. PUBREC and PUBCOMP are answers to what this
@@ -584,6 +587,9 @@ func (c *conn) puback(f frame) error {
 func (c *conn) disconnect(f frame) error {
 	code := byte(0)
 	if c.version == v5 && len(f.body) > 0 {
+		if err := checkReason(f.body, disconnectProperties); err != nil {
+			return err
+		}
 		code = f.body[0]
 	} else if c.version == v311 && len(f.body) != 0 {
 		return fail(errMalformed, "DISCONNECT of %d bytes", len(f.body))

@@ -172,6 +172,23 @@ func TestDelivery(t *testing.T) {
 	})
 }
 
+// Both values of the Payload Format Indicator are passed on, and none is not made one.
+func TestDelivery_payloadFormat(t *testing.T) {
+	b := startBroker(t, nil)
+	c := b.connect(v5, "c")
+	c.subscribe("a", 0)
+	for _, props := range []string{"\x01\x00", "\x01\x01", ""} {
+		c.send(appendPublish(nil, v5, 0, 0, []byte("a"), []byte(props), nil))
+		f, err := c.r.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p, err := parsePublish(f, v5); err != nil || string(p.props) != props {
+			t.Errorf("%q was passed on as %q: %v", props, p.props, err)
+		}
+	}
+}
+
 func TestDelivery_windowOfReceiveMaximum(t *testing.T) {
 	for name, test := range map[string]struct{ asked, configured int }{
 		"the client asks for two": {2, 1024}, "max_ack_pending is two": {100, 2}, "the client says nothing": {0, 2},
@@ -397,6 +414,13 @@ func TestConn_badPackets(t *testing.T) {
 		{"AUTH", "f0 00", 0x82},
 		{"PUBREL with identifier 0", "62 02 00 00", 0x82},
 		{"PUBREL that is cut off", "62 01 00", 0x81},
+		{"PUBREL with bytes behind its properties", "62 05 00 01 00 00 07", 0x81},
+		{"PUBACK with a property that does not belong there", "40 06 00 01 00 02 01 01", 0x82},
+		{"PUBREC with a reason string that is no text", "50 08 00 01 00 04 1f 00 01 ff", 0x81},
+		{"SUBSCRIBE with a user property that is no text", "82 0d 00 01 06 26 00 01 ff 00 00 00 01 61 00", 0x81},
+		{"DISCONNECT with a property twice", "e0 0c 00 0a 11 00 00 00 01 11 00 00 00 01", 0x82},
+		{"DISCONNECT with properties that are cut off", "e0 03 00 05 11", 0x81},
+		{"PINGREQ with a payload", "c0 01 00", 0x81},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x := b.connect(v5, "c1")

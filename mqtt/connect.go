@@ -94,6 +94,8 @@ func (c *conn) checkConnect(pk *packets.Packet) error {
 		return &refusal{refusedUser, packets.ErrBadUsernameOrPassword, errors.New("user name is not valid text")}
 	case pk.Properties.AuthenticationMethod != "":
 		return &refusal{refusedNotAllowed, packets.ErrBadAuthenticationMethod, errors.New("enhanced authentication is not supported")}
+	case pk.Properties.AuthenticationData != nil:
+		return fail(errProtocol, "authentication data without a method") // [MQTT-3.1.2.11.10]
 	case strings.ContainsRune(k.ClientIdentifier, 0):
 		return &refusal{refusedIdentifier, packets.ErrClientIdentifierNotValid, errors.New("client identifier holds a NUL")}
 	case c.version == v311 && k.ClientIdentifier == "" && !k.Clean:

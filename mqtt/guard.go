@@ -54,14 +54,17 @@ var (
 	publishProperties     = setOf(packets.PropPayloadFormat, packets.PropMessageExpiryInterval, packets.PropTopicAlias,
 		packets.PropResponseTopic, packets.PropCorrelationData, packets.PropUser, packets.PropSubscriptionIdentifier,
 		packets.PropContentType)
-	flagProperties = setOf(packets.PropPayloadFormat, packets.PropRequestProblemInfo, packets.PropRequestResponseInfo)
+	ackProperties        = setOf(packets.PropReasonString, packets.PropUser)
+	disconnectProperties = setOf(packets.PropSessionExpiryInterval, packets.PropReasonString, packets.PropUser)
+	flagProperties       = setOf(packets.PropPayloadFormat, packets.PropRequestProblemInfo, packets.PropRequestResponseInfo)
+	textProperties       = setOf(packets.PropContentType, packets.PropResponseTopic, packets.PropReasonString, packets.PropAuthenticationMethod)
 	// Zero has no meaning for these [MQTT-3.1.2.11.3] [MQTT-3.1.2.11.4] [MQTT-3.8.2.1.2].
 	positiveProperties = setOf(packets.PropReceiveMaximum, packets.PropMaximumPacketSize, packets.PropSubscriptionIdentifier)
 )
 
 // skipProperties checks an MQTT 5 property block: its length, properties that
 // do not belong there, stand twice [MQTT-2.2.2-2], or have a value that is not
-// allowed. It gives what follows.
+// allowed or no text. It gives what follows.
 func skipProperties(b []byte, allowed properties) (rest []byte, err error) {
 	n, w := varint(b)
 	if w == 0 || w+n > len(b) {
@@ -83,11 +86,33 @@ func skipProperties(b []byte, allowed properties) (rest []byte, err error) {
 			return nil, fail(errProtocol, "property %#x twice", id)
 		case flagProperties.has(id) && value[0] > 1, positiveProperties.has(id) && allZero(value):
 			return nil, fail(errProtocol, "property %#x with value %x", id, value)
+		case textProperties.has(id) && !validText(value[2:]), id == packets.PropUser && !validPair(value):
+			return nil, fail(packets.ErrMalformedInvalidUTF8, "property %#x", id) // [MQTT-1.5.4-1] [MQTT-1.5.7-1]
 		}
 		seen |= setOf(id)
 		block = block[1+size:]
 	}
 	return rest, nil
+}
+
+// checkReason walks what MQTT 5 has at the end of an acknowledgement or a DISCONNECT,
+// all of which may be left out: a reason code, properties, and nothing behind them.
+func checkReason(b []byte, allowed properties) error {
+	if len(b) < 2 {
+		return nil
+	}
+	rest, err := skipProperties(b[1:], allowed)
+	if err == nil && len(rest) > 0 {
+		return fail(errMalformed, "%d bytes behind the properties", len(rest))
+	}
+	return err
+}
+
+// validPair reports whether both strings of a user property are text.
+func validPair(b []byte) bool {
+	name, rest, _ := text(b) // propertySize has looked at both
+	value, _, _ := text(rest)
+	return validText(name) && validText(value)
 }
 
 func allZero(b []byte) bool {

@@ -579,6 +579,7 @@ func TestConnect_malformed(t *testing.T) {
 		{"receive maximum 0", "10 12 00 04 4d 51 54 54 05 02 00 3c 03 21 00 00 00 02 63 31"},
 		{"maximum packet size 0", "10 14 00 04 4d 51 54 54 05 02 00 3c 05 27 00 00 00 00 00 02 63 31"},
 		{"request problem information 2", "10 11 00 04 4d 51 54 54 05 02 00 3c 02 17 02 00 02 63 31"},
+		{"authentication data without a method", "10 13 00 04 4d 51 54 54 05 02 00 3c 04 16 00 01 78 00 02 63 31"},
 		{"a property of CONNACK", "10 11 00 04 4d 51 54 54 05 02 00 3c 02 24 01 00 02 63 31"},
 		{"bytes behind the end", "10 0f 00 04 4d 51 54 54 04 02 00 3c 00 02 63 31 00"},
 		{"no client identifier", "10 0a 00 04 4d 51 54 54 04 02 00 3c"},

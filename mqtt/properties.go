@@ -37,7 +37,7 @@ type translation struct {
 	example    []byte // the first of them, borrowed
 }
 
-// properties does it. Topic alias and subscription identifier are refused: this
+// properties does it, of a block that skipProperties has walked. Topic alias and subscription identifier are refused: this
 // server announces that it has neither [MQTT-3.3.2-9] [MQTT-3.3.4-6].
 func (t *translation) properties(block []byte) error {
 	for len(block) > 0 {
@@ -61,9 +61,9 @@ func (t *translation) property(id byte, v []byte) error {
 	case packets.PropMessageExpiryInterval:
 		t.dst = wire.AppendHeader(t.dst, headerExpiry, strconv.FormatUint(uint64(binary.BigEndian.Uint32(v)), 10))
 	case packets.PropContentType:
-		return t.text(headerContentType, v[2:])
+		t.text(headerContentType, v[2:])
 	case packets.PropResponseTopic:
-		return t.responseTopic(v[2:])
+		t.responseTopic(v[2:])
 	case packets.PropCorrelationData:
 		t.dst = append(append(t.dst, headerCorrelation...), ": "...)
 		t.dst = base64.StdEncoding.AppendEncode(t.dst, v[2:])
@@ -71,9 +71,6 @@ func (t *translation) property(id byte, v []byte) error {
 	case packets.PropUser:
 		name, rest, _ := text(v) // propertySize has looked at both
 		value, _, _ := text(rest)
-		if !validText(name) || !validText(value) {
-			return fail(packets.ErrMalformedInvalidUTF8, "user property")
-		}
 		if !headerName(name) || !headerValue(value) {
 			t.lose(name)
 			return nil
@@ -87,34 +84,26 @@ func (t *translation) property(id byte, v []byte) error {
 	return nil
 }
 
-func (t *translation) text(name string, value []byte) error {
-	if !validText(value) {
-		return fail(packets.ErrMalformedInvalidUTF8, "%s", name[len(headerPrefix):])
-	}
+func (t *translation) text(name string, value []byte) {
 	if !headerValue(value) {
 		t.lose(value)
-		return nil
+		return
 	}
 	t.dst = appendField(t.dst, name, value)
-	return nil
 }
 
 // responseTopic makes the topic the reply subject: it is the same thing. It is
 // a header too, since streams keep headers and no reply subjects.
-func (t *translation) responseTopic(topic []byte) error {
-	if !validText(topic) {
-		return fail(packets.ErrMalformedInvalidUTF8, "response topic")
-	}
+func (t *translation) responseTopic(topic []byte) {
 	reply, err := appendSubject(t.reply, topic, t.rules)
 	if err != nil || t.most > 0 && len(reply) > t.most || subject.ReplyForServers(reply) { // empty, with wildcards, too long, or not a client's to name
 		t.lose(topic)
-		return nil
+		return
 	}
 	t.reply = reply
 	if headerValue(topic) {
 		t.dst = appendField(t.dst, headerResponseTopic, topic)
 	}
-	return nil
 }
 
 func appendField[T ~string | ~[]byte](dst []byte, name T, value []byte) []byte {
@@ -200,8 +189,8 @@ func appendResponseTopic(dst, reply []byte) ([]byte, bool) {
 func appendOwn(dst []byte, name string, value []byte) []byte {
 	switch name {
 	case headerPayloadFormat:
-		if string(value) == "1" {
-			dst = append(dst, packets.PropPayloadFormat, 1)
+		if v := string(value); v == "0" || v == "1" {
+			dst = append(dst, packets.PropPayloadFormat, v[0]-'0') // [MQTT-3.3.2-4]
 		}
 	case headerExpiry:
 		if n, err := strconv.ParseUint(string(value), 10, 32); err == nil {
