@@ -55,7 +55,15 @@ func TestStatements(t *testing.T) {
 	}
 }
 
+// besideOthers runs a test in parallel, unless it writes the file.
+func besideOthers(t *testing.T) {
+	if !*rewriteFlag {
+		t.Parallel()
+	}
+}
+
 func TestFrond(t *testing.T) {
+	besideOthers(t)
 	ctx, dir := t.Context(), t.TempDir()
 	binary, err := peers.Frond(ctx, dir)
 	if err != nil {
@@ -74,6 +82,7 @@ no_auth_user: anybody
 }
 
 func TestMosquitto(t *testing.T) {
+	besideOthers(t)
 	passwd, err := peers.LookMosquitto("mosquitto_passwd")
 	if err != nil {
 		if os.Getenv("CI") != "" {
@@ -173,6 +182,7 @@ func narrowed() bool { return strings.Contains(flag.Lookup("test.run").Value.Str
 
 // A server that acknowledges everything has to fail: else the checks ask for nothing.
 func TestStub(t *testing.T) {
+	besideOthers(t)
 	stub, err := NewStub()
 	if err != nil {
 		t.Fatal(err)
