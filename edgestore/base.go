@@ -72,9 +72,14 @@ func (b *base) init(firstSeq uint64, track bool) {
 	b.mu.tab.keep = b.memory
 }
 
-// State tells what the stream holds.
-func (b *base) State() State {
+// Index tells what the stream holds, but when the first message came.
+func (b *base) Index() State {
 	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.indexLocked()
+}
+
+func (b *base) indexLocked() State {
 	s := State{
 		Msgs: b.mu.msgs, Bytes: b.mu.bytes,
 		FirstSeq: b.mu.first, LastSeq: b.mu.last,
@@ -84,6 +89,13 @@ func (b *base) State() State {
 	if b.mu.lastTime != 0 {
 		s.LastTime = time.Unix(0, b.mu.lastTime).UTC()
 	}
+	return s
+}
+
+// State tells what the stream holds.
+func (b *base) State() State {
+	b.mu.RLock()
+	s := b.indexLocked()
 	first, known := b.mu.firstTime, b.mu.firstKnown == b.mu.first
 	b.mu.RUnlock()
 	if s.Msgs == 0 {

@@ -62,7 +62,7 @@ func TestFileStore_readersBesideFlushes(t *testing.T) {
 			if st.Msgs > st.LastSeq+1-st.FirstSeq {
 				t.Errorf("state %+v", st)
 			}
-			if _, ok := s.Subject("k.7"); ok && s.Pending([]string{"k.7"}, 0, false) > total {
+			if _, ok, err := s.Subject("k.7"); err == nil && ok && s.Pending([]string{"k.7"}, 0, false) > total {
 				t.Error("pending")
 			}
 			if _, err := s.LastPerSubject([]string{"k.1*", "k.2"}, 0, st.LastSeq); err != nil {
@@ -75,7 +75,9 @@ func TestFileStore_readersBesideFlushes(t *testing.T) {
 		if err := s.Append(&m, blobs.Add(&m)); err != nil {
 			t.Fatal(err)
 		}
-		if st, ok := s.Subject(m.Subject); ok && st.Msgs > 20 {
+		if st, ok, err := s.Subject(m.Subject); err != nil {
+			t.Fatal(err)
+		} else if ok && st.Msgs > 20 {
 			if _, ok, err := s.Remove(st.First); err != nil || !ok {
 				t.Fatalf("remove %d of %q: %v, %v", st.First, m.Subject, ok, err)
 			}

@@ -1,21 +1,26 @@
 package edgestore
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // LastFor is the newest message of a subject, or of all that match.
-func (b *base) LastFor(filter string) uint64 {
+func (b *base) LastFor(filter string) (uint64, error) {
 	m := newMatcher([]string{filter})
 	if m.all {
 		b.mu.RLock()
 		defer b.mu.RUnlock()
 		if b.mu.msgs == 0 {
-			return 0
+			return 0, nil
 		}
 		seq, _ := b.mu.gaps.prev(b.mu.last)
-		return seq
+		return seq, nil
 	}
 	for {
-		_ = b.heal()
+		if err := b.heal(); err != nil {
+			return 0, fmt.Errorf("last of %q: %w", filter, err)
+		}
 		var best, sure uint64
 		var stale string
 		b.mu.RLock()
@@ -28,40 +33,50 @@ func (b *base) LastFor(filter string) uint64 {
 			return true
 		})
 		b.mu.RUnlock()
-		if best <= sure && !b.hurt.Load() || b.settle(stale) != nil {
-			return max(sure, best)
+		if best <= sure && !b.hurt.Load() {
+			return sure, nil
+		}
+		if err := b.settle(stale); err != nil {
+			return 0, fmt.Errorf("last of %q: %w", filter, err)
 		}
 	}
 }
 
 // Subject tells of one subject.
-func (b *base) Subject(name string) (SubjectState, bool) {
+func (b *base) Subject(name string) (SubjectState, bool, error) {
 	for {
-		hurt := b.heal()
+		if err := b.heal(); err != nil {
+			return SubjectState{}, false, fmt.Errorf("subject %q: %w", name, err)
+		}
 		b.mu.RLock()
 		s := b.mu.subs.get(name)
 		if s == nil {
 			b.mu.RUnlock()
-			return SubjectState{}, false
+			return SubjectState{}, false, nil
 		}
 		state, stale := SubjectState{s.msgs, s.first, s.last}, s.unsure()
 		b.mu.RUnlock()
-		if hurt != nil || !stale || b.settle(name) != nil {
-			return state, true
+		if !stale {
+			return state, true, nil
+		}
+		if err := b.settle(name); err != nil {
+			return SubjectState{}, false, fmt.Errorf("subject %q: %w", name, err)
 		}
 	}
 }
 
 // Subjects visits the subjects that match. f runs outside the lock: it may
 // call the store.
-func (b *base) Subjects(filter string, f func(subject string, s SubjectState) bool) {
+func (b *base) Subjects(filter string, f func(subject string, s SubjectState) bool) error {
 	type item struct {
 		name  string
 		state SubjectState
 		stale bool
 	}
 	var list []item
-	_ = b.heal()
+	if err := b.heal(); err != nil {
+		return fmt.Errorf("subjects of %q: %w", filter, err)
+	}
 	b.mu.RLock()
 	b.mu.subs.each(filter, func(_ uint32, s *subject) bool {
 		list = append(list, item{s.name, SubjectState{s.msgs, s.first, s.last}, s.unsure()})
@@ -70,16 +85,20 @@ func (b *base) Subjects(filter string, f func(subject string, s SubjectState) bo
 	b.mu.RUnlock()
 	for _, it := range list {
 		if it.stale {
-			s, ok := b.Subject(it.name)
+			s, ok, err := b.Subject(it.name)
+			if err != nil {
+				return err
+			}
 			if !ok {
 				continue
 			}
 			it.state = s
 		}
 		if !f(it.name, it.state) {
-			return
+			return nil
 		}
 	}
+	return nil
 }
 
 // SubjectPage visits a part of the subjects that match, and counts them all. f
@@ -95,7 +114,7 @@ func (b *base) SubjectPage(filter string, offset, limit int, f func(subject stri
 			return n
 		}
 		for _, name := range wrong {
-			b.Subject(name) // counts it anew, and it may have none
+			_, _, _ = b.Subject(name) // counts it anew, and it may have none
 		}
 	}
 }

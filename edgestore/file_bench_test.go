@@ -129,7 +129,7 @@ func BenchmarkFileStore_read(b *testing.B) {
 	})
 	b.Run("lastfor/literal", func(b *testing.B) {
 		for i := 0; i < b.N; i++ {
-			s.LastFor("sensors.7.data")
+			_, _ = s.LastFor("sensors.7.data")
 		}
 	})
 	b.Run("state", func(b *testing.B) {
@@ -193,7 +193,7 @@ func BenchmarkFileStore_keyValue(b *testing.B) {
 		if err := s.Append(&m, blobs.Add(&m)); err != nil {
 			b.Fatal(err)
 		}
-		if st, _ := s.Subject(m.Subject); st.Msgs > 1 {
+		if st, _, _ := s.Subject(m.Subject); st.Msgs > 1 {
 			if _, _, err := s.Remove(st.First); err != nil {
 				b.Fatal(err)
 			}

@@ -263,13 +263,13 @@ func checkCounts(t testing.TB, s edgestore.Store) {
 		t.Fatalf("%d newest of %d subjects, %v", len(newest), len(subjects), err)
 	}
 	for name, want := range subjects {
-		if got, ok := s.Subject(name); !ok || got != want {
+		if got, ok, err := s.Subject(name); err != nil || !ok || got != want {
 			t.Fatalf("subject %q: %+v, %v, want %+v", name, got, ok, want)
 		}
 		if n := s.Pending([]string{name}, 0, false); n != want.Msgs {
 			t.Fatalf("subject %q: %d pending of %d", name, n, want.Msgs)
 		}
-		if last := s.LastFor(name); last != want.Last {
+		if last, err := s.LastFor(name); err != nil || last != want.Last {
 			t.Fatalf("subject %q: last %d, want %d", name, last, want.Last)
 		}
 	}
@@ -298,7 +298,9 @@ func (st *stored) tryDamaged(t *testing.T, o edgestore.FileOptions, what string)
 	st.verify(t, s)
 	s.State()
 	s.Pending([]string{"s.1", "s.2*"}, 500, true)
-	s.Subjects("s.*", func(string, edgestore.SubjectState) bool { return true })
+	if err := s.Subjects("s.*", func(string, edgestore.SubjectState) bool { return true }); err != nil {
+		t.Fatalf("subjects: %v", err)
+	}
 	if _, err := s.LastPerSubject([]string{"s.*"}, 1, 2000); err != nil {
 		t.Fatalf("newest of each subject: %v", err)
 	}

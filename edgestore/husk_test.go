@@ -72,8 +72,9 @@ func seen(t *testing.T, s edgestore.Store) string {
 	fmt.Fprintf(&b, "%+v\n", st)
 	for i := range 7 {
 		sub := fmt.Sprint("s.", i)
-		c, ok := s.Subject(sub)
-		fmt.Fprintln(&b, sub, c.Msgs, ok, s.LastFor(sub), s.Pending([]string{sub}, 0, false))
+		c, ok, _ := s.Subject(sub)
+		last, _ := s.LastFor(sub)
+		fmt.Fprintln(&b, sub, c.Msgs, ok, last, s.Pending([]string{sub}, 0, false))
 	}
 	for seq := st.FirstSeq; seq <= st.LastSeq; seq++ {
 		m, _, err := s.Load(seq, nil)

@@ -63,7 +63,10 @@ func put(t *testing.T, s edgestore.Store, blobs *edgestoretest.Blobs, key string
 func limit(t *testing.T, s edgestore.Store, key string, most uint64) (n int) {
 	t.Helper()
 	for {
-		st, ok := s.Subject(key)
+		st, ok, err := s.Subject(key)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if !ok || st.Msgs <= most {
 			return n
 		}
@@ -104,7 +107,11 @@ func TestFileStore_limitOverALostMessage(t *testing.T) {
 				key := fmt.Sprintf("k.%d", i+1)
 				put(t, s, blobs, key)
 				limit(t, s, key, 1)
-				if m, _, err := s.Load(s.LastFor(key), nil); err != nil || m.Seq != uint64(keys+i+1) {
+				last, err := s.LastFor(key)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if m, _, err := s.Load(last, nil); err != nil || m.Seq != uint64(keys+i+1) {
 					t.Fatalf("%s: newest is %d, %v", key, m.Seq, err)
 				}
 				if i%200 == 0 {
@@ -234,7 +241,7 @@ func TestFileStore_flushWithoutALostMessage(t *testing.T) {
 	if st := s.State(); st.Msgs != 100 || len(s.Found()) != 1 {
 		t.Fatalf("state %+v, found %v", st, s.Found())
 	}
-	if st, ok := s.Subject("s.7"); !ok || st.Msgs != 9 {
+	if st, ok, _ := s.Subject("s.7"); !ok || st.Msgs != 9 {
 		t.Fatalf("subject %+v", st)
 	}
 	bookAll(t, s)
@@ -250,14 +257,15 @@ func TestFileStore_foundIsWritten(t *testing.T) {
 	var o edgestore.FileOptions
 	s, _ := oneFlippedBit(t, &o, keys)
 	key := fmt.Sprintf("k.%d", keys/2)
-	if _, ok := s.Subject(key); !ok {
+	if _, ok, _ := s.Subject(key); !ok {
 		t.Fatal("it was met already")
 	}
 	if _, _, err := s.Load(keys/2, nil); !errors.Is(err, edgestore.ErrLost) {
 		t.Fatal(err)
 	}
 	found := s.Found()
-	if st, ok := s.Subject(key); ok || s.LastFor(key) != 0 || len(found) != 1 {
+	last, err := s.LastFor(key)
+	if st, ok, _ := s.Subject(key); ok || err != nil || last != 0 || len(found) != 1 {
 		t.Errorf("subject %+v, found %v", st, found)
 	}
 	s.Seal(keys+1, edgestore.Chain{}, nil)

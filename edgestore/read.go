@@ -335,7 +335,7 @@ func (b *base) boundDown(m *matcher, hi uint64) (uint64, uint64, bool) {
 }
 
 // SeqAt is the first message stored at or after t.
-func (b *base) SeqAt(t time.Time) uint64 {
+func (b *base) SeqAt(t time.Time) (uint64, error) {
 	at := t.UnixNano()
 	if t.Before(time.Unix(0, 0)) {
 		at = 0
@@ -349,12 +349,15 @@ func (b *base) SeqAt(t time.Time) uint64 {
 		}
 		return true
 	})
-	if err != nil || seq == 0 {
+	if err != nil {
+		return 0, fmt.Errorf("sequence at %d: %w", at, err)
+	}
+	if seq == 0 {
 		b.mu.RLock()
 		defer b.mu.RUnlock()
-		return b.mu.last + 1
+		return b.mu.last + 1, nil
 	}
-	return seq
+	return seq, nil
 }
 
 // seqAtHint is a sequence at or below the answer, found by the newest times of

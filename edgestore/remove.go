@@ -21,10 +21,10 @@ func (b *base) Remove(seq uint64) (uint64, bool, error) {
 	}
 	b.mu.Lock()
 	_, found := b.mu.lost.found.find(seq)
-	if !found && r.subject != "" {
+	if !found && r.Subject != "" {
 		b.removeLocked(r)
 		b.mu.Unlock()
-		return r.size, true, nil
+		return r.Size, true, nil
 	}
 	around := SeqRange{seq, seq}
 	if ref := b.mu.dir.find(seq); ref != nil && ref.first <= seq {
@@ -34,59 +34,138 @@ func (b *base) Remove(seq uint64) (uint64, bool, error) {
 	if _, err := b.bookIn(around.First, around.Last); err != nil {
 		return 0, false, fmt.Errorf("remove %d: %w", seq, err)
 	}
-	return r.size, true, nil
+	return r.Size, true, nil
 }
 
-// removal is what deleting a message needs to know of it.
-type removal struct {
-	seq     uint64
-	size    uint64
-	subject string // "": lost to damage
-}
-
-func (b *base) describe(seq uint64) (removal, error) {
-	r := removal{seq: seq}
+// describe is of one message; without a subject it is lost to damage.
+func (b *base) describe(seq uint64) (Removal, error) {
+	r := Removal{Seq: seq}
 	err := b.each(matcher{all: true}, seq, seq, func(h hit) bool {
-		r.size, r.subject = h.size, h.subject
+		r.Size, r.Subject = h.size, h.subject
 		return false
 	})
-	if err == nil && r.size == 0 {
+	if err == nil && r.Size == 0 {
 		b.mu.RLock()
 		if ref := b.mu.dir.find(seq); ref != nil && ref.msgs > 0 {
-			r.size = min(ref.bytes/uint64(ref.msgs), b.mu.bytes)
+			r.Size = min(ref.bytes/uint64(ref.msgs), b.mu.bytes)
 		} else if e := b.mu.tab.get(seq); e != nil {
-			r.size, r.subject = uint64(e.size), b.mu.subs.all[e.subj].name
+			r.Size, r.Subject = uint64(e.size), b.mu.subs.all[e.subj].name
 		}
 		b.mu.RUnlock()
 	}
 	return r, err
 }
 
-func (b *base) removeLocked(r removal) {
-	var e *entry
-	if r.seq > b.mu.drained {
-		e = b.mu.tab.get(r.seq)
+// Describe tells of the first message at or above from.
+func (b *base) Describe(from uint64) (r Removal, readable bool, err error) {
+	for {
+		b.mu.RLock()
+		next, closed := b.mu.gaps.next(max(from, b.mu.first)), b.mu.closed
+		live := next != 0 && b.liveLocked(next)
+		if live && next > b.mu.drained && !closed {
+			if e := b.mu.tab.get(next); e != nil {
+				r = Removal{next, uint64(e.size), b.mu.subs.all[e.subj].name}
+				_, found := b.mu.lost.found.find(next)
+				b.mu.RUnlock()
+				return r, !found, nil
+			}
+		}
+		b.mu.RUnlock()
+		if closed {
+			return r, false, fmt.Errorf("describe %d: %w", from, ErrClosed)
+		}
+		if !live {
+			return Removal{}, false, nil
+		}
+		if r, err = b.describe(next); err != nil {
+			return r, false, fmt.Errorf("describe %d: %w", next, err)
+		}
+		b.mu.RLock()
+		_, found := b.mu.lost.found.find(next)
+		live = b.liveLocked(next)
+		b.mu.RUnlock()
+		if live {
+			return r, !found && r.Subject != "", nil
+		}
+	}
+}
+
+// Find lists the messages of a filter that can be read.
+func (b *base) Find(filter string) ([]Removal, error) {
+	list, err := b.find(newMatcher([]string{filter}), filter, 0)
+	if err != nil {
+		return nil, fmt.Errorf("find %q: %w", filter, err)
+	}
+	return list, nil
+}
+
+// find is Find for messages below seq; 0 is no bound.
+func (b *base) find(m matcher, filter string, seq uint64) (list []Removal, err error) {
+	b.mu.RLock()
+	lo, hi, closed := ^uint64(0), uint64(0), b.mu.closed
+	if m.all {
+		lo, hi = b.mu.first, b.mu.last
 	} else {
-		b.touchLocked(r.seq)
+		b.mu.subs.each(filter, func(_ uint32, s *subject) bool {
+			lo, hi = min(lo, s.first), max(hi, s.last)
+			return true
+		})
+	}
+	b.mu.RUnlock()
+	if closed {
+		return nil, ErrClosed
+	}
+	if seq > 0 {
+		hi = min(hi, seq-1)
+	}
+	if hi < lo {
+		return nil, nil
+	}
+	err = b.each(m, lo, hi, func(h hit) bool {
+		list = append(list, Removal{h.seq, h.size, h.subject})
+		return true
+	})
+	return list, err
+}
+
+// Drop deletes what Describe and Find told of.
+func (b *base) Drop(list []Removal) (n uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range list {
+		if !b.mu.closed && b.liveLocked(list[i].Seq) {
+			b.removeLocked(list[i])
+			n++
+		}
+	}
+	return n
+}
+
+func (b *base) removeLocked(r Removal) {
+	var e *entry
+	if r.Seq > b.mu.drained {
+		e = b.mu.tab.get(r.Seq)
+	} else {
+		b.touchLocked(r.Seq)
 	}
 	b.forgetSubjectLocked(r, e)
 	for _, a := range b.mu.after {
-		a.add(r.seq)
+		a.add(r.Seq)
 	}
 	b.mu.removals++
 	b.mu.msgs--
-	b.mu.bytes -= min(r.size, b.mu.bytes)
+	b.mu.bytes -= min(r.Size, b.mu.bytes)
 	if b.memory {
-		b.mu.tab.remove(r.seq)
+		b.mu.tab.remove(r.Seq)
 	}
 	switch {
 	case b.mu.msgs == 0:
 		b.emptyLocked()
-	case r.seq == b.mu.first:
-		b.mu.first = b.mu.gaps.next(r.seq + 1)
+	case r.Seq == b.mu.first:
+		b.mu.first = b.mu.gaps.next(r.Seq + 1)
 		b.mu.gaps.dropBelow(b.mu.first)
 	default:
-		b.mu.gaps.add(r.seq)
+		b.mu.gaps.add(r.Seq)
 	}
 }
 
@@ -101,8 +180,8 @@ func (b *base) touchLocked(seq uint64) {
 
 // forgetSubjectLocked takes one message off its subject. e is its entry if it is
 // in the memtable, and tells where the next of the subject is.
-func (b *base) forgetSubjectLocked(r removal, e *entry) {
-	id, ok := b.mu.subs.find(r.subject)
+func (b *base) forgetSubjectLocked(r Removal, e *entry) {
+	id, ok := b.mu.subs.find(r.Subject)
 	if !ok {
 		return
 	}
@@ -113,17 +192,17 @@ func (b *base) forgetSubjectLocked(r removal, e *entry) {
 	}
 	s.msgs--
 	b.mu.subs.mark(id)
-	if r.seq == s.first {
-		s.first, s.flags = r.seq+1, s.flags|staleFirst
+	if r.Seq == s.first {
+		s.first, s.flags = r.Seq+1, s.flags|staleFirst
 		if e != nil && e.next != 0 {
-			n := r.seq + uint64(e.next)
+			n := r.Seq + uint64(e.next)
 			if b.liveLocked(n) {
 				s.first, s.flags = n, s.flags&^staleFirst
 			}
 		}
 	}
-	if r.seq == s.last {
-		s.last, s.flags = r.seq-1, s.flags|staleLast
+	if r.Seq == s.last {
+		s.last, s.flags = r.Seq-1, s.flags|staleLast
 	}
 	if s.msgs == 1 {
 		switch {
@@ -313,27 +392,7 @@ func (b *base) Purge(filter string, seq, keep uint64) (uint64, error) {
 	if m.all {
 		return b.Compact(b.keepFrom(seq, keep))
 	}
-	b.mu.RLock()
-	lo, hi, closed := ^uint64(0), uint64(0), b.mu.closed
-	b.mu.subs.each(filter, func(_ uint32, s *subject) bool {
-		lo, hi = min(lo, s.first), max(hi, s.last)
-		return true
-	})
-	b.mu.RUnlock()
-	if closed {
-		return 0, fmt.Errorf("purge %q: %w", filter, ErrClosed)
-	}
-	if seq > 0 {
-		hi = min(hi, seq-1)
-	}
-	if hi < lo {
-		return 0, nil
-	}
-	var list []removal
-	err := b.each(m, lo, hi, func(h hit) bool {
-		list = append(list, removal{h.seq, h.size, h.subject})
-		return true
-	})
+	list, err := b.find(m, filter, seq)
 	if err != nil {
 		return 0, fmt.Errorf("purge %q: %w", filter, err)
 	}

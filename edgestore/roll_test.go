@@ -20,7 +20,7 @@ type asOf struct {
 
 func see(s edgestore.Store) asOf {
 	a := asOf{s.State(), s.Deleted(-1), s.Damage(), map[string]edgestore.SubjectState{}}
-	s.Subjects(">", func(name string, st edgestore.SubjectState) bool { a.subjects[name] = st; return true })
+	_ = s.Subjects(">", func(name string, st edgestore.SubjectState) bool { a.subjects[name] = st; return true })
 	return a
 }
 

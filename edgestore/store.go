@@ -42,6 +42,12 @@ type SubjectState struct {
 	Last  uint64 // sequence of the newest
 }
 
+// Removal is a message as whoever deletes it has to know it.
+type Removal struct {
+	Seq, Size uint64
+	Subject   string
+}
+
 // Aux is one named value kept beside the messages: consumer state, dedup ids,
 // configuration. A nil Value deletes it.
 type Aux struct {
@@ -60,8 +66,17 @@ type Aux struct {
 // that down to the store's own files, in one transaction with the LSN up to
 // which it was applied. After a restart the engine applies again what lies
 // above Applied.
+//
+// A mutation that has to read does so before it changes anything: after a read
+// error nothing is changed, and the call may be made again. Drop, Append and Skip
+// read nothing at all, so what decides by what it has read before can't stop in
+// the middle. Nothing that is told is guessed because a read failed.
 type Store interface {
+	// State tells what the stream holds. FirstTime may have to be read; when that
+	// fails it is about right.
 	State() State
+	// Index is State without FirstTime. It reads nothing.
+	Index() State
 	// Append adds m with m.Seq = LastSeq+1 or above; a jump leaves a gap. The
 	// slices of m are borrowed. blob says where the message's AppendBlob form
 	// lies in the journal; a memory store ignores it and copies.
@@ -73,6 +88,16 @@ type Store interface {
 	// must be able to move on. Removing, compacting and purging book what they
 	// find unreadable on their way as Lose does.
 	Remove(seq uint64) (size uint64, ok bool, err error)
+	// Describe tells of the first message at or above from, what Drop has to know;
+	// Seq is 0 when there is none. One that is not readable is counted, and can
+	// not be dropped but only removed. The error is of a read that failed.
+	Describe(from uint64) (r Removal, readable bool, err error)
+	// Find is Describe for all messages that match filter ("" or ">" is all) and
+	// can be read, ascending.
+	Find(filter string) ([]Removal, error)
+	// Drop deletes messages as Describe and Find told of them, but for those that
+	// are gone already, and returns how many. It reads nothing.
+	Drop(list []Removal) uint64
 	// Compact deletes everything below seq and moves FirstSeq there or, when
 	// seq is deleted already, to the first message above it (and LastSeq to
 	// seq-1 if the stream ended before).
@@ -102,13 +127,14 @@ type Store interface {
 	// LoadPrev reads the last message at or below start that matches.
 	LoadPrev(filters []string, start uint64, buf []byte) (Msg, []byte, error)
 	// LastFor is the newest message of a literal subject, or of all subjects
-	// that match a wildcard; 0 when there is none.
-	LastFor(filter string) uint64
+	// that match a wildcard; 0 when there is none. The error, here and of the
+	// others, is of a read that failed.
+	LastFor(filter string) (uint64, error)
 	// Subject tells of one literal subject.
-	Subject(subject string) (SubjectState, bool)
+	Subject(subject string) (s SubjectState, ok bool, err error)
 	// Subjects calls f for each subject that matches filter until f returns
 	// false; the order is undefined.
-	Subjects(filter string, f func(subject string, s SubjectState) bool)
+	Subjects(filter string, f func(subject string, s SubjectState) bool) error
 	// SubjectPage calls f for up to limit of the subjects that match filter, in
 	// the order of their names, behind the first offset of them, with how many
 	// messages each has. It returns how many match in all. It takes memory for
@@ -119,10 +145,11 @@ type Store interface {
 	// (0: no bound), ascending. It fails when the disk does.
 	LastPerSubject(filters []string, start, upTo uint64) ([]uint64, error)
 	// Pending counts messages at or above start that match; with
-	// lastPerSubject only the newest of each subject.
+	// lastPerSubject only the newest of each subject. It is for being told: when
+	// the disk does not read it is about right.
 	Pending(filters []string, start uint64, lastPerSubject bool) uint64
 	// SeqAt is the first sequence stored at or after t; LastSeq+1 when none.
-	SeqAt(t time.Time) uint64
+	SeqAt(t time.Time) (uint64, error)
 	// Deleted lists the gaps between FirstSeq and LastSeq, ascending, at most max.
 	Deleted(max int) []uint64
 

@@ -168,7 +168,7 @@ func (a *applier) stream(inc uint64, run []edgestore.Entry) int {
 func (s *stream) applyRun(run []edgestore.Entry, out []outcome) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before := s.store.State().Bytes
+	before := s.store.Index().Bytes
 	for i := range run {
 		en := &run[i]
 		n++
@@ -180,6 +180,7 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) (n int) {
 			s.bringMissed()
 		}
 		if s.failed != nil {
+			s.stopped(en)
 			out[i].err = errStoreFailed.With("%v", s.failed)
 			if en.Kind == opNotes {
 				_ = s.applyNotes(en) // answers from before wait for it
@@ -199,6 +200,7 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) (n int) {
 			s.unapplied(en, err)
 		}
 		if s.failed != nil {
+			s.stopped(en)
 			if s.role == recovering {
 				break
 			}
@@ -216,7 +218,7 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) (n int) {
 			break
 		}
 	}
-	grown := int64(s.store.State().Bytes) - int64(before)
+	grown := int64(s.store.Index().Bytes) - int64(before)
 	s.acct.addUsage(s.memory, grown)
 	if grown < 0 && s.role != recovering && !s.memory {
 		// The space comes back with a drain, and whoever purges wants it back.
@@ -230,6 +232,14 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) (n int) {
 		s.consumers.events, s.consumers.compact = s.consumers.events[:0], false
 	}
 	return n
+}
+
+// stopped keeps an operation that is not applied in the journal: a restart begins
+// with it.
+func (s *stream) stopped(en *edgestore.Entry) {
+	if s.stoppedAt == 0 {
+		s.stoppedAt = en.LSN
+	}
 }
 
 func (s *stream) applyUnlessRefused(en *edgestore.Entry, o *outcome) error {
@@ -353,22 +363,37 @@ func (s *stream) applyConfig(en *edgestore.Entry) error {
 		return err
 	}
 	old := s.config()
+	if _, err := newStreamView(cfg, s.e.cfg.Domain); err != nil {
+		return errStreamUpdate.With("%v", err)
+	}
+	var ttls *expiries
+	if cfg.AllowMsgTTL && !old.AllowMsgTTL {
+		if ttls, err = s.ttlsStored(); err != nil {
+			return err
+		}
+	}
+	narrow, err := s.planTighten(old, cfg)
+	if err != nil {
+		return err
+	}
+	if err := s.tighten(&narrow); err != nil {
+		return err
+	}
+	// From here on nothing is read.
 	if err := s.setConfig(cfg); err != nil {
 		return errStreamUpdate.With("%v", err)
 	}
 	s.acct.reconfigured(s, old)
 	s.auxDirty.config = true
-	if cfg.AllowMsgTTL && !old.AllowMsgTTL {
-		if err := s.rescan(); err != nil {
-			return err
-		}
+	if ttls != nil {
+		s.beginTTLs(ttls)
 	}
 	if old.Mirror != nil && cfg.Mirror == nil {
 		s.promoted()
 		// From here on the stream's own count matters.
 		s.note(note{seat: en.Seat, delta: s.noted, last: s.last})
 	}
-	return s.tighten(old, cfg)
+	return nil
 }
 
 func (s *stream) applyMsgDelete(data []byte) error {
@@ -377,11 +402,15 @@ func (s *stream) applyMsgDelete(data []byte) error {
 	if err := r.done("message delete"); err != nil {
 		return err
 	}
-	st := s.store.State()
-	_, ok, err := s.store.Remove(seq)
+	st := s.store.Index()
+	var ok bool
+	err := s.read(func() (err error) {
+		_, ok, err = s.store.Remove(seq)
+		return err
+	})
 	switch {
 	case err != nil:
-		return s.fail(err)
+		return err
 	case ok:
 		s.consumers.removed(seq, "", eventDeleted)
 		return nil
@@ -401,19 +430,22 @@ func (s *stream) applyPurge(data []byte, o *outcome) error {
 		return err
 	}
 	all := p.filter == "" || p.filter == ">"
-	if all && p.keep == 0 && p.seq != 1 {
-		to := min(p.seq, asset.MaxSeq+1)
-		if to == 0 {
-			to = s.last + 1
+	err = s.read(func() (err error) {
+		if all && p.keep == 0 && p.seq != 1 {
+			to := min(p.seq, asset.MaxSeq+1)
+			if to == 0 {
+				to = s.last + 1
+			}
+			o.n, err = s.store.Compact(to)
+		} else if p.seq != 1 {
+			o.n, err = s.store.Purge(p.filter, p.seq, p.keep)
 		}
-		o.n, err = s.store.Compact(to)
-		s.last = s.store.State().LastSeq
-	} else if p.seq != 1 {
-		o.n, err = s.store.Purge(p.filter, p.seq, p.keep)
-	}
+		return err
+	})
 	if err != nil {
-		return s.fail(err)
+		return err
 	}
+	s.last = s.store.Index().LastSeq
 	s.consumers.purged(p.filter)
 	return nil
 }
@@ -423,9 +455,13 @@ func (s *stream) compact(seq uint64) error {
 	if seq = min(seq, s.last+1); seq == 0 {
 		return nil
 	}
-	n, err := s.store.Compact(seq)
+	var n uint64
+	err := s.read(func() (err error) {
+		n, err = s.store.Compact(seq)
+		return err
+	})
 	if err != nil {
-		return s.fail(err)
+		return err
 	}
 	if n > 0 {
 		s.consumers.compacted()

@@ -449,7 +449,7 @@ func (s *stream) lose(first, last uint64) error {
 	if _, err := s.store.Lose(first, last); err != nil {
 		return err
 	}
-	s.last = max(s.last, s.store.State().LastSeq)
+	s.last = max(s.last, s.store.Index().LastSeq)
 	s.consumers.purged("")
 	return nil
 }

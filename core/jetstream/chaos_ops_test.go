@@ -160,7 +160,7 @@ func (w *chaosWorld) key() string { return fmt.Sprint("k", w.rnd.IntN(5)) }
 
 func (w *chaosWorld) putRight() {
 	key := w.key()
-	last := w.e.account("A").stream(chaosKV).store.LastFor(chaosKV + "." + key)
+	last, _ := w.e.account("A").stream(chaosKV).store.LastFor(chaosKV + "." + key) // 0 where the disk does not read
 	w.mayGo(chaosKV)
 	w.sendBody(chaosKV, key, w.body(0), "Nats-Expected-Last-Subject-Sequence", fmt.Sprint(last))
 }

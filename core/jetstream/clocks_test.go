@@ -130,9 +130,11 @@ func TestClockState_isStored(t *testing.T) {
 		},
 		"a rescan": func(s *stream) {
 			s.newest = 88
-			if err := s.rescan(); err != nil {
+			ttls, err := s.ttlsStored()
+			if err != nil {
 				t.Error(err)
 			}
+			s.beginTTLs(ttls)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -300,7 +300,14 @@ func (s *stream) applyClockMove(data []byte) error {
 	if s.config().Mirror != nil {
 		own = s.last + 1
 	}
-	from, to := s.store.SeqAt(time.Unix(0, m.from)), s.store.SeqAt(time.Unix(0, m.to))
+	from, err := s.seqAt(m.from)
+	if err != nil {
+		return err
+	}
+	to, err := s.seqAt(m.to)
+	if err != nil {
+		return err
+	}
 	s.expiries.move(max(from, own), to, m.by)
 	if x := &s.clock.unsure; x[1] != 0 {
 		s.expiries.move(x[0], x[1]+1, m.by)

@@ -100,7 +100,7 @@ func (c *consumers) purged(filter string) {
 // stream's mu.
 func (c *consumers) publish() {
 	if c.compact {
-		c.events = append(c.events, event{kind: eventCompacted, seq: c.s.store.State().FirstSeq})
+		c.events = append(c.events, event{kind: eventCompacted, seq: c.s.store.Index().FirstSeq})
 		c.compact = false
 	}
 	if len(c.events) == 0 {
@@ -180,17 +180,24 @@ func (c *consumers) applyCreate(en *edgestore.Entry, o *outcome) error {
 	}
 	// Where it begins is decided here, at its place among the operations:
 	// what was appended before it is in the stream, and nothing else is.
-	st := c.s.store.State()
+	st := c.s.store.Index()
 	begin := *cfg
 	if op.from != 0 && cfg.OptStartTime != nil {
 		at := time.Unix(0, op.from)
 		begin.OptStartTime = &at
 	}
-	start, err := consumer.StartOf(&begin, st.FirstSeq, st.LastSeq, c.s.config().MaxMsgsPer, c.s.store)
+	var start consumer.Start
+	find := func() (err error) {
+		start, err = consumer.StartOf(&begin, st.FirstSeq, st.LastSeq, c.s.config().MaxMsgsPer, c.s.store)
+		return err
+	}
+	if operationID(en) < firstVolatile {
+		err = c.s.read(find)
+	} else if err = find(); err != nil {
+		err = errConsumerCreate.With("the stream could not be read: %v", err) // it is in no log
+	}
 	if err != nil {
-		// Nothing of the stream depends on it, so a restart that can read may
-		// make the consumer: whoever asked is told that it failed.
-		return errConsumerCreate.With("the stream could not be read: %v", err)
+		return err
 	}
 	m := newMember(c.s, op.name, operationID(en), op.created, cfg, start)
 	m.dirty = true
@@ -341,7 +348,7 @@ func (c *consumers) seal(aux []edgestore.Aux) []edgestore.Aux {
 func (c *consumers) recovered() {
 	c.events, c.compact = nil, false
 	c.forget()
-	now, last := c.s.e.now(), c.s.store.State().LastSeq
+	now, last := c.s.e.now(), c.s.store.Index().LastSeq
 	for _, m := range c.byName {
 		m.recovered(now, last)
 	}

@@ -239,14 +239,22 @@ func (s *stream) idsLost(err error) {
 // damaged they are not known, and a recovery, which may have known them once,
 // goes by the notes from there on.
 func (s *stream) seenID(id []byte) (seq uint64, known bool, err error) {
-	seq, known, err = s.dedup.seen(id)
-	switch {
-	case err == nil:
-		return seq, known, nil
-	case !errors.Is(err, edgestore.ErrCorrupt):
-		return 0, false, s.fail(fmt.Errorf("message ids: %w", err))
+	var lost error
+	err = s.read(func() error {
+		lost = nil
+		if seq, known, err = s.dedup.seen(id); err == nil {
+			return nil
+		}
+		if err = fmt.Errorf("message ids: %w", err); errors.Is(err, edgestore.ErrCorrupt) {
+			lost = err
+			return nil
+		}
+		return err
+	})
+	if err != nil || lost == nil {
+		return seq, known, err
 	}
-	s.idsLost(err)
+	s.idsLost(lost)
 	return 0, false, s.goByNotes()
 }
 

@@ -24,22 +24,31 @@ func (s *stream) find(g *api.GetRequest) (m edgestore.Msg, err error) {
 	}
 	switch {
 	case g.LastFor != "":
-		seq := s.store.LastFor(g.LastFor)
+		seq, err := s.store.LastFor(g.LastFor)
+		if err != nil {
+			return m, err
+		}
 		if seq == 0 {
 			return m, edgestore.ErrNotFound
 		}
-		m, _, err = s.store.Load(seq, nil)
-		if errors.Is(err, edgestore.ErrDeleted) {
-			// The newest one was removed, and the one before it could not be found.
-			m, _, err = s.store.LoadPrev([]string{g.LastFor}, seq, nil)
+		if m, _, err = s.store.Load(seq, nil); err != nil {
+			return m, err
 		}
 	case g.NextFor != "" || g.StartTime != nil:
-		m, _, err = s.store.LoadNext(g.Filters(), s.startLocked(g), nil)
+		start, err := s.startLocked(g)
+		if err != nil {
+			return m, err
+		}
+		if m, _, err = s.store.LoadNext(g.Filters(), start, nil); err != nil {
+			return m, err
+		}
 	default:
-		m, _, err = s.store.Load(g.Seq, nil)
+		if m, _, err = s.store.Load(g.Seq, nil); err != nil {
+			return m, err
+		}
 	}
 	m.Time = s.shown(m.Seq, m.Time)
-	return m, err
+	return m, nil
 }
 
 // unread reports whether a message may be there that the disk did not give. It
@@ -49,11 +58,11 @@ func unread(err error) bool {
 }
 
 // startLocked is the lower bound that a request gives.
-func (s *stream) startLocked(g *api.GetRequest) uint64 {
+func (s *stream) startLocked(g *api.GetRequest) (uint64, error) {
 	if g.StartTime != nil {
 		return s.store.SeqAt(s.lineOf(*g.StartTime))
 	}
-	return max(g.Seq, 1)
+	return max(g.Seq, 1), nil
 }
 
 const directPrefix = "$JS.API.DIRECT.GET."
@@ -176,9 +185,13 @@ func (s *stream) directOne(d *directReply, g *api.GetRequest) {
 // directBatch sends up to g.Batch messages from a starting point on.
 func (s *stream) directBatch(d *directReply, g *api.GetRequest) {
 	s.mu.RLock()
-	seq := s.startLocked(g)
+	seq, err := s.startLocked(g)
 	left := s.store.Pending(g.Filters(), seq, false)
 	s.mu.RUnlock()
+	if err != nil {
+		d.none(err, "Message Not Found")
+		return
+	}
 	limit := g.MaxBytes
 	if limit <= 0 {
 		limit = defaultDirectBytes
@@ -210,19 +223,7 @@ func (s *stream) directBatch(d *directReply, g *api.GetRequest) {
 
 // directMulti sends the newest message of each subject that matches.
 func (s *stream) directMulti(d *directReply, g *api.GetRequest) {
-	s.mu.RLock()
-	upTo := s.last
-	if g.UpToTime != nil {
-		upTo = min(upTo, s.store.SeqAt(s.lineOf(*g.UpToTime))-1)
-	} else if g.UpToSeq > 0 {
-		upTo = min(upTo, g.UpToSeq)
-	}
-	var seqs []uint64
-	var err error
-	if upTo >= s.store.State().FirstSeq {
-		seqs, err = s.store.LastPerSubject(g.MultiLast, max(s.startLocked(g), 1), upTo)
-	}
-	s.mu.RUnlock()
+	seqs, upTo, err := s.newestOf(g)
 	if len(seqs) > maxMultiLast {
 		d.status(413, "Too Many Results")
 		return
@@ -252,6 +253,32 @@ func (s *stream) directMulti(d *directReply, g *api.GetRequest) {
 		last = m.Seq
 	}
 	d.status(204, "EOB", hdrNumPending, utoa(left), hdrLastSequence, utoa(last), hdrUpToSequence, utoa(upTo))
+}
+
+// newestOf lists the newest message of each subject that a request matches, and up
+// to where it looks.
+func (s *stream) newestOf(g *api.GetRequest) (seqs []uint64, upTo uint64, err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	upTo = s.last
+	if g.UpToTime != nil {
+		at, err := s.store.SeqAt(s.lineOf(*g.UpToTime))
+		if err != nil {
+			return nil, upTo, err
+		}
+		upTo = min(upTo, at-1)
+	} else if g.UpToSeq > 0 {
+		upTo = min(upTo, g.UpToSeq)
+	}
+	if upTo < s.store.Index().FirstSeq {
+		return nil, upTo, nil
+	}
+	start, err := s.startLocked(g)
+	if err != nil {
+		return nil, upTo, err
+	}
+	seqs, err = s.store.LastPerSubject(g.MultiLast, max(start, 1), upTo)
+	return seqs, upTo, err
 }
 
 func utoa(n uint64) string { return strconv.FormatUint(n, 10) }

@@ -94,7 +94,7 @@ func (e *Engine) pinning() (names []string) {
 	e.mu.RUnlock()
 	for _, s := range e.allStreams() {
 		s.mu.RLock()
-		if s.failed != nil && s.dirtyFrom != 0 {
+		if s.failed != nil && s.undrainedLocked() != 0 {
 			names = append(names, fmt.Sprintf("%q", s.name))
 		}
 		s.mu.RUnlock()

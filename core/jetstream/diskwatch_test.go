@@ -207,7 +207,7 @@ func TestEngine_reserveOnAFullDisk(t *testing.T) {
 		t.Errorf("behind an ack and a delete: %s", got)
 	}
 	b.call(t, "STREAM.PURGE.S", `{"filter":"s.b"}`, nil)
-	if _, ok := e.account("A").stream("S").store.Subject("s.b"); ok {
+	if _, ok, _ := e.account("A").stream("S").store.Subject("s.b"); ok {
 		t.Error("the purge did nothing")
 	}
 	b.call(t, "STREAM.UPDATE.E", `{"name":"E","subjects":["e"],"max_age":100000000,"duplicate_window":100000000}`, nil)

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"cmp"
 	"errors"
 	"math"
 	"slices"
@@ -191,7 +192,14 @@ func (s *stream) overAge(x *expiry, due []uint64, at int64, marks bool) ([]uint6
 	}
 	x.above = s.agedUpTo
 	from := max(st.FirstSeq, x.above)
-	if sure := !mirror || from > s.clock.doubtful; sure && st.FirstTime.UnixNano() < cutoff && from < s.store.SeqAt(time.Unix(0, cutoff)) {
+	old := uint64(0)
+	if sure := !mirror || from > s.clock.doubtful; sure && st.FirstTime.UnixNano() < cutoff {
+		var err error
+		if old, err = s.store.SeqAt(time.Unix(0, cutoff)); err != nil {
+			return due, err
+		}
+	}
+	if from < old {
 		x.cutoff = cutoff
 	} else if here := s.clock.hereSince(table, at); mirror && here >= from {
 		x.cutoff, x.below = math.MaxInt64, here+1
@@ -242,16 +250,24 @@ func (s *stream) leaveMarkers(due []uint64) (markers []marker, err error) {
 		}
 		seen[seq] = true // above both its age and its TTL
 		going[m.Subject]++
-		st, ok := s.store.Subject(m.Subject)
+		st, ok, err := s.store.Subject(m.Subject)
+		if err != nil {
+			return nil, err
+		}
 		if ok && st.Last == seq && !isMarker(m.Header) {
 			markers = append(markers, marker{m.Subject, seq})
 		}
 	}
 	// Only when nothing of the subject is left.
-	return slices.DeleteFunc(markers, func(x marker) bool {
-		st, _ := s.store.Subject(x.subject)
+	markers = slices.DeleteFunc(markers, func(x marker) bool {
+		st, _, failed := s.store.Subject(x.subject)
+		err = cmp.Or(err, failed)
 		return st.Msgs > going[x.subject]
-	}), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return markers, nil
 }
 
 // goneForGood reports whether a message is not there, or never will be read
@@ -288,7 +304,11 @@ func (s *stream) applyMarker(en *edgestore.Entry, o *outcome) error {
 	if err != nil {
 		return err
 	}
-	if st, ok := s.store.Subject(m.Subject); !s.wounded && (!ok || st.Last != seq) {
+	st, ok, err := s.subjectOf(m)
+	if err != nil {
+		return err
+	}
+	if !s.wounded && (!ok || st.Last != seq) {
 		o.err = errWrongLastSequence.With("wrong last sequence: %d", st.Last)
 		return nil
 	}
@@ -301,68 +321,87 @@ func (s *stream) applyExpire(data []byte) error {
 		return err
 	}
 	s.expiring.Store(false)
+	limit := int(min(x.limit, math.MaxInt32))
+	var due []uint64
 	if x.tick != 0 {
-		for _, seq := range s.expiries.take(x.tick, int(min(x.limit, math.MaxInt32))) {
-			if err := s.expireOne(seq); err != nil {
-				return err
-			}
-		}
+		due = s.expiries.due(x.tick, limit)
 	}
-	if x.cutoff == 0 {
-		return nil
+	going, err := s.describe(due)
+	if err != nil {
+		return err
 	}
-	to := s.store.SeqAt(time.Unix(0, x.cutoff))
-	if x.below != 0 {
-		to = min(to, x.below)
-	}
-	if s.expiries == nil || !s.expiries.nevers {
-		return s.compact(to)
-	}
-	return s.expireAged(x.above, to, x.limit)
-}
-
-// expireAged drops what is between two sequences, but for messages that live for
-// ever. It looks at a limited number, and remembers how far it came.
-func (s *stream) expireAged(from, to, limit uint64) error {
-	from = max(s.store.State().FirstSeq, from)
-	var buf []byte
-	for n := uint64(0); n < limit; n++ {
-		m, b, err := s.store.LoadNext(nil, from, buf)
-		if err != nil && !errors.Is(err, edgestore.ErrNotFound) {
-			return s.fail(err) // and what was not looked at does not count as looked at
+	var aged []edgestore.Removal
+	agedUpTo := s.agedUpTo
+	if x.cutoff != 0 {
+		to, err := s.seqAt(x.cutoff)
+		if err != nil {
+			return err
 		}
-		if err != nil || m.Seq >= to {
-			from = max(from, to)
-			break
+		if x.below != 0 {
+			to = min(to, x.below)
 		}
-		if buf, from = b, m.Seq+1; ttlOf(m.Header) == ttlNever {
-			continue
+		if s.expiries == nil || !s.expiries.nevers {
+			err = s.compact(to)
+		} else {
+			aged, agedUpTo, err = s.aboveAge(x.above, to, x.limit, due)
 		}
-		if err := s.expireOne(m.Seq); err != nil {
+		if err != nil {
 			return err
 		}
 	}
-	s.agedUpTo = from
+	// From here on nothing is read.
+	if x.tick != 0 {
+		s.expiries.take(x.tick, limit)
+	}
+	s.dropExpired(going)
+	s.dropExpired(aged)
+	s.agedUpTo = agedUpTo
 	return nil
 }
 
-// expireOne drops one message, if it is still there. A read that fails stops the
-// stream: consumers that count its subject would count what is gone for ever.
-func (s *stream) expireOne(seq uint64) error {
-	m, _, err := s.store.Load(seq, nil)
-	subject := m.Subject
-	switch {
-	case err != nil && !goneForGood(err):
-		return s.fail(err)
-	case err != nil:
-		subject = ""
+// aboveAge lists what is between two sequences, but for messages that live for
+// ever and those that are due anyhow. It looks at a limited number, and tells how
+// far it came.
+func (s *stream) aboveAge(from, to, limit uint64, due []uint64) (list []edgestore.Removal, upTo uint64, err error) {
+	from = max(s.store.Index().FirstSeq, from)
+	dueToo := make(map[uint64]bool, len(due))
+	for _, seq := range due {
+		dueToo[seq] = true
 	}
-	_, ok, err := s.store.Remove(seq)
-	if err != nil {
-		return s.fail(err)
+	var buf []byte
+	for n := uint64(0); n < limit; {
+		var m edgestore.Msg
+		none := false
+		err := s.read(func() (err error) {
+			m, buf, err = s.store.LoadNext(nil, from, buf)
+			if none = errors.Is(err, edgestore.ErrNotFound); none {
+				err = nil
+			}
+			return err
+		})
+		if err != nil {
+			return nil, 0, err // and what was not looked at does not count as looked at
+		}
+		if none || m.Seq >= to {
+			return list, max(from, to), nil
+		}
+		from = m.Seq + 1
+		if dueToo[m.Seq] {
+			continue
+		}
+		n++
+		if ttlOf(m.Header) != ttlNever {
+			list = append(list, edgestore.Removal{Seq: m.Seq, Size: s.sizeOf(&m), Subject: m.Subject})
+		}
 	}
-	if ok {
-		s.consumers.removed(seq, subject, eventRemoved)
+	return list, from, nil
+}
+
+// dropExpired drops messages, as far as they are still there.
+func (s *stream) dropExpired(list []edgestore.Removal) {
+	for i := range list {
+		if s.store.Drop(list[i:i+1]) > 0 {
+			s.consumers.removed(list[i].Seq, list[i].Subject, eventRemoved)
+		}
 	}
-	return nil
 }

@@ -77,7 +77,7 @@ func TestExpire_markersWaitForTheRead(t *testing.T) {
 			faults.arm(nil)
 			eventually(t, func() bool { x.e.expire(); return len(sequences(x.e, "S")) == n && sequences(x.e, "S")[0] == n+1 })
 			for i := range n { // none of them is due yet
-				if st, ok := s.store.Subject(fmt.Sprint("s.", i)); !ok || st.Msgs != 1 || st.Last <= n {
+				if st, ok, _ := s.store.Subject(fmt.Sprint("s.", i)); !ok || st.Msgs != 1 || st.Last <= n {
 					t.Errorf("s.%d has %+v, want a marker", i, st)
 				}
 			}

@@ -18,6 +18,11 @@ type incoming struct {
 	stamp edgestore.Stamp
 	// foreign: Time is that of the origin of a mirror.
 	foreign bool
+	// sub is its subject before it, once that was looked at.
+	sub              edgestore.SubjectState
+	looked, subKnown bool
+	// out is what it pushes out.
+	out eviction
 }
 
 // incoming takes a message apart. The result is the stream's own and valid
@@ -38,7 +43,7 @@ func (s *stream) incoming(en *edgestore.Entry, flags uint8, blob []byte) (*incom
 		m = new(incoming)
 		s.in = m
 	}
-	*m = incoming{}
+	*m = incoming{out: eviction{list: m.out.list[:0]}}
 	m.flags, m.stamp = flags, en.Stamp
 	// Two that were stamped at once may be in the log the other way round.
 	m.Time = max(en.Stamp.Wall, s.newest)
@@ -96,10 +101,19 @@ func (s *stream) put(cfg *asset.StreamConfig, m *incoming, o *outcome) error {
 			return err
 		}
 	}
+	if err := s.planRoom(cfg, m, rollup); err != nil {
+		return err
+	}
 	if s.view.Load().republish != nil {
-		if st, ok := s.store.Subject(m.Subject); ok {
-			o.prev = st.Last
+		st, _, err := s.subjectOf(m)
+		if err != nil {
+			return err
 		}
+		o.prev = st.Last
+	}
+	// From here on nothing is read.
+	if err := s.clearFor(m, rollup); err != nil {
+		return s.fail(err)
 	}
 	if err := s.store.Append(&m.Msg, m.at); err != nil {
 		return s.fail(err)
@@ -120,7 +134,7 @@ func (s *stream) put(cfg *asset.StreamConfig, m *incoming, o *outcome) error {
 		s.setLastMsgID(nil)
 	}
 	s.consumers.stored(m.Seq, m.Subject)
-	return s.makeRoom(cfg, m.Subject, rollup)
+	return s.makeRoom(m, rollup)
 }
 
 // pass counts a message that no consumer of an interest stream is there for:

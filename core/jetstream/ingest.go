@@ -139,7 +139,7 @@ func (s *stream) position(source string) (at position, fresh bool) {
 	defer s.mu.RUnlock()
 	at, ok := s.positions[source]
 	if source == "" {
-		st := s.store.State()
+		st := s.store.Index()
 		at.seq = s.last
 		return at, st.Msgs == 0 && st.FirstSeq <= 1
 	}

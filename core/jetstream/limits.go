@@ -2,12 +2,9 @@ package jetstream
 
 import (
 	"bytes"
-	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
-	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
@@ -64,7 +61,7 @@ func (s *stream) checkHeaders(cfg *asset.StreamConfig, m *incoming, o *outcome) 
 	return nil
 }
 
-func (s *stream) checkLastSequences(m *incoming) *apierror.Error {
+func (s *stream) checkLastSequences(m *incoming) error {
 	want := wire.HeaderGet(m.Header, hdrExpectedLastSubjSeq)
 	filter := wire.HeaderGet(m.Header, hdrExpectedLastSubjSeqSubj)
 	if len(want) == 0 && len(filter) > 0 {
@@ -73,8 +70,16 @@ func (s *stream) checkLastSequences(m *incoming) *apierror.Error {
 	if len(want) > 0 {
 		var have uint64
 		if len(filter) > 0 {
-			have = s.store.LastFor(string(filter))
-		} else if st, ok := s.store.Subject(m.Subject); ok {
+			last, err := s.lastFor(string(filter))
+			if err != nil {
+				return err
+			}
+			have = last
+		} else {
+			st, _, err := s.subjectOf(m)
+			if err != nil {
+				return err
+			}
 			have = st.Last
 		}
 		if !equalSequence(want, have) {
@@ -97,14 +102,17 @@ func (s *stream) checkRoom(cfg *asset.StreamConfig, m *incoming, rollup bool) er
 	var evicts bool // an older message of the subject will make room
 	var sub edgestore.SubjectState
 	if cfg.MaxMsgsPer > 0 {
-		sub, _ = s.store.Subject(m.Subject)
+		var err error
+		if sub, _, err = s.subjectOf(m); err != nil {
+			return err
+		}
 		full := sub.Msgs >= uint64(cfg.MaxMsgsPer)
 		if full && cfg.DiscardNewPer && !rollup {
 			return errStoreFailed.With("maximum messages per subject exceeded")
 		}
 		evicts = full && !cfg.DiscardNewPer
 	}
-	st := s.store.State()
+	st := s.store.Index()
 	if cfg.MaxMsgs > 0 && st.Msgs >= uint64(cfg.MaxMsgs) && !evicts {
 		return errStoreFailed.With("maximum messages exceeded")
 	}
@@ -133,128 +141,12 @@ func (s *stream) sizeOf(m *edgestore.Msg) uint64 {
 // sizeAt is what a stored message counts, 0 if it is damaged. What is decided by
 // it depends on no disk, see seenID.
 func (s *stream) sizeAt(seq uint64) (uint64, error) {
-	m, _, err := s.store.Load(seq, nil)
+	r, readable, err := s.from(seq)
 	switch {
-	case err == nil:
-		return s.sizeOf(&m), nil
-	case !goneForGood(err):
-		return 0, s.fail(err)
+	case err != nil:
+		return 0, err
+	case readable && r.Seq == seq:
+		return r.Size, nil
 	}
 	return 0, s.goByNotes()
-}
-
-// makeRoom drops what a new message on subject pushes out.
-func (s *stream) makeRoom(cfg *asset.StreamConfig, subject string, r rollup) error {
-	switch r {
-	case rollupSubject:
-		if err := s.purgeKeep(subject, 1); err != nil {
-			return err
-		}
-	case rollupAll:
-		if err := s.purgeKeep("", 1); err != nil {
-			return err
-		}
-	}
-	if cfg.MaxMsgsPer > 0 {
-		for {
-			sub, ok := s.store.Subject(subject)
-			if !ok || sub.Msgs <= uint64(cfg.MaxMsgsPer) {
-				break
-			}
-			if err := s.drop(sub.First, subject); err != nil {
-				return err
-			}
-		}
-	}
-	if cfg.Discard == asset.DiscardOld {
-		return s.dropOldest(cfg)
-	}
-	return nil
-}
-
-// dropOldest removes messages until the limits on the whole stream hold.
-func (s *stream) dropOldest(cfg *asset.StreamConfig) error {
-	if cfg.MaxMsgs <= 0 && cfg.MaxBytes <= 0 {
-		return nil
-	}
-	for {
-		st := s.store.State()
-		tooMany := cfg.MaxMsgs > 0 && st.Msgs > uint64(cfg.MaxMsgs)
-		tooMuch := cfg.MaxBytes > 0 && st.Bytes > uint64(cfg.MaxBytes)
-		if st.Msgs == 0 || !tooMany && !tooMuch {
-			return nil
-		}
-		if err := s.drop(st.FirstSeq, ""); err != nil {
-			return err
-		}
-	}
-}
-
-// drop removes one message by a limit; without a subject it is the first of
-// the stream.
-func (s *stream) drop(seq uint64, subject string) error {
-	_, ok, err := s.store.Remove(seq)
-	if err != nil {
-		return s.fail(err)
-	}
-	if !ok {
-		return s.dropLost(seq)
-	}
-	if subject == "" {
-		s.consumers.compacted()
-	} else {
-		s.consumers.removed(seq, subject, eventRemoved)
-	}
-	return nil
-}
-
-// dropLost is for a message that is counted and not there. It is booked as lost,
-// so that the limits go on; one such message must not stop a stream.
-func (s *stream) dropLost(seq uint64) error {
-	n, err := s.store.Lose(seq, seq)
-	if err != nil {
-		return s.fail(err)
-	}
-	if n == 0 {
-		// Nothing changes it: the loop that drops would not end. The limit is not
-		// kept to until the next message, and somebody should know.
-		return fmt.Errorf("message %d of stream %q is counted and not there", seq, s.name)
-	}
-	s.consumers.purged("")
-	s.tellDamage()
-	return nil
-}
-
-func (s *stream) purgeKeep(filter string, keep uint64) error {
-	n, err := s.store.Purge(filter, 0, keep)
-	if err != nil {
-		return s.fail(err)
-	}
-	if n > 0 {
-		s.consumers.purged(filter)
-	}
-	return nil
-}
-
-// tighten enforces limits that an update lowered.
-func (s *stream) tighten(old, cfg *asset.StreamConfig) error {
-	if cfg.MaxMsgsPer > 0 && (old.MaxMsgsPer <= 0 || cfg.MaxMsgsPer < old.MaxMsgsPer) {
-		var over []string
-		s.store.Subjects(">", func(subject string, st edgestore.SubjectState) bool {
-			if st.Msgs > uint64(cfg.MaxMsgsPer) {
-				over = append(over, subject)
-			}
-			return true
-		})
-		slices.Sort(over)
-		for _, subject := range over {
-			if err := s.purgeKeep(subject, uint64(cfg.MaxMsgsPer)); err != nil {
-				return err
-			}
-		}
-	}
-	if cfg.Discard == asset.DiscardOld {
-		return s.dropOldest(cfg)
-	}
-	return nil
 }

@@ -74,7 +74,7 @@ func TestLimits_roomOfWhatCanNotBeRead(t *testing.T) {
 			s := x.e.account("A").stream("S")
 			var failing atomic.Bool
 			s.mu.Lock()
-			s.store = flakyReads{s.store, &failing}
+			s.store = flakySteps{flakyReads{s.store, &failing}}
 			s.mu.Unlock()
 			failing.Store(true)
 			a := x.b.publish(t, "s", text(1))

@@ -435,7 +435,7 @@ func (m *member) happened(now int64, events []event) {
 			m.recount = m.recount || ev.seq > m.m.Looked()+1
 			m.m.Compacted(now, ev.seq, false, &m.fx)
 		case eventPurged:
-			m.m.Compacted(now, m.s.store.State().FirstSeq, m.m.Overlaps(ev.subject), &m.fx)
+			m.m.Compacted(now, m.s.store.Index().FirstSeq, m.m.Overlaps(ev.subject), &m.fx)
 			m.m.Recheck(now, m.exists, &m.fx)
 			m.recount = true
 		}

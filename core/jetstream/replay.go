@@ -151,8 +151,8 @@ func (r *replay) follow(en *edgestore.Entry) error {
 		return nil
 	}
 	s := r.e.stream(inc)
-	if s == nil || en.LSN <= s.skipUpTo {
-		return nil
+	if s == nil || en.LSN <= s.skipUpTo || s.failed != nil {
+		return nil // of a stream that stopped nothing is missing: it applied no more
 	}
 	if !known && len(r.holes) > 0 && to.Seat > s.done.Seat {
 		r.accounted += min(to.Seat-s.done.Seat, r.gap())
@@ -236,6 +236,10 @@ func (r *replay) finish() error {
 		if s.memory {
 			continue
 		}
+		if s.failed != nil {
+			*s.chain = r.seen[s.incarnation].chain // what it has not applied is counted too
+			continue
+		}
 		if err := s.backToHead(upTo, r.notes[s.incarnation]); err != nil {
 			return err
 		}
@@ -255,7 +259,7 @@ func (r *replay) toHead(h chainHead, upTo edgestore.LSN) error {
 		return nil
 	}
 	s := r.e.stream(h.incarnation)
-	if s == nil || h.chain.Seat <= s.done.Seat {
+	if s == nil || s.failed != nil || h.chain.Seat <= s.done.Seat {
 		return nil
 	}
 	notes, err := r.notesOf(h.incarnation)
@@ -276,7 +280,7 @@ func (r *replay) spread(upTo edgestore.LSN) error {
 	end := r.holesEnd()
 	n := 0
 	for _, s := range r.e.allStreams() {
-		if s.memory || s.skipUpTo >= end {
+		if s.memory || s.failed != nil || s.skipUpTo >= end {
 			continue
 		}
 		if seen := r.seen[s.incarnation]; seen.at >= r.holes[len(r.holes)-1].First {

@@ -130,15 +130,17 @@ func (s *stream) applyRelease(en *edgestore.Entry) error {
 	if en.Token == any(counted{}) {
 		s.releasing.Add(-int64(n))
 	}
+	var seqs []uint64
 	for ; n > 0 && r.err == nil; n-- {
-		seq := r.uint()
-		if r.err != nil {
-			break
-		}
-		if _, _, err := s.store.Remove(seq); err != nil {
-			return s.fail(err)
+		if seq := r.uint(); r.err == nil {
+			seqs = append(seqs, seq)
 		}
 	}
+	going, err := s.describe(seqs)
+	if err != nil {
+		return err
+	}
+	s.store.Drop(going)
 	return r.done("release")
 }
 

@@ -72,8 +72,10 @@ func (s *stream) takeLead() {
 	s.role = leader
 	if !s.memory {
 		s.watch.lead()
-		*s.chain = s.done
-		s.noteRest()
+		if s.failed == nil {
+			*s.chain = s.done
+			s.noteRest()
+		}
 	}
 	s.consumers.recovered()
 }

@@ -42,6 +42,7 @@ type stream struct {
 	states    []consumerState // recovery: of the store that was put aside
 	dirtyFrom edgestore.LSN   // of the oldest operation that is not in the store's files; 0 none
 	failed    error           // the store refused: nothing is accepted any more
+	stoppedAt edgestore.LSN   // of the first operation that was not applied therefore; 0 none
 	memory    bool            // fixed at construction
 	deleted   bool
 	role      role
@@ -328,6 +329,13 @@ func (s *stream) seal() bool {
 func (s *stream) undrained() edgestore.LSN {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
+	return s.undrainedLocked()
+}
+
+func (s *stream) undrainedLocked() edgestore.LSN {
+	if s.dirtyFrom == 0 {
+		return s.stoppedAt // a stream may stop when its files have all before
+	}
 	return s.dirtyFrom
 }
 

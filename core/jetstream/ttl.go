@@ -397,27 +397,42 @@ func (s *stream) addTTL(m *incoming) {
 	s.ttls().add(m.Seq, at, t)
 }
 
-// rescan finds the TTLs of what is stored, when a stream begins to allow them.
-// It passes over what is lost; a read that fails stops the stream, which else
-// would keep for ever what it did not see.
-func (s *stream) rescan() error {
-	if s.expiries != nil {
-		s.expiries = &expiries{gone: s.expiries.gone}
-	}
-	// As they are stored, so what was moved since has to be moved again.
-	s.clock.unset, s.clock.moved, s.clock.dirty = s.newest, 0, true
+// ttlsStored finds the TTLs of what is stored, when a stream begins to allow them.
+// It passes over what is lost.
+func (s *stream) ttlsStored() (*expiries, error) {
+	x := new(expiries)
 	var buf []byte
 	for seq := uint64(1); ; seq++ {
-		m, b, err := s.store.LoadNext(nil, seq, buf)
-		switch {
-		case errors.Is(err, edgestore.ErrNotFound):
-			return nil
-		case err != nil:
-			return s.fail(err)
+		var m edgestore.Msg
+		none := false
+		err := s.read(func() (err error) {
+			m, buf, err = s.store.LoadNext(nil, seq, buf)
+			if none = errors.Is(err, edgestore.ErrNotFound); none {
+				err = nil
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err // else what was not seen would be kept for ever
 		}
-		seq, buf = m.Seq, b
+		if none {
+			return x, nil
+		}
+		seq = m.Seq
 		if t := ttlOf(m.Header); t != 0 {
-			s.ttls().add(m.Seq, m.Time, t)
+			x.add(m.Seq, m.Time, t)
 		}
 	}
+}
+
+// beginTTLs takes over what ttlsStored found.
+func (s *stream) beginTTLs(x *expiries) {
+	// As they are stored, so what was moved since has to be moved again.
+	s.clock.unset, s.clock.moved, s.clock.dirty = s.newest, 0, true
+	if s.expiries != nil {
+		x.gone = s.expiries.gone
+	} else if len(x.heap) == 0 && !x.nevers {
+		return
+	}
+	s.expiries = x
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -396,8 +397,11 @@ func (f failingReads) LoadNext(filters []string, start uint64, buf []byte) (edge
 // expire.
 func TestTTL_readThatFails(t *testing.T) {
 	for name, op := range map[string]func(s *stream) error{
-		"begin to allow":    (*stream).rescan,
-		"above the max_age": func(s *stream) error { return s.expireAged(1, 4, maxExpire) },
+		"begin to allow": func(s *stream) error { _, err := s.ttlsStored(); return err },
+		"above the max_age": func(s *stream) error {
+			x := expiry{cutoff: math.MaxInt64, above: 1, limit: maxExpire}
+			return s.applyExpire(x.append(nil))
+		},
 	} {
 		e, b := newTestEngine(t)
 		mustStream(t, b, `{"name":"R","subjects":["r"],"storage":"memory","allow_msg_ttl":true}`)
@@ -407,6 +411,7 @@ func TestTTL_readThatFails(t *testing.T) {
 		s := e.account("A").stream("R")
 		s.mu.Lock()
 		s.store = failingReads{s.store, 2}
+		s.expiries.nevers = true
 		err := op(s)
 		if err == nil || !strings.Contains(err.Error(), "input/output error") || s.failed == nil || s.agedUpTo != 0 {
 			t.Errorf("%s: %v; the stream's failure is %v, looked at up to %d", name, err, s.failed, s.agedUpTo)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/edgestore"
 )
 
@@ -39,6 +40,27 @@ type twinLog struct {
 	applied, released edgestore.LSN
 	// change, if not nil, is a fault of the test: what this engine applies.
 	change func(list []edgestore.Entry) []edgestore.Entry
+	// place is where its own journal has the operations.
+	place twinPlace
+}
+
+// twinPlace is where the operations of the group lie in the journal of one server:
+// what else is in that is between them. Nothing but the server itself may go by it.
+type twinPlace struct{ every, from edgestore.LSN }
+
+func (p twinPlace) lsn(index edgestore.LSN) edgestore.LSN { return index*p.every + p.from }
+
+// index is the last operation of the group up to an LSN.
+func (p twinPlace) index(lsn edgestore.LSN) edgestore.LSN {
+	return (max(lsn, p.from) - p.from) / p.every
+}
+
+// here gives operations the LSNs that they have on this server.
+func (p twinPlace) here(list []edgestore.Entry) []edgestore.Entry {
+	for i := range list {
+		list[i].LSN = p.lsn(edgestore.LSN(list[i].Index))
+	}
+	return list
 }
 
 // Leads reports whether this engine appends.
@@ -118,7 +140,7 @@ func (l *twinLog) Append(r *edgestore.Record, side []byte, token any, data ...[]
 	en.Index = uint64(en.LSN)
 	en.At = edgestore.Location{Segment: uint64(en.LSN), Length: uint32(len(en.Data))}
 	g.pending = append(g.pending, en)
-	return en.LSN, nil
+	return l.place.lsn(en.LSN), nil
 }
 
 func (l *twinLog) AppendReserved(r *edgestore.Record, side []byte, token any, data ...[]byte) (edgestore.LSN, error) {
@@ -169,7 +191,7 @@ func (l *twinLog) commit(apply func([]edgestore.Entry)) bool {
 		g.entries = append(g.entries, en)
 	}
 	g.mu.Unlock()
-	apply(group)
+	apply(l.place.here(group))
 	return true
 }
 
@@ -182,7 +204,7 @@ func (l *twinLog) Replay(_ edgestore.LSN, h edgestore.ReplayHandler) error {
 		c := <-l.cmds
 		var err error
 		if len(c.entries) > 0 {
-			err = r.Entries(c.entries)
+			err = r.Entries(l.place.here(c.entries))
 		}
 		c.done <- err
 		if c.end {
@@ -192,8 +214,8 @@ func (l *twinLog) Replay(_ edgestore.LSN, h edgestore.ReplayHandler) error {
 }
 
 func (l *twinLog) Scan(from edgestore.LSN, f func(*edgestore.Entry) error) error {
-	for _, en := range l.g.between(0, l.g.committed()) {
-		if en.LSN <= l.inFiles() || en.LSN < from {
+	for _, en := range l.place.here(l.g.between(0, l.g.committed())) {
+		if edgestore.LSN(en.Index) <= l.inFiles() || en.LSN < from {
 			continue
 		}
 		if err := f(&en); err != nil {
@@ -225,7 +247,7 @@ func (l *twinLog) Sync(context.Context) error {
 func (l *twinLog) Release(upTo edgestore.LSN) {
 	l.g.mu.Lock()
 	defer l.g.mu.Unlock()
-	l.released = max(l.released, upTo)
+	l.released = max(l.released, l.place.index(upTo))
 }
 
 func (l *twinLog) inFiles() edgestore.LSN {
@@ -238,9 +260,9 @@ func (l *twinLog) Memory() (staged, cached int64) { return 0, 0 }
 
 func (l *twinLog) Synced() edgestore.LSN {
 	if l.Leads() {
-		return l.g.committed()
+		return l.place.lsn(l.g.committed())
 	}
-	return l.applied
+	return l.place.lsn(l.applied)
 }
 
 func (l *twinLog) Raise(edgestore.LSN) error { return nil }
@@ -260,6 +282,20 @@ type twinBackend struct {
 	diskBackend
 	log   *twinLog
 	start journalStart
+	reads *twinReads
+}
+
+func (b *twinBackend) store(cfg *asset.StreamConfig, blobs edgestore.BlobReader, w *storeWatch) (edgestore.Store, error) {
+	if b.reads == nil {
+		return b.diskBackend.store(cfg, blobs, w)
+	}
+	o := b.storeOptions(cfg, blobs, w)
+	o.BeforeRead = func(path, _ string) error { return b.reads.call(path) }
+	st, err := edgestore.OpenFileStore(o)
+	if err != nil {
+		return nil, err
+	}
+	return &stepStore{st, b.reads}, nil
 }
 
 func (b *twinBackend) journal() (fileLog, journalEnd, error) {

@@ -163,7 +163,10 @@ func dedupState(d *dedup) []string {
 func storeState(st edgestore.Store) []string {
 	lines := []string{stateText(st.State()), fmt.Sprintf("lost %v, deleted %v", st.Damage(), st.Deleted(1<<16))}
 	subjects := make(map[string]edgestore.SubjectState)
-	st.Subjects(">", func(subject string, s edgestore.SubjectState) bool { subjects[subject] = s; return true })
+	err := st.Subjects(">", func(subject string, s edgestore.SubjectState) bool { subjects[subject] = s; return true })
+	if err != nil {
+		lines = append(lines, err.Error())
+	}
 	for _, subject := range slices.Sorted(maps.Keys(subjects)) {
 		lines = append(lines, fmt.Sprintf("subject %q %+v", subject, subjects[subject]))
 	}
@@ -187,7 +190,12 @@ func stateText(s edgestore.State) string {
 }
 
 func messageText(m *edgestore.Msg) string {
-	return fmt.Sprintf("message %d at %d on %q: %q %q", m.Seq, m.Time, m.Subject, m.Header, m.Body)
+	body := m.Body
+	if len(body) > 200 { // who reads what differs would see nothing else
+		sum := sha256.Sum256(body)
+		body = fmt.Appendf(nil, "%.40s... %x", body, sum[:8])
+	}
+	return fmt.Sprintf("message %d at %d on %q: %q %q", m.Seq, m.Time, m.Subject, m.Header, body)
 }
 
 // memberState leaves out where a consumer stands that is not logged.

@@ -88,6 +88,9 @@ type twin struct {
 	ended   chan twinOutcome // of a follower: what became of its start
 	// change is a fault of the test, see twinLog.
 	change func([]edgestore.Entry) []edgestore.Entry
+	place  twinPlace
+	// reads, if not nil, are the reads of the files of its stores.
+	reads *twinReads
 }
 
 type twinOutcome struct {
@@ -148,7 +151,8 @@ const years1 = 365 * 24 * time.Hour
 func (x *twins) newTwin(wall time.Duration) *twin {
 	x.made++
 	c := &twinClock{began: time.Now(), wall: wall, ahead: x.w.d.clock.ahead.Load}
-	return &twin{t: x.t, name: fmt.Sprint("twin ", x.made), dir: x.t.TempDir(), clock: c, backend: &twinBackend{start: journalStart{id: uint64(x.made)}}}
+	place := twinPlace{edgestore.LSN(1 + x.made%3), edgestore.LSN(100 * x.made)}
+	return &twin{t: x.t, place: place, name: fmt.Sprint("twin ", x.made), dir: x.t.TempDir(), clock: c, backend: &twinBackend{start: journalStart{id: uint64(x.made)}}}
 }
 
 func (n *twin) config(g *twinGroup) Config {
@@ -159,14 +163,18 @@ func (n *twin) config(g *twinGroup) Config {
 	c.idBytes, c.idsWake, c.idsMost = 400, 1<<30, 1<<30
 	c.newestFormat = Format + 1000
 	n.clock.configure(&c, n.name)
+	if n.reads != nil {
+		c.StoreCacheBytes = 1
+		c.idDisk = n.reads.ids()
+	}
 	c.fill()
 	at := c
-	l := &twinLog{g: g, cmds: make(chan twinCommand), started: make(chan *replay), kick: make(chan struct{}, 1), quit: make(chan struct{}), change: n.change}
+	l := &twinLog{g: g, cmds: make(chan twinCommand), started: make(chan *replay), kick: make(chan struct{}, 1), quit: make(chan struct{}), change: n.change, place: n.place}
 	if n.log != nil {
 		l.applied, l.released = n.log.inFiles(), n.log.inFiles()
 	}
 	n.log = l
-	n.backend.diskBackend, n.backend.log = diskBackend{&at}, n.log
+	n.backend.diskBackend, n.backend.log, n.backend.reads = diskBackend{&at}, n.log, n.reads
 	c.backend = n.backend
 	return c
 }
@@ -245,7 +253,7 @@ func (n *twin) drain(rnd *rand.Rand) {
 			n.t.Error(err)
 		}
 	}
-	n.log.Release(n.e.releasable(n.log.applied))
+	n.log.Release(n.e.releasable(n.place.lsn(n.log.applied)))
 }
 
 // promote makes a follower the leader.

@@ -16,6 +16,11 @@ import (
 // checkState compares what is cheap to compare.
 func checkState(t testing.TB, s edgestore.Store, m *Model) {
 	t.Helper()
+	index := m.state()
+	index.FirstTime = time.Time{}
+	if got := s.Index(); got != index {
+		t.Fatalf("index:\n got %+v\nwant %+v", got, index)
+	}
 	if got, want := s.State(), m.state(); got != want {
 		t.Fatalf("state:\n got %+v\nwant %+v", got, want)
 	}
@@ -90,17 +95,35 @@ func checkPages(t testing.TB, s edgestore.Store, m *Model, filter string, n int)
 	}
 }
 
+// remove deletes a message: at once, or in two steps as who decides before does.
+func remove(s edgestore.Store, seq uint64, twoSteps bool) (size uint64, ok bool, err error) {
+	if !twoSteps {
+		return s.Remove(seq)
+	}
+	r, readable, err := s.Describe(seq)
+	switch {
+	case err != nil || r.Seq != seq:
+		return 0, false, err
+	case !readable:
+		return s.Remove(seq)
+	}
+	return r.Size, s.Drop([]edgestore.Removal{r, r}) == 1, nil
+}
+
 func checkSubjects(t testing.TB, s edgestore.Store, m *Model, filter string) {
 	t.Helper()
 	checkPages(t, s, m, filter, 3)
 	got := map[string]edgestore.SubjectState{}
-	s.Subjects(filter, func(name string, st edgestore.SubjectState) bool {
+	err := s.Subjects(filter, func(name string, st edgestore.SubjectState) bool {
 		if _, twice := got[name]; twice {
 			t.Fatalf("subjects %q: %q twice", filter, name)
 		}
 		got[name] = st
 		return true
 	})
+	if err != nil {
+		t.Fatalf("subjects %q: %v", filter, err)
+	}
 	want := m.subjects([]string{filter})
 	if !reflect.DeepEqual(got, want) {
 		t.Fatalf("subjects %q:\n got %v\nwant %v", filter, got, want)
@@ -108,12 +131,12 @@ func checkSubjects(t testing.TB, s edgestore.Store, m *Model, filter string) {
 	newest := uint64(0)
 	for name, st := range want {
 		newest = max(newest, st.Last)
-		if one, ok := s.Subject(name); !ok || one != st {
-			t.Fatalf("subject %q: got %v, %v, want %v", name, one, ok, st)
+		if one, ok, err := s.Subject(name); err != nil || !ok || one != st {
+			t.Fatalf("subject %q: got %v, %v, %v, want %v", name, one, ok, err, st)
 		}
 	}
-	if got := s.LastFor(filter); got != newest {
-		t.Fatalf("last for %q: got %d, want %d", filter, got, newest)
+	if got, err := s.LastFor(filter); err != nil || got != newest {
+		t.Fatalf("last for %q: got %d, %v, want %d", filter, got, err, newest)
 	}
 }
 
@@ -181,8 +204,8 @@ func checkSome(t testing.TB, s edgestore.Store, m *Model, filters [][]string, rn
 	}
 	if len(m.msgs) > 0 {
 		at := m.msgs[rnd.IntN(len(m.msgs))].Time + rnd.Int64N(3) - 1
-		if got, want := s.SeqAt(time.Unix(0, at)), m.seqAt(at); got != want {
-			t.Fatalf("seq at %d: got %d, want %d", at, got, want)
+		if got, err := s.SeqAt(time.Unix(0, at)); err != nil || got != m.seqAt(at) {
+			t.Fatalf("seq at %d: got %d, %v, want %d", at, got, err, m.seqAt(at))
 		}
 	}
 	k := rnd.IntN(10)

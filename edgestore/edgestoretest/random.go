@@ -32,7 +32,7 @@ type operation struct {
 	msg    edgestore.Msg
 	at     edgestore.Location
 	seq    uint64
-	keep   uint64
+	keep   uint64 // opRemove: in two steps
 	time   int64
 	filter string
 	broken []edgestore.Location // opLose: what breaks just before
@@ -115,7 +115,7 @@ func (r *random) step() {
 			if r.rnd.IntN(3) == 0 {
 				seq = r.m.first
 			}
-			r.do(operation{kind: opRemove, seq: seq})
+			r.do(operation{kind: opRemove, seq: seq, keep: r.rnd.Uint64N(2)})
 		}
 	case n < 890:
 		r.do(operation{kind: opCompact, seq: min(r.place(), r.m.first+20)})
@@ -200,7 +200,7 @@ func (r *random) apply(op operation) {
 		r.s.Skip(op.seq, op.time)
 		r.m.skip(op.seq, op.time)
 	case opRemove:
-		size, ok, err := r.s.Remove(op.seq)
+		size, ok, err := remove(r.s, op.seq, op.keep != 0)
 		if wsize, wok := r.m.remove(op.seq); err != nil || size != wsize || ok != wok {
 			r.Fatalf("remove %d: got %d, %v, %v, want %d, %v", op.seq, size, ok, err, wsize, wok)
 		}

@@ -59,6 +59,12 @@ func (r *Reopening) Remove(seq uint64) (uint64, bool, error) {
 	return size, ok, err
 }
 
+func (r *Reopening) Drop(list []edgestore.Removal) uint64 {
+	n := r.Store.Drop(list)
+	r.again()
+	return n
+}
+
 func (r *Reopening) Compact(seq uint64) (uint64, error) {
 	n, err := r.Store.Compact(seq)
 	r.again()

@@ -208,17 +208,25 @@ func TestConfig_unique(t *testing.T) {
 // unreadable is a stream whose disk fails.
 type unreadable struct{ *stream }
 
-func (unreadable) LastPerSubject([]string, uint64, uint64) ([]uint64, error) {
-	return nil, errors.New("input/output error")
-}
+var errUnread = errors.New("input/output error")
+
+func (unreadable) LastPerSubject([]string, uint64, uint64) ([]uint64, error) { return nil, errUnread }
+func (unreadable) LastFor(string) (uint64, error)                            { return 0, errUnread }
+func (unreadable) SeqAt(time.Time) (uint64, error)                           { return 0, errUnread }
 
 // A consumer does not begin behind messages because they could not be read.
 func TestStartOf_unreadable(t *testing.T) {
 	s := newStream()
 	s.add("a", 1, second)
-	cfg := Config{DeliverPolicy: DeliverLastPerSubject, FilterSubject: ">"}
-	if st, err := StartOf(&cfg, s.first, s.last, 0, unreadable{s}); err == nil {
-		t.Errorf("begins at %+v", st)
+	at := time.Unix(1, 0)
+	for _, cfg := range []Config{
+		{DeliverPolicy: DeliverLastPerSubject, FilterSubject: ">"},
+		{DeliverPolicy: DeliverLast, FilterSubject: "a"},
+		{DeliverPolicy: DeliverByStartTime, OptStartTime: &at},
+	} {
+		if st, err := StartOf(&cfg, s.first, s.last, 0, unreadable{s}); !errors.Is(err, errUnread) {
+			t.Errorf("%v: begins at %+v, %v", cfg.DeliverPolicy, st, err)
+		}
 	}
 }
 

@@ -52,13 +52,13 @@ func (s *stream) next(filters []string, from uint64) (uint64, bool) {
 	return 0, false
 }
 
-func (s *stream) LastFor(filter string) uint64 {
+func (s *stream) LastFor(filter string) (uint64, error) {
 	for seq := s.last; seq >= s.first; seq-- {
 		if msg, ok := s.msgs[seq]; ok && subject.Match(filter, msg.subject) {
-			return seq
+			return seq, nil
 		}
 	}
-	return 0
+	return 0, nil
 }
 
 func (s *stream) LastPerSubject(filters []string, start, upTo uint64) ([]uint64, error) {
@@ -92,13 +92,13 @@ func (s *stream) Pending(filters []string, start uint64, lastPerSubject bool) ui
 	return n
 }
 
-func (s *stream) SeqAt(t time.Time) uint64 {
+func (s *stream) SeqAt(t time.Time) (uint64, error) {
 	for seq := s.first; seq <= s.last; seq++ {
 		if msg, ok := s.msgs[seq]; ok && msg.at >= t.UnixNano() {
-			return seq
+			return seq, nil
 		}
 	}
-	return s.last + 1
+	return s.last + 1, nil
 }
 
 // rig is a caller of a Machine: stream, consumer and a log of what came out.

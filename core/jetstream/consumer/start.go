@@ -4,10 +4,10 @@ import "time"
 
 // Store is what is asked of a stream to find where a consumer begins.
 type Store interface {
-	LastFor(filter string) uint64
+	LastFor(filter string) (uint64, error)
 	LastPerSubject(filters []string, start, upTo uint64) ([]uint64, error)
 	Pending(filters []string, start uint64, lastPerSubject bool) uint64
-	SeqAt(t time.Time) uint64
+	SeqAt(t time.Time) (uint64, error)
 }
 
 // Start is where a consumer begins. It is decided once, when the consumer is
@@ -37,7 +37,11 @@ func StartOf(cfg *Config, first, last uint64, maxMsgsPerSubject int64, s Store) 
 		if f := cfg.Filters(); len(f) > 0 {
 			st.Seq = 0
 			for _, filter := range f {
-				st.Seq = max(st.Seq, s.LastFor(filter))
+				last, err := s.LastFor(filter)
+				if err != nil {
+					return st, err
+				}
+				st.Seq = max(st.Seq, last)
 			}
 			if st.Seq == 0 {
 				st.Seq = last + 1
@@ -48,7 +52,9 @@ func StartOf(cfg *Config, first, last uint64, maxMsgsPerSubject int64, s Store) 
 		st.Seq = max(cfg.OptStartSeq, first, 1)
 		return st, nil
 	case DeliverByStartTime:
-		st.Seq = s.SeqAt(*cfg.OptStartTime)
+		if st.Seq, err = s.SeqAt(*cfg.OptStartTime); err != nil {
+			return st, err
+		}
 	case DeliverLastPerSubject:
 		if maxMsgsPerSubject == 1 {
 			break
