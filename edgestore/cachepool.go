@@ -43,8 +43,9 @@ func (p *CachePool) admit(c *chunkCache) {
 		p.ring = append(p.ring, c)
 	}
 	c.mu.Unlock()
-	// Twice around: the first time those stay that were read from.
-	for n := 2 * len(p.ring); n > 0 && p.held.Load() > p.limit; n-- {
+	// Twice around: the first time those stay that were read from. The ring may be
+	// used up: what others put a moment ago is held, and listed by their own admit.
+	for n := 2 * len(p.ring); n > 0 && len(p.ring) > 0 && p.held.Load() > p.limit; n-- {
 		if p.hand >= len(p.ring) {
 			p.hand = 0
 		}

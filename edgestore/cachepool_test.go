@@ -97,3 +97,27 @@ func TestCachePool_concurrently(t *testing.T) {
 		t.Errorf("%d bytes of %d caches are left", pool.Held(), len(pool.ring))
 	}
 }
+
+// What others have put and not listed yet counts already: where that alone is too
+// much, an admit empties all that it finds, and ends.
+func TestCachePool_othersNotListed(t *testing.T) {
+	each := pooledChunk(0).cost()
+	pool := NewCachePool(2 * each)
+	listed := newChunkCache(math.MaxInt64, pool)
+	listed.put(pooledChunk(1))
+	between := newChunkCache(math.MaxInt64, pool) // has put, and is to call admit
+	for n := range uint64(5) {
+		between.add(pooledChunk(n))
+	}
+	late := newChunkCache(math.MaxInt64, pool)
+	late.add(pooledChunk(1))
+	pool.remove(late) // between its add and its admit
+	pool.admit(late)
+	if len(listed.all) != 0 || len(pool.ring) != 0 {
+		t.Errorf("%d chunks are left of one that may go, %d caches in the ring", len(listed.all), len(pool.ring))
+	}
+	pool.admit(between)
+	if held := pool.Held(); held != each {
+		t.Errorf("%d bytes are held, want the newest, %d", held, each)
+	}
+}
