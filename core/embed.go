@@ -33,10 +33,13 @@ type Message struct {
 
 // embedded is what the program around the server has of it.
 type embedded struct {
+	running context.Context // until Shutdown; fixed at construction
+	stop    context.CancelFunc
+
 	sync.Mutex
 	subs  map[*Subscription]struct{}
 	ended bool
-	work  sync.WaitGroup // the goroutines of subs, and who publishes
+	work  sync.WaitGroup // the goroutines of subs, and who publishes or asks
 
 	publisher struct {
 		sync.Mutex                 // while a message is routed, which may wait for the disk
@@ -51,27 +54,20 @@ func (s *Server) Publish(subj string, data []byte) error { return s.PublishReque
 
 // PublishRequest is Publish with a subject for answers.
 func (s *Server) PublishRequest(subj, reply string, data []byte) error {
-	limit := s.Options().MaxPayload
-	switch {
-	case !subject.ValidLiteral(subj):
-		return fmt.Errorf("%w: %q", ErrBadSubject, subj)
-	case reply != "" && !subject.ValidLiteral(reply):
-		return fmt.Errorf("%w for answers: %q", ErrBadSubject, reply)
-	case len(data) > limit:
-		return fmt.Errorf("%w: %d of %d bytes", ErrTooLarge, len(data), limit)
+	if err := s.publishable(subj, data); err != nil {
+		return err
 	}
 	m := &wire.Msg{Subject: []byte(subj), Body: data}
 	if reply != "" {
+		if !subject.ValidLiteral(reply) {
+			return fmt.Errorf("%w for answers: %q", ErrBadSubject, reply)
+		}
 		m.Reply = []byte(reply)
 	}
 	e := &s.embedded
-	e.Lock()
-	if e.ended || !s.running() {
-		e.Unlock()
+	if !e.enter(s) {
 		return ErrNotRunning
 	}
-	e.work.Add(1)
-	e.Unlock()
 	defer e.work.Done()
 	p := &e.publisher
 	p.Lock()
@@ -87,6 +83,28 @@ func (s *Server) PublishRequest(subj, reply string, data []byte) error {
 		Stall(gates)
 	}
 	return nil
+}
+
+func (s *Server) publishable(subj string, data []byte) error {
+	limit := s.Options().MaxPayload
+	switch {
+	case !subject.ValidLiteral(subj):
+		return fmt.Errorf("%w: %q", ErrBadSubject, subj)
+	case len(data) > limit:
+		return fmt.Errorf("%w: %d of %d bytes", ErrTooLarge, len(data), limit)
+	}
+	return nil
+}
+
+// enter begins something that Shutdown waits for, by work.Done.
+func (e *embedded) enter(s *Server) bool {
+	e.Lock()
+	defer e.Unlock()
+	if e.ended || !s.running() {
+		return false
+	}
+	e.work.Add(1)
+	return true
 }
 
 // Subscription is interest of the program around the server.
@@ -111,10 +129,14 @@ type Subscription struct {
 // name one member of that queue gets each message. Up to max_pending bytes wait
 // for the handler, each message counting 100 more than it has; what comes then is
 // dropped and counted. A handler may publish, subscribe and close, and must not
-// call Shutdown, which waits for it. Errors: ErrNotRunning, ErrBadSubject.
+// call Shutdown, which waits for it. Errors: ErrNotRunning, ErrBadSubject, and one
+// without a handler.
 func (s *Server) Subscribe(subj, queue string, handle func(*Message)) (*Subscription, error) {
 	if !subject.ValidPattern(subj) || queue != "" && !subject.ValidLiteral(queue) {
 		return nil, fmt.Errorf("%w: %q, queue %q", ErrBadSubject, subj, queue)
+	}
+	if handle == nil {
+		return nil, fmt.Errorf("subscribe to %s: there is no handler", subj)
 	}
 	k := &Subscription{s: s, handle: handle, limit: int(s.Options().MaxPending), wake: make(chan struct{}, 1)}
 	k.sub = &account.Sub{Subject: subj, Queue: queue, Sink: k}
@@ -218,8 +240,10 @@ func (k *Subscription) next() (m *Message, closed bool) {
 	return m, false
 }
 
-// end closes all subscriptions and waits for their handlers, and for who publishes.
+// end closes all subscriptions and waits for their handlers, and for who publishes
+// or asks.
 func (e *embedded) end(ctx context.Context) error {
+	e.stop()
 	e.Lock()
 	e.ended = true
 	subs := make([]*Subscription, 0, len(e.subs))

@@ -411,3 +411,69 @@ func TestServer_twoInOneProcess(t *testing.T) {
 		t.Errorf("one ended: %v", err)
 	}
 }
+
+// What a program is told that asks for what can not be.
+func TestEmbedded_mistakesAreErrors(t *testing.T) {
+	if _, err := core.New(nil, nil, nil); err == nil || !strings.Contains(err.Error(), "config.Defaults") {
+		t.Errorf("without options: %v", err)
+	}
+	if _, err := core.New(&config.Options{Port: -1}, nil, nil); err == nil || !strings.Contains(err.Error(), "config.Defaults") {
+		t.Errorf("with options that begin as nothing: %v", err)
+	}
+	s, err := servertest.New(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Request(t.Context(), "a", nil); !errors.Is(err, core.ErrNotRunning) {
+		t.Errorf("a request before the start: %v", err)
+	}
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(); err == nil {
+		t.Error("started twice")
+	}
+	if _, err := s.Subscribe("a", "", nil); err == nil || !strings.Contains(err.Error(), "handler") {
+		t.Errorf("without a handler: %v", err)
+	}
+	if _, err := s.Reload(nil); !errors.Is(err, core.ErrNotReloaded) {
+		t.Errorf("reload without options: %v", err)
+	}
+	for _, subj := range []string{"", "a..b", "a b", "a.*", ">"} {
+		if _, err := s.Request(t.Context(), subj, nil); !errors.Is(err, core.ErrBadSubject) {
+			t.Errorf("request on %q: %v", subj, err)
+		}
+	}
+	if _, err := s.Request(t.Context(), "a", make([]byte, 1<<20+1)); !errors.Is(err, core.ErrTooLarge) {
+		t.Errorf("a large request: %v", err)
+	}
+	servertest.Stop(t, s)
+	if _, err := s.Request(t.Context(), "a", nil); !errors.Is(err, core.ErrNotRunning) {
+		t.Errorf("a request after the end: %v", err)
+	}
+	if err := s.Start(); err == nil {
+		t.Error("started behind its end")
+	}
+}
+
+// A handler that waits for an answer that never comes keeps no server from ending.
+func TestEmbedded_requestEndsWithTheServer(t *testing.T) {
+	s := servertest.Start(t)
+	asked, told := make(chan string, 1), make(chan error, 1)
+	_, err := s.Subscribe("silent", "", func(*core.Message) { asked <- "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Subscribe("go", "", func(*core.Message) {
+		_, err := s.Request(context.Background(), "silent", nil)
+		told <- err
+	})
+	if err := errors.Join(err, s.Publish("go", nil)); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, asked)
+	servertest.Stop(t, s)
+	if err := <-told; !errors.Is(err, core.ErrNotRunning) {
+		t.Errorf("%v", err)
+	}
+}

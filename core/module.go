@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"github.com/frondmq/frond/core/account"
@@ -13,9 +14,13 @@ import (
 	"github.com/frondmq/frond/core/outbound"
 )
 
+// ErrModuleTaken is what a module says to a second server, which does not stop it
+// then.
+var ErrModuleTaken = errors.New("this module belongs to another server already: each server needs its own")
+
 // Module is a protocol that a build may have or leave out: leaf links, MQTT.
-// The server is given its modules at construction and calls them in this
-// order: Verify, Start, then Verify and Commit for each reload, Stop. Verify and
+// The server is given its modules at construction, no other has them, and it calls
+// them in this order: Verify, Start, then Verify and Commit for each reload, Stop. Verify and
 // Commit are never called by two goroutines at a time.
 type Module interface {
 	// Name is what the tables of core/config call the owner of its block, such as
@@ -34,7 +39,8 @@ type Module interface {
 	// too. Services.Options are the new ones by then, and Authenticate goes by them.
 	Commit(from, to *config.Options)
 	// Stop closes doors, then connections, and returns when every goroutine of
-	// the module has ended or ctx is done. It works after a failed Start too.
+	// the module has ended or ctx is done. It works after a failed Start too, and
+	// is not called where Start was not.
 	Stop(ctx context.Context) error
 	// Describe fills in the module's part of the monitoring answers. It reads
 	// snapshots and never blocks the data path.

@@ -33,6 +33,9 @@ func (s *Server) Reload(to *config.Options) ([]config.Change, error) {
 	if !s.ready.Load() || !s.running() {
 		return nil, fmt.Errorf("%w: %w", ErrNotReloaded, ErrNotRunning)
 	}
+	if to == nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotReloaded, errNoOptions)
+	}
 	from := s.current.Load()
 	changes := config.Diff(from.o, to)
 	next, err := s.verify(from.o, to, changes)

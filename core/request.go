@@ -109,13 +109,30 @@ func (g *gathering) list(late error) []Answer {
 	return list
 }
 
-// Request asks the services of the global account and waits for one answer.
+// Request asks the services of the account $G and waits for the first answer, for
+// as long as ctx lets it and Shutdown has not begun. Errors: ErrNotRunning,
+// ErrBadSubject, ErrTooLarge, ErrNoResponders, and that of ctx.
 func (s *Server) Request(ctx context.Context, subject string, body []byte) ([]byte, error) {
+	if err := s.publishable(subject, body); err != nil {
+		return nil, err
+	}
+	e := &s.embedded
+	if !e.enter(s) {
+		return nil, ErrNotRunning
+	}
+	defer e.work.Done()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(e.running, func() { cancel(ErrNotRunning) })()
 	list, err := Gather(ctx, s.global, []Question{{subject, body}})
 	if err != nil {
 		return nil, err
 	}
-	if err := list[0].Err; err != nil {
+	err = list[0].Err
+	if errors.Is(err, context.Canceled) {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("request on %s: %w", subject, err)
 	}
 	return list[0].Body, nil

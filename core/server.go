@@ -65,6 +65,7 @@ type Server struct {
 	}
 	embedded embedded
 	kept     KeptStream    // fixed by Start
+	begun    int           // modules that Start began; same
 	stopped  chan struct{} // closed when Shutdown has ended
 }
 
@@ -79,9 +80,14 @@ const (
 // doors know who may come in where.
 type doors struct{ client, leaf, mqtt *auth.Directory }
 
-// New checks the options and makes a server whose doors are closed. mods are
-// the protocols of this build beside the client port.
+// New checks the options and makes a server whose doors are closed. They begin as
+// config.Defaults or a file makes them, and nobody may change them from then on:
+// Reload takes others. mods are the protocols of this build beside the client port,
+// each made for this server alone. A nil log discards everything.
 func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
+	if o == nil {
+		return nil, errNoOptions
+	}
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -92,6 +98,7 @@ func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
 	}
 	s.connections = NewConnections(o.MaxConns, o.MaxClosedConns)
 	s.memory = newMemory(o, &s.pool.Budget, &s.links.Budget, &s.parts.Budget, s.log)
+	s.embedded.running, s.embedded.stop = context.WithCancel(context.Background())
 	s.global = s.newAccount(config.GlobalAccount)
 	s.accounts.Add(s.global)
 	s.accounts.Add(s.newAccount(systemAccount))
@@ -111,6 +118,8 @@ func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
 	}
 	return s, nil
 }
+
+var errNoOptions = errors.New("there are no options: config.Defaults makes those to begin with")
 
 // systemAccount is there so that modules find it; no user reaches it yet.
 const systemAccount = "$SYS"
@@ -139,12 +148,13 @@ func optionError(o *config.Options, path string, err error) error {
 
 // Start looks whether the ports are free, opens the store, and then the doors:
 // monitoring, modules, clients. Who starts a second server on one folder is told
-// that, and not of a port. After an error the caller still calls Shutdown.
+// that, and not of a port. After an error the caller still calls Shutdown. A server
+// starts once, and never behind Shutdown.
 func (s *Server) Start() error {
 	s.mu.Lock()
 	if s.mu.state != stateNew {
 		s.mu.Unlock()
-		return errors.New("server: started twice")
+		return errors.New("this server was started or shut down before")
 	}
 	s.mu.state = stateRunning
 	s.mu.Unlock()
@@ -175,7 +185,11 @@ func (s *Server) Start() error {
 		return err
 	}
 	for _, m := range s.modules {
-		if err := m.Start(services{s}); err != nil {
+		err := m.Start(services{s})
+		if !errors.Is(err, ErrModuleTaken) {
+			s.begun++ // failed or not, it is ours to stop
+		}
+		if err != nil {
 			return fmt.Errorf("starting %s: %w", m.Name(), err)
 		}
 	}
@@ -295,7 +309,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if st := s.store.Load(); st != nil {
 		st.engine.EndRequests()
 	}
-	for i := len(s.modules) - 1; i >= 0; i-- {
+	for i := s.begun - 1; i >= 0; i-- {
 		if err := s.modules[i].Stop(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("stopping %s: %w", s.modules[i].Name(), err))
 		}

@@ -146,5 +146,5 @@ var (
 	// ErrCorrupt is the class of everything that a checksum refused.
 	ErrCorrupt = errors.New("data is damaged")
 	// ErrLocked: another process uses the folder.
-	ErrLocked = errors.New("folder is in use by another process")
+	ErrLocked = errors.New("folder is in use already")
 )

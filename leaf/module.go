@@ -47,7 +47,7 @@ type Module struct {
 	}
 }
 
-// New makes the module. It does nothing before Start.
+// New makes the module, for one server. It does nothing before Start.
 func New() *Module {
 	m := &Module{aliveWait: aliveWait, log: slog.New(slog.DiscardHandler)}
 	m.mu.loops = make(map[*account.Account]string)
@@ -61,6 +61,9 @@ func (m *Module) Name() string { return "leafnodes" }
 // Verify checks what can be known before anything starts, refuses changes of the
 // block that need a restart, and reads the files of TLS.
 func (m *Module) Verify(from, o *config.Options) error {
+	if from == nil && m.services != nil {
+		return fmt.Errorf("%s: %w", m.Name(), core.ErrModuleTaken)
+	}
 	m.nextTLS = nil
 	if from != nil {
 		if err := config.Refused(config.Diff(from, o), m.Name()); err != nil {
@@ -98,6 +101,9 @@ func (m *Module) Verify(from, o *config.Options) error {
 
 // Start opens the leafnode port and begins to dial the remotes.
 func (m *Module) Start(s core.Services) error {
+	if m.services != nil {
+		return core.ErrModuleTaken
+	}
 	o := s.Options()
 	m.services, m.log = s, s.Logger()
 	m.ctx, m.stop = context.WithCancel(context.Background())

@@ -53,7 +53,7 @@ type Module struct {
 	}
 }
 
-// New makes the module. It does nothing before Start.
+// New makes the module, for one server. It does nothing before Start.
 func New() *Module {
 	m := &Module{log: slog.New(slog.DiscardHandler)}
 	m.mu.clients = make(map[string]*conn)
@@ -66,6 +66,9 @@ func (m *Module) Name() string { return "mqtt" }
 // Verify refuses changes of the block that need a restart, and reads the files of
 // TLS.
 func (m *Module) Verify(from, to *config.Options) error {
+	if from == nil && m.services != nil {
+		return fmt.Errorf("%s: %w", m.Name(), core.ErrModuleTaken)
+	}
 	m.nextTLS = nil
 	if from != nil {
 		if err := config.Refused(config.Diff(from, to), m.Name()); err != nil {
@@ -108,6 +111,9 @@ func (c *conn) Expel(wire.CloseReason, string) { c.fail(errTooMany) }
 
 // Start opens the MQTT port and the Unix socket.
 func (m *Module) Start(s core.Services) error {
+	if m.services != nil {
+		return core.ErrModuleTaken
+	}
 	o := s.Options()
 	m.services, m.log = s, s.Logger()
 	m.ctx, m.stop = context.WithCancel(context.Background())

@@ -53,7 +53,7 @@ func TestStore_command(t *testing.T) {
 	expect(1, "check, dump, rebuild, giveup, format", "mend", root)
 	expect(1, "it takes check, dump, rebuild, giveup or format, and a folder", "check")
 	expect(1, "neither a data folder nor", "check", t.TempDir())
-	expect(1, "in use by another process", "check", root)
+	expect(1, "in use already", "check", root)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func TestStore_inUse(t *testing.T) {
 		t.Helper()
 		var out, errs bytes.Buffer
 		code := run(args, &out, &errs)
-		if code != 1 || out.Len() > 0 || strings.Contains(errs.String(), "damaged") || !strings.Contains(errs.String(), "in use by another process") || !strings.Contains(errs.String(), who) {
+		if code != 1 || out.Len() > 0 || strings.Contains(errs.String(), "damaged") || !strings.Contains(errs.String(), "in use already") || !strings.Contains(errs.String(), who) {
 			t.Errorf("%q: exit %d, %q, %q; want that it is in use: %s", args, code, out.String(), errs.String(), who)
 		}
 	}

@@ -33,6 +33,9 @@ func (v *validator) errorf(path, format string, args ...any) {
 
 func (v *validator) limits() {
 	o := v.o
+	if o.MaxControlLine <= 0 { // not from a file: the tables refuse it
+		v.errorf("max_control_line", "max_control_line must be 1 or more: options begin as config.Defaults makes them")
+	}
 	if int64(o.MaxPayload) > o.MaxPending {
 		v.errorf("max_payload", "max_payload (%d) cannot be higher than max_pending (%d)", o.MaxPayload, o.MaxPending)
 	}
