@@ -2,11 +2,13 @@ package mqtt
 
 import (
 	"encoding/binary"
+	"errors"
 	"sync"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/frondmq/frond/core"
+	"github.com/frondmq/frond/mqtt/session"
 )
 
 // receiveMaximum is how many messages of one client may wait for the disk. MQTT
@@ -29,7 +31,7 @@ type acks struct {
 		// exact are the identifiers of QoS 2 messages that the client has not
 		// released: whether their PUBREC was sent. A message under one of them
 		// is one that was taken already [MQTT-4.3.3-10]. They are forgotten
-		// with the connection, as the session is.
+		// with the connection, also where the session is kept.
 		exact map[uint16]bool
 		room  chan struct{} // holds one: the queue became shorter; nil before somebody has waited
 	}
@@ -39,8 +41,9 @@ type acks struct {
 type receipt struct {
 	acks  *acks
 	id    uint16
-	qos   byte // 1 or 2
-	again bool // a PUBREC that was sent before
+	qos   byte  // 1 or 2
+	again bool  // a PUBREC that was sent before
+	keeps keeps // of the routing goroutine
 
 	// Guarded by acks.mu.
 	waits int // streams that have not stored it yet, and one for the routing
@@ -139,9 +142,11 @@ func (r *receipt) routed(code byte) {
 	a.mu.Unlock()
 }
 
-// reasonOf is the MQTT 5 reason of a stream's refusal.
+// reasonOf is the MQTT 5 reason of a refusal, of a stream's or for a session that
+// waits for too much.
 func reasonOf(err error) byte {
-	if core.IsFull(err) {
+	var full *session.FullError
+	if core.IsFull(err) || errors.As(err, &full) {
 		return packets.ErrQuotaExceeded.Code
 	}
 	return packets.ErrUnspecifiedError.Code

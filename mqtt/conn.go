@@ -64,6 +64,7 @@ type conn struct {
 	*publisher         // nil before the first PUBLISH: many devices only listen
 	line       []byte  // names a line of the log
 	replay     *replay // nil before the first subscription that has one
+	kept       *kept   // fixed behind the CONNECT; nil: the session ends with the connection
 
 	// Guarded by the lock of out.
 	welcomed           bool // the CONNACK was queued
@@ -215,24 +216,44 @@ func (c *conn) connect() error {
 	}
 	c.window = newWindow(min(limit, o.MQTT.MaxAckPending), c.out)
 	c.subs = make(map[string]*subscription)
-	answer, err := c.connack(pk, assigned)
-	if err != nil {
-		return err
-	}
 	if old := c.m.add(c); old != nil {
 		old.fail(errTakenOver) // [MQTT-3.1.4-3]
 	}
-	if err = c.nc.SetDeadline(time.Time{}); err == nil {
-		err = c.welcome(answer)
-	}
-	if err != nil {
+	if err := c.letIn(pk, assigned); err != nil {
+		c.kept.stop()
+		c.kept.detach()
 		c.m.remove(c)
 		return err
 	}
 	c.renew() // a reload before may not have found it
+	if c.kept != nil {
+		c.kept.restore()
+		c.kept.Wake()
+	}
 	c.out.WriteNow()
 	c.logStart(pk.Connect.Keepalive)
 	return nil
+}
+
+// letIn gives the client its session and the CONNACK.
+func (c *conn) letIn(pk *packets.Packet, assigned bool) error {
+	if err := c.openSession(pk); err != nil {
+		select {
+		case <-c.ended:
+			return c.end
+		default:
+		}
+		c.turnAway(err)
+		return err
+	}
+	answer, err := c.connack(pk, assigned)
+	if err == nil {
+		err = c.nc.SetDeadline(time.Time{})
+	}
+	if err == nil {
+		err = c.welcome(answer)
+	}
+	return err
 }
 
 // welcome queues the CONNACK. The error is why the connection has ended before: a
@@ -332,6 +353,7 @@ func (c *conn) goodbye(err error) []byte {
 func (c *conn) finish(err error) {
 	c.fail(err)
 	c.replay.stop()
+	c.kept.stop()
 	for _, s := range c.subs {
 		for _, sub := range s.subs {
 			c.account.Unsubscribe(sub)
@@ -351,6 +373,7 @@ func (c *conn) finish(err error) {
 	c.window.queued.Drop()
 	c.window, c.topic, c.props, c.head = window{}, nil, nil, nil
 	c.out.Unlock()
+	c.kept.detach() // whoever has taken over waits for that
 	c.out.Wait()
 	c.m.remove(c)
 	c.logEnd()
@@ -573,11 +596,19 @@ func (c *conn) puback(f frame) error {
 	if !c.begin() {
 		return nil
 	}
+	seq := c.kept.ackedLocked(id)
 	c.window.release(id)
 	for c.window.ready(c.out) {
 		c.outMsgs.Add(1)
 	}
+	again := c.kept.againLocked()
 	c.out.Unlock()
+	if seq > 0 {
+		c.kept.session.Acked(seq)
+	}
+	if again {
+		c.kept.Wake()
+	}
 	return nil
 }
 
@@ -593,6 +624,9 @@ func (c *conn) disconnect(f frame) error {
 		code = f.body[0]
 	} else if c.version == v311 && len(f.body) != 0 {
 		return fail(errMalformed, "DISCONNECT of %d bytes", len(f.body))
+	}
+	if err := c.changeExpiry(f.body); err != nil {
+		return err
 	}
 	if code != packets.CodeSuccess.Code {
 		return errEnded

@@ -100,11 +100,8 @@ func (c *conn) checkConnect(pk *packets.Packet) error {
 		return &refusal{refusedIdentifier, packets.ErrClientIdentifierNotValid, errors.New("client identifier holds a NUL")}
 	case c.version == v311 && k.ClientIdentifier == "" && !k.Clean:
 		return &refusal{refusedIdentifier, packets.ErrClientIdentifierNotValid, errors.New("a kept session needs a client identifier")} // [MQTT-3.1.3-8]
-	case c.version == v311 && !k.Clean:
-		// There is no way to tell an MQTT 3.1.1 client that its session will
-		// not be kept, so it must not think that it is.
-		return &refusal{refusedUnavailable, packets.ErrServerUnavailable,
-			errors.New("sessions that outlive the connection are not supported yet: connect with a clean session")}
+	case c.version == v311 && !k.Clean && !c.m.keeps():
+		return errNoSessions
 	case k.WillQos == 2 && c.o.MQTT.RejectQoS2:
 		return &refusal{refusedQoS, packets.ErrQosNotSupported, errors.New("a will with QoS 2, and mqtt.reject_qos2_publish is set")} // [MQTT-3.2.2-12]
 	}
@@ -191,6 +188,7 @@ func newClientID() string { return rand.Text()[:22] }
 // connack is the positive answer.
 func (c *conn) connack(pk *packets.Packet, assigned bool) ([]byte, error) {
 	a := &packets.Packet{ProtocolVersion: c.version, FixedHeader: packets.FixedHeader{Type: packets.Connack}}
+	a.SessionPresent = c.kept != nil && c.kept.present
 	if c.version == v5 {
 		p := &a.Properties
 		p.ReceiveMaximum = receiveMaximum
@@ -200,10 +198,11 @@ func (c *conn) connack(pk *packets.Packet, assigned bool) ([]byte, error) {
 		}
 		p.RetainAvailableFlag = !c.m.keeps() // and RetainAvailable is 0
 		p.SubIDAvailableFlag, p.SubIDAvailable = true, 0
-		if pk.Properties.SessionExpiryInterval > 0 {
-			// The session ends with the connection, whatever was asked for.
-			c.notice(noticeSession, "expiry", pk.Properties.SessionExpiryInterval)
-			p.SessionExpiryIntervalFlag, p.SessionExpiryInterval = true, 0
+		if granted := c.kept.granted(); granted != pk.Properties.SessionExpiryInterval {
+			if granted == 0 {
+				c.notice(noticeSession, "expiry", pk.Properties.SessionExpiryInterval)
+			}
+			p.SessionExpiryIntervalFlag, p.SessionExpiryInterval = true, granted // [MQTT-3.2.2-21]
 		}
 		if assigned {
 			p.AssignedClientID = c.clientID // [MQTT-3.1.3-7]

@@ -24,11 +24,14 @@
 // One bad message costs no client its connection (publish.go): what can't be
 // carried is left out, escaped or refused alone. What does not work yet is told
 // to the client where the protocol has a word for it, and to the operator in
-// one line a client and minute (log.go): subscriptions get at most QoS 1,
-// sessions end with their connection. There are no topic aliases from clients, no subscription
-// identifiers and no enhanced authentication. QoS 1 messages are sent once to
-// each connection, and again never: there is no session to send them again to.
-// Clients over WebSocket are not served.
+// one line a client and minute (log.go): subscriptions get at most QoS 1.
+// There are no topic aliases from clients, no subscription identifiers and no
+// enhanced authentication. Clients over WebSocket are not served.
+//
+// A session that outlives its connection is kept on streams, by package session:
+// kept.go is the way in, deliver.go the way out. QoS 1 messages that are not kept,
+// since the session is not, or since no MQTT client of this server has published
+// them, are sent once to each connection, and never again.
 //
 // Messages of NATS clients whose subject makes no valid topic (an empty one,
 // one with '+' or '#', one that is not UTF-8) are not delivered. Headers that
@@ -36,5 +39,5 @@
 //
 // Where to start reading: conn.go for the life of a connection, publish.go and
 // acks.go for the way in, subscription.go for the way out, topic.go for names,
-// keeper.go and replay.go for what is retained.
+// keeper.go and replay.go for what is retained, kept.go for sessions.
 package mqtt

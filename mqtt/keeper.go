@@ -333,15 +333,9 @@ func readRetained(m *jsclient.Message, now time.Time) (r retained, ok bool) {
 	wire.HeaderEach(m.Header, func(name, value []byte) bool {
 		switch {
 		case string(name) == headerExpiry:
-			lives, err := strconv.ParseUint(string(value), 10, 32)
-			if err != nil || lives == 0 {
-				break // 0 is for as long as others, as with mosquitto
-			}
-			age := uint64(max(now.Sub(m.Time), 0) / time.Second)
-			if ok = age < lives; !ok {
+			if value, ok = expiryLeft(value, now.Sub(m.Time)); !ok {
 				return false
 			}
-			value = strconv.AppendUint(nil, lives-age, 10) // [MQTT-3.3.2-6]
 		case bytes.HasPrefix(name, []byte(headerKept)):
 			name = name[len(headerKept):]
 		case bytes.HasPrefix(name, []byte("Nmqtt-R")) && string(name) != headerResponseTopic, forStream(name):
@@ -352,4 +346,15 @@ func readRetained(m *jsclient.Message, now time.Time) (r retained, ok bool) {
 	})
 	r.header = append(r.header, "\r\n"...)
 	return r, ok
+}
+
+// expiryLeft is what is left of a message expiry at some age. It reports false when
+// that is nothing.
+func expiryLeft(value []byte, age time.Duration) (left []byte, ok bool) {
+	lives, err := strconv.ParseUint(string(value), 10, 32)
+	if err != nil || lives == 0 {
+		return value, true // 0 is for as long as others, as with mosquitto
+	}
+	seconds := uint64(max(age, 0) / time.Second)
+	return strconv.AppendUint(nil, lives-min(seconds, lives), 10), seconds < lives // [MQTT-3.3.2-6]
 }

@@ -482,8 +482,8 @@ func TestRefusals_areLogged(t *testing.T) {
 		line string
 		do   func()
 	}{
-		{"sessions that outlive the connection are not supported yet", func() { connect(v311, func(pk *packets.Packet) { pk.Connect.Clean = false }) }},
-		{"longer sessions are not supported yet", func() {
+		{"sessions that outlive the connection are kept in streams", func() { connect(v311, func(pk *packets.Packet) { pk.Connect.Clean = false }) }},
+		{"longer ones are kept in streams", func() {
 			connect(v5, func(pk *packets.Packet) {
 				pk.Properties.SessionExpiryInterval, pk.Properties.SessionExpiryIntervalFlag = 9, true
 			})

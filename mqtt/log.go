@@ -43,18 +43,19 @@ type notice struct {
 }
 
 var (
-	noticeRetain      = notice{slog.LevelWarn, false, "MQTT message taken without its RETAIN flag: retained messages are kept in a stream, and JetStream is off"}
-	noticeQoS2        = notice{slog.LevelWarn, false, "MQTT message with QoS 2: exactly once holds while the connection lasts, later sessions are not supported yet"}
-	noticeProperty    = notice{slog.LevelWarn, false, "MQTT property left out: a message cannot carry it"}
-	noticeSession     = notice{slog.LevelInfo, false, "MQTT session will end with its connection: longer sessions are not supported yet"}
-	noticeSubID       = notice{slog.LevelWarn, false, "MQTT subscription refused: subscription identifiers are not supported"}
-	noticeRefused     = notice{slog.LevelError, true, "MQTT message refused and dropped"}
-	noticeNotStored   = notice{slog.LevelError, true, "MQTT message was not stored"}
-	noticeNotReplayed = notice{slog.LevelError, true, "MQTT retained messages could not be read for a subscription"}
-	noticeDenied      = notice{slog.LevelError, true, "Publish Violation"}
-	noticeDeniedSub   = notice{slog.LevelError, true, "Subscription Violation"}
-	noticeEnded       = notice{slog.LevelError, true, "MQTT connection ended by the server"}
-	noticeCONNECT     = notice{slog.LevelError, true, "MQTT connection refused"}
+	noticeRetain       = notice{slog.LevelWarn, false, "MQTT message taken without its RETAIN flag: retained messages are kept in a stream, and JetStream is off"}
+	noticeQoS2         = notice{slog.LevelWarn, false, "MQTT message with QoS 2: exactly once holds while the connection lasts, its identifiers are not kept"}
+	noticeProperty     = notice{slog.LevelWarn, false, "MQTT property left out: a message cannot carry it"}
+	noticeSession      = notice{slog.LevelInfo, false, "MQTT session will end with its connection: longer ones are kept in streams, and JetStream is off"}
+	noticeSubID        = notice{slog.LevelWarn, false, "MQTT subscription refused: subscription identifiers are not supported"}
+	noticeRefused      = notice{slog.LevelError, true, "MQTT message refused and dropped"}
+	noticeNotStored    = notice{slog.LevelError, true, "MQTT message was not stored"}
+	noticeNotReplayed  = notice{slog.LevelError, true, "MQTT retained messages could not be read for a subscription"}
+	noticeNotDelivered = notice{slog.LevelError, true, "MQTT session could not be read"}
+	noticeDenied       = notice{slog.LevelError, true, "Publish Violation"}
+	noticeDeniedSub    = notice{slog.LevelError, true, "Subscription Violation"}
+	noticeEnded        = notice{slog.LevelError, true, "MQTT connection ended by the server"}
+	noticeCONNECT      = notice{slog.LevelError, true, "MQTT connection refused"}
 )
 
 // notice writes the line, or counts it.

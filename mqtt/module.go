@@ -47,6 +47,8 @@ type Module struct {
 		of map[string]*keeper // by account
 	}
 
+	stores stores
+
 	mu struct {
 		sync.Mutex
 		clients map[string]*conn // by client identifier
@@ -254,6 +256,7 @@ func (m *Module) Stop(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() { m.work.Wait(); close(done) }()
 	defer m.closeKeepers()
+	defer m.closeStores(ctx)
 	select {
 	case <-done:
 		return nil

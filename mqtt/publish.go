@@ -175,6 +175,7 @@ func (c *conn) accept(p *publication) error {
 	if c.route(p, r) == 0 && !p.retain {
 		code = packets.CodeNoMatchingSubscribers.Code // MQTT 5 only, see appendAck
 	}
+	r.keeps.put(c.origin, c.header, p.payload, r)
 	r.routed(code)
 	return nil
 }

@@ -174,7 +174,7 @@ func (r *replay) deliver(s *subscription) error {
 // one behind it begins; 0 is the end.
 func (r *replay) page(k *keeper, s *subscription, filter string, from uint64) (next uint64, err error) {
 	size := r.conn.pageSize()
-	if err := r.low(size / 2); err != nil {
+	if err := r.conn.low(r.ctx, size/2); err != nil {
 		return 0, err
 	}
 	select {
@@ -219,20 +219,20 @@ func (c *conn) pageSize() int {
 }
 
 // low waits until no more than n bytes wait for the client.
-func (r *replay) low(n int) error {
-	out := r.conn.out
+func (c *conn) low(ctx context.Context, n int) error {
+	out := c.out
 	for {
 		out.Lock()
 		low := out.LowLocked(n)
 		out.Unlock()
 		if low == nil {
-			return r.ctx.Err()
+			return ctx.Err()
 		}
 		out.Wake()
 		select {
 		case <-low:
-		case <-r.ctx.Done():
-			return r.ctx.Err()
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }
@@ -274,7 +274,7 @@ func (r *replay) send(s *subscription, w *watch, m *jsclient.Message, now time.T
 			return 0, nil
 		}
 		c.out.Unlock()
-		if err := r.low(0); err != nil {
+		if err := c.low(r.ctx, 0); err != nil {
 			return 0, err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
@@ -21,17 +22,29 @@ import (
 // TestRetained runs the stories of testdata/retained against a server with streams.
 // Each line is a step:
 //
-//	NAME connect [v5] [will=TOPIC:PAYLOAD] [q1] [retain]
+//	NAME connect [v5] [will=TOPIC:PAYLOAD] [q1] [retain] [keep] [expiry=SECONDS] [present] [refused=CODE]
 //	NAME pub TOPIC PAYLOAD [q1] [q2] [retain] [expiry=SECONDS] [KEY=VALUE]  "-" is no payload
 //	NAME sub FILTER [q1] [rh1] [rh2] [rap] [nolocal]
-//	NAME gets TOPIC PAYLOAD [q1] [retain] [expiry=SECONDS] [KEY=VALUE]      the next that comes
+//	NAME gets TOPIC PAYLOAD [q1] [retain] [expiry=SECONDS] [KEY=VALUE]      the next that comes,
+//	    [dup] [hold] [id=N]                                                 which is not acknowledged by hold
+//	NAME acks N                                                           acknowledges a packet identifier
+//	NAME pubrefused TOPIC PAYLOAD | NAME pubends TOPIC PAYLOAD             a PUBLISH with QoS 1 that gets 0x97, or the end
 //	NAME silent                                                           nothing more comes
 //	NAME unsub FILTER | NAME leave | NAME drop
 //	nats SUBJECT PAYLOAD [KEY=VALUE]                                      as a NATS client
-//	keeps N                                                               messages in the stream
+//	NAME ended CODE                                                       the server ends the connection
+//	NAME bye SECONDS                                                      DISCONNECT with a session expiry
+//	keeps N [STREAM]                                                      messages in the stream
+//	options KEY=VALUE                                                     for the next start: msgs, bytes, sessions, seconds
+//	users NAME...                                                         for the next start
 //	restart
-func TestRetained(t *testing.T) {
-	files, err := filepath.Glob("testdata/retained/*.txt")
+func TestRetained(t *testing.T) { runStories(t, "testdata/retained/*.txt") }
+
+// TestKept runs those about sessions that outlive their connections.
+func TestKept(t *testing.T) { runStories(t, "testdata/kept/*.txt") }
+
+func runStories(t *testing.T, pattern string) {
+	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
 		t.Fatal("no stories: ", err)
 	}
@@ -62,6 +75,8 @@ type story struct {
 	tap     *servertest.Tap
 	m       *Module
 	clients map[string]*client
+	limits  func(o *config.MQTT)
+	users   []config.User
 }
 
 func (s *story) start() {
@@ -69,6 +84,10 @@ func (s *story) start() {
 	s.server = servertest.Start(s.t, servertest.Modules(s.tap, s.m), servertest.With(func(o *config.Options) {
 		o.JetStream.Enabled, o.JetStream.StoreDir, o.JetStream.MaxStore, o.JetStream.MaxMemory = true, s.dir, 1<<30, 64<<20
 		o.MQTT.Host, o.MQTT.Port, o.MQTT.Set = "127.0.0.1", -1, true
+		o.Auth.Users = s.users
+		if s.limits != nil {
+			s.limits(&o.MQTT)
+		}
 	}))
 }
 
@@ -91,9 +110,11 @@ func (s *story) fatalf(format string, args ...any) {
 // marks are what stands behind the fixed words of a step.
 type marks struct {
 	v5, retain, rap, nolocal bool
-	qos, handling            byte
-	expiry                   uint32
-	will                     string
+	keep, present, dup, hold bool
+	qos, handling, refused   byte
+	id                       uint16
+	expiry, grants           uint32
+	will, login              string
 	user                     []packets.UserProperty
 }
 
@@ -105,6 +126,14 @@ func (s *story) marks(words []string) (k marks) {
 			k.v5 = true
 		case w == "retain":
 			k.retain = true
+		case w == "keep":
+			k.keep = true
+		case w == "present":
+			k.present = true
+		case w == "dup":
+			k.dup = true
+		case w == "hold":
+			k.hold = true
 		case w == "rap":
 			k.rap = true
 		case w == "nolocal":
@@ -113,8 +142,23 @@ func (s *story) marks(words []string) (k marks) {
 			k.qos = w[1] - '0'
 		case w == "rh1", w == "rh2":
 			k.handling = w[2] - '0'
+		case key == "login":
+			k.login = value
 		case key == "will":
 			k.will = value
+		case key == "refused" || key == "id" || key == "grants":
+			n, err := strconv.ParseUint(value, 0, 16)
+			if err != nil {
+				s.fatalf("%v", err)
+			}
+			switch key {
+			case "refused":
+				k.refused = byte(n)
+			case "id":
+				k.id = uint16(n)
+			case "grants":
+				k.grants = uint32(n)
+			}
 		case key == "expiry":
 			n, err := strconv.ParseUint(value, 10, 32)
 			if err != nil {
@@ -133,14 +177,37 @@ func (s *story) marks(words []string) (k marks) {
 func (s *story) step(words []string) {
 	s.t.Helper()
 	switch words[0] {
+	case "options":
+		key, value, _ := strings.Cut(words[1], "=")
+		n := s.marks([]string{"expiry=" + value}).expiry
+		s.limits = func(o *config.MQTT) {
+			switch key {
+			case "msgs":
+				o.MaxKeptMsgs = int64(n)
+			case "bytes":
+				o.MaxKeptBytes = int64(n)
+			case "sessions":
+				o.MaxKeptSessions = int(n)
+			case "seconds":
+				o.MaxKeptTime = time.Duration(n) * time.Second
+			default:
+				s.fatalf("what is %q?", key)
+			}
+		}
+		return
+	case "users":
+		for _, name := range words[1:] {
+			s.users = append(s.users, config.User{User: name, Password: name})
+		}
+		return
 	case "restart":
 		servertest.Stop(s.t, s.server)
 		s.start()
 		return
 	case "keeps":
-		c := s.streams()
+		c, stream := s.streams(), append(words, retainedStream)[2]
 		testkit.Eventually(s.t, fmt.Sprintf("line %d: %s messages in the stream", s.at, words[1]), func() bool {
-			i, err := c.Info(s.t.Context(), retainedStream)
+			i, err := c.Info(s.t.Context(), stream)
 			return err == nil && fmt.Sprint(i.State.Msgs) == words[1]
 		})
 		return
@@ -165,6 +232,22 @@ func (s *story) step(words []string) {
 		s.publish(c, words[2], words[3], s.marks(words[4:]))
 	case "sub":
 		s.subscribe(c, words[2], s.marks(words[3:]))
+	case "acks":
+		c.send(appendAck(nil, packets.Puback, c.version, s.marks([]string{"id=" + words[2]}).id, 0))
+	case "pubrefused":
+		c.publish(words[2], words[3], 1, 9)
+		if a := c.expect(packets.Puback); a.ReasonCode != packets.ErrQuotaExceeded.Code {
+			s.fatalf("PUBACK %#x", a.ReasonCode)
+		}
+	case "pubends":
+		c.publish(words[2], words[3], 1, 9)
+		c.expectEnd(0)
+	case "ended":
+		c.expectEnd(s.marks([]string{"refused=" + words[2]}).refused)
+	case "bye":
+		pk := &packets.Packet{ProtocolVersion: v5, FixedHeader: packets.FixedHeader{Type: packets.Disconnect}}
+		pk.Properties.SessionExpiryIntervalFlag, pk.Properties.SessionExpiryInterval = true, s.marks([]string{"expiry=" + words[2]}).expiry
+		c.send(c.encoded(pk.DisconnectEncode))
 	case "gets":
 		s.gets(c, words[2], words[3], s.marks(words[4:]))
 	case "silent":
@@ -196,8 +279,17 @@ func (s *story) connect(name string, k marks) {
 			pk.Connect.WillFlag, pk.Connect.WillTopic, pk.Connect.WillPayload = true, topic, []byte(payload)
 			pk.Connect.WillRetain, pk.Connect.WillQos = k.retain, k.qos
 		}
+		pk.Connect.Clean = !k.keep
+		if k.expiry > 0 {
+			pk.Properties.SessionExpiryIntervalFlag, pk.Properties.SessionExpiryInterval = true, k.expiry
+		}
+		if k.login != "" {
+			pk.Connect.UsernameFlag, pk.Connect.PasswordFlag = true, true
+			pk.Connect.Username, pk.Connect.Password = []byte(k.login), []byte(k.login)
+		}
+		pk.Properties.ReceiveMaximum = k.id
 	}))
-	if pk := c.expect(packets.Connack); pk.ReasonCode != 0 || pk.Properties.RetainAvailableFlag {
+	if pk := c.expect(packets.Connack); pk.ReasonCode != k.refused || k.refused == 0 && pk.Properties.RetainAvailableFlag || pk.SessionPresent != k.present || pk.Properties.SessionExpiryInterval != k.grants {
 		s.fatalf("CONNACK %+v", pk)
 	}
 	s.clients[name] = c
@@ -238,13 +330,14 @@ func (s *story) gets(c *client, topic, payload string, k marks) {
 		s.fatalf("got %+v, %v", pk, err)
 	}
 	if pk.TopicName != topic || string(pk.Payload) != strings.TrimPrefix(payload, "-") || pk.FixedHeader.Retain != k.retain || pk.FixedHeader.Qos != k.qos ||
+		pk.FixedHeader.Dup != k.dup || k.id > 0 && pk.PacketID != k.id ||
 		fmt.Sprint(pk.Properties.User) != fmt.Sprint(k.user) {
-		s.fatalf("got %s %q, retain %v, QoS %d, %v", pk.TopicName, pk.Payload, pk.FixedHeader.Retain, pk.FixedHeader.Qos, pk.Properties.User)
+		s.fatalf("got %s %q, retain %v, QoS %d, dup %v, id %d, %v", pk.TopicName, pk.Payload, pk.FixedHeader.Retain, pk.FixedHeader.Qos, pk.FixedHeader.Dup, pk.PacketID, pk.Properties.User)
 	}
 	if left := pk.Properties.MessageExpiryInterval; (left > 0) != (k.expiry > 0) || left > k.expiry {
 		s.fatalf("it expires in %d s, want %d at most", left, k.expiry)
 	}
-	if k.qos == 1 {
+	if k.qos == 1 && !k.hold {
 		c.send(appendAck(nil, packets.Puback, c.version, pk.PacketID, 0))
 	}
 }
@@ -264,7 +357,7 @@ func (s *story) silent(c *client, name string) {
 		peer.out.Lock()
 		r := peer.replay
 		peer.out.Unlock()
-		return r.idle()
+		return r.idle() && peer.kept.quiet()
 	})
 	c.fence()
 }
@@ -278,4 +371,15 @@ func (r *replay) idle() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.mu.cancel == nil
+}
+
+// quiet reports whether nothing of the session is being sent. (kept is fixed before
+// the client has its CONNACK.)
+func (k *kept) quiet() bool {
+	if k == nil {
+		return true
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return !k.mu.running
 }

@@ -45,6 +45,9 @@ func (c *conn) subscribe(f frame) error {
 			if code, err = c.subscribeTo(f); err != nil {
 				return err
 			}
+			if code < 0x80 {
+				code = max(code, c.keepFilter(f))
+			}
 			if code < 0x80 && c.wantsRetained(f, known) {
 				fresh = append(fresh, c.subs[f.Filter])
 			}
@@ -54,7 +57,9 @@ func (c *conn) subscribe(f frame) error {
 		}
 		answer.ReasonCodes = append(answer.ReasonCodes, code)
 	}
-	err = c.answer(answer.SubackEncode)
+	if err = c.saveSession(); err == nil {
+		err = c.answer(answer.SubackEncode)
+	}
 	if err == nil {
 		c.replayTo(fresh)
 	}
@@ -108,6 +113,7 @@ func (c *conn) subscribeTo(f *packets.Subscription) (byte, error) {
 	s := &subscription{
 		conn: c, filter: f.Filter, qos: min(f.Qos, 1), noLocal: f.NoLocal, asPublished: f.RetainAsPublished,
 		dollar: !strings.HasPrefix(filter, "+") && !strings.HasPrefix(filter, "#"),
+		kept:   c.kept != nil && queue == "",
 	}
 	for _, subj := range subjects {
 		if p := c.grant.Permissions; p != nil {
@@ -164,12 +170,18 @@ func (c *conn) unsubscribe(f frame) error {
 		code := packets.CodeNoSubscriptionExisted.Code
 		if s := c.subs[pk.Filters[i].Filter]; s != nil {
 			c.drop(s)
+			if c.kept != nil {
+				c.kept.session.Unsubscribe(s.filter)
+			}
 			code = packets.CodeSuccess.Code
 		}
 		answer.ReasonCodes = append(answer.ReasonCodes, code)
 	}
 	if c.version != v5 {
 		answer.ReasonCodes = nil
+	}
+	if err := c.saveSession(); err != nil {
+		return err
 	}
 	return c.answer(answer.UnsubackEncode)
 }

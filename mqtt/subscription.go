@@ -7,6 +7,7 @@ import (
 
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/wire"
+	"github.com/frondmq/frond/mqtt/session"
 )
 
 // subscription is one topic filter of one client, and the sink for it.
@@ -22,6 +23,7 @@ type subscription struct {
 	// asPublished is Retain As Published: live messages have their RETAIN flag.
 	asPublished bool
 	subs        []*account.Sub
+	kept        bool // of a session that outlives the connection: what is published with QoS 1 comes from there
 
 	gone     atomic.Bool           // dropped, or replaced by another one
 	watching atomic.Pointer[watch] // while retained messages are read for it
@@ -66,6 +68,11 @@ func (s *subscription) Deliver(_ *account.Sub, m *wire.Msg) bool {
 		}
 	}
 	qos := min(s.qos, publishedQoS(m.Header))
+	if qos > 0 && s.kept {
+		if _, ok := m.Receipt.(session.Keeping); ok {
+			return false // it comes by the session (deliver.go)
+		}
+	}
 	if !c.send(qos, flags, subj, m) {
 		return false
 	}
@@ -91,7 +98,7 @@ func publishedQoS(header []byte) byte {
 }
 
 // send queues one PUBLISH; flags is flagRetain or 0. A client that does not keep up
-// is disconnected, as NATS does: its session ends with its connection anyway.
+// is disconnected, as NATS does: what it is owed comes by its session (deliver.go).
 func (c *conn) send(qos, flags byte, subj []byte, m *wire.Msg) bool {
 	o := c.out
 	if !c.begin() {

@@ -5,6 +5,7 @@ import (
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/wire"
+	"github.com/frondmq/frond/mqtt/session"
 )
 
 // will is the message that a client leaves for when it goes without a word
@@ -19,9 +20,8 @@ type will struct {
 	retain  bool // and there is where to keep it
 }
 
-// publishWill sends the will. A will delay has nothing to wait for: sessions
-// end with their connections, and a will is due at the end of its session at
-// the latest [MQTT-3.1.3-9]. Nobody waits for an acknowledgement of a will; a
+// publishWill sends the will. A will delay is not waited for: a will is due at the
+// end of its session at the latest [MQTT-3.1.3-9], and of kept ones that is left out. Nobody waits for an acknowledgement of a will; a
 // stream that could not store it is logged.
 func (c *conn) publishWill() {
 	w := c.will
@@ -37,18 +37,28 @@ func (c *conn) publishWill() {
 	if w.retain {
 		c.keep(o, w.qos, w.topic, w.subject, w.header, w.payload, nil)
 	}
-	c.account.Route(o, &wire.Msg{Subject: w.subject, Reply: w.reply, Header: w.header, Body: w.payload, Receipt: willReceipt{c, w.topic}})
+	r := &willReceipt{conn: c, topic: w.topic, qos: w.qos}
+	c.account.Route(o, &wire.Msg{Subject: w.subject, Reply: w.reply, Header: w.header, Body: w.payload, Receipt: r})
+	r.keeps.put(o, w.header, w.payload, r)
 	o.Flush()
 }
 
 type willReceipt struct {
 	conn  *conn
 	topic string
+	qos   byte
+	keeps keeps
 }
 
-func (willReceipt) Expect() {}
+func (*willReceipt) Expect() {}
 
-func (r willReceipt) Stored(stream string, _ uint64, _ bool, err error) {
+// Keep is part of session.Keeping.
+func (r *willReceipt) Keep(s *session.Store, subj []byte, full error) { r.keeps.add(s, subj, full) }
+
+// Publisher is part of session.Keeping.
+func (r *willReceipt) Publisher() (string, bool) { return r.keeps.publisher(r.conn), r.qos > 0 }
+
+func (r *willReceipt) Stored(stream string, _ uint64, _ bool, err error) {
 	if err != nil {
 		r.conn.notice(noticeNotStored, "will", core.Cut(r.topic), "stream", stream, "err", err)
 	}

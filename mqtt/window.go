@@ -14,6 +14,7 @@ type window struct {
 	inUse map[uint16]struct{}
 	next  uint16
 	peak  int // size of inUse since it was made
+	held  int // of inUse: of messages that are to be sent again, and were not yet
 
 	// queued are the packets that wait. In front of each stand its size and
 	// where its identifier is to be put, four bytes each.
@@ -36,7 +37,7 @@ func (w *window) take() (uint16, bool) {
 }
 
 func (w *window) free() (uint16, bool) {
-	if len(w.inUse) >= w.max {
+	if w.full() || len(w.inUse) >= 65535 {
 		return 0, false
 	}
 	for {
@@ -45,14 +46,30 @@ func (w *window) free() (uint16, bool) {
 			continue
 		}
 		if _, used := w.inUse[w.next]; !used {
-			if w.inUse == nil {
-				w.inUse = make(map[uint16]struct{})
-			}
-			w.inUse[w.next] = struct{}{}
-			w.peak = max(w.peak, len(w.inUse))
+			w.use(w.next)
 			return w.next, true
 		}
 	}
+}
+
+func (w *window) use(id uint16) {
+	if w.inUse == nil {
+		w.inUse = make(map[uint16]struct{})
+	}
+	w.inUse[id] = struct{}{}
+	w.peak = max(w.peak, len(w.inUse))
+}
+
+// full reports whether the client allows no more.
+func (w *window) full() bool { return len(w.inUse)-w.held >= w.max }
+
+// low reports whether there is room enough again to fill it.
+func (w *window) low() bool { return len(w.inUse)-w.held <= w.max*3/4 }
+
+// hold keeps the identifier of a message that is to be sent again.
+func (w *window) hold(id uint16) {
+	w.use(id)
+	w.held++
 }
 
 // queue keeps a packet, head and payload, whose identifier belongs at idAt.

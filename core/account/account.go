@@ -112,3 +112,11 @@ func (a *Account) Traffic() Traffic {
 		OutMsgs: a.outMsgs.Load(), OutBytes: a.outBytes.Load(),
 	}
 }
+
+// EachPlain calls f with each subscription without a queue group that a literal
+// subject has now. f must not change the interest of the account.
+func (a *Account) EachPlain(subject []byte, f func(*Sub)) {
+	for _, s := range a.index.Match(subject).Plain {
+		f(s)
+	}
+}

@@ -296,6 +296,13 @@ type MQTT struct {
 
 	MaxAckPending int `key:"max_ack_pending"` // unacknowledged messages of one client
 
+	// Sessions that outlive their connections: how many there may be, what one may
+	// wait for, and how long it may outlive its connection.
+	MaxKeptSessions int           `key:"max_kept_sessions"`
+	MaxKeptMsgs     int64         `key:"max_kept_messages"`
+	MaxKeptBytes    int64         `key:"max_kept_bytes"`
+	MaxKeptTime     time.Duration `key:"max_kept_time"`
+
 	// RefuseBlanks refuses topics that hold what no subject can, as
 	// nats-server does, instead of escaping it.
 	RefuseBlanks bool `key:"blanks"`
@@ -352,6 +359,11 @@ func Defaults() *Options {
 			Host:          DefaultHost,
 			Unix:          UnixSocket{Mode: DefaultSocketMode},
 			MaxAckPending: 1024,
+
+			MaxKeptSessions: 20_000,
+			MaxKeptMsgs:     100_000,
+			MaxKeptBytes:    64 << 20,
+			MaxKeptTime:     30 * 24 * time.Hour,
 
 			ConnectionMessages: true,
 		},

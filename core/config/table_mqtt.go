@@ -1,10 +1,12 @@
 package config
 
-import "math"
+import (
+	"math"
+	"time"
+)
 
 func mqttTable() *block[MQTT] {
 	type m = MQTT
-	const noSessions = "sessions are not kept in streams"
 	return &block[m]{
 		unknown: unknownField,
 		fields: []field[m]{
@@ -16,13 +18,17 @@ func mqttTable() *block[MQTT] {
 			row(Live, "authorization authentication", "map", "as the client port", "who may connect", "{user: u, password: p}", setMQTTAuth),
 			row(Live, "no_auth_user", "string", "as the client port", "the user of connections that present nothing", "u", setString(func(m *m) *string { return &m.NoAuthUser })),
 			row(Live, "max_ack_pending max_pending max_inflight", "integer 0..65535", "1024", "messages of QoS 1 that a client has not acknowledged; more wait", "10", setMQTTAckPending),
+			own(row(Live, "max_kept_sessions", "integer 0..65535", "20000", "sessions of an account that outlive their connections; more are refused", "1000", setInt(func(m *m) *int { return &m.MaxKeptSessions }, 0, math.MaxUint16))),
+			own(row(Live, "max_kept_messages", "integer", "100000", "messages that a kept session may wait for; 0 does not bound. While it waits for as many, publishers to it are refused", "1000", setInt64(func(m *m) *int64 { return &m.MaxKeptMsgs }, 0, math.MaxInt64))),
+			own(row(Live, "max_kept_bytes", "size", "64MB", "the same in bytes, with headers", "8MB", setSize(func(m *m) *int64 { return &m.MaxKeptBytes }))),
+			own(row(Live, "max_kept_time", "duration", "720h", "the longest that a session is kept behind its connection; then it ends with what it waits for. 0 does not bound", "168h", setDuration(func(m *m) *time.Duration { return &m.MaxKeptTime }))),
 			own(row(Live, "blanks", "escape or refuse", "escape", "what happens to a topic with a blank, or a level that is '*' or '>'; refuse is nats-server's way", "refuse", setBlanks)),
 			row(Live, "reject_qos2_publish", "boolean", "false", "refuse publications with QoS 2", "true", setBool(func(m *m) *bool { return &m.RejectQoS2 })),
 			own(row(Live, "connection_messages", "boolean", "true", "log clients that come and go", "false", setBool(func(m *m) *bool { return &m.ConnectionMessages }))),
-			notYet[m]("js_domain", "JetStream domain that keeps sessions and retained messages", noSessions),
-			notYet[m]("consumer_memory_storage", "keep what was delivered in memory", noSessions),
-			notYet[m]("consumer_inactive_threshold consumer_auto_cleanup", "remove consumers that nobody used for so long", noSessions),
-			without[m]("ack_wait ackwait", "a session ends with its connection, so nothing is sent again"),
+			notYet[m]("js_domain", "JetStream domain that keeps sessions and retained messages", "they are kept by this server"),
+			without[m]("consumer_memory_storage", "a session has no consumer"),
+			without[m]("consumer_inactive_threshold consumer_auto_cleanup", "a session has no consumer, and ends by its expiry and max_kept_time"),
+			without[m]("ack_wait ackwait", "what was not acknowledged is sent again when the client comes back, as MQTT has it, and not by time"),
 			without[m]("js_api_timeout api_timeout", "nothing is asked of JetStream by requests"),
 			without[m]("downgrade_qos2_subscribe", "who asks for QoS 2 is always granted 1 by this version"),
 			without[m]("stream_replicas", "it only matters in a cluster"),

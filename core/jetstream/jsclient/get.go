@@ -356,3 +356,56 @@ func parsePlace(reply []byte) (p place, ok bool) {
 	}
 	return place{numbers[0], numbers[1], numbers[2], time.Unix(0, int64(numbers[3])).UTC(), numbers[4]}, true
 }
+
+// deletesAtOnce is how many requests of DeleteMessages are on their way.
+const deletesAtOnce = 64
+
+// DeleteMessages removes messages, several at a time, and waits until all are gone.
+// Those that are not there are no error. Errors: ErrStreamNotFound; some may be
+// removed then.
+func (c *Client) DeleteMessages(ctx context.Context, stream string, seqs []uint64) error {
+	if err := checkName("stream", stream); err != nil {
+		return err
+	}
+	ctx, cancel := limited(ctx)
+	defer cancel()
+	for len(seqs) > 0 {
+		n := min(len(seqs), deletesAtOnce)
+		if err := c.deleteSome(ctx, stream, seqs[:n]); err != nil {
+			return err
+		}
+		seqs = seqs[n:]
+	}
+	return nil
+}
+
+func (c *Client) deleteSome(ctx context.Context, stream string, seqs []uint64) (err error) {
+	calls := make([]*call, 0, len(seqs))
+	defer func() {
+		for _, a := range calls {
+			c.remove(a.id)
+		}
+	}()
+	for _, seq := range seqs {
+		body := append(strconv.AppendUint([]byte(`{"seq":`), seq, 10), `,"no_erase":true}`...)
+		a, err := c.send(c.api+"STREAM.MSG.DELETE."+stream, body, false)
+		if err != nil {
+			return err
+		}
+		calls = append(calls, a)
+	}
+	for _, a := range calls {
+		answers, err := a.wait(ctx)
+		if err == nil {
+			err = readAnswer(answers[0].body, &struct{}{})
+		}
+		var api *APIError
+		if errors.As(err, &api) && (api.ErrCode == codeNoMsgToDelete || api.ErrCode == codeNoSequence) {
+			err = nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

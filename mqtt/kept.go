@@ -1,0 +1,335 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/jetstream/jsclient"
+	"github.com/frondmq/frond/core/wire"
+	"github.com/frondmq/frond/mqtt/session"
+)
+
+// attachPatience is how long a CONNECT waits for its session.
+const attachPatience = 15 * time.Second
+
+// stores are the kept sessions of each account.
+type stores struct {
+	sync.Mutex
+	of map[string]*accountStore
+}
+
+// accountStore is opened by the first client of the account.
+type accountStore struct {
+	sync.Mutex
+	store *session.Store
+	off   bool // no JetStream answers in the account
+}
+
+// sessionsOf are the kept sessions of an account; nil where there are none, since
+// JetStream is off. They are read before any client of the account is let in: what
+// it publishes they may wait for.
+func (m *Module) sessionsOf(ctx context.Context, a *account.Account) (*session.Store, error) {
+	if !m.keeps() {
+		return nil, nil
+	}
+	m.stores.Lock()
+	e := m.stores.of[a.Name()]
+	if e == nil {
+		e = new(accountStore)
+		if m.stores.of == nil {
+			m.stores.of = make(map[string]*accountStore)
+		}
+		m.stores.of[a.Name()] = e
+	}
+	m.stores.Unlock()
+	e.Lock()
+	defer e.Unlock()
+	if e.store != nil || e.off || m.ctx.Err() != nil {
+		return e.store, m.ctx.Err()
+	}
+	c, err := m.services.StreamClient(a, "")
+	if err != nil {
+		return nil, err
+	}
+	s, err := session.Open(ctx, session.Options{
+		Account: a, Client: c, Log: m.log, Origin: nameHash(m.services.ServerName()), Domain: m.services.Domain(),
+		Limits: m.keptLimits, Subjects: m.keptSubjects,
+	})
+	if errors.Is(err, jsclient.ErrNoResponders) {
+		e.off, err = true, nil
+	}
+	e.store = s
+	return s, err
+}
+
+func (m *Module) keptLimits() session.Limits {
+	o := &m.services.Options().MQTT
+	return session.Limits{Sessions: o.MaxKeptSessions, Msgs: o.MaxKeptMsgs, Bytes: o.MaxKeptBytes, Expiry: o.MaxKeptTime}
+}
+
+func (m *Module) keptSubjects(filter string) ([]string, error) { return filterSubjects(filter, 0) }
+
+// closeStores ends the kept sessions of all accounts, behind all connections.
+func (m *Module) closeStores(ctx context.Context) {
+	m.stores.Lock()
+	defer m.stores.Unlock()
+	for _, e := range m.stores.of {
+		e.Lock()
+		if e.store != nil {
+			e.store.Close(ctx)
+			e.store = nil
+		}
+		e.Unlock()
+	}
+}
+
+// kept is the session of a connected client that outlives its connections.
+type kept struct {
+	conn    *conn
+	session *session.Session
+	present bool   // it was there before
+	expiry  uint32 // seconds behind the end of the connection
+
+	delivery
+}
+
+// openSession finds or makes the session that a CONNECT asks for. Whoever had the
+// client identifier before was told to go.
+func (c *conn) openSession(pk *packets.Packet) error {
+	ctx, cancel := context.WithTimeout(c.m.ctx, attachPatience)
+	defer cancel()
+	store, err := c.m.sessionsOf(ctx, c.account)
+	if err != nil {
+		return fmt.Errorf("kept sessions of the account: %w", err)
+	}
+	expiry := c.wantedExpiry(pk)
+	switch {
+	case store == nil && c.version == v311 && expiry > 0:
+		return errNoSessions
+	case store == nil:
+		return nil
+	case expiry > 0 && (len(c.clientID) > session.MaxID || !utf8.ValidString(c.clientID)):
+		return &refusal{refusedIdentifier, packets.ErrClientIdentifierNotValid,
+			fmt.Errorf("the client identifier of a kept session is text of %d bytes at most", session.MaxID)} // [MQTT-3.1.3-8]
+	}
+	if pk.Connect.Clean {
+		err = store.Drop(ctx, c.ended, c.clientID, c.user())
+	}
+	k := &kept{conn: c, expiry: store.Granted(expiry)}
+	if err == nil && (expiry > 0 || !pk.Connect.Clean) {
+		k.session, k.present, err = store.Attach(ctx, c.ended, session.Client{ID: c.clientID, User: c.user(), Expiry: k.expiry, Peer: k})
+	}
+	if err != nil {
+		return c.noSession(err)
+	}
+	if k.session != nil {
+		k.begin()
+		c.kept = k
+	}
+	return nil
+}
+
+// wantedExpiry is for how many seconds a client wants its session behind the end of
+// its connection. One of MQTT 3.1.1 does not expire [MQTT-3.1.2-5].
+func (c *conn) wantedExpiry(pk *packets.Packet) uint32 {
+	switch {
+	case c.version == v5:
+		return pk.Properties.SessionExpiryInterval
+	case pk.Connect.Clean:
+		return 0
+	}
+	return session.Never
+}
+
+// errNoSessions is for who asks for what can't be had. There is no way to tell an
+// MQTT 3.1.1 client that its session will not be kept, so it must not think that it
+// is.
+var errNoSessions = &refusal{refusedUnavailable, packets.ErrServerUnavailable,
+	errors.New("sessions that outlive the connection are kept in streams, and JetStream is off: connect with a clean session")}
+
+// noSession is what a client is told who does not get its session.
+func (c *conn) noSession(err error) error {
+	switch {
+	case c.m.ctx.Err() != nil:
+		return errShutdown
+	case errors.Is(err, session.ErrGone):
+		return err
+	case errors.Is(err, session.ErrOtherUser), errors.Is(err, session.ErrTaken), errors.Is(err, session.ErrUnread):
+		return &refusal{refusedIdentifier, packets.ErrClientIdentifierNotValid, err}
+	case errors.Is(err, session.ErrTooMany):
+		return &refusal{refusedUnavailable, packets.ErrQuotaExceeded, err}
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("waiting for the session: %w", err)
+	}
+	return &refusal{refusedUnavailable, packets.ErrServerUnavailable, err}
+}
+
+// restore makes the subscriptions of a session again that was there before. What the
+// user may not hear any more is taken away.
+func (k *kept) restore() {
+	c := k.conn
+	for _, f := range k.session.Filters() {
+		s := packets.Subscription{
+			Filter: f.Text, Qos: f.Options & 3, NoLocal: f.Options&4 != 0, RetainAsPublished: f.Options&8 != 0,
+		}
+		if code, err := c.subscribeTo(&s); err != nil || code >= 0x80 {
+			k.session.Unsubscribe(f.Text)
+		}
+	}
+}
+
+// options are those of a subscription as they are kept.
+func options(f *packets.Subscription) byte {
+	o := min(f.Qos, 1)
+	if f.NoLocal {
+		o |= 4
+	}
+	if f.RetainAsPublished {
+		o |= 8
+	}
+	return o
+}
+
+// keepFilter has the session remember a subscription. It answers with why not.
+func (c *conn) keepFilter(f *packets.Subscription) byte {
+	if c.kept == nil {
+		return 0
+	}
+	_, err := c.kept.session.Subscribe(f.Filter, options(f))
+	if err == nil {
+		return 0
+	}
+	if s := c.subs[f.Filter]; s != nil {
+		c.drop(s)
+	}
+	c.kept.session.Unsubscribe(f.Filter)
+	if errors.Is(err, session.ErrFilters) {
+		return packets.ErrQuotaExceeded.Code
+	}
+	return packets.ErrTopicFilterInvalid.Code
+}
+
+// saveSession returns when the session is on disk as it is.
+func (c *conn) saveSession() error {
+	if c.kept == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(c.m.ctx, attachPatience)
+	defer cancel()
+	if err := c.kept.session.Save(ctx); err != nil {
+		return fail(packets.ErrUnspecifiedError, "storing the session: %w", err)
+	}
+	return nil
+}
+
+// detach lets the session go when nothing is sent to the client any more.
+func (k *kept) detach() {
+	if k != nil {
+		k.session.Detach(k.expiry)
+	}
+}
+
+// keep is a place where a publication is to be kept.
+type keep struct {
+	store   *session.Store
+	subject []byte
+}
+
+// Keep is part of session.Keeping.
+func (r *receipt) Keep(s *session.Store, subj []byte, full error) { r.keeps.add(s, subj, full) }
+
+// Publisher is part of session.Keeping.
+func (r *receipt) Publisher() (string, bool) { return r.keeps.publisher(r.acks.conn), true }
+
+// keeps are what the kept sessions that wait for a message have said.
+type keeps struct {
+	at   []keep
+	full error
+	hash string // of the publisher; "" before somebody asked
+}
+
+func (k *keeps) add(s *session.Store, subj []byte, full error) {
+	if full != nil {
+		k.full = full
+	}
+	for i := range k.at {
+		if k.at[i].store == s && string(k.at[i].subject) == string(subj) {
+			return
+		}
+	}
+	k.at = append(k.at, keep{s, append([]byte(nil), subj...)})
+}
+
+func (k *keeps) publisher(c *conn) string {
+	if k.hash == "" {
+		k.hash = nameHash(c.clientID)
+	}
+	return k.hash
+}
+
+// put stores a message for those who wait for it. header is the block of the live
+// message. r expects one more stream for each place.
+func (k *keeps) put(o *account.Origin, header, body []byte, r wire.Receipt) {
+	switch {
+	case len(k.at) == 0:
+		return
+	case k.full != nil:
+		r.Expect()
+		r.Stored("$MQTT_msgs", 0, false, k.full)
+		return
+	}
+	header = storedHeader(header, k.hash)
+	for _, at := range k.at {
+		at.store.Put(o, at.subject, header, body, k.hash, r)
+	}
+}
+
+// storedHeader is the block of a message that is kept.
+func storedHeader(live []byte, publisher string) []byte {
+	h := append(make([]byte, 0, len(live)+64), "NATS/1.0\r\n"...)
+	h = appendKept(h, session.HeaderPublisher, publisher)
+	wire.HeaderEach(live, func(name, value []byte) bool {
+		if forStream(name) {
+			h = append(h, headerKept...)
+		}
+		h = appendField(h, name, value)
+		return true
+	})
+	return append(h, "\r\n"...)
+}
+
+// liveHeader is the block of a kept message as it was published, as of now. It
+// reports false for one that has expired.
+func liveHeader(m *session.Message, now time.Time) (h []byte, ok bool) {
+	h = append(make([]byte, 0, len(m.Header)), "NATS/1.0\r\n"...)
+	ok = true
+	wire.HeaderEach(m.Header, func(name, value []byte) bool {
+		switch {
+		case string(name) == session.HeaderPublisher:
+			return true
+		case string(name) == headerExpiry:
+			if value, ok = expiryLeft(value, now.Sub(m.Time)); !ok {
+				return false
+			}
+		default:
+			name = []byte(strings.TrimPrefix(string(name), headerKept))
+		}
+		h = appendField(h, name, value)
+		return true
+	})
+	return append(h, "\r\n"...), ok
+}
+
+var (
+	_ session.Peer    = (*kept)(nil)
+	_ session.Keeping = (*receipt)(nil)
+	_ session.Keeping = (*willReceipt)(nil)
+)

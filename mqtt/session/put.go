@@ -1,0 +1,87 @@
+package session
+
+import (
+	"errors"
+	"sync/atomic"
+
+	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/wire"
+)
+
+// flight is a message on its way to the stream: a wire.Receipt.
+type flight struct {
+	s         *Store
+	subject   []byte
+	publisher string
+	size      int
+	r         wire.Receipt
+	taken     atomic.Bool
+}
+
+var errNoStream = errors.New("the stream of what MQTT sessions wait for is gone")
+
+// Put stores a message for the sessions that wait for it. r expects one more stream,
+// and hears when it is on disk and counted. header is the block as it is stored; what
+// is given is borrowed. o is whose publication it is.
+func (s *Store) Put(o *account.Origin, subj, header, body []byte, publisher string, r wire.Receipt) {
+	if err := s.ensure(s.ctx); err != nil {
+		r.Expect()
+		r.Stored(msgsStream, 0, false, err)
+		return
+	}
+	full := append(append(make([]byte, 0, len(msgsPrefix)+len(subj)), msgsPrefix...), subj...)
+	f := &flight{s: s, subject: full[len(msgsPrefix):], publisher: publisher, size: len(header) + len(body), r: r}
+	s.o.Account.Route(o, &wire.Msg{Subject: full, Header: header, Body: body, Receipt: f})
+	if !f.taken.Load() {
+		s.lostStream()
+		r.Expect()
+		r.Stored(msgsStream, 0, false, errNoStream)
+	}
+}
+
+// Expect is part of wire.Receipt.
+func (f *flight) Expect() {
+	f.taken.Store(true)
+	f.r.Expect()
+}
+
+// Stored is part of wire.Receipt.
+func (f *flight) Stored(stream string, seq uint64, again bool, err error) {
+	if err == nil && stream == msgsStream && !again {
+		f.s.told(f, seq)
+	}
+	f.r.Stored(stream, seq, again, err)
+}
+
+// told counts a message that is on disk, and wakes those who read.
+func (s *Store) told(f *flight, seq uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if seq <= s.mu.head {
+		s.anewLocked() // a stream tells in the order of its sequences
+	}
+	s.mu.head = seq
+	n := 0
+	s.eachLocked(seq, f.subject, []byte(f.publisher), func(by *Filter) {
+		x := by.sess
+		if x.told == seq || x.over {
+			return // by another filter
+		}
+		x.told = seq
+		if x.msgs.Add(1) == 1 && len(x.unacked) == 0 && s.mu.swept >= s.mu.begin && (x.peer == nil || x.idle) {
+			// Nothing before it is for the session: nobody has to look.
+			x.position, x.horizon = seq-1, seq-1
+		}
+		x.bytes.Add(int64(f.size))
+		n++
+		if x.peer != nil {
+			x.idle = false
+			x.peer.Wake()
+		}
+	})
+	if n == 0 {
+		s.freeLocked(seq)
+		return
+	}
+	s.mu.counts.set(seq, n)
+}

@@ -1,0 +1,169 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/frondmq/frond/core/jetstream/jsclient"
+)
+
+// Message is one that a session waits for.
+type Message struct {
+	*jsclient.Message
+	// Topic is the subject that it was published to.
+	Topic string
+	// Options are those of the filter that takes it with the highest QoS.
+	Options byte
+	// Again: it was sent before, or may have been. ID is the packet identifier that
+	// it has then, 0 if that is not known.
+	Again bool
+	ID    uint16
+}
+
+func (m *Message) size() int { return len(m.Header) + len(m.Data) }
+
+// maxAside is how many subjects are read one beside the other; with more of them all
+// is read, and looked through.
+const maxAside = 8
+
+// Begin is called before the first message goes out on a connection: the row says
+// from now on that messages may have been sent that it does not know.
+func (x *Session) Begin(ctx context.Context) error { return x.store.rows.begin(ctx, x) }
+
+// Read reads a message that was sent and is not acknowledged. It is nil when it is
+// not there any more, and then counts as acknowledged.
+func (x *Session) Read(ctx context.Context, u Unacked) (*Message, error) {
+	m, err := x.store.o.Client.Get(ctx, msgsStream, u.Seq)
+	if errors.Is(err, jsclient.ErrMessageNotFound) || errors.Is(err, jsclient.ErrStreamNotFound) {
+		x.Acked(u.Seq)
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Message{Message: m, Topic: strings.TrimPrefix(m.Subject, msgsPrefix), Again: true, ID: u.ID, Options: 1}, nil
+}
+
+// Next reads what comes next: up to max messages, and about so many bytes. It gives
+// none when there is no more; then the peer is woken when there is. What it has
+// given is settled by Sent or Pass, in its order, before it is called again.
+func (x *Session) Next(ctx context.Context, max, maxBytes int) ([]*Message, error) {
+	for {
+		list, more, err := x.page(ctx, max, maxBytes)
+		if err != nil || len(list) > 0 || !more {
+			return list, err
+		}
+	}
+}
+
+// span is a subject that is read.
+type span struct {
+	subject string
+	from    uint64
+}
+
+// page is one look; more says that there may be more behind it.
+func (x *Session) page(ctx context.Context, most, maxBytes int) (list []*Message, more bool, err error) {
+	s := x.store
+	spans, horizon := x.spans()
+	if horizon == 0 {
+		return nil, false, nil
+	}
+	select {
+	case s.pages <- struct{}{}:
+		defer func() { <-s.pages }()
+	case <-ctx.Done():
+		return nil, false, ctx.Err()
+	}
+	var found []*jsclient.Message
+	if len(spans) > maxAside {
+		first := horizon
+		for _, p := range spans {
+			first = min(first, p.from)
+		}
+		spans = []span{{subject: ">", from: first}}
+	}
+	for _, p := range spans {
+		part, behind, err := s.o.Client.NextBatch(ctx, msgsStream, p.from, msgsPrefix+p.subject, most, max(maxBytes/len(spans), 1024))
+		if err != nil && !errors.Is(err, jsclient.ErrStreamNotFound) {
+			return nil, false, err
+		}
+		if behind && len(part) > 0 {
+			horizon = min(horizon, part[len(part)-1].Seq)
+		}
+		found = append(found, part...)
+	}
+	slices.SortFunc(found, func(a, b *jsclient.Message) int {
+		switch {
+		case a.Seq < b.Seq:
+			return -1
+		case a.Seq > b.Seq:
+			return 1
+		}
+		return 0
+	})
+	return x.choose(found, horizon), true, nil
+}
+
+// spans are the subjects to read, up to the horizon; that is 0 when all was read.
+func (x *Session) spans() (list []span, horizon uint64) {
+	s := x.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x.position = max(x.position, x.horizon)
+	for _, f := range slices.Clone(x.filters) {
+		if f.closed() && f.until <= x.position && !x.over {
+			x.forgetLocked(f)
+		}
+	}
+	if x.position >= s.mu.head {
+		x.idle = true
+		return nil, 0
+	}
+	for _, f := range x.filters {
+		from := max(x.position, f.after) + 1
+		if !f.keeps() || from > min(f.until, s.mu.head) {
+			continue
+		}
+		for _, sub := range f.subs {
+			list = append(list, span{sub.Subject, from})
+		}
+	}
+	if len(list) == 0 {
+		x.position, x.horizon, x.idle = s.mu.head, s.mu.head, true
+		return nil, 0
+	}
+	return list, s.mu.head
+}
+
+// choose takes out of what was read what the session waits for.
+func (x *Session) choose(found []*jsclient.Message, horizon uint64) (list []*Message) {
+	s := x.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := x.position
+	for _, m := range found {
+		subj, ok := strings.CutPrefix(m.Subject, msgsPrefix)
+		if !ok || m.Seq <= last || m.Seq > horizon {
+			continue // read by two filters, or behind what is not read yet
+		}
+		last = m.Seq
+		if s.mu.counts.get(m.Seq) == 0 && (m.Seq <= s.mu.swept || m.Seq > s.mu.begin) {
+			continue // nobody waits for it: it is to be deleted, or somebody else has put it there
+		}
+		options, waits := byte(0), false
+		publisher := publisherOf(m.Header)
+		for _, f := range x.filters {
+			if f.keeps() && f.takes(m.Seq, []byte(subj), publisher) && (!waits || f.Options&3 > options&3) && f.covers([]byte(subj)) {
+				options, waits = f.Options, true
+			}
+		}
+		if waits {
+			list = append(list, &Message{Message: m, Topic: subj, Options: options, Again: m.Seq <= x.sentUpTo})
+		}
+	}
+	x.horizon = max(x.horizon, horizon)
+	return list
+}

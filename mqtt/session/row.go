@@ -1,0 +1,129 @@
+package session
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+)
+
+// Limits of one session, so that its row is a message of reasonable size.
+const (
+	// MaxID is the longest client identifier of a session that is kept.
+	MaxID = 1024
+	// MaxFilters is how many filters a session has at most.
+	MaxFilters = 1024
+	// MaxFilterBytes bounds them together.
+	MaxFilterBytes = 64 << 10
+)
+
+// row is a session as it is stored. The first three fields are nats-server's.
+type row struct {
+	Origin string `json:"origin"`
+	ID     string `json:"id"`
+	Clean  bool   `json:"clean"`
+	State  *state `json:"frond"` // nil in a record of nats-server's
+}
+
+// state is what nats-server keeps in consumers.
+type state struct {
+	User     string      `json:"user,omitempty"`
+	Expiry   uint32      `json:"expiry"`               // seconds behind the end of the connection; Never
+	Online   bool        `json:"online,omitempty"`     // messages behind Position may have been sent
+	SentUpTo uint64      `json:"sent_up_to,omitempty"` // those behind Position that may have been, too
+	Position uint64      `json:"position"`
+	Unacked  []uint64    `json:"unacked,omitempty"` // sequence and packet identifier in turn
+	Filters  []filterRow `json:"filters,omitempty"`
+}
+
+type filterRow struct {
+	Filter  string `json:"filter"`
+	Options byte   `json:"options"`         // as in a SUBSCRIBE of MQTT 5
+	After   uint64 `json:"after,omitempty"` // it takes what is behind this sequence
+	Until   uint64 `json:"until,omitempty"` // and was taken away behind this one; 0: it was not
+}
+
+// Never is an expiry of a session that does not expire.
+const Never = 1<<32 - 1
+
+var (
+	// ErrForeign says that a row is a record of nats-server's, whose consumers say
+	// what it waits for.
+	ErrForeign = errors.New("the session was kept by nats-server, which this server cannot go on with: remove its record to begin a new one")
+	errRow     = errors.New("no session")
+)
+
+// readRow reads and checks a row.
+func readRow(b []byte) (*row, error) {
+	var r row
+	if err := json.Unmarshal(b, &r); err != nil {
+		return nil, fmt.Errorf("%w: %w", errRow, err)
+	}
+	if r.State == nil && r.ID != "" {
+		return nil, fmt.Errorf("client %.64q: %w", r.ID, ErrForeign)
+	}
+	if r.State == nil {
+		return nil, errRow
+	}
+	if err := r.check(); err != nil {
+		return nil, fmt.Errorf("%w: %w", errRow, err)
+	}
+	return &r, nil
+}
+
+func (r *row) check() error {
+	s := r.State
+	switch {
+	case r.ID == "" || len(r.ID) > MaxID || !utf8.ValidString(r.ID):
+		return errors.New("client identifier")
+	case len(s.Unacked)%2 != 0 || len(s.Unacked) > 2*65535:
+		return fmt.Errorf("%d numbers of unacknowledged messages", len(s.Unacked))
+	case len(s.Filters) > MaxFilters:
+		return fmt.Errorf("%d filters", len(s.Filters))
+	}
+	last, ids := uint64(0), make(map[uint64]bool)
+	for i := 0; i < len(s.Unacked); i += 2 {
+		seq, id := s.Unacked[i], s.Unacked[i+1]
+		if seq <= last || seq > s.Position || id == 0 || id > 65535 || ids[id] {
+			return fmt.Errorf("unacknowledged message %d with identifier %d", seq, id)
+		}
+		last, ids[id] = seq, true
+	}
+	open, size := make(map[string]bool), 0
+	for _, f := range s.Filters {
+		size += len(f.Filter)
+		switch {
+		case f.Filter == "" || size > MaxFilterBytes:
+			return errors.New("size of the filters")
+		case f.Options&3 > 2 || f.Until > 0 && f.Until < f.After:
+			return fmt.Errorf("filter %.64q", f.Filter)
+		case f.Until == 0 && open[f.Filter]:
+			return fmt.Errorf("filter %.64q twice", f.Filter)
+		}
+		open[f.Filter] = open[f.Filter] || f.Until == 0
+	}
+	return nil
+}
+
+// encode makes the row of x. The lock is held.
+func (x *Session) encode() []byte {
+	s := &state{User: x.User, Expiry: x.expiry, Online: x.online, Position: x.position}
+	if x.sentUpTo > x.position {
+		s.SentUpTo = x.sentUpTo
+	}
+	for _, u := range x.unacked {
+		s.Unacked = append(s.Unacked, u.Seq, uint64(u.ID))
+	}
+	for _, f := range x.filters {
+		r := filterRow{Filter: f.Text, Options: f.Options, After: f.after}
+		if f.closed() {
+			r.Until = f.until
+		}
+		s.Filters = append(s.Filters, r)
+	}
+	b, err := json.Marshal(&row{Origin: x.store.o.Origin, ID: x.ID, State: s})
+	if err != nil {
+		panic("BUG: session: a row is no JSON: " + err.Error()) // it has numbers and texts only
+	}
+	return b
+}

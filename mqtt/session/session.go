@@ -1,0 +1,393 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/frondmq/frond/core/jetstream/jsclient"
+)
+
+// Peer is the connection of a session.
+type Peer interface {
+	// Wake is told that there is something to read. It is called with the lock of
+	// the Store held, and must not block.
+	Wake()
+}
+
+// Unacked is a message that was sent and is not acknowledged.
+type Unacked struct {
+	Seq uint64
+	ID  uint16 // of the packet
+	// counts says that the session counts it still, with size bytes; 0 for one that
+	// was sent before the start and is not counted yet.
+	size int
+}
+
+// Session is one kept session. Its exported fields never change.
+type Session struct {
+	ID   string // of the client
+	User string // whose it is
+
+	store *Store
+	hash  string
+
+	// What it waits for, with what was sent and is not acknowledged.
+	msgs, bytes atomic.Int64
+
+	// Guarded by the lock of the store.
+	filters  []*Filter
+	position uint64 // all up to it was sent, or is none of it
+	horizon  uint64 // all up to it was read, or is none of it; position or above
+	unacked  []Unacked
+	sentUpTo uint64 // what is behind position and not above this may have been sent before
+	expiry   uint32
+	expires  time.Time // by the monotonic clock; zero: it does not
+	row      uint64    // sequence of its row, 0 for none that is known
+	told     uint64    // the newest message that was counted for it
+	peer     Peer      // nil at rest
+	free     chan struct{}
+	online   bool // the row on disk says that messages may have been sent
+	idle     bool // its peer has read all there is
+	over     bool // it has ended
+}
+
+// Client is who asks for a session.
+type Client struct {
+	ID, User string
+	Expiry   uint32 // seconds behind the end of the connection, as they were granted
+	Peer     Peer
+}
+
+// Attach gives a session to a connection, waiting while another one has it: whoever
+// calls has ended that. Without an expiry none is made, and it is nil if there is none. The
+// session is one that was there before if present is true. It does not wait any more
+// when gone is closed. Errors: ErrTooMany, ErrOtherUser, ErrTaken, ErrUnread, ErrGone,
+// those of ctx and of streams.
+func (s *Store) Attach(ctx context.Context, gone <-chan struct{}, c Client) (x *Session, present bool, err error) {
+	if c.Expiry > 0 {
+		if err := s.ensure(ctx); err != nil {
+			return nil, false, err
+		}
+	}
+	for {
+		s.mu.Lock()
+		x, err = s.findLocked(c.ID, c.User)
+		switch {
+		case err != nil:
+		case x == nil && c.Expiry == 0:
+			s.mu.Unlock()
+			return nil, false, nil
+		case x == nil && len(s.mu.sessions) >= s.o.Limits().Sessions:
+			err = ErrTooMany
+		case x == nil:
+			x = &Session{store: s, ID: c.ID, User: c.User, hash: Hash(c.ID), position: s.mu.head, horizon: s.mu.head, peer: c.Peer, expiry: c.Expiry}
+			s.mu.sessions[x.hash] = x
+			s.mu.Unlock()
+			return x, false, nil
+		case x.peer == nil:
+			x.peer, x.expiry, x.expires, x.idle, x.horizon = c.Peer, c.Expiry, time.Time{}, false, x.position
+			s.mu.Unlock()
+			return x, true, nil
+		}
+		wait := x.waitLocked()
+		s.mu.Unlock()
+		if err != nil {
+			return nil, false, err
+		}
+		if err := await(ctx, gone, wait); err != nil {
+			return nil, false, err
+		}
+	}
+}
+
+// await waits until a session is let go.
+func await(ctx context.Context, gone, free <-chan struct{}) error {
+	select {
+	case <-free:
+		return nil
+	case <-gone:
+		return ErrGone
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// findLocked is the session of a client, nil for none.
+func (s *Store) findLocked(id, user string) (*Session, error) {
+	hash := Hash(id)
+	x := s.mu.sessions[hash]
+	switch {
+	case s.mu.unread[hash]:
+		return nil, ErrUnread
+	case x == nil:
+		return nil, nil
+	case x.ID != id:
+		return nil, ErrTaken
+	case x.User != user:
+		return nil, ErrOtherUser
+	}
+	return x, nil
+}
+
+// waitLocked is closed when the session is let go.
+func (x *Session) waitLocked() <-chan struct{} {
+	if x == nil {
+		return nil
+	}
+	if x.free == nil {
+		x.free = make(chan struct{})
+	}
+	return x.free
+}
+
+// Drop ends the session of a client, if there is one: its row is deleted. It waits
+// while a connection has it. Errors: as of Attach.
+func (s *Store) Drop(ctx context.Context, gone <-chan struct{}, id, user string) error {
+	for {
+		s.mu.Lock()
+		x, err := s.findLocked(id, user)
+		if err != nil || x == nil {
+			s.mu.Unlock()
+			return err
+		}
+		if x.peer == nil {
+			filters := s.endLocked(x)
+			s.mu.Unlock()
+			s.leave(filters)
+			return s.deleteRow(ctx, x)
+		}
+		wait := x.waitLocked()
+		s.mu.Unlock()
+		if err := await(ctx, gone, wait); err != nil {
+			return err
+		}
+	}
+}
+
+// deleteRow deletes the row of a session that has ended, when all that was written
+// of it is there.
+func (s *Store) deleteRow(ctx context.Context, x *Session) error {
+	if err := s.rows.settle(ctx, x); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	seq := x.row
+	s.mu.Unlock()
+	if seq == 0 {
+		return nil
+	}
+	err := s.o.Client.DeleteMessage(ctx, rowStream, seq)
+	if errors.Is(err, jsclient.ErrMessageNotFound) || errors.Is(err, jsclient.ErrStreamNotFound) {
+		err = nil
+	}
+	return err
+}
+
+// Detach lets a session go, for so many seconds; with 0 it ends. Nothing of the
+// connection uses it any more.
+func (x *Session) Detach(expiry uint32) {
+	s := x.store
+	s.mu.Lock()
+	x.peer, x.idle, x.online = nil, false, false
+	if x.free != nil {
+		close(x.free)
+		x.free = nil
+	}
+	var gone []*Filter
+	switch {
+	case x.over:
+	case expiry == 0:
+		gone = s.endLocked(x)
+		s.mu.gone = append(s.mu.gone, x)
+	default:
+		x.expiry = s.capped(expiry)
+		x.expireLocked(time.Duration(x.expiry) * time.Second)
+	}
+	over := x.over
+	s.mu.Unlock()
+	s.leave(gone)
+	if !over {
+		s.rows.write(s.ctx, x, nil)
+	}
+	s.poke()
+}
+
+// capped is an expiry as it is granted.
+func (s *Store) capped(expiry uint32) uint32 {
+	if most := s.o.Limits().Expiry; most > 0 {
+		return uint32(min(int64(expiry), int64(most/time.Second)))
+	}
+	return expiry
+}
+
+// Granted is the expiry that a client gets that asks for so much.
+func (s *Store) Granted(expiry uint32) uint32 { return s.capped(expiry) }
+
+// expireLocked has a session at rest end in that time.
+func (x *Session) expireLocked(in time.Duration) {
+	x.expires = time.Time{}
+	if x.expiry != Never {
+		x.expires = time.Now().Add(in)
+	}
+}
+
+// endLocked ends a session. What it waits for is counted down by the worker. The
+// filters are to leave the index, without the lock.
+func (s *Store) endLocked(x *Session) []*Filter {
+	x.over = true
+	delete(s.mu.sessions, x.hash)
+	delete(s.mu.dirty, x)
+	gone := slices.Clone(x.filters)
+	for _, f := range x.filters {
+		if !f.closed() {
+			f.until = s.mu.head
+		}
+		if f.keeps() {
+			s.mu.closed[f] = true
+		}
+	}
+	for _, u := range x.unacked {
+		s.settledLocked(x, u.Seq, u.size)
+	}
+	x.unacked, x.horizon = nil, x.position
+	s.mu.ended = append(s.mu.ended, x)
+	return gone
+}
+
+func (s *Store) leave(filters []*Filter) {
+	for _, f := range filters {
+		f.leave()
+	}
+	s.poke()
+}
+
+// anew begins again behind nothing, as the stream of messages is another one. The
+// lock is held.
+func (x *Session) anew() {
+	x.position, x.horizon, x.sentUpTo, x.unacked, x.told = 0, 0, 0, nil, 0
+	x.msgs.Store(0)
+	x.bytes.Store(0)
+	x.filters = slices.DeleteFunc(x.filters, (*Filter).closed)
+	for _, f := range x.filters {
+		f.after = 0
+	}
+}
+
+// FullError says that a session waits for as much as it may.
+type FullError struct{ Client string }
+
+func (e *FullError) Error() string {
+	return fmt.Sprintf("the kept session of client %.64q waits for as much as max_kept_messages and max_kept_bytes allow", e.Client)
+}
+
+// full reports whether the session may wait for one more message of that size.
+func (x *Session) full(size int, l *Limits) bool {
+	return l.Msgs > 0 && x.msgs.Load() >= l.Msgs || l.Bytes > 0 && x.bytes.Load()+int64(size) > l.Bytes
+}
+
+// Pending is what the session waits for.
+func (x *Session) Pending() (msgs, bytes int64) { return x.msgs.Load(), x.bytes.Load() }
+
+// Unacked is what was sent and is not acknowledged, in its order.
+func (x *Session) Unacked() []Unacked {
+	x.store.mu.Lock()
+	defer x.store.mu.Unlock()
+	return slices.Clone(x.unacked)
+}
+
+// Sent notes that a message goes out under a packet identifier.
+func (x *Session) Sent(m *Message, id uint16) {
+	s := x.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m.Seq <= x.position {
+		return // made anew
+	}
+	x.position = m.Seq
+	x.unacked = append(x.unacked, Unacked{Seq: m.Seq, ID: id, size: m.size()})
+}
+
+// Pass notes that a message is none for the client.
+func (x *Session) Pass(m *Message) {
+	s := x.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m.Seq <= x.position {
+		return
+	}
+	x.position = m.Seq
+	s.settledLocked(x, m.Seq, m.size())
+}
+
+// Acked notes that the client has acknowledged a message.
+func (x *Session) Acked(seq uint64) {
+	s := x.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, ok := slices.BinarySearchFunc(x.unacked, seq, func(u Unacked, seq uint64) int {
+		switch {
+		case u.Seq < seq:
+			return -1
+		case u.Seq > seq:
+			return 1
+		}
+		return 0
+	})
+	if !ok {
+		return
+	}
+	size := x.unacked[i].size
+	if i == 0 {
+		x.unacked = x.unacked[1:]
+	} else {
+		x.unacked = slices.Delete(x.unacked, i, i+1)
+	}
+	if len(x.unacked) == 0 {
+		x.unacked = nil
+	}
+	s.settledLocked(x, seq, size)
+	if len(s.mu.dirty) == 0 {
+		s.poke()
+	}
+	s.mu.dirty[x] = true
+}
+
+// settledLocked counts a message down by one session.
+func (s *Store) settledLocked(x *Session, seq uint64, size int) {
+	if seq > s.mu.swept && seq <= s.mu.begin {
+		return // it was not counted, and will not be
+	}
+	n := s.mu.counts.get(seq)
+	if n == 0 {
+		return
+	}
+	s.mu.counts.set(seq, n-1)
+	x.msgs.Add(-1)
+	x.bytes.Add(-int64(size))
+	if n == 1 {
+		s.freeLocked(seq)
+	}
+}
+
+// freeLocked notes a message that nobody waits for.
+func (s *Store) freeLocked(seq uint64) {
+	s.mu.freed = true
+	if seq >= s.mu.low {
+		s.mu.free = append(s.mu.free, seq)
+	}
+	if len(s.mu.free) == 1 {
+		s.poke()
+	}
+}
+
+// poke has the worker look.
+func (s *Store) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}

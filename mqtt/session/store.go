@@ -1,0 +1,332 @@
+package session
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/jetstream/asset"
+	"github.com/frondmq/frond/core/jetstream/jsclient"
+)
+
+// The streams, with nats-server's names and subjects.
+const (
+	rowStream  = "$MQTT_sess"
+	rowPrefix  = "$MQTT.sess."
+	msgsStream = "$MQTT_msgs"
+	msgsPrefix = "$MQTT.msgs."
+)
+
+// Limits are those of the moment.
+type Limits struct {
+	Sessions int           // kept at a time; 65,535 at most
+	Msgs     int64         // that a session may wait for
+	Bytes    int64         // of them, with their headers
+	Expiry   time.Duration // the longest that a session outlives its connection
+}
+
+// Options of a Store.
+type Options struct {
+	Account *account.Account
+	Client  *jsclient.Client // of the account; the Store closes it
+	Log     *slog.Logger
+	Origin  string // what rows say of who wrote them
+	Domain  string // of this JetStream; "" without
+	Limits  func() Limits
+	// Subjects are what a topic filter subscribes to.
+	Subjects func(filter string) ([]string, error)
+}
+
+// Store is the kept sessions of an account.
+type Store struct {
+	o      Options
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+	rows   *rowWriter
+	pages  chan struct{} // has one for each page that is being read
+	wake   chan struct{} // holds one: there is something for the worker
+
+	streams struct {
+		sync.Mutex
+		ready  bool
+		failed error
+		at     time.Time // when it failed
+	}
+
+	mu struct {
+		sync.Mutex
+		sessions map[string]*Session // by the hash of the client identifier
+		closed   map[*Filter]bool    // that were taken away, and have something to deliver
+		counts   counts
+		made     time.Time // when the stream of messages was made; zero: there is none
+		head     uint64    // the newest message that was told
+		// begin is the newest one that was there at the start; up to swept they
+		// are counted.
+		begin, swept uint64
+		unread       map[string]bool // rows that can't be read, by their hashes
+		low          uint64          // nobody waits for what is below
+		free         []uint64        // messages above low that nobody waits for any more
+		freed        bool            // there are messages below low
+		ended        []*Session      // to be counted down
+		dirty        map[*Session]bool
+		gone         []*Session // whose rows are to be deleted
+	}
+}
+
+var (
+	// ErrTooMany says that there are as many sessions as may be.
+	ErrTooMany = errors.New("as many MQTT sessions are kept as max_kept_sessions allows")
+	// ErrOtherUser says that a session belongs to somebody else.
+	ErrOtherUser = errors.New("the session of this client identifier belongs to another user")
+	// ErrTaken says that two client identifiers have the same hash.
+	ErrTaken = errors.New("another client identifier has the same hash")
+	// ErrGone says that who waited for a session has gone.
+	ErrGone = errors.New("the client has gone while it waited for its session")
+	// ErrUnread says that the row of the session can't be read.
+	ErrUnread = errors.New("the record of the session cannot be read: the log of the start says why")
+)
+
+// maxPages is how many pages are read at once.
+const maxPages = 4
+
+// Open reads the sessions of an account. Errors are those of streams that can't be
+// read. The Store is to be closed.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	s := &Store{o: o, pages: make(chan struct{}, maxPages), wake: make(chan struct{}, 1)}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.mu.sessions, s.mu.closed = make(map[string]*Session), make(map[*Filter]bool)
+	s.mu.dirty, s.mu.unread = make(map[*Session]bool), make(map[string]bool)
+	err := s.load(ctx)
+	if err == nil {
+		s.rows, err = newRowWriter(s)
+	}
+	if err != nil {
+		s.cancel()
+		s.o.Client.Close()
+		return nil, err
+	}
+	s.work.Add(1)
+	go s.run()
+	return s, nil
+}
+
+// Close ends it. Connections have let go of their sessions. What is to be written is
+// written, within ctx.
+func (s *Store) Close(ctx context.Context) {
+	s.rows.drain(ctx)
+	s.cancel()
+	s.work.Wait()
+	s.rows.close()
+	s.o.Client.Close()
+	s.mu.Lock()
+	all := make([]*Session, 0, len(s.mu.sessions))
+	for _, x := range s.mu.sessions {
+		all = append(all, x)
+	}
+	s.mu.Unlock()
+	for _, x := range all {
+		for _, f := range x.filters {
+			f.leave()
+		}
+	}
+}
+
+// Len is how many sessions there are.
+func (s *Store) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.mu.sessions)
+}
+
+// rowSubject is where the row of a client identifier is.
+func (s *Store) rowSubject(hash string) string {
+	if s.o.Domain != "" {
+		return rowPrefix + s.o.Domain + "." + hash
+	}
+	return rowPrefix + hash
+}
+
+// Hash is the hash that nats-server makes of names, for subjects and headers.
+func Hash(name string) string {
+	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	sum := sha256.Sum256([]byte(name))
+	b := sum[:8]
+	for i, c := range b {
+		b[i] = digits[int(c)%len(digits)]
+	}
+	return string(b)
+}
+
+// load reads all rows. Who connects or publishes comes later.
+func (s *Store) load(ctx context.Context) error {
+	i, err := s.o.Client.Info(ctx, msgsStream)
+	switch {
+	case errors.Is(err, jsclient.ErrStreamNotFound):
+	case err != nil:
+		return err
+	default:
+		s.mu.made, s.mu.begin, s.mu.head = i.Created, i.State.LastSeq, i.State.LastSeq
+		s.mu.low = max(i.State.FirstSeq, 1)
+	}
+	if _, err := s.o.Client.Info(ctx, rowStream); errors.Is(err, jsclient.ErrStreamNotFound) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	for from, more := uint64(1), true; more; {
+		var list []*jsclient.Message
+		if list, more, err = s.o.Client.NextBatch(ctx, rowStream, from, rowPrefix+">", 256, 256<<10); err != nil {
+			return err
+		}
+		for _, m := range list {
+			s.loadRow(m)
+			from = m.Seq + 1
+		}
+		more = more && len(list) > 0
+	}
+	return nil
+}
+
+// loadRow takes one row. One that can't be read stays, and its client is refused.
+func (s *Store) loadRow(m *jsclient.Message) {
+	r, err := readRow(m.Data)
+	if err == nil && m.Subject != s.rowSubject(Hash(r.ID)) {
+		return // of another domain, or a copy
+	}
+	if err == nil {
+		err = s.restore(r, m)
+	}
+	if err != nil {
+		hash := m.Subject[len(rowPrefix):]
+		s.mu.unread[hash] = true
+		s.o.Log.Error("MQTT session could not be read; what it waits for stays in the stream", "stream", rowStream, "subject", m.Subject, "seq", m.Seq, "err", err)
+	}
+}
+
+func (s *Store) restore(r *row, m *jsclient.Message) error {
+	x := &Session{store: s, ID: r.ID, User: r.State.User, hash: Hash(r.ID), expiry: r.State.Expiry, row: m.Seq, position: r.State.Position}
+	x.sentUpTo = r.State.SentUpTo
+	if r.State.Online {
+		x.sentUpTo = s.mu.begin
+	}
+	for i := 0; i < len(r.State.Unacked); i += 2 {
+		x.unacked = append(x.unacked, Unacked{Seq: r.State.Unacked[i], ID: uint16(r.State.Unacked[i+1])})
+	}
+	for _, fr := range r.State.Filters {
+		f := &Filter{sess: x, Text: fr.Filter, Options: fr.Options, after: fr.After, until: open}
+		if fr.Until > 0 {
+			f.until = fr.Until
+		}
+		x.filters = append(x.filters, f)
+	}
+	if x.position > s.mu.head {
+		x.anew() // the stream is another one
+	}
+	for _, f := range x.filters {
+		var err error
+		if f.closed() {
+			s.mu.closed[f] = true
+			err = f.prepare()
+		} else {
+			err = f.enter()
+		}
+		if err != nil {
+			s.leave(x.filters)
+			return fmt.Errorf("filter %.64q: %w", f.Text, err)
+		}
+	}
+	s.mu.sessions[x.hash] = x
+	x.expireLocked(leftOf(x.expiry, time.Since(m.Time)))
+	return nil
+}
+
+// leftOf is what is left of an expiry. A clock that was set, or is not set yet, does
+// not end sessions early: no session is as old as one from before this program.
+func leftOf(expiry uint32, since time.Duration) time.Duration {
+	const oldest = 5 * 365 * 24 * time.Hour
+	if since < 0 || since > oldest {
+		since = 0
+	}
+	return max(time.Duration(expiry)*time.Second-since, 0)
+}
+
+// ensureAgain is how long streams that could not be made are not tried again.
+const ensureAgain = 2 * time.Second
+
+// ensure makes the streams at first need. Limits that somebody has given them stay.
+func (s *Store) ensure(ctx context.Context) error {
+	t := &s.streams
+	t.Lock()
+	defer t.Unlock()
+	switch {
+	case t.ready:
+		return nil
+	case t.failed != nil && time.Since(t.at) < ensureAgain:
+		return t.failed
+	}
+	_, err := s.ensureStream(ctx, &jsclient.StreamConfig{Name: rowStream, Subjects: []string{rowPrefix + ">"}, MaxMsgsPer: 1, AllowDirect: true})
+	if err == nil {
+		var i *jsclient.StreamInfo
+		if i, err = s.ensureStream(ctx, &jsclient.StreamConfig{Name: msgsStream, Subjects: []string{msgsPrefix + ">"}, AllowDirect: true}); err == nil {
+			s.adopt(i)
+		}
+	}
+	t.ready, t.failed, t.at = err == nil, err, time.Now()
+	return err
+}
+
+func (s *Store) ensureStream(ctx context.Context, cfg *jsclient.StreamConfig) (*jsclient.StreamInfo, error) {
+	i, err := s.o.Client.Update(ctx, cfg.Name, func(have *jsclient.StreamConfig) {
+		have.AllowDirect = true
+		if cfg.MaxMsgsPer > 0 {
+			have.MaxMsgsPer = cfg.MaxMsgsPer
+		}
+	})
+	if errors.Is(err, jsclient.ErrStreamNotFound) {
+		i, err = s.o.Client.Ensure(ctx, cfg)
+	}
+	if err == nil && i.Config.Retention != asset.LimitsRetention {
+		err = fmt.Errorf("the stream %s is that of a nats-server: what its consumers wait for would be lost; move it away", cfg.Name)
+	}
+	return i, err
+}
+
+// lostStream says that a stream is not there, though it was.
+func (s *Store) lostStream() {
+	s.streams.Lock()
+	s.streams.ready, s.streams.failed = false, nil
+	s.streams.Unlock()
+}
+
+// adopt takes the stream of messages as it is. One that was made anew has other
+// sequences.
+func (s *Store) adopt(i *jsclient.StreamInfo) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.mu.made.IsZero() && !s.mu.made.Equal(i.Created) {
+		s.anewLocked()
+	}
+	s.mu.made = i.Created
+}
+
+// anewLocked begins again with a stream that was made anew: all of it is behind all
+// positions.
+func (s *Store) anewLocked() {
+	s.mu.counts = counts{}
+	s.mu.head, s.mu.begin, s.mu.swept, s.mu.low = 0, 0, 0, 1
+	s.mu.free = nil
+	for _, x := range s.mu.sessions {
+		x.anew()
+		s.mu.dirty[x] = true
+	}
+	for f := range s.mu.closed {
+		delete(s.mu.closed, f)
+	}
+	s.o.Log.Warn("the stream of what MQTT sessions wait for was made anew: what was in it is gone", "stream", msgsStream)
+}
