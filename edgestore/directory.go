@@ -100,6 +100,18 @@ func (d *directory) orphansFrom() uint64 {
 	return p.refs[len(p.refs)-1].first
 }
 
+// inFile lists the chunks that lie in a file.
+func (d *directory) inFile(id uint32) (list []*chunkRef) {
+	for _, p := range d.pages {
+		for i := range p.refs {
+			if r := &p.refs[i]; r.file == id {
+				list = append(list, r)
+			}
+		}
+	}
+	return list
+}
+
 // names tells whether a key of a row is that of a chunk, or its husk.
 func (d *directory) names(key []byte) bool {
 	if len(key) != 12 {

@@ -93,7 +93,7 @@ func TestFormats(t *testing.T) {
 			blobs := new(edgestoretest.Blobs)
 			o.Blobs, o.Invariants = blobs, true
 			s := mustOpen(t, o)
-			if s.Applied() != storedMessages || s.State() != want || opening(s).Salvaged != nil {
+			if s.Applied() != storedMessages || s.State() != want || opening(s).Salvaged != nil || len(opening(s).Mended) > 0 {
 				t.Fatalf("applied %d, %+v, want %+v", s.Applied(), s.State(), want)
 			}
 			if lost := st.verify(t, s); lost > 0 {

@@ -31,6 +31,16 @@ func (b *base) Found() []SeqRange {
 	return all
 }
 
+// counted are the parts of some ranges that are not deleted.
+func (b *base) counted(of ranges) (all ranges) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for _, r := range of {
+		b.countedLocked(r, func(lo, hi uint64) { all = all.add(lo, hi) })
+	}
+	return all
+}
+
 // markFound remembers what cannot be read and forgets nothing else: counters
 // change when it is booked. It tells of what is new.
 func (b *base) markFound(bad ranges, cause error) {

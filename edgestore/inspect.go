@@ -174,7 +174,7 @@ func (s *fileStore) inspectHead(ids []uint32) (lost bool, err error) {
 	if err := s.loadHead(head); err != nil {
 		return false, err
 	}
-	lost, err = s.lostCommit(fileName(s.o.Dir, head))
+	lost, _, err = s.lostCommit(fileName(s.o.Dir, head))
 	if lost {
 		return true, &CorruptError{fileName(s.o.Dir, head), "meta pages", "the newest is damaged"}
 	}
@@ -216,6 +216,9 @@ func (s *fileStore) checkFile(id uint32) (c CheckedFile, err error) {
 	_ = file.shut()
 	if c.Err != nil && !isCorrupt(c.Err) {
 		return c, c.Err
+	}
+	if damaged, err := metaDamaged(path); c.Err == nil && err == nil && damaged {
+		c.Err = oneMeta(path)
 	}
 	err = rawScan(path, s.o, func(_ int64, b []byte) error {
 		c.Records++
@@ -326,6 +329,9 @@ func CheckTable(path string) (values []Aux, applied LSN, err error) {
 	})
 	for k, v := range r.values {
 		values = append(values, Aux{k, v})
+	}
+	if one, merr := metaDamaged(path); err == nil && damage == nil && merr == nil && one {
+		damage = oneMeta(path)
 	}
 	sort.Slice(values, func(i, j int) bool { return values[i].Key < values[j].Key })
 	return values, r.state.applied, errors.Join(err, damage)

@@ -89,6 +89,7 @@ func (s *fileStore) open() (err error) {
 			}
 		}
 	}
+	s.lookAtOld(ids)
 	if found.unsure[head] {
 		if err := s.secure(); err != nil {
 			return fmt.Errorf("writing again what a failed write left: %w", err)
@@ -134,9 +135,12 @@ func (s *fileStore) count(size int64) {
 func (s *fileStore) openHead(ids []uint32) ([]uint32, error) {
 	head := ids[len(ids)-1]
 	err := s.loadHead(head)
-	lostCommit := false
+	lostCommit, older := false, false
 	if err == nil {
-		lostCommit, err = s.lostCommit(fileName(s.o.Dir, head))
+		lostCommit, older, err = s.lostCommit(fileName(s.o.Dir, head))
+	}
+	if older {
+		s.mend(fileName(s.o.Dir, head))
 	}
 	if lostCommit || isCorrupt(err) {
 		if err := s.files.close(); err != nil {
@@ -181,6 +185,10 @@ type Opening struct {
 	Stateless bool
 	// Empty: there were files, and nothing in them (FileOptions.SetAside).
 	Empty bool
+	// Mended are files of which one meta page was damaged: it was written anew, and
+	// nothing is lost for that. Missing are files that are gone; the messages that
+	// stood there are among those that are Found.
+	Mended, Missing []string
 	// Aside are the files that were set aside, Strays those that are none of
 	// the store's; both were left where they are.
 	Aside, Strays []string
@@ -240,19 +248,59 @@ const damagedInfix = ".damaged-"
 // The meta page is written after everything it stands for was synced, so when
 // it is torn or damaged the commit is there and whole: only the way to it is
 // lost. Going back to the commit before would lose what the journal may have
-// given up since.
-func (s *fileStore) lostCommit(path string) (bool, error) {
+// given up since. Else it tells whether the page of an older commit is damaged.
+func (s *fileStore) lostCommit(path string) (newer, older bool, err error) {
 	if damaged, err := metaDamaged(path); !damaged || err != nil {
-		return false, err
+		return false, false, err
 	}
-	newer := false
-	err := rawScan(path, s.o, func(_ int64, b []byte) error {
+	err = rawScan(path, s.o, func(_ int64, b []byte) error {
 		if rec, err := parseRecord(b, kindState); err == nil && rec.incarnation == s.o.Incarnation && rec.flush > s.number {
 			newer = true
 		}
 		return nil
 	})
-	return newer, err
+	return newer, !newer && err == nil, err
+}
+
+// mend writes the damaged meta page of a file anew, and remembers it to be told.
+func (s *fileStore) mend(path string) {
+	s.met().Mended = append(s.met().Mended, path)
+	if err := mendMeta(path); err != nil {
+		s.o.toldWrite(err) // the next open tries again
+	}
+}
+
+// lookAtOld looks at what is cheap to know of the files that are only read: whether
+// they are there, and both of their meta pages. ids are the files in the folder.
+func (s *fileStore) lookAtOld(ids []uint32) {
+	for _, id := range s.state.files {
+		path := fileName(s.o.Dir, id)
+		if id == s.files.headID() {
+			continue
+		}
+		if !slices.Contains(ids, id) {
+			if lost := s.lostWith(id); len(lost) > 0 {
+				s.met().Missing = append(s.met().Missing, path)
+				s.markFound(lost, &CorruptError{path, "open", "the file is gone"})
+			}
+			continue
+		}
+		// Where the newest is damaged, chunks are searched for in the pages.
+		if damaged, err := metaDamaged(path); err == nil && damaged {
+			s.mend(path)
+		}
+	}
+}
+
+// lostWith are the messages that only a file had which is gone. One that was removed
+// to make room has left husks.
+func (s *fileStore) lostWith(id uint32) (lost ranges) {
+	for _, r := range s.mu.dir.inFile(id) {
+		if s.loadHusk(r) == nil {
+			lost = lost.add(r.first, r.last)
+		}
+	}
+	return s.counted(lost)
 }
 
 // folder is what lies in the folder of a store.

@@ -95,9 +95,9 @@ func (t *Table) open() error {
 	}
 	t.file = &boltFile{path: path, hooks: t.hooks}
 	err := t.file.view("table", t.load)
-	lost := false
+	lost, older := false, false
 	if err == nil {
-		lost, err = t.lostCommit()
+		lost, older, err = t.lostCommit()
 	}
 	if lost {
 		err = &CorruptError{path, "meta pages", "the newest is damaged"}
@@ -108,6 +108,12 @@ func (t *Table) open() error {
 	if err != nil {
 		return err
 	}
+	if older {
+		t.salvaged = &TableSalvage{Cause: oneMeta(path), Exact: true, Values: len(t.values)}
+		if err := mendMeta(path); err != nil {
+			t.hooks.toldWrite(err) // the next commit writes it too
+		}
+	}
 	if _, merr := os.Lstat(path + unsureSuffix); merr == nil {
 		// What the file shows may be in the page cache only.
 		return t.rewrite(t.applied, t.count+1, t.values)
@@ -115,11 +121,11 @@ func (t *Table) open() error {
 	return nil
 }
 
-// lostCommit tells whether the file had a newer commit than the one that opens:
-// see the store's.
-func (t *Table) lostCommit() (newer bool, err error) {
+// lostCommit tells whether the file had a newer commit than the one that opens, or
+// else whether the way to an older one is damaged: see the store's.
+func (t *Table) lostCommit() (newer, older bool, err error) {
 	if damaged, err := metaDamaged(t.o.Path); !damaged || err != nil {
-		return false, err
+		return false, false, err
 	}
 	err = rawScan(t.o.Path, t.hooks, func(_ int64, b []byte) error {
 		if rec, err := parseRecord(b, kindState); err == nil && rec.incarnation == 0 && rec.flush > t.count {
@@ -127,7 +133,7 @@ func (t *Table) lostCommit() (newer bool, err error) {
 		}
 		return nil
 	})
-	return newer, err
+	return newer, !newer && err == nil, err
 }
 
 // rewrite makes a new file of values and gives it the table's name.

@@ -22,7 +22,7 @@ type TableSalvage struct {
 	// found, in order.
 	Doubtful []string
 	Values   int    // how many there are
-	Aside    string // where the damaged file is now
+	Aside    string // where the damaged file is now; "" where the file was mended
 }
 
 // Salvaged tells what the open had to salvage; ok is false when nothing.

@@ -31,6 +31,50 @@ func metaDamaged(path string) (bool, error) {
 	return t.metas == 1, nil
 }
 
+// mendMeta writes the damaged one of the two meta pages of a file anew: it shows what
+// the whole one shows, as the commit before that. The next commit writes over it.
+func mendMeta(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	page := make([]byte, boltPageSize)
+	for i := range int64(2) {
+		var t treeCheck
+		if _, err := f.ReadAt(page, i*boltPageSize); err != nil {
+			return err
+		}
+		if !t.look(page[:boltHeader+boltMetaLen]) || t.tx == 0 {
+			continue
+		}
+		m := page[boltHeader:]
+		binary.NativeEndian.PutUint64(page, uint64(1-i))
+		binary.NativeEndian.PutUint64(m[48:], t.tx-1)
+		binary.NativeEndian.PutUint64(m[56:], metaSum(m))
+		if _, err := f.WriteAt(page, (1-i)*boltPageSize); err != nil {
+			return err
+		}
+		return f.Sync()
+	}
+	return &CorruptError{path, "meta pages", "none is valid"}
+}
+
+// metaSum is the checksum of a meta page: FNV-1a.
+func metaSum(m []byte) uint64 {
+	sum := uint64(14695981039346656037)
+	for _, c := range m[:56] {
+		sum = (sum ^ uint64(c)) * 1099511628211
+	}
+	return sum
+}
+
+// oneMeta says that one of the two meta pages of a file is damaged, and nothing is
+// lost by that.
+func oneMeta(path string) error {
+	return &CorruptError{path, "meta pages", "one of the two is damaged"}
+}
+
 // checkTree reads the branch pages of a bbolt file and refuses what would make
 // bbolt run in circles: a page id that leads back up is an endless recursion,
 // which no recover can stop. Leaf pages are not read: what is wrong there shows
@@ -138,11 +182,7 @@ func (t *treeCheck) meta() (root uint64, err error) {
 func (t *treeCheck) look(page []byte) (valid bool) {
 	m := page[boltHeader:]
 	t.other = t.other || bits.ReverseBytes32(binary.NativeEndian.Uint32(m)) == boltMagic
-	sum := uint64(14695981039346656037) // FNV-1a
-	for _, c := range m[:56] {
-		sum = (sum ^ uint64(c)) * 1099511628211
-	}
-	if binary.NativeEndian.Uint32(m) != boltMagic || sum != binary.NativeEndian.Uint64(m[56:]) {
+	if binary.NativeEndian.Uint32(m) != boltMagic || metaSum(m) != binary.NativeEndian.Uint64(m[56:]) {
 		return false
 	}
 	tx := binary.NativeEndian.Uint64(m[48:])

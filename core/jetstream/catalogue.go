@@ -217,7 +217,37 @@ func (e *Engine) openStream(c streamCreate, h head) (*stream, error) {
 		st.Close()
 		return nil, err
 	}
+	s.tellOpening(st)
 	return s, nil
+}
+
+// tellOpening tells what the open of a store met and mended. Messages that are lost
+// are told besides.
+func (s *stream) tellOpening(st edgestore.Store) {
+	o, ok := st.(interface{ Opening() edgestore.Opening })
+	if !ok {
+		return
+	}
+	tell := func(where, what string) {
+		s.e.report(Damage{
+			Kind: DamageAside, Account: s.acct.name, Stream: s.name, Where: where, What: fmt.Sprintf("a file of stream %q %s", s.name, what),
+			Do: "see who or what removed or changed it, look at the health of the disk or card, then acknowledge this",
+		})
+	}
+	met := o.Opening()
+	if met.Salvaged != nil && !met.Empty {
+		where := s.where()
+		if len(met.Aside) > 0 {
+			where = met.Aside[0]
+		}
+		tell(where, fmt.Sprintf("was damaged (%v): what its pages have is in a new one", met.Salvaged))
+	}
+	for _, path := range met.Mended {
+		tell(path, "was damaged where it says which of its pages are in use: it says so twice, and that was made again from the other place; no message is lost for that")
+	}
+	for _, path := range met.Missing {
+		tell(path, "is gone: what only it had is lost")
+	}
 }
 
 // openAgain is for files that are no store any more. They are put aside, and
@@ -453,6 +483,9 @@ func (e *Engine) tellSalvaged(s *edgestore.TableSalvage) {
 		Kind: DamageCatalogue, Where: s.Aside,
 		What: fmt.Sprintf("the catalogue of streams was damaged (%v); all of it was found again", s.Cause),
 		Do:   "look at the health of the disk or card",
+	}
+	if s.Aside == "" {
+		d.Where = filepath.Join(e.cfg.Dir, catalogueFile)
 	}
 	if !s.Exact || s.Old {
 		e.mu.cat.rebuilt = true

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/frondmq/frond/edgestore"
+	"github.com/frondmq/frond/edgestore/journal"
 )
 
 // recover opens the journal, the catalogue and the stores, and applies again
@@ -62,6 +63,9 @@ func (e *Engine) reopen(end journalEnd) (newest edgestore.LSN, err error) {
 	if end.remade {
 		e.tellRemade()
 	}
+	for _, m := range end.mended {
+		e.tellMended(m)
+	}
 	if err := e.journal.Raise(drained); err != nil {
 		return 0, err
 	}
@@ -112,6 +116,16 @@ func (e *Engine) tellRemade() {
 		Kind: DamageAside, Where: filepath.Join(e.cfg.journalDir(), "journal.id"),
 		What: "journal.id, which says whose the journal is and what of it is in the files of the streams, was gone or damaged, and was made anew from the other files of the journal; no message is lost for that",
 		Do:   "see who or what removed or changed it, look at the health of the disk or card, then acknowledge this",
+	})
+}
+
+// tellMended tells of a part of the journal that was damaged, by which nothing is
+// lost. Records that can't be read are told by themselves.
+func (e *Engine) tellMended(m journal.Mended) {
+	e.report(Damage{
+		Kind: DamageAside, Where: filepath.Join(e.cfg.journalDir(), m.File),
+		What: fmt.Sprintf("a part of the journal's file %s was damaged (%s) and is made anew; no message is lost for that", m.File, m.Part),
+		Do:   "see who or what changed it, look at the health of the disk or card, then acknowledge this",
 	})
 }
 

@@ -17,6 +17,7 @@ type journalEnd struct {
 	start journalStart
 	// remade: its small file was gone or damaged, and is there again.
 	remade bool
+	mended []journal.Mended
 }
 
 // chainHead is how far the operations of a stream go.

@@ -78,6 +78,11 @@ func (c *committer) run() {
 	if c.unsynced > 0 {
 		c.syncActive()
 	}
+	// A stop in good order leaves both marks whole: see meta.damagedPart.
+	if err := c.metaFile.Sync(); err != nil {
+		c.final = err
+		return
+	}
 	// The mark of a clean stop; without it the next start only reads more.
 	synced := c.j.Synced()
 	if err := c.mark(synced+1, synced, frameClean); err != nil {

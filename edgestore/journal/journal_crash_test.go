@@ -106,7 +106,7 @@ func (m *model) check(j *Journal, rec Recovery, promised edgestore.LSN, what str
 	if want != rec.Last+1 {
 		m.t.Fatalf("%s: replay ended before %d, recovered %d", what, want, rec.Last)
 	}
-	if d := j.Damage(); len(d) > 0 {
+	if d := j.Damage(); len(d) > 0 || len(rec.Mended) > 0 {
 		m.t.Fatalf("%s: a crash is no damage: %v (promised %d, recovered %+v)", what, d, promised, rec)
 	}
 	m.acked.Store(uint64(rec.Last))

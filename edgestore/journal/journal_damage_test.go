@@ -181,3 +181,79 @@ func TestJournal_knowsDamageOfTheLastGroupFromATornOne(t *testing.T) {
 	}
 	mustClose(t, j)
 }
+
+// What of journal.id and of the headers of segments is damaged is told, one part of
+// each, and written anew; the next start tells nothing. A mark that is torn behind a
+// crash is no damage, behind an orderly end it is one.
+func TestJournal_damagedParts(t *testing.T) {
+	header := segmentName(1)
+	for _, c := range []struct {
+		what, file   string
+		from, to     int64 // bytes that become 0xff, or zeros
+		zeros        bool
+		crash, clean string // the part that is told; "": none
+	}{
+		{"the end", metaName, -1, 0, false, "its end", "its end"},
+		{"released", metaName, releasePage + 16, releasePage + 17, false, "what it says was released", "what it says was released"},
+		{"the first mark", metaName, markPage, mark2Page - pageBytes, true, "a mark of the end of the journal", "a mark of the end of the journal"},
+		{"the first mark, torn", metaName, markPage + 512, markPage + 1024, false, "", "a mark of the end of the journal"},
+		{"the second mark", metaName, mark2Page, metaSize, true, "", "a mark of the end of the journal"},
+		{"both marks", metaName, markPage + 20, markPage + 21, false, "", "a mark of the end of the journal"},
+		{"a header", header, 0, pageBytes, true, "its header", "its header"},
+		{"a bit of a header", header, 30, 31, false, "its header", "its header"},
+	} {
+		for _, clean := range []bool{false, true} {
+			mem := vfs.NewMem()
+			j, _ := mustOpen(t, memOptions(mem))
+			var got collector
+			j.Start(got.apply)
+			for i := range 40 { // so a mark is more than one sector
+				rec := edgestore.Record{Incarnation: uint64(i + 1), Chain: &edgestore.Chain{}}
+				if _, err := j.Append(&rec, nil, nil, []byte("data")); err != nil {
+					t.Fatal(err)
+				}
+				mustSync(t, j)
+			}
+			want := c.crash
+			if clean {
+				mustClose(t, j)
+				want = c.clean
+			} else {
+				killed := mem.Kill()
+				mustClose(t, j)
+				mem = killed
+			}
+			change := func() error {
+				if c.from < 0 {
+					return mem.Truncate(testDir+"/"+c.file, metaSize/2)
+				}
+				return mem.Corrupt(testDir+"/"+c.file, func(b []byte) {
+					for i := c.from; i < c.to; i++ {
+						if b[i] ^= 0xff; c.zeros {
+							b[i] = 0
+						}
+					}
+				})
+			}
+			if err := change(); err != nil {
+				t.Fatal(err)
+			}
+			j, rec := mustOpen(t, memOptions(mem))
+			told := ""
+			if len(rec.Mended) == 1 && rec.Mended[0].File == c.file {
+				told = rec.Mended[0].Part
+			}
+			if told != want || len(rec.Mended) > 1 || rec.Last != 40 || rec.Remade || rec.Missing.First != 0 {
+				t.Errorf("%s, clean %v: told %+v, want %q", c.what, clean, rec, want)
+			}
+			if all := mustReplay(t, j, 0); len(all) != 40 || len(j.Damage()) > 0 {
+				t.Errorf("%s, clean %v: %d records, %v", c.what, clean, len(all), j.Damage())
+			}
+			mustClose(t, j)
+			if j, rec = mustOpen(t, memOptions(mem)); len(rec.Mended) > 0 || rec.Remade {
+				t.Errorf("%s, clean %v: told again: %+v", c.what, clean, rec)
+			}
+			mustClose(t, j)
+		}
+	}
+}

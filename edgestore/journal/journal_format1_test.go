@@ -135,7 +135,7 @@ func TestJournal_readsItsFormatAsItWasFirstWritten(t *testing.T) {
 		t.Errorf("%+v, %v", v, err)
 	}
 	j, rec := mustOpen(t, memOptions(mem))
-	if rec.Format != 2 || rec.Boot != 3 || rec.Last != 18 || len(rec.Heads) != 4 || rec.HeadsSince != 1 {
+	if rec.Format != 2 || len(rec.Mended) > 0 || rec.Boot != 3 || rec.Last != 18 || len(rec.Heads) != 4 || rec.HeadsSince != 1 {
 		t.Errorf("recovered %+v", rec)
 	}
 	mustClose(t, j)

@@ -26,6 +26,8 @@ type marked struct {
 	boot   uint32
 	heads  []edgestore.Head
 	since  edgestore.LSN // all records from here to next-1 are of streams in heads
+	// headless: the heads are damaged.
+	headless bool
 }
 
 // heads are the streams that the newest records belong to.
@@ -134,7 +136,7 @@ func (h *heads) putMark(b []byte, seed uint32, f *frame) int {
 
 // mark reads the frame as a mark. The heads are missing when they are damaged.
 func (f *frame) mark() marked {
-	m := marked{next: f.first, synced: f.synced, boot: f.boot, since: f.first}
+	m := marked{next: f.first, synced: f.synced, boot: f.boot, since: f.first, headless: true}
 	b := f.body
 	if f.format == 1 || len(b) < headsHeader || crc32.Update(f.seed, castagnoli, b[4:]) != le.Uint32(b) {
 		return m
@@ -143,7 +145,7 @@ func (f *frame) mark() marked {
 	if n > (len(b)-headsHeader)/headBytes {
 		return m
 	}
-	m.since = edgestore.LSN(le.Uint64(b[8:]))
+	m.since, m.headless = edgestore.LSN(le.Uint64(b[8:])), false
 	for i := range n {
 		p := b[headsHeader+i*headBytes:]
 		m.heads = append(m.heads, edgestore.Head{

@@ -41,7 +41,7 @@ func TestMark_hasTwoPagesInTurn(t *testing.T) {
 			for i := range 5 {
 				mustAppend(t, j, "record")
 				mustSync(t, j)
-				file, err := readMeta(&j.o)
+				file, _, err := readMeta(&j.o)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -90,7 +90,7 @@ func TestMark_byACallWhenTheMapFails(t *testing.T) {
 	for i := range 3 {
 		mustAppend(t, j, "record")
 		mustSync(t, j)
-		file, err := readMeta(&j.o)
+		file, _, err := readMeta(&j.o)
 		if err != nil {
 			t.Fatal(err)
 		}

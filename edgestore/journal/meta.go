@@ -100,18 +100,56 @@ func getMarkPage(b []byte, id uint64) (m marked, ok bool) {
 	return f.mark(), true
 }
 
-// readMeta reads the file; nil when there is none, zeros where it is short.
-func readMeta(o *Options) ([]byte, error) {
+// readMeta reads the file, of size bytes; nil when there is none, zeros where it is
+// short.
+func readMeta(o *Options) (content []byte, size int64, err error) {
 	f, err := o.FS.Open(filepath.Join(o.Dir, metaName))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return nil, 0, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	b := make([]byte, metaSize)
 	err = readSurely(f, metaName, o.Events.ReadFailed, b, 0)
-	return b, errors.Join(err, f.Close())
+	if err == nil {
+		size, err = f.Size()
+	}
+	return b, size, errors.Join(err, f.Close())
+}
+
+// damagedPart names what is damaged of a file of size bytes whose first page is
+// whole; "" is nothing. A mark is written without a sync: after a crash one that is
+// torn is as it may be, and the second may never have been written. A stop in good
+// order syncs both.
+func (m *meta) damagedPart(content []byte, size int64, clean bool) string {
+	if m.format < 2 || size <= pageBytes {
+		return "" // older, or written over in place when the disk was full
+	}
+	if size < mark2Page {
+		return "its end"
+	}
+	if _, ok := getReleased(content[releasePage:], m.id); !ok {
+		return "what it says was released"
+	}
+	one, ok := getMarkPage(content[markPage:][:pageBytes], m.id)
+	two, ok2 := getMarkPage(content[mark2Page:][:pageBytes], m.id)
+	ok, ok2 = ok && !one.headless, ok2 && !two.headless
+	first, second := blank(content[markPage:][:pageBytes]), blank(content[mark2Page:][:pageBytes])
+	unwritten := second && (size < metaSize || ok && one.next == m.floor+1)
+	if !ok && (first || clean || !ok2) || !ok2 && clean && !unwritten {
+		return "a mark of the end of the journal"
+	}
+	return ""
+}
+
+func blank(b []byte) bool {
+	for _, c := range b {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // writeMeta replaces the file: a temporary one, sync, rename, sync of the

@@ -41,7 +41,13 @@ type Recovery struct {
 	// first page was damaged, and it was made anew from the segments. What was
 	// released is known from them: no record is missing for that.
 	Remade bool
+	// Mended are parts of files that were damaged, or gone, and that nothing was
+	// lost by: they were written anew.
+	Mended []Mended
 }
+
+// Mended is a file of the journal that was damaged, and which part of it.
+type Mended struct{ File, Part string }
 
 // Lost is a range of records that had been durable and can't be read.
 type Lost struct{ First, Last edgestore.LSN }
@@ -123,12 +129,13 @@ type found struct {
 	info   segmentInfo
 	infoOK bool
 	frames bool
+	frame1 bool // of format 1
 	// released is what its header says of that; 0 when it does not say.
 	released edgestore.LSN
 }
 
 func (j *Journal) recover() (rec Recovery, err error) {
-	content, err := readMeta(&j.o)
+	content, size, err := readMeta(&j.o)
 	if err != nil {
 		return rec, err
 	}
@@ -152,6 +159,7 @@ func (j *Journal) recover() (rec Recovery, err error) {
 	}
 	j.shelf.id = m.id
 	rec.Format = formatOf(&m, segs)
+	was := m
 	m.format = Format
 	durable := m.floor
 	released := edgestore.LSN(0)
@@ -169,6 +177,7 @@ func (j *Journal) recover() (rec Recovery, err error) {
 	}
 	segs = j.sortOut(segs)
 	e := end{segs: segs, heads: &j.committer.heads}
+	whole := metaOK && !remade
 	if content == nil {
 		content = make([]byte, metaSize) // says nothing
 	}
@@ -186,6 +195,9 @@ func (j *Journal) recover() (rec Recovery, err error) {
 		return rec, err
 	}
 	rec.Last, rec.Torn, rec.Clean, rec.Missing = e.last, e.torn, e.clean, e.missing()
+	if part := was.damagedPart(content, size, e.clean); whole && part != "" {
+		rec.Mended = append(rec.Mended, Mended{metaName, part})
+	}
 	rec.Heads, rec.HeadsSince = e.headsAtEnd()
 	j.recovered = rec.Last
 	m.boot = max(m.boot, e.boot) + 1
@@ -203,7 +215,30 @@ func (j *Journal) recover() (rec Recovery, err error) {
 		j.shelf.mu.live = append(j.shelf.mu.live, s)
 	}
 	rec.First = j.First()
-	return rec, j.goOn(m, &e)
+	if err := j.goOn(m, &e); err != nil {
+		return rec, err
+	}
+	rec.Mended = append(rec.Mended, j.mendHeaders(segs)...)
+	return rec, nil
+}
+
+// mendHeaders writes the damaged headers of segments with records again. A segment
+// has its header, synced, before it has a record.
+func (j *Journal) mendHeaders(segs []found) (mended []Mended) {
+	for i := range segs {
+		s := &segs[i]
+		if s.infoOK {
+			continue
+		}
+		mended = append(mended, Mended{segmentName(s.number), "its header"})
+		if s.frame1 {
+			continue // it goes with what is in it
+		}
+		if err := j.shelf.writeHeader(s.segment); err != nil && j.o.Events.SyncFailed != nil {
+			j.o.Events.SyncFailed(segmentName(s.number), err)
+		}
+	}
+	return mended
 }
 
 // formatOf is what a folder had: its small file says so, or, where that is
@@ -369,7 +404,7 @@ func (s *found) firstFrame(id uint64, sc *scanner) (boot uint32, err error) {
 	}
 	// A segment is begun when everything before it is synced, so that the frame
 	// says where the segment begins even when a power cut tore the one before it.
-	s.frames, s.first = true, min(f.first, f.synced+1)
+	s.frames, s.first, s.frame1 = true, min(f.first, f.synced+1), f.format == 1
 	return f.boot, nil
 }
 
