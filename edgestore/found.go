@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Damage lists what is lost, booked or not.
@@ -29,6 +30,35 @@ func (b *base) Found() []SeqRange {
 		b.countedLocked(r, func(lo, hi uint64) { all = all.add(lo, hi) })
 	}
 	return all
+}
+
+// Readable is State without what is found and not booked. Where a read fails that
+// says nothing about the data it is State.
+func (b *base) Readable() State {
+	st := b.State()
+	found := ranges(b.Found())
+	if len(found) == 0 {
+		return st
+	}
+	out := st
+	for _, r := range found {
+		out.Msgs -= min(r.Last-r.First+1, out.Msgs)
+	}
+	size, err := b.recountBytes(found)
+	if err == nil {
+		err = b.heal()
+	}
+	first, _, ferr := b.LoadNext(nil, st.FirstSeq, nil)
+	if err != nil || ferr != nil && !errors.Is(ferr, ErrNotFound) {
+		return st
+	}
+	out.Bytes, out.NumSubjects = size, b.State().NumSubjects
+	out.FirstSeq, out.FirstTime = first.Seq, time.Unix(0, first.Time).UTC()
+	if out.Msgs == 0 || ferr != nil {
+		out.FirstSeq, out.FirstTime, out.Msgs, out.Bytes, out.NumSubjects = st.LastSeq+1, time.Time{}, 0, 0, 0
+	}
+	out.NumDeleted = st.LastSeq + 1 - out.FirstSeq - out.Msgs
+	return out
 }
 
 // counted are the parts of some ranges that are not deleted.

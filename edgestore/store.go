@@ -177,6 +177,9 @@ type Store interface {
 	// Found lists what was found unreadable and is still counted in State: a
 	// Lose is due.
 	Found() []SeqRange
+	// Readable is State as a Lose of what was Found will make it: for whoever is
+	// told of a store, while what is decided by it is State.
+	Readable() State
 	Close() error
 	// Delete closes the store and removes its files.
 	Delete() error

@@ -13,7 +13,7 @@ const maxLost = 1024
 func (s *stream) state() api.StreamState {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	st := s.store.State()
+	st := s.store.Readable() // what a get has just found lost counts no more
 	out := api.StreamState{
 		Msgs: st.Msgs, Bytes: st.Bytes,
 		FirstSeq: st.FirstSeq, FirstTime: s.shownTime(st.FirstSeq, st.FirstTime),

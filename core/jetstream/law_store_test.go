@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -323,5 +324,48 @@ func TestLaw_consumerInTheJournalOnly(t *testing.T) {
 			x.kill()
 		}
 		x.start()
+	}
+}
+
+// What a get finds lost is in no count of the stream's information, before the
+// operation that books it and behind it: both tell the same.
+func TestLaw_infoBehindTheGetThatFoundALoss(t *testing.T) {
+	for name, hurt := range map[string][]int{"the first block": {0}, "in the middle": {150}, "all": {0, 70, 100, 150, 200, 250, 299}} {
+		t.Run(name, func(t *testing.T) {
+			x := newBox(t)
+			x.start()
+			mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
+			filling := strings.Repeat("x", 500)
+			for i := range 300 {
+				x.put("S", fmt.Sprintf("s.%d", i), text(i)+filling)
+			}
+			x.drain()
+			x.kill()
+			for _, i := range hurt {
+				x.flipAt("streams/*/*.chunks", text(i))
+			}
+			x.start()
+			s := x.e.account("A").stream("S")
+			s.watch.mu.Lock()
+			s.watch.mu.leads = false // it can not be booked yet
+			s.watch.mu.Unlock()
+			for seq := range uint64(300) {
+				x.b.request(t, "$JS.API.STREAM.MSG.GET.S", "", fmt.Sprintf(`{"seq":%d}`, seq+1))
+			}
+			if len(s.store.Found()) == 0 {
+				t.Fatal("nothing was found, or it is booked")
+			}
+			var before, after streamAnswer
+			x.b.call(t, "STREAM.INFO.S", "", &before)
+			if n := uint64(len(sequences(x.e, "S"))); before.State.Msgs != n || n == 300 {
+				t.Errorf("%d messages told, %d can be read", before.State.Msgs, n)
+			}
+			s.watch.lead()
+			eventually(t, func() bool { return len(s.store.Found()) == 0 })
+			x.b.call(t, "STREAM.INFO.S", "", &after)
+			if !reflect.DeepEqual(before.State, after.State) {
+				t.Errorf("before it is booked\n%+v, then\n%+v", before.State, after.State)
+			}
+		})
 	}
 }
