@@ -165,6 +165,7 @@ func (a *applier) streamCreate(en *edgestore.Entry) *apierror.Error {
 				return nil
 			}
 		}
+		s.tellOpening()
 		s.rowsBehind(nil) // a drain that was not finished
 	} else {
 		s.role = act // before anybody sees it
@@ -217,14 +218,28 @@ func (e *Engine) openStream(c streamCreate, h head) (*stream, error) {
 		st.Close()
 		return nil, err
 	}
-	s.tellOpening(st)
 	return s, nil
+}
+
+// tellShort tells of a store that came back with less than the catalogue knows it
+// had: an older copy of its files, or without them. What could not be brought again
+// from the journal is told besides.
+func (s *stream) tellShort(h *head) {
+	if o, ok := s.store.(interface{ Opening() edgestore.Opening }); s.watch.hurt.Load() || ok && o.Opening().Salvaged != nil {
+		return // told
+	}
+	s.e.report(Damage{
+		Kind: DamageAside, Account: s.acct.name, Stream: s.name, Where: s.where(),
+		What: fmt.Sprintf("the files of stream %q were gone, or older ones in their place: they had come up to operation %d, message %d, and have what came up to operation %d, message %d. What the journal has is brought again",
+			s.name, h.applied, h.last, s.skipUpTo, s.last),
+		Do: "see who or what removed or changed them, look at the health of the disk or card, then acknowledge this",
+	})
 }
 
 // tellOpening tells what the open of a store met and mended. Messages that are lost
 // are told besides.
-func (s *stream) tellOpening(st edgestore.Store) {
-	o, ok := st.(interface{ Opening() edgestore.Opening })
+func (s *stream) tellOpening() {
+	o, ok := s.store.(interface{ Opening() edgestore.Opening })
 	if !ok {
 		return
 	}
@@ -609,6 +624,8 @@ func (e *Engine) loadSuspects(list []*suspect) {
 			// The journal brings the consumers too.
 			x.s.rowsBehind(x.rows)
 			x.rows = nil
+		} else if x.failed == nil && x.h.short(x.s) {
+			x.s.tellShort(&x.h)
 		}
 		e.takeIn(x.s, x.failed, &x.c, x.h, x.rows)
 	}
@@ -631,6 +648,7 @@ func (e *Engine) takeIn(s *stream, err error, c *streamCreate, h head, consumers
 	if h.short(s) {
 		s.head = &h
 	}
+	s.tellOpening()
 	e.mu.streams[s.incarnation] = s
 	s.acct.named(s)
 	s.acct.addUsage(s.memory, int64(s.store.State().Bytes))

@@ -112,7 +112,11 @@ func (e *Engine) diskText() string {
 		text = append(text, fmt.Sprintf("not all files could be counted: %v", err))
 	}
 	if limit := e.quota.limit[usageIndex(false)].Load(); limit > 0 {
-		text = append(text, fmt.Sprintf("the limit max_file of %d bytes did not refuse", limit))
+		did := "did not refuse"
+		if e.quota.over(usageIndex(false)) {
+			did = "is reached too"
+		}
+		text = append(text, fmt.Sprintf("the limit max_file of %d bytes %s", limit, did))
 	}
 	if names := e.pinning(); len(names) > 0 {
 		text = append(text, "the journal keeps the operations of streams that are stopped, repair or delete them: "+strings.Join(names, ", "))

@@ -132,6 +132,12 @@ func TestDiskWatch_tellsWhatIsWrong(t *testing.T) {
 		{func() { ev.Stalled(syscall.EIO) }, "does not take anything: " + syscall.EIO.Error()},
 		{func() { ev.Resumed() }, "disk full"},
 		{func() { ev.Roomy() }, ""},
+		{func() {
+			e.quota.used[usageIndex(false)].Store(1 << 31)
+			ev.Full(edgestore.ErrDiskFull)
+			e.quota.used[usageIndex(false)].Store(0)
+		}, "streams hold 2147483648 bytes of messages in files of 0 bytes, the journal's files are 0 bytes; the limit max_file of 1073741824 bytes is reached too"},
+		{func() { ev.Roomy() }, ""},
 	}
 	for i, s := range steps {
 		s.do()
@@ -139,8 +145,8 @@ func TestDiskWatch_tellsWhatIsWrong(t *testing.T) {
 			t.Errorf("step %d: %q, want %q", i, got, s.want)
 		}
 	}
-	if heard != 2 {
-		t.Errorf("who listened before heard %d of 2", heard)
+	if heard != 4 {
+		t.Errorf("who listened before heard %d of 4", heard)
 	}
 }
 

@@ -35,7 +35,6 @@ var fileKinds = []fileKind{
 	{name: "journal/ballast", gone: holdsNothing},
 	{name: "journal/reserve", gone: holdsNothing},
 	{name: "spare", gone: holdsNothing},
-	{name: "first segment", parts: map[string]string{"page 0": "", "page 1": ""}},
 	{name: "active segment", parts: map[string]string{"page 0": "", "page 1": ""}},
 	{name: "next segment", gone: "nothing was written to it yet", parts: map[string]string{"page 0": "nothing was written to it yet"}},
 	{name: "old file", readOnly: true, parts: map[string]string{"page 0": "", "page 1": ""}},
@@ -75,7 +74,7 @@ func kindsIn(t *testing.T, dir string) map[string]string {
 	if n := len(segments); err != nil || n < 3 {
 		t.Fatal(segments, err)
 	}
-	kinds["first segment"], kinds["active segment"], kinds["next segment"] = segments[0], segments[len(segments)-2], segments[len(segments)-1]
+	kinds["active segment"], kinds["next segment"] = segments[len(segments)-2], segments[len(segments)-1]
 	return kinds
 }
 
@@ -201,4 +200,36 @@ func (f *faultyBox) try(what, silent string, fault func(path string) error) {
 			t.Errorf("it was not made again: %v", err)
 		}
 	})
+}
+
+// An older copy of a stream's files, and the journal has what came since but not what
+// was before: nothing is lost, and that the files are older is told.
+func TestLaw_olderFilesAreTold(t *testing.T) {
+	x := newBox(t)
+	x.start()
+	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+	for i := range 100 { // more than a segment, which is released
+		x.put("S", "s", text(i)+strings.Repeat("x", 16<<10))
+		if i%10 == 9 {
+			x.drain()
+		}
+	}
+	older := filepath.Join(t.TempDir(), "older")
+	copyTree(t, x.path("streams"), older)
+	for i := range 5 {
+		x.put("S", "s", text(100+i))
+	}
+	x.drain()
+	x.kill()
+	if err := os.RemoveAll(x.path("streams")); err != nil {
+		t.Fatal(err)
+	}
+	copyTree(t, older, x.path("streams"))
+	x.start()
+	if lost := x.check("S"); lost > 0 {
+		t.Errorf("%d messages lost", lost)
+	}
+	if d := x.toldKind(DamageAside); d == nil || d.Stream != "S" || !strings.Contains(d.What, "message 105, and have what came up to") {
+		t.Errorf("told: %+v", x.e.Damage(true))
+	}
 }
