@@ -142,7 +142,8 @@ func TestJournal_stallsWhileTheDiskRefuses(t *testing.T) {
 	checkInOrder(t, c.all(), 1)
 
 	faults.SetHook(nil)
-	testkit.Eventually(t, "the journal resumes", func() bool { return n.resumed.Load() == 1 })
+	// Segments are prepared by another goroutine, which may come a little later.
+	testkit.Eventually(t, "the journal resumes", func() bool { return n.resumed.Load() == 1 && j.shelf.unprepared.Load() == nil })
 	for i := 3; i <= 5; i++ {
 		mustAppend(t, j, fmt.Sprint("record ", i))
 	}
