@@ -1,6 +1,9 @@
 package mqttconf
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 // broken is a packet that breaks a rule.
 type broken struct {
@@ -353,7 +356,12 @@ func keepAlive(x *Exam) {
 	if _, given := find(c.given, pServerKeepAlive); given {
 		x.NoCase("the server sets a keep alive of its own")
 	}
-	for _, p := range c.ends("a silence of 1.5 times the keep alive") {
+	begin := time.Now()
+	said := c.ends("a silence of 1.5 times the keep alive")
+	if time.Since(begin) < time.Second {
+		x.Differ("a client is ended within its keep alive")
+	}
+	for _, p := range said {
 		if p.kind() == tDisconnect && len(p.body) > 0 && p.body[0] != 0x8d {
 			x.Differ("DISCONNECT %#x for a keep alive", p.body[0])
 		}

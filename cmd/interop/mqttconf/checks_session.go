@@ -60,6 +60,41 @@ func sessionResumed(x *Exam) {
 	if c.next("a message for the subscription of before").payload != "after" {
 		x.Differ("another message than what came after")
 	}
+	subscriptionsResumed(x)
+}
+
+// subscriptionsResumed as they were: with their options, and without those that were
+// taken away.
+func subscriptionsResumed(x *Exam) {
+	name := x.name()
+	c := x.keep(name)
+	c.subscribe(x.topic("qos0"), 0)
+	c.subscribe(x.topic("gone"), 1)
+	options := byte(1)
+	if x.version == v5 {
+		options |= noLocal | asPublished
+	}
+	c.subscribe(x.topic("options"), options)
+	c.unsubscribes(x.topic("gone"))
+	c.leave()
+	c = x.resumed(name)
+	p := x.connect()
+	p.publish(publication{topic: x.topic("gone"), payload: "x", qos: 1})
+	p.publish(publication{topic: x.topic("qos0"), payload: "plain", qos: 1})
+	if m := c.next("a message"); m.payload != "plain" || m.qos != 0 {
+		x.Differ("a subscription is resumed that was taken away, or with another QoS")
+	}
+	p.publish(publication{topic: x.topic("options"), payload: "kept", qos: 1, retain: true})
+	if m := c.next("a message"); m.payload != "kept" || m.qos != 1 || m.retain != (x.version == v5) {
+		x.Differ("a subscription is resumed with other options")
+	}
+	if x.version == v5 {
+		c.publish(publication{topic: x.topic("options"), payload: "own", qos: 1})
+		p.publish(publication{topic: x.topic("options"), payload: "marker", qos: 1})
+		if len(c.upTo("marker")) > 0 {
+			x.Differ("a subscription is resumed without No Local")
+		}
+	}
 }
 
 // sessionQueuesBoth QoS 1 and QoS 2 for a client that is away.
@@ -143,11 +178,20 @@ func cleanProcessed(x *Exam) {
 	sessionNewKept(x)
 }
 
-// sessionPresent says what there is, both ways.
+// sessionPresent says what there is: for who was away, however it went, and for who
+// takes a connection over.
 func sessionPresent(x *Exam) {
 	name := x.name()
 	x.away(name, 1)
 	x.resumed(name).leave()
+	x.resumed(name).drop()
+	c := x.resumed(name)
+	fresh := x.resumed(name)
+	c.ends("another client with its client identifier")
+	x.connect().publish(publication{topic: x.topic("a"), payload: "heard", qos: 1})
+	if fresh.next("a message").payload != "heard" {
+		x.Differ("another message")
+	}
 }
 
 // sessionDiscarded: a clean start has no session of before, and says so; nor has who

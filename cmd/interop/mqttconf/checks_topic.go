@@ -7,7 +7,14 @@ func wildcardInTopic(x *Exam) {
 	for _, name := range []string{"a/+", "#", "a+b", "a/#"} {
 		c := x.connect()
 		c.rejects("a topic with a wildcard", c.publishBytes(publication{topic: x.topic(name), payload: "x"}))
+		x.refusesWill("a will's topic with a wildcard", x.topic(name))
 	}
+}
+
+// refusesWill differs unless a client with such a will is refused.
+func (x *Exam) refusesWill(what, topic string) {
+	l := login{name: x.name(), clean: true, will: &will{topic: topic, payload: "x"}}
+	x.refusesConnect(what, l.encode(x.version))
 }
 
 // filterRefused differs unless that filter is refused, or ends the connection.
@@ -85,6 +92,7 @@ func dollarHidden(x *Exam) {
 func emptyNames(x *Exam) {
 	c := x.connect()
 	c.rejects("an empty topic", c.publishBytes(publication{topic: "", payload: "x"}))
+	x.refusesWill("an empty will's topic", "")
 	filterRefused(x, "an empty filter", "")
 	works(x, x.connect())
 }

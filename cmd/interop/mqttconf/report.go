@@ -85,7 +85,11 @@ MQTT-3.3.1-1 and MQTT-3.8.3-4 of the first, MQTT-4.2.0-1 (MQTT-4.2-1 in the body
 the second. The mark of its MQTT-3.2.2-8 is cut off in the body.
 
 `)
-	fmt.Fprintf(&b, "%s%s, as Debian has it, in its default configuration but for a user and an ACL.\n\n", mosquittoLine, r.Mosquitto)
+	fmt.Fprintf(&b, `%s%s, with persistence, a user and an ACL that denies one topic.
+A test with another version tells what is other, and does not fail. frond has
+JetStream, and a user without rights to that topic.
+
+`, mosquittoLine, r.Mosquitto)
 	b.WriteString(`| | |
 |---|---|
 | pass | a check over a socket finds what the statement asks for |
