@@ -304,6 +304,8 @@ func valuesNotAllowed(x *Exam) {
 	} {
 		withProperties(x, v.kind, v.what, v.prop)
 	}
+	// A session that ends with the connection cannot be kept by its DISCONNECT.
+	withProperties(x, tDisconnect, "a Session Expiry Interval behind none in CONNECT", longProp(pSessionExpiry, 10))
 	for _, options := range []byte{3, 0x30} {
 		c := x.connect()
 		c.rejects("subscription options that are not allowed", c.subscribeBytes(9, nil, filter{x.topic("a"), options}))

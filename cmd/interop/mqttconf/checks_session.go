@@ -217,9 +217,17 @@ func sessionDiscarded(x *Exam) {
 	}
 }
 
-// sessionExpires when its time has passed.
+// sessionExpires when its time has passed, which may be told with the DISCONNECT.
 func sessionExpires(x *Exam) {
 	name := x.name()
+	x.keep(name).leave(join([]byte{0}, block(longProp(pSessionExpiry, 0)))...)
+	c := x.keep(name)
+	if c.present() {
+		x.Differ("a session is there behind a DISCONNECT that ends it")
+	}
+	c.leave(join([]byte{0}, block(longProp(pSessionExpiry, 1000)))...)
+	x.resumed(name).leave()
+	name = x.name()
 	brief := func(l *login) { l.props = [][]byte{longProp(pSessionExpiry, 1)} }
 	x.away(name, 1, brief)
 	x.resumed(name, brief).leave()
