@@ -2,7 +2,6 @@ package jetstream
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/edgestore"
@@ -268,7 +267,7 @@ func (s *stream) planSubjects(n *narrowing, most uint64) error {
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(n.subjects, strings.Compare)
+	slices.Sort(n.subjects)
 	for _, subject := range n.subjects {
 		list, err := s.messagesOf(subject)
 		if err != nil {

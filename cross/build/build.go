@@ -128,8 +128,9 @@ func smallFirst() []string {
 func smallThroughout() []string {
 	return []string{
 		module + "/core", module + "/core/jetstream", module + "/core/jetstream/api", module + "/core/jetstream/apierror", module + "/core/jetstream/asset", module + "/core/jetstream/consumer", module + "/core/jetstream/damage",
-		module + "/core/jetstream/jsclient", module + "/edgestore", module + "/edgestore/journal", module + "/edgestore/vfs", module + "/leaf", module + "/mqtt",
-		"encoding/json/...", "github.com/mochi-mqtt/server/v2/packets", "go.etcd.io/bbolt/...",
+		module + "/core/jetstream/jsclient", module + "/edgestore", module + "/edgestore/journal", module + "/edgestore/vfs", module + "/leaf", module + "/mqtt", module + "/mqtt/session",
+		"encoding/json/...", "github.com/mochi-mqtt/server/v2/packets", "github.com/tinylib/msgp/msgp", "go.etcd.io/bbolt/...",
+		"bufio", "bytes", "crypto/internal/fips140/sha512", "encoding/binary", "internal/poll", "internal/reflectlite", "internal/strconv", "io", "slices", "sort", "strings", "time",
 	}
 }
 
