@@ -189,6 +189,20 @@ func TestDelivery_payloadFormat(t *testing.T) {
 	}
 }
 
+// Request Problem Information 0, which some clients send by default, takes nothing from PUBLISH (MQTT 5, 3.1.2.11.7).
+func TestDelivery_userPropertiesWithoutProblemInformation(t *testing.T) {
+	b := startBroker(t, nil)
+	c := b.dial(v5)
+	c.send(c.connectPacket("dev", func(pk *packets.Packet) { pk.Properties.RequestProblemInfoFlag = true }))
+	c.expect(packets.Connack)
+	c.subscribe("t", 1)
+	c.publish("t", "21.5", 0, 0, "unit", "C")
+	p := c.expect(packets.Publish)
+	if want := (packets.UserProperty{Key: "unit", Val: "C"}); len(p.Properties.User) != 1 || p.Properties.User[0] != want {
+		t.Errorf("user properties %v, want %v", p.Properties.User, want)
+	}
+}
+
 func TestDelivery_windowOfReceiveMaximum(t *testing.T) {
 	for name, test := range map[string]struct{ asked, configured int }{
 		"the client asks for two": {2, 1024}, "max_ack_pending is two": {100, 2}, "the client says nothing": {0, 2},
