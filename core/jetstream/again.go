@@ -291,13 +291,13 @@ func (s *stream) consumerStates() (list []consumerState, err error) {
 func (s *stream) takeStates() {
 	for _, x := range s.states {
 		m := s.consumers.byID[x.id]
-		if m == nil || m.logged && x.number <= m.number {
+		if m == nil || m.deltas.logged && x.number <= m.deltas.number {
 			continue
 		}
 		if err := m.m.ApplySnapshot(x.snapshot); err != nil {
 			continue // it stays where the journal has it, and delivers again
 		}
-		m.number, m.dirty, m.behind = max(m.number, x.number), true, false
+		m.deltas.goOn(x.number)
 		m.floorBefore = min(m.floorBefore, m.m.AckFloor().Stream)
 		s.passed(max(s.applied, 1))
 	}

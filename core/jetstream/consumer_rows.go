@@ -98,7 +98,7 @@ func (s *stream) bringBackLocked(rows []consumerRow) error {
 			}
 		}
 		m := newMember(s, row.name, row.id, row.created, cfg, start)
-		m.dirty = true
+		m.deltas.dirty = true
 		s.consumers.add(m)
 		if s.dirtyFrom == 0 {
 			s.dirtyFrom = max(s.applied, 1)

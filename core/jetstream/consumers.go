@@ -200,7 +200,7 @@ func (c *consumers) applyCreate(en *edgestore.Entry, o *outcome) error {
 		return err
 	}
 	m := newMember(c.s, op.name, operationID(en), op.created, cfg, start)
-	m.dirty = true
+	m.deltas.dirty = true
 	m.volatile.Store(m.id >= firstVolatile)
 	m.m.Recount(c.s.store)
 	m.floorBefore = m.m.AckFloor().Stream
@@ -225,7 +225,7 @@ func (c *consumers) add(m *member) {
 func (c *consumers) logged(m *member, id uint64) {
 	delete(c.byID, m.id)
 	m.mu.Lock()
-	m.id, m.dirty = id, true
+	m.id, m.deltas.dirty = id, true
 	m.mu.Unlock()
 	m.volatile.Store(false)
 	c.add(m)
@@ -284,27 +284,7 @@ func (c *consumers) applyDelta(en *edgestore.Entry) error {
 	if m == nil || c.s.role == leader {
 		return nil
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if number <= m.number {
-		return nil
-	}
-	m.dirty = true
-	was := m.number
-	m.number = number // never given again
-	if m.behind {
-		return nil
-	}
-	if number != was+1 {
-		// One before it is missing: what it and all that follow say is relative
-		// to that. The consumer stays where it was and delivers again.
-		m.behind = true
-		return fmt.Errorf("consumer %q goes back to where it was and delivers again: change %d of it does not follow %d: %w", m.name, number, was, edgestore.ErrCorrupt)
-	}
-	if err := m.m.ApplyDelta(delta); err != nil {
-		return err
-	}
-	return nil
+	return m.follow(number, delta)
 }
 
 // load makes a consumer from what the store kept of it.
@@ -322,7 +302,7 @@ func (c *consumers) load(key string, value []byte) error {
 	if err := m.m.ApplySnapshot(snapshot); err != nil {
 		return err
 	}
-	m.number = number
+	m.deltas.number = number
 	m.floorBefore = m.m.AckFloor().Stream
 	c.add(m)
 	return nil

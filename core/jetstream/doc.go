@@ -17,6 +17,7 @@
 // requests with their JSON (package api, which asks what is in requests.go).
 //
 // Where to start reading: Engine for what lives how long, stream.ingest for
-// the way in of a published message, applier.apply for what it changes, and
+// the way in of a published message, applier.apply for what it changes, member
+// for a consumer at work (with its mailbox, deltaLog and subscriptions), and
 // requests.go for what the API asks for.
 package jetstream

@@ -656,7 +656,7 @@ func TestEngine_drainWhileTheLogRefuses(t *testing.T) {
 			eventually(t, func() bool {
 				m.mu.Lock()
 				defer m.mu.Unlock()
-				return m.m.Info(0).NumAckPending == 3-n && len(m.unsent) == n+1
+				return m.m.Info(0).NumAckPending == 3-n && len(m.deltas.unsent) == n+1
 			})
 			if err := e.drain.drain(); err != nil {
 				t.Fatal(err)

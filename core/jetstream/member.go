@@ -13,8 +13,11 @@ import (
 	"github.com/frondmq/frond/core/wire"
 )
 
-// member is one consumer of a stream: a consumer.Machine, what is on its way
-// to it, and what has to be written down of it.
+// member is one consumer of a stream, and the host of its consumer.Machine: it
+// brings the machine what is in the mailbox, does what it asks for, and writes
+// down what it did. Each of its three mutexes is of a type in a file of its own:
+// that of its subscriptions is taken first, the host's (mu) next, and the mailbox's
+// last. The delta log is guarded by the host's.
 //
 // Nothing is done to the machine but under mu, by step: on a worker after
 // something came in or became due, or on a goroutine that wants an answer.
@@ -29,12 +32,8 @@ type member struct {
 	id      uint64 // of the operation that made it, see operationID; changed once, under both locks, when a volatile one is logged
 	created int64
 	direct  bool
-	logged  bool // deltas go to the log
 	// volatile: nothing of it is written down, not even that it exists.
 	volatile atomic.Bool
-
-	// behind: the recovery met a delta that it had to leave out.
-	behind bool
 
 	// filters is guarded by the stream's mu: what operations are applied by.
 	filters []string
@@ -45,70 +44,33 @@ type member struct {
 	queued  atomic.Int32 // see workers
 	timer   timer        // owned by clock
 
-	in struct {
-		sync.Mutex
-		batch
-	}
+	box mailbox
+	bus subscriptions
 
 	mu sync.Mutex
 	// Guarded by mu.
 	m      *consumer.Machine
 	fx     consumer.Effects
 	cfg    *consumer.Config // as it was logged last; the machine's may be older until the next step
-	number uint64           // of the newest delta
-	sealed uint64           // of the newest delta that is in a sealed snapshot
-	role   role             // that of its stream, but recovering until a new one is activated
+	deltas deltaLog
+	role   role // that of its stream, but recovering until a new one is activated
 	// replayed says that the journal took the acknowledgements from floorBefore
 	// on; what they released may be there again. Until the first sweep.
 	replayed    bool
 	floorBefore uint64
 	unread      bool     // the next message could not be read, and is tried again
 	unreadSaid  minutely // of that
-	dirty       bool     // not as it was sealed last
-	unsent      [][]byte // deltas that the log did not take yet, oldest first
-	spare       []byte   // for the next delta
-	answers     [][]byte // replies that wait for the delta
 	taken       batch    // what came in and is being worked on
 	recount     bool     // what is pending has to be counted anew, see enter
 	buf, hdr    []byte
 	shown       []byte
 	msg         wire.Msg
 	acked       []uint64
-
-	// att is guarded by attMu: what is on the bus for it.
-	attMu sync.Mutex
-	att   []func()
-	bus   Bus
 }
-
-// batch is what came in since the last step.
-type batch struct {
-	events [][]event
-	inputs []input
-	bytes  []byte // of the inputs
-	active int8   // 1 somebody listens on the deliver subject, -1 nobody does, 0 no news
-	config *consumer.Config
-}
-
-// input is a message to the consumer; its parts are in batch.bytes, one after
-// the other.
-type input struct {
-	kind                        inputKind
-	at                          int // where its parts begin
-	subject, reply, header, len int // lengths; len is of the body
-}
-
-type inputKind uint8
-
-const (
-	inputPull inputKind = iota
-	inputAck
-	inputFlow
-)
 
 func newMember(s *stream, name string, id uint64, created int64, cfg *consumer.Config, start consumer.Start) *member {
 	m := &member{s: s, e: s.e, name: name, id: id, created: created, cfg: cfg, filters: cfg.Filters(), direct: cfg.Direct}
-	m.logged = (!s.memory || s.shared()) && !cfg.MemoryStorage && (cfg.AckPolicy != consumer.AckNone || cfg.Durable != "")
+	m.deltas.logged = (!s.memory || s.shared()) && !cfg.MemoryStorage && (cfg.AckPolicy != consumer.AckNone || cfg.Durable != "")
 	m.m = consumer.New(cfg, consumer.Options{
 		Stream: s.name, Name: name, Start: start,
 		Rand:          s.e.random,
@@ -129,38 +91,18 @@ func (m *member) interest(reply []byte) bool {
 
 // tell hands over what happened to the stream's messages.
 func (m *member) tell(events []event) {
-	m.in.Lock()
-	m.in.events = append(m.in.events, events)
-	m.in.Unlock()
+	m.box.happened(events)
 	m.e.work.schedule(m)
 }
 
 func (m *member) take(kind inputKind, msg *wire.Msg) {
-	m.in.Lock()
-	i := input{kind, len(m.in.bytes), len(msg.Subject), len(msg.Reply), len(msg.Header), len(msg.Body)}
-	if len(m.in.bytes)+i.subject+i.reply+i.header+i.len > maxInputBytes {
-		// Acknowledgements come again, and so do requests.
-		m.in.Unlock()
-		return
+	if m.box.put(kind, msg) {
+		m.e.work.schedule(m)
 	}
-	m.in.bytes = append(m.in.bytes, msg.Subject...)
-	m.in.bytes = append(m.in.bytes, msg.Reply...)
-	m.in.bytes = append(m.in.bytes, msg.Header...)
-	m.in.bytes = append(m.in.bytes, msg.Body...)
-	m.in.inputs = append(m.in.inputs, i)
-	m.in.Unlock()
-	m.e.work.schedule(m)
 }
 
-// maxInputBytes bounds what waits for one consumer.
-const maxInputBytes = 8 << 20
-
 func (m *member) listening(present bool) {
-	m.in.Lock()
-	if m.in.active = -1; present {
-		m.in.active = 1
-	}
-	m.in.Unlock()
+	m.box.listening(present)
 	m.e.work.schedule(m)
 }
 
@@ -168,7 +110,7 @@ func (m *member) listening(present bool) {
 // the machine takes it over in its next step.
 func (m *member) configure(cfg *consumer.Config) {
 	m.mu.Lock()
-	m.cfg, m.dirty = cfg, true
+	m.cfg, m.deltas.dirty = cfg, true
 	leads := m.role == leader
 	if !leads {
 		m.m.Reconfigure(cfg)
@@ -177,9 +119,7 @@ func (m *member) configure(cfg *consumer.Config) {
 	}
 	m.mu.Unlock()
 	if leads {
-		m.in.Lock()
-		m.in.config = cfg
-		m.in.Unlock()
+		m.box.configure(cfg)
 		m.e.work.schedule(m)
 	}
 }
@@ -215,19 +155,20 @@ const nextPrefix = "$JS.API.CONSUMER.MSG.NEXT."
 
 // attach subscribes to what the consumer is asked by.
 func (m *member) attach(b Bus) error {
-	m.attMu.Lock()
-	defer m.attMu.Unlock()
-	if m.att != nil || m.deleted.Load() {
-		return nil
-	}
-	m.bus = b
-	m.mu.Lock()
-	cfg := m.cfg
-	m.mu.Unlock()
+	return m.bus.attach(func() ([]func(), error) {
+		if m.deleted.Load() {
+			return nil, nil
+		}
+		return m.subscribe(b)
+	})
+}
+
+func (m *member) subscribe(b Bus) (undo []func(), err error) {
+	cfg := m.config()
 	subscribe := func(subject string, kind inputKind) error {
 		cancel, err := b.Subscribe(subject, "", asked(func(msg *wire.Msg) { m.take(kind, msg) }))
 		if err == nil {
-			m.att = append(m.att, cancel)
+			undo = append(undo, cancel)
 		}
 		return err
 	}
@@ -243,20 +184,13 @@ func (m *member) attach(b Bus) error {
 		errs = append(errs, subscribe("$JS.FC."+at+".*", inputFlow))
 	}
 	if cfg.DeliverSubject != "" {
-		m.att = append(m.att, b.WatchInterest(cfg.DeliverSubject, m.listening))
+		undo = append(undo, b.WatchInterest(cfg.DeliverSubject, m.listening))
 	}
 	m.e.work.schedule(m)
-	return errors.Join(errs...)
+	return undo, errors.Join(errs...)
 }
 
-func (m *member) detach() {
-	m.attMu.Lock()
-	defer m.attMu.Unlock()
-	for _, cancel := range m.att {
-		cancel()
-	}
-	m.att, m.bus = nil, nil
-}
+func (m *member) detach() { m.bus.detach() }
 
 // reattach follows a changed deliver subject.
 func (m *member) reattach(b Bus) error {
@@ -296,7 +230,7 @@ func (m *member) stepLocked(pubs *publishers) (more bool) {
 	m.m.Tick(now, &m.fx)
 	m.perform(pubs)
 	m.unread = false
-	if n := len(m.unsent); n == 0 || len(m.unsent[n-1]) < maxUnsent {
+	if !m.deltas.full() {
 		more = m.deliver(pubs)
 	}
 	m.log()
@@ -305,7 +239,7 @@ func (m *member) stepLocked(pubs *publishers) (more bool) {
 	}
 	at := m.m.NextDeadline(m.e.now())
 	now = m.e.now()
-	if (len(m.unsent) > 0 || m.unread) && (at == 0 || now+unsentRetry < at) {
+	if (len(m.deltas.unsent) > 0 || m.unread) && (at == 0 || now+unsentRetry < at) {
 		at = now + unsentRetry
 	}
 	if at != 0 {
@@ -319,9 +253,6 @@ const (
 	// unsentRetry is when a delta that the log refused is offered again, or a
 	// message is read again that could not be.
 	unsentRetry = int64(1e9)
-	// maxUnsent is how large such a delta may be before nothing more is
-	// delivered.
-	maxUnsent = 64 << 10
 	// minPause keeps a deadline that stays in the past from spinning.
 	minPause = int64(1e6)
 )
@@ -352,13 +283,7 @@ func (m *member) enter(pubs *publishers) {
 // the inputs, which may be asked for what it has still to count. The caller holds mu.
 func (m *member) learn() {
 	t := &m.taken
-	m.in.Lock()
-	if len(t.inputs) == 0 {
-		*t, m.in.batch = m.in.batch, *t
-	} else {
-		t.join(&m.in.batch)
-	}
-	m.in.Unlock()
+	m.box.empty(t)
 	now := m.e.now()
 	for _, events := range t.events {
 		m.happened(now, events)
@@ -369,8 +294,7 @@ func (m *member) learn() {
 	if t.active != 0 {
 		m.m.SetActive(now, t.active > 0)
 	}
-	clear(t.events)
-	t.events, t.config, t.active = t.events[:0], nil, 0
+	t.told()
 	m.recount = m.recount || m.fx.Recount
 }
 
@@ -384,31 +308,6 @@ func (m *member) serve(pubs *publishers) {
 		m.perform(pubs)
 	}
 	t.reset()
-}
-
-// join puts what came in since behind what is still to be worked on.
-func (t *batch) join(in *batch) {
-	t.events = append(t.events, in.events...)
-	for _, i := range in.inputs {
-		i.at += len(t.bytes)
-		t.inputs = append(t.inputs, i)
-	}
-	t.bytes = append(t.bytes, in.bytes...)
-	if in.config != nil {
-		t.config = in.config
-	}
-	if in.active != 0 {
-		t.active = in.active
-	}
-	in.reset()
-}
-
-func (t *batch) reset() {
-	clear(t.events)
-	if cap(t.bytes) > 1<<20 {
-		t.bytes = nil
-	}
-	*t = batch{events: t.events[:0], inputs: t.inputs[:0], bytes: t.bytes[:0]}
 }
 
 func (m *member) happened(now int64, events []event) {
@@ -457,13 +356,7 @@ func (m *member) update(now int64, cfg *consumer.Config) {
 }
 
 func (m *member) handle(now int64, in *input) {
-	b := m.taken.bytes[in.at:]
-	cut := func(n int) []byte {
-		part := b[:n:n]
-		b = b[n:]
-		return part
-	}
-	subj, reply, header, body := cut(in.subject), cut(in.reply), cut(in.header), cut(in.len)
+	subj, reply, header, body := m.taken.parts(in)
 	if consumer.Reserved(reply) {
 		reply = nil // nothing goes there: see accountPublisher
 	}
@@ -485,7 +378,7 @@ func (m *member) handle(now int64, in *input) {
 			return
 		}
 		if m.m.Ack(now, a, body, reply, &m.fx) && len(reply) > 0 {
-			m.answers = append(m.answers, bytes.Clone(reply))
+			m.deltas.answers = append(m.deltas.answers, bytes.Clone(reply))
 		}
 	case inputFlow:
 		m.m.FlowReply(now, subj, header, &m.fx)

@@ -1,9 +1,11 @@
 package jetstream
 
 import (
-	"slices"
+	"fmt"
 
 	"github.com/tinylib/msgp/msgp"
+
+	"github.com/frondmq/frond/edgestore"
 )
 
 // What is written down of a consumer.
@@ -12,48 +14,46 @@ import (
 // acknowledgements that asked for one once that is durable. The caller holds
 // mu.
 func (m *member) log() {
-	if !m.logged {
-		m.spare = m.m.TakeDelta(m.spare[:0])
-		m.answer(m.answers)
-		m.answers = nil
+	d := &m.deltas
+	if !d.logged {
+		m.answer(d.drop(m.m))
 		return
 	}
-	m.takeDelta()
-	for len(m.unsent) > 0 {
-		delta := m.unsent[0]
+	d.take(m.m)
+	for {
+		number, delta, answers, ok := d.oldest()
+		if !ok {
+			return
+		}
 		head := msgp.AppendUint64(make([]byte, 0, 32), m.id)
-		head = msgp.AppendUint64(head, m.number-uint64(len(m.unsent))+1)
+		head = msgp.AppendUint64(head, number)
 		head = msgp.AppendBytesHeader(head, uint32(len(delta)))
 		rec := m.s.record(opConsumerDelta, false)
 		var token any
-		if len(m.unsent) == 1 && len(m.answers) > 0 {
-			token = &ackAnswers{m: m, to: m.answers}
+		if len(answers) > 0 {
+			token = &ackAnswers{m: m, to: answers}
 		}
 		if !m.e.appendLazy(m.s.log(), &rec, token, head, delta) {
 			return // again with the next step
 		}
-		m.spare = delta
-		m.unsent = slices.Delete(m.unsent, 0, 1)
+		d.sent()
 	}
-	m.answers = nil
 }
 
-// takeDelta puts what changed behind the deltas that wait. It goes into the
-// last of them, unless a snapshot has that one already: a recovery that finds
-// the snapshot skips the delta as a whole.
-func (m *member) takeDelta() {
-	n := len(m.unsent)
-	switch {
-	case !m.m.HasDelta() && (n > 0 || len(m.answers) == 0):
-		return
-	case n > 0 && m.number > m.sealed:
-		m.unsent[n-1] = m.m.TakeDelta(m.unsent[n-1])
-	default:
-		m.unsent = append(m.unsent, m.m.TakeDelta(m.spare[:0]))
-		m.spare = nil
-		m.number++
+// follow takes over a delta that came from the log, of a stream that does not
+// lead. The caller holds the stream's mu.
+func (m *member) follow(number uint64, delta []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	was, apply, gap := m.deltas.follow(number)
+	if gap {
+		// The consumer stays where it was and delivers again.
+		return fmt.Errorf("consumer %q goes back to where it was and delivers again: change %d of it does not follow %d: %w", m.name, number, was, edgestore.ErrCorrupt)
 	}
-	m.dirty = true
+	if !apply {
+		return nil
+	}
+	return m.m.ApplyDelta(delta)
 }
 
 // ackAnswers is the Token of a delta that acknowledgements wait for.
@@ -80,20 +80,20 @@ func (m *member) seal() ([]byte, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.s.role != follower { // a consumer's own is recovering there
-		m.dirty = m.dirty || !m.logged && m.m.HasDelta()
-		if m.dirty {
+		m.deltas.dirty = m.deltas.dirty || !m.deltas.logged && m.m.HasDelta()
+		if m.deltas.dirty {
 			m.m.RecordSkip()
 		}
 		m.log()
 	}
-	if !m.dirty || m.volatile.Load() {
+	if !m.deltas.dirty || m.volatile.Load() {
 		return nil, false
 	}
 	b := msgp.AppendUint64(nil, m.id)
 	b = msgp.AppendInt64(b, m.created)
 	b = msgp.AppendBytes(b, m.cfg.Encode())
-	b = msgp.AppendUint64(b, m.number)
+	b = msgp.AppendUint64(b, m.deltas.number)
 	b = msgp.AppendBytes(b, m.m.AppendSnapshot(nil))
-	m.dirty, m.sealed = false, m.number
+	m.deltas.wasSealed()
 	return b, true
 }

@@ -202,11 +202,11 @@ func messageText(m *edgestore.Msg) string {
 func memberState(m *member) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	text := fmt.Sprintf("id %d created %d direct %v logged %v config %s filters %q", m.id, m.created, m.direct, m.logged, m.cfg.Encode(), m.filters)
-	if !m.logged {
+	text := fmt.Sprintf("id %d created %d direct %v logged %v config %s filters %q", m.id, m.created, m.direct, m.deltas.logged, m.cfg.Encode(), m.filters)
+	if !m.deltas.logged {
 		return text
 	}
-	return text + fmt.Sprintf(" number %d %s", m.number, snapshotText(m.m.AppendSnapshot(nil), m.s.store, m.filters))
+	return text + fmt.Sprintf(" number %d %s", m.deltas.number, snapshotText(m.m.AppendSnapshot(nil), m.s.store, m.filters))
 }
 
 // snapshotText is a snapshot as a text. That a consumer went on over messages

@@ -356,8 +356,8 @@ func (x *twins) settled() bool {
 		s.mu.RUnlock()
 		for _, m := range s.members() {
 			m.mu.Lock()
-			open += len(m.unsent)
-			if m.logged && m.m.HasDelta() {
+			open += len(m.deltas.unsent)
+			if m.deltas.logged && m.m.HasDelta() {
 				open++
 			}
 			m.mu.Unlock()
