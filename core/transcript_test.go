@@ -5,9 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"net"
-	"os"
 	"path"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/servertest"
+	"github.com/frondmq/frond/core/testkit"
 )
 
 var twin = flag.String("twin", "", "run the transcripts that need no options against the server at host:port instead")
@@ -33,22 +32,12 @@ var twin = flag.String("twin", "", "run the transcripts that need no options aga
 // A client connects when it first appears, and its INFO is read. At the end
 // every client that is still there must have nothing more to read.
 func TestTranscripts(t *testing.T) {
-	files, err := filepath.Glob("testdata/transcripts/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no transcripts: %v", err)
-	}
-	for _, f := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) {
-			if *twin == "" {
-				t.Parallel()
-			}
-			text, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			playTranscript(t, f, string(text))
-		})
-	}
+	testkit.Stories(t, "testdata/transcripts/*.txt", func(t *testing.T, s testkit.Story) {
+		if *twin == "" {
+			t.Parallel()
+		}
+		playTranscript(t, s.File, s.Text)
+	})
 }
 
 type player struct {

@@ -42,7 +42,7 @@ var floors = map[string][]string{
 // the others. The engine is on top of all but the client.
 var jetstreamRooms = map[string][]string{
 	"apierror": {},
-	"consumer": {},
+	"consumer": {"apierror"},
 	"sourcing": {"apierror", "consumer"},
 	"asset":    {"apierror", "consumer", "sourcing"},
 	"api":      {"apierror", "asset", "consumer", "sourcing"},

@@ -1,10 +1,7 @@
 package mqtt
 
 import (
-	"bufio"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -44,26 +41,14 @@ func TestRetained(t *testing.T) { runStories(t, "testdata/retained/*.txt") }
 func TestKept(t *testing.T) { runStories(t, "testdata/kept/*.txt") }
 
 func runStories(t *testing.T, pattern string) {
-	files, err := filepath.Glob(pattern)
-	if err != nil || len(files) == 0 {
-		t.Fatal("no stories: ", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s := &story{t: t, dir: t.TempDir(), clients: make(map[string]*client)}
-			s.start()
-			for in := bufio.NewScanner(strings.NewReader(string(text))); in.Scan(); {
-				s.at++
-				if line := strings.TrimSpace(in.Text()); line != "" && line[0] != '#' {
-					s.step(strings.Fields(line))
-				}
-			}
-		})
-	}
+	testkit.Stories(t, pattern, func(t *testing.T, told testkit.Story) {
+		s := &story{t: t, dir: t.TempDir(), clients: make(map[string]*client)}
+		s.start()
+		for at, line := range told.Steps() {
+			s.at = at
+			s.step(strings.Fields(line))
+		}
+	})
 }
 
 // story is a server with streams, and clients that have names.

@@ -1,7 +1,6 @@
 package jetstream
 
 import (
-	"errors"
 	"time"
 
 	"github.com/tinylib/msgp/msgp"
@@ -10,15 +9,6 @@ import (
 	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 )
-
-// consumerError turns the consumer package's errors into answers.
-func consumerError(err error) *apierror.Error {
-	var e *consumer.Error
-	if errors.As(err, &e) {
-		return &apierror.Error{Code: e.Code, ErrCode: e.ErrCode, Description: e.Description}
-	}
-	return errConsumerCreate.With("%v", err)
-}
 
 func (s *stream) facts() *consumer.StreamFacts {
 	cfg := s.config()
@@ -43,13 +33,13 @@ func (e *Engine) upsertConsumer(s *stream, req *api.ConsumerCreate) (*member, *a
 	facts := s.facts()
 	cfg.ForOrigin(facts.Retention, e.token(8))
 	if err := cfg.Check(facts, req.Pedantic); err != nil {
-		return nil, consumerError(err)
+		return nil, apierror.Of(err, errConsumerCreate)
 	}
 	if !cfg.Pull() && !cfg.Direct {
 		if loops, err := s.acct.loopsAt(s.name, nil, cfg); err != nil {
 			return nil, errConsumerCreate.With("%v", err)
 		} else if loops {
-			return nil, consumerError(consumer.ErrDeliverCycle)
+			return nil, consumer.ErrDeliverCycle
 		}
 	}
 	name := cfg.Name
@@ -73,7 +63,7 @@ func (e *Engine) upsertConsumer(s *stream, req *api.ConsumerCreate) (*member, *a
 			return nil, err
 		}
 		if err := cfg.CheckUnique(facts, others); err != nil {
-			return nil, consumerError(err)
+			return nil, apierror.Of(err, errConsumerCreate)
 		}
 		return e.createConsumer(s, name, cfg)
 	}
@@ -90,10 +80,10 @@ func (e *Engine) upsertConsumer(s *stream, req *api.ConsumerCreate) (*member, *a
 		return nil, errConsumerExists
 	}
 	if err := cfg.CheckUpdate(was, old.bound()); err != nil {
-		return nil, consumerError(err)
+		return nil, apierror.Of(err, errConsumerCreate)
 	}
 	if err := cfg.CheckUnique(facts, others); err != nil {
-		return nil, consumerError(err)
+		return nil, apierror.Of(err, errConsumerCreate)
 	}
 	return old, e.configureConsumer(old, cfg)
 }

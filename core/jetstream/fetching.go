@@ -1,14 +1,12 @@
 package jetstream
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/frondmq/frond/core/jetstream/api"
-	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/jetstream/sourcing"
@@ -360,19 +358,16 @@ func (f *fetching) info() *api.SourceInfo {
 	f.mu.Lock()
 	i := f.mu.f.Info(f.s.e.now())
 	if i.Err == nil && f.mu.loops > 0 {
-		i.Err = &consumer.Error{Code: errStoreFailed.Code, ErrCode: errStoreFailed.ErrCode, Description: fmt.Sprintf(
-			"%d messages dropped: streams %s and %s feed each other, they were taken over %d times", f.mu.loops, f.src.Name, f.s.name, maxHops)}
+		i.Err = errStoreFailed.With(
+			"%d messages dropped: streams %s and %s feed each other, they were taken over %d times", f.mu.loops, f.src.Name, f.s.name, maxHops)
 	}
 	f.mu.Unlock()
 	out := &api.SourceInfo{
-		Name: f.src.Name, External: f.src.External, Lag: i.Lag, Seq: i.Seq, Active: i.Active,
+		Error: i.Err, Name: f.src.Name, External: f.src.External, Lag: i.Lag, Seq: i.Seq, Active: i.Active,
 		FilterSubject: f.src.FilterSubject, SubjectTransforms: f.src.SubjectTransforms,
 	}
 	if at.lost.Msgs > 0 {
 		out.Lost = &at.lost
-	}
-	if i.Err != nil {
-		out.Error = &apierror.Error{Code: i.Err.Code, ErrCode: uint16(i.Err.ErrCode), Description: i.Err.Description}
 	}
 	return out
 }

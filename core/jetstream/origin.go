@@ -25,7 +25,7 @@ func (e *Engine) rejoinConsumer(m *member, cfg *consumer.Config) *apierror.Error
 	defer pubs.flush()
 	defer m.mu.Unlock()
 	if _, err := m.m.Reset(e.now(), 0, 0, &m.fx); err != nil {
-		return consumerError(err)
+		return apierror.Of(err, errConsumerCreate)
 	}
 	m.perform(pubs)
 	m.log()

@@ -204,7 +204,7 @@ func (m *member) Unpin(group string) *apierror.Error {
 	pubs.flush()
 	m.e.work.schedule(m)
 	if err != nil {
-		return consumerError(err)
+		return apierror.Of(err, errConsumerCreate)
 	}
 	return nil
 }

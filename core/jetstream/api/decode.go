@@ -42,6 +42,18 @@ func (s *Server) decodeOptional(body []byte, v any) *apierror.Error {
 	return s.decode(body, v)
 }
 
+// openFor reads a request about messages of one stream, which must say something,
+// and finds the stream. What is wrong with the request is told first.
+func (s *Server) openFor(r *Request, name string, req any) (Stream, *apierror.Error) {
+	if err := s.decode(r.Body, req); err != nil {
+		return nil, err
+	}
+	if emptyBody(r.Body) {
+		return nil, errBadRequest
+	}
+	return r.Account.Stream(name)
+}
+
 func jsonError(err error) *apierror.Error {
 	if err == nil {
 		return nil

@@ -63,14 +63,9 @@ type msgGetResponse struct {
 func (s *Server) msgGet(r *Request, base response, name string) (any, *apierror.Error) {
 	out := msgGetResponse{response: base}
 	var req GetRequest
-	x, missing := r.Account.Stream(name)
-	err := s.decode(r.Body, &req)
+	x, err := s.openFor(r, name, &req)
 	switch {
 	case err != nil:
-	case emptyBody(r.Body):
-		err = errBadRequest
-	case missing != nil:
-		err = missing
 	case req.Batch > 0 || req.MaxBytes > 0 || req.Empty() || req.conflicts():
 		err = errBadRequest
 	default:

@@ -301,14 +301,9 @@ type msgDeleteRequest struct {
 func (s *Server) msgDelete(r *Request, base response, name string) (any, *apierror.Error) {
 	out := successResponse{response: base}
 	var req msgDeleteRequest
-	x, missing := r.Account.Stream(name)
-	err := s.decode(r.Body, &req)
+	x, err := s.openFor(r, name, &req)
 	switch {
 	case err != nil:
-	case emptyBody(r.Body):
-		err = errBadRequest
-	case missing != nil:
-		err = missing
 	case x.Config().Sealed:
 		err = apierror.ErrStreamSealed
 	case x.Config().DenyDelete:

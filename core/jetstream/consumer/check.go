@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/subject"
 )
 
@@ -41,9 +42,9 @@ type StreamFacts struct {
 }
 
 // Check checks c and fills in the defaults, in place. pedantic asks for an
-// error where a value would be adjusted. The errors are of type *Error.
+// error where a value would be adjusted. The errors are of type *apierror.Error.
 func (c *Config) Check(s *StreamFacts, pedantic bool) error {
-	steps := []func(*StreamFacts, bool) *Error{
+	steps := []func(*StreamFacts, bool) *apierror.Error{
 		c.checkName, c.checkAckFlow, c.checkDefaults, c.checkPolicies, c.checkLimits, c.checkPush, c.checkPull, c.checkStart,
 		c.checkFilters, c.checkReplicas, c.checkRetention, c.checkPriority,
 	}
@@ -56,17 +57,17 @@ func (c *Config) Check(s *StreamFacts, pedantic bool) error {
 	return nil
 }
 
-func pedanticError(format string, args ...any) *Error {
-	return errPedantic.with("pedantic mode: "+format, args...)
+func pedanticError(format string, args ...any) *apierror.Error {
+	return apierror.ErrPedantic.With("pedantic mode: "+format, args...)
 }
 
-func (c *Config) checkName(*StreamFacts, bool) *Error {
+func (c *Config) checkName(*StreamFacts, bool) *apierror.Error {
 	if c.Durable != "" {
 		switch {
 		case len(c.Durable) > maxNameBytes:
 			return errNameTooLong
 		case !validName(c.Durable):
-			return errInvalidConfig.with("consumer durable name can not contain '.', '*', '>'")
+			return errInvalidConfig.With("consumer durable name can not contain '.', '*', '>'")
 		case c.Name != "" && c.Name != c.Durable:
 			return errDurableNameMismatch
 		}
@@ -79,7 +80,7 @@ func (c *Config) checkName(*StreamFacts, bool) *Error {
 		case strings.ContainsAny(c.Name, `/\`):
 			return errNamePath
 		case !validName(c.Name):
-			return errInvalidConfig.with("consumer name can not contain '.', '*', '>'")
+			return errInvalidConfig.With("consumer name can not contain '.', '*', '>'")
 		}
 	}
 	if len(c.Description) > maxDescriptionBytes {
@@ -90,7 +91,7 @@ func (c *Config) checkName(*StreamFacts, bool) *Error {
 		n += len(k) + len(v)
 	}
 	if n > maxMetadataBytes {
-		return errMetadataTooLong.with("consumer metadata exceeds maximum size of %d bytes", maxMetadataBytes)
+		return errMetadataTooLong.With("consumer metadata exceeds maximum size of %d bytes", maxMetadataBytes)
 	}
 	return nil
 }
@@ -101,7 +102,7 @@ func validName(s string) bool {
 
 // checkAckFlow runs before defaults are filled in: this policy wants some
 // values to be unset (ADR-60).
-func (c *Config) checkAckFlow(_ *StreamFacts, pedantic bool) *Error {
+func (c *Config) checkAckFlow(_ *StreamFacts, pedantic bool) *apierror.Error {
 	if c.AckPolicy != AckFlowControl {
 		return nil
 	}
@@ -112,7 +113,7 @@ func (c *Config) checkAckFlow(_ *StreamFacts, pedantic bool) *Error {
 	case c.DeliverSubject == "":
 		return errAckFlowPush
 	case c.Heartbeat != ackFlowHeartbeat:
-		return errInvalidConfig.with("flow control ack policy heartbeat needs to be 1s")
+		return errInvalidConfig.With("flow control ack policy heartbeat needs to be 1s")
 	case c.MaxAckPending < 0:
 		return errAckFlowMaxAckPending
 	case c.AckWait != 0 || len(c.BackOff) > 0:
@@ -124,7 +125,7 @@ func (c *Config) checkAckFlow(_ *StreamFacts, pedantic bool) *Error {
 	return nil
 }
 
-func (c *Config) checkDefaults(s *StreamFacts, pedantic bool) *Error {
+func (c *Config) checkDefaults(s *StreamFacts, pedantic bool) *apierror.Error {
 	switch {
 	case c.AckWait < 0:
 		return errAckWaitNegative
@@ -196,9 +197,9 @@ func (c *Config) checkDefaults(s *StreamFacts, pedantic bool) *Error {
 	return nil
 }
 
-func (c *Config) checkPolicies(*StreamFacts, bool) *Error {
+func (c *Config) checkPolicies(*StreamFacts, bool) *apierror.Error {
 	if _, err := parseSample(c.SampleFrequency); err != nil {
-		return errInvalidSampling.with("failed to parse consumer sampling configuration: %v", err)
+		return errInvalidSampling.With("failed to parse consumer sampling configuration: %v", err)
 	}
 	return nil
 }
@@ -218,23 +219,23 @@ func parseSample(s string) (int, error) {
 	return n, nil
 }
 
-func (c *Config) checkLimits(s *StreamFacts, _ bool) *Error {
+func (c *Config) checkLimits(s *StreamFacts, _ bool) *apierror.Error {
 	// -1, no limit, is let through, as by the stock server.
 	for _, limit := range []int{s.MaxAckPending, s.ServerMaxAckPending} {
 		if limit > 0 && c.MaxAckPending > limit {
-			return errMaxAckPendingExcess.with("consumer max ack pending exceeds system limit of %d", limit)
+			return errMaxAckPendingExcess.With("consumer max ack pending exceeds system limit of %d", limit)
 		}
 	}
 	if s.Inactive > 0 && c.Inactive > s.Inactive {
-		return errInactiveExcess.with("consumer inactive threshold exceeds system limit of %v", s.Inactive)
+		return errInactiveExcess.With("consumer inactive threshold exceeds system limit of %v", s.Inactive)
 	}
 	if s.ServerMaxBatch > 0 && c.MaxRequestBatch > s.ServerMaxBatch {
-		return errMaxBatchExcess.with("consumer max request batch exceeds server limit of %d", s.ServerMaxBatch)
+		return errMaxBatchExcess.With("consumer max request batch exceeds server limit of %d", s.ServerMaxBatch)
 	}
 	return nil
 }
 
-func (c *Config) checkPush(s *StreamFacts, _ bool) *Error {
+func (c *Config) checkPush(s *StreamFacts, _ bool) *apierror.Error {
 	if c.Pull() {
 		return nil
 	}
@@ -269,7 +270,7 @@ func deliverCycle(subjects []string, deliver string) bool {
 	return false
 }
 
-func (c *Config) checkPull(s *StreamFacts, _ bool) *Error {
+func (c *Config) checkPull(s *StreamFacts, _ bool) *apierror.Error {
 	if !c.Pull() {
 		return nil
 	}
@@ -290,12 +291,12 @@ func (c *Config) checkPull(s *StreamFacts, _ bool) *Error {
 	return nil
 }
 
-func (c *Config) checkStart(*StreamFacts, bool) *Error {
-	policy := func(name, what, state string) *Error {
-		return errInvalidPolicy.with("consumer delivery policy is deliver %s, but optional %s is %s set", name, what, state)
+func (c *Config) checkStart(*StreamFacts, bool) *apierror.Error {
+	policy := func(name, what, state string) *apierror.Error {
+		return errInvalidPolicy.With("consumer delivery policy is deliver %s, but optional %s is %s set", name, what, state)
 	}
 	seq, at := c.OptStartSeq > 0, c.OptStartTime != nil
-	simple := func(name string) *Error {
+	simple := func(name string) *apierror.Error {
 		switch {
 		case seq:
 			return policy(name, "start sequence", "also")
@@ -337,7 +338,7 @@ func (c *Config) checkStart(*StreamFacts, bool) *Error {
 	return nil
 }
 
-func (c *Config) checkFilters(*StreamFacts, bool) *Error {
+func (c *Config) checkFilters(*StreamFacts, bool) *apierror.Error {
 	if c.FilterSubject != "" && len(c.FilterSubjects) > 0 {
 		return errBothFilters
 	}
@@ -346,7 +347,7 @@ func (c *Config) checkFilters(*StreamFacts, bool) *Error {
 	}
 	for _, f := range c.Filters() {
 		if !subject.ValidPattern(f) {
-			return errInvalidConfig.with("invalid subject")
+			return errInvalidConfig.With("invalid subject")
 		}
 	}
 	for i, f := range c.FilterSubjects {
@@ -359,12 +360,12 @@ func (c *Config) checkFilters(*StreamFacts, bool) *Error {
 	return nil
 }
 
-func (c *Config) checkReplicas(s *StreamFacts, _ bool) *Error {
+func (c *Config) checkReplicas(s *StreamFacts, _ bool) *apierror.Error {
 	switch {
 	case c.Replicas < 0:
 		return errReplicasNegative
 	case c.Replicas > 1 && !s.Clustered:
-		return errReplicasNotSupported
+		return apierror.ErrReplicasNotSupported
 	case c.Replicas > max(s.Replicas, 1):
 		return errReplicasExceed
 	case s.Retention != LimitsRetention && c.Replicas != 0 && c.Replicas != max(s.Replicas, 1):
@@ -373,12 +374,12 @@ func (c *Config) checkReplicas(s *StreamFacts, _ bool) *Error {
 	return nil
 }
 
-func (c *Config) checkRetention(s *StreamFacts, _ bool) *Error {
+func (c *Config) checkRetention(s *StreamFacts, _ bool) *apierror.Error {
 	switch {
 	case s.Retention == LimitsRetention:
 		return nil
 	case c.Direct && s.Retention == InterestRetention:
-		return errCreate.with("interest stream requires acknowledgements of a mirror or source")
+		return errCreate.With("interest stream requires acknowledgements of a mirror or source")
 	case s.Retention == InterestRetention:
 		return nil
 	case c.AckPolicy != AckExplicit && c.AckPolicy != AckFlowControl:
@@ -419,7 +420,7 @@ func (c *Config) Upgraded() bool {
 	return c.Sourcing && !c.Direct && c.AckPolicy == AckFlowControl
 }
 
-func (c *Config) checkPriority(*StreamFacts, bool) *Error {
+func (c *Config) checkPriority(*StreamFacts, bool) *apierror.Error {
 	if c.PriorityPolicy == PriorityNone {
 		switch {
 		case len(c.PriorityGroups) > 0:
@@ -493,7 +494,7 @@ func (c *Config) CheckUnique(s *StreamFacts, others []*Config) error {
 // CheckUpdate refuses changes that a consumer can't make while it lives. c has
 // passed Check; bound says that somebody listens on the old deliver subject.
 func (c *Config) CheckUpdate(old *Config, bound bool) error {
-	bad := func(text string) error { return errCreate.with("%s", text) }
+	bad := func(text string) error { return errCreate.With("%s", text) }
 	switch {
 	case c.DeliverPolicy != old.DeliverPolicy:
 		return bad("deliver policy can not be updated")

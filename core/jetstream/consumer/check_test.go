@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/frondmq/frond/core/jetstream/apierror"
 )
 
 func mustConfig(t *testing.T, text string) *Config {
@@ -94,7 +96,7 @@ func TestConfig_check(t *testing.T) {
 			f = &facts
 		}
 		err := mustConfig(t, "{"+c.config+"}").Check(f, c.strict)
-		var e *Error
+		var e *apierror.Error
 		errors.As(err, &e)
 		switch {
 		case c.code == 0:
@@ -198,7 +200,7 @@ func TestConfig_unique(t *testing.T) {
 		{a, []*Config{{FilterSubject: "b"}, direct}, 0}, {a, []*Config{{FilterSubject: "*"}}, 10100},
 	} {
 		err := c.c.CheckUnique(wq, c.others)
-		var e *Error
+		var e *apierror.Error
 		if errors.As(err, &e); c.code == 0 && err != nil || c.code != 0 && (e == nil || e.ErrCode != c.code) {
 			t.Errorf("%+v: %v, want %d", c.c.Filters(), err, c.code)
 		}

@@ -211,15 +211,15 @@ func (m *Machine) Reset(now int64, seq, atTime uint64, fx *Effects) (uint64, err
 	case DeliverAll:
 	case DeliverByStartSequence:
 		if seq != 0 && seq < m.cfg.OptStartSeq {
-			return 0, errInvalidReset.with("invalid reset: below start seq")
+			return 0, errInvalidReset.With("invalid reset: below start seq")
 		}
 	case DeliverByStartTime:
 		if seq != 0 && seq < atTime {
-			return 0, errInvalidReset.with("invalid reset: below start time")
+			return 0, errInvalidReset.With("invalid reset: below start time")
 		}
 	default:
 		if seq != 0 {
-			return 0, errInvalidReset.with("invalid reset: not allowed")
+			return 0, errInvalidReset.With("invalid reset: not allowed")
 		}
 	}
 	if seq == 0 {

@@ -1,15 +1,13 @@
 package consumer
 
 import (
-	"bufio"
 	"flag"
-	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/frondmq/frond/core/testkit"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write what comes out into testdata; commit only what you can explain")
@@ -37,48 +35,14 @@ var rewrite = flag.Bool("rewrite", false, "write what comes out into testdata; c
 //	> restart [DURATION]       recover from what was kept, after that long by the clock
 //	> info
 func TestStory(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no stories", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			out := play(t, string(text))
-			if *rewrite {
-				if err := os.WriteFile(file, []byte(out), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if out != string(text) {
-				t.Errorf("the story went another way:\n%s", out)
-			}
-		})
-	}
-}
-
-func play(t *testing.T, text string) string {
-	var out strings.Builder
-	r := newRig(t, `{"ack_policy":"explicit"}`)
-	for s := bufio.NewScanner(strings.NewReader(text)); s.Scan(); {
-		line := s.Text()
-		switch {
-		case line == "" || strings.HasPrefix(line, "#"):
-			fmt.Fprintln(&out, line)
-		case strings.HasPrefix(line, "> "):
-			fmt.Fprintln(&out, line)
+	testkit.Stories(t, "testdata/*.txt", func(t *testing.T, s testkit.Story) {
+		r := newRig(t, `{"ack_policy":"explicit"}`)
+		s.Play(t, *rewrite, func(command string) []string {
 			r.log = nil
-			r.command(line[2:])
-			for _, l := range r.log {
-				fmt.Fprintln(&out, l)
-			}
-		}
-	}
-	return out.String()
+			r.command(command)
+			return r.log
+		})
+	})
 }
 
 func (r *rig) command(line string) {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 
 	"github.com/frondmq/frond/core/jetstream/apierror"
-	"github.com/frondmq/frond/core/jetstream/consumer"
 )
 
 // ReadAnswer reads the parts of a consumer create response that matter.
@@ -22,11 +21,10 @@ func ReadAnswer(body []byte) Answer {
 		} `json:"delivered"`
 	}
 	if err := json.Unmarshal(body, &r); err != nil {
-		return Answer{Err: &consumer.Error{Code: 500, ErrCode: errBadRequest, Description: "answer of the origin: " + err.Error()}}
+		return Answer{Err: &apierror.Error{Code: 500, ErrCode: errBadRequest, Description: "answer of the origin: " + err.Error()}}
 	}
-	a := Answer{Consumer: r.Name, Deliver: r.Config.DeliverSubject, Delivered: r.Delivered.StreamSeq, Durable: r.Config.Durable != "", Sourcing: r.Config.Sourcing}
-	if e := r.Error; e != nil {
-		a.Err = &consumer.Error{Code: e.Code, ErrCode: e.ErrCode, Description: e.Description}
+	return Answer{
+		Consumer: r.Name, Deliver: r.Config.DeliverSubject, Delivered: r.Delivered.StreamSeq, Durable: r.Config.Durable != "", Sourcing: r.Config.Sourcing,
+		Err: r.Error,
 	}
-	return a
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 )
 
@@ -112,7 +113,7 @@ type Incoming struct {
 // Answer is the origin's answer to a Request.
 type Answer struct {
 	// Err is the origin's refusal, with its API error code; nil for success.
-	Err *consumer.Error
+	Err *apierror.Error
 	// NoResponders: nobody listens for the request.
 	NoResponders bool
 
@@ -169,7 +170,7 @@ type Fetcher struct {
 	// the stream takes no message, it tells how far the origin is ahead.
 	first   struct{ seq, pending uint64 }
 	blocked bool
-	err     *consumer.Error
+	err     *apierror.Error
 
 	flow Reply // to flow control, once its Stream is stored; no Subject for none
 
@@ -322,7 +323,7 @@ func (f *Fetcher) Answer(now int64, attempt uint64, a Answer, fx *Effects) {
 }
 
 // refused takes the origin's refusal, nil when nobody was there.
-func (f *Fetcher) refused(now int64, err *consumer.Error, fx *Effects) {
+func (f *Fetcher) refused(now int64, err *apierror.Error, fx *Effects) {
 	switch {
 	case err == nil:
 	case (err.ErrCode == errLevel || err.ErrCode == errJSON) && f.form != plain:
@@ -342,7 +343,7 @@ func (f *Fetcher) refused(now int64, err *consumer.Error, fx *Effects) {
 // It goes on asking now and then: the old one may come back.
 func (f *Fetcher) remade(now int64, what string, fx *Effects) {
 	if f.c.Mirror && !f.c.StartOver {
-		f.err = &consumer.Error{Code: 400, ErrCode: errIdentity, Description: "the origin was made anew, the mirror keeps what it has and takes nothing of it: " + what}
+		f.err = &apierror.Error{Code: 400, ErrCode: errIdentity, Description: "the origin was made anew, the mirror keeps what it has and takes nothing of it: " + what}
 		f.fails = max(f.fails, 10)
 		f.fail(now, fx)
 		return
@@ -474,7 +475,7 @@ type Info struct {
 	Seq    uint64 // newest of the origin that is stored
 	Lag    uint64
 	Active time.Duration // since the newest sign of life, -1 for none yet
-	Err    *consumer.Error
+	Err    *apierror.Error
 }
 
 // Info tells how the fetching goes.
@@ -497,12 +498,12 @@ func (f *Fetcher) Info(now int64) Info {
 }
 
 // silence tells that the line does not carry what the origin sends.
-func (f *Fetcher) silence() *consumer.Error {
+func (f *Fetcher) silence() *apierror.Error {
 	code := uint16(errSource)
 	if f.c.Mirror {
 		code = errMirror
 	}
-	return &consumer.Error{Code: 500, ErrCode: code,
+	return &apierror.Error{Code: 500, ErrCode: code,
 		Description: fmt.Sprintf("the origin agreed %d times in a row and then nothing whole came from it: message behind sequence %d; waiting %v for it", f.silent, f.stored, time.Duration(f.patience()))}
 }
 

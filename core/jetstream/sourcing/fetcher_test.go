@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 )
 
@@ -251,7 +252,7 @@ func TestFetcher_failures(t *testing.T) {
 		p.fx.Reset()
 		p.f.Answer(p.now, at, a, &p.fx)
 	}
-	gone := &consumer.Error{Code: 404, ErrCode: 10059, Description: "stream not found"}
+	gone := &apierror.Error{Code: 404, ErrCode: 10059, Description: "stream not found"}
 	var pauses []time.Duration
 	for range 10 {
 		answer(Answer{Err: gone})

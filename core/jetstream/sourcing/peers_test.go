@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 )
 
@@ -15,7 +16,7 @@ func (p *play) answer(a Answer) {
 }
 
 func refusal(code uint16) Answer {
-	return Answer{Err: &consumer.Error{Code: 400, ErrCode: code, Description: "consumer's stream identity does not match: NEW"}}
+	return Answer{Err: &apierror.Error{Code: 400, ErrCode: code, Description: "consumer's stream identity does not match: NEW"}}
 }
 
 // What the origin does not understand is not asked for again, until another
