@@ -12,62 +12,6 @@ import (
 	"github.com/frondmq/frond/core/wire"
 )
 
-// The order of the checks and the texts of their errors.
-func TestPublish_checks(t *testing.T) {
-	_, b := newTestEngine(t)
-	mustStream(t, b, `{"name":"S","subjects":["s.>"],"storage":"memory","max_msg_size":150}`)
-	mustStream(t, b, `{"name":"R","subjects":["r.>"],"storage":"memory","allow_rollup_hdrs":true}`)
-	type h = []string
-	for i, x := range []struct {
-		subject string
-		header  []string
-		body    string
-		code    uint16
-		text    string
-		seq     uint64
-		dup     bool
-	}{
-		{"s.a", nil, "1", 0, "", 1, false},
-		{"s.b", nil, "2", 0, "", 2, false},
-		{"s.a", h{"Nats-Expected-Stream", "X"}, "", 10060, "expected stream does not match", 0, false},
-		{"s.a", h{"Nats-Expected-Stream", "S"}, "", 0, "", 3, false},
-		{"s.a", h{"Nats-Expected-Last-Sequence", "2"}, "", 10071, "wrong last sequence: 3", 0, false},
-		{"s.a", h{"Nats-Expected-Last-Sequence", "x"}, "", 10071, "wrong last sequence: 3", 0, false},
-		{"s.a", h{"Nats-Expected-Last-Sequence", "3"}, "", 0, "", 4, false},
-		{"s.b", h{"Nats-Expected-Last-Subject-Sequence", "4"}, "", 10071, "wrong last sequence: 2", 0, false},
-		{"s.b", h{"Nats-Expected-Last-Subject-Sequence", "2"}, "", 0, "", 5, false},
-		{"s.new", h{"Nats-Expected-Last-Subject-Sequence", "0"}, "", 0, "", 6, false},
-		{"s.new", h{"Nats-Expected-Last-Subject-Sequence", "0"}, "", 10071, "wrong last sequence: 6", 0, false},
-		{"s.b", h{"Nats-Expected-Last-Subject-Sequence", "6", "Nats-Expected-Last-Subject-Sequence-Subject", "s.*"}, "", 0, "", 7, false},
-		{"s.b", h{"Nats-Expected-Last-Subject-Sequence-Subject", "s.*"}, "", 10193, "missing sequence for expected last sequence per subject", 0, false},
-		{"s.a", h{"Nats-Msg-Id", "A"}, "", 0, "", 8, false},
-		{"s.a", h{"Nats-Msg-Id", "A"}, "", 0, "", 8, true},
-		{"s.a", h{"Nats-Msg-Id", "B", "Nats-Expected-Last-Msg-Id", "X"}, "", 10070, "wrong last msg ID: A", 0, false},
-		{"s.a", h{"Nats-Msg-Id", "B", "Nats-Expected-Last-Msg-Id", "A"}, "", 0, "", 9, false},
-		{"s.a", h{"Nats-Rollup", "sub"}, "", 10111, "rollup not permitted", 0, false},
-		{"r.a", h{"Nats-Rollup", "foo"}, "", 10111, `rollup value invalid: "foo"`, 0, false},
-		{"s.a", nil, strings.Repeat("x", 151), 10054, "message size exceeds maximum allowed", 0, false},
-		{"r.a", h{"X", strings.Repeat("x", 65536)}, "", 10097, "header size exceeds maximum allowed of 64k", 0, false},
-		{"s.a", h{"Nats-TTL", "1s"}, "", 10166, "per-message TTL is disabled", 0, false},
-		{"s.a", h{"Nats-Incr", "1"}, "", 10168, "message counters is disabled", 0, false},
-		{"s.a", h{"Nats-Batch-Id", "1"}, "", 10174, "atomic publish is disabled", 0, false},
-		{"s.a", h{"Nats-Schedule", "@at x"}, "", 10188, "message schedules is disabled", 0, false},
-		{"s.a", h{"Nats-TTL", "00", "Nats-Schedule", "@at x"}, "", 10188, "message schedules is disabled", 0, false},
-		{"s.a", h{"Nats-TTL", "x", "Nats-Schedule", "@at x"}, "", 10188, "message schedules is disabled", 0, false},
-		{"s.a", h{"Nats-TTL", "5", "Nats-Schedule", "@at x"}, "", 10166, "per-message TTL is disabled", 0, false},
-		{"s.a", nil, "", 0, "", 10, false},
-	} {
-		a := b.publish(t, x.subject, x.body, x.header...)
-		code, text := uint16(0), ""
-		if a.Error != nil {
-			code, text = a.Error.ErrCode, a.Error.Description
-		}
-		if code != x.code || text != x.text || a.Seq != x.seq || a.Duplicate != x.dup {
-			t.Errorf("%d: %s %q: %+v %v", i, x.subject, x.header, a, a.Error)
-		}
-	}
-}
-
 func TestPublish_storesWhatWasPublished(t *testing.T) {
 	_, b := newTestEngine(t)
 	mustStream(t, b, `{"name":"S","subjects":["s.>"],"storage":"memory","subject_transform":{"src":"s.*","dest":"s.x.{{wildcard(1)}}"}}`)
@@ -89,49 +33,6 @@ func TestPublish_storesWhatWasPublished(t *testing.T) {
 	}
 }
 
-func TestPublish_limits(t *testing.T) {
-	// Each step publishes one message of 10 bytes on the subject and tells
-	// what is in the stream then.
-	type step struct {
-		subject string
-		err     string
-		seqs    string
-	}
-	for name, x := range map[string]struct {
-		config string
-		steps  []step
-	}{
-		"max_msgs drops the oldest": {`"max_msgs":2`, []step{{"s.a", "", "[1]"}, {"s.b", "", "[1 2]"}, {"s.a", "", "[2 3]"}}},
-		"max_msgs with discard new refuses": {`"max_msgs":2,"discard":"new"`, []step{
-			{"s.a", "", "[1]"}, {"s.b", "", "[1 2]"}, {"s.a", "maximum messages exceeded", "[1 2]"}}},
-		"max_msgs_per_subject drops the oldest of the subject": {`"max_msgs_per_subject":1`, []step{
-			{"s.a", "", "[1]"}, {"s.b", "", "[1 2]"}, {"s.a", "", "[2 3]"}, {"s.a", "", "[2 4]"}}},
-		"discard new takes a message that evicts another": {`"max_msgs_per_subject":1,"max_msgs":2,"discard":"new"`, []step{
-			{"s.a", "", "[1]"}, {"s.b", "", "[1 2]"}, {"s.a", "", "[2 3]"}, {"s.c", "maximum messages exceeded", "[2 3]"}}},
-		"discard new per subject refuses": {`"max_msgs_per_subject":1,"discard":"new","discard_new_per_subject":true`, []step{
-			{"s.a", "", "[1]"}, {"s.b", "", "[1 2]"}, {"s.a", "maximum messages per subject exceeded", "[1 2]"}}},
-		"max_bytes drops the oldest": {`"max_bytes":70`, []step{{"s.a", "", "[1]"}, {"s.b", "", "[1 2]"}, {"s.a", "", "[2 3]"}}},
-		"max_bytes with discard new refuses": {`"max_bytes":70,"discard":"new"`, []step{
-			{"s.a", "", "[1]"}, {"s.b", "", "[1 2]"}, {"s.a", "maximum bytes exceeded", "[1 2]"}}},
-		"a message larger than max_bytes leaves an empty stream": {`"max_bytes":5`, []step{{"s.a", "", "[]"}}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			e, b := newTestEngine(t)
-			mustStream(t, b, `{"name":"S","subjects":["s.>"],"storage":"memory",`+x.config+`}`)
-			for i, st := range x.steps {
-				a := b.publish(t, st.subject, "0123456789")
-				got := ""
-				if a.Error != nil {
-					got = a.Error.Description
-				}
-				if seqs := fmt.Sprint(sequences(e, "S")); got != st.err || seqs != st.seqs {
-					t.Errorf("step %d: error %q, want %q; stream %s, want %s", i, got, st.err, seqs, st.seqs)
-				}
-			}
-		})
-	}
-}
-
 // sequences lists what a stream holds.
 func sequences(e *Engine, name string) []uint64 {
 	s := e.account("A").stream(name)
@@ -143,22 +44,6 @@ func sequences(e *Engine, name string) []uint64 {
 		}
 		seq = m.Seq
 		seqs = append(seqs, seq)
-	}
-}
-
-func TestPublish_rollup(t *testing.T) {
-	e, b := newTestEngine(t)
-	mustStream(t, b, `{"name":"S","subjects":["s.>"],"storage":"memory","allow_rollup_hdrs":true}`)
-	for _, subj := range []string{"s.a", "s.b", "s.a", "s.b"} {
-		b.publish(t, subj, "")
-	}
-	b.publish(t, "s.a", "", "Nats-Rollup", "SUB")
-	if got := fmt.Sprint(sequences(e, "S")); got != "[2 4 5]" {
-		t.Errorf("after a subject's rollup: %s", got)
-	}
-	b.publish(t, "s.c", "", "Nats-Rollup", "all")
-	if got := fmt.Sprint(sequences(e, "S")); got != "[6]" {
-		t.Errorf("after a rollup of all: %s", got)
 	}
 }
 

@@ -55,7 +55,15 @@ func (s Story) Steps() iter.Seq2[int, string] {
 // begin as a command or a comment does.
 func (s Story) Play(t *testing.T, rewrite bool, do func(command string) []string) {
 	t.Helper()
-	out := s.played(do)
+	out := s.played(func(command string) []string {
+		answers := do(command)
+		for _, a := range answers {
+			if !isAnswer(a) {
+				t.Errorf("%s: %q is no answer that a story can hold", command, a)
+			}
+		}
+		return answers
+	})
 	if out == s.Text {
 		return
 	}
@@ -74,10 +82,10 @@ func (s Story) played(do func(command string) []string) string {
 	say := func(line string) { out.WriteString(line); out.WriteByte('\n') }
 	for line := range strings.Lines(s.Text) {
 		line = strings.TrimSuffix(line, "\n")
-		command, ok := strings.CutPrefix(line, "> ")
-		if ok || line == "" || line[0] == '#' {
+		if !isAnswer(line) {
 			say(line)
 		}
+		command, ok := strings.CutPrefix(line, "> ")
 		if ok {
 			for _, answer := range do(command) {
 				say(answer)
@@ -85,4 +93,9 @@ func (s Story) played(do func(command string) []string) string {
 		}
 	}
 	return out.String()
+}
+
+// isAnswer tells an answer from commands, comments and blank lines.
+func isAnswer(line string) bool {
+	return line != "" && line[0] != '#' && !strings.HasPrefix(line, "> ") && !strings.Contains(line, "\n")
 }

@@ -59,6 +59,11 @@ func TestStory_play(t *testing.T) {
 			t.Errorf("%q is taken for what the file says", answer)
 		}
 	}
+	for line, is := range map[string]bool{"one": true, ">": true, "": false, "#": false, "> ": false, "a\nb": false} {
+		if isAnswer(line) != is {
+			t.Errorf("%q is taken for an answer: %v", line, !is)
+		}
+	}
 	s.Play(t, true, do)
 	if text, err := os.ReadFile(s.File); err != nil || string(text) != "# A story.\n> first 1\ntwo\none\n\n> second\n" {
 		t.Errorf("written is %q, %v", text, err)
