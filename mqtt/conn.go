@@ -216,6 +216,9 @@ func (c *conn) connect() error {
 	}
 	c.window = newWindow(min(limit, o.MQTT.MaxAckPending), c.out)
 	c.subs = make(map[string]*subscription)
+	if !c.m.holdBack(c) {
+		return errEnded
+	}
 	if old := c.m.add(c); old != nil {
 		old.fail(errTakenOver) // [MQTT-3.1.4-3]
 	}
@@ -246,6 +249,7 @@ func (c *conn) letIn(pk *packets.Packet, assigned bool) error {
 		c.turnAway(err)
 		return err
 	}
+	c.m.delayed.back(c)
 	answer, err := c.connack(pk, assigned)
 	if err == nil {
 		err = c.nc.SetDeadline(time.Time{})
@@ -359,9 +363,7 @@ func (c *conn) finish(err error) {
 			c.account.Unsubscribe(sub)
 		}
 	}
-	if !errors.Is(c.end, errDisconnect) {
-		c.publishWill()
-	}
+	c.leaveWill()
 	if c.publisher != nil {
 		c.origin.Flush()
 	}

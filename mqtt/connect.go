@@ -167,6 +167,7 @@ func (c *conn) prepareWill(pk *packets.Packet) error {
 	if k.WillQos == 2 {
 		c.notice(noticeQoS2, "will", core.Cut(k.WillTopic))
 	}
+	w.delay = pk.Connect.WillProperties.WillDelayInterval
 	c.will = w
 	return nil
 }

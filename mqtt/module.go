@@ -47,7 +47,9 @@ type Module struct {
 		of map[string]*keeper // by account
 	}
 
-	stores stores
+	stores  stores
+	delayed delayed
+	flaps   turned // client identifiers that are taken over
 
 	mu struct {
 		sync.Mutex
@@ -211,11 +213,24 @@ func (m *Module) newConn(id uint64, nc net.Conn, o *config.Options) *conn {
 	return c
 }
 
+// key is what there is one client of at a time.
+func (c *conn) key() string { return c.account.Name() + " " + c.clientID }
+
+// holdBack has a client wait whose identifier is taken over again and again, by two
+// devices that have the same one: later and later, up to a second. It reports false
+// when the connection ended meanwhile, or too many wait.
+func (m *Module) holdBack(c *conn) bool {
+	m.mu.Lock()
+	taken := m.mu.clients[c.key()] != nil
+	m.mu.Unlock()
+	return !taken || m.flaps.hold(c.key(), c.ended)
+}
+
 // add registers a connected client and returns the one it replaces.
 func (m *Module) add(c *conn) (old *conn) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	key := c.account.Name() + " " + c.clientID
+	key := c.key()
 	old = m.mu.clients[key]
 	m.mu.clients[key] = c
 	m.services.Connections().Add(c)
@@ -227,7 +242,7 @@ func (m *Module) remove(c *conn) {
 	m.services.Connections().Remove(c, c.closedReason())
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	key := c.account.Name() + " " + c.clientID
+	key := c.key()
 	if m.mu.clients[key] == c {
 		delete(m.mu.clients, key)
 	}
@@ -257,6 +272,7 @@ func (m *Module) Stop(ctx context.Context) error {
 	go func() { m.work.Wait(); close(done) }()
 	defer m.closeKeepers()
 	defer m.closeStores(ctx)
+	defer m.delayed.end()
 	select {
 	case <-done:
 		return nil

@@ -19,7 +19,8 @@ import (
 // TestRetained runs the stories of testdata/retained against a server with streams.
 // Each line is a step:
 //
-//	NAME connect [v5] [will=TOPIC:PAYLOAD] [q1] [retain] [keep] [expiry=SECONDS] [present] [refused=CODE]
+//	NAME connect [v5] [will=TOPIC:PAYLOAD] [q1] [retain] [delay=SECONDS] [keep]
+//	    [expiry=SECONDS] [present] [refused=CODE] [grants=SECONDS] [id=RECEIVE-MAXIMUM] [login=USER]
 //	NAME pub TOPIC PAYLOAD [q1] [q2] [retain] [expiry=SECONDS] [KEY=VALUE]  "-" is no payload
 //	NAME sub FILTER [q1] [rh1] [rh2] [rap] [nolocal]
 //	NAME gets TOPIC PAYLOAD [q1] [retain] [expiry=SECONDS] [KEY=VALUE]      the next that comes,
@@ -98,7 +99,7 @@ type marks struct {
 	keep, present, dup, hold bool
 	qos, handling, refused   byte
 	id                       uint16
-	expiry, grants           uint32
+	expiry, grants, delay    uint32
 	will, login              string
 	user                     []packets.UserProperty
 }
@@ -131,7 +132,7 @@ func (s *story) marks(words []string) (k marks) {
 			k.login = value
 		case key == "will":
 			k.will = value
-		case key == "refused" || key == "id" || key == "grants":
+		case key == "refused" || key == "id" || key == "grants" || key == "delay":
 			n, err := strconv.ParseUint(value, 0, 16)
 			if err != nil {
 				s.fatalf("%v", err)
@@ -143,6 +144,8 @@ func (s *story) marks(words []string) (k marks) {
 				k.id = uint16(n)
 			case "grants":
 				k.grants = uint32(n)
+			case "delay":
+				k.delay = uint32(n)
 			}
 		case key == "expiry":
 			n, err := strconv.ParseUint(value, 10, 32)
@@ -263,6 +266,7 @@ func (s *story) connect(name string, k marks) {
 		if topic, payload, ok := strings.Cut(k.will, ":"); ok {
 			pk.Connect.WillFlag, pk.Connect.WillTopic, pk.Connect.WillPayload = true, topic, []byte(payload)
 			pk.Connect.WillRetain, pk.Connect.WillQos = k.retain, k.qos
+			pk.Connect.WillProperties.WillDelayInterval = k.delay
 		}
 		pk.Connect.Clean = !k.keep
 		if k.expiry > 0 {

@@ -3,6 +3,7 @@ package mqtt
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -37,4 +38,25 @@ func TestTurned_remembersWhoTriesMost(t *testing.T) {
 	if d := try("loop"); d != 0 {
 		t.Errorf("held for %v after a long quiet", d)
 	}
+}
+
+// TestConn_flapping has two devices wait that take one client identifier from each
+// other.
+func TestConn_flapping(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		begin := time.Now()
+		for range 1 + freeTries {
+			b.pipeConnected(v5, "c", nil)
+		}
+		if d := time.Since(begin); d != 0 {
+			t.Errorf("held up by %v", d)
+		}
+		b.pipeConnected(v5, "c", nil)
+		b.pipeConnected(v5, "c", nil)
+		if d := time.Since(begin); d != 3*firstHold {
+			t.Errorf("%v, want %v", d, 3*firstHold)
+		}
+		b.stop()
+	})
 }

@@ -17,11 +17,11 @@ type will struct {
 	header  []byte
 	payload []byte
 	qos     byte
-	retain  bool // and there is where to keep it
+	retain  bool   // and there is where to keep it
+	delay   uint32 // seconds that the client has to come back
 }
 
-// publishWill sends the will. A will delay is not waited for: a will is due at the
-// end of its session at the latest [MQTT-3.1.3-9], and of kept ones that is left out. Nobody waits for an acknowledgement of a will; a
+// publishWill sends the will (delayed.go says when). Nobody waits for an acknowledgement of a will; a
 // stream that could not store it is logged.
 func (c *conn) publishWill() {
 	w := c.will

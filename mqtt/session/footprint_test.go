@@ -1,0 +1,45 @@
+package session
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+)
+
+// TestSession_atRest bounds what a session at rest takes, with a filter of its own that
+// is two subjects, and with its row in the stream's index: what more there is takes it
+// from then on that the caches below are full.
+func TestSession_atRest(t *testing.T) {
+	h := newHouse(t)
+	const n = 6000
+	h.limits.Sessions = n
+	heap := func() int64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	make := func(from, upTo int) {
+		for i := from; i < upTo; i++ {
+			x, _, err := h.s.Attach(t.Context(), nil, Client{ID: fmt.Sprintf("plant/line%d", i), User: "u", Expiry: 60, Peer: new(device)})
+			if err == nil {
+				_, err = x.Subscribe(fmt.Sprintf("plant.line%d.>", i), 1)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			x.Detach(60)
+		}
+		h.holds(rowStream, upTo)
+		h.s.rows.drain(t.Context())
+	}
+	make(0, n/2)
+	before := heap()
+	make(n/2, n)
+	per := (heap() - before) / (n / 2)
+	t.Logf("a session at rest takes %d bytes", per)
+	if per > 1600 {
+		t.Error("more than it may")
+	}
+}
