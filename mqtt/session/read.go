@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/frondmq/frond/core/jetstream/jsclient"
 )
@@ -23,6 +24,10 @@ type Message struct {
 }
 
 func (m *Message) size() int { return len(m.Header) + len(m.Data) }
+
+// pagePatience is how long one page may take: among very many messages for others
+// those that match are looked for long, and who gave up would begin again.
+const pagePatience = 5 * time.Minute
 
 // maxAside is how many subjects are read one beside the other; with more of them all
 // is read, and looked through.
@@ -77,6 +82,8 @@ func (x *Session) page(ctx context.Context, most, maxBytes int) (list []*Message
 	case <-ctx.Done():
 		return nil, false, ctx.Err()
 	}
+	ctx, cancel := context.WithTimeout(ctx, pagePatience)
+	defer cancel()
 	var found []*jsclient.Message
 	if len(spans) > maxAside {
 		first := horizon
