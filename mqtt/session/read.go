@@ -84,6 +84,13 @@ func (x *Session) page(ctx context.Context, most, maxBytes int) (list []*Message
 	}
 	ctx, cancel := context.WithTimeout(ctx, pagePatience)
 	defer cancel()
+	if known, upTo := x.known(horizon, most); upTo > 0 {
+		found, upTo, err := x.gets(ctx, known, upTo, maxBytes)
+		if err != nil {
+			return nil, false, err
+		}
+		return x.choose(found, upTo), true, nil
+	}
 	var found []*jsclient.Message
 	if len(spans) > maxAside {
 		first := horizon
@@ -114,6 +121,49 @@ func (x *Session) page(ctx context.Context, most, maxBytes int) (list []*Message
 	return x.choose(found, horizon), true, nil
 }
 
+// sparse is from how many messages for one on, about, they are read one by one.
+const sparse = 8
+
+// known are the sequences of what is read next where that is known, and up to where it
+// is all; 0 says that the stream is to be read. (While what was there at the start is
+// counted nothing is known.)
+func (x *Session) known(horizon uint64, most int) (list []uint64, upTo uint64) {
+	s := x.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list, all := x.hints.first(x.position, most)
+	switch {
+	case s.mu.swept < s.mu.begin, len(list) == 0 && !all:
+		return nil, 0
+	case len(list) == 0:
+		return nil, horizon
+	case list[len(list)-1]-x.position < uint64(sparse*len(list)):
+		return nil, 0
+	case all:
+		return list, max(horizon, list[len(list)-1])
+	}
+	return list, list[len(list)-1]
+}
+
+// gets reads messages one by one, about so many bytes of them, and says up to where
+// that is all.
+func (x *Session) gets(ctx context.Context, seqs []uint64, upTo uint64, maxBytes int) (found []*jsclient.Message, _ uint64, err error) {
+	for i, seq := range seqs {
+		m, err := x.store.o.Client.Get(ctx, msgsStream, seq)
+		switch {
+		case errors.Is(err, jsclient.ErrMessageNotFound), errors.Is(err, jsclient.ErrStreamNotFound):
+			continue // somebody has deleted it
+		case err != nil:
+			return nil, 0, err
+		}
+		found = append(found, m)
+		if maxBytes -= len(m.Header) + len(m.Data); maxBytes <= 0 && i < len(seqs)-1 {
+			return found, seq, nil
+		}
+	}
+	return found, upTo, nil
+}
+
 // spans are the subjects to read, up to the horizon; that is 0 when all was read.
 func (x *Session) spans() (list []span, horizon uint64) {
 	s := x.store
@@ -126,7 +176,7 @@ func (x *Session) spans() (list []span, horizon uint64) {
 		}
 	}
 	if x.position >= s.mu.head {
-		x.idle = true
+		x.idle, x.hints = true, hints{}
 		return nil, 0
 	}
 	for _, f := range x.filters {
@@ -139,7 +189,7 @@ func (x *Session) spans() (list []span, horizon uint64) {
 		}
 	}
 	if len(list) == 0 {
-		x.position, x.horizon, x.idle = s.mu.head, s.mu.head, true
+		x.position, x.horizon, x.idle, x.hints = s.mu.head, s.mu.head, true, hints{}
 		return nil, 0
 	}
 	return list, s.mu.head

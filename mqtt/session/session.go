@@ -43,6 +43,7 @@ type Session struct {
 	position uint64 // all up to it was sent, or is none of it
 	horizon  uint64 // all up to it was read, or is none of it; position or above
 	unacked  []Unacked
+	hints    hints
 	sentUpTo uint64 // what is behind position and not above this may have been sent before
 	expiry   uint32
 	expires  time.Time // by the monotonic clock; zero: it does not
@@ -269,6 +270,7 @@ func (s *Store) leave(filters []*Filter) {
 // lock is held.
 func (x *Session) anew() {
 	x.position, x.horizon, x.sentUpTo, x.unacked, x.told = 0, 0, 0, nil, 0
+	x.hints = hints{}
 	x.msgs.Store(0)
 	x.bytes.Store(0)
 	x.filters = slices.DeleteFunc(x.filters, (*Filter).closed)

@@ -432,6 +432,79 @@ func TestStore_filters(t *testing.T) {
 	t.Error("filters without end")
 }
 
+// TestStore_sparse has what few wait for found among what many wait for, more of it
+// than is remembered.
+func TestStore_sparse(t *testing.T) {
+	h := newHouse(t)
+	d := h.attach("d", false).sub("d.>")
+	d.Detach(60)
+	h.attach("e", false).sub("e")
+	var want []string
+	publish := func(from, upTo int) {
+		for i := from; i < upTo; i++ {
+			h.publishAll("d.x", fmt.Sprint(i))
+			want = append(want, fmt.Sprint(i))
+			for range sparse {
+				h.publishAll("e", "x")
+			}
+		}
+	}
+	publish(0, maxHints)
+	h.crash()
+	d = h.attach("d", true)
+	testkit.Eventually(t, "what was there is counted", func() bool { n, _ := d.Pending(); return n == maxHints })
+	d.wants(strings.Join(want, " "))
+	d.ackAll()
+	want = nil
+	publish(0, 3)
+	d.wants("0 1 2")
+	d.Detach(60)
+	publish(3, 6)
+	d = h.attach("d", true)
+	d.wants("3 4 5")
+	d.ackAll()
+	if err := h.s.Drop(t.Context(), nil, "e", "u"); err != nil {
+		t.Fatal(err)
+	}
+	h.holds(msgsStream, 0)
+}
+
+func TestHints(t *testing.T) {
+	var h hints
+	for i := range uint64(400) {
+		h.add(1000 + 7*i)
+	}
+	list, all := h.first(0, 10)
+	if len(list) != 10 || all || list[0] != 1000 || list[9] != 1063 {
+		t.Errorf("%v, all %v", list, all)
+	}
+	list, all = h.first(1063, 1000)
+	if all || len(list) < 200 || list[0] != 1070 || len(h.b) > maxHints {
+		t.Errorf("%d from %d, all %v", len(list), list[0], all)
+	}
+	if list, all = h.first(1<<40, 10); len(list) > 0 || all || h.b != nil {
+		t.Errorf("%v, all %v", list, all)
+	}
+	h = hints{}
+	if _, all := h.first(0, 1); !all {
+		t.Error("there are others than none")
+	}
+	h.add(5)
+	h.add(9)
+	if list, all := h.first(5, 9); len(list) != 1 || list[0] != 9 || !all {
+		t.Errorf("behind 5: %v, all %v", list, all)
+	}
+	h.first(9, 9)
+	h.add(12)
+	if list, all := h.first(9, 9); len(list) != 1 || list[0] != 12 || !all {
+		t.Errorf("behind 9: %v, all %v", list, all)
+	}
+	h.add(11) // out of order
+	if list, all := h.first(9, 9); len(list) != 0 || all {
+		t.Errorf("out of order: %v, all %v", list, all)
+	}
+}
+
 // TestStore_anew goes on when somebody has deleted the stream.
 func TestStore_anew(t *testing.T) {
 	h := newHouse(t)

@@ -170,6 +170,7 @@ func (s *Store) countLocked(m *jsclient.Message, unacked map[uint64][]*Session) 
 	s.eachLocked(m.Seq, []byte(subj), publisherOf(m.Header), func(f *Filter) {
 		if x := f.sess; x.told != m.Seq && m.Seq > x.position {
 			count(x)
+			x.hints.add(m.Seq)
 		}
 	})
 	if n == 0 {
