@@ -132,6 +132,10 @@ func (s *stream) attach(b Bus) error {
 	if !s.leads() {
 		return nil
 	}
+	if !s.logForgotten() {
+		s.toAttach.Store(true) // with the next look
+		return nil
+	}
 	cfg := s.config()
 	for _, subj := range cfg.Subjects {
 		if slices.ContainsFunc(s.attached, func(x attachment) bool { return x.subject == subj }) {

@@ -199,6 +199,7 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) (n int) {
 			out[i].err = apierror.Of(err, errStoreFailed)
 			s.unapplied(en, err)
 		}
+		s.stopIfDamaged()
 		if s.failed != nil {
 			s.stopped(en)
 			if s.role == recovering {

@@ -386,6 +386,9 @@ var errWound = errors.New("the stream is wounded")
 // recovery may have decided by it once, so it must not decide again; nil is that
 // the decision is made without. The caller holds mu.
 func (s *stream) goByNotes() error {
+	if err := s.copyDamaged("what an operation is decided by"); err != nil {
+		return err
+	}
 	if s.role != recovering || s.wounded {
 		return nil
 	}

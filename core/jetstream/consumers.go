@@ -205,6 +205,9 @@ func (c *consumers) applyCreate(en *edgestore.Entry, o *outcome) error {
 	m.m.Recount(c.s.store)
 	m.floorBefore = m.m.AckFloor().Stream
 	if c.s.role == leader {
+		if err := m.leads(); err != nil {
+			return err
+		}
 		c.publish() // to the others: what the run did up to here is counted
 	}
 	c.add(m)
@@ -281,8 +284,11 @@ func (c *consumers) applyDelta(en *edgestore.Entry) error {
 		return err
 	}
 	m := c.byID[id]
-	if m == nil || c.s.role == leader {
-		return nil
+	switch {
+	case m == nil, c.s.role == leader && !c.s.shared():
+		return nil // and nobody waits for a consumer that is at work
+	case c.s.role == leader:
+		return m.logHas(number, delta)
 	}
 	return m.follow(number, delta)
 }

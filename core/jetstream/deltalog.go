@@ -114,5 +114,5 @@ func (d *deltaLog) goOn(number uint64) {
 	d.number, d.dirty, d.behind = max(d.number, number), true, false
 }
 
-// wasSealed is told that a snapshot has all there is.
-func (d *deltaLog) wasSealed() { d.dirty, d.sealed = false, d.number }
+// wasSealed is told that a snapshot has all deltas up to number.
+func (d *deltaLog) wasSealed(number uint64) { d.dirty, d.sealed = false, number }

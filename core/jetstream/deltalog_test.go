@@ -58,7 +58,7 @@ func TestDeltaLog_gathers(t *testing.T) {
 	if got := r.offered(); got != "1 ab []" || !r.dirty {
 		t.Errorf("offered is %q, dirty %v", got, r.dirty)
 	}
-	r.wasSealed()
+	r.wasSealed(r.number)
 	if r.dirty {
 		t.Error("a snapshot has all, and it is dirty")
 	}
@@ -77,7 +77,7 @@ func TestDeltaLog_gathers(t *testing.T) {
 func TestDeltaLog_answersWait(t *testing.T) {
 	r := logRig{deltaLog: deltaLog{logged: true}}
 	r.did("a")
-	r.wasSealed()
+	r.wasSealed(r.number)
 	r.answers = append(r.answers, []byte("x"))
 	r.did("b")
 	r.answers = append(r.answers, []byte("y"))

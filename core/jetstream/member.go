@@ -60,8 +60,12 @@ type member struct {
 	floorBefore uint64
 	unread      bool     // the next message could not be read, and is tried again
 	unreadSaid  minutely // of that
-	taken       batch    // what came in and is being worked on
-	recount     bool     // what is pending has to be counted anew, see enter
+	// inLog is the consumer as the log has it, which m is ahead of: only where a
+	// log is shared, and only of a leader; inLogNumber is its newest delta.
+	inLog       *consumer.Machine
+	inLogNumber uint64
+	taken       batch // what came in and is being worked on
+	recount     bool  // what is pending has to be counted anew, see enter
 	buf, hdr    []byte
 	shown       []byte
 	msg         wire.Msg
@@ -71,14 +75,43 @@ type member struct {
 func newMember(s *stream, name string, id uint64, created int64, cfg *consumer.Config, start consumer.Start) *member {
 	m := &member{s: s, e: s.e, name: name, id: id, created: created, cfg: cfg, filters: cfg.Filters(), direct: cfg.Direct}
 	m.deltas.logged = (!s.memory || s.shared()) && !cfg.MemoryStorage && (cfg.AckPolicy != consumer.AckNone || cfg.Durable != "")
-	m.m = consumer.New(cfg, consumer.Options{
-		Stream: s.name, Name: name, Start: start,
+	m.m = m.newMachine(cfg, start)
+	return m
+}
+
+func (m *member) newMachine(cfg *consumer.Config, start consumer.Start) *consumer.Machine {
+	s := m.s
+	return consumer.New(cfg, consumer.Options{
+		Stream: s.name, Name: m.name, Start: start,
 		Rand:          s.e.random,
 		Interest:      m.interest,
 		InterestGrace: int64(s.e.cfg.InterestGrace),
 		Moment:        s.e.line.timerAt,
 	})
-	return m
+}
+
+// leads is called when the consumer begins to run ahead of its log. Whoever shares
+// that may lead next, and then what was not logged never was: so what the files
+// get of the consumer is what the log has. The caller holds mu, or is the only one
+// who knows m.
+func (m *member) leads() error {
+	m.inLog = nil
+	if !m.deltas.logged || !m.s.shared() {
+		return nil
+	}
+	m.inLog, m.inLogNumber = m.newMachine(m.cfg, consumer.Start{}), m.deltas.number
+	return m.inLog.ApplySnapshot(m.m.AppendSnapshot(nil))
+}
+
+// logHas is called when the log has a delta of a consumer that runs here.
+func (m *member) logHas(number uint64, delta []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.inLog == nil || number <= m.inLogNumber {
+		return nil
+	}
+	m.inLogNumber, m.deltas.dirty = number, true
+	return m.inLog.ApplyDelta(delta)
 }
 
 // interest reports whether anybody listens on a reply subject.
@@ -116,6 +149,8 @@ func (m *member) configure(cfg *consumer.Config) {
 		m.m.Reconfigure(cfg)
 		m.m.Pause(0, pauseOf(cfg))
 		m.fx.Reset()
+	} else if m.inLog != nil {
+		m.inLog.Reconfigure(cfg)
 	}
 	m.mu.Unlock()
 	if leads {
@@ -144,6 +179,9 @@ func (m *member) clockSet(first bool) {
 
 func (m *member) recovered(now int64, last uint64) {
 	m.mu.Lock()
+	if err := m.leads(); err != nil { // it has just made that snapshot
+		m.e.logger.Error("a consumer can't be kept as the log has it", "stream", m.s.name, "consumer", m.name, "err", err)
+	}
 	m.role, m.replayed = leader, true
 	m.m.Recover(now, last)
 	m.m.Recount(m.s.store)

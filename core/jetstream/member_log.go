@@ -5,6 +5,7 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
+	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/edgestore"
 )
 
@@ -72,13 +73,21 @@ func (m *member) answer(to [][]byte) {
 
 // seal gives what has to be written of the consumer, if anything. What the log
 // did not take yet is in it: the deltas before are not read again once the
-// stream is flushed, so it can't wait. Of a follower it is only what the leader
+// stream is flushed, so it can't wait. Where others share the log, and may lead
+// before it has that, it is what the log has. Of a follower it is only what the leader
 // logged: its machine moves by deltas alone, and the number of the next one is the
 // leader's to give, so that a follower's drain must not take it. The caller holds
 // the stream's mu.
 func (m *member) seal() ([]byte, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.inLog != nil {
+		if !m.deltas.dirty {
+			return nil, false
+		}
+		m.deltas.wasSealed(m.inLogNumber)
+		return m.row(m.inLogNumber, m.inLog), true
+	}
 	if m.s.role != follower { // a consumer's own is recovering there
 		m.deltas.dirty = m.deltas.dirty || !m.deltas.logged && m.m.HasDelta()
 		if m.deltas.dirty {
@@ -89,11 +98,15 @@ func (m *member) seal() ([]byte, bool) {
 	if !m.deltas.dirty || m.volatile.Load() {
 		return nil, false
 	}
+	m.deltas.wasSealed(m.deltas.number)
+	return m.row(m.deltas.number, m.m), true
+}
+
+// row is the consumer as its store keeps it, behind the delta of a number.
+func (m *member) row(number uint64, machine *consumer.Machine) []byte {
 	b := msgp.AppendUint64(nil, m.id)
 	b = msgp.AppendInt64(b, m.created)
 	b = msgp.AppendBytes(b, m.cfg.Encode())
-	b = msgp.AppendUint64(b, m.deltas.number)
-	b = msgp.AppendBytes(b, m.m.AppendSnapshot(nil))
-	m.deltas.wasSealed()
-	return b, true
+	b = msgp.AppendUint64(b, number)
+	return msgp.AppendBytes(b, machine.AppendSnapshot(nil))
 }

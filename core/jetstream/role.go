@@ -1,5 +1,7 @@
 package jetstream
 
+import "fmt"
+
 // role is what a stream is to its log. It says who acts: applying an operation
 // is the same for all of them.
 type role uint8
@@ -25,6 +27,11 @@ type sharedLog interface {
 	// Leads reports whether this server does. Whoever makes it the leader later
 	// calls Engine.lead.
 	Leads() bool
+	// Damaged tells that this server's copy of a stream is damaged. The others
+	// have theirs, so nothing is booked as lost: the server gets one of those, and
+	// does not lead until then. It may be called more than once, must not block,
+	// and not call the engine.
+	Damaged(incarnation uint64, why error)
 }
 
 // roleIn is the role of what begins to follow a log now.
@@ -40,6 +47,27 @@ func roleIn(log Log) role {
 func (s *stream) shared() bool {
 	_, ok := s.log().(sharedLog)
 	return ok
+}
+
+// copyDamaged reports whether operations must not be decided by what is damaged
+// on this disk, since others share the log: then the stream stops, and the log is
+// told. The caller holds mu.
+func (s *stream) copyDamaged(what string) error {
+	l, ok := s.log().(sharedLog)
+	if !ok {
+		return nil
+	}
+	err := fmt.Errorf("%s is damaged on this server, and others share the log: its copy has to be made anew from theirs", what)
+	l.Damaged(s.incarnation, err)
+	return s.fail(err)
+}
+
+// stopIfDamaged is called behind each operation: whatever it met that can't be
+// read, the others may have decided otherwise. The caller holds mu.
+func (s *stream) stopIfDamaged() {
+	if s.watch != nil && s.failed == nil && s.watch.hurt.Load() {
+		_ = s.copyDamaged("what it has stored") // the stream has stopped
+	}
 }
 
 // leads reports whether the stream is to act.
@@ -96,7 +124,6 @@ func (s *stream) attachLater() {
 				return
 			}
 		}
-		s.logForgotten()
 		s.e.api.Do(s.tidy)
 	})
 	if !queued {

@@ -26,6 +26,8 @@ type ledLog struct {
 
 func (l *ledLog) Leads() bool { return l.leads.Load() }
 
+func (l *ledLog) Damaged(uint64, error) {}
+
 func (l *ledLog) Append(r *edgestore.Record, side []byte, token any, data ...[]byte) (edgestore.LSN, error) {
 	if !l.leads.Load() {
 		l.refused.Add(1)

@@ -162,6 +162,9 @@ func (s *stream) describe(seqs []uint64) (list []edgestore.Removal, err error) {
 // store does not know after all is booked as lost, so that limits go on; one such
 // message must not stop a stream.
 func (s *stream) dropDamaged(seq uint64) error {
+	if err := s.copyDamaged(fmt.Sprintf("message %d", seq)); err != nil {
+		return err
+	}
 	var ok bool
 	err := s.read(func() (err error) {
 		_, ok, err = s.store.Remove(seq)

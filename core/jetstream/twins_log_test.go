@@ -3,6 +3,7 @@ package jetstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -26,6 +27,8 @@ type twinGroup struct {
 	refuse  int // one of so many appends is refused; 0: none
 	refused int
 	dropped int // not committed and gone
+	damaged []string
+	held    bool // nothing is committed
 }
 
 // twinLog is the log as one engine has it.
@@ -68,6 +71,13 @@ func (l *twinLog) Leads() bool {
 	l.g.mu.Lock()
 	defer l.g.mu.Unlock()
 	return l.g.leader == l
+}
+
+// Damaged takes note of what a twin tells of its disk.
+func (l *twinLog) Damaged(incarnation uint64, why error) {
+	l.g.mu.Lock()
+	defer l.g.mu.Unlock()
+	l.g.damaged = append(l.g.damaged, fmt.Sprintf("stream %d: %v", incarnation, why))
 }
 
 // twinCommand has a follower apply entries, and may end that: without an error it
@@ -179,7 +189,7 @@ func (l *twinLog) commit(apply func([]edgestore.Entry)) bool {
 		runtime.Gosched()
 	}
 	g.mu.Lock()
-	if g.leader != l || len(g.pending) == 0 {
+	if g.leader != l || g.held || len(g.pending) == 0 {
 		g.mu.Unlock()
 		return false
 	}

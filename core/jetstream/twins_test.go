@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -25,9 +26,16 @@ const (
 	twinLeast = 500 // operations of a seed, at least
 )
 
-func TestTwins_come_to_the_same(t *testing.T) {
+func TestTwins_come_to_the_same(t *testing.T) { comeToTheSame(t, false) }
+
+// Two engines whose disks fail to read at different times have the same state.
+func TestTwins_with_disks_that_fail(t *testing.T) { comeToTheSame(t, true) }
+
+func comeToTheSame(t *testing.T, faulty bool) {
 	seeds := []uint64{1, 2}
 	switch {
+	case faulty && *crashSeed == 0 && os.Getenv("FROND_SOAK") == "":
+		seeds = []uint64{3}
 	case *crashSeed != 0:
 		seeds = []uint64{*crashSeed}
 	case os.Getenv("FROND_SOAK") != "":
@@ -39,7 +47,7 @@ func TestTwins_come_to_the_same(t *testing.T) {
 	for _, seed := range seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				x := newTwins(t, seed)
+				x := newTwins(t, seed, faulty)
 				x.everything()
 				for n := 0; !t.Failed() && (n < twinSteps || int(x.g.committed()) < twinLeast); n++ {
 					x.step(n)
@@ -49,6 +57,9 @@ func TestTwins_come_to_the_same(t *testing.T) {
 					kinds[en.Kind]++
 				}
 				t.Logf("%d operations, %d refused, %d lost by elections; %d compared, %d restarts, %d elections", len(x.g.entries), x.g.refused, x.g.dropped, x.compared, x.restarts, x.elections)
+				if faulty && x.lead.reads.failed+x.follow.reads.failed == 0 {
+					t.Errorf("the disks failed %d and %d times", x.lead.reads.failed, x.follow.reads.failed)
+				}
 				if x.restarts == 0 || x.elections == 0 || x.g.refused == 0 {
 					t.Error("the run did too little to show anything")
 				}
@@ -71,6 +82,8 @@ type twins struct {
 	lead   *twin
 	follow *twin
 	made   int
+	// faulty: now and then the disks do not read, each at its own times.
+	faulty bool
 
 	compared, restarts, elections int
 }
@@ -130,9 +143,10 @@ func (c *twinClock) configure(cfg *Config, name string) {
 	}
 }
 
-func newTwins(t *testing.T, seed uint64) *twins {
+func newTwins(t *testing.T, seed uint64, faulty ...bool) *twins {
 	rnd := rand.New(rand.NewPCG(seed, 7))
 	x := &twins{t: t, rnd: rnd, g: &twinGroup{rnd: rand.New(rand.NewPCG(seed, 8))}}
+	x.faulty = slices.Contains(faulty, true)
 	x.w = &chaosWorld{t: t, rnd: rnd, d: &chaosDisk{}, m: newChaosModel(), tally: newChaosTally()}
 	// The leader begins with a clock that was not set, the other one is ahead.
 	x.lead, x.follow = x.newTwin(-30*years1), x.newTwin(27*years1)
@@ -152,7 +166,11 @@ func (x *twins) newTwin(wall time.Duration) *twin {
 	x.made++
 	c := &twinClock{began: time.Now(), wall: wall, ahead: x.w.d.clock.ahead.Load}
 	place := twinPlace{edgestore.LSN(1 + x.made%3), edgestore.LSN(100 * x.made)}
-	return &twin{t: x.t, place: place, name: fmt.Sprint("twin ", x.made), dir: x.t.TempDir(), clock: c, backend: &twinBackend{start: journalStart{id: uint64(x.made)}}}
+	var reads *twinReads
+	if x.faulty {
+		reads = new(twinReads)
+	}
+	return &twin{t: x.t, place: place, reads: reads, name: fmt.Sprint("twin ", x.made), dir: x.t.TempDir(), clock: c, backend: &twinBackend{start: journalStart{id: uint64(x.made)}}}
 }
 
 func (n *twin) config(g *twinGroup) Config {
@@ -193,6 +211,8 @@ func (n *twin) open(g *twinGroup) {
 
 // give has a follower apply what was committed up to an LSN, in pieces.
 func (n *twin) give(rnd *rand.Rand, to edgestore.LSN) {
+	n.reads.nowAndThen(rnd)
+	defer n.reads.calm()
 	for l := n.log; l.applied < to; {
 		upTo := l.applied + 1 + edgestore.LSN(rnd.Uint64N(uint64(min(to-l.applied, 40))))
 		list := l.g.between(l.applied, upTo)
@@ -276,8 +296,8 @@ func (x *twins) promote(n *twin) {
 }
 
 // elect makes the follower the leader: when the leader was stopped, or whatever
-// that has on its way. Then the old one begins anew, with no files: they may have
-// what its consumers did and no log took (member.seal).
+// that has on its way. Its files have nothing that the log has not, so it follows
+// with them.
 func (x *twins) elect() {
 	x.elections++
 	was := x.lead
@@ -285,26 +305,23 @@ func (x *twins) elect() {
 	if calm {
 		was.stop(x.rnd.IntN(2) == 0)
 	}
-	// What a start logs and the log refuses is not told again: see logForgotten.
-	x.g.mu.Lock()
-	x.g.refuse = 0
-	x.g.mu.Unlock()
 	x.promote(x.follow)
-	x.g.mu.Lock()
-	x.g.refuse = 25
-	x.g.mu.Unlock()
 	x.follow = was
 	if !calm {
 		was.stop(false)
-		was.dir, was.log = x.t.TempDir(), nil
 	}
 	was.open(x.g)
 }
 
 // step is one operation or several, and the comparison behind them.
 func (x *twins) step(n int) {
+	x.lead.reads.nowAndThen(rand.New(rand.NewPCG(uint64(n), 9)))
 	for range 1 + x.rnd.IntN(3) {
 		x.operation()
+	}
+	if x.faulty { // else what the operations began is under way in what follows
+		x.settle()
+		x.lead.reads.calm()
 	}
 	what := x.rnd.IntN(16)
 	if n%20 < 2 {
@@ -321,6 +338,13 @@ func (x *twins) step(n int) {
 		x.follow.drain(x.rnd)
 	}
 	x.settle()
+	if what > 13 || n%20 == 2 { // with what its consumers did and no log has yet
+		x.operation()
+		if err := x.lead.e.drain.drain(); err != nil {
+			x.t.Error(err)
+		}
+		x.settle()
+	}
 	x.compare()
 }
 
@@ -373,6 +397,13 @@ func (x *twins) compare() {
 	x.t.Helper()
 	x.compared++
 	x.follow.give(x.rnd, x.g.committed())
+	for _, n := range []*twin{x.lead, x.follow} {
+		for _, s := range n.e.allStreams() {
+			if s.failed != nil {
+				x.t.Errorf("%s: stream %s has stopped: %v", n.name, s.name, s.failed)
+			}
+		}
+	}
 	if d := difference(stateOf(x.lead.e), stateOf(x.follow.e)); d != "" {
 		x.t.Errorf("%s, which leads, and %s differ behind operation %d: %s", x.lead.name, x.follow.name, x.g.committed(), d)
 	}

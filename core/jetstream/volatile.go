@@ -25,6 +25,9 @@ func (s *stream) submitConsumer(kind uint8, volatile, reserved bool, data []byte
 	if volatile {
 		return s.applyVolatile(kind, data)
 	}
+	if !s.logForgotten() {
+		return nil, appendError(edgestore.ErrBusy)
+	}
 	p, err := s.e.submit(s.log(), s.record(kind, false), reserved, data)
 	if err != nil {
 		return nil, err
@@ -92,15 +95,19 @@ func (c *consumers) forget() {
 	}
 }
 
-// logForgotten makes the next recovery know it too, before anything that
-// depends on it.
-func (s *stream) logForgotten() {
+// logForgotten makes the next recovery, and whoever shares the log, know it too,
+// before anything that depends on it: until it reports that the log has taken all
+// of it the stream is on no bus, and gets no consumer.
+func (s *stream) logForgotten() bool {
 	s.mu.Lock()
-	names := s.consumers.forgotten
-	s.consumers.forgotten = nil
-	s.mu.Unlock()
-	for _, name := range names {
+	defer s.mu.Unlock()
+	c := &s.consumers
+	for s.role == leader && len(c.forgotten) > 0 {
 		rec := s.record(opConsumerDelete, false)
-		s.e.appendLazy(s.log(), &rec, nil, msgp.AppendString(nil, name))
+		if !s.e.appendLazy(s.log(), &rec, nil, msgp.AppendString(nil, c.forgotten[0])) {
+			return false
+		}
+		c.forgotten = c.forgotten[1:]
 	}
+	return len(c.forgotten) == 0
 }

@@ -71,7 +71,8 @@ func (w *storeWatch) damaged(first, last uint64, _ error) {
 	w.hurt.Store(true)
 	w.mu.Lock()
 	w.mu.found = damage.MergeRanges(append(w.mu.found, edgestore.SeqRange{First: first, Last: last}), damage.MaxRanges)
-	ask := w.mu.leads && !w.mu.asked
+	// Where others share the log it is told even if they lead.
+	ask := (w.mu.leads || w.mu.s != nil && w.mu.s.shared()) && !w.mu.asked
 	w.mu.asked = w.mu.asked || ask
 	w.mu.Unlock()
 	if ask {
@@ -93,6 +94,10 @@ func (w *storeWatch) appendLost() {
 	s, found := w.mu.s, w.mu.found
 	w.mu.found, w.mu.asked = nil, false
 	w.mu.Unlock()
+	if l, ok := s.log().(sharedLog); ok {
+		l.Damaged(w.inc, fmt.Errorf("messages %s can not be read", damage.RangesText(found)))
+		return
+	}
 	for _, r := range found {
 		rec := s.record(opLost, false)
 		if !w.e.appendLazy(s.log(), &rec, nil, msgp.AppendUint64(msgp.AppendUint64(nil, r.First), r.Last)) {
@@ -147,8 +152,8 @@ func (w *storeWatch) report(kind damage.Kind, what, do string) {
 func (s *stream) applyLost(data []byte) error {
 	r := opReader{b: data}
 	first, last := r.uint(), r.uint()
-	if err := r.done("lost messages"); err != nil {
-		return err
+	if err := r.done("lost messages"); err != nil || s.shared() {
+		return err // what one disk does not read is nothing to the others
 	}
 	n, err := s.store.Lose(first, min(last, s.last))
 	if err != nil {
@@ -166,6 +171,10 @@ func (s *stream) applyLost(data []byte) error {
 func (s *stream) bookFound() {
 	found := s.store.Found()
 	if len(found) == 0 {
+		return
+	}
+	if l, ok := s.log().(sharedLog); ok {
+		l.Damaged(s.incarnation, fmt.Errorf("messages %s can not be read", damage.RangesText(found)))
 		return
 	}
 	for _, r := range found {
