@@ -80,7 +80,7 @@ func (d diskBackend) journal() (fileLog, journalEnd, error) {
 		return nil, journalEnd{}, err
 	}
 	d.c.Logger.Debug("journal opened", "recovery", rec)
-	end := journalEnd{missing: rec.Missing, since: rec.HeadsSince, start: journalStart{rec.ID, rec.Boot}, remade: rec.Remade, mended: rec.Mended}
+	end := journalEnd{missing: rec.Missing, since: rec.HeadsSince, start: journalStart{rec.ID, rec.Boot}, remade: rec.Remade, mended: rec.Mended, aside: rec.Aside}
 	for _, h := range rec.Heads {
 		end.heads = append(end.heads, chainHead{h.Incarnation, h.Chain})
 	}

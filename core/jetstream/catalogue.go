@@ -447,13 +447,13 @@ func (e *Engine) sealCatalogue() (trash map[uint64]edgestore.Store, dirty bool) 
 // can't be read is put aside and made again: the stores and the journal say
 // which streams there are.
 func (e *Engine) openCatalogue() (err error) {
-	if e.table, err = e.cfg.backend.table(); errors.Is(err, edgestore.ErrCorrupt) {
+	if e.table, err = e.openTable(); errors.Is(err, edgestore.ErrCorrupt) {
 		cause := err
 		where, aerr := e.cfg.backend.tableAside()
 		if aerr != nil {
 			return errors.Join(cause, aerr)
 		}
-		if e.table, err = e.cfg.backend.table(); err == nil {
+		if e.table, err = e.openTable(); err == nil {
 			e.mu.cat.rebuilt = true
 			e.report(Damage{
 				Kind: DamageCatalogue, Where: where,

@@ -72,6 +72,16 @@ func quarantine(root, folder, why string) (string, error) {
 	return to, errors.Join(err, os.WriteFile(filepath.Join(to, noteFile), []byte(note), 0o600))
 }
 
+// openTable opens the catalogue's table, where the disk has no room in that of the
+// spare file: a server must come up so that room can be made.
+func (e *Engine) openTable() (table, error) {
+	t, err := e.cfg.backend.table()
+	if vfs.IsNoSpace(err) && os.Remove(filepath.Join(e.cfg.Dir, spareName)) == nil {
+		t, err = e.cfg.backend.table()
+	}
+	return t, err
+}
+
 // setAside renames a file that can't be used and tells its new name.
 func setAside(path string) (string, error) {
 	for n := 1; ; n++ {

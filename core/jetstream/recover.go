@@ -66,6 +66,9 @@ func (e *Engine) reopen(end journalEnd) (newest edgestore.LSN, err error) {
 	for _, m := range end.mended {
 		e.tellMended(m)
 	}
+	for _, a := range end.aside {
+		e.tellFolder(a)
+	}
 	if err := e.journal.Raise(drained); err != nil {
 		return 0, err
 	}
@@ -126,6 +129,16 @@ func (e *Engine) tellMended(m journal.Mended) {
 		Kind: DamageAside, Where: filepath.Join(e.cfg.journalDir(), m.File),
 		What: fmt.Sprintf("a part of the journal's file %s was damaged (%s) and is made anew; no message is lost for that", m.File, m.Part),
 		Do:   "see who or what changed it, look at the health of the disk or card, then acknowledge this",
+	})
+}
+
+// tellFolder tells of a folder in the place of a file of the journal. What the file
+// had is told by itself.
+func (e *Engine) tellFolder(a journal.Aside) {
+	e.report(Damage{
+		Kind: DamageAside, Where: a.Path,
+		What: fmt.Sprintf("a folder was in the place of the journal's file %s; it was put aside, and the start went on as without the file", a.File),
+		Do:   "see who or what put it there, and whether the file is somewhere; look at the health of the disk or card, then acknowledge this",
 	})
 }
 

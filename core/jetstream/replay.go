@@ -18,6 +18,7 @@ type journalEnd struct {
 	// remade: its small file was gone or damaged, and is there again.
 	remade bool
 	mended []journal.Mended
+	aside  []journal.Aside
 }
 
 // chainHead is how far the operations of a stream go.

@@ -23,6 +23,7 @@ type meta struct {
 const (
 	metaName  = "journal.id"
 	metaTmp   = "journal.tmp"
+	lockName  = "lock"
 	metaMagic = "frondjnl"
 	metaBytes = 36
 

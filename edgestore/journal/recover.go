@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/frondmq/frond/edgestore"
@@ -44,7 +45,15 @@ type Recovery struct {
 	// Mended are parts of files that were damaged, or gone, and that nothing was
 	// lost by: they were written anew.
 	Mended []Mended
+	// Aside are folders that stood where files of the journal belong, and were put
+	// aside. Such a file is gone, and what was in it is missing like that of any
+	// that is.
+	Aside []Aside
 }
+
+// Aside is the name of a file of the journal that a folder had, and where the
+// folder is now.
+type Aside struct{ File, Path string }
 
 // Mended is a file of the journal that was damaged, and which part of it.
 type Mended struct{ File, Part string }
@@ -71,7 +80,7 @@ func Open(o Options) (*Journal, Recovery, error) {
 	if err := o.FS.MkdirAll(o.Dir); err != nil {
 		return nil, Recovery{}, fmt.Errorf("open journal: %w", err)
 	}
-	lock, err := takeLock(&o)
+	lock, aside, err := takeLock(&o)
 	if err != nil {
 		return nil, Recovery{}, fmt.Errorf("open journal %s: %w", o.Dir, err)
 	}
@@ -93,6 +102,7 @@ func Open(o Options) (*Journal, Recovery, error) {
 	j.mu.bound = j.committer.pace.bound
 	j.mu.open = newGroup()
 	rec, err := j.recover()
+	rec.Aside = append(aside, rec.Aside...)
 	if err != nil {
 		if j.shelf != nil {
 			j.shelf.close()
@@ -110,17 +120,36 @@ const lockStep = 20 * time.Millisecond
 
 // takeLock waits a while for a lock that is held: a process that was killed may
 // take a moment to end.
-func takeLock(o *Options) (io.Closer, error) {
+func takeLock(o *Options) (lock io.Closer, aside []Aside, err error) {
 	for waited := time.Duration(0); ; waited += lockStep {
-		lock, err := o.FS.Lock(filepath.Join(o.Dir, "lock"))
+		lock, err = o.FS.Lock(filepath.Join(o.Dir, lockName))
+		if isFolder(err) {
+			err = o.asideFolder(lockName, &aside)
+			if err == nil {
+				lock, err = o.FS.Lock(filepath.Join(o.Dir, lockName))
+			}
+		}
 		switch {
 		case err == nil || !errors.Is(err, vfs.ErrLocked):
-			return lock, err
+			return lock, aside, err
 		case waited >= o.LockWait:
-			return nil, fmt.Errorf("%w (another server runs on it, or this one twice)", edgestore.ErrLocked)
+			return nil, nil, fmt.Errorf("%w (another server runs on it, or this one twice)", edgestore.ErrLocked)
 		}
 		time.Sleep(lockStep)
 	}
+}
+
+// isFolder tells whether what was to be opened is there and is no file.
+func isFolder(err error) bool { return errors.Is(err, syscall.EISDIR) }
+
+// asideFolder puts a folder aside that has the name of a file of the journal:
+// nobody reads the file any more, and no other can be made in its place.
+func (o *Options) asideFolder(name string, aside *[]Aside) error {
+	to, err := edgestore.SetAside(o.FS, filepath.Join(o.Dir, name))
+	if err == nil {
+		*aside = append(*aside, Aside{name, to})
+	}
+	return err
 }
 
 // found is what recovery knows of one segment file.
@@ -136,6 +165,9 @@ type found struct {
 
 func (j *Journal) recover() (rec Recovery, err error) {
 	content, size, err := readMeta(&j.o)
+	if isFolder(err) {
+		err = j.o.asideFolder(metaName, &rec.Aside)
+	}
 	if err != nil {
 		return rec, err
 	}
@@ -145,7 +177,7 @@ func (j *Journal) recover() (rec Recovery, err error) {
 	}
 	j.shelf = newShelf(&j.o, 0, 0, j.Synced)
 	remade := !metaOK
-	segs, err := j.findSegments(&m, &metaOK)
+	segs, err := j.findSegments(&m, &metaOK, &rec.Aside)
 	if err != nil {
 		return rec, err
 	}
@@ -320,7 +352,7 @@ func newerFormat(name string, format uint32) error {
 
 // findSegments opens the segment files and reads their headers. Without a meta
 // file the headers say which journal this is.
-func (j *Journal) findSegments(m *meta, metaOK *bool) ([]found, error) {
+func (j *Journal) findSegments(m *meta, metaOK *bool, aside *[]Aside) ([]found, error) {
 	names, err := j.o.FS.List(j.o.Dir)
 	if err != nil {
 		return nil, err
@@ -335,7 +367,7 @@ func (j *Journal) findSegments(m *meta, metaOK *bool) ([]found, error) {
 			j.shelf.mu.ballast = true
 			continue
 		case reserveName:
-			j.shelf.mu.reserve = j.rightSize(name)
+			j.shelf.mu.reserve = j.rightSize(name, aside)
 			continue
 		}
 		number, ok := parseSegmentName(name)
@@ -349,7 +381,13 @@ func (j *Journal) findSegments(m *meta, metaOK *bool) ([]found, error) {
 		s := &segment{number: number, path: j.shelf.path(name), tail: segmentHeader, told: j.o.Events.ReadFailed}
 		// Whatever comes, the shelf closes the file.
 		j.shelf.mu.dead = append(j.shelf.mu.dead, s)
-		if s.file, err = j.o.FS.Open(s.path); err != nil {
+		if s.file, err = j.o.FS.Open(s.path); isFolder(err) {
+			if err = j.o.asideFolder(name, aside); err == nil {
+				j.shelf.mu.dead = j.shelf.mu.dead[:len(j.shelf.mu.dead)-1]
+				continue
+			}
+		}
+		if err != nil {
 			return nil, err
 		}
 		if s.size, err = s.file.Size(); err != nil {
@@ -381,8 +419,11 @@ func (j *Journal) findSegments(m *meta, metaOK *bool) ([]found, error) {
 }
 
 // rightSize tells whether the reserve can be used, and removes it if not.
-func (j *Journal) rightSize(name string) bool {
+func (j *Journal) rightSize(name string, aside *[]Aside) bool {
 	f, err := j.o.FS.Open(j.shelf.path(name))
+	if isFolder(err) {
+		_ = j.o.asideFolder(name, aside) // else the shelf tells that it can't make one
+	}
 	if err != nil {
 		return false
 	}
