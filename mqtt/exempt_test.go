@@ -395,7 +395,7 @@ func TestResponseTopic(t *testing.T) {
 	// Whoever answers there would make the request, with rights of his own.
 	t.Run("one where an answer is a request to a server costs itself only", func(t *testing.T) {
 		for _, topic := range []string{
-			"$JS/API/STREAM/PURGE/S", "$JS/edge/API/STREAM/DELETE/S", "$JS/ACK/S/c/1/1/1/1/1", "_R_/a", "_GR_/a/b", "$GR/a",
+			"$JS/API/STREAM/PURGE/S", "$JS/edge/API/STREAM/DELETE/S", "$JS/ACK/S/c/1/1/1/1/1", "_R_/a", "_GR_/a/b", "$GR/a", "$MQTT/sess/x",
 		} {
 			lost := b.m.lostProperties.Load()
 			c.send(appendPublish(nil, v5, 1, 3, []byte("ask/z"), append([]byte{packets.PropResponseTopic}, appendString(nil, []byte(topic))...), nil))

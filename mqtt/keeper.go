@@ -20,8 +20,8 @@ import (
 const (
 	retainedStream = "$MQTT_rmsgs"
 	retainedPrefix = ownPrefix + "rmsgs."
-	// ownPrefix is that of what the server stores for MQTT, which is no topic for
-	// clients to subscribe to.
+	// ownPrefix is that of what the server stores for MQTT, which is no topic of
+	// clients.
 	ownPrefix = "$MQTT."
 )
 

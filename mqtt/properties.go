@@ -96,7 +96,7 @@ func (t *translation) text(name string, value []byte) {
 // a header too, since streams keep headers and no reply subjects.
 func (t *translation) responseTopic(topic []byte) {
 	reply, err := appendSubject(t.reply, topic, t.rules)
-	if err != nil || t.most > 0 && len(reply) > t.most || subject.ReplyForServers(reply) { // empty, with wildcards, too long, or not a client's to name
+	if err != nil || t.most > 0 && len(reply) > t.most || replyForServers(reply) { // empty, with wildcards, too long, or not a client's to name
 		t.lose(topic)
 		return
 	}
@@ -171,7 +171,13 @@ func answersServers(topic []byte) bool {
 		return false
 	}
 	reply, err := appendSubject(nil, topic, 0)
-	return err == nil && subject.ReplyForServers(reply)
+	return err == nil && replyForServers(reply)
+}
+
+// replyForServers reports whether no client names a subject for answers: a session
+// would become what somebody answers.
+func replyForServers(reply []byte) bool {
+	return subject.ReplyForServers(reply) || bytes.HasPrefix(reply, []byte(ownPrefix))
 }
 
 func appendResponseTopic(dst, reply []byte) ([]byte, bool) {

@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"time"
@@ -188,10 +189,16 @@ func (c *conn) keepRetained(p *publication, r *receipt) {
 	}
 }
 
+// notForClients reports whether a subject is one that no client publishes to: what
+// the server stores for MQTT is its own, whatever rights a client has.
+func notForClients(subj []byte) bool {
+	return subject.ForServers(subj) || bytes.HasPrefix(subj, []byte(ownPrefix))
+}
+
 // mayPublish reports whether the client may publish to c.subject: by its
 // permissions, or because it was asked to answer there.
 func (c *conn) mayPublish() bool {
-	if subject.ForServers(c.subject) {
+	if notForClients(c.subject) {
 		return false
 	}
 	p := c.grant.Permissions

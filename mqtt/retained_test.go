@@ -224,7 +224,11 @@ func (s *story) step(words []string) {
 		c.send(appendAck(nil, packets.Puback, c.version, s.marks([]string{"id=" + words[2]}).id, 0))
 	case "pubrefused":
 		c.publish(words[2], words[3], 1, 9)
-		if a := c.expect(packets.Puback); a.ReasonCode != packets.ErrQuotaExceeded.Code {
+		want := packets.ErrQuotaExceeded.Code
+		if k := s.marks(words[4:]); k.refused > 0 {
+			want = k.refused
+		}
+		if a := c.expect(packets.Puback); a.ReasonCode != want {
 			s.fatalf("PUBACK %#x", a.ReasonCode)
 		}
 	case "pubends":

@@ -3,7 +3,6 @@ package mqtt
 import (
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
-	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/mqtt/session"
 )
@@ -29,7 +28,7 @@ func (c *conn) publishWill() {
 		return
 	}
 	c.will = nil
-	if p := c.grant.Permissions; subject.ForServers(w.subject) || p != nil && !p.CanPublish(w.subject) {
+	if p := c.grant.Permissions; notForClients(w.subject) || p != nil && !p.CanPublish(w.subject) {
 		c.notice(noticeDenied, "will", core.Cut(w.topic))
 		return
 	}
