@@ -219,6 +219,10 @@ func (c *conn) connect() error {
 	if !c.m.holdBack(c) {
 		return errEnded
 	}
+	if err := c.m.refuses(c); err != nil {
+		c.turnAway(err)
+		return err
+	}
 	if old := c.m.add(c); old != nil {
 		old.fail(errTakenOver) // [MQTT-3.1.4-3]
 	}

@@ -70,6 +70,27 @@ func (m *Module) sessionsOf(ctx context.Context, a *account.Account) (*session.S
 	return s, err
 }
 
+// refuses says why a client can't be let in whose identifier is that of another user's
+// session: before the one who has it is told to go.
+func (m *Module) refuses(c *conn) error {
+	m.stores.Lock()
+	e := m.stores.of[c.account.Name()]
+	m.stores.Unlock()
+	if e == nil {
+		return nil // nobody of the account has come in
+	}
+	e.Lock()
+	store := e.store
+	e.Unlock()
+	if store == nil {
+		return nil
+	}
+	if err := store.Refuses(c.clientID, c.user()); err != nil {
+		return c.noSession(err)
+	}
+	return nil
+}
+
 func (m *Module) keptLimits() session.Limits {
 	o := &m.services.Options().MQTT
 	return session.Limits{Sessions: o.MaxKeptSessions, Msgs: o.MaxKeptMsgs, Bytes: o.MaxKeptBytes, Expiry: o.MaxKeptTime}

@@ -20,13 +20,13 @@ import (
 // Each line is a step:
 //
 //	NAME connect [v5] [will=TOPIC:PAYLOAD] [q1] [retain] [delay=SECONDS] [keep]
-//	    [expiry=SECONDS] [present] [refused=CODE] [grants=SECONDS] [id=RECEIVE-MAXIMUM] [login=USER]
+//	    [expiry=SECONDS] [present] [refused=CODE] [grants=SECONDS] [id=RECEIVE-MAXIMUM] [login=USER] [as=CLIENT-ID]
 //	NAME pub TOPIC PAYLOAD [q1] [q2] [retain] [expiry=SECONDS] [KEY=VALUE]  "-" is no payload
 //	NAME sub FILTER [q1] [rh1] [rh2] [rap] [nolocal]
 //	NAME gets TOPIC PAYLOAD [q1] [retain] [expiry=SECONDS] [KEY=VALUE]      the next that comes,
 //	    [dup] [hold] [id=N]                                                 which is not acknowledged by hold
 //	NAME acks N                                                           acknowledges a packet identifier
-//	NAME pubrefused TOPIC PAYLOAD | NAME pubends TOPIC PAYLOAD             a PUBLISH with QoS 1 that gets 0x97, or the end
+//	NAME pubrefused TOPIC PAYLOAD | NAME pubends TOPIC PAYLOAD             a PUBLISH with QoS 1 that gets 0x97, or refused=CODE, or the end
 //	NAME silent                                                           nothing more comes
 //	NAME unsub FILTER | NAME leave | NAME drop
 //	nats SUBJECT PAYLOAD [KEY=VALUE]                                      as a NATS client
@@ -100,7 +100,7 @@ type marks struct {
 	qos, handling, refused   byte
 	id                       uint16
 	expiry, grants, delay    uint32
-	will, login              string
+	will, login, as          string
 	user                     []packets.UserProperty
 }
 
@@ -130,6 +130,8 @@ func (s *story) marks(words []string) (k marks) {
 			k.handling = w[2] - '0'
 		case key == "login":
 			k.login = value
+		case key == "as":
+			k.as = value
 		case key == "will":
 			k.will = value
 		case key == "refused" || key == "id" || key == "grants" || key == "delay":
@@ -265,8 +267,11 @@ func (s *story) connect(name string, k marks) {
 	if k.v5 {
 		version = v5
 	}
-	c := (&broker{t: s.t, m: s.m}).dial(version)
-	c.send(c.connectPacket(name, func(pk *packets.Packet) {
+	c, id := (&broker{t: s.t, m: s.m}).dial(version), name
+	if k.as != "" {
+		id = k.as
+	}
+	c.send(c.connectPacket(id, func(pk *packets.Packet) {
 		if topic, payload, ok := strings.Cut(k.will, ":"); ok {
 			pk.Connect.WillFlag, pk.Connect.WillTopic, pk.Connect.WillPayload = true, topic, []byte(payload)
 			pk.Connect.WillRetain, pk.Connect.WillQos = k.retain, k.qos

@@ -22,6 +22,14 @@ func (c *counts) get(seq uint64) int {
 	return int(k.n[seq%countChunk])
 }
 
+// len is how many messages somebody waits for.
+func (c *counts) len() (n uint64) {
+	for _, k := range c.chunks {
+		n += uint64(k.used)
+	}
+	return n
+}
+
 func (c *counts) set(seq uint64, n int) {
 	k := c.chunks[seq/countChunk]
 	if k == nil {

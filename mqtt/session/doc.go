@@ -28,7 +28,8 @@
 //
 // The count of a message is how many sessions wait for it (counts.go). At nought
 // it is deleted, not at once and not waited for. Counts are only in memory: a start
-// counts once what is there (sweep, in work.go), and deletes what nobody waits for.
+// counts once what is there (sweep, in work.go), and deletes what nobody waits for. So
+// does whoever finds messages gone that are counted (recount.go).
 // Until it has passed a message, that is neither counted nor deleted.
 //
 // # Delivery

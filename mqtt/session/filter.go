@@ -104,6 +104,7 @@ func (f *Filter) Deliver(_ *account.Sub, m *wire.Msg) bool {
 	var full error
 	if l := x.store.o.Limits(); x.full(len(m.Header)+len(m.Body), &l) {
 		full = &FullError{x.ID}
+		x.store.suspect()
 	}
 	k.Keep(x.store, m.Subject, full)
 	return true

@@ -176,7 +176,7 @@ func (x *Session) spans() (list []span, horizon uint64) {
 		}
 	}
 	if x.position >= s.mu.head {
-		x.idle, x.hints = true, hints{}
+		x.readAllLocked()
 		return nil, 0
 	}
 	for _, f := range x.filters {
@@ -189,7 +189,8 @@ func (x *Session) spans() (list []span, horizon uint64) {
 		}
 	}
 	if len(list) == 0 {
-		x.position, x.horizon, x.idle, x.hints = s.mu.head, s.mu.head, true, hints{}
+		x.position, x.horizon = s.mu.head, s.mu.head
+		x.readAllLocked()
 		return nil, 0
 	}
 	return list, s.mu.head

@@ -29,6 +29,7 @@ type row struct {
 type state struct {
 	User     string      `json:"user,omitempty"`
 	Expiry   uint32      `json:"expiry"`               // seconds behind the end of the connection; Never
+	Attached bool        `json:"attached,omitempty"`   // a connection has it: its expiry does not run
 	Online   bool        `json:"online,omitempty"`     // messages behind Position may have been sent
 	SentUpTo uint64      `json:"sent_up_to,omitempty"` // those behind Position that may have been, too
 	Position uint64      `json:"position"`
@@ -107,7 +108,7 @@ func (r *row) check() error {
 
 // encode makes the row of x. The lock is held.
 func (x *Session) encode() []byte {
-	s := &state{User: x.User, Expiry: x.expiry, Online: x.online, Position: x.position}
+	s := &state{User: x.User, Expiry: x.expiry, Attached: x.peer != nil, Online: x.online, Position: x.position}
 	if x.sentUpTo > x.position {
 		s.SentUpTo = x.sentUpTo
 	}

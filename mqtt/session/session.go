@@ -91,7 +91,9 @@ func (s *Store) Attach(ctx context.Context, gone <-chan struct{}, c Client) (x *
 			return x, false, nil
 		case x.peer == nil:
 			x.peer, x.expiry, x.expires, x.idle, x.horizon = c.Peer, c.Expiry, time.Time{}, false, x.position
+			s.mu.dirty[x] = true // a start must not have it expired meanwhile
 			s.mu.Unlock()
+			s.poke()
 			return x, true, nil
 		}
 		wait := x.waitLocked()
@@ -132,6 +134,15 @@ func (s *Store) findLocked(id, user string) (*Session, error) {
 		return nil, ErrOtherUser
 	}
 	return x, nil
+}
+
+// Refuses says why a client could not have the session of its identifier, whoever waits
+// for it: ErrOtherUser, ErrTaken or ErrUnread.
+func (s *Store) Refuses(id, user string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := s.findLocked(id, user)
+	return err
 }
 
 // waitLocked is closed when the session is let go.

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/frondmq/frond/core/account"
@@ -51,6 +54,8 @@ type Store struct {
 	rows   *rowWriter
 	pages  chan struct{} // has one for each page that is being read
 	wake   chan struct{} // holds one: there is something for the worker
+	// suspected: the worker is to look whether the stream has what is waited for.
+	suspected atomic.Bool
 
 	streams struct {
 		sync.Mutex
@@ -66,9 +71,10 @@ type Store struct {
 		counts   counts
 		made     time.Time // when the stream of messages was made; zero: there is none
 		head     uint64    // the newest message that was told
-		// begin is the newest one that was there at the start; up to swept they
-		// are counted.
+		// begin is the newest one that was there at the start, or when all was counted
+		// anew (recount.go); up to swept they are counted.
 		begin, swept uint64
+		missed       bool            // a session did not find what was counted for it
 		unread       map[string]bool // rows that can't be read, by their hashes
 		low          uint64          // nobody waits for what is below
 		free         []uint64        // messages above low that nobody waits for any more
@@ -101,7 +107,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{o: o, pages: make(chan struct{}, maxPages), wake: make(chan struct{}, 1)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.mu.sessions, s.mu.closed = make(map[string]*Session), make(map[*Filter]bool)
-	s.mu.dirty, s.mu.unread = make(map[*Session]bool), make(map[string]bool)
+	s.mu.dirty, s.mu.unread, s.mu.low = make(map[*Session]bool), make(map[string]bool), 1
 	err := s.load(ctx)
 	if err == nil {
 		s.rows, err = newRowWriter(s)
@@ -203,7 +209,10 @@ func (s *Store) loadRow(m *jsclient.Message) {
 		err = s.restore(r, m)
 	}
 	if err != nil {
-		hash := m.Subject[len(rowPrefix):]
+		hash, ours := strings.CutPrefix(m.Subject, s.rowSubject(""))
+		if !ours {
+			return // of another domain
+		}
 		s.mu.unread[hash] = true
 		s.o.Log.Error("MQTT session could not be read; what it waits for stays in the stream", "stream", rowStream, "subject", m.Subject, "seq", m.Seq, "err", err)
 	}
@@ -225,7 +234,7 @@ func (s *Store) restore(r *row, m *jsclient.Message) error {
 		}
 		x.filters = append(x.filters, f)
 	}
-	if x.position > s.mu.head {
+	if x.position > s.mu.head || slices.ContainsFunc(x.filters, func(f *Filter) bool { return f.after > s.mu.head }) {
 		x.anew() // the stream is another one
 	}
 	for _, f := range x.filters {
@@ -242,8 +251,18 @@ func (s *Store) restore(r *row, m *jsclient.Message) error {
 		}
 	}
 	s.mu.sessions[x.hash] = x
-	x.expireLocked(leftOf(x.expiry, time.Since(m.Time)))
+	x.expireLocked(r.State.left(time.Since(m.Time)))
 	return nil
+}
+
+// left is what is left at a start of the expiry of a row that was written so long ago.
+// That of a connected session begins at the end of the connection, which is not older
+// than the start.
+func (s *state) left(since time.Duration) time.Duration {
+	if s.Attached || s.Online {
+		since = 0
+	}
+	return leftOf(s.Expiry, since)
 }
 
 // leftOf is what is left of an expiry. A clock that was set, or is not set yet, does
@@ -275,6 +294,9 @@ func (s *Store) ensure(ctx context.Context) error {
 		var i *jsclient.StreamInfo
 		if i, err = s.ensureStream(ctx, &jsclient.StreamConfig{Name: msgsStream, Subjects: []string{msgsPrefix + ">"}, AllowDirect: true}); err == nil {
 			s.adopt(i)
+			if c := &i.Config; c.MaxAge > 0 || c.MaxMsgsPer > 0 || (c.MaxMsgs > 0 || c.MaxBytes > 0) && c.Discard != asset.DiscardNew {
+				s.o.Log.Warn("what MQTT sessions wait for is lost when the stream is at the limits that somebody has given it", "stream", msgsStream)
+			}
 		}
 	}
 	t.ready, t.failed, t.at = err == nil, err, time.Now()
@@ -306,13 +328,15 @@ func (s *Store) lostStream() {
 
 // adopt takes the stream of messages as it is. One that was made anew has other
 // sequences.
-func (s *Store) adopt(i *jsclient.StreamInfo) {
+func (s *Store) adopt(i *jsclient.StreamInfo) (anew bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.mu.made.IsZero() && !s.mu.made.Equal(i.Created) {
+	anew = !s.mu.made.IsZero() && !s.mu.made.Equal(i.Created)
+	if anew {
 		s.anewLocked()
 	}
 	s.mu.made = i.Created
+	return anew
 }
 
 // anewLocked begins again with a stream that was made anew: all of it is behind all
@@ -320,7 +344,7 @@ func (s *Store) adopt(i *jsclient.StreamInfo) {
 func (s *Store) anewLocked() {
 	s.mu.counts = counts{}
 	s.mu.head, s.mu.begin, s.mu.swept, s.mu.low = 0, 0, 0, 1
-	s.mu.free = nil
+	s.mu.free, s.mu.missed = nil, false
 	for _, x := range s.mu.sessions {
 		x.anew()
 		s.mu.dirty[x] = true

@@ -559,6 +559,33 @@ func TestStore_foreign(t *testing.T) {
 	}
 }
 
+// TestStore_attached has the expiry of a session run behind its connection, and not
+// behind its row: a crash is the end of the connection.
+func TestStore_attached(t *testing.T) {
+	h := newHouse(t)
+	c := h.client()
+	defer c.Close()
+	left := func(want time.Duration) {
+		t.Helper()
+		testkit.Eventually(t, fmt.Sprintf("%v are left an hour later", want), func() bool {
+			m, err := c.Last(t.Context(), rowStream, h.s.rowSubject(Hash("d")))
+			if err != nil {
+				return false
+			}
+			r, err := readRow(m.Data)
+			return err == nil && r.State.left(time.Hour) == want
+		})
+	}
+	d := h.attach("d", false).sub("a")
+	left(time.Minute)
+	d.Detach(60)
+	left(0)
+	d = h.attach("d", true)
+	left(time.Minute)
+	d.Detach(60)
+	left(0)
+}
+
 func TestLeftOf(t *testing.T) {
 	for _, c := range []struct {
 		expiry uint32

@@ -59,6 +59,9 @@ func (s *Store) tick(swept bool) (next time.Duration) {
 		if err = s.countDown(s.ctx); err == nil {
 			err = s.clear(s.ctx)
 		}
+		if err == nil {
+			err = s.verify(s.ctx)
+		}
 	}
 	if err != nil && s.ctx.Err() == nil {
 		s.o.Log.Error("what MQTT sessions have done with could not be deleted", "err", err)
