@@ -109,8 +109,8 @@ type Variant struct {
 func smallFirst() []string {
 	return []string{
 		module + "/cmd/frond", module + "/cmd/frond/help", module + "/core/auth", module + "/core/config", module + "/core/jetstream/sourcing", module + "/core/monitor", module + "/core/transport",
-		"container/list", "context", "encoding/asn1", "encoding/base32", "encoding/base64", "encoding/hex", "encoding/json", "encoding/pem", "flag", "fmt", "hash/maphash", "io/fs", "log", "log/slog", "math/big",
-		"net", "net/netip", "net/textproto", "net/url", "os", "os/exec", "os/signal", "path/filepath", "reflect", "regexp", "regexp/syntax", "syscall", "unicode",
+		"container/list", "context", "encoding/asn1", "crypto/cipher", "encoding/base32", "encoding/base64", "encoding/hex", "encoding/json", "encoding/pem", "flag", "fmt", "hash/maphash", "io/fs", "log", "log/slog", "math/big",
+		"net", "net/netip", "net/textproto", "net/url", "crypto/internal/fips140/hmac", "os", "os/exec", "os/signal", "path/filepath", "reflect", "regexp", "regexp/syntax", "syscall", "unicode",
 		"internal/filepathlite", "internal/fmtsort", "internal/singleflight", "path", "runtime/debug",
 		"crypto/des", "crypto/dsa", "crypto/hkdf", "crypto/hmac", "crypto/internal/fips140cache", "crypto/internal/fips140hash", "crypto/internal/fips140/edwards25519", "crypto/rc4",
 		"golang.org/x/crypto/blowfish", "vendor/golang.org/x/crypto/cryptobyte/asn1",
@@ -130,7 +130,7 @@ func smallThroughout() []string {
 		module + "/core", module + "/core/jetstream", module + "/core/jetstream/api", module + "/core/jetstream/apierror", module + "/core/jetstream/asset", module + "/core/jetstream/consumer", module + "/core/jetstream/damage",
 		module + "/core/jetstream/jsclient", module + "/edgestore", module + "/edgestore/journal", module + "/edgestore/vfs", module + "/leaf", module + "/mqtt", module + "/mqtt/session",
 		"encoding/json/...", "github.com/mochi-mqtt/server/v2/packets", "github.com/tinylib/msgp/msgp", "go.etcd.io/bbolt/...",
-		"bufio", "bytes", "crypto/internal/fips140/sha512", "encoding/binary", "internal/poll", "internal/reflectlite", "internal/strconv", "io", "slices", "sort", "strings", "time",
+		"bufio", "bytes", "crypto/internal/fips140/sha512", "encoding/binary", "errors", "internal/poll", "internal/reflectlite", "internal/strconv", "io", "slices", "sort", "strconv", "strings", "time",
 	}
 }
 

@@ -52,19 +52,17 @@ func (s *Store) verify(ctx context.Context) error {
 	// Only the worker deletes, so what was counted is there, and more may have come.
 	i, err := s.o.Client.Info(ctx, msgsStream)
 	switch {
+	case err == nil:
+		s.adopt(i)
 	case errors.Is(err, jsclient.ErrStreamNotFound):
 		i = new(jsclient.StreamInfo)
-	case err != nil:
+	default:
 		s.suspected.Store(true)
 		return err
-	default:
-		if s.adopt(i) {
-			return nil
-		}
 	}
-	if there := i.State.Msgs; missed || there < waited || waited > 0 && i.State.FirstSeq > first {
+	if missed || i.State.Msgs < waited || waited > 0 && i.State.FirstSeq > first {
 		s.o.Log.Warn("messages that MQTT sessions wait for are gone from the stream: it was purged, has limits or is damaged",
-			"stream", msgsStream, "waited_for", waited, "messages", there)
+			"stream", msgsStream)
 		s.recount()
 		return s.sweep(ctx) // at once: meanwhile no session is full
 	}

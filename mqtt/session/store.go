@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -234,7 +233,7 @@ func (s *Store) restore(r *row, m *jsclient.Message) error {
 		}
 		x.filters = append(x.filters, f)
 	}
-	if x.position > s.mu.head || slices.ContainsFunc(x.filters, func(f *Filter) bool { return f.after > s.mu.head }) {
+	if x.position > s.mu.head {
 		x.anew() // the stream is another one
 	}
 	for _, f := range x.filters {
@@ -295,7 +294,7 @@ func (s *Store) ensure(ctx context.Context) error {
 		if i, err = s.ensureStream(ctx, &jsclient.StreamConfig{Name: msgsStream, Subjects: []string{msgsPrefix + ">"}, AllowDirect: true}); err == nil {
 			s.adopt(i)
 			if c := &i.Config; c.MaxAge > 0 || c.MaxMsgsPer > 0 || (c.MaxMsgs > 0 || c.MaxBytes > 0) && c.Discard != asset.DiscardNew {
-				s.o.Log.Warn("what MQTT sessions wait for is lost when the stream is at the limits that somebody has given it", "stream", msgsStream)
+				s.o.Log.Warn("what MQTT sessions wait for is lost at limits that somebody has given the stream", "stream", msgsStream)
 			}
 		}
 	}
@@ -328,15 +327,13 @@ func (s *Store) lostStream() {
 
 // adopt takes the stream of messages as it is. One that was made anew has other
 // sequences.
-func (s *Store) adopt(i *jsclient.StreamInfo) (anew bool) {
+func (s *Store) adopt(i *jsclient.StreamInfo) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	anew = !s.mu.made.IsZero() && !s.mu.made.Equal(i.Created)
-	if anew {
+	if !s.mu.made.IsZero() && !s.mu.made.Equal(i.Created) {
 		s.anewLocked()
 	}
 	s.mu.made = i.Created
-	return anew
 }
 
 // anewLocked begins again with a stream that was made anew: all of it is behind all
