@@ -208,14 +208,20 @@ func (w *chaosWorld) empty() {
 	w.call("STREAM.PURGE."+chaosFull, fmt.Sprintf(`{"keep":%d}`, w.rnd.IntN(3)))
 }
 
+// notDrained hears how a second drain ended. Disks that do not read for a while may
+// fail it too: the journal keeps what it should have brought down.
+func (w *chaosWorld) notDrained(err error) {
+	if err != nil && !w.unreadable {
+		w.t.Error(err)
+	}
+}
+
 // drainSome drains everything, or stops half way as a power cut would. A file that
 // turns out to be damaged then is made anew by the next drain.
 func (w *chaosWorld) drainSome() {
 	if w.rnd.IntN(2) == 0 {
 		if w.e.drain.drain() != nil {
-			if err := w.e.drain.drain(); err != nil {
-				w.t.Error(err)
-			}
+			w.notDrained(w.e.drain.drain())
 		}
 		return
 	}
@@ -224,9 +230,7 @@ func (w *chaosWorld) drainSome() {
 			continue
 		}
 		if s.store.Flush() != nil {
-			if err := s.store.Flush(); err != nil {
-				w.t.Error(err)
-			}
+			w.notDrained(s.store.Flush())
 		}
 		if h, rows, ok := s.flushed(); ok {
 			w.e.noteHead(s.incarnation, h, rows)

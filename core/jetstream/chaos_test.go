@@ -129,6 +129,8 @@ type chaosWorld struct {
 	next  int // number of the next body
 	// blind: a call fails, so nothing may wait for an answer.
 	blind bool
+	// unreadable: now and then the disks do not read for a while.
+	unreadable bool
 	// copies are what clients have read of streams that others fill.
 	copies map[string]*chaosCopy
 }

@@ -147,7 +147,7 @@ func newTwins(t *testing.T, seed uint64, faulty ...bool) *twins {
 	rnd := rand.New(rand.NewPCG(seed, 7))
 	x := &twins{t: t, rnd: rnd, g: &twinGroup{rnd: rand.New(rand.NewPCG(seed, 8))}}
 	x.faulty = slices.Contains(faulty, true)
-	x.w = &chaosWorld{t: t, rnd: rnd, d: &chaosDisk{}, m: newChaosModel(), tally: newChaosTally()}
+	x.w = &chaosWorld{t: t, rnd: rnd, d: &chaosDisk{}, m: newChaosModel(), tally: newChaosTally(), unreadable: x.faulty}
 	// The leader begins with a clock that was not set, the other one is ahead.
 	x.lead, x.follow = x.newTwin(-30*years1), x.newTwin(27*years1)
 	t.Cleanup(x.close) // before the folders go

@@ -109,14 +109,14 @@ type Variant struct {
 func smallFirst() []string {
 	return []string{
 		module + "/cmd/frond", module + "/cmd/frond/help", module + "/core/auth", module + "/core/config", module + "/core/jetstream/sourcing", module + "/core/monitor", module + "/core/transport",
-		"container/list", "context", "encoding/asn1", "crypto/cipher", "encoding/base32", "encoding/base64", "encoding/hex", "encoding/json", "encoding/pem", "flag", "fmt", "hash/maphash", "io/fs", "log", "log/slog", "math/big",
-		"net", "net/netip", "net/textproto", "net/url", "crypto/internal/fips140/hmac", "os", "os/exec", "os/signal", "path/filepath", "reflect", "regexp", "regexp/syntax", "syscall", "unicode",
+		"container/list", "context", "crypto/cipher", "encoding/asn1", "encoding/base32", "encoding/base64", "encoding/hex", "encoding/json", "encoding/pem", "flag", "fmt", "hash/maphash", "io/fs", "log", "log/slog", "math/big",
+		"net", "net/netip", "net/textproto", "net/url", "os", "os/exec", "os/signal", "path/filepath", "reflect", "regexp", "regexp/syntax", "syscall", "unicode",
 		"internal/filepathlite", "internal/fmtsort", "internal/singleflight", "path", "runtime/debug",
 		"crypto/des", "crypto/dsa", "crypto/hkdf", "crypto/hmac", "crypto/internal/fips140cache", "crypto/internal/fips140hash", "crypto/internal/fips140/edwards25519", "crypto/rc4",
 		"golang.org/x/crypto/blowfish", "vendor/golang.org/x/crypto/cryptobyte/asn1",
 		"crypto/ecdh", "crypto/ecdsa", "crypto/ed25519", "crypto/elliptic", "crypto/hpke", "crypto/mlkem", "crypto/rsa", "crypto/sha3", "crypto/tls", "crypto/x509", "crypto/x509/pkix",
 		"crypto/internal/fips140/bigmod", "crypto/internal/fips140/drbg", "crypto/internal/fips140/ecdh", "crypto/internal/fips140/ecdsa", "crypto/internal/fips140/ed25519",
-		"crypto/internal/fips140/hkdf", "crypto/internal/fips140/mlkem", "crypto/internal/fips140/nistec", "crypto/internal/fips140/rsa", "crypto/internal/fips140/sha3",
+		"crypto/internal/fips140/hkdf", "crypto/internal/fips140/hmac", "crypto/internal/fips140/mlkem", "crypto/internal/fips140/nistec", "crypto/internal/fips140/rsa", "crypto/internal/fips140/sha3",
 		"crypto/internal/fips140/tls12", "crypto/internal/fips140/tls13", "internal/bisect", "internal/godebug", "internal/oserror", "internal/syscall/unix",
 		"github.com/nats-io/nkeys", "golang.org/x/crypto/bcrypt", "golang.org/x/crypto/blake2b", "golang.org/x/crypto/curve25519", "golang.org/x/crypto/nacl/box",
 		"golang.org/x/crypto/nacl/secretbox", "golang.org/x/sys/unix", "vendor/golang.org/x/crypto/cryptobyte", "vendor/golang.org/x/net/dns/dnsmessage",
@@ -130,7 +130,7 @@ func smallThroughout() []string {
 		module + "/core", module + "/core/jetstream", module + "/core/jetstream/api", module + "/core/jetstream/apierror", module + "/core/jetstream/asset", module + "/core/jetstream/consumer", module + "/core/jetstream/damage",
 		module + "/core/jetstream/jsclient", module + "/edgestore", module + "/edgestore/journal", module + "/edgestore/vfs", module + "/leaf", module + "/mqtt", module + "/mqtt/session",
 		"encoding/json/...", "github.com/mochi-mqtt/server/v2/packets", "github.com/tinylib/msgp/msgp", "go.etcd.io/bbolt/...",
-		"bufio", "bytes", "crypto/internal/fips140/sha512", "encoding/binary", "errors", "internal/poll", "internal/reflectlite", "internal/strconv", "io", "slices", "sort", "strconv", "strings", "time",
+		"bufio", "bytes", "crypto/internal/fips140/sha256", "crypto/internal/fips140/sha512", "encoding/binary", "errors", "internal/poll", "internal/reflectlite", "internal/strconv", "io", "maps", "math/rand/v2", "slices", "sort", "strconv", "strings", "time", "unicode/utf8",
 	}
 }
 
