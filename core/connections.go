@@ -117,6 +117,23 @@ func (s *Connections) Remove(c Connection, why wire.CloseReason) {
 		return
 	}
 	delete(s.mu.open, c.ConnID())
+	s.closedLocked(c, closed, why)
+}
+
+// Refused is for a connection that has ended before it was let in, and was not added:
+// it counts, and is among the closed ones.
+func (s *Connections) Refused(c Connection, why wire.CloseReason) {
+	closed, now := c.Describe(false, false), time.Now()
+	closed.Stop, closed.Reason = &now, why.String()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.ConnKind() == monitor.KindClient {
+		s.mu.total++
+	}
+	s.closedLocked(c, closed, why)
+}
+
+func (s *Connections) closedLocked(c Connection, closed *monitor.ConnInfo, why wire.CloseReason) {
 	// It goes from one list to the other under one lock, and Count takes both under
 	// it: their sum never falls.
 	gone := s.mu.gone[c.ConnKind()]

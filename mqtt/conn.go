@@ -40,6 +40,7 @@ type conn struct {
 	version   byte
 	clientID  string
 	claims    string // the user of a CONNECT that is not let in yet
+	listed    bool   // among the connections
 	grant     *auth.Grant
 	replies   *subject.ResponseTracker // nil: being asked gives no rights
 	account   *account.Account
@@ -116,6 +117,9 @@ func (c *conn) serve() {
 		c.out.End(0, nil) // somebody may have said goodbye
 		c.out.Wait()
 		c.frames.drop()
+		if !c.listed {
+			c.m.services.Connections().Refused(c, c.refusedReason(err))
+		}
 		c.leave()
 		return
 	}

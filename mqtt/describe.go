@@ -30,8 +30,10 @@ func (c *conn) Describe(_, _ bool) *monitor.ConnInfo {
 		Cid: c.id, Kind: monitor.KindClient, Type: monitor.TypeMQTT, Start: c.started,
 		LastActivity: core.Moment(c.lastSeen.Load()), Pending: c.out.Pending(),
 		InMsgs: t.InMsgs, OutMsgs: t.OutMsgs, InBytes: t.InBytes, OutBytes: t.OutBytes,
-		NumSubs: uint32(c.numSubs.Load()), MQTTClient: c.clientID, AccountName: c.account.Name(),
-		AuthorizedUser: c.grant.User, Account: c.account.Name(),
+		NumSubs: uint32(c.numSubs.Load()), MQTTClient: c.clientID, AuthorizedUser: c.claims,
+	}
+	if c.grant != nil { // it was let in
+		i.AuthorizedUser, i.AccountName, i.Account = c.grant.User, c.account.Name(), c.account.Name()
 	}
 	core.DescribeHost(i, c.nc)
 	return i
@@ -49,28 +51,46 @@ func (c *conn) closedReason() wire.CloseReason {
 	default: // it was gone before its CONNACK
 		return wire.ReasonWriteError
 	}
+	return c.reasonOf(c.end)
+}
+
+// refusedReason is the same of one that was not let in.
+func (c *conn) refusedReason(err error) wire.CloseReason {
+	var r *refusal
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return wire.ReasonAuthTimeout
+	case !errors.As(err, &r):
+		return c.reasonOf(err)
+	case r.code == packets.ErrNotAuthorized, r.code == packets.ErrBadUsernameOrPassword, r.code == packets.ErrBadAuthenticationMethod:
+		return wire.ReasonAuthFailure
+	}
+	return wire.ReasonProtocolViolation
+}
+
+func (c *conn) reasonOf(err error) wire.CloseReason {
 	var f *failure
 	var code packets.Code
 	switch {
-	case c.slow.Load(), errors.Is(c.end, errSlow):
+	case c.slow.Load(), errors.Is(err, errSlow):
 		return wire.ReasonSlowPending
-	case errors.Is(c.end, errPart):
+	case errors.Is(err, errPart):
 		return wire.ReasonStale
-	case errors.Is(c.end, errDisconnect), errors.Is(c.end, io.EOF):
+	case errors.Is(err, errDisconnect), errors.Is(err, io.EOF):
 		return wire.ReasonClientClosed
-	case errors.Is(c.end, errRevoked):
+	case errors.Is(err, errRevoked):
 		return wire.ReasonAuthFailure
-	case errors.Is(c.end, errTooMany):
+	case errors.Is(err, errTooMany):
 		return wire.ReasonConnections
-	case errors.Is(c.end, errTakenOver):
+	case errors.Is(err, errTakenOver):
 		return wire.ReasonDuplicateClientID
-	case errors.Is(c.end, errKicked):
+	case errors.Is(err, errKicked):
 		return wire.ReasonKicked
-	case errors.Is(c.end, errShutdown):
+	case errors.Is(err, errShutdown):
 		return wire.ReasonServerShutdown
-	case errors.As(c.end, &f), errors.As(c.end, &code):
+	case errors.As(err, &f), errors.As(err, &code):
 		return wire.ReasonProtocolViolation
-	case errors.Is(c.end, os.ErrDeadlineExceeded):
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return wire.ReasonStale
 	default:
 		return wire.ReasonReadError

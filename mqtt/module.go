@@ -167,8 +167,10 @@ func (m *Module) Addr() net.Addr {
 func (m *Module) accept(nc net.Conn, t *tls.Config) {
 	all := m.services.Connections()
 	if !all.Enter() {
-		core.PeerLogger(m.log, "mqtt", all.NextID(), nc.RemoteAddr()).Error("MQTT connection refused: maximum connections exceeded")
+		c := m.newConn(all.NextID(), nc, m.services.Options())
+		core.PeerLogger(m.log, "mqtt", c.id, nc.RemoteAddr()).Error("MQTT connection refused: maximum connections exceeded")
 		nc.Close()
+		all.Refused(c, wire.ReasonConnections)
 		return
 	}
 	m.work.Add(1)
@@ -191,6 +193,7 @@ func (m *Module) serve(nc net.Conn, t *tls.Config, leave func()) {
 		if err != nil {
 			core.PeerLogger(m.log, "mqtt", id, nc.RemoteAddr()).Error("MQTT connection refused", "err", err)
 			nc.Close()
+			m.services.Connections().Refused(m.newConn(id, nc, o), wire.ReasonTLSHandshake)
 			leave()
 			return
 		}
@@ -233,6 +236,7 @@ func (m *Module) add(c *conn) (old *conn) {
 	key := c.key()
 	old = m.mu.clients[key]
 	m.mu.clients[key] = c
+	c.listed = true
 	m.services.Connections().Add(c)
 	return old
 }
