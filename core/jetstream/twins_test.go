@@ -397,6 +397,14 @@ func (x *twins) compare() {
 	x.t.Helper()
 	x.compared++
 	x.follow.give(x.rnd, x.g.committed())
+	// A follower whose disk does not read takes its time, in which the leader's
+	// consumers deliver again: both are to be at the same operation.
+	x.wait(x.follow.name+" does not catch up", func() bool {
+		given := x.g.committed()
+		x.follow.give(rand.New(rand.NewPCG(uint64(given), 11)), given)
+		synctest.Wait()
+		return x.g.idle() && x.settled() && x.g.committed() == given
+	})
 	for _, n := range []*twin{x.lead, x.follow} {
 		for _, s := range n.e.allStreams() {
 			if s.failed != nil {
