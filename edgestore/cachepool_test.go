@@ -121,3 +121,20 @@ func TestCachePool_othersNotListed(t *testing.T) {
 		t.Errorf("%d bytes are held, want the newest, %d", held, each)
 	}
 }
+
+// That all are read from keeps none: who was is asked once.
+func TestCachePool_allAreReadFrom(t *testing.T) {
+	each := pooledChunk(0).cost()
+	pool := NewCachePool(3 * each)
+	for n := range uint64(20) {
+		c := newChunkCache(math.MaxInt64, pool)
+		c.put(pooledChunk(n))
+		c.get(chunkKey{first: n})
+		if len(c.all) != 1 || pool.Held() > 3*each {
+			t.Fatalf("%d: %d chunks of the newest, %d bytes are held of %d", n, len(c.all), pool.Held(), 3*each)
+		}
+	}
+	if len(pool.ring) != 3 {
+		t.Errorf("%d caches hold something, there is room for 3", len(pool.ring))
+	}
+}

@@ -451,3 +451,89 @@ func TestBuffer_low(t *testing.T) {
 		there.Close()
 	})
 }
+
+// A write that is under way when the end comes has no longer than that gives it, of
+// however long it would have had.
+func TestBuffer_endShortensTheWriteUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe() // whose peer reads nothing
+		defer there.Close()
+		k := kind(1000)
+		k.Deadline = time.Hour
+		b := New(k, here, newOwner())
+		if err := b.Append([]byte("nobody reads this")); err != nil {
+			t.Fatal(err)
+		}
+		b.Wake()
+		synctest.Wait()
+		began := time.Now()
+		b.End(2*time.Second, nil)
+		b.Wait()
+		if took := time.Since(began); took != 2*time.Second {
+			t.Errorf("the end took %v", took)
+		}
+		here.Close()
+	})
+}
+
+// Who is cut off holds no publisher up, also while a write to it is under way.
+func TestBuffer_cutOffOpensTheGate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe() // whose peer reads nothing
+		b := New(kind(100), here, newOwner())
+		if err := b.Append(make([]byte, 90)); err != nil {
+			t.Fatal(err)
+		}
+		b.Wake()
+		synctest.Wait()
+		gate := b.Gate()
+		if gate == nil {
+			t.Fatal("nearly full, but the gate is open")
+		}
+		if err := b.Append(make([]byte, 90)); err != ErrSlowPending {
+			t.Errorf("above the limit: %v", err)
+		}
+		select {
+		case <-gate:
+		default:
+			t.Error("the gate is still closed")
+		}
+		there.Close()
+		b.End(0, nil)
+		b.Wait()
+		here.Close()
+	})
+}
+
+// during is a socket to which something happens while it is written to.
+type during struct{ happens func() }
+
+func (during) Control(func(uintptr)) error      { return nil }
+func (during) Read(func(uintptr) bool) error    { return nil }
+func (d during) Write(func(uintptr) bool) error { d.happens(); return nil }
+
+// Nothing is kept for one who is cut off while somebody writes to it at once.
+func TestBuffer_cutOffWhileWrittenAtOnce(t *testing.T) {
+	here, there := net.Pipe()
+	defer here.Close()
+	defer there.Close()
+	k := kind(1000)
+	b := New(k, here, newOwner())
+	b.raw = during{func() {
+		if err := b.Append(make([]byte, 500)); err != nil {
+			t.Error(err)
+		}
+		if err := b.Append(make([]byte, 1000)); err != ErrSlowPending {
+			t.Errorf("above the limit: %v", err)
+		}
+	}}
+	if err := b.Append([]byte("a")); err != nil {
+		t.Fatal(err)
+	}
+	b.WriteNow()
+	if held := k.Pool.Budget.Held(); held != 0 {
+		t.Errorf("%d bytes are held", held)
+	}
+	b.End(0, nil)
+	b.Wait()
+}
