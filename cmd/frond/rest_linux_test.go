@@ -102,7 +102,7 @@ func restInTheMiddle(t *testing.T, each int, secure bool) {
 			stay++
 		}
 	}
-	h.counts(t, stay, n-stay+1) // who was refused, too
+	h.counts(t, stay, n-stay+2) // who was refused at either port, too
 	heard.are(t, want)
 	// Those who are there are heard and hear, be they at rest again or not.
 	for i, c := range all {
@@ -124,7 +124,7 @@ func restInTheMiddle(t *testing.T, each int, secure bool) {
 		}
 	}
 	heard.are(t, want)
-	h.counts(t, stay, n-stay+1)
+	h.counts(t, stay, n-stay+2)
 	for i, c := range all {
 		if i%5 == 4 {
 			c.speakHalf(t, i)
