@@ -156,7 +156,10 @@ func (v Variant) For(t Target, root, out string) Options {
 	return Options{Target: t, Dir: root, Pkg: "./cmd/frond", Tags: v.Tags, Out: out, NoInline: v.NoInline}
 }
 
-const module = "github.com/frondmq/frond"
+const (
+	module      = "github.com/frondmq/frond"
+	shortModule = "frond" // in builds: see lean
+)
 
 // Run builds one binary.
 func Run(o Options) error {
@@ -175,7 +178,7 @@ func Run(o Options) error {
 	args := []string{"build", "-mod=vendor", "-trimpath", "-buildvcs=false", "-o", out}
 	args = append(args, "-tags", strings.TrimPrefix(o.Tags+",lean", ","))
 	for _, p := range o.NoInline {
-		args = append(args, "-gcflags="+p+"=-l")
+		args = append(args, "-gcflags="+short(p)+"=-l")
 	}
 	var flags []string
 	if !o.Symbols {
@@ -186,7 +189,7 @@ func Run(o Options) error {
 		flags = append(flags, "-R="+round)
 	}
 	if o.Version != "" {
-		flags = append(flags, "-X", "github.com/frondmq/frond/core.programVersion="+o.Version)
+		flags = append(flags, "-X", shortModule+"/core.programVersion="+o.Version)
 	}
 	if len(flags) > 0 {
 		args = append(args, "-ldflags="+strings.Join(flags, " "))

@@ -3,11 +3,14 @@ package build
 import (
 	"errors"
 	"fmt"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -26,9 +29,15 @@ var unused = []string{
 // lean copies the module in root, without its tests, to the folder to, with the
 // modules that it needs beside it (vendor), but for the unused files. The go
 // command has no way to leave out a file of the module cache.
+//
+// In the copy the module is called shortModule: each function has its whole name
+// in the binary, for stack traces, which is 147 KB less on ARM.
 func lean(root, to string) error {
 	if err := os.CopyFS(to, sources{os.DirFS(root)}); err != nil {
 		return fmt.Errorf("copy the module: %w", err)
+	}
+	if err := rename(to); err != nil {
+		return fmt.Errorf("give the copy of the module its short name: %w", err)
 	}
 	cmd := exec.Command(Go(), "mod", "vendor")
 	cmd.Dir = to
@@ -70,4 +79,54 @@ func (s sources) ReadDir(name string) ([]fs.DirEntry, error) {
 		some = append(some, e)
 	}
 	return some, nil
+}
+
+// rename has the module in dir called shortModule, in its go.mod and wherever one
+// of its packages imports another.
+func rename(dir string) error {
+	cmd := exec.Command(Go(), "mod", "edit", "-module="+shortModule)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w\n%s", err, out)
+	}
+	return filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || filepath.Ext(name) != ".go" {
+			return err
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		renamed, err := renameImports(name, text)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(name, renamed, 0o644)
+	})
+}
+
+// renameImports returns a source with imports of shortModule's packages. The
+// lines stay what they were, and so do the places that stack traces name.
+func renameImports(name string, text []byte) ([]byte, error) {
+	files := token.NewFileSet()
+	f, err := parser.ParseFile(files, name, text, parser.ImportsOnly)
+	if err != nil {
+		return nil, err
+	}
+	long := `"` + module + "/"
+	for _, spec := range slices.Backward(f.Imports) { // from the end: no place moves that is still needed
+		if strings.HasPrefix(spec.Path.Value, long) {
+			at := files.Position(spec.Path.Pos()).Offset
+			text = slices.Replace(text, at, at+len(long), []byte(`"`+shortModule+"/")...)
+		}
+	}
+	return text, nil
+}
+
+// short is the name that a package has in the copy.
+func short(pkg string) string {
+	if rest, ok := strings.CutPrefix(pkg, module); ok {
+		return shortModule + rest
+	}
+	return pkg
 }

@@ -27,9 +27,46 @@ func TestLean(t *testing.T) {
 	if slices.Contains(linked, "regexp") {
 		t.Error("regexp is linked")
 	}
-	for _, want := range []string{"github.com/nats-io/nkeys", "github.com/mochi-mqtt/server/v2/packets", module + "/mqtt"} {
+	for _, want := range []string{"github.com/nats-io/nkeys", "github.com/mochi-mqtt/server/v2/packets", shortModule + "/mqtt"} {
 		if !slices.Contains(linked, want) {
 			t.Errorf("%s is not linked", want)
 		}
+	}
+	for _, name := range linked {
+		if strings.HasPrefix(name, module) {
+			t.Errorf("%s has its long name", name)
+		}
+	}
+}
+
+// Only imports are renamed, and no line moves.
+func TestRenameImports(t *testing.T) {
+	text := `package p // import "github.com/frondmq/frond/p"
+
+import "github.com/frondmq/frond/core"
+import (
+	a "github.com/frondmq/frond/core/wire"
+	_ "github.com/frondmq/frondlike/core"
+	"github.com/other/frond"
+)
+
+var home = "github.com/frondmq/frond/core"
+`
+	want := `package p // import "github.com/frondmq/frond/p"
+
+import "frond/core"
+import (
+	a "frond/core/wire"
+	_ "github.com/frondmq/frondlike/core"
+	"github.com/other/frond"
+)
+
+var home = "github.com/frondmq/frond/core"
+`
+	if got, err := renameImports("p.go", []byte(text)); err != nil || string(got) != want {
+		t.Errorf("%s, %v", got, err)
+	}
+	if _, err := renameImports("p.go", []byte("package")); err == nil {
+		t.Error("what is no Go is renamed")
 	}
 }
