@@ -47,7 +47,8 @@ var jetstreamRooms = map[string][]string{
 	"asset":    {"apierror", "consumer", "sourcing"},
 	"api":      {"apierror", "asset", "consumer", "sourcing"},
 	"damage":   {},
-	"":         {"api", "apierror", "asset", "consumer", "damage", "sourcing"},
+	"origins":  {"api", "apierror", "asset", "consumer", "sourcing"},
+	"":         {"api", "apierror", "asset", "consumer", "damage", "origins", "sourcing"},
 	"jsclient": {"", "apierror", "asset", "consumer"},
 }
 

@@ -162,7 +162,7 @@ func (s *stream) attach(b Bus) error {
 	if !cfg.AllowDirect {
 		s.detachDirect()
 	}
-	if err := s.attachFetching(b); err != nil {
+	if err := s.origins.Follow(s.e.fetch, s, b); err != nil {
 		return err
 	}
 	return s.attachMembers(b)
@@ -175,7 +175,7 @@ func (s *stream) detach() {
 	}
 	s.attached = nil
 	s.detachDirect()
-	s.detachFetching()
+	s.origins.End(s.e.fetch)
 	s.detachMembers()
 }
 

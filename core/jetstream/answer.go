@@ -8,6 +8,7 @@ import (
 	"github.com/frondmq/frond/core/jetstream/api"
 	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/consumer"
+	"github.com/frondmq/frond/core/jetstream/origins"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
 )
@@ -88,16 +89,6 @@ func (e *Engine) appendLazy(log Log, r *edgestore.Record, token any, data ...[]b
 // counts until it comes back.
 type counted struct{}
 
-// ingestWaiter is the Token of an ingest operation: told what became of the
-// message with that sequence at its origin, on the applier's goroutine. It must
-// not block, and not keep o. restarted is the same for an origin operation, and
-// passedOver for one of that name.
-type ingestWaiter interface {
-	ingested(seq uint64, o *outcome)
-	restarted(o *outcome)
-	passedOver(p *passedOver, o *outcome)
-}
-
 // tell lets everybody know who waits for the entry. What is unknown is told to
 // whoever can hear it: a request gets an error, a receipt wire.ErrUnknown, and a
 // publisher or a consumer's client, which sends again, no answer. s is nil when there is no
@@ -115,19 +106,8 @@ func (a *applier) tell(s *stream, en *edgestore.Entry, o *outcome) {
 				p.Publish(&a.msg)
 			}
 		}
-	case ingestWaiter:
-		switch en.Kind {
-		case opOrigin:
-			t.restarted(o)
-			return
-		case opPassedOver:
-			p, _ := readPassedOver(en.Data)
-			t.passedOver(&p, o)
-			return
-		}
-		// The operation was read before: this does not fail.
-		from, _, _, _ := readOrigin(en.Data)
-		t.ingested(from.seq, o)
+	case origins.Waiter:
+		t.Told(broughtSeq(en), origins.Outcome{Seq: o.seq, Known: o.dup, Err: o.err})
 	case wire.Receipt:
 		switch {
 		case o.unknown:

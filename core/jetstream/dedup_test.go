@@ -16,6 +16,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/frondmq/frond/core/jetstream/apierror"
+	"github.com/frondmq/frond/core/jetstream/origins"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/vfs"
 )
@@ -502,7 +503,7 @@ func TestDedup_bound(t *testing.T) {
 	if a := x.put("S", "s", "without an id"); a.Error != nil {
 		t.Errorf("without an id: %+v", a)
 	}
-	if err := s.appendFetched(&fetched{source: "O", seq: 1, subject: []byte("s"), header: []byte("NATS/1.0\r\nNats-Msg-Id: new\r\n\r\n")}, nil); err != errIDsFull {
+	if err := s.Take(&origins.Message{Source: "O", Seq: 1, Subject: []byte("s"), Header: []byte("NATS/1.0\r\nNats-Msg-Id: new\r\n\r\n")}, nil); err != errIDsFull {
 		t.Errorf("from a source: %v", err)
 	}
 	faults.SetHook(nil)

@@ -13,8 +13,10 @@
 // What is not here: listening sockets, subjects and their matching (package
 // subject), accounts and routing, the bytes on disk (package edgestore), the
 // rules of a consumer (package consumer, a state machine without clock or I/O
-// that this package feeds), what a stream may be told to be (package asset), and
-// requests with their JSON (package api, which asks what is in requests.go).
+// that this package feeds), what a stream may be told to be (package asset),
+// requests with their JSON (package api, which asks what is in requests.go), and
+// the fetching of mirrors and sources (package origins, which brings messages
+// by what is in ingest.go).
 //
 // Where to start reading: Engine for what lives how long, stream.ingest for
 // the way in of a published message, applier.apply for what it changes, member

@@ -15,6 +15,7 @@ import (
 	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/jetstream/damage"
+	"github.com/frondmq/frond/core/jetstream/origins"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/journal"
 	"github.com/frondmq/frond/edgestore/vfs"
@@ -198,7 +199,7 @@ type Engine struct {
 	drain   *drainer
 	work    *workers
 	clock   *clock
-	fetch   *fetchers
+	fetch   *origins.Fetchers
 	scratch sync.Pool
 	line    *timeline
 	replay  *replay       // while it recovers
@@ -253,7 +254,7 @@ func New(c Config) (*Engine, error) {
 	e.work = newWorkers()
 	e.api = e.newAPI()
 	e.clock = newClock(e)
-	e.fetch = newFetchers(e)
+	e.fetch = e.newFetchers()
 	if c.Dir != "" {
 		if err := refuseForeign(c.Dir, c.journalDir()); err != nil {
 			e.mem.close()
@@ -294,7 +295,7 @@ func New(c Config) (*Engine, error) {
 	e.work.start(c.Workers)
 	e.api.Start(c.Workers)
 	e.clock.start()
-	e.fetch.start()
+	e.fetch.Start()
 	for _, s := range e.allStreams() {
 		e.api.Do(s.tidy)
 	}
@@ -330,7 +331,7 @@ func (e *Engine) Close() error {
 	}
 	late.Stop()
 	giveUp()
-	e.fetch.close()
+	e.fetch.Close()
 	e.api.Close()
 	e.work.close()
 	for _, s := range e.allStreams() {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/asset"
+	"github.com/frondmq/frond/core/jetstream/sourcing"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -32,7 +33,7 @@ const (
 	hdrNumPending              = "Nats-Num-Pending"
 	hdrUpToSequence            = "Nats-UpTo-Sequence"
 	hdrMsgSize                 = "Nats-Msg-Size"
-	hdrStreamSource            = "Nats-Stream-Source"
+	hdrStreamSource            = sourcing.HdrSource
 )
 
 // headerKind is one that means something to a stream when it takes a message.

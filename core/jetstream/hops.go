@@ -8,44 +8,14 @@ import (
 
 	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/consumer"
+	"github.com/frondmq/frond/core/jetstream/sourcing"
 	"github.com/frondmq/frond/core/wire"
 )
-
-// A loop that no single server sees, such as two streams of two domains that
-// source each other, is ended by a count in the message itself: how often a
-// stream took it over from another one. It is written where a source stores a
-// message that came by a source before, and where a stream captures what a
-// consumer delivers or another stream republishes. Mirrors store what their
-// origin has. Stock servers carry the header along.
-
-const (
-	hdrHops = "Frond-Hops"
-	// maxHops is how often a message is taken over.
-	maxHops = 16
-)
-
-// hopsOf is how often a message was taken over already.
-func hopsOf(header []byte) int {
-	if len(header) == 0 {
-		return 0
-	}
-	if v := wire.HeaderGet(header, hdrHops); v != nil {
-		n, err := strconv.Atoi(string(v))
-		if err != nil || n < 0 || n > maxHops {
-			return maxHops // what can't be read must not run for ever
-		}
-		return n
-	}
-	if wire.HeaderGet(header, hdrStreamSource) != nil {
-		return 1 // the first time costs no header of its own
-	}
-	return 0
-}
 
 var ackReply = []byte("$JS.ACK.")
 
 // hop writes into the header of a message that the stream captures that it
-// was taken over once more, if it was: it is the delivery of a consumer, or
+// was taken over once more (sourcing.Hops), if it was: it is the delivery of a consumer, or
 // another stream republished it.
 func (s *stream) hop(m *wire.Msg, header []byte, republished bool) ([]byte, *apierror.Error) {
 	from := ""
@@ -61,16 +31,19 @@ func (s *stream) hop(m *wire.Msg, header []byte, republished bool) ([]byte, *api
 	default:
 		return header, nil
 	}
-	n := hopsOf(header)
-	if n >= maxHops {
+	n := sourcing.Hops(header)
+	if n >= sourcing.MaxHops {
 		s.e.loops.drop(s, from)
-		return nil, errStoreFailed.With("the message was taken over from one stream by another %d times: they feed each other", maxHops)
+		return nil, errStoreFailed.With("the message was taken over from one stream by another %d times: they feed each other", sourcing.MaxHops)
 	}
-	if header = wire.HeaderSet(nil, header, hdrHops, strconv.Itoa(n+1)); len(header) > maxHeaderBytes {
+	if header = wire.HeaderSet(nil, header, sourcing.HdrHops, strconv.Itoa(n+1)); len(header) > maxHeaderBytes {
 		return nil, errHeaderTooLarge
 	}
 	return header, nil
 }
+
+// Looped is part of origins.Stream.
+func (s *stream) Looped(origin string) { s.e.loops.drop(s, origin) }
 
 // loops counts what was dropped because it came round too often.
 type loops struct {
@@ -84,7 +57,7 @@ func (l *loops) drop(s *stream, from string) {
 	now := s.e.now()
 	if last := l.said.Load(); now-last > int64(loopSilence) && l.said.CompareAndSwap(last, now) {
 		s.e.logger.Warn("message dropped: streams feed each other, it was taken over too often",
-			"account", s.acct.name, "stream", s.name, "from", from, "times", maxHops, "dropped", n)
+			"account", s.acct.name, "stream", s.name, "from", from, "times", sourcing.MaxHops, "dropped", n)
 	}
 }
 

@@ -54,7 +54,7 @@ func (s *stream) shownTime(seq uint64, t time.Time) time.Time {
 // Info is part of api.Stream.
 func (s *stream) Info() *api.StreamInfo {
 	cfg := *s.config()
-	mirror, sources := s.originInfos()
+	mirror, sources := s.origins.Infos()
 	return &api.StreamInfo{
 		Config:  &cfg,
 		Created: atTime(s.created),

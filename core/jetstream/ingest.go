@@ -4,6 +4,8 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/frondmq/frond/core/jetstream/api"
+	"github.com/frondmq/frond/core/jetstream/origins"
+	"github.com/frondmq/frond/core/jetstream/sourcing"
 	"github.com/frondmq/frond/edgestore"
 )
 
@@ -12,48 +14,74 @@ import (
 // refused for expectations, and nobody is answered but the one who brings
 // them.
 
-// fetched is one message of an origin. source is "" when the stream mirrors
-// it: then it keeps seq and at; else it gets the stream's next sequence and
-// the time of now, and seq is remembered as the source's position. after is
-// the sequence of the message that was brought before it.
-type fetched struct {
-	source  string
-	seq     uint64
-	at      int64 // nanoseconds since 1970
-	after   uint64
-	subject []byte
-	header  []byte // as it is to be stored
-	body    []byte
-	// loop: it came round too often, and is only to be counted as taken.
-	loop bool
+var _ origins.Stream = (*stream)(nil)
+
+func (e *Engine) newFetchers() *origins.Fetchers {
+	return origins.New(origins.Options{
+		Domain: e.cfg.Domain, Now: e.now, Clock: e.cfg.Now, Random: e.random, Token: e.token, Logger: e.logger,
+		Outlet: func() origins.Outlet { return new(publishers) },
+	})
 }
 
-// appendFetched appends an ingest operation. It does not wait: w, if not nil,
-// is told when the message is durable and applied, in the order of the calls.
-// A message at or below the position is dropped with outcome.dup set, so what
-// was brought twice does no harm. One behind a message that was refused is
-// refused too, so nothing is left out.
-func (s *stream) appendFetched(f *fetched, w ingestWaiter) error {
-	flags := fetchedFlags(f.header)
-	if f.source == "" {
+func (s *stream) Account() string { return s.acct.name }
+
+// Position is part of origins.Stream.
+func (s *stream) Position(source string) (origins.Position, bool) {
+	at, fresh := s.position(source)
+	return origins.Position{Seq: at.seq, Identity: at.identity, Lost: at.lost}, fresh
+}
+
+// Take is part of origins.Stream.
+func (s *stream) Take(m *origins.Message, w origins.Waiter) error {
+	flags := fetchedFlags(m.Header)
+	if m.Source == "" {
 		flags &= flagTTL // a mirror does what its origin did
 	}
-	if f.loop {
+	if m.Loop {
 		flags = flagLoop
 	}
 	if flags&flagMsgID != 0 && s.idsFull.Load() {
 		return errIDsFull
 	}
-	o := origin{f.source, f.seq, f.at, f.after}
-	head := o.append(make([]byte, 0, 64+len(f.source)), flags)
-	head = edgestore.AppendBlobHead(head, len(f.subject), len(f.header))
-	rec := s.record(opIngest, f.source != "" && !f.loop)
+	subj := m.Subject
+	if v := s.view.Load(); v.transform != nil {
+		if b, ok := v.transform.Append(nil, subj, s.e.random); ok {
+			subj = b
+		}
+	}
+	o := origin{m.Source, m.Seq, m.At, m.After}
+	head := o.append(make([]byte, 0, 64+len(m.Source)), flags)
+	head = edgestore.AppendBlobHead(head, len(subj), len(m.Header))
+	rec := s.record(opIngest, m.Source != "" && !m.Loop)
+	return s.bring(&rec, w, head, subj, m.Header, m.Body)
+}
+
+// bring appends an operation for whoever fetches; w may be nil.
+func (s *stream) bring(rec *edgestore.Record, w origins.Waiter, data ...[]byte) error {
 	var token any
 	if w != nil {
 		token = w
 	}
-	return s.e.append(s.log(), false, &rec, nil, token, head, f.subject, f.header, f.body)
+	return s.e.append(s.log(), false, rec, nil, token, data...)
 }
+
+// broughtSeq is the sequence at the origin of what an operation brings, 0 where
+// there is none.
+func broughtSeq(en *edgestore.Entry) uint64 {
+	switch en.Kind {
+	case opIngest:
+		// The operation was read before: this does not fail.
+		from, _, _, _ := readOrigin(en.Data)
+		return from.seq
+	case opPassedOver:
+		p, _ := readPassedOver(en.Data)
+		return p.seq
+	}
+	return 0
+}
+
+// StartOver is part of origins.Stream.
+func (s *stream) StartOver() { s.e.api.Do(func() { s.e.startOver(s) }) }
 
 func fetchedFlags(block []byte) (flags uint8) {
 	for h := (headers{rest: block}); ; {
@@ -91,15 +119,12 @@ func readOriginOp(b []byte) (o originOp, err error) {
 	return o, r.done("origin")
 }
 
-// logOrigin appends one; w, if not nil, is told when it is applied, and so
-// is everything that was fetched before.
-func (s *stream) logOrigin(o *originOp, w ingestWaiter) error {
+// NoteOrigin is part of origins.Stream: w is told when everything that was
+// fetched before is applied.
+func (s *stream) NoteOrigin(source string, o *sourcing.Origin, w origins.Waiter) error {
 	rec := s.record(opOrigin, false)
-	var token any
-	if w != nil {
-		token = w
-	}
-	return s.e.append(s.log(), false, &rec, nil, token, o.append(nil))
+	op := originOp{source, o.Identity, o.Restart}
+	return s.bring(&rec, w, op.append(nil))
 }
 
 func (s *stream) applyOrigin(data []byte) error {
@@ -117,12 +142,14 @@ func (s *stream) applyOrigin(data []byte) error {
 	return nil
 }
 
-// appendSkip says that the mirrored stream has nothing up to last, so the
-// mirror has a gap there. Nobody waits for it.
+// Skip is part of origins.Stream.
+func (s *stream) Skip(last uint64) error {
+	return s.appendSkip(last, s.e.line.wallNow().UnixNano())
+}
+
 func (s *stream) appendSkip(last uint64, at int64) error {
-	b := msgp.AppendInt64(msgp.AppendUint64(nil, last), at)
 	rec := s.record(opSkip, false)
-	return s.e.append(s.log(), false, &rec, nil, nil, b)
+	return s.bring(&rec, nil, msgp.AppendInt64(msgp.AppendUint64(nil, last), at))
 }
 
 // position is where the fetching from one source stands.

@@ -5,15 +5,14 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+
+	"github.com/frondmq/frond/core/jetstream/origins"
 )
 
 // waits collects what an ingest was told.
 type waits chan outcome
 
-func (w waits) restarted(*outcome)               {}
-func (w waits) passedOver(*passedOver, *outcome) {}
-
-func (w waits) ingested(_ uint64, o *outcome) { w <- *o }
+func (w waits) Told(_ uint64, o origins.Outcome) { w <- outcome{seq: o.Seq, dup: o.Known, err: o.Err} }
 
 func TestIngest_mirrorKeepsSequences(t *testing.T) {
 	d := newDevice(t, 11)
@@ -23,7 +22,7 @@ func TestIngest_mirrorKeepsSequences(t *testing.T) {
 	bring := func(seq uint64) outcome {
 		t.Helper()
 		s := e.account("A").stream("S")
-		if err := s.appendFetched(&fetched{seq: seq, at: int64(seq) * 1e9, subject: []byte("o.x"), body: []byte(fmt.Sprint(seq))}, w); err != nil {
+		if err := s.Take(&origins.Message{Seq: seq, At: int64(seq) * 1e9, Subject: []byte("o.x"), Body: []byte(fmt.Sprint(seq))}, w); err != nil {
 			t.Fatal(err)
 		}
 		return <-w
@@ -72,11 +71,11 @@ func TestIngest_sourcesRemembersWhereTheyStand(t *testing.T) {
 	bring := func(source string, seq uint64, id string) outcome {
 		t.Helper()
 		s := e.account("A").stream("S")
-		f := &fetched{source: source, seq: seq, subject: []byte("o.x")}
+		f := &origins.Message{Source: source, Seq: seq, Subject: []byte("o.x")}
 		if id != "" {
-			f.header = []byte(header("Nats-Msg-Id", id))
+			f.Header = []byte(header("Nats-Msg-Id", id))
 		}
-		if err := s.appendFetched(f, w); err != nil {
+		if err := s.Take(f, w); err != nil {
 			t.Fatal(err)
 		}
 		return <-w
@@ -127,8 +126,8 @@ func TestIngest_nothingPassesARefusedMessage(t *testing.T) {
 		w := make(waits, 10)
 		bring := func(after, seq uint64, size int) error {
 			t.Helper()
-			f := &fetched{source: source, seq: seq, after: after, subject: []byte("o"), body: make([]byte, size)}
-			if err := s.appendFetched(f, w); err != nil {
+			f := &origins.Message{Source: source, Seq: seq, After: after, Subject: []byte("o"), Body: make([]byte, size)}
+			if err := s.Take(f, w); err != nil {
 				t.Fatal(err)
 			}
 			if o := <-w; o.err != nil {
@@ -163,8 +162,8 @@ func TestIngest_broughtTwiceIsStoredOnce(t *testing.T) {
 	bring := func(seq, after uint64) {
 		t.Helper()
 		s := x.e.account("A").stream("S")
-		f := &fetched{source: "ORIGIN", seq: seq, after: after, subject: []byte("s.a"), body: []byte(text(int(seq)))}
-		if err := s.appendFetched(f, nil); err != nil {
+		f := &origins.Message{Source: "ORIGIN", Seq: seq, After: after, Subject: []byte("s.a"), Body: []byte(text(int(seq)))}
+		if err := s.Take(f, nil); err != nil {
 			t.Fatal(err)
 		}
 		x.b.publish(t, "s.sync", "") // applied

@@ -15,7 +15,7 @@ import (
 // through sources and mirrors, through push consumers whose deliver subject
 // another stream captures, through what streams republish, or any mix. One
 // message would fill the disk. What one server can see is refused when it
-// would close; hops.go bounds the rest, such as loops over two domains.
+// would close; a count in the message (sourcing.Hops) bounds the rest, such as loops over two domains.
 
 // loopGraph is the streams of an account as they would be with a change. The
 // change is one stream's configuration, or one consumer more.

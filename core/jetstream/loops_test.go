@@ -8,6 +8,7 @@ import (
 
 	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/consumer"
+	"github.com/frondmq/frond/core/jetstream/sourcing"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -133,12 +134,12 @@ func TestLoops_captureCounts(t *testing.T) {
 	b.publish(t, "p", "x")
 	eventually(t, func() bool { return b.origins(t, "Q").State.Msgs == 1 && b.origins(t, "R").State.Msgs == 1 })
 	for stream, want := range map[string]string{"P": "", "Q": "1", "R": "1"} {
-		if got := headerValue(string(b.msg(t, stream, 1).Message.Header), hdrHops); got != want {
+		if got := headerValue(string(b.msg(t, stream, 1).Message.Header), sourcing.HdrHops); got != want {
 			t.Errorf("%s: hops %q, want %q", stream, got, want)
 		}
 	}
 	at := func(hops string) {
-		b.publish(t, "p", "x", hdrHops, hops)
+		b.publish(t, "p", "x", sourcing.HdrHops, hops)
 	}
 	at("15")
 	eventually(t, func() bool { return b.origins(t, "Q").State.Msgs == 2 && b.origins(t, "R").State.Msgs == 2 })

@@ -9,6 +9,7 @@ import (
 
 	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/consumer"
+	"github.com/frondmq/frond/core/jetstream/origins"
 	"github.com/frondmq/frond/core/jetstream/sourcing"
 )
 
@@ -300,7 +301,7 @@ func TestMirror_startsOverHalf(t *testing.T) {
 	mustStream(t, b, `{"name":"M","mirror":{"name":"O"},"metadata":{"frond.origin_made_anew":"start_over"}}`)
 	s := e.account("A").stream("M")
 	w := make(waits, 1)
-	if err := s.appendFetched(&fetched{seq: 7, at: 1, subject: []byte("o")}, w); err != nil {
+	if err := s.Take(&origins.Message{Seq: 7, At: 1, Subject: []byte("o")}, w); err != nil {
 		t.Fatal(err)
 	}
 	<-w

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/frondmq/frond/core/jetstream/consumer"
+	"github.com/frondmq/frond/core/jetstream/origins"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -149,6 +150,14 @@ func (p *publishers) of(a *account) Publisher {
 		p.touched = append(p.touched, ap)
 	}
 	return ap
+}
+
+// Into is part of origins.Outlet: s is one of the engine's.
+func (p *publishers) Into(s origins.Stream) origins.Publisher {
+	if to := p.of(s.(*stream).acct); to != nil {
+		return to
+	}
+	return nil
 }
 
 func (p *publishers) flush() {

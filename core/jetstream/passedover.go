@@ -1,10 +1,10 @@
 package jetstream
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/frondmq/frond/core/jetstream/api"
+	"github.com/frondmq/frond/core/jetstream/origins"
 	"github.com/tinylib/msgp/msgp"
 )
 
@@ -37,11 +37,11 @@ func readPassedOver(b []byte) (p passedOver, err error) {
 // maxReason bounds what is kept of an origin's words.
 const maxReason = 256
 
-// logPassedOver appends one; w is told when it is applied.
-func (s *stream) logPassedOver(p *passedOver, w ingestWaiter) error {
-	p.reason = strings.ToValidUTF8(p.reason[:min(len(p.reason), maxReason)], "")
+// PassOver is part of origins.Stream.
+func (s *stream) PassOver(source string, seq, after uint64, why string, w origins.Waiter) error {
+	p := passedOver{source, seq, after, strings.ToValidUTF8(why[:min(len(why), maxReason)], "")}
 	rec := s.record(opPassedOver, false)
-	return s.e.append(s.log(), false, &rec, nil, w, p.append(nil))
+	return s.bring(&rec, w, p.append(nil))
 }
 
 // applyPassedOver counts one. It is told again whenever the origin is asked
@@ -76,25 +76,4 @@ func (at *position) came(seq uint64) bool {
 	}
 	at.lost.Msgs--
 	return true
-}
-
-// lostLocked has a message booked that the origin has and that can not come.
-// When that can't be written down now, the origin is asked again, and tells it
-// again.
-func (f *fetching) lostLocked(now int64, text, reason string) {
-	seq, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		return
-	}
-	p := passedOver{f.key, seq, f.mu.f.Before(), reason}
-	if err := f.s.logPassedOver(&p, f); err != nil {
-		f.mu.f.Refused(now, &f.mu.fx)
-	}
-}
-
-// passedOver is told by the applier that a message is booked as lost.
-func (f *fetching) passedOver(p *passedOver, o *outcome) {
-	if o.err == nil && !o.dup {
-		f.s.e.logger.Error("message of the origin is lost on the way", "account", f.s.acct.name, "stream", f.s.name, "origin", f.src.Name, "seq", p.seq, "err", p.reason)
-	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/frondmq/frond/core/jetstream/api"
 	"github.com/frondmq/frond/core/jetstream/asset"
+	"github.com/frondmq/frond/core/jetstream/origins"
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/edgestore"
 )
@@ -101,9 +102,7 @@ type stream struct {
 	// attached is guarded by acct.changes.
 	attached []attachment
 	direct   []func()
-	fetching []*fetching
-	// fetchingNow is a copy of fetching, for whoever does not hold that.
-	fetchingNow atomic.Pointer[[]*fetching]
+	origins  origins.Set
 }
 
 // sealedStream is what the catalogue is told of a stream once its store is flushed:

@@ -178,7 +178,7 @@ func (e *Engine) deleteStream(a *account, name string) *apierror.Error {
 	if s == nil {
 		return e.deleteOffline(a, name)
 	}
-	fetching := s.fetching
+	forget := s.origins.ForgetSubjects()
 	s.detach()
 	if _, err := e.submit(s.log(), e.catalogueRecord(s.log(), opStreamDelete), true, appendUint(nil, s.incarnation)); err != nil {
 		if b := a.bus(); b != nil && a.stream(name) == s {
@@ -189,9 +189,7 @@ func (e *Engine) deleteStream(a *account, name string) *apierror.Error {
 		return err
 	}
 	s.closeMembers()
-	for _, f := range fetching {
-		e.fetch.forget(f)
-	}
+	e.fetch.Forget(s, forget...)
 	e.api.StreamChanged(s.acct, s.name, "DELETED", "delete")
 	e.drain.later()
 	return nil

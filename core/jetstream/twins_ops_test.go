@@ -12,6 +12,8 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
+	"github.com/frondmq/frond/core/jetstream/origins"
+	"github.com/frondmq/frond/core/jetstream/sourcing"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -138,7 +140,7 @@ func (x *twins) ingestAside() {
 	s.mu.RLock()
 	last := s.last
 	s.mu.RUnlock()
-	_ = s.logOrigin(&originOp{source: "", identity: fmt.Sprint("origin ", x.rnd.IntN(2)), restart: x.rnd.IntN(4) == 0}, nil)
+	_ = s.NoteOrigin("", &sourcing.Origin{Identity: fmt.Sprint("origin ", x.rnd.IntN(2)), Restart: x.rnd.IntN(4) == 0}, nil)
 	at := x.w.e.line.at() - x.rnd.Int64N(int64(20*time.Second))
 	if x.rnd.IntN(8) == 0 {
 		at = 12345 // of a machine without a clock
@@ -147,15 +149,15 @@ func (x *twins) ingestAside() {
 	case 0:
 		_ = s.appendSkip(last+1+x.rnd.Uint64N(4), at)
 	case 1:
-		_ = s.logPassedOver(&passedOver{"", last + 1, last, "too long"}, nil)
+		_ = s.PassOver("", last+1, last, "too long", nil)
 		last++
 	}
 	for range x.rnd.IntN(4) {
-		f := &fetched{seq: last + 1, at: at, after: last, subject: []byte("made.up"), body: []byte(x.w.body(0))}
+		f := &origins.Message{Seq: last + 1, At: at, After: last, Subject: []byte("made.up"), Body: []byte(x.w.body(0))}
 		if x.rnd.IntN(3) == 0 {
-			f.header = []byte(header(hdrTTL, fmt.Sprint(1+x.rnd.IntN(9))))
+			f.Header = []byte(header(hdrTTL, fmt.Sprint(1+x.rnd.IntN(9))))
 		}
-		_ = s.appendFetched(f, nil)
+		_ = s.Take(f, nil)
 		last++
 	}
 }

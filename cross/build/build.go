@@ -127,7 +127,7 @@ func smallFirst() []string {
 // the text protocol, accounts, what waits for connections) stays as it is.
 func smallThroughout() []string {
 	return []string{
-		module + "/core", module + "/core/jetstream", module + "/core/jetstream/api", module + "/core/jetstream/apierror", module + "/core/jetstream/asset", module + "/core/jetstream/consumer", module + "/core/jetstream/damage",
+		module + "/core", module + "/core/jetstream", module + "/core/jetstream/api", module + "/core/jetstream/apierror", module + "/core/jetstream/asset", module + "/core/jetstream/consumer", module + "/core/jetstream/damage", module + "/core/jetstream/origins",
 		module + "/core/jetstream/jsclient", module + "/edgestore", module + "/edgestore/journal", module + "/edgestore/vfs", module + "/leaf", module + "/mqtt", module + "/mqtt/session",
 		"encoding/json/...", "github.com/mochi-mqtt/server/v2/packets", "github.com/tinylib/msgp/msgp", "go.etcd.io/bbolt/...",
 		"bufio", "bytes", "crypto/internal/fips140/sha256", "crypto/internal/fips140/sha512", "encoding/binary", "errors", "internal/poll", "internal/reflectlite", "internal/strconv", "io", "maps", "math/rand/v2", "slices", "sort", "strconv", "strings", "time", "unicode/utf8",

@@ -6,7 +6,7 @@
 // stands, checks what arrives for gaps, and begins anew from the newest
 // message it has whenever something was lost. It reads no clock, starts no
 // goroutine and sends nothing: time is an argument and what is to be done comes
-// back in Effects. The engine around it owns subscriptions and the log.
+// back in Effects. Package origins around it owns subscriptions, and the engine the log.
 //
 // The origin may be a stream of this server, of another server of the account
 // behind a leaf link (through its JetStream domain), or of a stock server. The

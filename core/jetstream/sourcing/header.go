@@ -9,8 +9,8 @@ import (
 	"github.com/frondmq/frond/core/wire"
 )
 
-// headerSource tells where a sourced message comes from.
-const headerSource = "Nats-Stream-Source"
+// HdrSource tells where a sourced message comes from.
+const HdrSource = "Nats-Stream-Source"
 
 // HdrIdentity tells which stream of a name it is: one that was deleted and made
 // anew has another identity.
@@ -63,7 +63,7 @@ func AppendHeader(dst, header []byte, label string, seq uint64, filter, dest str
 		dst = wire.HeaderDeletePrefix(dst, header, "Nats-Expected-")
 		dst = dropPrefix(dst, begin, "Nats-Batch-")
 		if label != "" {
-			dst = dropName(dst, begin, headerSource)
+			dst = dropName(dst, begin, HdrSource)
 		}
 	}
 	if label == "" {
@@ -77,7 +77,7 @@ func AppendHeader(dst, header []byte, label string, seq uint64, filter, dest str
 	} else {
 		dst = dst[:len(dst)-2] // the empty line at the end
 	}
-	dst = append(append(append(dst, headerSource...), ": "...), label...)
+	dst = append(append(append(dst, HdrSource...), ": "...), label...)
 	dst = append(dst, ' ')
 	dst = strconv.AppendUint(dst, seq, 10)
 	dst = append(append(append(dst, ' '), filter...), ' ')

@@ -1,12 +1,12 @@
-package jetstream
+package origins
 
 import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/frondmq/frond/core/jetstream/api"
+	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/jetstream/sourcing"
@@ -18,11 +18,13 @@ import (
 // of its sources. The sourcing.Fetcher decides, and fetching does.
 //
 // Deliveries are appended to the log on the goroutine that routes them.
-// Everything that publishes or changes interest is done by the engine's
-// fetcher goroutine, for the routing of a message allows neither.
+// Everything that publishes or changes interest is done by the goroutine of
+// Fetchers, for the routing of a message allows neither.
 type fetching struct {
 	// Fixed at construction.
-	s          *stream
+	w          *Fetchers
+	s          Stream
+	bus        Bus
 	src        *asset.StreamSource
 	key        string // "" for a mirror
 	label      string // same
@@ -50,6 +52,9 @@ type fetching struct {
 	deliver func()   // of the delivery subject, nil for none
 }
 
+// errNotStored is the code of a message that was dropped here.
+var errNotStored = &apierror.Error{Code: 503, ErrCode: 10077}
+
 // sourceTransform is one of a source's filters with what its subjects become.
 type sourceTransform struct {
 	filter, dest string
@@ -65,8 +70,8 @@ type todo struct {
 	replies     []sourcing.Reply
 }
 
-func newFetching(s *stream, src *asset.StreamSource, mirror bool) (*fetching, error) {
-	f := &fetching{s: s, src: src, startOver: s.config().StartsOver()}
+func newFetching(w *Fetchers, s Stream, b Bus, src *asset.StreamSource, mirror bool) (*fetching, error) {
+	f := &fetching{w: w, s: s, bus: b, src: src, startOver: s.Config().StartsOver()}
 	filters, _ := src.Filters()
 	for _, t := range src.SubjectTransforms {
 		st := sourceTransform{filter: asset.OrAll(t.Source), dest: asset.OrAll(t.Destination)}
@@ -82,28 +87,28 @@ func newFetching(s *stream, src *asset.StreamSource, mirror bool) (*fetching, er
 		f.key, f.label = src.Key(), src.Label()
 	}
 	c := sourcing.Config{Mirror: mirror, Stream: src.Name, API: src.API(), Filters: filters, StartSeq: src.OptStartSeq,
-		Target: s.name, Account: s.acct.name, Domain: s.e.cfg.Domain, Key: f.key, StartOver: f.startOver}
+		Target: s.Name(), Account: s.Account(), Domain: w.o.Domain, Key: f.key, StartOver: f.startOver}
 	if src.OptStartTime != nil {
 		c.StartTime = *src.OptStartTime
 	}
 	if src.External != nil {
 		c.Deliver = src.External.DeliverPrefix
 	}
-	f.inbox = "$JSC.R." + s.e.token(8)
+	f.inbox = "$JSC.R." + w.o.Token(8)
 	f.watched = c.API + ".CONSUMER.CREATE." + src.Name
-	at, fresh := s.position(f.key)
-	f.mu.f = sourcing.New(c, at.seq, fresh, at.identity, s.e.random)
+	at, fresh := s.Position(f.key)
+	f.mu.f = sourcing.New(c, at.Seq, fresh, at.Identity, w.o.Random)
 	return f, nil
 }
 
 // start is called by the fetcher goroutine.
-func (f *fetching) start(b Bus) error {
-	cancel, err := b.SubscribeFrom(f.src.Domain(), f.inbox+".*", f.answer)
+func (f *fetching) start() error {
+	cancel, err := f.bus.SubscribeFrom(f.src.Domain(), f.inbox+".*", f.answer)
 	if err != nil {
 		return err
 	}
 	f.cancels = append(f.cancels, cancel)
-	f.cancels = append(f.cancels, b.WatchInterest(f.watched, f.reachable))
+	f.cancels = append(f.cancels, f.bus.WatchInterest(f.watched, f.reachable))
 	f.tick()
 	return nil
 }
@@ -141,7 +146,7 @@ func (f *fetching) stepLocked(input func(now int64, fx *sourcing.Effects)) {
 		return
 	}
 	f.mu.fx.Reset()
-	input(f.s.e.now(), &f.mu.fx)
+	input(f.w.o.Now(), &f.mu.fx)
 	f.queueLocked()
 }
 
@@ -159,17 +164,14 @@ func (f *fetching) queueLocked() {
 		t.replies = append(t.replies, fx.Replies...)
 		f.mu.todo = append(f.mu.todo, t)
 	}
-	f.s.e.fetch.wake(f) // the deadline may have moved too
+	f.w.wake(f) // the deadline may have moved too
 }
 
 func (f *fetching) tick() {
-	var half time.Time
-	if b := f.s.acct.bus(); b != nil {
-		half = b.HalfReadAt()
-	}
+	half := f.bus.HalfReadAt()
 	f.step(func(now int64, fx *sourcing.Effects) {
 		if !half.IsZero() {
-			f.mu.f.HalfRead(now - int64(f.s.e.cfg.Now().Sub(half)))
+			f.mu.f.HalfRead(now - int64(f.w.o.Clock().Sub(half)))
 		}
 		f.mu.f.Tick(now, fx)
 	})
@@ -210,8 +212,8 @@ func (f *fetching) answer(m *wire.Msg) {
 	f.mu.toldPlain = f.mu.toldPlain || tell
 	f.mu.Unlock()
 	if tell {
-		f.s.e.logger.Warn("the origin's server gives mirrors and sources no durable consumer: if the stream is a work queue or of interest, what is on the line is lost when this end stops",
-			"account", f.s.acct.name, "stream", f.s.name, "origin", f.src.Name)
+		f.w.o.Logger.Warn("the origin's server gives mirrors and sources no durable consumer: if the stream is a work queue or of interest, what is on the line is lost when this end stops",
+			"account", f.s.Account(), "stream", f.s.Name(), "origin", f.src.Name)
 	}
 }
 
@@ -223,7 +225,7 @@ func (f *fetching) delivery(attempt uint64, m *wire.Msg) {
 	if f.mu.stopped {
 		return
 	}
-	now := f.s.e.now()
+	now := f.w.o.Now()
 	f.mu.fx.Reset()
 	if !strings.HasPrefix(string(m.Reply), "$JS.ACK.") {
 		f.statusLocked(now, attempt, m)
@@ -258,7 +260,6 @@ func (f *fetching) statusLocked(now int64, attempt uint64, m *wire.Msg) {
 
 // appendLocked gives one message to the log.
 func (f *fetching) appendLocked(in *sourcing.Incoming, m *wire.Msg) error {
-	s, v := f.s, f.s.view.Load()
 	mu := &f.mu
 	shown := m.VisibleSubject()
 	filter, dest := asset.OrAll(f.src.FilterSubject), ">"
@@ -270,58 +271,56 @@ func (f *fetching) appendLocked(in *sourcing.Incoming, m *wire.Msg) error {
 		}
 		filter, dest = t.filter, t.dest
 		if t.t != nil {
-			if b, ok := t.t.Append(mu.subj[:0], subj, s.e.random); ok {
+			if b, ok := t.t.Append(mu.subj[:0], subj, f.w.o.Random); ok {
 				mu.subj, subj = b, b
 			}
 		}
 		break
-	}
-	if v.transform != nil {
-		if b, ok := v.transform.Append(nil, subj, s.e.random); ok {
-			subj = b
-		}
 	}
 	mu.header = sourcing.AppendHeader(mu.header[:0], m.Header, f.label, in.Seq, filter, dest, shown, mu.f.Identity())
 	header := mu.header
 	if len(m.Header) == 0 && f.key == "" {
 		header = nil
 	}
-	msg := fetched{source: f.key, seq: in.Seq, at: in.Time, after: in.After, subject: subj, header: header, body: m.Body}
+	msg := Message{Source: f.key, Seq: in.Seq, At: in.Time, After: in.After, Subject: subj, Header: header, Body: m.Body}
 	if f.key != "" {
-		switch n := hopsOf(m.Header); {
-		case n >= maxHops:
+		switch n := sourcing.Hops(m.Header); {
+		case n >= sourcing.MaxHops:
 			mu.loops++
-			s.e.loops.drop(s, f.src.Name)
-			msg.header, msg.body, msg.loop = nil, nil, true
+			f.s.Looped(f.src.Name)
+			msg.Header, msg.Body, msg.Loop = nil, nil, true
 		case n > 0:
-			msg.header = wire.HeaderSet(nil, header, hdrHops, strconv.Itoa(n+1))
+			msg.Header = wire.HeaderSet(nil, header, sourcing.HdrHops, strconv.Itoa(n+1))
 		}
 	}
-	return s.appendFetched(&msg, f)
+	return f.s.Take(&msg, f)
 }
 
 // originLocked writes down which stream the origin is.
 func (f *fetching) originLocked(o *sourcing.Origin) {
-	var w ingestWaiter
+	var w Waiter
 	if o.Restart && f.key == "" {
 		// If there is no room for it now, the fetcher comes back to it.
-		f.s.e.api.Do(func() { f.s.e.startOver(f.s) })
+		f.s.StartOver()
 		return
 	}
 	if o.Restart {
-		w = f
-		f.s.e.logger.Warn("origin was made anew: the source begins at its start", "account", f.s.acct.name, "stream", f.s.name, "origin", f.src.Name)
+		w = restarting{f}
+		f.w.o.Logger.Warn("origin was made anew: the source begins at its start", "account", f.s.Account(), "stream", f.s.Name(), "origin", f.src.Name)
 	}
 	// If it is lost, the next attempt finds the same.
-	if err := f.s.logOrigin(&originOp{f.key, o.Identity, o.Restart}, w); err != nil {
-		f.s.e.logger.Warn("identity of an origin could not be written down", "stream", f.s.name, "origin", f.src.Name, "err", err)
+	if err := f.s.NoteOrigin(f.key, o, w); err != nil {
+		f.w.o.Logger.Warn("identity of an origin could not be written down", "stream", f.s.Name(), "origin", f.src.Name, "err", err)
 	}
 }
 
-// restarted is told by the applier that the position was forgotten.
-func (f *fetching) restarted(o *outcome) {
-	if o.err == nil {
-		f.step(func(now int64, fx *sourcing.Effects) { f.mu.f.Restarted(now, fx) })
+// restarting waits until the position is forgotten.
+type restarting struct{ f *fetching }
+
+// Told is part of Waiter.
+func (r restarting) Told(_ uint64, o Outcome) {
+	if o.Err == nil {
+		r.f.step(func(now int64, fx *sourcing.Effects) { r.f.mu.f.Restarted(now, fx) })
 	}
 }
 
@@ -331,19 +330,45 @@ func (f *fetching) skipLocked(seq uint64) {
 		return // a source has sequences of its own
 	}
 	// If it is lost, the first message behind the gap makes it too.
-	_ = f.s.appendSkip(seq, f.s.e.line.wallNow().UnixNano())
+	_ = f.s.Skip(seq)
 }
 
-// ingested is told by the applier what became of a message.
-func (f *fetching) ingested(seq uint64, o *outcome) {
+// lostLocked has a message booked that the origin has and that can not come.
+// When that can't be written down now, the origin is asked again, and tells it
+// again.
+func (f *fetching) lostLocked(now int64, text, why string) {
+	seq, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return
+	}
+	if err := f.s.PassOver(f.key, seq, f.mu.f.Before(), why, passingOver{f, why}); err != nil {
+		f.mu.f.Refused(now, &f.mu.fx)
+	}
+}
+
+// passingOver waits until a message is booked as lost.
+type passingOver struct {
+	f   *fetching
+	why string
+}
+
+// Told is part of Waiter.
+func (p passingOver) Told(seq uint64, o Outcome) {
+	if f := p.f; o.Err == nil && !o.Known {
+		f.w.o.Logger.Error("message of the origin is lost on the way", "account", f.s.Account(), "stream", f.s.Name(), "origin", f.src.Name, "seq", seq, "err", p.why)
+	}
+}
+
+// Told is part of Waiter: it is what became of a message.
+func (f *fetching) Told(seq uint64, o Outcome) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.mu.stopped {
 		return
 	}
 	f.mu.fx.Reset()
-	if o.err != nil {
-		f.mu.f.Refused(f.s.e.now(), &f.mu.fx)
+	if o.Err != nil {
+		f.mu.f.Refused(f.w.o.Now(), &f.mu.fx)
 	} else {
 		f.mu.f.Stored(seq, &f.mu.fx)
 	}
@@ -352,24 +377,29 @@ func (f *fetching) ingested(seq uint64, o *outcome) {
 	}
 }
 
+// forgetSubject is where the origin is told that nobody needs its consumer.
+func (f *fetching) forgetSubject() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.mu.f.ForgetSubject()
+}
+
 // info is what stream info shows.
 func (f *fetching) info() *api.SourceInfo {
-	at, _ := f.s.position(f.key)
+	at, _ := f.s.Position(f.key)
 	f.mu.Lock()
-	i := f.mu.f.Info(f.s.e.now())
+	i := f.mu.f.Info(f.w.o.Now())
 	if i.Err == nil && f.mu.loops > 0 {
-		i.Err = errStoreFailed.With(
-			"%d messages dropped: streams %s and %s feed each other, they were taken over %d times", f.mu.loops, f.src.Name, f.s.name, maxHops)
+		i.Err = errNotStored.With(
+			"%d messages dropped: streams %s and %s feed each other, they were taken over %d times", f.mu.loops, f.src.Name, f.s.Name(), sourcing.MaxHops)
 	}
 	f.mu.Unlock()
 	out := &api.SourceInfo{
 		Error: i.Err, Name: f.src.Name, External: f.src.External, Lag: i.Lag, Seq: i.Seq, Active: i.Active,
 		FilterSubject: f.src.FilterSubject, SubjectTransforms: f.src.SubjectTransforms,
 	}
-	if at.lost.Msgs > 0 {
-		out.Lost = &at.lost
+	if at.Lost.Msgs > 0 {
+		out.Lost = &at.Lost
 	}
 	return out
 }
-
-var _ ingestWaiter = (*fetching)(nil)
