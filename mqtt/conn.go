@@ -38,6 +38,8 @@ type conn struct {
 	nc        net.Conn
 	started   time.Time
 	version   byte
+	older     bool // MQTT 3.1, which has version v311
+	bridge    bool // see bridgeBit
 	clientID  string
 	claims    string // the user of a CONNECT that is not let in yet
 	listed    bool   // among the connections
@@ -523,6 +525,7 @@ func (c *conn) ending(err error) error {
 }
 
 func (c *conn) handle(f frame) error {
+	c.oldFlags(&f)
 	if err := checkFlags(&f); err != nil {
 		return err
 	}

@@ -58,6 +58,7 @@ func (c *conn) readConnect() (*packets.Packet, error) {
 	if f, err = c.frames.next(); err != nil {
 		return nil, err
 	}
+	mendOldConnect(f.body)
 	if err := checkConnect(f.body); err != nil {
 		return nil, err
 	}
@@ -75,14 +76,17 @@ func (c *conn) readConnect() (*packets.Packet, error) {
 // checkConnect refuses what the protocol forbids and what is not supported.
 func (c *conn) checkConnect(pk *packets.Packet) error {
 	k := &pk.Connect
-	if string(k.ProtocolName) != "MQTT" {
+	if n := string(k.ProtocolName); n != nameNow && n != name31 {
 		// [MQTT-3.1.2-1]
-		return fail(packets.ErrMalformedProtocolName, "protocol name %q: only MQTT 3.1.1 and MQTT 5 are supported", core.Cut(k.ProtocolName))
+		return fail(packets.ErrMalformedProtocolName, "protocol name %q: only MQTT 3.1, 3.1.1 and 5 are supported", core.Cut(k.ProtocolName))
 	}
-	if pk.ProtocolVersion != v311 && pk.ProtocolVersion != v5 {
-		return &refusal{refusedVersion, packets.ErrUnsupportedProtocolVersion, fmt.Errorf("protocol level %d: only MQTT 3.1.1 and MQTT 5 are supported", pk.ProtocolVersion)}
+	c.version, c.bridge = level(k.ProtocolName, pk.ProtocolVersion)
+	switch c.version {
+	case 0:
+		return &refusal{refusedVersion, packets.ErrUnsupportedProtocolVersion, fmt.Errorf("protocol level %d: only MQTT 3.1, 3.1.1 and 5 are supported", pk.ProtocolVersion)}
+	case v31:
+		c.older, c.version = true, v311
 	}
-	c.version = pk.ProtocolVersion
 	switch {
 	case pk.ReservedBit != 0:
 		return fail(packets.ErrProtocolViolationReservedBit, "reserved CONNECT flag") // [MQTT-3.1.2-3]
@@ -98,6 +102,8 @@ func (c *conn) checkConnect(pk *packets.Packet) error {
 		return fail(errProtocol, "authentication data without a method") // [MQTT-3.1.2.11.10]
 	case strings.ContainsRune(k.ClientIdentifier, 0):
 		return &refusal{refusedIdentifier, packets.ErrClientIdentifierNotValid, errors.New("client identifier holds a NUL")}
+	case c.older && k.ClientIdentifier == "":
+		return &refusal{refusedIdentifier, packets.ErrClientIdentifierNotValid, errors.New("MQTT 3.1 needs a client identifier")}
 	case c.version == v311 && k.ClientIdentifier == "" && !k.Clean:
 		return &refusal{refusedIdentifier, packets.ErrClientIdentifierNotValid, errors.New("a kept session needs a client identifier")} // [MQTT-3.1.3-8]
 	case c.version == v311 && !k.Clean && !c.m.keeps():

@@ -249,10 +249,11 @@ func checkConnect(body []byte) error {
 	if !ok || len(rest) < 4 {
 		return fail(errMalformed, "CONNECT is cut off")
 	}
-	if string(name) != "MQTT" || rest[0] != v5 && rest[0] != v311 {
+	version, _ := level(name, rest[0])
+	if version == 0 {
 		return nil // will be refused for that
 	}
-	version, flags := rest[0], rest[1]
+	flags := rest[1]
 	rest = rest[4:]
 	skip := func(what string, allowed properties, isText bool) (err error) {
 		if version == v5 && allowed != 0 {

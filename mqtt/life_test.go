@@ -496,8 +496,8 @@ func TestRefusals_areLogged(t *testing.T) {
 		{"enhanced authentication is not supported", func() {
 			connect(v5, func(pk *packets.Packet) { pk.Properties.AuthenticationMethod = "SCRAM" })
 		}},
-		{`protocol name \"MQIsdp\": only MQTT 3.1.1 and MQTT 5 are supported`, func() {
-			b.dial(v311).send(unhex(t, "10 10 00 06 4d 51 49 73 64 70 03 02 00 3c 00 02 63 31"))
+		{`protocol name \"MQIsdq\": only MQTT 3.1, 3.1.1 and 5 are supported`, func() {
+			b.dial(v311).send(unhex(t, "10 10 00 06 4d 51 49 73 64 71 03 02 00 3c 00 02 63 31"))
 		}},
 		{"exactly once holds while the connection lasts", func() { packet(v311, "34 05 00 01 61 00 01") }},
 		{"topic aliases are not supported", func() { packet(v5, "30 07 00 01 61 03 23 00 01") }},

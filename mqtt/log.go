@@ -126,7 +126,10 @@ func (c *conn) logRefusal(err error) {
 func (c *conn) logStart(keepAlive uint16) {
 	if c.m.services.Options().MQTT.ConnectionMessages {
 		version := "3.1.1"
-		if c.version == v5 {
+		switch {
+		case c.older:
+			version = "3.1"
+		case c.version == v5:
 			version = "5"
 		}
 		c.logger().Info("MQTT client connected", "version", version, "keepalive", time.Duration(keepAlive)*time.Second)

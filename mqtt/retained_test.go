@@ -97,6 +97,7 @@ func (s *story) fatalf(format string, args ...any) {
 type marks struct {
 	v5, retain, rap, nolocal bool
 	keep, present, dup, hold bool
+	bridge                   bool
 	qos, handling, refused   byte
 	id                       uint16
 	expiry, grants, delay    uint32
@@ -122,6 +123,8 @@ func (s *story) marks(words []string) (k marks) {
 			k.hold = true
 		case w == "rap":
 			k.rap = true
+		case w == "bridge":
+			k.bridge = true
 		case w == "nolocal":
 			k.nolocal = true
 		case w == "q1", w == "q2":
@@ -286,6 +289,9 @@ func (s *story) connect(name string, k marks) {
 			pk.Connect.Username, pk.Connect.Password = []byte(k.login), []byte(k.login)
 		}
 		pk.Properties.ReceiveMaximum = k.id
+		if k.bridge {
+			pk.ProtocolVersion |= bridgeBit
+		}
 	}))
 	if pk := c.expect(packets.Connack); pk.ReasonCode != k.refused || k.refused == 0 && pk.Properties.RetainAvailableFlag || pk.SessionPresent != k.present || pk.Properties.SessionExpiryInterval != k.grants {
 		s.fatalf("CONNACK %+v", pk)

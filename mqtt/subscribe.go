@@ -41,6 +41,9 @@ func (c *conn) subscribe(f frame) error {
 	for i := range pk.Filters {
 		code := packets.ErrSubscriptionIdentifiersNotSupported.Code
 		if f := &pk.Filters[i]; !identified {
+			if c.bridge && !strings.HasPrefix(f.Filter, sharePrefix) {
+				f.NoLocal, f.RetainAsPublished = true, true
+			}
 			known := c.subs[f.Filter] != nil
 			if code, err = c.subscribeTo(f); err != nil {
 				return err

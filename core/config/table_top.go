@@ -20,7 +20,7 @@ func topTable() *block[Options] {
 		row(Restart, "store_dir storedir", "path", "", "same as jetstream.store_dir", "/data", setStoreDir),
 		own(row(Restart, "edge_store", "subject or list", "", "make the stream EDGE and keep these subjects in it", "[\"plant.>\"]", setSubjects(func(o *o) *[]string { return &o.EdgeStore }))),
 		of("leafnodes", "full", row(Restart, "leafnodes leaf", "map", "off", "links to and from other servers", "{port: 7422}", setLeaf)),
-		of("mqtt", "full", row(Restart, "mqtt", "map", "off", "MQTT 3.1.1 and 5", "{port: 1883}", setMQTT)),
+		of("mqtt", "full", row(Restart, "mqtt", "map", "off", "MQTT 3.1, 3.1.1 and 5", "{port: 1883}", setMQTT)),
 	}, topOthers())
 	return t
 }
