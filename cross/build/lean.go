@@ -15,15 +15,31 @@ import (
 )
 
 // unused are files of modules that nothing in the product uses, and that cost it
-// something all the same.
+// something all the same. Where something begins to use them, a build fails.
 //
 // The MQTT codec has the packets that its own tests compare with in a file that
 // is no test's: a variable that each start makes, 72 KB of code on ARM and about
 // as much memory. What nkeys reads credentials with, which core/auth does itself,
-// brings the regular expressions, 150 KB with all their tables.
+// brings the regular expressions, 150 KB with all their tables. MessagePack as
+// JSON is in tables that each start makes, 71 KB with all that they name.
 var unused = []string{
 	"github.com/mochi-mqtt/server/v2/packets/tpackets.go",
 	"github.com/nats-io/nkeys/creds_utils.go",
+	"github.com/tinylib/msgp/msgp/json.go",
+	"github.com/tinylib/msgp/msgp/json_bytes.go",
+}
+
+// edit is one change of a module's file, wherever old stands in it.
+type edit struct{ file, old, new string }
+
+// edits take out what nothing in the product uses but other code of the same file
+// may call: the one method that writes MessagePack as JSON, and that a compressed
+// stream may be told to be Snappy's, 35 KB of encoders. The option for that loses
+// its name, so that a build fails where something begins to use it.
+var edits = []edit{
+	{"github.com/tinylib/msgp/msgp/read_bytes.go", "_, err := UnmarshalAsJSON(&buf, []byte(*r))", "err := ErrShortBytes"},
+	{"github.com/klauspost/compress/s2/writer.go", "if w.snappy ", "if false "},
+	{"github.com/klauspost/compress/s2/writer.go", "func WriterSnappyCompat()", "func _()"},
 }
 
 // lean copies the module in root, without its tests, to the folder to, with the
@@ -49,7 +65,27 @@ func lean(root, to string) error {
 			return fmt.Errorf("leave a file out of the build: %w", err)
 		}
 	}
+	for _, e := range edits {
+		if err := e.apply(filepath.Join(to, "vendor")); err != nil {
+			return fmt.Errorf("leave a part of a file out of the build: %w", err)
+		}
+	}
 	return nil
+}
+
+// apply changes the file in the folder; that old stands nowhere in it is an error,
+// since then there is another release of the module to be looked at.
+func (e edit) apply(dir string) error {
+	name := filepath.Join(dir, filepath.FromSlash(e.file))
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	changed := strings.ReplaceAll(string(text), e.old, e.new)
+	if changed == string(text) {
+		return fmt.Errorf("%s: no %q", e.file, e.old)
+	}
+	return os.WriteFile(name, []byte(changed), 0o644)
 }
 
 // sources is what of a module's folder is compiled or embedded: no hidden

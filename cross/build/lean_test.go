@@ -1,7 +1,9 @@
 package build
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -36,6 +38,24 @@ func TestLean(t *testing.T) {
 		if strings.HasPrefix(name, module) {
 			t.Errorf("%s has its long name", name)
 		}
+	}
+}
+
+// An edit that changes nothing is an error: the module is another.
+func TestEdit(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "a.go")
+	if err := os.WriteFile(name, []byte("a b a"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := (edit{"a.go", "a", "c"}).apply(dir); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(name); err != nil || string(text) != "c b c" {
+		t.Errorf("%s, %v", text, err)
+	}
+	if err := (edit{"a.go", "a", "c"}).apply(dir); err == nil || !strings.Contains(err.Error(), `a.go: no "a"`) {
+		t.Errorf("no error where nothing is changed, but %v", err)
 	}
 }
 
