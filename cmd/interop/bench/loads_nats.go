@@ -139,41 +139,78 @@ func withStream(ctx context.Context, c *contender, f func(nc *nats.Conn, js jets
 func jsSync(publishers int) func(context.Context, *contender, int) (sample, error) {
 	return func(ctx context.Context, c *contender, n int) (sample, error) {
 		return withStream(ctx, c, func(*nats.Conn, jetstream.JetStream) (sample, error) {
-			conns := make([]jetstream.JetStream, publishers)
-			for i := range conns {
-				nc, err := nats.Connect(c.nats)
-				if err != nil {
-					return sample{}, err
-				}
-				defer nc.Close()
-				if conns[i], err = jetstream.New(nc); err != nil {
-					return sample{}, err
-				}
-			}
-			errs := make(chan error, publishers)
-			var wg sync.WaitGroup
 			data := body()
-			begin := time.Now()
-			for i, js := range conns {
-				wg.Go(func() {
-					for range n / publishers {
-						if _, err := js.Publish(ctx, fmt.Sprintf("js.%d", i), data); err != nil {
-							errs <- err
-							return
-						}
-					}
-				})
-			}
-			wg.Wait()
-			took := time.Since(begin)
-			select {
-			case err := <-errs:
-				return sample{}, err
-			default:
-			}
-			return perSecond(n/publishers*publishers, took), nil
+			return each(c, publishers, n, func(js jetstream.JetStream, client, _ int) error {
+				_, err := js.Publish(ctx, fmt.Sprintf("js.%d", client), data)
+				return err
+			})
 		})
 	}
+}
+
+// kvKeys is how many keys each client of a bucket has.
+const kvKeys = 100
+
+// kvPut has clients that each wait for every put into a bucket in files, which
+// keeps the newest value of a key.
+func kvPut(clients int) func(context.Context, *contender, int) (sample, error) {
+	return func(ctx context.Context, c *contender, n int) (sample, error) {
+		nc, err := nats.Connect(c.nats)
+		if err != nil {
+			return sample{}, err
+		}
+		defer nc.Close()
+		js, err := jetstream.New(nc)
+		if err != nil {
+			return sample{}, err
+		}
+		const bucket = "BENCH"
+		_ = js.DeleteKeyValue(ctx, bucket)
+		if _, err := js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: bucket}); err != nil {
+			return sample{}, err
+		}
+		defer func() { _ = js.DeleteKeyValue(ctx, bucket) }()
+		buckets := make([]jetstream.KeyValue, clients)
+		data := body()
+		return each(c, clients, n, func(js jetstream.JetStream, client, i int) error {
+			if buckets[client] == nil {
+				var err error
+				if buckets[client], err = js.KeyValue(ctx, bucket); err != nil {
+					return err
+				}
+			}
+			_, err := buckets[client].Put(ctx, fmt.Sprintf("sensor.%d.%d", client, i%kvKeys), data)
+			return err
+		})
+	}
+}
+
+// each has clients, with a connection of their own, do n things together, and
+// takes the time.
+func each(c *contender, clients, n int, do func(js jetstream.JetStream, client, i int) error) (sample, error) {
+	conns := make([]jetstream.JetStream, clients)
+	for i := range conns {
+		nc, err := nats.Connect(c.nats)
+		if err != nil {
+			return sample{}, err
+		}
+		defer nc.Close()
+		if conns[i], err = jetstream.New(nc); err != nil {
+			return sample{}, err
+		}
+	}
+	errs := make([]error, clients)
+	var wg sync.WaitGroup
+	begin := time.Now()
+	for client, js := range conns {
+		wg.Go(func() {
+			for i := 0; i < n/clients && errs[client] == nil; i++ {
+				errs[client] = do(js, client, i)
+			}
+		})
+	}
+	wg.Wait()
+	return perSecond(n/clients*clients, time.Since(begin)), errors.Join(errs...)
 }
 
 // createStreams has clients that each make one file stream after another. They
@@ -274,8 +311,36 @@ func consume(ctx context.Context, c *contender, n int) (sample, error) {
 	})
 }
 
-// idle is the resident memory, in MB, of a server that has just started, once
-// it has not changed for half a second.
+// settleFor is how long a server has for what it does behind the last request.
+const settleFor = 5 * time.Second
+
+// streamsAtRest is the resident memory, in MB, of a server with n streams in files,
+// each with a durable consumer and a message.
+func streamsAtRest(clients int) func(context.Context, *contender, int) (sample, error) {
+	return func(ctx context.Context, c *contender, n int) (sample, error) {
+		s, err := each(c, clients, n, func(js jetstream.JetStream, client, i int) error {
+			name := fmt.Sprintf("MANY_%d_%d", client, i)
+			if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: name, Subjects: []string{"many." + name}}); err != nil {
+				return err
+			}
+			if _, err := js.CreateConsumer(ctx, name, jetstream.ConsumerConfig{Durable: "C", AckPolicy: jetstream.AckExplicitPolicy}); err != nil {
+				return err
+			}
+			_, err := js.Publish(ctx, "many."+name, body())
+			return err
+		})
+		if err == nil {
+			err = pause(ctx, settleFor)
+		}
+		if err != nil {
+			return s, err
+		}
+		return idle(ctx, c, 0)
+	}
+}
+
+// idle is the resident memory, in MB, of a server that does nothing, once it has
+// not changed for half a second.
 func idle(ctx context.Context, c *contender, _ int) (sample, error) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()

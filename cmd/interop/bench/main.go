@@ -34,10 +34,12 @@ func loads() []load {
 		{name: "JetStream pub sync x16", unit: "/s", n: 9600, disk: true, rivals: durable, run: jsSync(16)},
 		{name: "JetStream pub async", unit: "/s", n: 60_000, disk: true, rivals: durable, run: jsAsync},
 		{name: "JetStream consume", unit: "/s", n: 60_000, rivals: nats, run: consume},
+		{name: "KV put x16", unit: "/s", n: 9600, disk: true, rivals: durable, run: kvPut(16)},
 		{name: "stream create x16", unit: "/s", n: 320, disk: true, rivals: nats, run: createStreams(16)},
 		{name: "MQTT QoS 0", unit: "/s", n: 10_000, rivals: mq, run: mqttPubsub(0)},
 		{name: "MQTT QoS 1", unit: "/s", n: 3000, disk: true, rivals: mq, run: mqttPubsub(1)},
 		{name: "idle RSS", unit: "MB", less: true, fresh: true, rivals: mq, run: idle},
+		{name: "RSS of 1000 streams", unit: "MB", less: true, fresh: true, n: 1000, rivals: nats, run: streamsAtRest(16)},
 	}
 }
 
