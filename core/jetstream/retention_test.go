@@ -160,3 +160,23 @@ func TestExpire_refusedIsToldOnce(t *testing.T) {
 		t.Errorf("%d lines in a minute", n)
 	}
 }
+
+// Whoever acknowledged a message and asks what the stream holds does not see it.
+func TestStream_infoFollowsPlainAcks(t *testing.T) {
+	for _, retention := range []string{"workqueue", "interest"} {
+		_, b := newTestEngine(t, func(c *Config) { c.Dir = t.TempDir() })
+		mustStream(t, b, `{"name":"W","subjects":["w"],"retention":"`+retention+`"}`)
+		mustConsumer(t, b, "W", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+		in := b.inbox(t, "in")
+		for range 20 {
+			b.publish(t, "w", "")
+			b.send(nextPrefix+"W.c", "in", "1")
+			b.send(in.next().Reply, "", "")
+			var s streamAnswer
+			b.call(t, "STREAM.INFO.W", "", &s)
+			if s.State.Msgs != 0 {
+				t.Fatalf("%s: %d messages behind the acknowledgement", retention, s.State.Msgs)
+			}
+		}
+	}
+}

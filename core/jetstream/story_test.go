@@ -26,10 +26,12 @@ func shape(s string) string { return times.ReplaceAllString(s, `"$1":"T"`) }
 
 var rewrite = flag.Bool("rewrite", false, "write what comes out into testdata; commit only what you can explain")
 
-// TestStory plays the files of testdata/stories against an engine without a disk.
+// TestStory plays the files of testdata/stories against an engine without a disk,
+// or with one where the first command says so.
 // A line that begins with ">" is a command, the lines behind it are all that comes
-// out; "#" and blank lines are for the reader. Times are shown as T, {in 1h} in a
-// command is that time from now, {x*3} is xxx, and "_" in a header a blank.
+// out; "#" and blank lines are for the reader. Times are shown as T. In a command
+// {in 1h} is that time from now, {x*3} is xxx, {identity S} is the stream's, and "_"
+// in a header a blank.
 //
 //	> stream {json}                           make one
 //	> consumer STREAM NAME {json}             make one
@@ -43,21 +45,22 @@ var rewrite = flag.Bool("rewrite", false, "write what comes out into testdata; c
 //	> next INBOX [N]                          the next messages that come there
 //	> rest INBOX                              those that come up to a status
 //	> quiet INBOX                             nothing has come
+//	> deaf INBOX                              nothing more is to come there
 //	> ack INBOX N [BODY]                      answers the message N of it, and waits for the answer
 //	> info STREAM.CONSUMER
 //	> interest SUBJECT                        whether anybody listens
+//	> until COMMAND => ANSWER                 the command again and again, up to that answer
+//	> times N COMMAND                         N times, {n} is 0, 1, ...; the last answer
+//
+// and those in story_disk_test.go and story_told_test.go.
 //
 // A message is told as the consumer's name in it and what stands behind (or its
 // reply), its subject, its headers and its body.
 func TestStory(t *testing.T) {
 	testkit.Stories(t, "testdata/stories/*.txt", func(t *testing.T, s testkit.Story) {
-		e, b := newTestEngine(t)
-		r := &storyRig{t: t, e: e, b: b, inboxes: make(map[string]*storyInbox)}
-		s.Play(t, *rewrite, func(command string) []string {
-			r.out = nil
-			r.command(command)
-			return r.out
-		})
+		r := &storyRig{t: t, inboxes: make(map[string]*storyInbox), seen: make(map[string]bool)}
+		s.Play(t, *rewrite, r.answers)
+		r.end()
 	})
 }
 
@@ -65,7 +68,9 @@ type storyRig struct {
 	t       *testing.T
 	e       *Engine
 	b       *testBus
+	d       *device // nil: no disk
 	inboxes map[string]*storyInbox
+	seen    map[string]bool // random parts of names
 	out     []string
 }
 
@@ -75,16 +80,26 @@ type storyInbox struct {
 	got []testMsg
 }
 
+// answers are what a command says.
+func (r *storyRig) answers(command string) []string {
+	r.out = nil
+	r.command(command)
+	return r.out
+}
+
 func (r *storyRig) sayf(format string, args ...any) {
 	r.out = append(r.out, fmt.Sprintf(format, args...))
 }
 
-var inStories = regexp.MustCompile(`\{in ([^}]*)\}|\{(.)\*(\d+)\}`)
+var inStories = regexp.MustCompile(`\{in ([^}]*)\}|\{(.)\*(\d+)\}|\{identity ([^}]*)\}`)
 
 // expand makes what a command can't say in few words.
 func (r *storyRig) expand(command string) string {
 	return inStories.ReplaceAllStringFunc(command, func(s string) string {
 		m := inStories.FindStringSubmatch(s)
+		if m[4] != "" {
+			return r.e.account("A").stream(m[4]).identity()
+		}
 		if m[1] == "" {
 			n, _ := strconv.Atoi(m[3])
 			return strings.Repeat(m[2], n)
@@ -99,7 +114,19 @@ func (r *storyRig) expand(command string) string {
 
 func (r *storyRig) command(line string) {
 	r.t.Helper()
-	verb, rest, _ := strings.Cut(r.expand(line), " ")
+	verb, rest, _ := strings.Cut(line, " ")
+	switch verb {
+	case "until":
+		r.until(rest)
+		return
+	case "times":
+		r.times(rest)
+		return
+	}
+	if r.begin(verb, rest) {
+		return
+	}
+	rest = r.expand(rest)
 	first, tail, _ := strings.Cut(rest, " ")
 	switch verb {
 	case "stream":
@@ -131,7 +158,44 @@ func (r *storyRig) command(line string) {
 		r.sayf("delivered %v, floor %v, ack pending %d, redelivered %d, waiting %d, pending %d, bound %v, paused %v",
 			i.Delivered, i.AckFloor, i.NumAckPending, i.NumRedelivered, i.NumWaiting, i.NumPending, i.PushBound, i.Paused)
 	default:
-		r.inboxCommand(verb, first, tail)
+		if !r.diskCommand(verb, rest) && !r.tell(verb, first, tail) {
+			r.inboxCommand(verb, first, tail)
+		}
+	}
+}
+
+// storyPatience is how long that may take on a machine that is busy with others.
+const storyPatience = 30 * time.Second
+
+// until gives a command until its answers, one behind the other, are what the line
+// says.
+func (r *storyRig) until(line string) {
+	r.t.Helper()
+	command, want, ok := strings.Cut(line, " => ")
+	if !ok {
+		r.t.Fatalf("until %s: there is no answer in it", line)
+	}
+	var got string
+	same := testkit.Within(storyPatience, func() bool {
+		got = strings.Join(r.answers(command), " // ")
+		return got == want
+	})
+	if !same {
+		r.t.Fatalf("%s: it stays %q, want %q", command, got, want)
+	}
+	r.out = nil
+}
+
+// times gives a command several times and keeps what it said last.
+func (r *storyRig) times(line string) {
+	r.t.Helper()
+	number, command, _ := strings.Cut(line, " ")
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		r.t.Fatalf("times %s: %v", line, err)
+	}
+	for i := range n {
+		r.answers(strings.ReplaceAll(command, "{n}", strconv.Itoa(i)))
 	}
 }
 
@@ -164,18 +228,27 @@ func (r *storyRig) inboxCommand(verb, name, tail string) {
 		}
 	case "quiet":
 		in.none()
+	case "deaf":
+		in.stop()
 	case "ack":
 		number, body, _ := strings.Cut(tail, " ")
-		n, _ := strconv.Atoi(number)
-		if n < 1 || n > len(in.got) {
-			r.t.Fatalf("ack %s %s: it has %d messages", name, tail, len(in.got))
-		}
-		if m := r.b.request(r.t, in.got[n-1].Reply, "", body); m.Header+m.Body != "" {
+		if m := r.b.request(r.t, r.message(name, number).Reply, "", body); m.Header+m.Body != "" {
 			r.sayf("%s", told(m))
 		}
 	default:
 		r.t.Fatalf("unknown command %q", verb)
 	}
+}
+
+// message is one that came to an inbox, counted from 1.
+func (r *storyRig) message(name, number string) testMsg {
+	r.t.Helper()
+	in := r.inboxes[name]
+	n, _ := strconv.Atoi(number)
+	if in == nil || n < 1 || n > len(in.got) {
+		r.t.Fatalf("there is no message %s of inbox %s", number, name)
+	}
+	return in.got[n-1]
 }
 
 // came tells the next message of an inbox.
@@ -217,15 +290,7 @@ func (r *storyRig) refused(verb, body string) {
 func (r *storyRig) publish(subject, rest string) {
 	r.t.Helper()
 	headers, body, _ := strings.Cut(" "+rest, " : ")
-	var kv []string
-	for _, h := range strings.Fields(headers) {
-		key, value, ok := strings.Cut(h, "=")
-		if !ok {
-			r.t.Fatalf("publish %s: %q is no header", subject, h)
-		}
-		kv = append(kv, key, strings.ReplaceAll(value, "_", " "))
-	}
-	r.sayf("%s", told(r.b.request(r.t, subject, header(kv...), body)))
+	r.sayf("%s", told(r.b.request(r.t, subject, r.header(headers), body)))
 }
 
 // direct tells all answers to a direct get: those to a batch end with a status.
