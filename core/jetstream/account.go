@@ -133,7 +133,7 @@ func (s *stream) attach(b Bus) error {
 		return nil
 	}
 	if !s.logForgotten() {
-		s.toAttach.Store(true) // with the next look
+		s.busStale.Store(true) // with the next look
 		return nil
 	}
 	cfg := s.config()

@@ -190,7 +190,7 @@ func (x *suspect) begin(e *Engine) error {
 		return err
 	}
 	// What it tells and what it counts is not of this engine.
-	own := &Engine{cfg: e.cfg, logger: slog.New(slog.DiscardHandler), journal: e.journal, line: e.line}
+	own := &Engine{cfg: e.cfg, logger: slog.New(slog.DiscardHandler), journal: e.journal, line: e.line, local: e.local}
 	own.rand.Rand = rand.New(rand.NewPCG(1, 2))
 	st, err := edgestore.OpenFileStore(edgestore.FileOptions{
 		Dir: e.cfg.backend.where(x.c.incarnation) + ".trial", Incarnation: x.c.incarnation, FirstSeq: cfg.FirstSeq,

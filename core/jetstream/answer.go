@@ -149,7 +149,7 @@ func (a *applier) nameOf(s *stream) string {
 // says. It has no promise: nobody waits for it and it is not repeated.
 func (a *applier) republish(s *stream, v *streamView, en *edgestore.Entry, o *outcome) {
 	blob := en.Data
-	at := a.e.line.wall(en.Stamp.Wall)
+	at := s.line.wall(en.Stamp.Wall)
 	switch en.Kind {
 	case opMarker:
 		var err error

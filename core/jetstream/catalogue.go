@@ -135,7 +135,7 @@ func (a *applier) streamCreate(en *edgestore.Entry) *apierror.Error {
 		return nil // created and deleted again, and the table knows both
 	}
 	s, err := e.openStream(c, head{})
-	act := roleIn(a.log())
+	act := e.roleIn(a.log())
 	if err != nil && (a.replays || act == follower) {
 		e.setOffline(&c, err)
 		e.mu.Lock()

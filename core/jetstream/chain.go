@@ -45,7 +45,7 @@ type note struct {
 
 // record begins an operation of the stream. taking: it takes one sequence.
 func (s *stream) record(kind uint8, taking bool) edgestore.Record {
-	return edgestore.Record{Kind: kind, Incarnation: s.incarnation, Stamp: s.e.line.stamp(), Chain: s.chain, Takes: taking, Twice: guarded(kind)}
+	return edgestore.Record{Kind: kind, Incarnation: s.incarnation, Stamp: s.line.stamp(), Chain: s.chain, Takes: taking, Twice: guarded(kind)}
 }
 
 // guarded are operations that are written twice: without them others mean
@@ -61,11 +61,19 @@ func guarded(kind uint8) bool {
 // catalogueRecord begins an operation of the catalogue. Only those of streams
 // in files are numbered.
 func (e *Engine) catalogueRecord(log Log, kind uint8) edgestore.Record {
-	r := edgestore.Record{Kind: kind, Stamp: e.line.stamp(), Twice: guarded(kind)}
+	r := edgestore.Record{Kind: kind, Stamp: e.lineFor(log).stamp(), Twice: guarded(kind)}
 	if log != Log(e.mem) {
 		r.Chain = &e.catChain
 	}
 	return r
+}
+
+// lineFor is what operations of a log have their stamps on.
+func (e *Engine) lineFor(log Log) *timeline {
+	if log == Log(e.mem) {
+		return e.local
+	}
+	return e.line
 }
 
 // behind is the chain behind an operation.

@@ -222,7 +222,7 @@ func TestClockStep_oldestThatIsKnown(t *testing.T) {
 	own := s.store.State().FirstTime.UnixNano()
 	is := func(what string, want int64) {
 		t.Helper()
-		if got := x.e.oldest(); got != want {
+		if got := x.e.oldest(x.e.line); got != want {
 			t.Errorf("%s: %d, want %d", what, got, want)
 		}
 	}

@@ -28,20 +28,26 @@ const (
 // has the log told. What the log does not take now is tried again with the next
 // look; until then everything goes on by the clock before.
 func (e *Engine) checkClock() {
-	if e.journal != nil && roleIn(e.journal) != leader {
-		return
+	if e.local != e.line {
+		e.checkLine(e.local, nil)
 	}
-	l := e.line
+	if e.journal == nil || e.leadsLog(e.journal) {
+		e.checkLine(e.line, e.journal)
+	}
+}
+
+// checkLine is checkClock for one line; log is nil when none has to know.
+func (e *Engine) checkLine(l *timeline, log Log) {
 	l.steps.Lock()
 	defer l.steps.Unlock()
 	s, due := l.look()
 	if !due {
 		return
 	}
-	s.table.forget(e.oldest())
-	if e.journal != nil {
-		rec := e.catalogueRecord(e.journal, opClockStep)
-		if err := e.append(e.journal, true, &rec, nil, nil, s.table.append(nil)); err != nil {
+	s.table.forget(e.oldest(l))
+	if log != nil {
+		rec := e.catalogueRecord(log, opClockStep)
+		if err := e.append(log, true, &rec, nil, nil, s.table.append(nil)); err != nil {
 			if e.clockSaid.due(e.now()) {
 				e.logger.Warn("the clock was set; that can't be written down yet, and messages have times by the clock before", "err", err)
 			}
@@ -58,6 +64,9 @@ func (e *Engine) checkClock() {
 		return
 	}
 	for _, st := range e.allStreams() {
+		if st.line != l {
+			continue
+		}
 		for _, m := range st.members() {
 			m.clockSet(s.set)
 		}
@@ -70,7 +79,7 @@ func (e *Engine) noteLine() {
 	e.line.steps.Lock()
 	defer e.line.steps.Unlock()
 	t := *e.line.table()
-	if t.unset == 0 || e.journal == nil {
+	if t.unset == 0 || e.journal == nil || !e.leadsLog(e.journal) {
 		return
 	}
 	t.latest = e.line.at()
@@ -78,20 +87,20 @@ func (e *Engine) noteLine() {
 	e.appendLazy(e.journal, &rec, nil, t.append(nil))
 }
 
-// oldest is the oldest stamp of a message that is still there; nothing is known
-// of the streams that could not be opened.
-func (e *Engine) oldest() int64 {
+// oldest is the oldest stamp on a line of a message that is still there; nothing is
+// known of the streams that could not be opened.
+func (e *Engine) oldest(l *timeline) int64 {
 	e.mu.RLock()
 	n := len(e.mu.offline)
 	e.mu.RUnlock()
 	if n > 0 {
 		return 0
 	}
-	oldest := e.line.at()
+	oldest := l.at()
 	for _, s := range e.allStreams() {
 		s.mu.RLock()
 		switch st := s.store.State(); {
-		case st.Msgs == 0:
+		case st.Msgs == 0, s.line != l:
 		case !s.foreign(st.FirstSeq):
 			oldest = min(oldest, st.FirstTime.UnixNano())
 		case s.config().Mirror == nil:
@@ -226,7 +235,7 @@ func (s *stream) shown(seq uint64, at int64) int64 {
 	if s.foreign(seq) {
 		return at
 	}
-	return s.e.line.wall(at)
+	return s.line.wall(at)
 }
 
 // lineOf is shown the other way: what to look for in the store.
@@ -234,7 +243,7 @@ func (s *stream) lineOf(t time.Time) time.Time {
 	if s.config().Mirror != nil {
 		return t
 	}
-	return time.Unix(0, s.e.line.lineOf(t))
+	return time.Unix(0, s.line.lineOf(t))
 }
 
 // promoted is called when a mirror becomes a stream of its own.
@@ -257,7 +266,7 @@ func (s *stream) movesDue() bool {
 	if dead || unset == 0 {
 		return false
 	}
-	for _, m := range s.e.line.table().moves {
+	for _, m := range s.line.table().moves {
 		if m.to <= moved || m.from > unset {
 			continue
 		}

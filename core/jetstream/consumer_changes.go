@@ -109,7 +109,7 @@ func (e *Engine) checkConsumerCount(s *stream, cfg *consumer.Config) *apierror.E
 // createConsumer makes a consumer of a checked configuration. The caller holds
 // s.changes.
 func (e *Engine) createConsumer(s *stream, name string, cfg *consumer.Config) (*member, *apierror.Error) {
-	op := consumerCreate{name, e.line.wallNow().UnixNano(), cfg.Encode(), 0}
+	op := consumerCreate{name, s.line.wallNow().UnixNano(), cfg.Encode(), 0}
 	if cfg.OptStartTime != nil {
 		op.from = s.lineOf(*cfg.OptStartTime).UnixNano()
 	}

@@ -20,7 +20,7 @@ type consumers struct {
 	byID   map[uint64]*member
 	gone   []string // deleted since the last seal
 	// forgotten lived in memory until the restart.
-	forgotten []string
+	forgotten []forgotten // until their deletion is applied
 	// changed are those that came, changed or went since the last seal.
 	changed map[string]bool
 	missed  map[string]consumerRow // recovery: see skipped
@@ -264,6 +264,7 @@ func (c *consumers) applyDelete(en *edgestore.Entry, o *outcome) error {
 	}
 	m := c.byName[name]
 	if m == nil {
+		c.goneInLog(name)
 		return errConsumerNotFound
 	}
 	delete(c.byName, name)
@@ -334,7 +335,7 @@ func (c *consumers) seal(aux []edgestore.Aux) []edgestore.Aux {
 func (c *consumers) recovered() {
 	c.events, c.compact = nil, false
 	c.forget()
-	now, last := c.s.e.now(), c.s.store.Index().LastSeq
+	now, last := c.s.line.timer(), c.s.store.Index().LastSeq
 	for _, m := range c.byName {
 		m.recovered(now, last)
 	}
@@ -384,7 +385,19 @@ func (s *stream) closeMembers() {
 	}
 }
 
-// now is the time that consumers live by, see timeline.timer.
-func (e *Engine) now() int64 { return e.line.timer() }
+// now is the time that timers of the engine live by, see timeline.timer.
+func (e *Engine) now() int64 { return e.local.timer() }
+
+// now is the time that a consumer lives by: that of its stream's log, which the
+// times that are logged of it are by.
+func (m *member) now() int64 { return m.s.line.timer() }
+
+// wake has the consumer step at a time of its own; 0 is never.
+func (m *member) wake(at int64) {
+	if at != 0 && m.s.line != m.e.local {
+		at = max(1, m.e.now()+at-m.now())
+	}
+	m.e.clock.set(m, at)
+}
 
 func atTime(ns int64) time.Time { return time.Unix(0, ns).UTC() }

@@ -47,6 +47,7 @@ func (e *Engine) applied(a *applier, entries []edgestore.Entry) {
 	n := int64(0)
 	for i := range entries {
 		n += int64(len(entries[i].Data)) + recordOverhead
+		e.latest = max(e.latest, entries[i].Stamp.Wall)
 	}
 	e.drain.newest.Store(uint64(entries[len(entries)-1].LSN))
 	if e.drain.pending.Add(n) >= e.cfg.DrainBytes {

@@ -201,7 +201,8 @@ type Engine struct {
 	clock   *clock
 	fetch   *origins.Fetchers
 	scratch sync.Pool
-	line    *timeline
+	line    *timeline     // of the journal, with what is in it
+	local   *timeline     // of all else; the same unless others share the journal
 	replay  *replay       // while it recovers
 	quit    chan struct{} // closed when nobody waits for operations any more
 
@@ -213,6 +214,8 @@ type Engine struct {
 	damage          damage.Register
 	catChain        edgestore.Chain // of the operations of the catalogue in the journal
 	recovered       bool            // there were streams in files
+	leading         atomic.Bool     // a log that is shared: see leadsLog
+	latest          int64           // stamp of an operation in the journal; owned by whoever applies
 	quota           quota           // of all accounts together
 	coming          [2]atomic.Int64 // bytes of messages that are on their way into streams, in files and in memory
 	clockSaid       minutely        // that the log does not take what the clock was set by
@@ -240,6 +243,7 @@ func New(c Config) (*Engine, error) {
 	e := &Engine{cfg: c, logger: c.Logger, quit: make(chan struct{})}
 	e.quota.setLimits(c.Limits.MaxStore, c.Limits.MaxMemory)
 	e.line = newTimeline(&c)
+	e.local = e.line
 	e.rand.Rand = c.Rand
 	c.disk.report = e.report
 	c.disk.use = e.diskText

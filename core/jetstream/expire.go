@@ -55,9 +55,9 @@ func readExpiry(b []byte) (x expiry, err error) {
 func (e *Engine) expire() (wait time.Duration) {
 	wait = expirePeriod
 	e.checkClock()
-	now := e.line.at()
+	here, local := e.line.at(), e.local.at()
 	for _, s := range e.allStreams() {
-		s.attachLater()
+		s.followRole()
 		if !s.leads() {
 			continue
 		}
@@ -73,6 +73,10 @@ func (e *Engine) expire() (wait time.Duration) {
 				wait = expirePause
 			}
 			continue
+		}
+		now := here
+		if s.line != e.line {
+			now = local
 		}
 		x, markers, ok, err := s.overdue(now)
 		if err != nil {
@@ -120,7 +124,7 @@ func (s *stream) nextDue(now int64) (wait time.Duration, ok bool) {
 	if st := s.store.State(); cfg.MaxAge > 0 && st.Msgs > 0 && max(s.agedUpTo, s.clock.doubtful+1) <= st.FirstSeq {
 		at := st.FirstTime.UnixNano()
 		if cfg.Mirror == nil {
-			at = s.e.line.table().settled(at)
+			at = s.line.table().settled(at)
 		}
 		d := time.Duration(saturated(at-now, int64(cfg.MaxAge)))
 		if !ok || d < wait {
@@ -185,7 +189,7 @@ func (s *stream) overAge(x *expiry, due []uint64, at int64, marks bool) ([]uint6
 	if st.Msgs == 0 {
 		return due, nil
 	}
-	table, mirror := s.e.line.table(), s.config().Mirror != nil
+	table, mirror := s.line.table(), s.config().Mirror != nil
 	cutoff := at
 	if !mirror {
 		cutoff = table.cutoff(at)

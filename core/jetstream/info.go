@@ -61,7 +61,7 @@ func (s *stream) Info() *api.StreamInfo {
 		State:   s.state(),
 		Mirror:  mirror,
 		Sources: sources,
-		At:      s.e.line.wallNow(),
+		At:      s.line.wallNow(),
 	}
 }
 
@@ -72,7 +72,7 @@ func (m *member) Info() *api.ConsumerInfo {
 	if m.role == leader {
 		m.log()
 	}
-	i := m.m.Info(m.e.now())
+	i := m.m.Info(m.now())
 	cfg := m.cfg.Clone()
 	m.mu.Unlock()
 	pubs.flush()
@@ -82,8 +82,8 @@ func (m *member) Info() *api.ConsumerInfo {
 		Name:           m.name,
 		Created:        atTime(m.created),
 		Config:         cfg,
-		Delivered:      api.SequenceInfo{SeqPair: i.Delivered, Last: optionalTime(m.e.line.timerWall(i.DeliveredAt))},
-		AckFloor:       api.SequenceInfo{SeqPair: i.AckFloor, Last: optionalTime(m.e.line.timerWall(i.AckedAt))},
+		Delivered:      api.SequenceInfo{SeqPair: i.Delivered, Last: optionalTime(m.s.line.timerWall(i.DeliveredAt))},
+		AckFloor:       api.SequenceInfo{SeqPair: i.AckFloor, Last: optionalTime(m.s.line.timerWall(i.AckedAt))},
 		NumAckPending:  i.NumAckPending,
 		NumRedelivered: i.NumRedelivered,
 		NumWaiting:     i.NumWaiting,
@@ -91,10 +91,10 @@ func (m *member) Info() *api.ConsumerInfo {
 		PushBound:      i.PushBound,
 		Paused:         i.Paused,
 		PauseRemaining: i.PauseRemaining,
-		At:             m.e.line.wallNow(),
+		At:             m.s.line.wallNow(),
 	}
 	if i.Pin != nil {
-		out.Groups = []api.ConsumerPriority{{Group: i.Pin.Group, Pinned: i.Pin.ID, PinnedAt: m.e.line.timerWall(i.Pin.At)}}
+		out.Groups = []api.ConsumerPriority{{Group: i.Pin.Group, Pinned: i.Pin.ID, PinnedAt: m.s.line.timerWall(i.Pin.At)}}
 	}
 	return out
 }

@@ -144,7 +144,7 @@ func (s *stream) applyOrigin(data []byte) error {
 
 // Skip is part of origins.Stream.
 func (s *stream) Skip(last uint64) error {
-	return s.appendSkip(last, s.e.line.wallNow().UnixNano())
+	return s.appendSkip(last, s.line.wallNow().UnixNano())
 }
 
 func (s *stream) appendSkip(last uint64, at int64) error {

@@ -86,7 +86,7 @@ func (m *member) newMachine(cfg *consumer.Config, start consumer.Start) *consume
 		Rand:          s.e.random,
 		Interest:      m.interest,
 		InterestGrace: int64(s.e.cfg.InterestGrace),
-		Moment:        s.e.line.timerAt,
+		Moment:        s.line.timerAt,
 	})
 }
 
@@ -161,9 +161,14 @@ func (m *member) configure(cfg *consumer.Config) {
 
 // activate starts a new consumer.
 func (m *member) activate() {
+	m.s.mu.RLock()
+	defer m.s.mu.RUnlock()
+	if m.s.role != leader {
+		return // since it was made
+	}
 	m.mu.Lock()
 	m.role = leader
-	m.m.Activate(m.e.now())
+	m.m.Activate(m.now())
 	m.mu.Unlock()
 	m.e.work.schedule(m)
 }
@@ -172,7 +177,9 @@ func (m *member) activate() {
 // to be right before.
 func (m *member) clockSet(first bool) {
 	m.mu.Lock()
-	m.m.ClockSet(first)
+	if m.role == leader { // else it looks anew when it leads
+		m.m.ClockSet(first)
+	}
 	m.mu.Unlock()
 	m.e.work.schedule(m)
 }
@@ -182,6 +189,9 @@ func (m *member) recovered(now int64, last uint64) {
 	if err := m.leads(); err != nil { // it has just made that snapshot
 		m.e.logger.Error("a consumer can't be kept as the log has it", "stream", m.s.name, "consumer", m.name, "err", err)
 	}
+	m.box.empty(&m.taken) // of what came in while it followed nothing is known
+	m.taken.told()
+	m.taken.reset()
 	m.role, m.replayed = leader, true
 	m.m.Recover(now, last)
 	m.m.Recount(m.s.store)
@@ -194,7 +204,7 @@ const nextPrefix = "$JS.API.CONSUMER.MSG.NEXT."
 // attach subscribes to what the consumer is asked by.
 func (m *member) attach(b Bus) error {
 	return m.bus.attach(func() ([]func(), error) {
-		if m.deleted.Load() {
+		if m.deleted.Load() || !m.s.leads() {
 			return nil, nil
 		}
 		return m.subscribe(b)
@@ -244,7 +254,7 @@ func (m *member) end(status string) {
 	m.perform(pubs)
 	m.mu.Unlock()
 	pubs.flush()
-	m.e.clock.set(m, 0)
+	m.wake(0)
 }
 
 // stepBudget is how many messages a consumer delivers before others get their
@@ -264,7 +274,7 @@ func (m *member) stepLocked(pubs *publishers) (more bool) {
 	if m.deleted.Load() || m.role != leader {
 		return false
 	}
-	now := m.e.now()
+	now := m.now()
 	m.m.Tick(now, &m.fx)
 	m.perform(pubs)
 	m.unread = false
@@ -275,15 +285,15 @@ func (m *member) stepLocked(pubs *publishers) (more bool) {
 	if more || m.recount {
 		return true
 	}
-	at := m.m.NextDeadline(m.e.now())
-	now = m.e.now()
+	at := m.m.NextDeadline(m.now())
+	now = m.now()
 	if (len(m.deltas.unsent) > 0 || m.unread) && (at == 0 || now+unsentRetry < at) {
 		at = now + unsentRetry
 	}
 	if at != 0 {
 		at = max(at, now+minPause)
 	}
-	m.e.clock.set(m, at)
+	m.wake(at)
 	return false
 }
 
@@ -309,6 +319,10 @@ func (m *member) enter(pubs *publishers) {
 		m.mu.Unlock()
 		m.s.mu.RLock()
 		m.mu.Lock()
+		if m.role != leader { // since a moment
+			m.s.mu.RUnlock()
+			return
+		}
 		m.learn()
 		m.m.Recount(m.s.store)
 		m.recount, m.fx.Recount = false, false
@@ -322,7 +336,7 @@ func (m *member) enter(pubs *publishers) {
 func (m *member) learn() {
 	t := &m.taken
 	m.box.empty(t)
-	now := m.e.now()
+	now := m.now()
 	for _, events := range t.events {
 		m.happened(now, events)
 	}
@@ -339,7 +353,7 @@ func (m *member) learn() {
 // serve works on the inputs that learn left. The caller holds mu.
 func (m *member) serve(pubs *publishers) {
 	t := &m.taken
-	now := m.e.now()
+	now := m.now()
 	m.perform(pubs)
 	for i := range t.inputs {
 		m.handle(now, &t.inputs[i])

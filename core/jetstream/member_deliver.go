@@ -24,7 +24,7 @@ func (m *member) deliver(pubs *publishers) (more bool) {
 	unacked := m.m.Config().AckPolicy == consumer.AckNone
 	for i := range stepBudget {
 		if i%clockEvery == 0 || !unacked {
-			now = m.e.now()
+			now = m.now()
 		}
 		w := m.m.Next(now, &m.fx)
 		m.perform(pubs)
@@ -101,7 +101,7 @@ func (m *member) load(now int64, w consumer.Want) (msg edgestore.Msg, ok bool) {
 // notRead reports whether a message may be there though it could not be read.
 func (m *member) notRead(seq uint64, err error) bool {
 	m.unread = !goneForGood(err) && !errors.Is(err, edgestore.ErrClosed)
-	if m.unread && m.unreadSaid.due(m.e.now()) {
+	if m.unread && m.unreadSaid.due(m.now()) {
 		m.e.logger.Error("consumer could not read its stream and waits for that", "stream", m.s.name, "consumer", m.name, "seq", seq, "err", err)
 	}
 	return m.unread

@@ -113,6 +113,9 @@ func (o *offline) detach() {
 
 // refuse answers a message that the stream would keep.
 func (o *offline) refuse(m *wire.Msg) {
+	if !o.acct.e.leadsLog(o.acct.e.journal) {
+		return // who leads may have it
+	}
 	if m.Receipt != nil {
 		m.Receipt.Expect()
 		m.Receipt.Stored(o.name, 0, false, o.apiError())

@@ -24,7 +24,10 @@ func (e *Engine) rejoinConsumer(m *member, cfg *consumer.Config) *apierror.Error
 	m.enter(pubs) // with the configuration, and acknowledgements on their way
 	defer pubs.flush()
 	defer m.mu.Unlock()
-	if _, err := m.m.Reset(e.now(), 0, 0, &m.fx); err != nil {
+	if m.role != leader {
+		return errNotAvailable
+	}
+	if _, err := m.m.Reset(m.now(), 0, 0, &m.fx); err != nil {
 		return apierror.Of(err, errConsumerCreate)
 	}
 	m.perform(pubs)

@@ -61,6 +61,10 @@ func (s *stream) ingest(m *wire.Msg) {
 			room = &s.idRoom // other streams have a disk that takes theirs
 		}
 		if m.Own || !errors.Is(err, edgestore.ErrBusy) || !room.wait(&since, s.e) {
+			if !s.leads() {
+				s.refuseAsFollower(m)
+				return
+			}
 			if !errors.Is(err, edgestore.ErrDiskFull) && err != errIDsFull || !s.answerKnown(v, m) {
 				s.refuse(v, m, appendError(err))
 			}
@@ -175,6 +179,14 @@ func (s *stream) answerKnown(v *streamView, m *wire.Msg) bool {
 		s.e.out.send(s.acct, string(m.Reply), nil, api.AppendAck(nil, v.ackPrefix, seq, true))
 	}
 	return true
+}
+
+// refuseAsFollower is for a message that came while the stream leaves the bus: the
+// server that leads now answers whoever sent it, if it has it too.
+func (s *stream) refuseAsFollower(m *wire.Msg) {
+	if m.Receipt != nil {
+		m.Receipt.Stored(s.name, 0, false, errNotAvailable)
+	}
 }
 
 // refuse answers a message that was not appended.

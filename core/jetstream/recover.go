@@ -50,7 +50,16 @@ func (e *Engine) reopen(end journalEnd) (newest edgestore.LSN, err error) {
 	if err := r.finish(); err != nil {
 		return 0, fmt.Errorf("replay: %w", err)
 	}
+	if l, ok := e.journal.(sharedLog); ok {
+		e.leading.Store(l.Leads())
+		e.line.setBoot(l.Term())
+		// Whenever this server begins to lead, that line goes on where the last leader
+		// left it; what others do not know of goes by its own clock.
+		e.local = newTimeline(&e.cfg)
+		e.local.begin(new(timetable), 0, false)
+	}
 	c := &e.mu.cat
+	e.latest = r.latest
 	e.line.begin(&c.clock, max(r.latest, e.latestStored()), c.rebuilt && c.clock.latest == 0 && c.clock.run.from == 0)
 	drained := e.table.Applied()
 	for _, s := range e.allStreams() {
@@ -268,7 +277,10 @@ func (s *stream) recovered() {
 		s.tellDamage()
 		s.watch.opened(s)
 	}
-	if s.role = roleIn(s.log()); s.role == leader {
+	if s.role = s.e.roleIn(s.log()); s.role == leader {
+		if !s.memory && s.failed == nil {
+			*s.chain = s.done
+		}
 		s.takeLead()
 	}
 }

@@ -54,7 +54,7 @@ func (a *account) Answers(name string) bool {
 	if s := a.stream(name); s != nil {
 		return s.leads()
 	}
-	return a.e.journal == nil || roleIn(a.e.journal) == leader
+	return a.e.journal == nil || a.e.leadsLog(a.e.journal)
 }
 
 func (a *account) Usage() api.Usage {
@@ -192,12 +192,16 @@ func (m *member) Pause(until time.Time) (left time.Duration, err *apierror.Error
 	if err := m.e.pauseConsumer(m, until); err != nil {
 		return 0, err
 	}
-	return until.Sub(m.e.line.wallNow()), nil
+	return until.Sub(m.s.line.wallNow()), nil
 }
 
 func (m *member) Unpin(group string) *apierror.Error {
 	pubs := new(publishers)
 	m.mu.Lock()
+	if m.role != leader {
+		m.mu.Unlock()
+		return errNotAvailable
+	}
 	err := m.m.Unpin(group, &m.fx)
 	m.perform(pubs)
 	m.mu.Unlock()

@@ -26,6 +26,9 @@ type ledLog struct {
 
 func (l *ledLog) Leads() bool { return l.leads.Load() }
 
+// Term is that of its only time.
+func (l *ledLog) Term() uint32 { return 1 << 20 }
+
 func (l *ledLog) Damaged(uint64, error) {}
 
 func (l *ledLog) Append(r *edgestore.Record, side []byte, token any, data ...[]byte) (edgestore.LSN, error) {
@@ -50,8 +53,7 @@ func (l *ledLog) feed(en *edgestore.Entry) error {
 }
 
 func (l *ledLog) lead() {
-	l.leads.Store(true)
-	l.e.lead(l)
+	l.e.lead(l, func() { l.leads.Store(true) })
 }
 
 // Raise leaves room for what else the journal of a server has: the operations of

@@ -145,7 +145,7 @@ func TestShared_leaderSealsWhatIsLogged(t *testing.T) {
 				t.Error(err)
 			}
 			// Another server leads, and the log never has it.
-			x.g.elect(nil)
+			x.g.elect()
 			x.g.mu.Lock()
 			x.g.held = false
 			x.g.mu.Unlock()

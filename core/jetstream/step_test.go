@@ -310,6 +310,7 @@ func (c *stepCase) record(t *testing.T, and ...func(x *twins)) (x *twins, began 
 	x.lead = x.newTwin(0)
 	x.cleanUp(x.lead)
 	x.lead.open(x.g)
+	x.g.elect()
 	x.promote(x.lead)
 	config := `{"name":"S","subjects":["s.>"]`
 	if c.config != "" {

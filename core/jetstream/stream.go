@@ -24,6 +24,7 @@ type stream struct {
 	name        string
 	incarnation uint64
 	created     int64            // nanoseconds since 1970
+	line        *timeline        // of its stamps
 	chain       *edgestore.Chain // of the log; nil in memory
 	watch       *storeWatch      // nil in memory
 	head        *head            // recovery: what the catalogue says of the store, when it has less
@@ -65,6 +66,7 @@ type stream struct {
 	held      []heldAnswer
 	sealed    *sealedStream // nil: what was sealed is flushed
 	wounds    notesOf
+	parted    []*member           // volatile ones that went with the lead and are still on the bus
 	positions map[string]position // by source
 	volatiles uint64              // operations of consumers that were not logged
 	expiries  *expiries           // nil: no message has a TTL
@@ -83,7 +85,8 @@ type stream struct {
 	idsFull  atomic.Bool // no more message ids are taken until some are written
 	expiring atomic.Bool // an opExpire is on its way
 	moving   atomic.Bool // an opClockMove is on its way
-	toAttach atomic.Bool // it became the leader's and is not on the bus yet
+	busStale atomic.Bool // it has another role, which is not done on the bus yet
+	leave    atomic.Bool // it lost the lead: what is on the bus for it has to go first
 	// sweepAgain is set when messages that nobody needs could not be looked for.
 	sweepAgain  atomic.Bool
 	sweeping    atomic.Bool // that is being tried again
@@ -193,6 +196,10 @@ func newStream(e *Engine, a *account, c streamCreate, cfg *asset.StreamConfig, s
 		memory:      cfg.Storage == asset.MemoryStorage,
 		store:       st,
 		watch:       w,
+		line:        e.line,
+	}
+	if s.memory {
+		s.line = e.local
 	}
 	s.consumers.s = s
 	s.skipUpTo = st.Applied()

@@ -61,13 +61,13 @@ func (e *Engine) createStream(a *account, cfg *asset.StreamConfig, pedantic bool
 // submitStream makes a stream of a checked configuration. The caller holds
 // a.changes.
 func (e *Engine) submitStream(a *account, cfg *asset.StreamConfig) (*pending, *apierror.Error) {
+	log := e.logFor(cfg.Storage)
 	c := streamCreate{
 		incarnation: e.nextIncarnation.Add(1) - 1,
 		account:     a.name,
-		created:     e.line.wallNow().UnixNano(),
+		created:     e.lineFor(log).wallNow().UnixNano(),
 		config:      asset.Encode(cfg),
 	}
-	log := e.logFor(cfg.Storage)
 	return e.submit(log, e.catalogueRecord(log, opStreamCreate), false, c.append(nil))
 }
 

@@ -54,6 +54,7 @@ type lineState struct {
 	start  int64 // the line at the start of the server
 	drift  int64 // the wall clock, less the monotonic clock, when it was looked at last
 	table  timetable
+	boot   uint32 // of stamps; 0: the journal's
 }
 
 func newTimeline(cfg *Config) *timeline {
@@ -88,7 +89,7 @@ func (l *timeline) begin(t *timetable, latest int64, lost bool) {
 		next.moves = []move{{1, at, at}}
 	}
 	l.saved = *t
-	l.state.Store(&lineState{base: at - mono, timers: at - mono, start: at, drift: now.UnixNano() - mono, table: next})
+	l.state.Store(&lineState{base: at - mono, timers: at - mono, start: at, drift: now.UnixNano() - mono, table: next, boot: l.state.Load().boot})
 }
 
 // read is a reading of the monotonic clock, and the state that holds for it. The
@@ -126,11 +127,22 @@ func (l *timeline) awake(now time.Time, mono int64) {
 	l.state.Store(&next)
 }
 
-// stamp is the time of an operation that is appended now. The journal adds the
-// number of the boot.
+// setBoot names the boot that stamps say from now on. It is one number for as long
+// as this server leads a log that others share, and another one each time: what is
+// between two stamps of one boot is known by the monotonic clock of one machine.
+// Without one the journal adds its own.
+func (l *timeline) setBoot(boot uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	next := *l.state.Load()
+	next.boot = boot
+	l.state.Store(&next)
+}
+
+// stamp is the time of an operation that is appended now.
 func (l *timeline) stamp() edgestore.Stamp {
 	st, mono := l.read()
-	return edgestore.Stamp{Mono: st.timers + mono - st.start, Wall: st.base + mono, Synced: st.table.unset == 0}
+	return edgestore.Stamp{Boot: st.boot, Mono: st.timers + mono - st.start, Wall: st.base + mono, Synced: st.table.unset == 0}
 }
 
 // at is where the line is now.

@@ -18,17 +18,22 @@ import (
 // random, refuses some of what is appended, and loses what is not committed when
 // another one becomes leader.
 type twinGroup struct {
-	mu      sync.Mutex
-	rnd     *rand.Rand
-	entries []edgestore.Entry // committed: the first has LSN 1
-	pending []edgestore.Entry // appended, of the leader of now
-	leader  *twinLog
-	term    uint32
-	refuse  int // one of so many appends is refused; 0: none
-	refused int
-	dropped int // not committed and gone
-	damaged []string
-	held    bool // nothing is committed
+	mu        sync.Mutex
+	rnd       *rand.Rand
+	entries   []edgestore.Entry // committed: the first has LSN 1
+	pending   []edgestore.Entry // appended, of the leader of now
+	leader    *twinLog
+	term      uint32
+	refuse    int // one of so many appends is refused; 0: none
+	refused   int
+	dropped   int // not committed and gone
+	late      int // appends of an earlier term
+	seats     map[uint64]uint64
+	uneven    []string // operations that do not follow those before
+	damaged   []string
+	held      bool  // nothing is committed
+	holds     uint8 // nor this kind of operation, and what is behind it, until the next election
+	holdsNext uint8 // the same from there on
 }
 
 // twinLog is the log as one engine has it.
@@ -43,6 +48,7 @@ type twinLog struct {
 	applied, released edgestore.LSN
 	// change, if not nil, is a fault of the test: what this engine applies.
 	change func(list []edgestore.Entry) []edgestore.Entry
+	lost   func([]edgestore.Entry)
 	// place is where its own journal has the operations.
 	place twinPlace
 }
@@ -73,6 +79,13 @@ func (l *twinLog) Leads() bool {
 	return l.g.leader == l
 }
 
+// Term counts the elections.
+func (l *twinLog) Term() uint32 {
+	l.g.mu.Lock()
+	defer l.g.mu.Unlock()
+	return l.g.term
+}
+
 // Damaged takes note of what a twin tells of its disk.
 func (l *twinLog) Damaged(incarnation uint64, why error) {
 	l.g.mu.Lock()
@@ -81,12 +94,14 @@ func (l *twinLog) Damaged(incarnation uint64, why error) {
 }
 
 // twinCommand has a follower apply entries, and may end that: without an error it
-// is the leader then.
+// is the leader then. One that runs can also be told that entries are lost, and be
+// given something to do between two calls of apply.
 type twinCommand struct {
-	entries []edgestore.Entry
-	end     bool
-	err     error
-	done    chan error
+	entries, lost []edgestore.Entry
+	do            func()
+	end           bool
+	err           error
+	done          chan error
 }
 
 // errTwinStops ends a follower.
@@ -119,13 +134,22 @@ func (g *twinGroup) intN(n int) int {
 	return g.rnd.IntN(n)
 }
 
-// elect makes a log the leader's. What the last one had not committed is gone.
-func (g *twinGroup) elect(l *twinLog) {
+// elect ends a term: what the last leader had not committed is gone. It gives that,
+// and how far the log is. The leader of the next one appends from open on.
+func (g *twinGroup) elect() (gone []edgestore.Entry, committed edgestore.LSN) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.dropped += len(g.pending)
-	g.leader, g.pending = l, nil
+	gone = g.pending
+	g.dropped += len(gone)
+	g.leader, g.pending, g.held, g.holds, g.holdsNext = nil, nil, false, g.holdsNext, 0
 	g.term++
+	return gone, edgestore.LSN(len(g.entries))
+}
+
+func (g *twinGroup) open(l *twinLog) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.leader = l
 }
 
 func (l *twinLog) Append(r *edgestore.Record, side []byte, token any, data ...[]byte) (edgestore.LSN, error) {
@@ -134,6 +158,10 @@ func (l *twinLog) Append(r *edgestore.Record, side []byte, token any, data ...[]
 	defer g.mu.Unlock()
 	if g.leader != l {
 		return 0, edgestore.ErrClosed
+	}
+	if r.Stamp.Boot != g.term {
+		g.late++
+		return 0, edgestore.ErrBusy
 	}
 	if g.refuse > 0 && g.rnd.IntN(g.refuse) == 0 {
 		g.refused++
@@ -145,7 +173,7 @@ func (l *twinLog) Append(r *edgestore.Record, side []byte, token any, data ...[]
 		r.Chain.Next(&en.Record)
 	}
 	en.Chain, en.Corrects = nil, 0
-	en.Stamp.Boot, en.Group, en.Term = g.term, 1, uint64(g.term)
+	en.Group, en.Term = 1, uint64(g.term)
 	en.LSN = edgestore.LSN(len(g.entries) + len(g.pending) + 1)
 	en.Index = uint64(en.LSN)
 	en.At = edgestore.Location{Segment: uint64(en.LSN), Length: uint32(len(en.Data))}
@@ -159,10 +187,11 @@ func (l *twinLog) AppendReserved(r *edgestore.Record, side []byte, token any, da
 
 func (l *twinLog) Kick() { poke(l.kick) }
 
-// Lost is not used: who loses the lead is killed with what it had not committed.
-func (l *twinLog) Lost(func([]edgestore.Entry)) {}
+// Lost keeps what is told of what is gone. Who is killed with it is told nothing.
+func (l *twinLog) Lost(f func([]edgestore.Entry)) { l.lost = f }
 
-// Start commits in a goroutine of its own, as a journal does.
+// Start commits in a goroutine of its own, as a journal does, or applies what is
+// given to a follower.
 func (l *twinLog) Start(apply func([]edgestore.Entry)) {
 	l.stopped = make(chan struct{})
 	go func() {
@@ -171,6 +200,17 @@ func (l *twinLog) Start(apply func([]edgestore.Entry)) {
 			select {
 			case <-l.quit:
 				return
+			case c := <-l.cmds:
+				if len(c.lost) > 0 {
+					l.lost(l.place.here(c.lost))
+				}
+				if len(c.entries) > 0 {
+					apply(l.place.here(c.entries))
+				}
+				if c.do != nil {
+					c.do()
+				}
+				c.done <- nil
 			case <-l.kick:
 				for l.commit(apply) {
 				}
@@ -194,18 +234,38 @@ func (l *twinLog) commit(apply func([]edgestore.Entry)) bool {
 		return false
 	}
 	n := 1 + g.rnd.IntN(len(g.pending))
+	if i := slices.IndexFunc(g.pending, func(en edgestore.Entry) bool { return en.Kind == g.holds }); i >= 0 {
+		n = min(n, i)
+	}
+	if n == 0 {
+		g.mu.Unlock()
+		return false
+	}
 	group := slices.Clone(g.pending[:n])
 	g.pending = slices.Delete(g.pending, 0, n)
 	for _, en := range group {
 		en.Side, en.Token = nil, nil
 		g.entries = append(g.entries, en)
+		g.follows(&en)
 	}
 	g.mu.Unlock()
 	apply(l.place.here(group))
 	return true
 }
 
-// Replay is where a follower lives, which for the engine is a recovery: it applies
+// follows notes an operation that does not follow the one of its stream before. The
+// caller holds mu.
+func (g *twinGroup) follows(en *edgestore.Entry) {
+	if g.seats == nil {
+		g.seats = make(map[uint64]uint64)
+	}
+	if was := g.seats[en.Incarnation]; en.Seat != was+1 {
+		g.uneven = append(g.uneven, fmt.Sprintf("operation %d of kind %d of stream %d has the seat %d behind %d", en.Index, en.Kind, en.Incarnation, en.Seat, was))
+	}
+	g.seats[en.Incarnation] = en.Seat
+}
+
+// Replay is where a follower lives until it runs, which for the engine is a recovery: it applies
 // what it is told to, and becomes the leader or ends.
 func (l *twinLog) Replay(_ edgestore.LSN, h edgestore.ReplayHandler) error {
 	r := h.(*replay)

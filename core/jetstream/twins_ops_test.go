@@ -109,6 +109,7 @@ func (x *twins) found() {
 	x.w.call("STREAM.CREATE.ASIDE", twinAsideConfig)
 	mustConsumer(x.t, x.w.b, chaosPlain, "last", `{"durable_name":"last","ack_policy":"all","deliver_policy":"last_per_subject","filter_subject":"PLAIN.>","max_deliver":2,"ack_wait":3000000000}`)
 	mustConsumer(x.t, x.w.b, chaosKV, "push", `{"durable_name":"push","ack_policy":"explicit","deliver_subject":"push.kv","filter_subject":"KV.>","deliver_policy":"last_per_subject","ack_wait":2000000000,"max_ack_pending":5}`)
+	mustConsumer(x.t, x.w.b, twinLossy, "wait", `{"durable_name":"wait","ack_policy":"explicit","filter_subject":"LOSSY.never"}`)
 	mustConsumer(x.t, x.w.b, twinAged, "none", `{"durable_name":"none","ack_policy":"none","deliver_subject":"push.aged","filter_subject":"AGED.0"}`)
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,10 +57,11 @@ func comeToTheSame(t *testing.T, faulty bool) {
 				for _, en := range x.g.entries {
 					kinds[en.Kind]++
 				}
-				t.Logf("%d operations, %d refused, %d lost by elections; %d compared, %d restarts, %d elections", len(x.g.entries), x.g.refused, x.g.dropped, x.compared, x.restarts, x.elections)
+				t.Logf("%d operations, %d refused, %d lost by elections; %d compared, %d restarts, %d elections with a restart, without %+v", len(x.g.entries), x.g.refused, x.g.dropped, x.compared, x.restarts, x.elections, x.changes)
 				if faulty && x.lead.reads.failed+x.follow.reads.failed == 0 {
 					t.Errorf("the disks failed %d and %d times", x.lead.reads.failed, x.follow.reads.failed)
 				}
+				x.changed()
 				if x.restarts == 0 || x.elections == 0 || x.g.refused == 0 {
 					t.Error("the run did too little to show anything")
 				}
@@ -86,6 +88,8 @@ type twins struct {
 	faulty bool
 
 	compared, restarts, elections int
+	changes                       twinChanges
+	short                         bool // it is about something else than how much
 }
 
 // twin is one of the engines, with its own folder and its own clock.
@@ -104,6 +108,8 @@ type twin struct {
 	place  twinPlace
 	// reads, if not nil, are the reads of the files of its stores.
 	reads *twinReads
+	// published counts what it sends by itself.
+	published atomic.Int64
 }
 
 type twinOutcome struct {
@@ -144,6 +150,15 @@ func (c *twinClock) configure(cfg *Config, name string) {
 }
 
 func newTwins(t *testing.T, seed uint64, faulty ...bool) *twins {
+	x := bareTwins(t, seed, faulty...)
+	x.w.found()
+	x.found()
+	x.g.refuse = 25
+	return x
+}
+
+// bareTwins have no streams yet.
+func bareTwins(t *testing.T, seed uint64, faulty ...bool) *twins {
 	rnd := rand.New(rand.NewPCG(seed, 7))
 	x := &twins{t: t, rnd: rnd, g: &twinGroup{rnd: rand.New(rand.NewPCG(seed, 8))}}
 	x.faulty = slices.Contains(faulty, true)
@@ -153,10 +168,8 @@ func newTwins(t *testing.T, seed uint64, faulty ...bool) *twins {
 	t.Cleanup(x.close) // before the folders go
 	x.lead.open(x.g)
 	x.follow.open(x.g)
+	x.g.elect()
 	x.promote(x.lead)
-	x.w.found()
-	x.found()
-	x.g.refuse = 25
 	return x
 }
 
@@ -276,17 +289,24 @@ func (n *twin) drain(rnd *rand.Rand) {
 	n.log.Release(n.e.releasable(n.place.lsn(n.log.applied)))
 }
 
-// promote makes a follower the leader.
+// promote makes a follower the leader, which needs no start if it runs.
 func (x *twins) promote(n *twin) {
-	x.g.elect(n.log)
 	n.give(x.rnd, x.g.committed())
+	x.lead = n
+	if n.ended == nil {
+		_ = n.command(twinCommand{do: func() { n.e.lead(n.log, func() { x.g.open(n.log) }) }})
+		x.w.e, x.w.b = n.e, n.bus
+		return
+	}
+	x.g.open(n.log)
 	_ = n.command(twinCommand{end: true})
 	out := <-n.ended
 	n.ended = nil
 	if out.err != nil {
 		x.t.Fatalf("%s: %v", n.name, out.err)
 	}
-	x.lead, n.e, n.bus = n, out.e, newTestBus("A")
+	n.e, n.bus = out.e, newTestBus("A")
+	n.bus.spy = n.spy
 	x.w.e, x.w.b = n.e, n.bus
 	x.w.listen()
 	if err := n.e.EnableAccount(n.bus); err != nil {
@@ -305,6 +325,7 @@ func (x *twins) elect() {
 	if calm {
 		was.stop(x.rnd.IntN(2) == 0)
 	}
+	x.g.elect()
 	x.promote(x.follow)
 	x.follow = was
 	if !calm {
@@ -324,8 +345,11 @@ func (x *twins) step(n int) {
 		x.lead.reads.calm()
 	}
 	what := x.rnd.IntN(16)
-	if n%20 < 2 {
+	switch {
+	case n%20 < 2:
 		what = n % 20 // now and then in any case
+	case n%5 == 3:
+		what = 7
 	}
 	switch what {
 	case 0:
@@ -336,6 +360,8 @@ func (x *twins) step(n int) {
 		x.follow.open(x.g)
 	case 3, 4, 5, 6:
 		x.follow.drain(x.rnd)
+	case 7, 8:
+		x.change()
 	}
 	x.settle()
 	if what > 13 || n%20 == 2 { // with what its consumers did and no log has yet
@@ -396,6 +422,7 @@ func (x *twins) settled() bool {
 func (x *twins) compare() {
 	x.t.Helper()
 	x.compared++
+	x.rest()
 	x.follow.give(x.rnd, x.g.committed())
 	// A follower whose disk does not read takes its time, in which the leader's
 	// consumers deliver again: both are to be at the same operation.

@@ -1,6 +1,8 @@
 package jetstream
 
 import (
+	"slices"
+
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/frondmq/frond/core/jetstream/apierror"
@@ -43,6 +45,8 @@ func (s *stream) applyVolatile(kind uint8, data []byte) (*member, *apierror.Erro
 		return nil, apierror.ErrStreamNotFound
 	case s.failed != nil:
 		return nil, errConsumerCreate.With("%v", s.failed)
+	case s.role != leader:
+		return nil, errNotAvailable // it would not go with the next leader
 	}
 	s.volatiles++
 	en := edgestore.Entry{Record: edgestore.Record{Kind: kind, Incarnation: s.incarnation}}
@@ -76,6 +80,12 @@ func (s *stream) settleVolatiles() *apierror.Error {
 	return nil
 }
 
+// forgotten is a consumer that lived in memory until the recovery.
+type forgotten struct {
+	m      *member
+	logged bool // the log has taken its deletion
+}
+
 // forget drops the consumers in memory that a recovery found. The caller holds
 // mu, and logs their deletion with logForgotten.
 func (c *consumers) forget() {
@@ -91,7 +101,7 @@ func (c *consumers) forget() {
 		m.deleted.Store(true)
 		c.gone = append(c.gone, name)
 		c.change(name)
-		c.forgotten = append(c.forgotten, name)
+		c.forgotten = append(c.forgotten, forgotten{m: m})
 	}
 }
 
@@ -101,13 +111,37 @@ func (c *consumers) forget() {
 func (s *stream) logForgotten() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := &s.consumers
-	for s.role == leader && len(c.forgotten) > 0 {
+	if s.role != leader {
+		return len(s.consumers.forgotten) == 0
+	}
+	for i := range s.consumers.forgotten {
+		f := &s.consumers.forgotten[i]
+		if f.logged {
+			continue
+		}
 		rec := s.record(opConsumerDelete, false)
-		if !s.e.appendLazy(s.log(), &rec, nil, msgp.AppendString(nil, c.forgotten[0])) {
+		if !s.e.appendLazy(s.log(), &rec, nil, msgp.AppendString(nil, f.m.name)) {
 			return false
 		}
-		c.forgotten = c.forgotten[1:]
+		f.logged = true
 	}
-	return len(c.forgotten) == 0
+	return true
+}
+
+// goneInLog is called when the deletion of a consumer that is not there any more
+// was applied.
+func (c *consumers) goneInLog(name string) {
+	c.forgotten = slices.DeleteFunc(c.forgotten, func(f forgotten) bool { return f.m.name == name })
+}
+
+// rejoin takes back what was forgotten and is in no operation that was applied:
+// the lead is lost, and for everybody else they are still there.
+func (c *consumers) rejoin() {
+	for _, f := range c.forgotten {
+		f.m.deleted.Store(false)
+		f.m.deltas.dirty = true
+		c.add(f.m)
+		c.change(f.m.name)
+	}
+	c.forgotten = nil
 }

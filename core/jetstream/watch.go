@@ -127,6 +127,13 @@ func (w *storeWatch) lead() {
 	}
 }
 
+// follow ends what lead began.
+func (w *storeWatch) follow() {
+	w.mu.Lock()
+	w.mu.leads = false
+	w.mu.Unlock()
+}
+
 func (w *storeWatch) readFailed(err error) {
 	w.report(DamageRead, fmt.Sprintf("the disk failed to read: %v; nothing was given up for that", err),
 		"look at the kernel's log and the health of the disk or card; restart when it reads again")

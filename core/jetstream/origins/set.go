@@ -68,6 +68,16 @@ func (x *Set) End(w *Fetchers) {
 	x.show()
 }
 
+// Halt has whatever still comes dropped, for good; what is on the bus for it goes
+// with End. It may be called at any time, and does not wait.
+func (x *Set) Halt() {
+	if list := x.shown.Load(); list != nil {
+		for _, f := range *list {
+			f.halt()
+		}
+	}
+}
+
 func (x *Set) show() {
 	if len(x.all) == 0 {
 		x.shown.Store(nil)
