@@ -44,6 +44,7 @@ type client struct {
 	part      inbound.Part     // of a message that is not whole
 	origin    *account.Origin  // nil before the first message: many clients only listen
 	account   *account.Account // nil before it is known who this is
+	within    *account.Account // that counts this client
 	connect   *connectOptions  // of the last CONNECT; immutable
 	begun     bool             // the first byte was seen
 	connected bool             // CONNECT was accepted
@@ -94,6 +95,7 @@ type client struct {
 
 // session is immutable.
 type session struct {
+	account *account.Account // nil before it is known who this is
 	echo    bool
 	headers bool
 	perms   *subject.Permissions     // nil: everything is allowed

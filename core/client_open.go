@@ -80,7 +80,7 @@ func (c *client) noDeadline() error {
 func (c *client) info(n *snapshot) info {
 	i := c.s.clientInfo(n)
 	i.ClientID, i.ClientIP = c.id, c.host()
-	i.AuthRequired = n.doors.client.RequiredOf(c.peer)
+	i.AuthRequired, i.MaxPayload = n.doors.client.RequiredOf(c.peer), c.maxPayload(n)
 	if c.plain {
 		i.TLSRequired, i.TLSAvailable, i.TLSVerify = false, false, false
 	}

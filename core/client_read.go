@@ -72,6 +72,7 @@ func (c *client) resume() {
 func (c *client) end(err error) {
 	c.finish(err, true)
 	c.out.Wait()
+	c.exit() // whoever sees the end may come again
 	c.raw.Close()
 	c.s.forget(c)
 }

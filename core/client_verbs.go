@@ -42,10 +42,13 @@ var initialConnect = &connectOptions{Verbose: true, Pedantic: true, Echo: true}
 
 var (
 	errAuthViolation = &wire.Error{Text: "Authorization Violation", Reason: wire.ReasonAuthFailure}
+	errAccountFull   = &wire.Error{Text: accountFull, Reason: wire.ReasonAccountConnections}
 	errBadConnect    = &wire.Error{Reason: wire.ReasonProtocolViolation}
 	errBadProtocol   = &wire.Error{Text: "invalid client protocol", Reason: wire.ReasonBadProtocolVersion}
 	errNeedsHeaders  = &wire.Error{Text: "no responders requires headers support", Reason: wire.ReasonNoRespondersHeaders}
 )
+
+const accountFull = "maximum account active connections exceeded"
 
 // first looks at the very first byte: a peer either begins with CONNECT, or is
 // one who need not say who he is.
@@ -97,14 +100,30 @@ func (c *client) authenticateBy(now *snapshot, r *auth.Request) error {
 		c.why = fmt.Sprintf("no such account %q", g.Account)
 		return errAuthViolation
 	}
+	if c.within != a {
+		c.exit()
+		if !a.Enter(false) {
+			c.presented(r)
+			return errAccountFull
+		}
+		c.within = a
+	}
 	c.account = a
-	sess := &session{echo: c.connect.Echo, headers: c.connect.Headers && !c.began.o.NoHeaders}
+	sess := &session{account: a, echo: c.connect.Echo, headers: c.connect.Headers && !c.began.o.NoHeaders}
 	sess.limit(g)
 	c.life.Lock()
 	c.session.Store(sess)
 	c.life.info, c.life.grant, c.life.user, c.life.acc = c.connect, g, g.User, g.Account
 	c.life.Unlock()
 	return nil
+}
+
+// exit makes room for another client in the account.
+func (c *client) exit() {
+	if c.within != nil {
+		c.within.Leave(false)
+		c.within = nil
+	}
 }
 
 // presented notes for the log who somebody said to be that did not get in.
@@ -154,11 +173,19 @@ func (c *client) Connect(args []byte) error {
 func (c *client) setLimits() {
 	c.parser.SetLimits(wire.Limits{
 		MaxControlLine: c.set.o.MaxControlLine,
-		MaxPayload:     c.set.o.MaxPayload,
+		MaxPayload:     c.maxPayload(c.set),
 		NoHeaders:      c.connected && !c.session.Load().headers,
 		Buffers:        &c.s.buffers,
 		Held:           &c.part,
 	})
+}
+
+// maxPayload is that of the server, or of the account if that is lower.
+func (c *client) maxPayload(n *snapshot) int {
+	if a := c.session.Load().account; a != nil {
+		return account.Lower(n.o.MaxPayload, a.Limits().Payload)
+	}
+	return n.o.MaxPayload
 }
 
 func (c *client) ok() {
@@ -235,7 +262,7 @@ func (c *client) sub(subj, queue, sid []byte) string {
 	taken := old != nil && !old.Spent()
 	n := len(c.subs.bySID)
 	c.subs.Unlock()
-	if limit := c.set.o.MaxSubs; limit > 0 && n >= limit {
+	if limit := account.Lower(c.set.o.MaxSubs, c.account.Limits().Subs); limit > 0 && n >= limit {
 		return "maximum subscriptions exceeded"
 	}
 	if taken {

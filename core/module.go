@@ -60,7 +60,8 @@ type Services interface {
 	ClusterName() string
 	Domain() string // JetStream domain, "" for none
 	JetStream() bool
-	Version() string // the nats-server level announced to peers
+	StreamsIn(a *account.Account) bool // whether JetStream is on in that account
+	Version() string                   // the nats-server level announced to peers
 	APILevel() int
 	// Connections is where each connection of a module is added and removed.
 	Connections() *Connections
@@ -80,7 +81,8 @@ type Services interface {
 	StreamClient(a *account.Account, domain string) (*jsclient.Client, error)
 	Authenticate(r *auth.Request) (*auth.Grant, error)
 	// Renew gives what a reload has left of a Grant for that kind of connection;
-	// false when the user would not be let in any more. Who was let in asks once
+	// false when the user would not be let in any more. In another account is whoever
+	// is asked no more: its connection ends. Who was let in asks once
 	// more when Commit can find it: a reload may have come in between.
 	Renew(k auth.Kind, g *auth.Grant) (*auth.Grant, bool)
 }

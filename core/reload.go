@@ -25,8 +25,9 @@ var ErrNotReloaded = errors.New("nothing was reloaded")
 // What options say of a connection holds for those that begin from now on. Beside:
 // limits of a message and of a subscription hold for all clients, who are told;
 // clients above max_connections, the newest, are closed, and those whose user is
-// gone, has another password or may not use its door; permissions hold for clients
-// that stay.
+// gone, has another password or account or may not use its door; permissions hold for
+// clients that stay. Accounts that are gone are without users; what is stored in their
+// streams is there again when they are.
 func (s *Server) Reload(to *config.Options) ([]config.Change, error) {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
@@ -43,7 +44,9 @@ func (s *Server) Reload(to *config.Options) ([]config.Change, error) {
 		return nil, fmt.Errorf("%w: %w", ErrNotReloaded, err)
 	}
 	// From here on nothing fails.
+	next.tenants.commit()
 	s.current.Store(next)
+	s.followStreams()
 	if s.file != nil {
 		s.file.commit(&to.Log)
 	}
@@ -116,6 +119,9 @@ func (s *Server) verify(from, to *config.Options, changes []config.Change) (*sna
 	if err := checkEdgeStore(to); err != nil {
 		return nil, optionError(to, "edge_store", err)
 	}
+	if next.tenants, err = s.prepareTenants(to); err != nil {
+		return nil, err
+	}
 	if err := verifyModules(from, to, s.modules); err != nil {
 		return nil, err
 	}
@@ -145,6 +151,7 @@ func (s *Server) renewClients(from, to *snapshot) {
 			c.Expel(wire.ReasonConnections, "maximum connections exceeded")
 		}
 	}
+	s.expelSurplus()
 }
 
 // renew asks a new directory what the client may do now.
@@ -160,6 +167,12 @@ func (c *client) renew(d *auth.Directory) {
 		c.fail(wire.ReasonAuthFailure, errAuthViolation.Text)
 		return
 	}
+	if next.Account != g.Account {
+		// It would hear nothing any more of what it has subscribed to.
+		c.fail(wire.ReasonClientClosed, "")
+		return
+	}
+	c.tooManySubs()
 	if next.Same(g) {
 		return
 	}
@@ -174,6 +187,17 @@ func (c *client) renew(d *auth.Directory) {
 	c.life.Unlock()
 	if mine {
 		c.dropForbidden()
+	}
+}
+
+// tooManySubs ends a client that has more subscriptions than its account allows now.
+func (c *client) tooManySubs() {
+	limit := c.session.Load().account.Limits().Subs
+	c.subs.Lock()
+	n := len(c.subs.bySID)
+	c.subs.Unlock()
+	if limit > 0 && n > limit {
+		c.fail(wire.ReasonSubscriptions, "maximum subscriptions exceeded")
 	}
 }
 

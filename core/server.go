@@ -64,6 +64,7 @@ type Server struct {
 		state state
 	}
 	embedded embedded
+	streams  streamsOf
 	kept     KeptStream    // fixed by Start
 	begun    int           // modules that Start began; same
 	stopped  chan struct{} // closed when Shutdown has ended
@@ -101,7 +102,7 @@ func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
 	s.embedded.running, s.embedded.stop = context.WithCancel(context.Background())
 	s.global = s.newAccount(config.GlobalAccount)
 	s.accounts.Add(s.global)
-	s.accounts.Add(s.newAccount(systemAccount))
+	s.accounts.Add(s.newAccount(o.SystemAccount))
 	var err error
 	if s.identity, err = newIdentity(); err != nil {
 		return nil, err
@@ -110,19 +111,12 @@ func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	first.tenants.commit()
 	s.current.Store(first)
-	if d := s.domain(); d != "" && o.JetStream.Enabled {
-		if err := s.global.AddDomainMappings(d); err != nil {
-			return nil, optionError(o, "jetstream.domain", err)
-		}
-	}
 	return s, nil
 }
 
 var errNoOptions = errors.New("there are no options: config.Defaults makes those to begin with")
-
-// systemAccount is there so that modules find it; no user reaches it yet.
-const systemAccount = "$SYS"
 
 // verifyModules asks each module about its block, and refuses blocks that no
 // module of this build has. The tables of the configuration say whose they are.

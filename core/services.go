@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 
@@ -18,20 +19,21 @@ type services struct{ s *Server }
 
 var _ Services = services{}
 
-func (v services) Options() *config.Options      { return v.s.Options() }
-func (v services) Logger() *slog.Logger          { return v.s.log }
-func (v services) ServerID() string              { return v.s.ServerID() }
-func (v services) StoreID() string               { return v.s.storeID }
-func (v services) ServerName() string            { return v.s.ServerName() }
-func (v services) ClusterName() string           { return v.s.clusterName(v.s.Options()) }
-func (v services) Domain() string                { return v.s.domain() }
-func (v services) JetStream() bool               { return v.s.jetStream() }
-func (v services) Version() string               { return Level }
-func (v services) APILevel() int                 { return apiLevel }
-func (v services) Connections() *Connections     { return v.s.connections }
-func (v services) Outbound() *outbound.Pool      { return &v.s.pool }
-func (v services) OutboundLinks() *outbound.Pool { return &v.s.links }
-func (v services) Inbound() *inbound.Parts       { return &v.s.parts }
+func (v services) Options() *config.Options          { return v.s.Options() }
+func (v services) Logger() *slog.Logger              { return v.s.log }
+func (v services) ServerID() string                  { return v.s.ServerID() }
+func (v services) StoreID() string                   { return v.s.storeID }
+func (v services) ServerName() string                { return v.s.ServerName() }
+func (v services) ClusterName() string               { return v.s.clusterName(v.s.Options()) }
+func (v services) Domain() string                    { return v.s.domain() }
+func (v services) JetStream() bool                   { return v.s.jetStream() }
+func (v services) StreamsIn(a *account.Account) bool { return v.s.streamsIn(a) }
+func (v services) Version() string                   { return Level }
+func (v services) APILevel() int                     { return apiLevel }
+func (v services) Connections() *Connections         { return v.s.connections }
+func (v services) Outbound() *outbound.Pool          { return &v.s.pool }
+func (v services) OutboundLinks() *outbound.Pool     { return &v.s.links }
+func (v services) Inbound() *inbound.Parts           { return &v.s.parts }
 
 func (v services) Account(name string) (*account.Account, bool) {
 	return v.s.accounts.Lookup(name)
@@ -43,10 +45,11 @@ func (v services) StreamClient(a *account.Account, domain string) (*jsclient.Cli
 
 // streamClient asks the server's own domain without a detour.
 func (s *Server) streamClient(a *account.Account, domain string) (*jsclient.Client, error) {
-	if domain == s.domain() && s.jetStream() {
+	here := s.streamsIn(a)
+	if domain == s.domain() && here {
 		domain = ""
 	}
-	return NewStreamClient(a, jsclient.Options{Domain: domain, Local: domain == "" && s.jetStream()})
+	return NewStreamClient(a, jsclient.Options{Domain: domain, Local: domain == "" && here})
 }
 
 func (v services) Authenticate(r *auth.Request) (*auth.Grant, error) {
@@ -83,6 +86,11 @@ func (s *Server) domain() string { return s.Options().JetStream.Domain }
 // jetStream reports whether streams are there.
 func (s *Server) jetStream() bool { return s.Options().JetStream.Enabled }
 
+// streamsIn reports whether they are in that account.
+func (s *Server) streamsIn(a *account.Account) bool {
+	return s.jetStream() && s.Options().StreamsIn(a.Name())
+}
+
 func (s *Server) door(k auth.Kind) *auth.Directory {
 	d := &s.current.Load().doors
 	switch k {
@@ -98,12 +106,12 @@ func (s *Server) door(k auth.Kind) *auth.Directory {
 // newDoors gives every door its directory. Leaf and MQTT listeners without an
 // authorization of their own use the server's.
 func newDoors(o *config.Options) (d doors, err error) {
-	if d.client, err = newDirectory(&o.Auth, o.NoAuthUser); err != nil {
+	if d.client, err = newDirectory(&o.Auth, o.Accounts, o.NoAuthUser); err != nil {
 		return d, optionError(o, "authorization", err)
 	}
 	d.leaf = d.client
 	if !o.Leaf.Auth.Empty() {
-		if d.leaf, err = newDirectory(&o.Leaf.Auth, ""); err != nil {
+		if d.leaf, err = newDirectory(&o.Leaf.Auth, nil, ""); err != nil {
 			return d, optionError(o, "leafnodes.authorization", err)
 		}
 	}
@@ -111,9 +119,9 @@ func newDoors(o *config.Options) (d doors, err error) {
 	stand := o.MQTT.NoAuthUser
 	switch {
 	case !o.MQTT.Auth.Empty():
-		d.mqtt, err = newDirectory(&o.MQTT.Auth, stand)
+		d.mqtt, err = newDirectory(&o.MQTT.Auth, nil, stand)
 	case stand != "":
-		d.mqtt, err = newDirectory(&o.Auth, stand)
+		d.mqtt, err = newDirectory(&o.Auth, o.Accounts, stand)
 	}
 	if err != nil {
 		return d, optionError(o, "mqtt.authorization", err)
@@ -125,7 +133,8 @@ func newDoors(o *config.Options) (d doors, err error) {
 	return d, err
 }
 
-func newDirectory(a *config.Authorization, stand string) (*auth.Directory, error) {
+// newDirectory is of the users of a door, and of those of the accounts.
+func newDirectory(a *config.Authorization, accounts []config.Account, stand string) (*auth.Directory, error) {
 	var users []auth.User
 	if a.User != "" || a.NKey != "" {
 		p, err := newPermissions(a.DefaultPermissions)
@@ -134,21 +143,31 @@ func newDirectory(a *config.Authorization, stand string) (*auth.Directory, error
 		}
 		users = append(users, auth.User{Name: a.User, Password: a.Password, NKey: a.NKey, Account: a.Account, Permissions: p})
 	}
-	for i := range a.Users {
-		u := &a.Users[i]
-		given := u.Permissions
-		if given == nil {
-			given = a.DefaultPermissions
+	users, err := addUsers(users, a.Users, "", a.DefaultPermissions)
+	for i := range accounts {
+		if t := &accounts[i]; err == nil {
+			users, err = addUsers(users, t.Users, t.Name, t.DefaultPermissions)
 		}
-		p, err := newPermissions(given)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return auth.NewDirectory(users, a.Token, stand)
+}
+
+// addUsers are users of an account, or of the one that each of them names.
+func addUsers(to []auth.User, list []config.User, account string, usual *config.Permissions) ([]auth.User, error) {
+	for i := range list {
+		u := &list[i]
+		p, err := newPermissions(cmp.Or(u.Permissions, usual))
 		if err != nil {
 			return nil, fmt.Errorf("user %q: %w", u.User+u.NKey, err)
 		}
-		users = append(users, auth.User{
-			Name: u.User, Password: u.Password, NKey: u.NKey, Account: u.Account, Permissions: p, Doors: u.ConnTypes,
+		to = append(to, auth.User{
+			Name: u.User, Password: u.Password, NKey: u.NKey, Account: cmp.Or(account, u.Account), Permissions: p, Doors: u.ConnTypes,
 		})
 	}
-	return auth.NewDirectory(users, a.Token, stand)
+	return to, nil
 }
 
 func newPermissions(p *config.Permissions) (*subject.Permissions, error) {

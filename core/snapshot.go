@@ -18,6 +18,7 @@ type snapshot struct {
 	tls      *tls.Config // of the client port, nil for plain TCP
 	loadedAt time.Time
 	outbound outbound.Kind // of clients
+	tenants  *tenants
 }
 
 // newSnapshot reads what the options name: certificates, and users.

@@ -172,7 +172,7 @@ func (s *Server) openStore() error {
 	s.memory.streams.Store(&streamMemory{st.engine.Held, st.engine.EmptyCaches})
 	s.openControl(st)
 	st.beginUpkeep(s.upkeepEvery)
-	return st.engine.EnableAccount(bus{s.global})
+	return s.enableStreams(st, s.Options())
 }
 
 // identifyStore reads who the data folder is, which is this server's alone by now.

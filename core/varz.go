@@ -29,7 +29,7 @@ func (s *Server) Varz() *monitor.Varz {
 		Uptime: monitor.Uptime(now.Sub(s.startedAt)), Mem: memoryUsed(), Cores: runtime.NumCPU(), MaxProcs: runtime.GOMAXPROCS(0),
 		CPU:            s.cpu.measure(s.startedAt, now),
 		StalledClients: s.stalls.Load(), ConfigLoadTime: set.loadedAt.UTC(), ConfigDigest: o.Digest,
-		Tags: o.ServerTags, Metadata: o.ServerMetadata, SystemAccount: systemAccount,
+		Tags: o.ServerTags, Metadata: o.ServerMetadata, SystemAccount: o.SystemAccount,
 	}
 	if s.monitor != nil {
 		p := s.monitor.Port()

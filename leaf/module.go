@@ -172,6 +172,14 @@ func (m *Module) runLink(ctx context.Context, l *link) *ending {
 	l.open()
 	l.ponged, l.over = make(chan struct{}, 1), make(chan struct{})
 	m.watchLoops(l.account)
+	if l.dialed {
+		l.account.Join()
+		defer l.account.Leave(true)
+	} else if l.account.Enter(true) {
+		defer l.account.Leave(true)
+	} else {
+		l.fail(wire.ReasonAccountConnections, errAccountFull)
+	}
 	m.admit(ctx, l)
 	m.services.Connections().Add(l)
 	m.collector.joined()

@@ -76,6 +76,8 @@ func (m *Module) dialers() []*remote {
 
 var errRevoked = &wire.Error{Text: "Authorization Violation", Reason: wire.ReasonAuthFailure}
 
+var errAccountFull = &wire.Error{Text: "maximum account active connections exceeded", Reason: wire.ReasonAccountConnections}
+
 // renew ends an accepted link that would not be let in any more, or to something
 // else.
 func (l *link) renew() {

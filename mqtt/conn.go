@@ -47,7 +47,9 @@ type conn struct {
 	replies   *subject.ResponseTracker // nil: being asked gives no rights
 	account   *account.Account
 	keepAlive time.Duration // 0 for none
-	maxPacket int           // the client's limit, 0 for none
+	// maxPayload is that of the server, or of the account if that is lower.
+	maxPayload int
+	maxPacket  int // the client's limit, 0 for none
 
 	out   *outbound.Buffer
 	acks  *acks
@@ -207,7 +209,7 @@ func (c *conn) connect() error {
 		c.turnAway(err)
 		return err
 	}
-	c.frames.limit = o.MaxPayload + maxTopicExtra
+	c.frames.limit = c.maxPayload + maxTopicExtra
 	// MQTT 5 clients know the limit, and are told when they break it.
 	c.frames.skim = c.version == v311
 	assigned := pk.Connect.ClientIdentifier == ""

@@ -11,6 +11,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/frondmq/frond/core"
+	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/transport"
@@ -131,6 +132,18 @@ func (c *conn) authenticate(pk *packets.Packet) error {
 	if !ok {
 		return &refusal{refusedNotAllowed, packets.ErrNotAuthorized, errors.New("account " + g.Account + " does not exist")}
 	}
+	if c.m.keeps() && !c.m.services.StreamsIn(acc) {
+		return &refusal{refusedNotAllowed, packets.ErrNotAuthorized, errors.New("JetStream is not enabled in account " + acc.Name())}
+	}
+	if !acc.Enter(false) {
+		return &refusal{refusedNotAllowed, packets.ErrQuotaExceeded, errors.New("maximum account active connections exceeded")}
+	}
+	leave := c.leave
+	c.leave = func() {
+		acc.Leave(false)
+		leave()
+	}
+	c.maxPayload = account.Lower(c.o.MaxPayload, acc.Limits().Payload)
 	c.grant, c.account, c.claims = g, acc, ""
 	if p := g.Permissions; p != nil && p.Responses() != nil {
 		c.replies = subject.NewResponseTracker(p.Responses())
@@ -199,7 +212,7 @@ func (c *conn) connack(pk *packets.Packet, assigned bool) ([]byte, error) {
 	if c.version == v5 {
 		p := &a.Properties
 		p.ReceiveMaximum = receiveMaximum
-		p.MaximumPacketSize = uint32(announcedSize(c.o.MaxPayload))
+		p.MaximumPacketSize = uint32(announcedSize(c.maxPayload))
 		if c.o.MQTT.RejectQoS2 {
 			p.MaximumQosFlag, p.MaximumQos = true, 1
 		}

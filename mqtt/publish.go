@@ -157,7 +157,7 @@ func (c *conn) accept(p *publication) error {
 	if c.header, err = c.headers(p); err != nil {
 		return err
 	}
-	if size, limit := len(c.header)+len(p.payload)+p.cut, c.o.MaxPayload; size > limit {
+	if size, limit := len(c.header)+len(p.payload)+p.cut, c.maxPayload; size > limit {
 		return c.refuse(p, packets.ErrQuotaExceeded, fmt.Errorf("message of %d bytes with its headers, the limit is %d", size, limit))
 	}
 	c.inMsgs.Add(1)

@@ -110,7 +110,7 @@ func (c *conn) subscribeTo(f *packets.Subscription) (byte, error) {
 	if err != nil || c.tooLong([]byte(subjects[0])) || strings.HasPrefix(subjects[0], ownPrefix) {
 		return packets.ErrTopicFilterInvalid.Code, nil
 	}
-	if max := c.o.MaxSubs; max > 0 && len(c.subs) >= max && c.subs[f.Filter] == nil {
+	if max := account.Lower(c.o.MaxSubs, c.account.Limits().Subs); max > 0 && len(c.subs) >= max && c.subs[f.Filter] == nil {
 		return packets.ErrQuotaExceeded.Code, nil
 	}
 	s := &subscription{

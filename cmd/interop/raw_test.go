@@ -22,6 +22,7 @@ import (
 // TestRaw plays the scripts in testdata/raw. A script is a text file:
 //
 //	# comment               ("# jetstream" in the first line switches it on)
+//	#! option               a line of the server's configuration
 //	A> SUB foo 1            connection A sends the line (CR LF is added)
 //	A> "PUB foo 2\r\nok\r\n"  sends exactly these bytes (Go syntax)
 //	A> SEND subject reply | Key: value | payload
@@ -56,7 +57,13 @@ func playFile(t *testing.T, kind peers.Kind, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, kind, peers.Config{Name: "raw", JetStream: bytes.HasPrefix(want, []byte("# jetstream\n")), Extra: "max_payload: 65536\n"})
+	var extra string
+	for line := range strings.Lines(string(want)) {
+		if option, ok := strings.CutPrefix(line, "#! "); ok {
+			extra += option
+		}
+	}
+	s := start(t, kind, peers.Config{Name: "raw", JetStream: bytes.HasPrefix(want, []byte("# jetstream\n")), Extra: "max_payload: 65536\n" + extra})
 	p := &player{t: t, addr: s.ClientAddr(), conns: map[string]*rawConn{}}
 	for i, line := range strings.Split(strings.TrimSuffix(string(want), "\n"), "\n") {
 		p.play(i+1, line)

@@ -17,7 +17,8 @@ type Account struct {
 	name  string
 	index *subject.Index[*Sub]
 
-	mappings atomic.Pointer[mappingSet]
+	mappings atomic.Pointer[Mappings]
+	present  present
 
 	halfRead          atomic.Pointer[time.Time] // see HalfRead
 	inMsgs, inBytes   atomic.Int64

@@ -2,6 +2,7 @@ package account
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -79,4 +80,33 @@ func seeded(sink Sink, r Role, cluster string) *Origin {
 	o := NewOrigin(sink, r, cluster)
 	o.Seed(7)
 	return o
+}
+
+// AddMapping maps all messages on src to dest.
+func (a *Account) AddMapping(src, dest string) error {
+	return a.AddWeightedMapping(src, "", []Destination{{Subject: dest, Weight: 100}})
+}
+
+// AddWeightedMapping is Mappings.Add for one more of the account.
+func (a *Account) AddWeightedMapping(src, cluster string, dests []Destination) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	set := &Mappings{}
+	if old := a.mappings.Load(); old != nil {
+		set.list = slices.Clone(old.list)
+	}
+	if err := set.Add(src, cluster, dests); err != nil {
+		return err
+	}
+	a.mappings.Store(set)
+	return nil
+}
+
+func (a *Account) AddDomainMappings(domain string) error {
+	set := &Mappings{}
+	if err := set.AddDomain(domain); err != nil {
+		return err
+	}
+	a.SetMappings(set)
+	return nil
 }

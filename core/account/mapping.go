@@ -17,8 +17,34 @@ type Destination struct {
 	Cluster string
 }
 
-// mappingSet is immutable: a change makes a new one.
-type mappingSet struct{ list []*mapping }
+// Mappings are those of an account, in the order in which they are tried. Once an
+// account has them nobody changes them.
+type Mappings struct{ list []*mapping }
+
+// Add maps messages on src to one of several subjects; cluster is the name of this
+// server's cluster. What the weights leave of 100 stays on its subject, or is lost if
+// src is itself among the destinations. A mapping of the same source is replaced.
+func (s *Mappings) Add(src, cluster string, dests []Destination) error {
+	m, err := newMapping(src, cluster, dests)
+	if err != nil {
+		return err
+	}
+	if i := slices.IndexFunc(s.list, func(o *mapping) bool { return o.source == src }); i >= 0 {
+		s.list[i] = m
+	} else {
+		s.list = append(s.list, m)
+	}
+	return nil
+}
+
+// SetMappings replaces all mappings, for messages that are published from now on;
+// nil is none.
+func (a *Account) SetMappings(s *Mappings) {
+	if s != nil && len(s.list) == 0 {
+		s = nil
+	}
+	a.mappings.Store(s)
+}
 
 type mapping struct {
 	source  string
@@ -41,35 +67,6 @@ type mappedSubject struct {
 	draw    *mapping // not nil: decided for each message
 }
 
-// AddMapping maps all messages on src to dest.
-func (a *Account) AddMapping(src, dest string) error {
-	return a.AddWeightedMapping(src, "", []Destination{{Subject: dest, Weight: 100}})
-}
-
-// AddWeightedMapping maps messages on src to one of several subjects; cluster
-// is the name of this server's cluster. What the weights leave of 100 stays on
-// its subject, or is lost if src is itself among the destinations. A mapping
-// of the same source is replaced.
-func (a *Account) AddWeightedMapping(src, cluster string, dests []Destination) error {
-	m, err := newMapping(src, cluster, dests)
-	if err != nil {
-		return err
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	set := &mappingSet{}
-	if old := a.mappings.Load(); old != nil {
-		set.list = slices.Clone(old.list)
-	}
-	if i := slices.IndexFunc(set.list, func(o *mapping) bool { return o.source == src }); i >= 0 {
-		set.list[i] = m
-	} else {
-		set.list = append(set.list, m)
-	}
-	a.mappings.Store(set)
-	return nil
-}
-
 // Mappings are the sources of all mappings, in the order in which they are
 // tried. Leaf links announce them like interest.
 func (a *Account) Mappings() []string {
@@ -84,17 +81,20 @@ func (a *Account) Mappings() []string {
 	return s
 }
 
-// AddDomainMappings makes the JetStream API of this server reachable under its
-// domain name, from here and over leaf links.
-func (a *Account) AddDomainMappings(domain string) error {
+// AddDomain makes the JetStream API of this server reachable under its domain name,
+// from here and over leaf links.
+func (s *Mappings) AddDomain(domain string) error {
 	prefix := "$JS." + domain + ".API."
+	add := func(src, dest string) error {
+		return s.Add(prefix+src, "", []Destination{{Subject: dest, Weight: 100}})
+	}
 	for _, api := range [...]string{"INFO", "STREAM.>", "CONSUMER.>", "DIRECT.>", "META.>", "SERVER.>", "ACCOUNT.>"} {
-		if err := a.AddMapping(prefix+api, "$JS.API."+api); err != nil {
+		if err := add(api, "$JS.API."+api); err != nil {
 			return err
 		}
 	}
 	for _, store := range [...]string{"$KV.>", "$OBJ.>"} {
-		if err := a.AddMapping(prefix+store, store); err != nil {
+		if err := add(store, store); err != nil {
 			return err
 		}
 	}
@@ -109,7 +109,10 @@ func newMapping(src, cluster string, dests []Destination) (*mapping, error) {
 	m := &mapping{source: src, fixed: true}
 	sum := 0
 	toSelf := false
-	for _, d := range dests {
+	for i, d := range dests {
+		if slices.ContainsFunc(dests[:i], func(e Destination) bool { return e.Subject == d.Subject && e.Cluster == d.Cluster }) {
+			return nil, fmt.Errorf("mapping of %q: %q is there twice", src, d.Subject)
+		}
 		t, err := subject.NewTransform(src, d.Subject)
 		if err != nil {
 			return nil, fmt.Errorf("mapping of %q to %q: %w", src, d.Subject, err)
@@ -139,7 +142,7 @@ func newMapping(src, cluster string, dests []Destination) (*mapping, error) {
 
 // mapSubject applies the first mapping that matches. A nil result means that
 // the message is dropped.
-func (o *Origin) mapSubject(at *side, set *mappingSet, subj []byte) (result []byte, changed bool) {
+func (o *Origin) mapSubject(at *side, set *Mappings, subj []byte) (result []byte, changed bool) {
 	if at.maps != set {
 		at.maps = set
 		at.mapped = make(map[string]*mappedSubject)
@@ -162,7 +165,7 @@ func (o *Origin) mapSubject(at *side, set *mappingSet, subj []byte) (result []by
 	return []byte(s), s != string(subj)
 }
 
-func (o *Origin) findMapping(set *mappingSet, subj string) *mappedSubject {
+func (o *Origin) findMapping(set *Mappings, subj string) *mappedSubject {
 	for _, m := range set.list {
 		if !subject.Match(m.source, subj) {
 			continue

@@ -51,7 +51,7 @@ type side struct {
 	once    plan                 // of a subject that is not remembered
 	search  subject.Search[*Sub] // what once was made from
 	busy    bool                 // once is being routed by
-	maps    *mappingSet
+	maps    *Mappings
 	mapped  map[string]*mappedSubject
 
 	inMsgs, inBytes   int64

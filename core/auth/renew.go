@@ -32,8 +32,8 @@ func (e *entry) granted(from origin) *Grant {
 }
 
 // Renew gives the holder of a Grant of another directory what this one grants it,
-// as far as that is known without asking it again: permissions may be others. It
-// reports false when the user is gone, has another secret or another account, or
+// as far as that is known without asking it again: permissions may be others, and
+// so may the account. It reports false when the user is gone, has another secret, or
 // may not use its door any more.
 func (d *Directory) Renew(g *Grant) (*Grant, bool) {
 	from := g.from
@@ -41,7 +41,7 @@ func (d *Directory) Renew(g *Grant) (*Grant, bool) {
 	switch {
 	case d.Open():
 		// What was proved counts again when there are users again.
-		return &Grant{Account: GlobalAccount, User: g.User, from: from}, g.Account == GlobalAccount
+		return &Grant{Account: GlobalAccount, User: g.User, from: from}, true
 	case from.entry == nil: // everyone was welcome
 		if e, from.how = d.stand, byNothing; g.User != "" {
 			return nil, false
@@ -49,7 +49,7 @@ func (d *Directory) Renew(g *Grant) (*Grant, bool) {
 	default:
 		e = d.again(g)
 	}
-	if e == nil || e.grant.Account != g.Account || len(e.doors) > 0 && !slices.Contains(e.doors, from.door) {
+	if e == nil || len(e.doors) > 0 && !slices.Contains(e.doors, from.door) {
 		return nil, false
 	}
 	from.entry = e

@@ -43,7 +43,7 @@ func TestDirectory_renew(t *testing.T) {
 		{"another password", dir{users: []User{ann}}, dir{users: []User{changed(ann, func(u *User) { u.Password = "two" })}}, byName, false, "", false},
 		{"a hash for a password", dir{users: []User{ann}}, dir{users: []User{hashed}}, byName, false, "", false},
 		{"no password any more", dir{users: []User{ann}}, dir{users: []User{{Name: "ann"}}}, byName, false, "", false},
-		{"another account", dir{users: []User{ann}}, dir{users: []User{changed(ann, func(u *User) { u.Account = "B" })}}, byName, false, "", false},
+		{"another account", dir{users: []User{ann}}, dir{users: []User{changed(ann, func(u *User) { u.Account = "B" })}}, byName, true, "ann", false},
 		{"not by this door", dir{users: []User{ann}}, dir{users: []User{changed(ann, func(u *User) { u.Doors = []string{DoorMQTT} })}}, byName, false, "", false},
 		{"by this door", dir{users: []User{ann}}, dir{users: []User{changed(ann, func(u *User) { u.Doors = []string{DoorStandard} })}}, byName, true, "ann", true},
 		{"fewer rights", dir{users: []User{ann}}, dir{users: []User{changed(ann, func(u *User) { u.Permissions = rights("a") })}}, byName, true, "ann", false},

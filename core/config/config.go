@@ -92,7 +92,7 @@ func (d *decoder) expandPath(s string) string {
 
 // Reference lists every key of every block, for documentation.
 func Reference() []Section {
-	return []Section{
+	return append([]Section{
 		topTable().section(""),
 		authTable().section("authorization"),
 		userTable().section("authorization.users[]"),
@@ -112,5 +112,5 @@ func Reference() []Section {
 		compressionTable().section("compression"),
 		mqttTable().section("mqtt"),
 		mqttAuthTable().section("mqtt.authorization"),
-	}
+	}, accountSections()...)
 }

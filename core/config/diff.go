@@ -124,7 +124,7 @@ func (d *differ) field(block place, names []string, a, b reflect.Value) {
 			return
 		}
 		d.structs(at, a, b)
-	case a.Type() == reflect.TypeFor[[]User]() || a.Type() == reflect.TypeFor[[]Remote]():
+	case a.Type() == reflect.TypeFor[[]User]() || a.Type() == reflect.TypeFor[[]Remote]() || a.Type() == reflect.TypeFor[[]Account]():
 		d.list(block, names, a, b)
 	case !reflect.DeepEqual(a.Interface(), b.Interface()):
 		if n := len(d.out); n > 0 && d.out[n-1].Path == at.path {
@@ -171,6 +171,8 @@ func elements(list reflect.Value) (n names) {
 			n.add(e.User+e.NKey, e.User+e.NKey)
 		case *Remote:
 			n.add(e.identity(), e.shown())
+		case *Account:
+			n.add(e.Name, e.Name)
 		}
 	}
 	return n
@@ -298,6 +300,9 @@ func (r *Remote) shown() string {
 	var text string
 	if len(r.URLs) > 0 {
 		text = ShownURL(r.URLs[0])
+	}
+	if r.Account != GlobalAccount {
+		text += " account " + r.Account
 	}
 	if r.Credentials != "" {
 		text += " " + r.Credentials

@@ -44,10 +44,14 @@ type Options struct {
 	ConnectErrorReports   int  `key:"connect_error_reports"`   // log the first and every n-th failed dial of a remote
 	ReconnectErrorReports int  `key:"reconnect_error_reports"` // the same once it was linked
 
-	Auth        Authorization `key:"authorization"`
-	NoAuthUser  string        `key:"no_auth_user"`
-	TLS         *TLS          `key:"tls"`           // nil is plain TCP
-	AllowNonTLS bool          `key:"allow_non_tls"` // plain clients beside TLS on the client port
+	Auth       Authorization `key:"authorization"`
+	NoAuthUser string        `key:"no_auth_user"`
+	// Accounts are the tenants beside GlobalAccount; see accounts.go.
+	Accounts      []Account `key:"accounts"`
+	Mappings      []Mapping `key:"mappings"`       // of GlobalAccount
+	SystemAccount string    `key:"system_account"` // of server events
+	TLS           *TLS      `key:"tls"`            // nil is plain TCP
+	AllowNonTLS   bool      `key:"allow_non_tls"`  // plain clients beside TLS on the client port
 
 	HTTPHost     string `key:"http https"`     // "" means Host
 	HTTPPort     int    `key:"http_port http"` // 0 is off, -1 picks a free port
@@ -318,6 +322,7 @@ const (
 	DefaultPort     = 4222
 	DefaultLeafPort = 7422 // of a remote's URL without port
 	GlobalAccount   = "$G"
+	SystemAccount   = "$SYS" // unless another one is configured
 
 	DefaultSocketMode = 0o660 // of a Unix socket
 
@@ -340,6 +345,7 @@ func Defaults() *Options {
 		PingMax:               2,
 		WriteDeadline:         10 * time.Second,
 		WriteTimeout:          "default",
+		SystemAccount:         SystemAccount,
 		ConnectErrorReports:   3600,
 		ReconnectErrorReports: 1,
 		Log:                   Log{Time: true},

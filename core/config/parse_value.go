@@ -12,6 +12,8 @@ func (p *parser) value(inMap bool) (*Value, error) {
 	var v *Value
 	var err error
 	switch c := p.peek(); {
+	case p.function() > 0:
+		v, err = p.bare()
 	case c == '{':
 		v, err = p.nested(p.mapValue)
 	case c == '[':

@@ -171,11 +171,11 @@ func (s *scanner) quoted() (string, error) {
 	return "", s.fail("Unexpected EOF.")
 }
 
-// word reads a bare value; escapes work there too.
+// word reads a bare value; escapes work there too, and functions.
 func (s *scanner) word() (string, error) {
 	start := s.pos
 	for !endsWord(s.peek()) && s.peek() != '\\' {
-		s.pos++
+		s.pos += max(s.function(), 1)
 	}
 	if s.peek() != '\\' {
 		return s.text[start:s.pos], nil
@@ -189,10 +189,24 @@ func (s *scanner) word() (string, error) {
 			}
 			continue
 		}
-		b.WriteByte(s.peek())
-		s.pos++
+		n := max(s.function(), 1)
+		b.WriteString(s.text[s.pos : s.pos+n])
+		s.pos += n
 	}
 	return b.String(), nil
+}
+
+// function is the length of a "{{...}}" that begins here, 0 if none does: the braces
+// of a subject mapping's function end no map, and no word.
+func (s *scanner) function() int {
+	if s.peek() != '{' || s.at(1) != '{' {
+		return 0
+	}
+	line, _, _ := strings.Cut(s.text[s.pos:], "\n")
+	if n := strings.Index(line, "}}"); n > 0 {
+		return n + len("}}")
+	}
+	return 0
 }
 
 func (s *scanner) escape(b *strings.Builder) error {

@@ -42,7 +42,7 @@ func leafAuthTable() *block[Authorization] {
 				a.NKey = it.v.Str
 			}
 		}),
-		row(Live, "account", "string", "$G", "account of the one user", `"$G"`, setAccount(func(a *a) *string { return &a.Account })),
+		row(Live, "account", "string", "$G", "account of the one user", "A", setString(func(a *a) *string { return &a.Account })),
 		row(Live, "users", "list of maps", "", "who may link", "[{user: u, password: p}]", setUsers(leafUserTable)),
 		notYet[a]("proxy_required", "let users in through trusted proxies only", ""),
 	})
@@ -87,7 +87,7 @@ func leafUserTable() *block[User] {
 	type u = User
 	t := &block[u]{unknown: unknownField}
 	t.fields = slices.Concat(userRows(), []field[u]{
-		row(Live, "account", "string", "$G", "account of the user", `"$G"`, setAccount(func(u *u) *string { return &u.Account })),
+		row(Live, "account", "string", "$G", "account of the user", "A", setString(func(u *u) *string { return &u.Account })),
 	})
 	return t
 }
@@ -103,51 +103,43 @@ func userKey(d *decoder, it item, text string) bool {
 	return true
 }
 
-// setAccount takes the one account there is.
-func setAccount[T any](at func(*T) *string) func(*decoder, *T, item) {
-	return func(d *decoder, t *T, it item) {
-		switch {
-		case it.v.Kind != KindString:
-			d.wrongType(it, "a string")
-		case it.v.Str != GlobalAccount:
-			d.errorf(it.pos, "account %q: accounts other than %q are not supported yet by this version of frond", it.v.Str, GlobalAccount)
-		default:
-			*at(t) = it.v.Str
-		}
-	}
+func setUsers(table func() *block[User]) func(*decoder, *Authorization, item) {
+	return func(d *decoder, a *Authorization, it item) { a.Users = d.users(it, table()) }
 }
 
-func setUsers(table func() *block[User]) func(*decoder, *Authorization, item) {
-	return func(d *decoder, a *Authorization, it item) {
-		a.Users = nil
-		t := table()
-		names := make(map[string]bool)
-		d.items(it, func(_ int, it item) {
-			if it.v.Kind != KindMap {
-				d.errorf(it.pos, "Expected user entry to be a map/struct, got %s", it.v.Kind)
-				return
-			}
-			var u User
-			before := len(d.errs)
-			t.decode(d, &u, it.path, it.v.Map)
-			if len(d.errs) > before {
-				return
-			}
-			switch {
-			case u.NKey != "" && (u.User != "" || u.Password != ""):
-				d.errorf(it.pos, "Nkey users do not take usernames or passwords")
-			case u.NKey == "" && u.User == "":
-				d.errorf(it.pos, "User entry requires a user")
-			case u.NKey != "" && names[u.NKey]:
-				d.errorf(it.pos, "Duplicate nkey %q detected", u.NKey)
-			case u.NKey == "" && names["="+u.User]:
-				d.errorf(it.pos, "Duplicate user %q detected", u.User)
-			}
-			names[u.NKey], names["="+u.User] = true, true
-			a.Users = append(a.Users, u)
-		})
-	}
+func (d *decoder) users(it item, t *block[User]) (list []User) {
+	names := make(map[string]bool)
+	d.items(it, func(_ int, it item) {
+		if it.v.Kind != KindMap {
+			d.errorf(it.pos, "Expected user entry to be a map/struct, got %s", it.v.Kind)
+			return
+		}
+		var u User
+		before := len(d.errs)
+		t.decode(d, &u, it.path, it.v.Map)
+		if len(d.errs) > before {
+			return
+		}
+		switch {
+		case u.NKey != "" && (u.User != "" || u.Password != ""):
+			d.errorf(it.pos, "Nkey users do not take usernames or passwords")
+		case u.NKey == "" && u.User == "":
+			d.errorf(it.pos, "User entry requires a user")
+		case u.NKey != "" && names[u.NKey]:
+			d.errorf(it.pos, duplicateNKey, u.NKey)
+		case u.NKey == "" && names["="+u.User]:
+			d.errorf(it.pos, duplicateUser, u.User)
+		}
+		names[u.NKey], names["="+u.User] = true, true
+		list = append(list, u)
+	})
+	return list
 }
+
+const (
+	duplicateUser = "Duplicate user %q detected"
+	duplicateNKey = "Duplicate nkey %q detected"
+)
 
 // connTypes are the doors a user may be bound to.
 var connTypes = []string{"STANDARD", "WEBSOCKET", "LEAFNODE", "LEAFNODE_WS", "MQTT", "MQTT_WS", "IN_PROCESS"}

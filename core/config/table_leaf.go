@@ -47,7 +47,7 @@ func remoteTable() *block[Remote] {
 		unknown: unknownField,
 		fields: []field[r]{
 			row(Live, "url urls", "URL or list", "", "where to, nats-leaf://host:7422; nats:// and tls:// mean the same", `"nats://hub"`, setURLs),
-			row(Live, "account local", "string", "$G", "the account that is linked", `"$G"`, setAccount(func(r *r) *string { return &r.Account })),
+			row(Live, "account local", "string", "$G", "the account that is linked", "A", setString(func(r *r) *string { return &r.Account })),
 			row(Live, "credentials creds", "path", "", "file with JWT and seed", "/x.creds", setCredentials),
 			row(Live, "nkey seed", "user seed", "", "key to log in with", exampleSeed, setSeed),
 			row(Live, "tls", "map", "off", "TLS of the link", "{ca_file: CERT}", setClientTLS(func(r *r) **TLS { return &r.TLS })),

@@ -21,7 +21,7 @@ func topTable() *block[Options] {
 		own(row(Restart, "edge_store", "subject or list", "", "make the stream EDGE and keep these subjects in it", "[\"plant.>\"]", setSubjects(func(o *o) *[]string { return &o.EdgeStore }))),
 		of("leafnodes", "full", row(Restart, "leafnodes leaf", "map", "off", "links to and from other servers", "{port: 7422}", setLeaf)),
 		of("mqtt", "full", row(Restart, "mqtt", "map", "off", "MQTT 3.1, 3.1.1 and 5", "{port: 1883}", setMQTT)),
-	}, topOthers())
+	}, accountRows(), topOthers())
 	return t
 }
 
@@ -111,9 +111,6 @@ func monitorRows() []field[Options] {
 func topOthers() []field[Options] {
 	type o = Options
 	return []field[o]{
-		notYet[o]("accounts", "tenants", "everyone is in the global account"),
-		notYet[o]("mappings maps", "subject mappings of the global account", ""),
-		notYet[o]("system_account system", "the account of server events", "everyone is in the global account"),
 		notYet[o]("operator operators root roots root_operator root_operators", "operator mode", ""),
 		notYet[o]("trusted_keys trusted", "operator keys", ""),
 		notYet[o]("resolver account_resolver accounts_resolver", "account JWTs", ""),

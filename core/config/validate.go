@@ -1,7 +1,7 @@
 package config
 
 import (
-	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -12,6 +12,7 @@ func (o *Options) Validate() error {
 	v.limits()
 	v.monitoring()
 	v.users()
+	v.accounts()
 	v.jetStream()
 	v.leaf()
 	v.mqtt()
@@ -72,13 +73,65 @@ func (v *validator) users() {
 }
 
 func (v *validator) noAuthUser(path, name string) {
-	users := v.o.Auth.Users
 	switch {
 	case name == "":
-	case len(users) == 0:
+	case !v.o.HasUsers():
 		v.errorf(path, "no_auth_user: %q present, but users/nkeys are not defined", name)
-	case !slices.ContainsFunc(users, func(u User) bool { return u.User == name || u.NKey == name }):
+	case !v.o.HasUser(name):
 		v.errorf(path, "no_auth_user: %q not present as user or nkey in authorization block or account configuration", name)
+	}
+}
+
+// accounts checks what users of several places must not share, and that each account
+// that is named is there.
+func (v *validator) accounts() {
+	o := v.o
+	seen := map[string]bool{}
+	for i := range o.Auth.Users {
+		seen[o.Auth.Users[i].User+o.Auth.Users[i].NKey] = true
+	}
+	for i := range o.Accounts {
+		path := "accounts[" + strconv.Itoa(i) + "]"
+		for j := range o.Accounts[i].Users {
+			u := &o.Accounts[i].Users[j]
+			at := path + ".users[" + strconv.Itoa(j) + "]"
+			switch id := u.User + u.NKey; {
+			case seen[id] && u.NKey != "":
+				v.errorf(at, duplicateNKey, id)
+			case seen[id]:
+				v.errorf(at, duplicateUser, id)
+			default:
+				seen[id] = true
+			}
+		}
+	}
+	if len(o.Auth.Users) == 0 && o.HasUsers() {
+		if o.Auth.User != "" {
+			v.errorf("authorization", "Can not have a single user/pass and a users array")
+		}
+		if o.Auth.Token != "" {
+			v.errorf("authorization", "Can not have a token and a users array")
+		}
+	}
+	system := o.AccountNamed(o.SystemAccount)
+	switch {
+	case system == nil && o.SystemAccount != SystemAccount:
+		v.errorf("system_account", "system_account %q is none of the accounts", o.SystemAccount)
+	case system != nil && system.JetStream.On:
+		v.errorf("system_account", "Not allowed to enable JetStream on the system account")
+	}
+	v.hasAccount("leafnodes.authorization.account", o.Leaf.Auth.Account, "authorization")
+	for i := range o.Leaf.Auth.Users {
+		v.hasAccount("leafnodes.authorization.users["+strconv.Itoa(i)+"].account", o.Leaf.Auth.Users[i].Account, "authorization")
+	}
+	for i := range o.Leaf.Remotes {
+		v.hasAccount("leafnodes.remotes["+strconv.Itoa(i)+"].account", o.Leaf.Remotes[i].Account, "remote")
+	}
+}
+
+func (v *validator) hasAccount(path, name, where string) {
+	if name != "" && !v.o.HasAccount(name) {
+		v.errorf(path, "cannot find local account %q specified in leafnode %s", name, where)
 	}
 }
 
@@ -112,7 +165,7 @@ func (v *validator) mqtt() {
 	if !m.Set || m.Port == 0 && m.Unix.Path == "" {
 		return
 	}
-	if len(o.Auth.Users) > 0 {
+	if o.HasUsers() {
 		if m.Auth.User != "" {
 			v.errorf("mqtt.authorization", "mqtt authentication username not compatible with presence of users/nkeys")
 		}

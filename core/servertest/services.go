@@ -130,6 +130,8 @@ func (s *Services) ClusterName() string { return "" }
 func (s *Services) Domain() string { return s.JSDomain }
 
 // JetStream is part of core.Services.
+func (s *Services) StreamsIn(*account.Account) bool { return s.JetStream() }
+
 func (s *Services) JetStream() bool { return s.Streams || s.JSDomain != "" }
 
 // Version is part of core.Services.

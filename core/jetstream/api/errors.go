@@ -19,6 +19,7 @@ var (
 	errConsumerNamePath     = &apierror.Error{Code: 400, ErrCode: 10127, Description: "Consumer name can not contain path separators"}
 	errConsumerFilterTail   = &apierror.Error{Code: 400, ErrCode: 10131, Description: "Consumer create request did not match filtered subject from create subject"}
 	errConsumerMultiFilter  = &apierror.Error{Code: 400, ErrCode: 10137, Description: "consumer with multiple subject filters cannot use subject based API"}
+	errNotEnabled           = &apierror.Error{Code: 503, ErrCode: 10039, Description: "JetStream not enabled for account"}
 	errAPILevel             = &apierror.Error{Code: 412, ErrCode: 10185, Description: "JetStream minimum api level required"}
 	errIdentity             = &apierror.Error{Code: 400, ErrCode: 10225, Description: "consumer's stream identity does not match"}
 )

@@ -269,6 +269,17 @@ func (s *Server) handle(r *Request) (v any, failed bool) {
 	return v, err != nil
 }
 
+// NotEnabled is the answer to a request in an account without JetStream, nil where
+// there is none.
+func NotEnabled(subject string) []byte {
+	h, typ, _ := findHandler(strings.TrimPrefix(subject, asset.APIPrefix))
+	if h == nil {
+		return nil
+	}
+	b, _ := json.Marshal(&response{Type: typePrefix + typ, Error: errNotEnabled})
+	return b
+}
+
 // LevelMet reports whether a server whose API is at a level may take a request,
 // which may ask for one in its header.
 func LevelMet(header []byte, level int) bool {

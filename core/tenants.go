@@ -1,0 +1,195 @@
+//go:build !lite
+
+package core
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/config"
+	"github.com/frondmq/frond/core/jetstream"
+	"github.com/frondmq/frond/core/jetstream/api"
+	"github.com/frondmq/frond/core/monitor"
+	"github.com/frondmq/frond/core/wire"
+)
+
+// tenants is what options make of the accounts. What can fail is done.
+type tenants struct {
+	list []tenant
+}
+
+type tenant struct {
+	account  *account.Account
+	limits   account.Limits
+	mappings *account.Mappings
+}
+
+// prepareTenants makes the accounts that are new, in which nobody is before the users
+// are, and all that can be wrong with one. An account is never taken away: modules
+// hold on to them. Without users it is empty.
+func (s *Server) prepareTenants(o *config.Options) (*tenants, error) {
+	t := &tenants{}
+	for i := range o.Accounts {
+		s.accounts.Add(s.newAccount(o.Accounts[i].Name))
+	}
+	for _, a := range s.accounts.All() {
+		next := tenant{account: a, mappings: &account.Mappings{}}
+		path, list := "", o.Mappings
+		if c := o.AccountNamed(a.Name()); c != nil {
+			path = "accounts[" + strconv.Itoa(slices.IndexFunc(o.Accounts, func(x config.Account) bool { return x.Name == c.Name })) + "]."
+			l := &c.Limits
+			next.limits = account.Limits{Clients: l.MaxConns, Links: l.MaxLeafs, Subs: l.MaxSubs, Payload: l.MaxPayload}
+			list = c.Mappings
+		} else if a != s.global {
+			list = nil
+		}
+		if d := o.JetStream.Domain; d != "" && o.JetStream.Enabled && o.StreamsIn(a.Name()) {
+			if err := next.mappings.AddDomain(d); err != nil {
+				return nil, optionError(o, "jetstream.domain", err)
+			}
+		}
+		for j := range list {
+			if err := s.addMapping(next.mappings, o, &list[j]); err != nil {
+				return nil, optionError(o, path+"mappings["+strconv.Itoa(j)+"]", err)
+			}
+		}
+		t.list = append(t.list, next)
+	}
+	return t, nil
+}
+
+func (s *Server) addMapping(to *account.Mappings, o *config.Options, m *config.Mapping) error {
+	dests := make([]account.Destination, len(m.Dests))
+	for i, d := range m.Dests {
+		dests[i] = account.Destination(d)
+	}
+	return to.Add(m.Source, s.clusterName(o), dests)
+}
+
+// commit gives the accounts what was prepared.
+func (t *tenants) commit() {
+	for i := range t.list {
+		x := &t.list[i]
+		x.account.SetLimits(x.limits)
+		x.account.SetMappings(x.mappings)
+	}
+}
+
+// streamsOf is which accounts have JetStream.
+type streamsOf struct {
+	sync.Mutex
+	on      map[*account.Account]bool
+	refused map[*account.Account]*account.Sub // who asks in the others is told that
+}
+
+// enableStreams gives JetStream to the accounts that shall have it now.
+func (s *Server) enableStreams(st *store, o *config.Options) error {
+	v := &s.streams
+	v.Lock()
+	defer v.Unlock()
+	if v.on == nil {
+		v.on, v.refused = map[*account.Account]bool{}, map[*account.Account]*account.Sub{}
+	}
+	for _, a := range s.accounts.All() {
+		var err error
+		switch on := o.StreamsIn(a.Name()); {
+		case on:
+			err = v.enableLocked(st, a, o.AccountNamed(a.Name()))
+		case a.Name() != o.SystemAccount:
+			v.refuseLocked(st, a)
+		}
+		if err != nil {
+			return fmt.Errorf("account %s: %w", a.Name(), err)
+		}
+	}
+	return nil
+}
+
+func (v *streamsOf) enableLocked(st *store, a *account.Account, c *config.Account) error {
+	if c != nil {
+		j := &c.JetStream
+		st.engine.LimitAccount(a.Name(), jetstream.AccountLimits{
+			MaxMemory: max(j.MaxMemory, 0), MaxStore: max(j.MaxStore, 0), MaxStreams: max(j.MaxStreams, 0), MaxConsumers: max(j.MaxConsumers, 0),
+		})
+	}
+	if v.on[a] {
+		return nil
+	}
+	if sub := v.refused[a]; sub != nil {
+		delete(v.refused, a)
+		sub.End()
+	}
+	v.on[a] = true
+	return st.engine.EnableAccount(bus{a})
+}
+
+func (v *streamsOf) refuseLocked(st *store, a *account.Account) {
+	if v.on[a] {
+		delete(v.on, a)
+		st.engine.DisableAccount(a.Name())
+	}
+	if v.refused[a] == nil {
+		v.refused[a] = &account.Sub{Subject: "$JS.API.>", Sink: noStreams{a}}
+		_ = a.Subscribe(v.refused[a]) // the subject is valid
+	}
+}
+
+// followStreams does so behind a reload.
+func (s *Server) followStreams() {
+	if st := s.store.Load(); st != nil {
+		if err := s.enableStreams(st, s.Options()); err != nil {
+			s.log.Error("JetStream is not enabled", "err", err)
+		}
+	}
+}
+
+// noStreams answers requests to JetStream in an account that has none.
+type noStreams struct{ a *account.Account }
+
+// Role is part of account.Sink. Links do not hear of it: streams may be elsewhere.
+func (noStreams) Role() account.Role { return account.RoleLocal }
+
+// Cluster is part of account.Sink.
+func (noStreams) Cluster() string { return "" }
+
+// Flush is part of account.Sink.
+func (noStreams) Flush() {}
+
+// Deliver is part of account.Sink. It answers at once, on the asker's goroutine.
+func (n noStreams) Deliver(_ *account.Sub, m *wire.Msg) bool {
+	body := api.NotEnabled(string(m.Subject))
+	if len(m.Reply) == 0 || body == nil {
+		return false
+	}
+	o := account.NewOrigin(nil, account.RoleInternal, "")
+	n.a.Route(o, &wire.Msg{Subject: m.Reply, Body: body, Own: true})
+	o.Flush()
+	return true
+}
+
+// expelSurplus closes the newest clients of accounts that have more than they may.
+func (s *Server) expelSurplus() {
+	for _, a := range s.accounts.All() {
+		clients, _ := a.Present()
+		over := clients - a.Limits().Clients
+		if over <= 0 || a.Limits().Clients == 0 {
+			continue
+		}
+		var inside []Connection
+		for _, c := range s.connections.Open() {
+			if c.ConnKind() == monitor.KindClient && c.Describe(false, false).AccountName == a.Name() {
+				inside = append(inside, c)
+			}
+		}
+		slices.SortFunc(inside, func(x, y Connection) int { return cmp.Compare(y.ConnID(), x.ConnID()) })
+		for _, c := range inside[:min(over, len(inside))] {
+			if c, ok := c.(Expellable); ok {
+				c.Expel(wire.ReasonAccountConnections, accountFull)
+			}
+		}
+	}
+}
