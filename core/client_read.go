@@ -72,7 +72,6 @@ func (c *client) resume() {
 func (c *client) end(err error) {
 	c.finish(err, true)
 	c.out.Wait()
-	c.exit() // whoever sees the end may come again
 	c.raw.Close()
 	c.s.forget(c)
 }
@@ -260,6 +259,7 @@ func (c *client) finish(err error, opened bool) {
 	text := c.settle(err)
 	c.parser.Drop()
 	c.unsubscribeAll()
+	c.exit() // whoever sees the end may come again
 	if !opened {
 		c.raw.Close()
 		return
