@@ -65,6 +65,22 @@ func TestHouse_no_sleep_in_tests(t *testing.T) {
 	})
 }
 
+// What calls Lock through an interface keeps two methods of each struct that
+// embeds a mutex in the binary: see core/cond.
+func TestHouse_no_locker(t *testing.T) {
+	goFiles(t, func(rel string, file *ast.File, fset *token.FileSet) {
+		if strings.HasSuffix(rel, "_test.go") || strings.HasPrefix(rel, "cmd/interop/") {
+			return
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if sel, is := n.(*ast.SelectorExpr); is && (isOf(sel, "sync", "Cond") || isOf(sel, "sync", "NewCond") || isOf(sel, "sync", "Locker")) {
+				t.Errorf("%s:%d: sync.%s has a lock of any type: use core/cond, or the type of the lock", rel, fset.Position(n.Pos()).Line, sel.Sel.Name)
+			}
+			return true
+		})
+	})
+}
+
 // isOf reports whether e is PKG.NAME.
 func isOf(e ast.Expr, pkg, name string) bool {
 	sel, is := e.(*ast.SelectorExpr)

@@ -3,6 +3,7 @@ package jetstream
 import (
 	"sync"
 
+	"github.com/frondmq/frond/core/cond"
 	"github.com/frondmq/frond/edgestore"
 )
 
@@ -16,7 +17,7 @@ type memoryLog struct {
 
 	mu struct {
 		sync.Mutex
-		cond   *sync.Cond
+		more   cond.Var    // in open, or closed
 		open   memoryGroup // being filled
 		spare  memoryGroup // applied, to be filled next
 		last   edgestore.LSN
@@ -60,7 +61,7 @@ func (g *memoryGroup) reset() {
 
 func newMemoryLog(limit int, apply func([]edgestore.Entry)) *memoryLog {
 	l := &memoryLog{apply: apply, limit: limit, stopped: make(chan struct{})}
-	l.mu.cond = sync.NewCond(&l.mu)
+	l.mu.more = cond.New(&l.mu.Mutex, 1)
 	go l.run()
 	return l
 }
@@ -92,7 +93,7 @@ func (l *memoryLog) Append(r *edgestore.Record, side []byte, token any, data ...
 	g.entries = append(g.entries, e)
 	g.spans = append(g.spans, s)
 	if len(g.entries) == 1 {
-		l.mu.cond.Signal()
+		l.mu.more.Signal()
 	}
 	return e.LSN, nil
 }
@@ -105,7 +106,7 @@ func (l *memoryLog) run() {
 	for {
 		l.mu.Lock()
 		for len(l.mu.open.entries) == 0 && !l.mu.closed {
-			l.mu.cond.Wait()
+			l.mu.more.Wait()
 		}
 		if len(l.mu.open.entries) == 0 {
 			l.mu.Unlock()
@@ -127,7 +128,7 @@ func (l *memoryLog) run() {
 func (l *memoryLog) close() {
 	l.mu.Lock()
 	l.mu.closed = true
-	l.mu.cond.Signal()
+	l.mu.more.Signal()
 	l.mu.Unlock()
 	<-l.stopped
 }

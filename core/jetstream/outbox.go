@@ -3,6 +3,7 @@ package jetstream
 import (
 	"sync"
 
+	"github.com/frondmq/frond/core/cond"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/jetstream/origins"
 	"github.com/frondmq/frond/core/wire"
@@ -15,7 +16,7 @@ import (
 type outbox struct {
 	mu struct {
 		sync.Mutex
-		cond   *sync.Cond
+		more   cond.Var // in the queue, or closed
 		queue  []outMsg
 		bytes  int
 		closed bool
@@ -35,7 +36,7 @@ const maxOutboxBytes = 4 << 20
 
 func newOutbox() *outbox {
 	o := &outbox{stopped: make(chan struct{})}
-	o.mu.cond = sync.NewCond(&o.mu)
+	o.mu.more = cond.New(&o.mu.Mutex, 1)
 	return o
 }
 
@@ -61,7 +62,7 @@ func (o *outbox) put(m outMsg) {
 	o.mu.bytes += size
 	o.mu.queue = append(o.mu.queue, m)
 	if len(o.mu.queue) == 1 {
-		o.mu.cond.Signal()
+		o.mu.more.Signal()
 	}
 }
 
@@ -71,7 +72,7 @@ func (o *outbox) run() {
 	for {
 		o.mu.Lock()
 		for len(o.mu.queue) == 0 && !o.mu.closed {
-			o.mu.cond.Wait()
+			o.mu.more.Wait()
 		}
 		queue := o.mu.queue
 		o.mu.queue, o.mu.bytes = nil, 0
@@ -94,7 +95,7 @@ func (o *outbox) run() {
 func (o *outbox) close() {
 	o.mu.Lock()
 	o.mu.closed = true
-	o.mu.cond.Signal()
+	o.mu.more.Signal()
 	o.mu.Unlock()
 	<-o.stopped
 }

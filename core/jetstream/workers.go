@@ -1,13 +1,17 @@
 package jetstream
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/frondmq/frond/core/cond"
+)
 
 // workers runs consumers that have something to do, on a few goroutines. A
 // consumer is in the queue once, and on one worker at a time.
 type workers struct {
 	mu struct {
 		sync.Mutex
-		cond   *sync.Cond
+		more   cond.Var // in the queue, or closed
 		queue  []*member
 		head   int
 		closed bool
@@ -24,12 +28,13 @@ const (
 )
 
 func newWorkers() *workers {
-	w := new(workers)
-	w.mu.cond = sync.NewCond(&w.mu)
-	return w
+	return new(workers)
 }
 
 func (w *workers) start(n int) {
+	w.mu.Lock()
+	w.mu.more = cond.New(&w.mu.Mutex, n)
+	w.mu.Unlock()
 	w.wg.Add(n)
 	for range n {
 		go w.run()
@@ -65,7 +70,7 @@ func (w *workers) push(m *member) {
 			w.mu.queue, w.mu.head = q[:n], 0
 		}
 		w.mu.queue = append(w.mu.queue, m)
-		w.mu.cond.Signal()
+		w.mu.more.Signal()
 	}
 	w.mu.Unlock()
 }
@@ -74,7 +79,7 @@ func (w *workers) pop() *member {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for w.mu.head == len(w.mu.queue) && !w.mu.closed {
-		w.mu.cond.Wait()
+		w.mu.more.Wait()
 	}
 	if w.mu.closed {
 		return nil
@@ -105,7 +110,7 @@ func (w *workers) run() {
 func (w *workers) close() {
 	w.mu.Lock()
 	w.mu.closed = true
-	w.mu.cond.Broadcast()
+	w.mu.more.Broadcast()
 	w.mu.Unlock()
 	w.wg.Wait()
 }

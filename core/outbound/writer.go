@@ -4,8 +4,9 @@ import (
 	"errors"
 	"net"
 	"os"
-	"sync"
 	"time"
+
+	"github.com/frondmq/frond/core/cond"
 )
 
 // writer is the goroutine that empties a Buffer, for as long as there is one.
@@ -13,7 +14,7 @@ type writer struct {
 	b *Buffer
 
 	// Guarded by the lock of b.
-	wake   sync.Cond
+	wake   cond.Var
 	rounds uint32 // writes, and pieces of large ones
 	seen   uint32 // rounds at the last sweep
 	stuck  int    // sweeps in a row that have found the same of them under way
@@ -28,8 +29,7 @@ type writer struct {
 }
 
 func (b *Buffer) startLocked() {
-	w := &writer{b: b}
-	w.wake.L = &b.mu
+	w := &writer{b: b, wake: cond.New(&b.mu.Mutex, 1)}
 	b.mu.writer = w
 	b.kind.Pool.add(w)
 	go w.run()
