@@ -30,10 +30,14 @@ type acks struct {
 		head  int
 		// exact are the identifiers of QoS 2 messages that the client has not
 		// released: whether their PUBREC was sent. A message under one of them
-		// is one that was taken already [MQTT-4.3.3-10]. They are forgotten
-		// with the connection, also where the session is kept.
+		// is one that was taken already [MQTT-4.3.3-10]. A kept session has
+		// them too, and gives them to its next connection.
 		exact map[uint16]bool
 		room  chan struct{} // holds one: the queue became shorter; nil before somebody has waited
+		// storing are the QoS 2 messages that are not stored yet; quiet is closed when
+		// there are none, for who waits.
+		storing int
+		quiet   chan struct{}
 	}
 }
 
@@ -55,9 +59,13 @@ func newAcks(c *conn) *acks { return &acks{conn: c} }
 
 // begin remembers a QoS 2 message. It reports false when the message was taken
 // before; then the PUBREC is sent again if it is not on its way yet.
-func (a *acks) begin(id uint16) bool {
+func (a *acks) begin(id uint16) (fresh bool, err error) {
 	a.mu.Lock()
 	sent, known := a.mu.exact[id]
+	if !known && len(a.mu.exact) >= session.MaxReceived {
+		a.mu.Unlock()
+		return false, fail(packets.ErrReceiveMaximum, "%d messages with QoS 2 are not released", session.MaxReceived)
+	}
 	if !known {
 		if a.mu.exact == nil {
 			a.mu.exact = make(map[uint16]bool)
@@ -68,9 +76,65 @@ func (a *acks) begin(id uint16) bool {
 	if sent {
 		r := a.open(id, 2)
 		r.again = true
+		a.mu.Lock()
+		a.mu.storing--
+		a.mu.Unlock()
 		r.routed(packets.CodeSuccess.Code)
 	}
-	return !known
+	return !known, nil
+}
+
+// holds reports whether there is a QoS 2 message under that identifier.
+func (a *acks) holds(id uint16) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, known := a.mu.exact[id]
+	return known
+}
+
+// restore remembers QoS 2 messages of former connections.
+func (a *acks) restore(ids ...uint16) {
+	if len(ids) == 0 {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.mu.exact == nil {
+		a.mu.exact = make(map[uint16]bool)
+	}
+	for _, id := range ids {
+		a.mu.exact[id] = true
+	}
+}
+
+// settle waits until all QoS 2 messages are stored, or the server stops.
+func (a *acks) settle() {
+	a.mu.Lock()
+	if a.mu.storing == 0 {
+		a.mu.Unlock()
+		return
+	}
+	quiet := make(chan struct{})
+	a.mu.quiet = quiet
+	a.mu.Unlock()
+	select {
+	case <-quiet:
+	case <-a.conn.m.ctx.Done():
+	}
+}
+
+// storedLocked is called when a message has been stored, or could not be.
+func (a *acks) storedLocked(r *receipt) {
+	if r.qos != 2 || r.again {
+		return
+	}
+	if r.err != nil && a.conn.kept != nil {
+		a.conn.kept.session.Release(r.id) // the next under this identifier is a new one
+	}
+	if a.mu.storing--; a.mu.storing == 0 && a.mu.quiet != nil {
+		close(a.mu.quiet)
+		a.mu.quiet = nil
+	}
 }
 
 // release forgets a QoS 2 message on the client's PUBREL. early is true when
@@ -98,6 +162,9 @@ func (a *acks) open(id uint16, qos byte) *receipt {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.mu.queue = append(a.mu.queue, r)
+	if qos == 2 {
+		a.mu.storing++
+	}
 	return r
 }
 
@@ -160,6 +227,7 @@ func (a *acks) doneLocked(r *receipt) (some bool) {
 	if r.waits > 0 {
 		return false
 	}
+	a.storedLocked(r)
 	sent := 0
 	for _, r := range a.mu.queue[a.mu.head:] {
 		if r.waits > 0 || !a.conn.acknowledge(r) {

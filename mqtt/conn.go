@@ -387,6 +387,9 @@ func (c *conn) finish(err error) {
 	c.window.queued.Drop()
 	c.window, c.topic, c.props, c.head = window{}, nil, nil, nil
 	c.out.Unlock()
+	if c.kept != nil {
+		c.acks.settle() // what the disk has not got yet is the session's
+	}
 	c.kept.detach() // whoever has taken over waits for that
 	c.out.Wait()
 	c.m.remove(c)
@@ -573,58 +576,6 @@ func (c *conn) identifier(f frame) (uint16, error) {
 		return 0, fail(errProtocol, "packet identifier 0")
 	}
 	return id, checkReason(f.body[2:], ackProperties)
-}
-
-// exactly is the rest of QoS 2. PUBREC and PUBCOMP are answers to what this
-// server never sends: a client that remembers them from another server is told
-// so, and let go on.
-func (c *conn) exactly(f frame) error {
-	id, err := c.identifier(f)
-	if err != nil {
-		return err
-	}
-	kind, code := packets.Pubcomp, packets.CodeSuccess.Code
-	switch f.kind() {
-	case packets.Pubcomp:
-		return nil
-	case packets.Pubrec:
-		kind, code = packets.Pubrel, packets.ErrPacketIdentifierNotFound.Code
-	default:
-		known, early := c.acks.release(id)
-		if early {
-			return fail(errProtocol, "PUBREL before PUBREC")
-		}
-		if !known {
-			code = packets.ErrPacketIdentifierNotFound.Code
-		}
-	}
-	return c.say(appendAck(nil, kind, c.version, id, code))
-}
-
-// puback frees a packet identifier and sends what waited for one.
-func (c *conn) puback(f frame) error {
-	id, err := c.identifier(f)
-	if err != nil {
-		return err
-	}
-	// However much is waiting: what comes now was counted when it was queued.
-	if !c.begin() {
-		return nil
-	}
-	seq := c.kept.ackedLocked(id)
-	c.window.release(id)
-	for c.window.ready(c.out) {
-		c.outMsgs.Add(1)
-	}
-	again := c.kept.againLocked()
-	c.out.Unlock()
-	if seq > 0 {
-		c.kept.session.Acked(seq)
-	}
-	if again {
-		c.kept.Wake()
-	}
-	return nil
 }
 
 // disconnect ends the connection on the client's word. Only the plain form

@@ -183,9 +183,6 @@ func (c *conn) prepareWill(pk *packets.Packet) error {
 	if k.WillRetain && !w.retain {
 		c.notice(noticeRetain, "will", core.Cut(k.WillTopic))
 	}
-	if k.WillQos == 2 {
-		c.notice(noticeQoS2, "will", core.Cut(k.WillTopic))
-	}
 	w.delay = pk.Connect.WillProperties.WillDelayInterval
 	c.will = w
 	return nil

@@ -26,9 +26,14 @@ type delivery struct {
 	mu struct {
 		sync.Mutex
 		running, again, over bool
+		owed                 []debt // in order
+		paying               bool
 	}
 
+	ensured bool // there is a row; of the reader
+
 	// Of that goroutine.
+	open    []uint16          // identifiers to be released again
 	unacked []session.Unacked // to be sent again
 	page    []*session.Message
 	noted   bool // the row says that messages may have been sent
@@ -41,13 +46,21 @@ type delivery struct {
 // begin makes ready. Nothing was sent to the client yet.
 func (k *kept) begin() {
 	k.ctx, k.cancel = context.WithCancel(k.conn.m.ctx)
-	k.unacked = k.session.Unacked()
+	k.unacked, k.open = k.session.Unacked(), k.session.Open()
 	k.conn.out.Lock()
 	defer k.conn.out.Unlock()
 	k.sent = make(map[uint16]uint64)
 	for _, u := range k.unacked {
-		k.conn.window.hold(u.ID)
+		until := untilPuback
+		if u.Exact {
+			until = untilPubrec
+		}
+		k.conn.window.hold(u.ID, until)
 	}
+	for _, id := range k.open {
+		k.conn.window.hold(id, untilPubcompAgain)
+	}
+	k.conn.acks.restore(k.session.Received()...)
 }
 
 // granted is the expiry of the session in seconds; 0 without one.
@@ -107,22 +120,56 @@ func (k *kept) run() {
 
 // deliver sends until there is nothing more, or the client allows nothing more.
 func (k *kept) deliver() error {
+	if err := k.releaseAgain(); err != nil {
+		return err
+	}
 	for {
 		m, err := k.next()
 		if m == nil || err != nil {
 			return err
 		}
-		if !k.noted {
-			if err := k.session.Begin(k.ctx); err != nil {
-				return err
-			}
-			k.noted = true
+		if err := k.prepare(m); err != nil {
+			return err
 		}
 		if sent, err := k.send(m); !sent {
 			return err
 		}
 		k.page = k.page[1:]
 	}
+}
+
+// prepare has the row know what it must before a message goes out.
+func (k *kept) prepare(m *session.Message) error {
+	var err error
+	switch numbered := m.QoS == 2 && m.ID == 0 && k.number(); {
+	case !k.noted:
+		if err = k.session.Begin(k.ctx); err == nil {
+			k.noted = true
+		}
+	case numbered:
+		err = k.session.Save(k.ctx)
+	}
+	return err
+}
+
+// number gives identifiers to the messages of the page, as far as the client allows
+// more: those with QoS 2 go out under one that the row has. It reports whether there
+// are such.
+func (k *kept) number() (some bool) {
+	c := k.conn
+	if !c.begin() {
+		return false
+	}
+	defer c.out.Unlock()
+	for _, m := range k.page {
+		id, ok := c.window.free(m.QoS)
+		if !ok {
+			break
+		}
+		k.session.Sent(m, id)
+		m.ID, m.Numbered, some = id, true, true
+	}
+	return some
 }
 
 // next is the message that comes next, nil for none.
@@ -137,13 +184,13 @@ func (k *kept) next() (m *session.Message, err error) {
 			case m != nil:
 				k.page = append(k.page, m)
 			default: // somebody has deleted it
-				c.out.Lock()
-				c.window.held--
-				c.window.release(u.ID)
-				c.out.Unlock()
+				k.gone(u)
 			}
 		}
 		k.unacked = k.unacked[n:]
+		if err := k.releaseAgain(); err != nil {
+			return nil, err
+		}
 	}
 	if len(k.page) == 0 {
 		c.out.Wake()
@@ -171,13 +218,13 @@ func (k *kept) send(m *session.Message) (sent bool, err error) {
 		if !c.begin() {
 			return false, errEnded
 		}
-		size, fits := c.encodeLocked(1, msg.Subject, &msg)
+		size, fits := c.encodeLocked(m.QoS, msg.Subject, &msg)
 		switch {
-		case !fresh || !fits || c.denies(msg.Subject):
+		case !fresh && (m.ID == 0 || m.Numbered) || !fits || c.denies(msg.Subject):
 			k.passLocked(m)
 			c.out.Unlock()
 			return true, nil
-		case c.window.full():
+		case !m.Numbered && c.window.full():
 			k.blocked = true
 			c.out.Unlock()
 			return false, nil
@@ -206,22 +253,48 @@ func (k *kept) passLocked(m *session.Message) {
 		k.session.Pass(m)
 		return
 	}
-	k.conn.window.held--
-	k.conn.window.release(m.ID)
-	k.session.Acked(m.Seq)
+	switch {
+	case m.Numbered:
+		k.conn.window.release(m.ID)
+		k.session.Acked(m.Seq)
+	case m.QoS == 2: // the client may have it
+		k.session.Handed(m.Seq, m.ID)
+		k.conn.window.inUse[m.ID] = untilPubcompAgain
+		k.owe(packets.Pubrel, m.ID, 0)
+	default:
+		k.conn.window.held--
+		k.conn.window.release(m.ID)
+		k.session.Acked(m.Seq)
+	}
+}
+
+// gone is the end of a message that was sent on another connection and that somebody
+// has deleted. With QoS 2 the client may have it: its identifier is released first.
+func (k *kept) gone(u session.Unacked) {
+	c := k.conn
+	c.out.Lock()
+	defer c.out.Unlock()
+	if u.Exact {
+		c.window.inUse[u.ID] = untilPubcompAgain
+		k.open = append(k.open, u.ID)
+		return
+	}
+	c.window.held--
+	c.window.release(u.ID)
 }
 
 func (k *kept) queueLocked(m *session.Message, size int, msg *wire.Msg) {
 	c := k.conn
 	id := m.ID
-	if id > 0 {
-		c.window.held--
-	} else {
-		id, _ = c.window.free()
+	switch {
+	case id == 0:
+		id, _ = c.window.free(m.QoS)
 		k.session.Sent(m, id)
+	case !m.Numbered:
+		c.window.held--
 	}
 	k.sent[id] = m.Seq
-	c.head = appendPublishHead(c.head[:0], c.version, 1, id, c.topic, c.props, size)
+	c.head = appendPublishHead(c.head[:0], c.version, m.QoS, id, c.topic, c.props, size)
 	if m.Again {
 		c.head[0] |= flagDup
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -209,7 +210,7 @@ func (k *kept) restore() {
 
 // options are those of a subscription as they are kept.
 func options(f *packets.Subscription) byte {
-	o := min(f.Qos, 1)
+	o := f.Qos
 	if f.NoLocal {
 		o |= 4
 	}
@@ -297,26 +298,52 @@ func (k *keeps) publisher(c *conn) string {
 }
 
 // put stores a message for those who wait for it. header is the block of the live
-// message. r expects one more stream for each place.
-func (k *keeps) put(o *account.Origin, header, body []byte, r wire.Receipt) {
+// message. r expects one more stream for each place. by is the session of a publisher
+// with QoS 2, whose packet identifier id becomes durable with the message, or by
+// itself; nil for none.
+func (k *keeps) put(o *account.Origin, header, body []byte, by *session.Session, id uint16, r wire.Receipt) {
 	switch {
-	case len(k.at) == 0:
+	case len(k.at) == 0 && by == nil:
 		return
 	case k.full != nil:
 		r.Expect()
 		r.Stored("$MQTT_msgs", 0, false, k.full)
 		return
 	}
-	header = storedHeader(header, k.hash)
-	for _, at := range k.at {
-		at.store.Put(o, at.subject, header, body, k.hash, r)
+	own := -1 // the place that has the identifier, the last: a crash in between repeats rather than loses
+	for i := range k.at {
+		if by != nil && k.at[i].store == by.Store() {
+			own = i
+		}
+	}
+	p := session.Publication{Body: body, Publisher: k.hash}
+	if len(k.at) > 1 || own < 0 && len(k.at) > 0 {
+		p.Header = storedHeader(header, k.hash, 0)
+	}
+	for i, at := range k.at {
+		if i != own {
+			p.Subject = at.subject
+			at.store.Put(o, &p, r)
+		}
+	}
+	switch {
+	case by == nil:
+	case own < 0:
+		by.PutID(o, id, r)
+	default:
+		p.Subject, p.Header, p.By, p.ID = k.at[own].subject, storedHeader(header, k.hash, id), by, id
+		k.at[own].store.Put(o, &p, r)
 	}
 }
 
-// storedHeader is the block of a message that is kept.
-func storedHeader(live []byte, publisher string) []byte {
+// storedHeader is the block of a message that is kept. id is the packet identifier that
+// it stands for, 0 for none.
+func storedHeader(live []byte, publisher string, id uint16) []byte {
 	h := append(make([]byte, 0, len(live)+64), "NATS/1.0\r\n"...)
 	h = appendKept(h, session.HeaderPublisher, publisher)
+	if id > 0 {
+		h = appendKept(h, session.HeaderID, strconv.Itoa(int(id)))
+	}
 	wire.HeaderEach(live, func(name, value []byte) bool {
 		if forStream(name) {
 			h = append(h, headerKept...)
@@ -334,12 +361,12 @@ func liveHeader(m *session.Message, now time.Time) (h []byte, ok bool) {
 	ok = true
 	wire.HeaderEach(m.Header, func(name, value []byte) bool {
 		switch {
-		case string(name) == session.HeaderPublisher:
+		case string(name) == session.HeaderPublisher, string(name) == session.HeaderID:
 			return true
 		case string(name) == headerExpiry:
-			if value, ok = expiryLeft(value, now.Sub(m.Time)); !ok {
-				return false
-			}
+			var fresh bool
+			value, fresh = expiryLeft(value, now.Sub(m.Time))
+			ok = ok && fresh
 		default:
 			name = []byte(strings.TrimPrefix(string(name), headerKept))
 		}

@@ -499,7 +499,6 @@ func TestRefusals_areLogged(t *testing.T) {
 		{`protocol name \"MQIsdq\": only MQTT 3.1, 3.1.1 and 5 are supported`, func() {
 			b.dial(v311).send(unhex(t, "10 10 00 06 4d 51 49 73 64 71 03 02 00 3c 00 02 63 31"))
 		}},
-		{"exactly once holds while the connection lasts", func() { packet(v311, "34 05 00 01 61 00 01") }},
 		{"topic aliases are not supported", func() { packet(v5, "30 07 00 01 61 03 23 00 01") }},
 		{"subscription identifiers are not supported", func() { packet(v5, "82 09 00 01 02 0b 01 00 01 61 00") }},
 	} {

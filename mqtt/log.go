@@ -44,7 +44,6 @@ type notice struct {
 
 var (
 	noticeRetain       = notice{slog.LevelWarn, false, "MQTT message taken without its RETAIN flag: retained messages are kept in a stream, and JetStream is off"}
-	noticeQoS2         = notice{slog.LevelWarn, false, "MQTT message with QoS 2: exactly once holds while the connection lasts, its identifiers are not kept"}
 	noticeProperty     = notice{slog.LevelWarn, false, "MQTT property left out: a message cannot carry it"}
 	noticeSession      = notice{slog.LevelInfo, false, "MQTT session will end with its connection: longer ones are kept in streams, and JetStream is off"}
 	noticeSubID        = notice{slog.LevelWarn, false, "MQTT subscription refused: subscription identifiers are not supported"}

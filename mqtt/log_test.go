@@ -109,7 +109,7 @@ func TestNotice_isOnlyCountedAfterTheFirst(t *testing.T) {
 	}); got != 0 {
 		t.Errorf("%v allocations for a line that is only counted", got)
 	}
-	if own.noticed(noticeQoS2) {
+	if own.noticed(noticeProperty) {
 		t.Error("another line counts as written")
 	}
 	c.c.Close()

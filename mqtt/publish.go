@@ -12,6 +12,7 @@ import (
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/wire"
+	"github.com/frondmq/frond/mqtt/session"
 )
 
 const flagRetain = 0x01
@@ -82,11 +83,8 @@ func (c *conn) publish(f frame) error {
 	if err := c.checkTopic(&p); err != nil {
 		return err
 	}
-	switch {
-	case p.qos == 2 && c.o.MQTT.RejectQoS2:
+	if p.qos == 2 && c.o.MQTT.RejectQoS2 {
 		return fail(packets.ErrQosNotSupported, "PUBLISH with QoS 2 to %q, and mqtt.reject_qos2_publish is set", core.Cut(p.topic))
-	case p.qos == 2 && !c.noticed(noticeQoS2):
-		c.notice(noticeQoS2, "topic", core.Cut(p.topic))
 	}
 	if p.retain && !c.m.keeps() {
 		p.retain = false
@@ -99,10 +97,20 @@ func (c *conn) publish(f frame) error {
 			return err
 		}
 	}
-	if p.qos == 2 && !c.acks.begin(p.id) {
-		return nil // it was taken before
+	if p.qos == 2 {
+		if taken, err := c.takenBefore(p.id, f.first&flagDup != 0); taken || err != nil {
+			return err
+		}
 	}
 	return c.accept(&p)
+}
+
+// exactBy is the session that has the packet identifier of a publication; nil for none.
+func (c *conn) exactBy(p *publication) *session.Session {
+	if p.qos < 2 || c.kept == nil {
+		return nil
+	}
+	return c.kept.session
 }
 
 // checkTopic makes the subject of the message. It fails for what the protocol
@@ -176,7 +184,7 @@ func (c *conn) accept(p *publication) error {
 	if c.route(p, r) == 0 && !p.retain {
 		code = packets.CodeNoMatchingSubscribers.Code // MQTT 5 only, see appendAck
 	}
-	r.keeps.put(c.origin, c.header, p.payload, r)
+	r.keeps.put(c.origin, c.header, p.payload, c.exactBy(p), p.id, r)
 	r.routed(code)
 	return nil
 }

@@ -251,6 +251,10 @@ func (r *replay) send(s *subscription, w *watch, m *jsclient.Message, now time.T
 		return 0, nil
 	}
 	msg := wire.Msg{Header: kept.header, Body: m.Data}
+	qos := min(s.qos, kept.qos)
+	if c.kept != nil {
+		qos = min(qos, 1) // identifiers of QoS 2 are the session's, which does not keep these
+	}
 	for {
 		if !c.begin() {
 			return 0, errEnded
@@ -263,13 +267,13 @@ func (r *replay) send(s *subscription, w *watch, m *jsclient.Message, now time.T
 			}
 			return 0, nil
 		}
-		size, ok := c.encodeLocked(min(s.qos, kept.qos), []byte(subj), &msg)
+		size, ok := c.encodeLocked(qos, []byte(subj), &msg)
 		switch {
 		case !ok: // no client can be sent it
 			c.out.Unlock()
 			return 0, nil
 		case c.roomLocked(size + publishHead + queuedHead):
-			c.queueLocked(min(s.qos, kept.qos), flagRetain, size, m.Data)
+			c.queueLocked(qos, flagRetain, size, m.Data)
 			c.out.Unlock()
 			return 0, nil
 		}

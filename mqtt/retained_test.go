@@ -1,7 +1,11 @@
 package mqtt
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,6 +40,12 @@ import (
 //	options KEY=VALUE                                                     for the next start: msgs, bytes, sessions, seconds
 //	users NAME...                                                         for the next start
 //	restart
+//	purges STREAM
+//	crash                                                                 goes on with a copy of the files as they are
+//	NAME begins PAYLOAD TOPIC id=N [dup] [refused=CODE]                   a PUBLISH with QoS 2, up to its PUBREC
+//	NAME completes N [refused=CODE]                                       PUBREL, up to its PUBCOMP
+//	NAME recs N [refused=CODE] | NAME comps N                             PUBREC, PUBCOMP of the client
+//	NAME rels N [refused=CODE]                                            a PUBREL that comes
 func TestRetained(t *testing.T) { runStories(t, "testdata/retained/*.txt") }
 
 // TestKept runs those about sessions that outlive their connections.
@@ -197,6 +207,17 @@ func (s *story) step(words []string) {
 		servertest.Stop(s.t, s.server)
 		s.start()
 		return
+	case "crash":
+		copied := s.copied()
+		servertest.Stop(s.t, s.server)
+		s.dir = copied
+		s.start()
+		return
+	case "purges":
+		if _, err := s.streams().Purge(s.t.Context(), words[1], jsclient.PurgeOptions{}); err != nil {
+			s.fatalf("%v", err)
+		}
+		return
 	case "keeps":
 		c, stream := s.streams(), append(words, retainedStream)[2]
 		testkit.Eventually(s.t, fmt.Sprintf("line %d: %s messages in the stream", s.at, words[1]), func() bool {
@@ -225,6 +246,19 @@ func (s *story) step(words []string) {
 		s.publish(c, words[2], words[3], s.marks(words[4:]))
 	case "sub":
 		s.subscribe(c, words[2], s.marks(words[3:]))
+	case "begins":
+		s.begins(c, words[3], words[2], s.marks(words[4:]))
+	case "completes":
+		k := s.marks(append(words[3:], "id="+words[2]))
+		c.send(appendAck(nil, packets.Pubrel, c.version, k.id, 0))
+		s.answered(c, packets.Pubcomp, k)
+	case "recs":
+		k := s.marks(append(words[3:], "id="+words[2]))
+		c.send(appendAck(nil, packets.Pubrec, c.version, k.id, k.refused))
+	case "comps":
+		c.send(appendAck(nil, packets.Pubcomp, c.version, s.marks([]string{"id=" + words[2]}).id, 0))
+	case "rels":
+		s.answered(c, packets.Pubrel, s.marks(append(words[3:], "id="+words[2])))
 	case "acks":
 		c.send(appendAck(nil, packets.Puback, c.version, s.marks([]string{"id=" + words[2]}).id, 0))
 	case "pubrefused":
@@ -341,8 +375,65 @@ func (s *story) gets(c *client, topic, payload string, k marks) {
 	if left := pk.Properties.MessageExpiryInterval; (left > 0) != (k.expiry > 0) || left > k.expiry {
 		s.fatalf("it expires in %d s, want %d at most", left, k.expiry)
 	}
-	if k.qos == 1 && !k.hold {
+	switch {
+	case k.hold:
+	case k.qos == 1:
 		c.send(appendAck(nil, packets.Puback, c.version, pk.PacketID, 0))
+	case k.qos == 2:
+		c.send(appendAck(nil, packets.Pubrec, c.version, pk.PacketID, 0))
+		s.answered(c, packets.Pubrel, marks{id: pk.PacketID})
+		c.send(appendAck(nil, packets.Pubcomp, c.version, pk.PacketID, 0))
+	}
+}
+
+// copied is a copy of the files as they are.
+func (s *story) copied() string {
+	to := s.t.TempDir()
+	err := filepath.WalkDir(s.dir, func(path string, d fs.DirEntry, err error) error {
+		name, _ := filepath.Rel(s.dir, path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil // it was renamed meanwhile
+		case err != nil:
+			return err
+		case d.IsDir():
+			return os.MkdirAll(filepath.Join(to, name), 0o700)
+		case !d.Type().IsRegular():
+			return nil // a socket
+		}
+		b, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, name), b, 0o600)
+	})
+	if err != nil {
+		s.fatalf("%v", err)
+	}
+	return to
+}
+
+func (s *story) begins(c *client, topic, payload string, k marks) {
+	s.t.Helper()
+	pk := &packets.Packet{ProtocolVersion: c.version, PacketID: k.id, TopicName: topic, Payload: []byte(payload)}
+	pk.FixedHeader = packets.FixedHeader{Type: packets.Publish, Qos: 2, Dup: k.dup}
+	c.send(c.encoded(pk.PublishEncode))
+	s.answered(c, packets.Pubrec, k)
+}
+
+// answered wants a packet of QoS 2.
+func (s *story) answered(c *client, kind byte, k marks) {
+	s.t.Helper()
+	pk, err := c.next()
+	code := pk.ReasonCode
+	if code == packets.CodeNoMatchingSubscribers.Code {
+		code = 0
+	}
+	if err != nil || pk.FixedHeader.Type != kind || pk.PacketID != k.id || code != k.refused {
+		s.fatalf("got type %d, %d, %#x, %q, %v, want type %d with identifier %d and code %#x", pk.FixedHeader.Type, pk.PacketID, pk.ReasonCode, pk.Payload, err, kind, k.id, k.refused)
 	}
 }
 

@@ -113,8 +113,11 @@ func (c *conn) subscribeTo(f *packets.Subscription) (byte, error) {
 	if max := account.Lower(c.o.MaxSubs, c.account.Limits().Subs); max > 0 && len(c.subs) >= max && c.subs[f.Filter] == nil {
 		return packets.ErrQuotaExceeded.Code, nil
 	}
+	if f.Qos == 2 && (c.o.MQTT.DowngradeQoS2 || queue != "" && c.kept != nil) {
+		f.Qos = 1 // of a group nothing is kept, and identifiers of QoS 2 would have to be
+	}
 	s := &subscription{
-		conn: c, filter: f.Filter, qos: min(f.Qos, 1), noLocal: f.NoLocal, asPublished: f.RetainAsPublished,
+		conn: c, filter: f.Filter, qos: f.Qos, noLocal: f.NoLocal, asPublished: f.RetainAsPublished,
 		dollar: !strings.HasPrefix(filter, "+") && !strings.HasPrefix(filter, "#"),
 		kept:   c.kept != nil && queue == "",
 	}

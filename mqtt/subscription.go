@@ -68,10 +68,11 @@ func (s *subscription) Deliver(_ *account.Sub, m *wire.Msg) bool {
 		}
 	}
 	qos := min(s.qos, publishedQoS(m.Header))
-	if qos > 0 && s.kept {
-		if _, ok := m.Receipt.(session.Keeping); ok {
+	if qos > 0 && c.kept != nil {
+		if _, ok := m.Receipt.(session.Keeping); ok && s.kept {
 			return false // it comes by the session (deliver.go)
 		}
+		qos = 1 // identifiers of QoS 2 are the session's
 	}
 	if !c.send(qos, flags, subj, m) {
 		return false
@@ -137,8 +138,8 @@ func (c *conn) encodeLocked(qos byte, subj []byte, m *wire.Msg) (size int, ok bo
 func (c *conn) queueLocked(qos, flags byte, size int, body []byte) {
 	var id uint16
 	now := qos == 0
-	if qos == 1 {
-		id, now = c.window.take()
+	if qos > 0 {
+		id, now = c.window.take(qos)
 	}
 	c.head = appendPublishHead(c.head[:0], c.version, qos, id, c.topic, c.props, size)
 	c.head[0] |= flags
@@ -147,7 +148,7 @@ func (c *conn) queueLocked(qos, flags byte, size int, body []byte) {
 		c.out.WriteLocked(body)
 		c.outMsgs.Add(1)
 	} else { // the client allows no more unacknowledged messages
-		c.window.queue(c.head, body, identifierAt(size, c.topic))
+		c.window.queue(qos, c.head, body, identifierAt(size, c.topic))
 		c.out.AsideLocked(queuedHead + len(c.head) + len(body))
 	}
 	c.outBytes.Add(int64(len(body)))

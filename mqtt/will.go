@@ -38,7 +38,7 @@ func (c *conn) publishWill() {
 	}
 	r := &willReceipt{conn: c, topic: w.topic, qos: w.qos}
 	c.account.Route(o, &wire.Msg{Subject: w.subject, Reply: w.reply, Header: w.header, Body: w.payload, Receipt: r})
-	r.keeps.put(o, w.header, w.payload, r)
+	r.keeps.put(o, w.header, w.payload, nil, 0, r)
 	o.Flush()
 }
 

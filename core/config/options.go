@@ -312,6 +312,8 @@ type MQTT struct {
 	RefuseBlanks bool `key:"blanks"`
 	// RejectQoS2 refuses publications with QoS 2.
 	RejectQoS2 bool `key:"reject_qos2_publish"`
+	// DowngradeQoS2 grants QoS 1 to who asks for QoS 2.
+	DowngradeQoS2 bool `key:"downgrade_qos2_subscribe"`
 	// ConnectionMessages logs clients that come and go.
 	ConnectionMessages bool `key:"connection_messages"`
 }

@@ -4,7 +4,7 @@ package session
 const countChunk = 512
 
 // counts is how many sessions wait for each message, by sequence. Sessions are
-// fewer than 65,536.
+// fewer than 65,535, and a publisher may wait beside them (exact.go).
 type counts struct {
 	chunks map[uint64]*chunk
 }

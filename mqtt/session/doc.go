@@ -11,7 +11,7 @@
 // timer and no goroutine.
 //
 // A message that MQTT clients publish with QoS 1 or 2, and that a filter of a kept
-// session takes with QoS 1, is stored once on $MQTT.msgs.SUBJECT in the stream
+// session takes with QoS 1 or 2, is stored once on $MQTT.msgs.SUBJECT in the stream
 // $MQTT_msgs, however many sessions wait for it (put.go). The filters say so while
 // the message is routed, by its receipt (Keeping); it is stored behind that, and
 // acknowledged when it is on disk. What nobody keeps is not stored.
@@ -45,6 +45,10 @@
 // sent that it does not name; when the connection has ended; and about once a
 // second while messages are acknowledged. After a crash what the row does not know
 // comes again, marked as sent before.
+//
+// # QoS 2
+//
+// exact.go says how identifiers outlive connections and crashes, in both directions.
 //
 // # The end
 //

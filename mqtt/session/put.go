@@ -13,6 +13,8 @@ type flight struct {
 	s         *Store
 	subject   []byte
 	publisher string
+	by        *Session // whose packet identifier id the message has; nil for none
+	id        uint16
 	size      int
 	r         wire.Receipt
 	taken     atomic.Bool
@@ -20,18 +22,29 @@ type flight struct {
 
 var errNoStream = errors.New("the stream of what MQTT sessions wait for is gone")
 
+// Publication is a message that is to be stored. Its slices are borrowed.
+type Publication struct {
+	Subject   []byte // that it was published to
+	Header    []byte // the block as it is stored
+	Body      []byte
+	Publisher string // the hash of the client identifier
+	// By is the session of the publisher if the message has a packet identifier of it,
+	// which is ID, and HeaderID says so; else nil.
+	By *Session
+	ID uint16
+}
+
 // Put stores a message for the sessions that wait for it. r expects one more stream,
-// and hears when it is on disk and counted. header is the block as it is stored; what
-// is given is borrowed. o is whose publication it is.
-func (s *Store) Put(o *account.Origin, subj, header, body []byte, publisher string, r wire.Receipt) {
+// and hears when it is on disk and counted. o is whose publication it is.
+func (s *Store) Put(o *account.Origin, p *Publication, r wire.Receipt) {
 	if err := s.ensure(s.ctx); err != nil {
 		r.Expect()
 		r.Stored(msgsStream, 0, false, err)
 		return
 	}
-	full := append(append(make([]byte, 0, len(msgsPrefix)+len(subj)), msgsPrefix...), subj...)
-	f := &flight{s: s, subject: full[len(msgsPrefix):], publisher: publisher, size: len(header) + len(body), r: r}
-	s.o.Account.Route(o, &wire.Msg{Subject: full, Header: header, Body: body, Receipt: f})
+	full := append(append(make([]byte, 0, len(msgsPrefix)+len(p.Subject)), msgsPrefix...), p.Subject...)
+	f := &flight{s: s, subject: full[len(msgsPrefix):], publisher: p.Publisher, by: p.By, id: p.ID, size: len(p.Header) + len(p.Body), r: r}
+	s.o.Account.Route(o, &wire.Msg{Subject: full, Header: p.Header, Body: p.Body, Receipt: f})
 	if !f.taken.Load() {
 		s.lostStream()
 		r.Expect()
@@ -80,6 +93,9 @@ func (s *Store) told(f *flight, seq uint64) {
 			x.peer.Wake()
 		}
 	})
+	if f.by.receivedLocked(f.id, seq) {
+		n++
+	}
 	if n == 0 {
 		s.freeLocked(seq)
 		return

@@ -17,10 +17,13 @@ type Message struct {
 	Topic string
 	// Options are those of the filter that takes it with the highest QoS.
 	Options byte
+	QoS     byte // 1 or 2
 	// Again: it was sent before, or may have been. ID is the packet identifier that
 	// it has then, 0 if that is not known.
 	Again bool
 	ID    uint16
+	// Numbered: it was given its identifier on this connection, and was not sent yet.
+	Numbered bool
 }
 
 func (m *Message) size() int { return len(m.Header) + len(m.Data) }
@@ -38,17 +41,26 @@ const maxAside = 8
 func (x *Session) Begin(ctx context.Context) error { return x.store.rows.begin(ctx, x) }
 
 // Read reads a message that was sent and is not acknowledged. It is nil when it is
-// not there any more, and then counts as acknowledged.
+// not there any more, and then counts as acknowledged; with QoS 2 as taken, for the
+// client may have it.
 func (x *Session) Read(ctx context.Context, u Unacked) (*Message, error) {
 	m, err := x.store.o.Client.Get(ctx, msgsStream, u.Seq)
 	if errors.Is(err, jsclient.ErrMessageNotFound) || errors.Is(err, jsclient.ErrStreamNotFound) {
-		x.Acked(u.Seq)
+		if u.Exact {
+			x.Handed(u.Seq, u.ID)
+		} else {
+			x.Acked(u.Seq)
+		}
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &Message{Message: m, Topic: strings.TrimPrefix(m.Subject, msgsPrefix), Again: true, ID: u.ID, Options: 1}, nil
+	again := &Message{Message: m, Topic: strings.TrimPrefix(m.Subject, msgsPrefix), Again: true, ID: u.ID, QoS: 1}
+	if u.Exact {
+		again.QoS = 2
+	}
+	return again, nil
 }
 
 // Next reads what comes next: up to max messages, and about so many bytes. It gives
@@ -219,7 +231,9 @@ func (x *Session) choose(found []*jsclient.Message, horizon uint64) (list []*Mes
 			}
 		}
 		if waits {
-			list = append(list, &Message{Message: m, Topic: subj, Options: options, Again: m.Seq <= x.sentUpTo})
+			// With QoS 2 nothing was sent that the row does not know.
+			qos := min(options&3, qosOf(m.Header))
+			list = append(list, &Message{Message: m, Topic: subj, Options: options, QoS: qos, Again: qos < 2 && m.Seq <= x.sentUpTo})
 		}
 	}
 	x.horizon = max(x.horizon, horizon)

@@ -27,14 +27,19 @@ type row struct {
 
 // state is what nats-server keeps in consumers.
 type state struct {
-	User     string      `json:"user,omitempty"`
-	Expiry   uint32      `json:"expiry"`               // seconds behind the end of the connection; Never
-	Attached bool        `json:"attached,omitempty"`   // a connection has it: its expiry does not run
-	Online   bool        `json:"online,omitempty"`     // messages behind Position may have been sent
-	SentUpTo uint64      `json:"sent_up_to,omitempty"` // those behind Position that may have been, too
-	Position uint64      `json:"position"`
-	Unacked  []uint64    `json:"unacked,omitempty"` // sequence and packet identifier in turn
-	Filters  []filterRow `json:"filters,omitempty"`
+	User     string   `json:"user,omitempty"`
+	Expiry   uint32   `json:"expiry"`               // seconds behind the end of the connection; Never
+	Attached bool     `json:"attached,omitempty"`   // a connection has it: its expiry does not run
+	Online   bool     `json:"online,omitempty"`     // messages behind Position may have been sent
+	SentUpTo uint64   `json:"sent_up_to,omitempty"` // those behind Position that may have been, too
+	Position uint64   `json:"position"`
+	Unacked  []uint64 `json:"unacked,omitempty"` // sequence and packet identifier in turn, with 65,536 added for QoS 2
+	Open     []uint16 `json:"open,omitempty"`    // identifiers of messages that the client has taken
+	// Received are sequences and packet identifiers of QoS 2 publications of the client
+	// that it has not released, of those up to ReceivedUpTo.
+	Received     []uint64    `json:"received,omitempty"`
+	ReceivedUpTo uint64      `json:"received_up_to,omitempty"`
+	Filters      []filterRow `json:"filters,omitempty"`
 }
 
 type filterRow struct {
@@ -79,16 +84,35 @@ func (r *row) check() error {
 		return errors.New("client identifier")
 	case len(s.Unacked)%2 != 0 || len(s.Unacked) > 2*65535:
 		return fmt.Errorf("%d numbers of unacknowledged messages", len(s.Unacked))
+	case len(s.Received)%2 != 0 || len(s.Received) > 2*65535:
+		return fmt.Errorf("%d numbers of received messages", len(s.Received))
 	case len(s.Filters) > MaxFilters:
 		return fmt.Errorf("%d filters", len(s.Filters))
 	}
 	last, ids := uint64(0), make(map[uint64]bool)
 	for i := 0; i < len(s.Unacked); i += 2 {
 		seq, id := s.Unacked[i], s.Unacked[i+1]
+		if id >= exactly {
+			id -= exactly
+		}
 		if seq <= last || seq > s.Position || id == 0 || id > 65535 || ids[id] {
 			return fmt.Errorf("unacknowledged message %d with identifier %d", seq, id)
 		}
 		last, ids[id] = seq, true
+	}
+	for _, id := range s.Open {
+		if id == 0 || ids[uint64(id)] {
+			return fmt.Errorf("open identifier %d", id)
+		}
+		ids[uint64(id)] = true
+	}
+	clear(ids)
+	for i := 0; i < len(s.Received); i += 2 {
+		id := s.Received[i+1]
+		if id == 0 || id > 65535 || ids[id] {
+			return fmt.Errorf("received identifier %d", id)
+		}
+		ids[id] = true
 	}
 	open, size := make(map[string]bool), 0
 	for _, f := range s.Filters {
@@ -113,8 +137,13 @@ func (x *Session) encode() []byte {
 		s.SentUpTo = x.sentUpTo
 	}
 	for _, u := range x.unacked {
-		s.Unacked = append(s.Unacked, u.Seq, uint64(u.ID))
+		id := uint64(u.ID)
+		if u.Exact {
+			id += exactly
+		}
+		s.Unacked = append(s.Unacked, u.Seq, id)
 	}
+	x.encodeExact(s)
 	for _, f := range x.filters {
 		r := filterRow{Filter: f.Text, Options: f.Options, After: f.after}
 		if f.closed() {

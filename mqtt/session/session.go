@@ -22,6 +22,8 @@ type Peer interface {
 type Unacked struct {
 	Seq uint64
 	ID  uint16 // of the packet
+	// Exact: it was sent with QoS 2.
+	Exact bool
 	// counts says that the session counts it still, with size bytes; 0 for one that
 	// was sent before the start and is not counted yet.
 	size int
@@ -43,17 +45,24 @@ type Session struct {
 	position uint64 // all up to it was sent, or is none of it
 	horizon  uint64 // all up to it was read, or is none of it; position or above
 	unacked  []Unacked
-	hints    hints
-	sentUpTo uint64 // what is behind position and not above this may have been sent before
-	expiry   uint32
-	expires  time.Time // by the monotonic clock; zero: it does not
-	row      uint64    // sequence of its row, 0 for none that is known
-	told     uint64    // the newest message that was counted for it
-	peer     Peer      // nil at rest
-	free     chan struct{}
-	online   bool // the row on disk says that messages may have been sent
-	idle     bool // its peer has read all there is
-	over     bool // it has ended
+	open     []uint16 // identifiers of messages that the client has taken (exact.go)
+	// received are the packet identifiers of QoS 2 publications that are not released,
+	// and the sequences of their messages; of what was there at the start those up to
+	// receivedUpTo are known by the row.
+	received     map[uint16]uint64
+	receivedUpTo uint64
+	restored     bool // it was there at the start
+	hints        hints
+	sentUpTo     uint64 // what is behind position and not above this may have been sent before
+	expiry       uint32
+	expires      time.Time // by the monotonic clock; zero: it does not
+	row          uint64    // sequence of its row, 0 for none that is known
+	told         uint64    // the newest message that was counted for it
+	peer         Peer      // nil at rest
+	free         chan struct{}
+	online       bool // the row on disk says that messages may have been sent
+	idle         bool // its peer has read all there is
+	over         bool // it has ended
 }
 
 // Client is who asks for a session.
@@ -265,7 +274,10 @@ func (s *Store) endLocked(x *Session) []*Filter {
 	for _, u := range x.unacked {
 		s.settledLocked(x, u.Seq, u.size)
 	}
-	x.unacked, x.horizon = nil, x.position
+	for _, seq := range x.received {
+		s.downLocked(seq)
+	}
+	x.unacked, x.open, x.received, x.horizon = nil, nil, nil, x.position
 	s.mu.ended = append(s.mu.ended, x)
 	return gone
 }
@@ -280,6 +292,7 @@ func (s *Store) leave(filters []*Filter) {
 // anew begins again behind nothing, as the stream of messages is another one. The
 // lock is held.
 func (x *Session) anew() {
+	x.anewExact()
 	x.position, x.horizon, x.sentUpTo, x.unacked, x.told = 0, 0, 0, nil, 0
 	x.hints = hints{}
 	x.msgs.Store(0)
@@ -321,7 +334,7 @@ func (x *Session) Sent(m *Message, id uint16) {
 		return // made anew
 	}
 	x.position = m.Seq
-	x.unacked = append(x.unacked, Unacked{Seq: m.Seq, ID: id, size: m.size()})
+	x.unacked = append(x.unacked, Unacked{Seq: m.Seq, ID: id, Exact: m.QoS == 2, size: m.size()})
 }
 
 // Pass notes that a message is none for the client.
@@ -341,6 +354,14 @@ func (x *Session) Acked(seq uint64) {
 	s := x.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if x.ackedLocked(seq) {
+		x.changedLocked()
+	}
+}
+
+// ackedLocked takes a message off those that are not acknowledged. It reports whether
+// it was one.
+func (x *Session) ackedLocked(seq uint64) bool {
 	i, ok := slices.BinarySearchFunc(x.unacked, seq, func(u Unacked, seq uint64) int {
 		switch {
 		case u.Seq < seq:
@@ -351,7 +372,7 @@ func (x *Session) Acked(seq uint64) {
 		return 0
 	})
 	if !ok {
-		return
+		return false
 	}
 	size := x.unacked[i].size
 	if i == 0 {
@@ -362,28 +383,33 @@ func (x *Session) Acked(seq uint64) {
 	if len(x.unacked) == 0 {
 		x.unacked = nil
 	}
-	s.settledLocked(x, seq, size)
-	if len(s.mu.dirty) == 0 {
-		s.poke()
-	}
-	s.mu.dirty[x] = true
+	x.store.settledLocked(x, seq, size)
+	return true
 }
 
 // settledLocked counts a message down by one session.
 func (s *Store) settledLocked(x *Session, seq uint64, size int) {
+	if s.downLocked(seq) {
+		x.msgs.Add(-1)
+		x.bytes.Add(-int64(size))
+	}
+}
+
+// downLocked counts a message down by one who waited for it. It reports false for one
+// that is not counted.
+func (s *Store) downLocked(seq uint64) bool {
 	if seq > s.mu.swept && seq <= s.mu.begin {
-		return // it was not counted, and will not be
+		return false // it was not counted, and will not be
 	}
 	n := s.mu.counts.get(seq)
 	if n == 0 {
-		return
+		return false
 	}
 	s.mu.counts.set(seq, n-1)
-	x.msgs.Add(-1)
-	x.bytes.Add(-int64(size))
 	if n == 1 {
 		s.freeLocked(seq)
 	}
+	return true
 }
 
 // freeLocked notes a message that nobody waits for.

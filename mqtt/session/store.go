@@ -26,7 +26,7 @@ const (
 
 // Limits are those of the moment.
 type Limits struct {
-	Sessions int           // kept at a time; 65,535 at most
+	Sessions int           // kept at a time; 65,534 at most
 	Msgs     int64         // that a session may wait for
 	Bytes    int64         // of them, with their headers
 	Expiry   time.Duration // the longest that a session outlives its connection
@@ -46,13 +46,14 @@ type Options struct {
 
 // Store is the kept sessions of an account.
 type Store struct {
-	o      Options
-	ctx    context.Context
-	cancel context.CancelFunc
-	work   sync.WaitGroup
-	rows   *rowWriter
-	pages  chan struct{} // has one for each page that is being read
-	wake   chan struct{} // holds one: there is something for the worker
+	o       Options
+	ctx     context.Context
+	cancel  context.CancelFunc
+	work    sync.WaitGroup
+	rows    *rowWriter
+	pages   chan struct{} // has one for each page that is being read
+	wake    chan struct{} // holds one: there is something for the worker
+	counted chan struct{} // closed when all is counted that was there at the start
 	// suspected: the worker is to look whether the stream has what is waited for.
 	suspected atomic.Bool
 
@@ -73,6 +74,7 @@ type Store struct {
 		// begin is the newest one that was there at the start, or when all was counted
 		// anew (recount.go); up to swept they are counted.
 		begin, swept uint64
+		started      bool            // counted is closed
 		missed       bool            // a session did not find what was counted for it
 		unread       map[string]bool // rows that can't be read, by their hashes
 		low          uint64          // nobody waits for what is below
@@ -103,7 +105,7 @@ const maxPages = 4
 // Open reads the sessions of an account. Errors are those of streams that can't be
 // read. The Store is to be closed.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	s := &Store{o: o, pages: make(chan struct{}, maxPages), wake: make(chan struct{}, 1)}
+	s := &Store{o: o, pages: make(chan struct{}, maxPages), wake: make(chan struct{}, 1), counted: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.mu.sessions, s.mu.closed = make(map[string]*Session), make(map[*Filter]bool)
 	s.mu.dirty, s.mu.unread, s.mu.low = make(map[*Session]bool), make(map[string]bool), 1
@@ -219,12 +221,14 @@ func (s *Store) loadRow(m *jsclient.Message) {
 
 func (s *Store) restore(r *row, m *jsclient.Message) error {
 	x := &Session{store: s, ID: r.ID, User: r.State.User, hash: Hash(r.ID), expiry: r.State.Expiry, row: m.Seq, position: r.State.Position}
+	x.decodeExact(r.State)
 	x.sentUpTo = r.State.SentUpTo
 	if r.State.Online {
 		x.sentUpTo = s.mu.begin
 	}
 	for i := 0; i < len(r.State.Unacked); i += 2 {
-		x.unacked = append(x.unacked, Unacked{Seq: r.State.Unacked[i], ID: uint16(r.State.Unacked[i+1])})
+		id := r.State.Unacked[i+1]
+		x.unacked = append(x.unacked, Unacked{Seq: r.State.Unacked[i], ID: uint16(id), Exact: id >= exactly})
 	}
 	for _, fr := range r.State.Filters {
 		f := &Filter{sess: x, Text: fr.Filter, Options: fr.Options, after: fr.After, until: open}

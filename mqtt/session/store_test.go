@@ -215,7 +215,7 @@ func (h *house) publish(subj, text string) (kept bool, err error) {
 	if p.full != nil || p.store == nil {
 		return false, p.full
 	}
-	p.store.Put(h.origin, p.subj, []byte("NATS/1.0\r\nNmqtt-Pub:1\r\n\r\n"), []byte(text), "pubpubpu", p)
+	p.store.Put(h.origin, &Publication{Subject: p.subj, Header: []byte("NATS/1.0\r\nNmqtt-Pub:1\r\n\r\n"), Body: []byte(text), Publisher: "pubpubpu"}, p)
 	h.origin.Flush()
 	p.waits.Wait()
 	return true, p.err
@@ -279,7 +279,7 @@ func TestStore_acknowledges(t *testing.T) {
 	h := newHouse(t)
 	d := h.attach("d", false).sub("a")
 	p := &counting{d: d, told: make(chan int64, 1)}
-	h.s.Put(h.origin, []byte("a"), []byte("NATS/1.0\r\n\r\n"), nil, "p", p)
+	h.s.Put(h.origin, &Publication{Subject: []byte("a"), Header: []byte("NATS/1.0\r\n\r\n"), Publisher: "p"}, p)
 	if p.expected != 1 {
 		t.Fatalf("expected %d times", p.expected)
 	}

@@ -110,6 +110,9 @@ func (s *Store) sweep(ctx context.Context) error {
 	for {
 		s.mu.Lock()
 		from, end := s.mu.swept+1, s.mu.begin
+		if from > end {
+			s.startedLocked()
+		}
 		s.mu.Unlock()
 		if from > end {
 			return nil
@@ -176,6 +179,9 @@ func (s *Store) countLocked(m *jsclient.Message, unacked map[uint64][]*Session) 
 			x.hints.add(m.Seq)
 		}
 	})
+	if s.heldLocked(m) {
+		n++
+	}
 	if n == 0 {
 		s.freeLocked(m.Seq)
 		return

@@ -1,0 +1,253 @@
+package session
+
+import (
+	"context"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/jetstream/jsclient"
+	"github.com/frondmq/frond/core/wire"
+)
+
+// Exactly once needs packet identifiers that outlive connections and crashes.
+//
+// Of what is sent: a message goes out with QoS 2 when the row has its identifier,
+// and its release when the row has that the client took it (Handed). Until the
+// client has confirmed that (Completed) no other message has the identifier.
+//
+// Of what is published: the message that is kept stands for the identifier itself,
+// by HeaderID, so that both become durable at once; where nobody keeps the message,
+// there is one without a body in its place. It counts as waited for by its publisher
+// until the identifier is released (Release), which the row has before the client
+// hears of it. The row says up to which sequence it knows the identifiers; those of
+// messages behind it are found when the stream is counted at a start.
+
+// HeaderID says of a message that its publisher has not released its packet
+// identifier, as far as the stream knows.
+const HeaderID = "Nmqtt-Id"
+
+// idPrefix is that of the messages that only stand for an identifier, behind
+// msgsPrefix. No filter takes it.
+const idPrefix = "$MQTT.qos2.in."
+
+// MaxReceived is how many identifiers a client has at most that it does not release,
+// so that its row is a message of reasonable size.
+const MaxReceived = 8192
+
+// headerQoS says with which QoS a message was published.
+const headerQoS = "Nmqtt-Pub"
+
+func qosOf(header []byte) byte {
+	if v := wire.HeaderGet(header, headerQoS); len(v) > 0 && v[0] == '2' {
+		return 2
+	}
+	return 1
+}
+
+// Store is where the session is kept.
+func (x *Session) Store() *Store { return x.store }
+
+// PutID stores that a message was published under a packet identifier, which nobody
+// keeps. r expects one more stream.
+func (x *Session) PutID(o *account.Origin, id uint16, r wire.Receipt) {
+	text := strconv.Itoa(int(id))
+	p := Publication{Subject: []byte(idPrefix + x.hash + "." + text), Publisher: x.hash, By: x, ID: id}
+	p.Header = []byte("NATS/1.0\r\n" + HeaderPublisher + ":" + x.hash + "\r\n" + HeaderID + ":" + text + "\r\n\r\n")
+	x.store.Put(o, &p, r)
+}
+
+// Received are the packet identifiers of QoS 2 publications that the client has not
+// released, as far as they are known.
+func (x *Session) Received() (ids []uint16) {
+	x.store.mu.Lock()
+	defer x.store.mu.Unlock()
+	for id := range x.received {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// HasReceived reports whether there is a publication under a packet identifier that
+// the client has not released. Behind a start it waits until that is known.
+func (x *Session) HasReceived(ctx context.Context, id uint16) (known bool, err error) {
+	s := x.store
+	s.mu.Lock()
+	_, known = x.received[id]
+	sure := known || s.mu.started || !x.restored
+	s.mu.Unlock()
+	if sure {
+		return known, nil
+	}
+	select {
+	case <-s.counted:
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, known = x.received[id]
+	return known, nil
+}
+
+// Ensure returns when there is a row: what is received is the session's only as long
+// as there is one.
+func (x *Session) Ensure(ctx context.Context) error {
+	x.store.mu.Lock()
+	has := x.row > 0
+	x.store.mu.Unlock()
+	if has {
+		return nil
+	}
+	return x.Save(ctx)
+}
+
+// Release forgets a packet identifier of a publication. The row has that when Save
+// has returned.
+func (x *Session) Release(id uint16) {
+	s := x.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seq, known := x.received[id]
+	if !known {
+		return
+	}
+	delete(x.received, id)
+	if len(x.received) == 0 {
+		x.received = nil // maps never shrink
+	}
+	s.downLocked(seq)
+	x.changedLocked()
+}
+
+// receivedLocked notes that a message has an identifier of its publisher. It reports
+// false when the session has ended.
+func (x *Session) receivedLocked(id uint16, seq uint64) bool {
+	if x == nil || x.over {
+		return false
+	}
+	if x.received == nil {
+		x.received = make(map[uint16]uint64)
+	}
+	if old, known := x.received[id]; known {
+		x.store.downLocked(old)
+	}
+	x.received[id] = seq
+	return true
+}
+
+// heldLocked reports whether a message that is counted has an identifier that its
+// publisher has not released.
+func (s *Store) heldLocked(m *jsclient.Message) bool {
+	v := wire.HeaderGet(m.Header, HeaderID)
+	if v == nil {
+		return false
+	}
+	x := s.mu.sessions[string(publisherOf(m.Header))]
+	id, err := strconv.ParseUint(string(v), 10, 16)
+	if x == nil || err != nil || id == 0 {
+		return false
+	}
+	if seq, known := x.received[uint16(id)]; known {
+		return seq == m.Seq
+	}
+	if s.mu.started || !x.restored || m.Seq <= x.receivedUpTo {
+		return false // it was released
+	}
+	x.changedLocked()
+	return x.receivedLocked(uint16(id), m.Seq)
+}
+
+// startedLocked is called when all is counted that was there at the start.
+func (s *Store) startedLocked() {
+	if !s.mu.started {
+		s.mu.started = true
+		close(s.counted)
+	}
+}
+
+// Handed notes that the client has taken a message that was sent with QoS 2: only its
+// identifier is in use. The row has that when Save has returned.
+func (x *Session) Handed(seq uint64, id uint16) {
+	s := x.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x.ackedLocked(seq)
+	if !slices.Contains(x.open, id) {
+		x.open = append(x.open, id)
+	}
+	x.changedLocked()
+}
+
+// Completed notes that the client knows nothing more of an identifier.
+func (x *Session) Completed(id uint16) {
+	s := x.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x.open = slices.DeleteFunc(x.open, func(o uint16) bool { return o == id })
+	if len(x.open) == 0 {
+		x.open = nil
+	}
+	x.changedLocked()
+}
+
+// Open are the identifiers of messages that the client has taken, in that order, and
+// whose end it has not confirmed.
+func (x *Session) Open() []uint16 {
+	x.store.mu.Lock()
+	defer x.store.mu.Unlock()
+	return slices.Clone(x.open)
+}
+
+// changedLocked has the row written before long.
+func (x *Session) changedLocked() {
+	s := x.store
+	if x.over {
+		return
+	}
+	if len(s.mu.dirty) == 0 {
+		s.poke()
+	}
+	s.mu.dirty[x] = true
+}
+
+// exactly marks the identifier of a message with QoS 2 in a row.
+const exactly = math.MaxUint16 + 1
+
+// encodeExact puts into a row what QoS 2 needs. The lock is held.
+func (x *Session) encodeExact(s *state) {
+	s.ReceivedUpTo = x.receivedUpTo
+	if x.store.mu.started || !x.restored {
+		s.ReceivedUpTo = x.store.mu.head
+	}
+	for id, seq := range x.received {
+		s.Received = append(s.Received, seq, uint64(id))
+	}
+	s.Open = x.open
+}
+
+// decodeExact is the way back.
+func (x *Session) decodeExact(s *state) {
+	x.restored, x.receivedUpTo, x.open = true, s.ReceivedUpTo, s.Open
+	for i := 0; i < len(s.Received); i += 2 {
+		if x.received == nil {
+			x.received = make(map[uint16]uint64)
+		}
+		x.received[uint16(s.Received[i+1])] = s.Received[i]
+	}
+}
+
+// anewExact is anew for QoS 2: the client may have what was sent and is not there any
+// more, so the identifiers are released, not used again.
+func (x *Session) anewExact() {
+	for _, u := range x.unacked {
+		if u.Exact && !slices.Contains(x.open, u.ID) {
+			x.open = append(x.open, u.ID)
+		}
+	}
+	for id := range x.received {
+		x.received[id] = 0
+	}
+	x.receivedUpTo = 0
+}
