@@ -51,12 +51,16 @@ func faultsOfFinding(text string, mode os.FileMode) (faults []string) {
 	fault(!strings.Contains(about, "\n# Needs "), "does not say what it needs")
 	fault(script == "", "goes on after an error: no line of set -euo pipefail behind the comment")
 	fault(!strings.Contains(script, "$(mktemp -d)") || !strings.Contains(script, `rm -rf "$dir"`), "leaves its folder behind")
+	_, needs, _ := strings.Cut(about, "\n# Needs ")
+	for command, tool := range map[string]string{"go get": "go", "npm install": "npm", "apt-get download": "apt", "python3 ": "python3", "\ncc ": "gcc"} {
+		fault(strings.Contains(script, command) && !strings.Contains(needs, tool), "does not say that it needs "+tool)
+	}
 	fault(!pinned.MatchString(script) && !strings.Contains(script, "mosquitto.lib"), "pins no version")
 	return faults
 }
 
 func TestHouse_findings_are_looked_at(t *testing.T) {
-	if got := faultsOfFinding("#!/bin/sh\nnpm install thing\n", 0o644); len(got) != 6 {
+	if got := faultsOfFinding("#!/bin/sh\n\nset -euo pipefail\nnpm install thing\n", 0o644); len(got) != 6 {
 		t.Errorf("a script with every fault has %d: %q", len(got), got)
 	}
 }

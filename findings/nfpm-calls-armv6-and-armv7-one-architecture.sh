@@ -4,7 +4,7 @@
 # and apt would upgrade one by the other. Debian's armhf is ARMv7; only Raspberry
 # Pi OS means ARMv6 by it. A program for ARMv7 dies with an illegal instruction on
 # a Pi Zero that took it for its own.
-# Needs Go 1.26.
+# Needs go 1.26.
 set -euo pipefail
 dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
 cat > go.mod <<'MOD'

@@ -3,7 +3,7 @@
 # StatsD's text a gauge with a sign is a change of the last value, so one below zero cannot be set
 # but by setting 0 first. None of the three does so: gauge(20), gauge(-5), as a cold room's
 # thermometer goes, leaves 15 at the server, and the next -5 leaves 10. Above zero all is well.
-# Needs go, node and npm.
+# Needs go, node, npm and python3.
 set -euo pipefail
 dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
 npm init -y >/dev/null
