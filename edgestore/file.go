@@ -69,6 +69,12 @@ type FileOptions struct {
 	// from elsewhere, so they are not taken from the chunks, and of the values
 	// those that keep names.
 	StatelessEnd func() (last uint64, keep func(key string) bool, ok bool)
+	// Again, if not nil, is asked when damaged files were searched and messages are
+	// lost: it gives those, ascending, that have these sequences elsewhere, and were
+	// there when the stream had come to chain and last. value reads a named value as
+	// of then, nil is none. What it says of a message is final. After an error
+	// nothing is taken. lost is only read.
+	Again func(chain Chain, last uint64, lost []SeqRange, value func(key string) ([]byte, error), give func(*Msg) error) error
 	// Disk is where folders are made and files renamed and removed; nil is the
 	// machine's. The files themselves are bbolt's, which are always real.
 	Disk vfs.FS

@@ -257,7 +257,7 @@ func (c *Check) fromStore(s *fileStore, f func(m *Msg) error) error {
 
 // fromPages fills in what a search of the pages finds.
 func (c *Check) fromPages(s *fileStore, ids []uint32, lost bool, f func(m *Msg) error) error {
-	v, err := s.search(ids, lost, c.Damaged)
+	v, err := s.search(ids, "", lost, c.Damaged)
 	if isCorrupt(err) {
 		return nil // nothing is left, and Damaged says so
 	}

@@ -1,10 +1,8 @@
 package edgestore
 
 import (
-	"cmp"
 	"fmt"
-	"maps"
-	"slices"
+	"os"
 	"sort"
 
 	"go.etcd.io/bbolt"
@@ -18,12 +16,14 @@ import (
 // back. Subjects and counts are made anew. With newest set the tree's own state
 // is known to be old.
 func (s *fileStore) salvage(ids []uint32, newest bool, cause error) error {
-	v, err := s.search(ids, newest, cause)
+	next := max(ids[len(ids)-1]+1, s.free)
+	more := fileName(s.o.Dir, next+1) + tmpSuffix
+	defer os.Remove(more)
+	v, err := s.search(ids, more, newest, cause)
 	if err != nil {
 		return err
 	}
 	s.records = recordSums{}
-	next := max(ids[len(ids)-1]+1, s.free)
 	if err := v.write(next); err != nil {
 		return err
 	}
@@ -70,15 +70,16 @@ type salvager struct {
 
 	refs  []chunkRef
 	from  []found // where refs lie
+	more  string  // a file for those that come from elsewhere
 	lost  ranges
 	subs  subjects
 	msgs  uint64
 	bytes uint64
 }
 
-// search finds what there is to be salvaged.
-func (s *fileStore) search(ids []uint32, newest bool, cause error) (*salvager, error) {
-	v := &salvager{s: s, aux: make(map[string]found), older: make(map[string]found), subs: newSubjects(false), unread: make(map[string]bool)}
+// search finds what there is to be salvaged; more is a file that it may make.
+func (s *fileStore) search(ids []uint32, more string, newest bool, cause error) (*salvager, error) {
+	v := &salvager{s: s, more: more, aux: make(map[string]found), older: make(map[string]found), unread: make(map[string]bool)}
 	for _, id := range ids {
 		path := fileName(s.o.Dir, id)
 		v.unread[path] = true
@@ -108,13 +109,23 @@ func (s *fileStore) search(ids []uint32, newest bool, cause error) (*salvager, e
 // endAt leaves out what lies above last, and values that are not to be kept. A
 // chunk that goes beyond it goes as a whole: what is missing below is told lost.
 func (v *salvager) endAt(last uint64, keep func(key string) bool) {
-	maps.DeleteFunc(v.aux, func(key string, _ found) bool { return !keep(key) })
+	for key := range v.aux {
+		if !keep(key) {
+			delete(v.aux, key)
+		}
+	}
 	st := v.state
 	if st.last <= last {
 		return
 	}
 	st.last, st.first = last, min(st.first, last+1)
-	v.chunks = slices.DeleteFunc(v.chunks, func(f found) bool { return f.last > last })
+	kept := v.chunks[:0]
+	for _, f := range v.chunks {
+		if f.last <= last {
+			kept = append(kept, f)
+		}
+	}
+	v.chunks = kept
 }
 
 type lostAt struct {
@@ -232,16 +243,19 @@ func (v *salvager) choose() error {
 		if v.gapSet.count(f.id, f.last) == f.last-f.id+1 {
 			continue
 		}
-		i, _ := slices.BinarySearchFunc(chosen, f, func(a, b found) int { return cmp.Compare(a.id, b.id) })
+		i := sort.Search(len(chosen), func(i int) bool { return chosen[i].id >= f.id })
 		if i > 0 && chosen[i-1].last >= f.id || i < len(chosen) && chosen[i].id <= f.last {
 			continue
 		}
-		chosen = slices.Insert(chosen, i, f)
+		chosen = append(chosen, f)
+		copy(chosen[i+1:], chosen[i:])
+		chosen[i] = f
 	}
-	for _, f := range chosen {
-		if err := v.count(f); err != nil {
-			return err
-		}
+	if err := v.countAll(chosen); err != nil {
+		return err
+	}
+	if err := v.again(); err != nil {
+		return err
 	}
 	if err := v.findLost(); err != nil {
 		return err
@@ -254,6 +268,17 @@ func (v *salvager) choose() error {
 		}
 	}
 	v.lost = v.lost.union(old)
+	return nil
+}
+
+// countAll counts chunks, ascending, and nothing else.
+func (v *salvager) countAll(list []found) error {
+	v.refs, v.from, v.subs, v.msgs, v.bytes = nil, nil, newSubjects(false), 0, 0
+	for _, f := range list {
+		if err := v.count(f); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -301,6 +326,28 @@ func (v *salvager) count(f found) error {
 
 // findLost makes gaps of all that nothing answers for.
 func (v *salvager) findLost() error {
+	lost, err := v.missing()
+	if err != nil {
+		return err
+	}
+	v.lost = v.lost.union(lost)
+	for _, r := range lost {
+		v.gapSet.addRange(r.First, r.Last)
+	}
+	st := v.state
+	st.msgs, st.bytes = v.msgs, v.bytes
+	if v.msgs == 0 {
+		st.first = st.last + 1
+		v.gapSet = gapSet{}
+	} else {
+		st.first = v.gapSet.next(st.first)
+	}
+	v.gapSet.dropBelow(st.first)
+	return nil
+}
+
+// missing is what neither a chunk nor a gap answers for.
+func (v *salvager) missing() (lost ranges, err error) {
 	var have gapSet // what is accounted for
 	for _, p := range v.gapSet.pages {
 		have.union(&p)
@@ -308,7 +355,7 @@ func (v *salvager) findLost() error {
 	for i := range v.from {
 		b, err := readAt(v.from[i].path, v.from[i].place)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		c, err := decodeChunk(b, 0)
 		if err != nil {
@@ -325,20 +372,10 @@ func (v *salvager) findLost() error {
 		}
 		hi := v.state.last
 		have.each(lo, v.state.last, func(a, _ uint64) bool { hi = a - 1; return false })
-		v.lost = v.lost.add(lo, hi)
-		v.gapSet.addRange(lo, hi)
+		lost = lost.add(lo, hi)
 		seq = hi + 1
 	}
-	st := v.state
-	st.msgs, st.bytes = v.msgs, v.bytes
-	if v.msgs == 0 {
-		st.first = st.last + 1
-		v.gapSet = gapSet{}
-	} else {
-		st.first = v.gapSet.next(st.first)
-	}
-	v.gapSet.dropBelow(st.first)
-	return nil
+	return lost, nil
 }
 
 // union adds a page to the set.
@@ -408,15 +445,13 @@ func (v *salvager) fill(file *boltFile, id uint32) error {
 	for i := range v.gapSet.pages {
 		f.cur.gaps[v.gapSet.pages[i].key] = v.gapSet.pages[i].encode(nil)
 	}
-	for key, at := range v.aux {
-		b, err := readAt(at.path, at.place)
+	for key := range v.aux {
+		value, err := v.value(key)
 		if err != nil {
 			return err
 		}
-		if rec, err := parseRecord(b, kindAux); err == nil {
-			if _, value, err := decodeAux(rec.payload); err == nil {
-				f.cur.aux[key] = append([]byte{}, value...)
-			}
+		if value != nil {
+			f.cur.aux[key] = value
 		}
 	}
 	f.state.files, f.state.runs, f.state.records, f.state.sum = nil, nil, 0, 0
@@ -428,6 +463,24 @@ func (v *salvager) fill(file *boltFile, id uint32) error {
 		}
 		return f.writeRecords(tx.Bucket(recordsBucket))
 	})
+}
+
+// value reads one of the named values that were found; nil: there is none.
+func (v *salvager) value(key string) ([]byte, error) {
+	at, ok := v.aux[key]
+	if !ok {
+		return nil, nil
+	}
+	b, err := readAt(at.path, at.place)
+	if err != nil {
+		return nil, err
+	}
+	if rec, err := parseRecord(b, kindAux); err == nil {
+		if _, value, err := decodeAux(rec.payload); err == nil {
+			return append([]byte{}, value...), nil
+		}
+	}
+	return nil, nil
 }
 
 // list gives all subjects as changes.

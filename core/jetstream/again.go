@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/edgestore"
 )
 
@@ -33,13 +34,8 @@ type suspect struct {
 	rows []consumerRow // the same
 	why  string
 
-	// What the journal has of it: the count behind the last operation that follows
-	// the first without a hole, and the notes.
-	has   edgestore.Chain
-	hole  bool
-	notes notesOf
-
-	trial *stream // nil: none is made
+	run   *journalRun // what the journal has of it
+	trial *stream     // nil: none is made
 	// to and last are the count and the sequence at which it has to arrive; no count
 	// is not known, and then it goes to the end of the journal.
 	to     edgestore.Chain
@@ -89,81 +85,54 @@ func newSuspect(s *stream, c *streamCreate, h head, rows []consumerRow, why stri
 // fromJournal has what the journal still has whole take the place of what
 // suspects came back with: x.s is another stream then.
 func (e *Engine) fromJournal(list []*suspect) {
-	if len(list) == 0 {
-		return
-	}
-	err := e.seek(list)
-	if err == nil {
-		err = e.try(list)
-	}
-	if err != nil {
-		e.logger.Warn("recovery: what the journal has of damaged streams can't be tried", "err", err)
-		return
-	}
+	var whole []*suspect
+	var failed error
 	for _, x := range list {
-		if !x.same {
+		index, err := e.journalIndex()
+		if err == nil {
+			if x.run = index[x.c.incarnation].whole(x.to); x.run == nil {
+				continue
+			}
+			err = x.begin(e, nil)
+		}
+		if err != nil {
+			failed = err
+			continue
+		}
+		whole = append(whole, x)
+	}
+	err := e.try(whole)
+	if err != nil {
+		failed = err
+	}
+	for _, x := range whole {
+		x.end()
+		if err != nil || !x.same {
 			continue
 		}
 		if err := e.again(x); err != nil {
 			e.logger.Error("recovery: a damaged stream could not be brought back from the journal, and goes on with what is left of it", "stream", x.s.name, "err", err)
 		}
 	}
+	if failed != nil {
+		e.logger.Warn("recovery: what the journal has of damaged streams can't be tried", "err", failed)
+	}
 }
 
-// seek looks what the journal has of suspects.
-func (e *Engine) seek(list []*suspect) error {
+// try applies what the journal has of suspects to their trials.
+func (e *Engine) try(list []*suspect) error {
+	if len(list) == 0 {
+		return nil
+	}
 	by := make(map[uint64]*suspect)
+	from := list[0].run.from
 	for _, x := range list {
 		by[x.c.incarnation] = x
+		from = min(from, x.run.from)
 	}
-	err := e.journal.Scan(0, func(en *edgestore.Entry) error {
-		if x := by[en.Incarnation]; x != nil {
-			x.see(en)
-		}
-		return nil
-	})
-	for _, x := range list {
-		x.notes.sort()
-	}
-	return err
-}
-
-// see counts an operation that the journal has.
-func (x *suspect) see(en *edgestore.Entry) {
-	if x.hole = x.hole || en.Seat != x.has.Seat+1; !x.hole {
-		x.has = behind(&en.Record)
-	}
-	if en.Kind == opNotes {
-		if list, err := readNotes(en); err == nil {
-			x.notes = append(x.notes, list...)
-		}
-	}
-}
-
-// try makes a trial of each suspect that the journal has as a whole.
-func (e *Engine) try(list []*suspect) error {
-	trials := make(map[uint64]*suspect)
-	defer func() {
-		for _, x := range trials {
-			_ = x.trial.store.Close() // there is nothing of it
-			x.trial = nil
-		}
-	}()
-	for _, x := range list {
-		if x.has.Seat == 0 || x.has.Seat < x.to.Seat {
-			continue
-		}
-		if err := x.begin(e); err != nil {
-			return err
-		}
-		trials[x.c.incarnation] = x
-	}
-	left := len(trials)
-	if left == 0 {
-		return nil
-	}
-	err := e.journal.Scan(0, func(en *edgestore.Entry) error {
-		if x := trials[en.Incarnation]; x != nil && !x.over {
+	left := len(list)
+	err := e.journal.Scan(from-1, func(en *edgestore.Entry) error {
+		if x := by[en.Incarnation]; x != nil && !x.over && en.LSN >= x.run.from {
 			if x.apply(en); x.over {
 				left--
 			}
@@ -182,33 +151,53 @@ func (e *Engine) try(list []*suspect) error {
 // errTried ends a look into the journal that needs no more of it.
 var errTried = errors.New("all was tried")
 
-// begin makes the trial: a stream as it was created, which nobody knows and which
-// has no files.
-func (x *suspect) begin(e *Engine) error {
-	cfg, err := e.configs.Decode(x.c.config)
-	if err != nil {
-		return err
+// begin makes the trial: a stream that nobody knows and that has no files, as it
+// was created. One whose begin the journal does not have any more is as the notes
+// say it was then, with the configuration that it has now.
+func (x *suspect) begin(e *Engine, now *asset.StreamConfig) error {
+	cfg, err := now, error(nil)
+	if cfg == nil {
+		if cfg, err = e.configs.Decode(x.c.config); err != nil {
+			return err
+		}
+	}
+	first, later := cfg.FirstSeq, x.run.begin.Seat > 1
+	if later && cfg.Mirror == nil {
+		first = x.run.of.notes.before(&x.run.begin) + 1
 	}
 	// What it tells and what it counts is not of this engine.
 	own := &Engine{cfg: e.cfg, logger: slog.New(slog.DiscardHandler), journal: e.journal, line: e.line, local: e.local}
 	own.rand.Rand = rand.New(rand.NewPCG(1, 2))
 	st, err := edgestore.OpenFileStore(edgestore.FileOptions{
-		Dir: e.cfg.backend.where(x.c.incarnation) + ".trial", Incarnation: x.c.incarnation, FirstSeq: cfg.FirstSeq,
+		Dir: e.cfg.backend.where(x.c.incarnation) + ".trial", Incarnation: x.c.incarnation, FirstSeq: first,
 		Blobs: e.journal, Late: true,
 	})
 	if err != nil {
 		return err
 	}
-	w := &storeWatch{e: own, inc: x.c.incarnation, cfg: cfg}
-	x.trial, err = newStream(own, newAccount(own, x.c.account), x.c, cfg, st, w)
-	return err
+	t, err := newStream(own, newAccount(own, x.c.account), x.c, cfg, st, &storeWatch{e: own, inc: x.c.incarnation, cfg: cfg})
+	if err != nil {
+		return err
+	}
+	if later {
+		t.done = edgestore.Chain{Seat: x.run.begin.Seat - 1, Place: x.run.begin.Place}
+		t.noted = int64(t.last) - int64(t.done.Place)
+	}
+	x.trial = t
+	return nil
+}
+
+// end gives up the trial.
+func (x *suspect) end() {
+	_ = x.trial.store.Close() // there is nothing of it
+	x.trial = nil
 }
 
 // apply applies an operation of the stream to the trial.
 func (x *suspect) apply(en *edgestore.Entry) {
 	t := x.trial
 	mirror := t.config().Mirror != nil // its messages carry their own sequences
-	if en.Seat == 1 && en.Place != t.done.Place || !mirror && t.last != x.notes.before(&en.Record) {
+	if en.Seat != t.done.Seat+1 || !mirror && t.last != x.run.of.notes.before(&en.Record) {
 		x.over = true
 		return
 	}
@@ -220,7 +209,7 @@ func (x *suspect) apply(en *edgestore.Entry) {
 	case x.to.Seat == en.Seat:
 		x.over = true
 		x.same = t.done == x.to && t.last == x.last
-	case x.to.Seat == 0 && x.has.Seat == en.Seat: // nothing says how far it has to come
+	case x.to.Seat == 0 && x.run.end.Seat == en.Seat: // nothing says how far it has to come
 		x.over = true
 		x.same = !mirror && t.last >= x.last
 	}

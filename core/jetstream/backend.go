@@ -152,6 +152,7 @@ func (d diskBackend) storeOptions(cfg *asset.StreamConfig, blobs edgestore.BlobR
 		ReadFailed:   w.readFailed,
 		WriteFailed:  w.writeFailed,
 		StatelessEnd: w.journalBegin,
+		Again:        w.again,
 		FirstSeq:     cfg.FirstSeq,
 		Blobs:        blobs,
 		CacheBytes:   d.c.StoreCacheBytes,

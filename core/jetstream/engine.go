@@ -204,6 +204,8 @@ type Engine struct {
 	line    *timeline     // of the journal, with what is in it
 	local   *timeline     // of all else; the same unless others share the journal
 	replay  *replay       // while it recovers
+	index   journalIndex  // the same, if it is needed
+	partly  int           // the same: see storeWatch.again
 	quit    chan struct{} // closed when nobody waits for operations any more
 
 	room  roomWaiter

@@ -43,7 +43,7 @@ func (e *Engine) reopen(end journalEnd) (newest edgestore.LSN, err error) {
 	// is from the smallest of them; each record is skipped where it is known.
 	r := newReplay(e, end)
 	e.replay = r
-	defer func() { e.replay = nil }()
+	defer func() { e.replay, e.index = nil, nil }()
 	if err := e.journal.Replay(0, r); err != nil {
 		return 0, fmt.Errorf("replay: %w", err)
 	}
