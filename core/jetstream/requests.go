@@ -116,6 +116,7 @@ func (a *account) DeleteStream(name string) *apierror.Error { return a.e.deleteS
 func (s *stream) Name() string                { return s.name }
 func (s *stream) Config() *asset.StreamConfig { return s.config() }
 func (s *stream) Settle()                     { s.settle() }
+func (s *stream) Unsettled() bool             { return s.unsettled() }
 func (s *stream) Deleted(limit int) []uint64  { return s.store.Deleted(limit) }
 func (s *stream) Identity() string            { return s.identity() }
 
@@ -131,6 +132,7 @@ func (s *stream) Purge(filter string, seq, keep uint64) (purged uint64, err *api
 	if op.seq > maxPurgeSeq {
 		op.seq = 0 // all there is: the stream must have sequences left
 	}
+	s.settle()
 	p, err := s.e.submit(s.log(), s.record(opPurge, false), true, op.append(nil))
 	if err != nil {
 		return 0, err
@@ -139,6 +141,7 @@ func (s *stream) Purge(filter string, seq, keep uint64) (purged uint64, err *api
 }
 
 func (s *stream) DeleteMsg(seq uint64) *apierror.Error {
+	s.settle()
 	_, err := s.e.submit(s.log(), s.record(opMsgDelete, false), true, appendUint(nil, seq))
 	return err
 }

@@ -31,6 +31,8 @@ func (c *consumers) interested(subj string) bool {
 
 // release drops messages that this consumer was the last to need.
 func (m *member) release() {
+	m.s.releases.RLock()
+	defer m.s.releases.RUnlock()
 	m.mu.Lock()
 	acked := m.acked
 	m.acked = nil
@@ -58,23 +60,42 @@ func (m *member) release() {
 // far as nobody else needs it. Deletions are logged without haste, and whoever
 // asks what the stream holds must not see what he acknowledged.
 func (s *stream) settle() {
-	if s.config().Retention == asset.LimitsRetention {
+	if !s.unsettled() {
 		return
+	}
+	// What a worker had taken is logged: this comes behind it.
+	_, _ = s.e.submit(s.log(), s.record(opRelease, false), true, appendUint(nil, 0))
+}
+
+// unsettled reports whether settle has to wait for the log.
+func (s *stream) unsettled() bool {
+	if s.config().Retention == asset.LimitsRetention {
+		return false
 	}
 	pubs := new(publishers)
 	for _, m := range s.members() {
+		if m.resting() {
+			continue
+		}
 		m.enter(pubs)
 		m.mu.Unlock()
 		m.release()
 		m.e.work.schedule(m) // for what else came in
 	}
 	pubs.flush()
-	const tries = 3 // another goroutine may be about to log its part
-	for i := 0; i < tries && s.releasing.Load() > 0; i++ {
-		if _, err := s.e.submit(s.log(), s.record(opRelease, false), true, appendUint(nil, 0)); err != nil {
-			return
-		}
+	s.releases.Lock() // a worker may be about to log what it has taken
+	defer s.releases.Unlock()
+	return s.releasing.Load() > 0
+}
+
+// resting reports whether all that came in for the consumer is dealt with.
+func (m *member) resting() bool {
+	if m.queued.Load() != memberIdle {
+		return false
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.acked) == 0
 }
 
 // needed reports whether a consumer still needs a message. One that could not be

@@ -2,10 +2,13 @@ package jetstream
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/edgestore"
 )
@@ -178,5 +181,65 @@ func TestStream_infoFollowsPlainAcks(t *testing.T) {
 				t.Fatalf("%s: %d messages behind the acknowledgement", retention, s.State.Msgs)
 			}
 		}
+	}
+}
+
+// So too whoever reads, purges or deletes.
+func TestStream_requestsFollowPlainAcks(t *testing.T) {
+	for _, retention := range []string{"workqueue", "interest"} {
+		_, b := newTestEngine(t, func(c *Config) { c.Dir = t.TempDir() })
+		mustStream(t, b, `{"name":"W","subjects":["w"],"allow_direct":true,"retention":"`+retention+`"}`)
+		mustConsumer(t, b, "W", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+		in := b.inbox(t, "in")
+		for _, x := range []struct{ verb, body, want string }{
+			{"STREAM.MSG.GET.W", `{"seq":%d}`, `"err_code":10037`},
+			{"DIRECT.GET.W", `{"seq":%d}`, "404"},
+			{"DIRECT.GET.W.w", ``, "404"},
+			{"STREAM.PURGE.W", ``, `"purged":0`},
+			{"STREAM.MSG.DELETE.W", `{"seq":%d}`, `"error"`},
+			{"STREAM.LIST", ``, `"messages":0`},
+			{"CONSUMER.INFO.W.c", ``, `"num_ack_pending":0`},
+		} {
+			for range 10 {
+				a := b.publish(t, "w", "")
+				b.send(nextPrefix+"W.c", "in", "1")
+				b.send(in.next().Reply, "", "")
+				body := x.body
+				if strings.Contains(body, "%d") {
+					body = fmt.Sprintf(body, a.Seq)
+				}
+				if m := b.request(t, asset.APIPrefix+x.verb, "", body); !strings.Contains(m.Header+m.Body, x.want) {
+					t.Fatalf("%s: %s %s: %s %s, want %s", retention, x.verb, body, m.Header, m.Body, x.want)
+				}
+			}
+		}
+	}
+}
+
+// So too when another goroutine has taken what was acknowledged, and is about to log
+// that it goes.
+func TestStream_infoWaitsForReleases(t *testing.T) {
+	e, b := newTestEngine(t, func(c *Config) { c.Dir = t.TempDir() })
+	mustStream(t, b, `{"name":"W","subjects":["w"],"retention":"workqueue"}`)
+	b.publish(t, "w", "")
+	s := e.account("A").stream("W")
+	s.releases.RLock()
+	s.releasing.Add(1)
+	told := make(chan uint64, 1)
+	go func() {
+		s.Settle()
+		told <- s.Info().State.Msgs
+	}()
+	eventually(t, func() bool { // it waits
+		if s.releases.TryRLock() {
+			s.releases.RUnlock()
+			return false
+		}
+		return true
+	})
+	s.logRelease([]uint64{1})
+	s.releases.RUnlock()
+	if msgs := <-told; msgs != 0 {
+		t.Errorf("%d messages are told", msgs)
 	}
 }

@@ -95,6 +95,9 @@ type stream struct {
 
 	// releasing counts messages whose deletion is decided and not applied yet.
 	releasing atomic.Int64
+	// releases is held for reading by whoever decides which messages go and logs
+	// that. It is taken before mu of consumers.
+	releases sync.RWMutex
 
 	mirrored atomic.Uint64 // clock.mirrored, for whoever does not hold mu
 

@@ -54,6 +54,8 @@ type Stream interface {
 	// Settle lets the consumers' acknowledgements that are on their way take
 	// effect.
 	Settle()
+	// Unsettled reports whether Settle would wait for the disk: there are some.
+	Unsettled() bool
 	// Info is without the domain and the server, which the API knows.
 	Info() *StreamInfo
 	// Deleted lists at most limit sequences that are missing between others.

@@ -99,6 +99,7 @@ type Request struct {
 	Header  []byte
 	Body    []byte
 	job     func() // in place of all others: work of the engine itself
+	settle  Stream // to be settled before it is read from; nil for none
 
 	answerHeader []byte // of the answer, set by its handler; nil for none
 }
@@ -148,7 +149,7 @@ func (s *Server) Request(a Account, m *wire.Msg) {
 	}
 	r := copyRequest(a, m)
 	queue := s.queue
-	if strings.HasPrefix(r.Rest, "DIRECT.GET.") || strings.HasPrefix(r.Rest, "STREAM.MSG.GET.") {
+	if readsFrom(r.Rest) != "" {
 		queue = s.reads
 	}
 	s.bytes.Add(r.size())
@@ -192,6 +193,11 @@ func (s *Server) run(queue <-chan *Request) {
 				r.job()
 				continue
 			}
+			if r.settle != nil {
+				r.settle.Settle()
+			} else if s.later(r) {
+				continue
+			}
 			s.bytes.Add(-r.size())
 			if strings.HasPrefix(r.Rest, "DIRECT.GET.") {
 				s.o.DirectGet(r, out)
@@ -200,6 +206,39 @@ func (s *Server) run(queue <-chan *Request) {
 			}
 			out.Flush()
 		}
+	}
+}
+
+// readsFrom is the stream that a request reads messages from, "" that it does not.
+func readsFrom(rest string) string {
+	name, ok := strings.CutPrefix(rest, "DIRECT.GET.")
+	if !ok {
+		name, _ = strings.CutPrefix(rest, "STREAM.MSG.GET.")
+		if name == rest {
+			return ""
+		}
+	}
+	name, _, _ = strings.Cut(name, ".")
+	return name
+}
+
+// later has a read wait where it may, for what was acknowledged before it: whoever
+// asks must not see that.
+func (s *Server) later(r *Request) bool {
+	name := readsFrom(r.Rest)
+	if name == "" {
+		return false
+	}
+	x, err := r.Account.Stream(name)
+	if err != nil || !x.Unsettled() {
+		return false
+	}
+	r.settle = x
+	select {
+	case s.queue <- r:
+		return true
+	default:
+		return false
 	}
 }
 

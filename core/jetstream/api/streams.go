@@ -195,6 +195,10 @@ func (s *Server) streamList(r *Request, base response, _ string) (any, *apierror
 	var from, to int
 	from, to, out.paged = page(len(all), req.Offset, listPage)
 	for _, x := range all[from:to] {
+		x.Unsettled() // what they have to say is in the log when the first one waits
+	}
+	for _, x := range all[from:to] {
+		x.Settle()
 		out.Streams = append(out.Streams, s.describe(x))
 	}
 	if req.Offset == 0 {
