@@ -53,6 +53,10 @@ type Record struct {
 	// Corrects is what this operation corrects the place by, its own and that of
 	// all behind it. It is in memory only, for the place has it.
 	Corrects int64
+	// Reaches, when not 0, is the sequence that this operation takes the stream to
+	// if that is further on: it has one of its own, of a mirror. It is in memory
+	// only and says what Takes is: the place has what is passed over.
+	Reaches uint64
 	// Twice: the record is written a second time, into another page of the
 	// same group, so that damage of one page does not lose it.
 	Twice bool
@@ -80,6 +84,11 @@ type Head struct {
 func (c *Chain) Next(r *Record) {
 	c.Seat++
 	c.Place += uint64(r.Corrects)
+	if r.Reaches > 0 {
+		if r.Takes = r.Reaches > c.Place; r.Takes {
+			c.Place = r.Reaches - 1
+		}
+	}
 	r.Seat, r.Place = c.Seat, c.Place
 	if r.Takes {
 		c.Place++

@@ -162,7 +162,7 @@ func (x *suspect) begin(e *Engine, now *asset.StreamConfig) error {
 		}
 	}
 	first, later := cfg.FirstSeq, x.run.begin.Seat > 1
-	if later && cfg.Mirror == nil {
+	if later {
 		first = x.run.of.notes.before(&x.run.begin) + 1
 	}
 	// What it tells and what it counts is not of this engine.
@@ -208,7 +208,8 @@ func (x *suspect) apply(en *edgestore.Entry) {
 		x.over = true
 	case x.to.Seat == en.Seat:
 		x.over = true
-		x.same = t.done == x.to && t.last == x.last
+		// Places of a mirror were none in the first journals.
+		x.same = t.last == x.last && (t.done == x.to || mirror)
 	case x.to.Seat == 0 && x.run.end.Seat == en.Seat: // nothing says how far it has to come
 		x.over = true
 		x.same = !mirror && t.last >= x.last

@@ -347,6 +347,9 @@ func (s *stream) applySkip(data []byte) error {
 		return err
 	}
 	if last = min(last, asset.MaxSeq); last > s.last && s.config().Mirror != nil {
+		if err := s.forgo(last); err != nil {
+			return err
+		}
 		s.store.Skip(last, at)
 		s.last = last
 	}
@@ -380,6 +383,11 @@ func (s *stream) applyConfig(en *edgestore.Entry) error {
 	if err := s.tighten(&narrow); err != nil {
 		return err
 	}
+	if old.Mirror != nil && cfg.Mirror == nil {
+		if err := s.forgo(asset.MaxSeq); err != nil {
+			return err
+		}
+	}
 	// From here on nothing is read.
 	if err := s.setConfig(cfg); err != nil {
 		return errStreamUpdate.With("%v", err)
@@ -391,8 +399,6 @@ func (s *stream) applyConfig(en *edgestore.Entry) error {
 	}
 	if old.Mirror != nil && cfg.Mirror == nil {
 		s.promoted()
-		// From here on the stream's own count matters.
-		s.note(note{seat: en.Seat, delta: s.noted, last: s.last})
 	}
 	return nil
 }
@@ -435,7 +441,7 @@ func (s *stream) applyPurge(data []byte, o *outcome) error {
 		if all && p.keep == 0 && p.seq != 1 {
 			to := min(p.seq, asset.MaxSeq+1)
 			if to == 0 {
-				to = s.last + 1
+				to = s.counted() + 1
 			}
 			o.n, err = s.store.Compact(to)
 		} else if p.seq != 1 {

@@ -99,15 +99,12 @@ func (s *stream) followed(r *edgestore.Record) {
 	if delta == 0 {
 		return
 	}
-	// A mirror's messages carry their own sequences.
-	if s.config().Mirror == nil {
-		s.note(note{seat: s.done.Seat, delta: delta, last: s.last})
-	}
+	s.note(note{seat: s.done.Seat, delta: delta, last: s.last})
 	s.noted += delta
 }
 
 // beside is what the last sequence is beside the place and the notes.
-func (s *stream) beside() int64 { return int64(s.last) - int64(s.done.Place) - s.noted }
+func (s *stream) beside() int64 { return int64(s.counted()) - int64(s.done.Place) - s.noted }
 
 // note has a note logged, and holds the answers and deliveries that depend on it.
 func (s *stream) note(n note) {
@@ -159,12 +156,8 @@ func (s *stream) deliverable(m *member, seq uint64) bool {
 // noteRest ends the recovery: what the last sequence is beside the place stands
 // in no note that will be applied, so it is noted. The caller holds mu.
 func (s *stream) noteRest() {
-	rest := int64(s.last) - int64(s.done.Place)
+	rest := int64(s.counted()) - int64(s.done.Place)
 	s.noted = rest
-	if s.config().Mirror != nil {
-		s.notes = nil
-		return
-	}
 	for _, n := range s.notes {
 		rest -= n.delta
 	}
@@ -353,17 +346,15 @@ func (s *stream) bridge(to edgestore.Chain, last uint64, upTo edgestore.LSN, not
 		return nil
 	}
 	operations := to.Seat - s.done.Seat
-	from := s.last + 1
+	from := s.counted() + 1
 	s.wound(notes)
 	s.done = to
 	s.passed(upTo)
-	if s.config().Mirror == nil {
-		if err := s.lose(from, last); err != nil {
-			return err
-		}
+	if err := s.loseOrOwe(from, last); err != nil {
+		return err
 	}
 	// What is noted is in the place, or stands behind it.
-	s.notes, s.noted = nil, notes.pending(to.Seat, to.Seat)
+	s.notes, s.noted = nil, int64(s.counted())-int64(to.Place)
 	s.tellLost(from, operations)
 	return nil
 }
@@ -376,10 +367,7 @@ func (s *stream) moveOn(n uint64, upTo edgestore.LSN, notes notesOf) error {
 	s.done.Seat += n
 	s.done.Place += n
 	s.passed(upTo)
-	if s.config().Mirror != nil {
-		return nil
-	}
-	return s.lose(s.last+1, s.last+n)
+	return s.loseOrOwe(s.counted()+1, s.counted()+n)
 }
 
 // wound makes the rest of the recovery take operations as their notes say. The
@@ -473,11 +461,12 @@ func (s *stream) tellLost(from, operations uint64) {
 		Do:   "compare the stream with where its messages came from, then acknowledge this; look at the health of the disk or card",
 	}
 	switch {
-	case s.last >= from:
-		d.Lost = []edgestore.SeqRange{{First: from, Last: s.last}}
+	case s.counted() >= from:
+		d.Lost = []edgestore.SeqRange{{First: from, Last: s.counted()}}
 		d.What = fmt.Sprintf("%d operation(s) of stream %q are lost, with the messages %s", operations, s.name, damage.RangesText(d.Lost))
-	case s.config().Mirror != nil: // its operations do not say what they brought
-		d.What = fmt.Sprintf("%d operation(s) of mirror %q are lost; the messages among them are brought again, if the origin still has them", operations, s.name)
+		if s.last < from {
+			d.What += "; those behind its newest message the mirror fetches again, if its origin still has them"
+		}
 	}
 	s.e.report(d)
 }

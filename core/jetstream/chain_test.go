@@ -57,7 +57,7 @@ func (s *stream) counts(t *testing.T, want count) {
 	if got := s.count(); !reflect.DeepEqual(got, want) {
 		t.Errorf("stream %q has\n%+v, want\n%+v", s.name, got, want)
 	}
-	if s.config().Mirror == nil && want.noted != int64(want.last)-int64(want.done.Place) {
+	if want.noted != int64(s.counted())-int64(want.done.Place) {
 		t.Errorf("%+v: the last sequence is not the place and what is noted", want)
 	}
 }
@@ -96,27 +96,43 @@ func TestChain_bridge(t *testing.T) {
 }
 
 // What a mirror lost is not booked: its origin brings it again under the same
-// numbers, and nobody knows which they are.
+// numbers. Until then it owes it.
 func TestChain_mirrorsAreBroughtAgain(t *testing.T) {
 	_, _, m := inRecovery(t)
 	want := m.count()
 	want.wounded = true
 	want.done.Seat += 3
+	want.done.Place = 11
 	if err := m.bridge(want.done, 9, m.applied, nil); err != nil {
 		t.Fatal(err)
 	}
-	want.noted = 0 // its places say nothing, and it notes nothing
+	want.noted = -2 // that it owes up to 9
 	m.counts(t, want)
 	if err := m.moveOn(2, m.applied, nil); err != nil {
 		t.Fatal(err)
 	}
-	if got := m.count(); got.last != 5 || len(got.lost) != 0 {
-		t.Errorf("%+v", got)
+	if got := m.count(); got.last != 5 || len(got.lost) != 0 || m.counted() != 11 || got.done.Place != 13 || got.noted != -2 {
+		t.Errorf("it owes up to %d: %+v", m.counted(), got)
+	}
+	if st := m.state(); st.LastSeq != 11 || st.Lost == nil || len(st.Lost.Msgs) != 6 || st.Lost.Msgs[0] != 6 {
+		t.Errorf("its information says %+v", st)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err := m.keepPlace(&edgestore.Entry{Record: edgestore.Record{Seat: want.done.Seat + 3, Place: 20}}); err != nil || m.last != 5 {
 		t.Errorf("the place of an operation moved it to %d, %v", m.last, err)
+	}
+}
+
+// The places of a mirror are the sequences that it was given, also where its origin
+// has none, where one came twice, and behind a skip.
+func TestChain_placesOfAMirror(t *testing.T) {
+	c := edgestore.Chain{Seat: 7, Place: 3}
+	for _, x := range []struct{ reaches, place, then uint64 }{{4, 3, 4}, {9, 8, 9}, {9, 9, 9}, {5, 9, 9}, {0, 9, 9}, {10, 9, 10}} {
+		r := edgestore.Record{Reaches: x.reaches}
+		if c.Next(&r); r.Place != x.place || r.Takes != (x.then > x.place) || behind(&r).Place != x.then || c.Place != x.then {
+			t.Errorf("%+v: %+v, then %d", x, r, c.Place)
+		}
 	}
 }
 
@@ -187,9 +203,11 @@ func TestChain_notesOfARecovery(t *testing.T) {
 	}
 	s.notes = nil
 	s.sure(13)
+	// One of a journal whose mirrors had no places.
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.noteRest(); len(m.notes) != 0 || m.noted != 5 || m.bound.Load() != 0 {
+	m.done.Place = 0
+	if m.noteRest(); len(m.notes) != 1 || m.notes[0].delta != 5 || m.noted != 5 {
 		t.Errorf("the mirror notes %+v, %d", m.notes, m.noted)
 	}
 }

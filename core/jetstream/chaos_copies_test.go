@@ -83,9 +83,20 @@ func (v engineView) all(name string) map[uint64]string {
 	}
 }
 
-// toldLost reports whether the register tells of something lost of a stream.
-func (v engineView) toldLost(name string) bool {
-	return slices.ContainsFunc(v.e.Damage(true), func(d Damage) bool { return d.Stream == name })
+// mirrorStays expects the mirror to tell no smaller last sequence behind a restart
+// than what was read of it, whether its origin has brought anything again or not.
+func (w *chaosWorld) mirrorStays(excused bool, fault string) {
+	w.t.Helper()
+	s := w.e.account("A").stream(copyMirror)
+	if s == nil {
+		return // judged with the others
+	}
+	last := s.state().LastSeq
+	for seq := range w.copies[copyMirror].seen {
+		if seq > last && !excused {
+			w.t.Errorf("after %q: the mirror ends at %d, and %d was read of it", fault, last, seq)
+		}
+	}
 }
 
 // before is what was acknowledged of a stream up to now.
@@ -167,7 +178,7 @@ func (w *chaosWorld) judgeCopies(given map[uint64]string, excused bool, fault st
 				w.tally.vanished++
 			case there:
 				bad("%s: %d was read as %q and is %q", name, seq, body, got)
-			case isLost(lost, seq), name == copyMirror && v.toldLost(name):
+			case isLost(lost, seq):
 				w.tally.lost++
 			default:
 				bad("%s: %d (%q) was read, is missing and not told lost (%v)", name, seq, body, lost)

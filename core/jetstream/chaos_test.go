@@ -205,6 +205,7 @@ func (w *chaosWorld) round(fault chaosFault) {
 	}
 	w.blind = false
 	w.open(&fault)
+	w.mirrorStays(excused, fault.name)
 	w.m.filesGo = fault.filesGo
 	v := w.m.judge(engineView{w.e}, excused)
 	w.tally.promises += v.checked

@@ -56,12 +56,12 @@ func (s *stream) backToHead(upTo edgestore.LSN, notes notesOf) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if h.last <= s.last {
+	from := s.counted() + 1
+	if h.last < from {
 		return nil
 	}
-	from := s.last + 1
 	s.passed(max(upTo, h.applied))
-	if err := s.lose(from, h.last); err != nil {
+	if err := s.loseOrOwe(from, h.last); err != nil {
 		return err
 	}
 	s.tellLost(from, 0)

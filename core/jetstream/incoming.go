@@ -188,6 +188,9 @@ func (s *stream) applyIngest(en *edgestore.Entry, o *outcome) error {
 				return err
 			}
 		}
+		if err := s.forgo(from.seq - 1); err != nil {
+			return err
+		}
 		m.Seq, m.Time, m.id, m.foreign = from.seq, from.at, nil, true
 		if err := s.put(cfg, m, o); err != nil || o.err != nil {
 			return err

@@ -21,13 +21,18 @@ func (s *stream) state() api.StreamState {
 		NumSubjects: st.NumSubjects, NumDeleted: st.NumDeleted,
 		Consumers: s.consumers.count(),
 	}
-	if st.LastSeq == 0 {
-		out.FirstSeq = 0 // nothing was ever stored
-	}
 	if st.Msgs == 0 {
 		out.FirstTime = time.Time{}
 	}
-	if lost := s.store.Damage(); len(lost) > 0 {
+	lost := s.store.Damage()
+	if owes := s.counted(); owes > s.last {
+		lost = append(lost, edgestore.SeqRange{First: s.last + 1, Last: owes})
+		out.LastSeq = owes
+	}
+	if out.LastSeq == 0 {
+		out.FirstSeq = 0 // nothing was ever stored
+	}
+	if len(lost) > 0 {
 		out.Lost = lostOf(lost)
 	}
 	return out

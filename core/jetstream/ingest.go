@@ -4,6 +4,7 @@ import (
 	"github.com/tinylib/msgp/msgp"
 
 	"github.com/frondmq/frond/core/jetstream/api"
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/origins"
 	"github.com/frondmq/frond/core/jetstream/sourcing"
 	"github.com/frondmq/frond/edgestore"
@@ -53,6 +54,9 @@ func (s *stream) Take(m *origins.Message, w origins.Waiter) error {
 	head := o.append(make([]byte, 0, 64+len(m.Source)), flags)
 	head = edgestore.AppendBlobHead(head, len(subj), len(m.Header))
 	rec := s.record(opIngest, m.Source != "" && !m.Loop)
+	if m.Source == "" {
+		rec.Reaches = m.Seq
+	}
 	return s.bring(&rec, w, head, subj, m.Header, m.Body)
 }
 
@@ -149,18 +153,21 @@ func (s *stream) Skip(last uint64) error {
 
 func (s *stream) appendSkip(last uint64, at int64) error {
 	rec := s.record(opSkip, false)
+	rec.Reaches = min(last, asset.MaxSeq)
 	return s.bring(&rec, nil, msgp.AppendInt64(msgp.AppendUint64(nil, last), at))
 }
 
 // position is where the fetching from one source stands.
 type position struct {
-	seq      uint64 // newest sequence that was taken
+	// seq is the newest sequence that was taken. A mirror's is its own last one, and
+	// this is what it owes up to: see owe.
+	seq      uint64
 	identity string // of the stream it was taken from, "" for not known
 	lost     api.LostInfo
 }
 
-// position is that of a source; for a mirror, "", the sequence is the stream's
-// own last. fresh says that nothing was ever taken.
+// position is that of a source; for a mirror, "", the sequence is that of the
+// newest message that it has. fresh says that nothing was ever taken.
 func (s *stream) position(source string) (at position, fresh bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -164,7 +164,7 @@ func (r *replay) follow(en *edgestore.Entry) error {
 		if err != nil {
 			return err
 		}
-		return s.bridge(to, notes.before(&en.Record), en.LSN-1, notes)
+		return s.bridge(to, lastBefore(en, notes), en.LSN-1, notes)
 	}
 	if s.watch.hurt.Load() && !s.wounded {
 		// What its operations were decided by can't be read any more.

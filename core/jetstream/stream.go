@@ -228,7 +228,7 @@ func newStream(e *Engine, a *account, c streamCreate, cfg *asset.StreamConfig, s
 			s.done.Place = s.last
 		}
 		s.chain = &edgestore.Chain{Seat: s.done.Seat, Place: s.done.Place}
-		s.noted = int64(s.last) - int64(s.done.Place)
+		s.noted = int64(s.counted()) - int64(s.done.Place)
 	}
 	return s, nil
 }

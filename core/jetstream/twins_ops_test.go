@@ -97,6 +97,7 @@ func (x *twins) everything() {
 	for _, do := range twinOps {
 		do(x)
 	}
+	x.watch() // and it goes again
 	x.settle()
 	x.compare()
 }
