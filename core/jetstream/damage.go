@@ -44,8 +44,19 @@ func (e *Engine) report(d Damage) {
 	d.Times = max(d.Times, 1)
 	if id, say := e.damage.Add(d); say {
 		e.logger.Error("JetStream damage: "+d.What, d.Attrs(id)...)
+		if e.drain != nil && d.Stream != "" { // nobody listens to a recovery
+			e.api.Do(func() { e.advise(d) })
+		}
 	}
 	e.drain.kick()
+}
+
+// advise tells those who listen in the account of a stream. What it says to the
+// operator, with folders and causes, is not theirs.
+func (e *Engine) advise(d Damage) {
+	if s := e.account(d.Account).stream(d.Stream); s != nil {
+		e.api.StreamDamaged(s.acct, s.name, string(d.Kind), d.Lost)
+	}
 }
 
 // Damage lists what went wrong with what is stored, oldest first; those that

@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/frondmq/frond/core/wire"
+	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/journal"
 )
 
@@ -367,5 +369,29 @@ func TestLaw_infoBehindTheGetThatFoundALoss(t *testing.T) {
 				t.Errorf("before it is booked\n%+v, then\n%+v", before.State, after.State)
 			}
 		})
+	}
+}
+
+// Damage of a stream is an advisory in its account, which says nothing of the machine.
+func TestDamage_advisory(t *testing.T) {
+	x := newBox(t)
+	x.start()
+	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+	in := x.b.inbox(t, "$JS.EVENT.ADVISORY.STREAM.DAMAGE.>")
+	lost := []edgestore.SeqRange{{First: 3, Last: 5}}
+	x.e.report(Damage{Kind: DamageCatalogue, What: "of no stream"})
+	x.e.report(Damage{Kind: DamageLost, Account: "A", Stream: "GONE", What: "of none that is there", Lost: lost})
+	x.e.report(Damage{Kind: DamageLost, Account: "A", Stream: "S", Where: "/place", What: "it is at /place", Lost: lost})
+	m := in.next()
+	var got struct {
+		Type, Stream, Kind string
+		Lost               []edgestore.SeqRange
+	}
+	if err := json.Unmarshal([]byte(m.Body), &got); err != nil {
+		t.Fatal(err)
+	}
+	if m.Subject != "$JS.EVENT.ADVISORY.STREAM.DAMAGE.S" || got.Type != "io.nats.jetstream.advisory.v1.stream_damage" || got.Stream != "S" ||
+		got.Kind != string(DamageLost) || len(got.Lost) != 1 || got.Lost[0] != lost[0] || strings.Contains(m.Body, "/place") {
+		t.Errorf("%s: %s", m.Subject, m.Body)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/wire"
+	"github.com/frondmq/frond/edgestore"
 )
 
 const (
@@ -71,6 +72,22 @@ func (s *Server) advise(a Account, subject string, v func() any) {
 func (s *Server) StreamChanged(a Account, stream, verb, action string) {
 	s.advise(a, advisoryPrefix+"STREAM."+verb+"."+stream, func() any {
 		return streamAction{s.newAdvisory("stream_action"), stream, action, s.o.Domain}
+	})
+}
+
+type streamDamage struct {
+	advisory
+	Stream string               `json:"stream"`
+	Kind   string               `json:"kind"`
+	Lost   []edgestore.SeqRange `json:"lost,omitempty"`
+	Domain string               `json:"domain,omitempty"`
+}
+
+// StreamDamaged tells listeners that something of a stream went wrong on the disk.
+// There is none in nats-server.
+func (s *Server) StreamDamaged(a Account, stream, kind string, lost []edgestore.SeqRange) {
+	s.advise(a, advisoryPrefix+"STREAM.DAMAGE."+stream, func() any {
+		return streamDamage{s.newAdvisory("stream_damage"), stream, kind, lost, s.o.Domain}
 	})
 }
 
