@@ -113,7 +113,8 @@ func TestDamage_anything(t *testing.T) {
 	verdicts, classes, kinds := make(map[string]int), make(map[string]int), make(map[string]int)
 	for i := range *damagesFlag {
 		t.Run(fmt.Sprintf("seed %d", seed+uint64(i)), func(t *testing.T) {
-			d, verdict := damageOnce(t, seed+uint64(i))
+			rng := rand.New(rand.NewPCG(seed+uint64(i), 1))
+			d, verdict := damageOnce(t, rng, rng.IntN(4) > 0, func(data string) damaged { return damageAnything(t, seed+uint64(i), rng, data) })
 			verdicts[fmt.Sprintf("%-16s %-24s %s", d.class, kindOf(d.file), verdict)]++
 			classes[d.class]++
 			kinds[kindOf(d.file)]++
@@ -137,6 +138,73 @@ func TestDamage_anything(t *testing.T) {
 	}
 }
 
+// TestDamage_cases does the same with what operators have met, one by one. The names
+// are short, for the folder's name must fit into that of a socket.
+func TestDamage_cases(t *testing.T) {
+	newest := func(t *testing.T, data, pattern string) (string, []byte) {
+		names := must[[]string](t)(filepath.Glob(filepath.Join(data, pattern)))
+		slices.Reverse(names)
+		for _, name := range names { // segments made ahead have nothing
+			if b := must[[]byte](t)(os.ReadFile(name)); bytes.Contains(b, []byte("xxxxxxxx")) || len(names) == 1 {
+				return name, b
+			}
+		}
+		t.Fatalf("no file of %v has messages", names)
+		return "", nil
+	}
+	const segments, catalogue, chunks = "journal/*.seg", "catalogue.db", "streams/*/*.chunks"
+	change := func(pattern string, f func(b []byte) []byte) func(t *testing.T, data string) {
+		return func(t *testing.T, data string) {
+			name, b := newest(t, data, pattern)
+			ok(t, os.WriteFile(name, f(b), 0o600))
+		}
+	}
+	bitAt := func(at func(b []byte) int) func(b []byte) []byte {
+		return func(b []byte) []byte { b[at(b)] ^= 4; return b }
+	}
+	used := func(b []byte) int { return len(bytes.TrimRight(b, "\x00")) }
+	for _, x := range []struct {
+		name    string
+		drained bool
+		do      func(t *testing.T, data string)
+	}{
+		{"journal bit", true, change(segments, bitAt(func(b []byte) int { return bytes.LastIndex(b, []byte("xxxxxxxx")) }))},
+		{"journal end", true, change(segments, func(b []byte) []byte {
+			at := bytes.LastIndex(b, []byte("xxxxxxxx")) &^ 4095
+			clear(b[at : at+4096])
+			return b
+		})},
+		{"creation bit", false, change(segments, bitAt(func(b []byte) int { return bytes.Index(b, []byte("the creation")) }))},
+		{"no catalogue", true, func(t *testing.T, data string) { ok(t, os.Remove(filepath.Join(data, catalogue))) }},
+		{"no catalogue or files", false, func(t *testing.T, data string) { ok(t, os.Remove(filepath.Join(data, catalogue))) }},
+		{"catalogue meta 0", true, change(catalogue, bitAt(func([]byte) int { return 64 }))},
+		{"catalogue meta 1", true, change(catalogue, bitAt(func([]byte) int { return 4096 + 64 }))},
+		{"catalogue empty", true, change(catalogue, func(b []byte) []byte { return b[:0] })},
+		{"store bit", true, change(chunks, bitAt(func(b []byte) int { return bytes.LastIndex(b, []byte("xxxxxxxx")) }))},
+		{"store empty", true, change(chunks, func(b []byte) []byte { return b[:0] })},
+		{"store garbage", true, change(chunks, func(b []byte) []byte { return bytes.Repeat([]byte("garbage "), 999) })},
+		{"store half", true, change(chunks, func(b []byte) []byte { return b[:used(b)/2] })},
+		{"store folder", true, func(t *testing.T, data string) {
+			name, _ := newest(t, data, chunks)
+			ok(t, os.Remove(name))
+			ok(t, os.Mkdir(name, 0o700))
+		}},
+		{"store stray", true, func(t *testing.T, data string) {
+			name, b := newest(t, data, chunks)
+			ok(t, os.WriteFile(filepath.Join(filepath.Dir(name), "old.chunks"), b, 0o600))
+		}},
+		{"store gone", true, func(t *testing.T, data string) { ok(t, os.RemoveAll(filepath.Join(data, "streams", "1"))) }},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			_, verdict := damageOnce(t, rand.New(rand.NewPCG(1, 1)), x.drained, func(data string) damaged {
+				x.do(t, data)
+				return damaged{x.name, "the data folder"}
+			})
+			t.Log(verdict)
+		})
+	}
+}
+
 // tellings are the ways in which a server tells of damage.
 func tellings(t *testing.T, s *peers.Server) (told map[string]bool, list []byte) {
 	t.Helper()
@@ -152,8 +220,9 @@ func tellings(t *testing.T, s *peers.Server) (told map[string]bool, list []byte)
 	return told, list
 }
 
-func damageOnce(t *testing.T, seed uint64) (d damaged, verdict string) {
-	rng := rand.New(rand.NewPCG(seed, 1))
+// damageOnce has a server write, kills it, does something to its data folder, and
+// judges what comes back. drained: the files of the stream have a part of it.
+func damageOnce(t *testing.T, rng *rand.Rand, drained bool, damage func(data string) damaged) (d damaged, verdict string) {
 	d, verdict = damaged{"not made", ""}, "BROKEN"
 	defer func() {
 		if t.Failed() {
@@ -184,9 +253,8 @@ func damageOnce(t *testing.T, seed uint64) (d damaged, verdict string) {
 		wg.Wait()
 	}
 	js := stream(t, connect(t, s))
-	str := must[jetstream.Stream](t)(js.CreateStream(ctx, jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}}))
+	str := must[jetstream.Stream](t)(js.CreateStream(ctx, jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}, Description: "the creation"}))
 	must[jetstream.Consumer](t)(str.CreateConsumer(ctx, jetstream.ConsumerConfig{Durable: "c", AckPolicy: jetstream.AckExplicitPolicy}))
-	drained := rng.IntN(4) > 0 // with files of the stream, and without
 	if drained {
 		write(40 + rng.IntN(200))
 		ok(t, s.Stop())
@@ -204,7 +272,7 @@ func damageOnce(t *testing.T, seed uint64) (d damaged, verdict string) {
 	if data == "" {
 		t.Fatalf("no data folder in %s", s.Dir)
 	}
-	d = damageAnything(t, seed, rng, data)
+	d = damage(data)
 	t.Logf("%v, drained before: %v", d, drained)
 	restart(t, s)
 
