@@ -118,6 +118,7 @@ func (s *Connections) Remove(c Connection, why wire.CloseReason) {
 	}
 	delete(s.mu.open, c.ConnID())
 	s.closedLocked(c, closed, why)
+	s.rested.add() // what it needed is free
 }
 
 // Refused is for a connection that has ended before it was let in, and was not added:

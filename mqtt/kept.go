@@ -62,7 +62,7 @@ func (m *Module) sessionsOf(ctx context.Context, a *account.Account) (*session.S
 	}
 	s, err := session.Open(ctx, session.Options{
 		Account: a, Client: c, Log: m.log, Origin: nameHash(m.services.ServerName()), Domain: m.services.Domain(),
-		Limits: m.keptLimits, Subjects: m.keptSubjects,
+		Limits: m.keptLimits, Subjects: m.keptSubjects, Filter: stockFilter,
 	})
 	if errors.Is(err, jsclient.ErrNoResponders) {
 		e.off, err = true, nil
@@ -98,6 +98,20 @@ func (m *Module) keptLimits() session.Limits {
 }
 
 func (m *Module) keptSubjects(filter string) ([]string, error) { return filterSubjects(filter, 0) }
+
+// stockFilter is the topic filter of a subject that nats-server has subscribed to.
+func stockFilter(subj string) string {
+	levels := strings.Split(string(appendTopic(nil, []byte(subj))), "/")
+	for i, l := range levels {
+		switch l {
+		case "*":
+			levels[i] = "+"
+		case ">":
+			levels[i] = "#"
+		}
+	}
+	return strings.Join(levels, "/")
+}
 
 // closeStores ends the kept sessions of all accounts, behind all connections.
 func (m *Module) closeStores(ctx context.Context) {

@@ -24,6 +24,15 @@ import (
 // hears of it. The row says up to which sequence it knows the identifiers; those of
 // messages behind it are found when the stream is counted at a start.
 
+// exactIDs are the packet identifiers of a session.
+type exactIDs struct {
+	// open are those of messages that the client has taken.
+	open []uint16
+	// received are those of publications that are not released, and the sequences of
+	// their messages.
+	received map[uint16]uint64
+}
+
 // HeaderID says of a message that its publisher has not released its packet
 // identifier, as far as the stream knows.
 const HeaderID = "Nmqtt-Id"
@@ -53,8 +62,8 @@ func (x *Session) Store() *Store { return x.store }
 // keeps. r expects one more stream.
 func (x *Session) PutID(o *account.Origin, id uint16, r wire.Receipt) {
 	text := strconv.Itoa(int(id))
-	p := Publication{Subject: []byte(idPrefix + x.hash + "." + text), Publisher: x.hash, By: x, ID: id}
-	p.Header = []byte("NATS/1.0\r\n" + HeaderPublisher + ":" + x.hash + "\r\n" + HeaderID + ":" + text + "\r\n\r\n")
+	p := Publication{Subject: []byte(idPrefix + x.hashText() + "." + text), Publisher: x.hashText(), By: x, ID: id}
+	p.Header = []byte("NATS/1.0\r\n" + HeaderPublisher + ":" + x.hashText() + "\r\n" + HeaderID + ":" + text + "\r\n\r\n")
 	x.store.Put(o, &p, r)
 }
 
@@ -63,8 +72,10 @@ func (x *Session) PutID(o *account.Origin, id uint16, r wire.Receipt) {
 func (x *Session) Received() (ids []uint16) {
 	x.store.mu.Lock()
 	defer x.store.mu.Unlock()
-	for id := range x.received {
-		ids = append(ids, id)
+	if x.exact != nil {
+		for id := range x.exact.received {
+			ids = append(ids, id)
+		}
 	}
 	return ids
 }
@@ -74,7 +85,7 @@ func (x *Session) Received() (ids []uint16) {
 func (x *Session) HasReceived(ctx context.Context, id uint16) (known bool, err error) {
 	s := x.store
 	s.mu.Lock()
-	_, known = x.received[id]
+	_, known = x.receivedAs(id)
 	sure := known || s.mu.started || !x.restored
 	s.mu.Unlock()
 	if sure {
@@ -87,7 +98,7 @@ func (x *Session) HasReceived(ctx context.Context, id uint16) (known bool, err e
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, known = x.received[id]
+	_, known = x.receivedAs(id)
 	return known, nil
 }
 
@@ -109,14 +120,12 @@ func (x *Session) Release(id uint16) {
 	s := x.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	seq, known := x.received[id]
+	seq, known := x.receivedAs(id)
 	if !known {
 		return
 	}
-	delete(x.received, id)
-	if len(x.received) == 0 {
-		x.received = nil // maps never shrink
-	}
+	delete(x.exact.received, id)
+	x.exactLocked()
 	s.downLocked(seq)
 	x.changedLocked()
 }
@@ -127,14 +136,44 @@ func (x *Session) receivedLocked(id uint16, seq uint64) bool {
 	if x == nil || x.over {
 		return false
 	}
-	if x.received == nil {
-		x.received = make(map[uint16]uint64)
-	}
-	if old, known := x.received[id]; known {
+	if old, known := x.receivedAs(id); known {
 		x.store.downLocked(old)
 	}
-	x.received[id] = seq
+	x.receive(id, seq)
 	return true
+}
+
+// receivedAs is the message of an identifier that is not released. The lock is held.
+func (x *Session) receivedAs(id uint16) (seq uint64, known bool) {
+	if x.exact == nil {
+		return 0, false
+	}
+	seq, known = x.exact.received[id]
+	return seq, known
+}
+
+func (x *Session) receive(id uint16, seq uint64) {
+	if x.exact == nil {
+		x.exact = new(exactIDs)
+	}
+	if x.exact.received == nil {
+		x.exact.received = make(map[uint16]uint64)
+	}
+	x.exact.received[id] = seq
+}
+
+// exactLocked lets go of what holds nothing any more.
+func (x *Session) exactLocked() {
+	e := x.exact
+	if len(e.received) == 0 {
+		e.received = nil // maps never shrink
+	}
+	if len(e.open) == 0 {
+		e.open = nil
+	}
+	if e.received == nil && e.open == nil {
+		x.exact = nil
+	}
 }
 
 // heldLocked reports whether a message that is counted has an identifier that its
@@ -144,12 +183,12 @@ func (s *Store) heldLocked(m *jsclient.Message) bool {
 	if v == nil {
 		return false
 	}
-	x := s.mu.sessions[string(publisherOf(m.Header))]
+	x := s.mu.sessions[asHash(publisherOf(m.Header))]
 	id, err := strconv.ParseUint(string(v), 10, 16)
 	if x == nil || err != nil || id == 0 {
 		return false
 	}
-	if seq, known := x.received[uint16(id)]; known {
+	if seq, known := x.receivedAs(uint16(id)); known {
 		return seq == m.Seq
 	}
 	if s.mu.started || !x.restored || m.Seq <= x.receivedUpTo {
@@ -174,9 +213,7 @@ func (x *Session) Handed(seq uint64, id uint16) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x.ackedLocked(seq)
-	if !slices.Contains(x.open, id) {
-		x.open = append(x.open, id)
-	}
+	x.opens(id)
 	x.changedLocked()
 }
 
@@ -185,11 +222,21 @@ func (x *Session) Completed(id uint16) {
 	s := x.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x.open = slices.DeleteFunc(x.open, func(o uint16) bool { return o == id })
-	if len(x.open) == 0 {
-		x.open = nil
+	if x.exact == nil {
+		return
 	}
+	x.exact.open = slices.DeleteFunc(x.exact.open, func(o uint16) bool { return o == id })
+	x.exactLocked()
 	x.changedLocked()
+}
+
+func (x *Session) opens(id uint16) {
+	if x.exact == nil {
+		x.exact = new(exactIDs)
+	}
+	if !slices.Contains(x.exact.open, id) {
+		x.exact.open = append(x.exact.open, id)
+	}
 }
 
 // Open are the identifiers of messages that the client has taken, in that order, and
@@ -197,7 +244,10 @@ func (x *Session) Completed(id uint16) {
 func (x *Session) Open() []uint16 {
 	x.store.mu.Lock()
 	defer x.store.mu.Unlock()
-	return slices.Clone(x.open)
+	if x.exact == nil {
+		return nil
+	}
+	return slices.Clone(x.exact.open)
 }
 
 // changedLocked has the row written before long.
@@ -221,20 +271,22 @@ func (x *Session) encodeExact(s *state) {
 	if x.store.mu.started || !x.restored {
 		s.ReceivedUpTo = x.store.mu.head
 	}
-	for id, seq := range x.received {
-		s.Received = append(s.Received, seq, uint64(id))
+	if e := x.exact; e != nil {
+		for id, seq := range e.received {
+			s.Received = append(s.Received, seq, uint64(id))
+		}
+		s.Open = e.open
 	}
-	s.Open = x.open
 }
 
 // decodeExact is the way back.
 func (x *Session) decodeExact(s *state) {
-	x.restored, x.receivedUpTo, x.open = true, s.ReceivedUpTo, s.Open
+	x.restored, x.receivedUpTo = true, s.ReceivedUpTo
+	for _, id := range s.Open {
+		x.opens(id)
+	}
 	for i := 0; i < len(s.Received); i += 2 {
-		if x.received == nil {
-			x.received = make(map[uint16]uint64)
-		}
-		x.received[uint16(s.Received[i+1])] = s.Received[i]
+		x.receive(uint16(s.Received[i+1]), s.Received[i])
 	}
 }
 
@@ -242,12 +294,14 @@ func (x *Session) decodeExact(s *state) {
 // more, so the identifiers are released, not used again.
 func (x *Session) anewExact() {
 	for _, u := range x.unacked {
-		if u.Exact && !slices.Contains(x.open, u.ID) {
-			x.open = append(x.open, u.ID)
+		if u.Exact {
+			x.opens(u.ID)
 		}
 	}
-	for id := range x.received {
-		x.received[id] = 0
+	if x.exact != nil {
+		for id := range x.exact.received {
+			x.exact.received[id] = 0
+		}
 	}
 	x.receivedUpTo = 0
 }

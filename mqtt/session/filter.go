@@ -19,7 +19,7 @@ type Filter struct {
 	Options byte // as in a SUBSCRIBE of MQTT 5
 
 	sess *Session
-	subs []*account.Sub // none with QoS 0
+	subs []account.Sub // none with QoS 0
 	// It takes what is stored behind after, up to until. Guarded by the lock of the
 	// store.
 	after, until uint64
@@ -43,8 +43,9 @@ func (f *Filter) prepare() error {
 		return nil
 	}
 	subjects, err := f.sess.store.o.Subjects(f.Text)
-	for _, subj := range subjects {
-		f.subs = append(f.subs, &account.Sub{Subject: subj, Sink: f})
+	f.subs = make([]account.Sub, len(subjects))
+	for i, subj := range subjects {
+		f.subs[i].Subject, f.subs[i].Sink = subj, f
 	}
 	return err
 }
@@ -52,9 +53,9 @@ func (f *Filter) prepare() error {
 // enter puts a filter into the interest index.
 func (f *Filter) enter() error {
 	err := f.prepare()
-	for _, sub := range f.subs {
+	for i := range f.subs {
 		if err == nil {
-			err = f.sess.store.o.Account.Subscribe(sub)
+			err = f.sess.store.o.Account.Subscribe(&f.subs[i])
 		}
 	}
 	if err != nil {
@@ -64,8 +65,8 @@ func (f *Filter) enter() error {
 }
 
 func (f *Filter) leave() {
-	for _, sub := range f.subs {
-		f.sess.store.o.Account.Unsubscribe(sub)
+	for i := range f.subs {
+		f.sess.store.o.Account.Unsubscribe(&f.subs[i])
 	}
 }
 
@@ -97,7 +98,7 @@ func (f *Filter) Deliver(_ *account.Sub, m *wire.Msg) bool {
 		return false // of a NATS client, or not acknowledged: it is not kept
 	}
 	hash, kept := k.Publisher()
-	if !kept || !f.matches(m.Subject) || f.noLocal() && hash == f.sess.hash {
+	if !kept || !f.matches(m.Subject) || f.noLocal() && hash == string(f.sess.hash[:]) {
 		return false
 	}
 	x := f.sess
@@ -119,7 +120,7 @@ func (f *Filter) matches(subj []byte) bool {
 // takes reports whether a message that matches the subject of the filter is one for
 // it. publisher is the hash of the client identifier. The lock is held.
 func (f *Filter) takes(seq uint64, subj []byte, publisher []byte) bool {
-	return seq > f.after && seq <= f.until && f.matches(subj) && !(f.noLocal() && string(publisher) == f.sess.hash)
+	return seq > f.after && seq <= f.until && f.matches(subj) && !(f.noLocal() && string(publisher) == string(f.sess.hash[:]))
 }
 
 // Subscribe makes a filter, or changes the options of one. The row has it when Save
@@ -228,8 +229,8 @@ func (s *Store) eachLocked(seq uint64, subj, publisher []byte, f func(*Filter)) 
 
 // covers reports whether the subject is one of the filter.
 func (f *Filter) covers(subj []byte) bool {
-	for _, sub := range f.subs {
-		if subject.Match(sub.Subject, subj) {
+	for i := range f.subs {
+		if subject.Match(f.subs[i].Subject, subj) {
 			return true
 		}
 	}

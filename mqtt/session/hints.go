@@ -28,9 +28,20 @@ func (h *hints) add(seq uint64) {
 	}
 }
 
+// hint notes the sequence of a message that the session waits for.
+func (x *Session) hint(seq uint64) {
+	if x.hints == nil {
+		x.hints = new(hints)
+	}
+	x.hints.add(seq)
+}
+
 // first gives up to n sequences behind a position, and forgets those up to it. all
 // says that there are no others.
 func (h *hints) first(position uint64, n int) (list []uint64, all bool) {
+	if h == nil {
+		return nil, true
+	}
 	at := h.begin
 	for b := h.b; len(b) > 0; {
 		d, k := binary.Uvarint(b)

@@ -86,7 +86,7 @@ func (s *Store) told(f *flight, seq uint64) {
 			x.position, x.horizon = seq-1, seq-1
 		}
 		x.bytes.Add(int64(f.size))
-		x.hints.add(seq)
+		x.hint(seq)
 		n++
 		if x.peer != nil {
 			x.idle = false

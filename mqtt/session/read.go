@@ -196,8 +196,8 @@ func (x *Session) spans() (list []span, horizon uint64) {
 		if !f.keeps() || from > min(f.until, s.mu.head) {
 			continue
 		}
-		for _, sub := range f.subs {
-			list = append(list, span{sub.Subject, from})
+		for i := range f.subs {
+			list = append(list, span{f.subs[i].Subject, from})
 		}
 	}
 	if len(list) == 0 {

@@ -24,7 +24,7 @@ func (s *Store) suspect() {
 // readAllLocked is called when a session has read all that there is.
 func (x *Session) readAllLocked() {
 	s := x.store
-	x.idle, x.hints = true, hints{}
+	x.idle, x.hints = true, nil
 	if s.mu.swept < s.mu.begin {
 		return // not all is counted yet
 	}
@@ -85,7 +85,7 @@ func (s *Store) recount() {
 
 // uncount has the session count nothing. The lock is held.
 func (x *Session) uncount() {
-	x.told, x.hints = 0, hints{}
+	x.told, x.hints = 0, nil
 	x.msgs.Store(0)
 	x.bytes.Store(0)
 	for i := range x.unacked {

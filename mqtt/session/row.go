@@ -22,12 +22,15 @@ type row struct {
 	Origin string `json:"origin"`
 	ID     string `json:"id"`
 	Clean  bool   `json:"clean"`
-	State  *state `json:"frond"` // nil in a record of nats-server's
+	// Subs are the subscriptions in a record of nats-server's: QoS by subject.
+	Subs  map[string]byte `json:"subs,omitempty"`
+	State *state          `json:"frond"` // nil in such a record
 }
 
 // state is what nats-server keeps in consumers.
 type state struct {
 	User     string   `json:"user,omitempty"`
+	Adopted  bool     `json:"adopted,omitempty"`    // of nats-server's, which knows no user of it
 	Expiry   uint32   `json:"expiry"`               // seconds behind the end of the connection; Never
 	Attached bool     `json:"attached,omitempty"`   // a connection has it: its expiry does not run
 	Online   bool     `json:"online,omitempty"`     // messages behind Position may have been sent
@@ -52,24 +55,32 @@ type filterRow struct {
 // Never is an expiry of a session that does not expire.
 const Never = 1<<32 - 1
 
-var (
-	// ErrForeign says that a row is a record of nats-server's, whose consumers say
-	// what it waits for.
-	ErrForeign = errors.New("the session was kept by nats-server, which this server cannot go on with: remove its record to begin a new one")
-	errRow     = errors.New("no session")
-)
+var errRow = errors.New("no session")
 
-// readRow reads and checks a row.
-func readRow(b []byte) (*row, error) {
+// adopt makes a session of a record of nats-server's: with its subscriptions, from now
+// on. What it waited for, consumers knew that are not here.
+func (r *row) adopt(filter func(subject string) string, head uint64) {
+	r.State = &state{Adopted: true, Expiry: Never, Position: head}
+	for subj, qos := range r.Subs {
+		r.State.Filters = append(r.State.Filters, filterRow{Filter: filter(subj), Options: min(qos, 2), After: head})
+	}
+}
+
+// readRow reads and checks a row; filter and head are for adopt. It is nil for a record
+// of a session that nats-server would not keep.
+func readRow(b []byte, filter func(subject string) string, head uint64) (*row, error) {
 	var r row
 	if err := json.Unmarshal(b, &r); err != nil {
 		return nil, fmt.Errorf("%w: %w", errRow, err)
 	}
-	if r.State == nil && r.ID != "" {
-		return nil, fmt.Errorf("client %.64q: %w", r.ID, ErrForeign)
-	}
-	if r.State == nil {
+	switch {
+	case r.State != nil:
+	case r.ID == "":
 		return nil, errRow
+	case r.Clean:
+		return nil, nil
+	default:
+		r.adopt(filter, head)
 	}
 	if err := r.check(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errRow, err)
@@ -132,7 +143,7 @@ func (r *row) check() error {
 
 // encode makes the row of x. The lock is held.
 func (x *Session) encode() []byte {
-	s := &state{User: x.User, Expiry: x.expiry, Attached: x.peer != nil, Online: x.online, Position: x.position}
+	s := &state{User: x.User, Adopted: x.adopted, Expiry: x.expiry, Attached: x.peer != nil, Online: x.online, Position: x.position}
 	if x.sentUpTo > x.position {
 		s.SentUpTo = x.sentUpTo
 	}

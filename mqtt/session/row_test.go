@@ -1,7 +1,6 @@
 package session
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -13,7 +12,7 @@ func TestReadRow(t *testing.T) {
 		many[i] = fmt.Sprintf(`{"filter":"f%d","options":1}`, i)
 	}
 	const ok = `{"origin":"o","id":"c1","clean":false,"frond":{"user":"u","expiry":60,"position":9,"unacked":[3,1,9,2],"filters":[{"filter":"a/#","options":5,"after":2},{"filter":"b","options":1,"after":2,"until":4},{"filter":"b","options":0}]}}`
-	if r, err := readRow([]byte(ok)); err != nil || r.ID != "c1" || len(r.State.Filters) != 3 || r.State.Position != 9 {
+	if r, err := readRow([]byte(ok), nil, 0); err != nil || r.ID != "c1" || len(r.State.Filters) != 3 || r.State.Position != 9 {
 		t.Errorf("%+v, %v", r, err)
 	}
 	for name, in := range map[string]string{
@@ -27,6 +26,11 @@ func TestReadRow(t *testing.T) {
 		"packet identifier 0":        `{"id":"c","frond":{"position":9,"unacked":[5,0]}}`,
 		"a large packet identifier":  `{"id":"c","frond":{"position":9,"unacked":[5,65536]}}`,
 		"a packet identifier twice":  `{"id":"c","frond":{"position":9,"unacked":[5,1,6,1]}}`,
+		"open and unacknowledged":    `{"id":"c","frond":{"position":9,"unacked":[5,1],"open":[1]}}`,
+		"open twice":                 `{"id":"c","frond":{"open":[1,1]}}`,
+		"half a received":            `{"id":"c","frond":{"received":[1]}}`,
+		"received twice":             `{"id":"c","frond":{"received":[1,2,3,2]}}`,
+		"received as 0":              `{"id":"c","frond":{"received":[1,0]}}`,
 		"QoS 3":                      `{"id":"c","frond":{"filters":[{"filter":"a","options":3}]}}`,
 		"an empty filter":            `{"id":"c","frond":{"filters":[{"filter":"","options":1}]}}`,
 		"a filter that ends early":   `{"id":"c","frond":{"filters":[{"filter":"a","options":1,"after":5,"until":4}]}}`,
@@ -34,31 +38,35 @@ func TestReadRow(t *testing.T) {
 		"too many filters":           `{"id":"c","frond":{"filters":[` + strings.Join(many, ",") + `]}}`,
 		"filters that are too large": `{"id":"c","frond":{"filters":[{"filter":"` + strings.Repeat("x", MaxFilterBytes+1) + `","options":1}]}}`,
 	} {
-		if r, err := readRow([]byte(in)); err == nil {
+		if r, err := readRow([]byte(in), nil, 0); err == nil {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}
 	// As nats-server writes it.
 	stock := `{"origin":"S1xYz0aB","id":"c1","clean":false,"subs":{"foo.q1":1},"cons":{"foo.q1":{"durable_name":"MynGTXiX_x"}}}`
-	if _, err := readRow([]byte(stock)); !errors.Is(err, ErrForeign) {
-		t.Errorf("nats-server's: %v", err)
+	r, err := readRow([]byte(stock), strings.ToUpper, 9)
+	if err != nil || !r.State.Adopted || r.State.Position != 9 || len(r.State.Filters) != 1 || r.State.Filters[0] != (filterRow{Filter: "FOO.Q1", Options: 1, After: 9}) {
+		t.Errorf("nats-server's: %+v, %v", r, err)
 	}
 }
 
 func FuzzReadRow(f *testing.F) {
 	f.Add([]byte(`{"origin":"o","id":"c1","clean":false,"frond":{"expiry":60,"position":9,"unacked":[3,1],"filters":[{"filter":"a/#","options":5,"after":2}]}}`))
 	f.Add([]byte(`{"id":"c1","subs":{"a":1}}`))
+	f.Add([]byte(`{"id":"c1","frond":{"expiry":60,"position":9,"unacked":[3,65537],"open":[2],"received":[4,7],"received_up_to":8}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := readRow(b)
-		if err != nil {
+		r, err := readRow(b, strings.ToUpper, 9)
+		if err != nil || r == nil {
 			return
 		}
 		// What is read is written as it was.
 		s := &Store{o: Options{Origin: r.Origin}}
 		x := &Session{store: s, ID: r.ID, User: r.State.User, expiry: r.State.Expiry, position: r.State.Position, online: r.State.Online, sentUpTo: r.State.SentUpTo}
 		for i := 0; i < len(r.State.Unacked); i += 2 {
-			x.unacked = append(x.unacked, Unacked{Seq: r.State.Unacked[i], ID: uint16(r.State.Unacked[i+1])})
+			id := r.State.Unacked[i+1]
+			x.unacked = append(x.unacked, Unacked{Seq: r.State.Unacked[i], ID: uint16(id), Exact: id >= exactly})
 		}
+		x.decodeExact(r.State)
 		for _, f := range r.State.Filters {
 			until := uint64(open)
 			if f.Until > 0 {
@@ -66,7 +74,7 @@ func FuzzReadRow(f *testing.F) {
 			}
 			x.filters = append(x.filters, &Filter{Text: f.Filter, Options: f.Options, after: f.After, until: until})
 		}
-		if _, err := readRow(x.encode()); err != nil {
+		if _, err := readRow(x.encode(), nil, 0); err != nil {
 			t.Fatalf("%s: %v", x.encode(), err)
 		}
 	})

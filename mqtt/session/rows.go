@@ -61,7 +61,7 @@ func (w *rowWriter) write(ctx context.Context, x *Session, done chan<- error) {
 	w.mu.writing[tag] = &writing{x, done}
 	w.mu.of[x]++
 	w.mu.Unlock()
-	err := w.window.Publish(ctx, &jsclient.Outgoing{Subject: s.rowSubject(x.hash), Data: b, Stream: rowStream}, tag)
+	err := w.window.Publish(ctx, &jsclient.Outgoing{Subject: s.rowSubject(x.hashText()), Data: b, Stream: rowStream}, tag)
 	if err != nil {
 		w.told(tag, jsclient.Outcome{State: jsclient.Refused, Err: err})
 	}

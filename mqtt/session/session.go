@@ -29,37 +29,37 @@ type Unacked struct {
 	size int
 }
 
-// Session is one kept session. Its exported fields never change.
+// Session is one kept session. Its exported fields do not change while a connection has
+// it.
 type Session struct {
 	ID   string // of the client
 	User string // whose it is
 
 	store *Store
-	hash  string
+	hash  [hashLen]byte // of ID
 
 	// What it waits for, with what was sent and is not acknowledged.
 	msgs, bytes atomic.Int64
 
-	// Guarded by the lock of the store.
+	// Guarded by the lock of the store. (Of sessions there may be very many.)
 	filters  []*Filter
 	position uint64 // all up to it was sent, or is none of it
 	horizon  uint64 // all up to it was read, or is none of it; position or above
 	unacked  []Unacked
-	open     []uint16 // identifiers of messages that the client has taken (exact.go)
-	// received are the packet identifiers of QoS 2 publications that are not released,
-	// and the sequences of their messages; of what was there at the start those up to
-	// receivedUpTo are known by the row.
-	received     map[uint16]uint64
+	exact    *exactIDs // nil: none (exact.go)
+	// receivedUpTo is up to where the row knows what was received with QoS 2, of what
+	// was there at the start.
 	receivedUpTo uint64
-	restored     bool // it was there at the start
-	hints        hints
-	sentUpTo     uint64 // what is behind position and not above this may have been sent before
-	expiry       uint32
-	expires      time.Time // by the monotonic clock; zero: it does not
-	row          uint64    // sequence of its row, 0 for none that is known
-	told         uint64    // the newest message that was counted for it
-	peer         Peer      // nil at rest
+	hints        *hints        // nil: all that it waits for is behind position
+	sentUpTo     uint64        // what is behind position and not above this may have been sent before
+	expires      time.Duration // behind the beginning of the store; 0: it does not
+	row          uint64        // sequence of its row, 0 for none that is known
+	told         uint64        // the newest message that was counted for it
+	peer         Peer          // nil at rest
 	free         chan struct{}
+	expiry       uint32
+	adopted      bool // of nats-server's: it belongs to the user who comes first
+	restored     bool // it was there at the start
 	online       bool // the row on disk says that messages may have been sent
 	idle         bool // its peer has read all there is
 	over         bool // it has ended
@@ -94,12 +94,15 @@ func (s *Store) Attach(ctx context.Context, gone <-chan struct{}, c Client) (x *
 		case x == nil && len(s.mu.sessions) >= s.o.Limits().Sessions:
 			err = ErrTooMany
 		case x == nil:
-			x = &Session{store: s, ID: c.ID, User: c.User, hash: Hash(c.ID), position: s.mu.head, horizon: s.mu.head, peer: c.Peer, expiry: c.Expiry}
+			x = &Session{store: s, ID: c.ID, User: c.User, hash: hashOf(c.ID), position: s.mu.head, horizon: s.mu.head, peer: c.Peer, expiry: c.Expiry}
 			s.mu.sessions[x.hash] = x
 			s.mu.Unlock()
 			return x, false, nil
 		case x.peer == nil:
-			x.peer, x.expiry, x.expires, x.idle, x.horizon = c.Peer, c.Expiry, time.Time{}, false, x.position
+			x.peer, x.expiry, x.expires, x.idle, x.horizon = c.Peer, c.Expiry, 0, false, x.position
+			if x.adopted {
+				x.User, x.adopted = c.User, false
+			}
 			s.mu.dirty[x] = true // a start must not have it expired meanwhile
 			s.mu.Unlock()
 			s.poke()
@@ -130,16 +133,16 @@ func await(ctx context.Context, gone, free <-chan struct{}) error {
 
 // findLocked is the session of a client, nil for none.
 func (s *Store) findLocked(id, user string) (*Session, error) {
-	hash := Hash(id)
+	hash := hashOf(id)
 	x := s.mu.sessions[hash]
 	switch {
-	case s.mu.unread[hash]:
+	case s.mu.unread[string(hash[:])]:
 		return nil, ErrUnread
 	case x == nil:
 		return nil, nil
 	case x.ID != id:
 		return nil, ErrTaken
-	case x.User != user:
+	case x.User != user && !x.adopted:
 		return nil, ErrOtherUser
 	}
 	return x, nil
@@ -250,9 +253,9 @@ func (s *Store) Granted(expiry uint32) uint32 { return s.capped(expiry) }
 
 // expireLocked has a session at rest end in that time.
 func (x *Session) expireLocked(in time.Duration) {
-	x.expires = time.Time{}
+	x.expires = 0
 	if x.expiry != Never {
-		x.expires = time.Now().Add(in)
+		x.expires = max(time.Since(x.store.began)+in, 1)
 	}
 }
 
@@ -274,10 +277,12 @@ func (s *Store) endLocked(x *Session) []*Filter {
 	for _, u := range x.unacked {
 		s.settledLocked(x, u.Seq, u.size)
 	}
-	for _, seq := range x.received {
-		s.downLocked(seq)
+	if x.exact != nil {
+		for _, seq := range x.exact.received {
+			s.downLocked(seq)
+		}
 	}
-	x.unacked, x.open, x.received, x.horizon = nil, nil, nil, x.position
+	x.unacked, x.exact, x.horizon = nil, nil, x.position
 	s.mu.ended = append(s.mu.ended, x)
 	return gone
 }
@@ -294,7 +299,7 @@ func (s *Store) leave(filters []*Filter) {
 func (x *Session) anew() {
 	x.anewExact()
 	x.position, x.horizon, x.sentUpTo, x.unacked, x.told = 0, 0, 0, nil, 0
-	x.hints = hints{}
+	x.hints = nil
 	x.msgs.Store(0)
 	x.bytes.Store(0)
 	x.filters = slices.DeleteFunc(x.filters, (*Filter).closed)

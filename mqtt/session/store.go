@@ -42,10 +42,13 @@ type Options struct {
 	Limits  func() Limits
 	// Subjects are what a topic filter subscribes to.
 	Subjects func(filter string) ([]string, error)
+	// Filter is the topic filter of what nats-server has subscribed to.
+	Filter func(subject string) string
 }
 
 // Store is the kept sessions of an account.
 type Store struct {
+	began   time.Time // what times are told from
 	o       Options
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -66,8 +69,8 @@ type Store struct {
 
 	mu struct {
 		sync.Mutex
-		sessions map[string]*Session // by the hash of the client identifier
-		closed   map[*Filter]bool    // that were taken away, and have something to deliver
+		sessions map[[hashLen]byte]*Session // by the hash of the client identifier
+		closed   map[*Filter]bool           // that were taken away, and have something to deliver
 		counts   counts
 		made     time.Time // when the stream of messages was made; zero: there is none
 		head     uint64    // the newest message that was told
@@ -76,7 +79,7 @@ type Store struct {
 		begin, swept uint64
 		started      bool            // counted is closed
 		missed       bool            // a session did not find what was counted for it
-		unread       map[string]bool // rows that can't be read, by their hashes
+		unread       map[string]bool // rows that can't be read, by their hashes, or are of others, by their subjects
 		low          uint64          // nobody waits for what is below
 		free         []uint64        // messages above low that nobody waits for any more
 		freed        bool            // there are messages below low
@@ -105,9 +108,9 @@ const maxPages = 4
 // Open reads the sessions of an account. Errors are those of streams that can't be
 // read. The Store is to be closed.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	s := &Store{o: o, pages: make(chan struct{}, maxPages), wake: make(chan struct{}, 1), counted: make(chan struct{})}
+	s := &Store{o: o, began: time.Now(), pages: make(chan struct{}, maxPages), wake: make(chan struct{}, 1), counted: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.mu.sessions, s.mu.closed = make(map[string]*Session), make(map[*Filter]bool)
+	s.mu.sessions, s.mu.closed = make(map[[hashLen]byte]*Session), make(map[*Filter]bool)
 	s.mu.dirty, s.mu.unread, s.mu.low = make(map[*Session]bool), make(map[string]bool), 1
 	err := s.load(ctx)
 	if err == nil {
@@ -163,12 +166,26 @@ func (s *Store) rowSubject(hash string) string {
 func Hash(name string) string {
 	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	sum := sha256.Sum256([]byte(name))
-	b := sum[:8]
+	b := sum[:hashLen]
 	for i, c := range b {
 		b[i] = digits[int(c)%len(digits)]
 	}
 	return string(b)
 }
+
+const hashLen = 8
+
+func hashOf(name string) [hashLen]byte { return asHash([]byte(Hash(name))) }
+
+// asHash is a hash as the sessions are known by; of what is none it is one of nobody.
+func asHash(b []byte) (h [hashLen]byte) {
+	if len(b) == hashLen {
+		copy(h[:], b)
+	}
+	return h
+}
+
+func (x *Session) hashText() string { return string(x.hash[:]) }
 
 // load reads all rows. Who connects or publishes comes later.
 func (s *Store) load(ctx context.Context) error {
@@ -181,46 +198,66 @@ func (s *Store) load(ctx context.Context) error {
 		s.mu.made, s.mu.begin, s.mu.head = i.Created, i.State.LastSeq, i.State.LastSeq
 		s.mu.low = max(i.State.FirstSeq, 1)
 	}
-	if _, err := s.o.Client.Info(ctx, rowStream); errors.Is(err, jsclient.ErrStreamNotFound) {
+	_, err = s.o.Client.Info(ctx, rowStream)
+	if errors.Is(err, jsclient.ErrStreamNotFound) {
+		if i != nil && i.State.Msgs > 0 {
+			// Somebody may bring it back.
+			s.mu.unread[rowStream] = true
+			s.o.Log.Error("MQTT sessions are gone, and what they wait for is there: it stays", "stream", rowStream, "messages", i.State.Msgs)
+		}
 		return nil
-	} else if err != nil {
+	}
+	if err != nil {
 		return err
 	}
+	strange := 0
 	for from, more := uint64(1), true; more; {
 		var list []*jsclient.Message
 		if list, more, err = s.o.Client.NextBatch(ctx, rowStream, from, rowPrefix+">", 256, 256<<10); err != nil {
 			return err
 		}
 		for _, m := range list {
-			s.loadRow(m)
+			if !s.loadRow(m) {
+				strange++
+			}
 			from = m.Seq + 1
 		}
 		more = more && len(list) > 0
 	}
+	if strange > 0 {
+		s.o.Log.Warn("MQTT sessions of another JetStream domain are in the stream: they are not served, and what waits for them stays until they are deleted",
+			"stream", rowStream, "sessions", strange, "domain", s.o.Domain)
+	}
 	return nil
 }
 
-// loadRow takes one row. One that can't be read stays, and its client is refused.
-func (s *Store) loadRow(m *jsclient.Message) {
-	r, err := readRow(m.Data)
-	if err == nil && m.Subject != s.rowSubject(Hash(r.ID)) {
-		return // of another domain, or a copy
+// loadRow takes one row. One that can't be read stays, and its client is refused. It
+// reports false for one of another domain.
+func (s *Store) loadRow(m *jsclient.Message) bool {
+	hash, ours := strings.CutPrefix(m.Subject, s.rowSubject(""))
+	if !ours || strings.Contains(hash, ".") {
+		s.mu.unread[m.Subject] = true
+		return false
 	}
-	if err == nil {
+	r, err := readRow(m.Data, s.o.Filter, s.mu.head)
+	switch {
+	case err != nil:
+	case r == nil:
+		return true
+	case Hash(r.ID) != hash:
+		err = fmt.Errorf("client %.64q: %w of that subject", r.ID, errRow)
+	default:
 		err = s.restore(r, m)
 	}
 	if err != nil {
-		hash, ours := strings.CutPrefix(m.Subject, s.rowSubject(""))
-		if !ours {
-			return // of another domain
-		}
 		s.mu.unread[hash] = true
 		s.o.Log.Error("MQTT session could not be read; what it waits for stays in the stream", "stream", rowStream, "subject", m.Subject, "seq", m.Seq, "err", err)
 	}
+	return true
 }
 
 func (s *Store) restore(r *row, m *jsclient.Message) error {
-	x := &Session{store: s, ID: r.ID, User: r.State.User, hash: Hash(r.ID), expiry: r.State.Expiry, row: m.Seq, position: r.State.Position}
+	x := &Session{store: s, ID: r.ID, User: r.State.User, hash: hashOf(r.ID), expiry: r.State.Expiry, row: m.Seq, position: r.State.Position}
 	x.decodeExact(r.State)
 	x.sentUpTo = r.State.SentUpTo
 	if r.State.Online {
@@ -252,6 +289,11 @@ func (s *Store) restore(r *row, m *jsclient.Message) error {
 			s.leave(x.filters)
 			return fmt.Errorf("filter %.64q: %w", f.Text, err)
 		}
+	}
+	x.adopted = r.State.Adopted
+	if x.adopted {
+		s.mu.dirty[x] = true // from now on it waits
+		s.o.Log.Info("MQTT session of nats-server goes on with its subscriptions", "client", cut(x.ID))
 	}
 	s.mu.sessions[x.hash] = x
 	x.expireLocked(r.State.left(time.Since(m.Time)))

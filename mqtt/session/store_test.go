@@ -26,6 +26,7 @@ type house struct {
 	tap    *servertest.Tap
 	acc    *account.Account
 	limits Limits
+	domain string
 	log    testkit.Log
 	s      *Store
 	origin *account.Origin
@@ -61,8 +62,8 @@ func (h *house) open() {
 	h.Helper()
 	var err error
 	h.s, err = Open(h.Context(), Options{
-		Account: h.acc, Client: h.client(), Log: slog.New(slog.NewTextHandler(&h.log, nil)), Origin: "O",
-		Limits: func() Limits { return h.limits },
+		Account: h.acc, Client: h.client(), Log: slog.New(slog.NewTextHandler(&h.log, nil)), Origin: "O", Domain: h.domain,
+		Limits: func() Limits { return h.limits }, Filter: func(subject string) string { return subject },
 		Subjects: func(f string) ([]string, error) {
 			if parent, ok := strings.CutSuffix(f, ".>"); ok {
 				return []string{f, parent}, nil
@@ -529,7 +530,7 @@ func TestStore_anew(t *testing.T) {
 }
 
 // TestStore_foreign delivers nothing that others put into the stream and nobody waits
-// for, and refuses a record of nats-server's.
+// for, and goes on with a record of nats-server's.
 func TestStore_foreign(t *testing.T) {
 	h := newHouse(t)
 	d := h.attach("d", false).sub("a")
@@ -548,10 +549,11 @@ func TestStore_foreign(t *testing.T) {
 	d.ackAll()
 	d.Detach(60)
 	h.crash()
-	if _, _, err := h.s.Attach(t.Context(), nil, Client{ID: "c1", User: "u", Expiry: 60}); err != ErrUnread {
-		t.Errorf("nats-server's session: %v", err)
+	h.attach("c1", true).Detach(60)
+	if _, _, err := h.s.Attach(t.Context(), nil, Client{ID: "c1", User: "v", Expiry: 60}); err != ErrOtherUser {
+		t.Errorf("nats-server's session that somebody has: %v", err)
 	}
-	if !h.log.Contains("kept by nats-server") {
+	if !h.log.Contains("of nats-server goes on") {
 		t.Error("not told")
 	}
 	if _, _, err := h.s.Attach(t.Context(), nil, Client{ID: "d", User: "v", Expiry: 60}); err != ErrOtherUser {
@@ -572,7 +574,7 @@ func TestStore_attached(t *testing.T) {
 			if err != nil {
 				return false
 			}
-			r, err := readRow(m.Data)
+			r, err := readRow(m.Data, nil, 0)
 			return err == nil && r.State.left(time.Hour) == want
 		})
 	}
@@ -600,5 +602,58 @@ func TestLeftOf(t *testing.T) {
 		if got := leftOf(c.expiry, c.since); got != c.want {
 			t.Errorf("%d after %v: %v", c.expiry, c.since, got)
 		}
+	}
+}
+
+// TestStore_otherDomain deletes nothing that sessions wait for which are not here any
+// more, and says so: of another domain, or since their stream is gone.
+func TestStore_otherDomain(t *testing.T) {
+	h := newHouse(t)
+	h.attach("d", false).sub("a").Detach(60)
+	h.publishAll("a", "1", "2")
+	h.close()
+	h.domain = "D"
+	h.open()
+	h.attach("d", false).sub("b").Detach(60)
+	h.publishAll("b", "3")
+	h.attach("d", true).wants("3")
+	h.crash()
+	if !h.log.Contains("sessions of another JetStream domain") {
+		t.Error("nobody is told")
+	}
+	d := h.attach("d", true)
+	d.ackAll()
+	d.Detach(60)
+	h.deletesNothing()
+	h.holds(msgsStream, 3)
+	h.close()
+	h.domain = ""
+	h.open()
+	h.attach("d", true).wants("1 2")
+	h.close()
+	c := h.client()
+	defer c.Close()
+	if err := c.Delete(t.Context(), rowStream); err != nil {
+		t.Fatal(err)
+	}
+	h.open()
+	h.deletesNothing()
+	h.holds(msgsStream, 3)
+	if !h.log.Contains("sessions are gone") {
+		t.Error("nobody is told that they are gone")
+	}
+}
+
+// deletesNothing wants nothing deleted when all is counted.
+func (h *house) deletesNothing() {
+	h.Helper()
+	<-h.s.counted
+	if err := h.s.clear(h.Context()); err != nil {
+		h.Fatal(err)
+	}
+	h.s.mu.Lock()
+	defer h.s.mu.Unlock()
+	if h.s.mu.low > 1 {
+		h.Errorf("all below %d is deleted", h.s.mu.low)
 	}
 }

@@ -86,10 +86,10 @@ func (s *Store) expire(now time.Time) (next time.Duration) {
 	var gone []*Filter
 	s.mu.Lock()
 	for _, x := range s.mu.sessions {
-		if x.expires.IsZero() || x.peer != nil {
+		if x.expires == 0 || x.peer != nil {
 			continue
 		}
-		if left := x.expires.Sub(now); left > 0 {
+		if left := x.expires - now.Sub(s.began); left > 0 {
 			next = min(next, max(left, tickEvery))
 			continue
 		}
@@ -176,7 +176,7 @@ func (s *Store) countLocked(m *jsclient.Message, unacked map[uint64][]*Session) 
 	s.eachLocked(m.Seq, []byte(subj), publisherOf(m.Header), func(f *Filter) {
 		if x := f.sess; x.told != m.Seq && m.Seq > x.position {
 			count(x)
-			x.hints.add(m.Seq)
+			x.hint(m.Seq)
 		}
 	})
 	if s.heldLocked(m) {
