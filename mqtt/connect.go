@@ -121,6 +121,7 @@ func (c *conn) authenticate(pk *packets.Packet) error {
 	r := &auth.Request{
 		Kind: auth.KindMQTT, User: string(pk.Connect.Username),
 		Password: string(pk.Connect.Password), Token: string(pk.Connect.Password),
+		Client: c.clientID, Naming: levelToken,
 	}
 	r.Remote, r.TLS = transport.AddrPort(c.nc.RemoteAddr()), transport.TLSState(c.nc)
 	r.Peer = core.UnixPeer(c.nc)

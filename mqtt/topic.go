@@ -178,6 +178,19 @@ func queueName(share string) string {
 	return string(b)
 }
 
+// levelToken is a name as the token of a subject that stands for a level of topics
+// of that name; "" for one that no level can have.
+func levelToken(name string) string {
+	if strings.ContainsAny(name, "/+#") {
+		return ""
+	}
+	b, err := appendSubject(nil, []byte(name), 0)
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}
+
 // validFilter checks where wildcards stand: each is a level of its own, and
 // '#' the last one [MQTT-4.7.1-1] [MQTT-4.7.1-2].
 func validFilter(filter string) bool {

@@ -33,6 +33,10 @@ type Request struct {
 	Nonce     string
 	Remote    netip.AddrPort
 	Peer      *Peer                // nil but on a Unix socket
+	Client    string               // identifier of an MQTT client
+	// Naming makes a name a token of a subject, "" for one that can be none; nil
+	// takes it as it is. See WithNames.
+	Naming func(name string) string
 	TLS       *tls.ConnectionState // nil without TLS
 }
 

@@ -45,6 +45,7 @@ type entry struct {
 	secret secret
 	doors  []string
 	grant  Grant
+	named  bool // the permissions hold names
 }
 
 // NewDirectory checks and indexes users. A token may be a bcrypt hash.
@@ -82,6 +83,7 @@ func (d *Directory) add(u *User) error {
 	if e.grant.Account == "" {
 		e.grant.Account = GlobalAccount
 	}
+	e.named = e.grant.Permissions != nil && e.grant.Permissions.Named()
 	index, key := d.users, u.Name
 	switch {
 	case u.NKey != "" && u.Name != "":
@@ -139,7 +141,11 @@ func (d *Directory) Authenticate(r *Request) (*Grant, error) {
 	if door := r.Door(); len(e.doors) > 0 && !slices.Contains(e.doors, door) {
 		return nil, fmt.Errorf("%w: user %q may not come in as %s", ErrDenied, e.grant.User, door)
 	}
-	return e.granted(origin{entry: e, how: how, door: r.Door(), peer: r.Peer}), nil
+	g, err := e.granted(origin{entry: e, how: how, door: r.Door(), peer: r.Peer, client: r.Client, naming: r.Naming})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDenied, err)
+	}
+	return g, nil
 }
 
 // find checks what was presented: nothing at all by one whom the system knows,

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 )
@@ -12,6 +13,9 @@ type origin struct {
 	how   proof
 	door  string
 	peer  *Peer
+	// What names in permissions stand for.
+	client string
+	naming func(string) string
 }
 
 // proof is what was presented.
@@ -25,10 +29,24 @@ const (
 	byToken
 )
 
-func (e *entry) granted(from origin) *Grant {
+// granted fails for who has no name that its permissions hold.
+func (e *entry) granted(from origin) (*Grant, error) {
 	g := e.grant
 	g.from = from
-	return &g
+	if e.named {
+		var err error
+		if g.Permissions, err = e.grant.Permissions.WithNames(from.token(g.User), from.token(from.client)); err != nil {
+			return nil, fmt.Errorf("user %q: %w", g.User, err)
+		}
+	}
+	return &g, nil
+}
+
+func (o *origin) token(name string) string {
+	if o.naming == nil {
+		return name
+	}
+	return o.naming(name)
 }
 
 // Renew gives the holder of a Grant of another directory what this one grants it,
@@ -53,7 +71,8 @@ func (d *Directory) Renew(g *Grant) (*Grant, bool) {
 		return nil, false
 	}
 	from.entry = e
-	return e.granted(from), true
+	renewed, err := e.granted(from)
+	return renewed, err == nil
 }
 
 // again finds who proved to be the one of g in the same way.

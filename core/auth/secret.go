@@ -11,20 +11,23 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// secret is a password or token as configured: plain, or a bcrypt hash.
+// secret is a password or token as configured: plain, or a hash, of bcrypt or as
+// mosquitto_passwd makes it.
 type secret struct {
-	set   bool
-	hash  []byte // bcrypt
-	plain [sha256.Size]byte
+	set       bool
+	hash      []byte // bcrypt
+	mosquitto mosquittoHash
+	plain     [sha256.Size]byte
 }
 
 func newSecret(text string) secret {
 	s := secret{set: text != ""}
 	if isBcrypt(text) {
 		s.hash = []byte(text)
-	} else {
-		s.plain = sha256.Sum256([]byte(text))
+		return s
 	}
+	s.mosquitto, _ = parseMosquittoHash(text)
+	s.plain = sha256.Sum256([]byte(text))
 	return s
 }
 
@@ -50,20 +53,23 @@ func (s *secret) matches(presented string) bool {
 	if s.hash != nil {
 		return bcrypt.CompareHashAndPassword(s.hash, []byte(presented)) == nil
 	}
+	if s.mosquitto.rounds > 0 {
+		return s.mosquitto.matches(presented)
+	}
 	sum := sha256.Sum256([]byte(presented))
 	return subtle.ConstantTimeCompare(sum[:], s.plain[:]) == 1 && s.set
 }
 
-// cost is how long matches takes, in units of its own.
+// cost is how long matches takes, in microseconds or so.
 func (s *secret) cost() int {
 	if s.hash == nil {
-		return 0
+		return s.mosquitto.rounds
 	}
 	n, err := bcrypt.Cost(s.hash)
 	if err != nil {
 		return 0
 	}
-	return n
+	return 50 << min(n, 24)
 }
 
 // verifyNonce checks a signature over the text of the nonce, in base64 of the

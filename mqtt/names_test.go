@@ -1,0 +1,55 @@
+package mqtt
+
+import (
+	"testing"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/frondmq/frond/core/auth"
+	"github.com/frondmq/frond/core/subject"
+)
+
+func TestLevelToken(t *testing.T) {
+	for name, want := range map[string]string{"dev": "dev", "a.b": "a//b", "a b": "a/%20b", "*": "/%2A", "a/b": "", "+": "", "a#": "", "": "", "\xff": ""} {
+		if got := levelToken(name); got != want {
+			t.Errorf("%q is %q, want %q", name, got, want)
+		}
+	}
+}
+
+// A device has its own topics by its client identifier, as with mosquitto's patterns.
+func TestPermissions_names(t *testing.T) {
+	p, err := subject.NewPermissions(&subject.Rules{Allow: []string{"from.%u.%c"}}, &subject.Rules{Allow: []string{"to.%c", "to.%c.>"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := auth.NewDirectory([]auth.User{{Name: "dev.1", Password: "p", Permissions: p}}, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := startBroker(t, func(b *broker) { b.Auth = d.Authenticate })
+	login := func(pk *packets.Packet) {
+		pk.Connect.UsernameFlag, pk.Connect.PasswordFlag = true, true
+		pk.Connect.Username, pk.Connect.Password = []byte("dev.1"), []byte("p")
+	}
+	c := b.dial(v5)
+	c.send(c.connectPacket("lamp 1", login))
+	c.expect(packets.Connack)
+	for topic, want := range map[string]byte{"from/dev.1/lamp 1": 0x10, "from/dev.1/lamp 2": 0x87, "from/%u/%c": 0x87} {
+		c.publish(topic, "x", 1, 7)
+		if a := c.expect(packets.Puback); a.ReasonCode != want {
+			t.Errorf("%s: %#x", topic, a.ReasonCode)
+		}
+	}
+	if q := c.subscribe("to/lamp 1/#", 0); q != 0 {
+		t.Errorf("SUBACK %#x", q)
+	}
+	if q := c.subscribe("to/lamp 2/x", 0); q != 0x87 {
+		t.Errorf("SUBACK %#x", q)
+	}
+	c = b.dial(v5)
+	c.send(c.connectPacket("lamp/1", login))
+	if a := c.expect(packets.Connack); a.ReasonCode != 0x87 {
+		t.Errorf("CONNACK %#x", a.ReasonCode)
+	}
+}
