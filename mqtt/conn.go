@@ -194,6 +194,10 @@ func (c *conn) connect() error {
 	}
 	c.frames = framer{in: c.m.reader(c), limit: min(o.MaxPayload, maxConnect), pool: &c.m.readBuffers, held: &c.part}
 	pk, err := c.readConnect()
+	assigned := err == nil && c.clientID == ""
+	if assigned {
+		c.clientID = newClientID() // permissions may hold it
+	}
 	if err == nil {
 		err = c.authenticate(pk)
 	}
@@ -212,10 +216,6 @@ func (c *conn) connect() error {
 	c.frames.limit = c.maxPayload + maxTopicExtra
 	// MQTT 5 clients know the limit, and are told when they break it.
 	c.frames.skim = c.version == v311
-	assigned := pk.Connect.ClientIdentifier == ""
-	if assigned {
-		c.clientID = newClientID()
-	}
 	c.keepAlive = time.Duration(pk.Connect.Keepalive) * time.Second * 3 / 2 // [MQTT-3.1.2-22]
 	c.maxPacket = int(pk.Properties.MaximumPacketSize)
 	limit := int(pk.Properties.ReceiveMaximum)

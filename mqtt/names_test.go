@@ -49,7 +49,18 @@ func TestPermissions_names(t *testing.T) {
 	}
 	c = b.dial(v5)
 	c.send(c.connectPacket("lamp/1", login))
-	if a := c.expect(packets.Connack); a.ReasonCode != 0x87 {
-		t.Errorf("CONNACK %#x", a.ReasonCode)
+	c.expect(packets.Connack)
+	for topic, want := range map[string]byte{"from/dev.1/lamp/1": 0x87, "from/dev.1/lamp": 0x87, "from/dev.1/%c": 0x87} {
+		c.publish(topic, "x", 1, 7)
+		if a := c.expect(packets.Puback); a.ReasonCode != want {
+			t.Errorf("%s: %#x", topic, a.ReasonCode)
+		}
+	}
+	// An identifier that the server has given is one.
+	c = b.dial(v5)
+	c.send(c.connectPacket("", login))
+	id := c.expect(packets.Connack).Properties.AssignedClientID
+	if c.publish("from/dev.1/"+id, "x", 1, 7); c.expect(packets.Puback).ReasonCode != 0x10 {
+		t.Error("who was given an identifier has no rights by it")
 	}
 }

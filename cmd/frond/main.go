@@ -43,6 +43,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 			return runIdentity(args[1:], stdout, stderr)
 		case "service":
 			return runService(args[1:], stdout, stderr)
+		case "import":
+			return runImport(args[1:], stdout, stderr)
 		case "help":
 			return runHelp(args[1:], stdout, stderr)
 		}

@@ -32,12 +32,12 @@ type Request struct {
 	JWT       string
 	Nonce     string
 	Remote    netip.AddrPort
-	Peer      *Peer                // nil but on a Unix socket
-	Client    string               // identifier of an MQTT client
+	Peer      *Peer  // nil but on a Unix socket
+	Client    string // identifier of an MQTT client
 	// Naming makes a name a token of a subject, "" for one that can be none; nil
 	// takes it as it is. See WithNames.
 	Naming func(name string) string
-	TLS       *tls.ConnectionState // nil without TLS
+	TLS    *tls.ConnectionState // nil without TLS
 }
 
 // Grant is who a peer is and what it may do. It never changes once given.

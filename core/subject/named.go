@@ -1,13 +1,13 @@
 package subject
 
 import (
-	"fmt"
+	"slices"
 	"strings"
 )
 
 // Names in permissions, as mosquitto has them in its patterns: a token of a subject
-// that is "%u" stands for the user, "%c" for the client identifier of MQTT. Whoever
-// has no such name is not let in.
+// that is "%u" stands for the user, "%c" for the client identifier of MQTT. Who has
+// no such name has not the rights of that rule.
 
 const userToken, clientToken = "%u", "%c"
 
@@ -17,20 +17,12 @@ func (p *Permissions) Named() bool {
 	return p.pubRules.holds(userToken) || p.pubRules.holds(clientToken) || p.subRules.holds(userToken) || p.subRules.holds(clientToken)
 }
 
-// WithNames is p for the user and the client of those names, which are tokens of
-// subjects. It fails for a name that is "" and stands in a rule: that would give or
-// take a right that nobody meant.
+// WithNames is p for the user and the client of those names. A name that is no token
+// of a subject takes the rights away that hold it, and denies for every name what is
+// denied for one.
 func (p *Permissions) WithNames(user, client string) (*Permissions, error) {
-	pub, sub := p.pubRules, p.subRules
-	for _, n := range []struct{ token, name, what string }{{userToken, user, "user name"}, {clientToken, client, "client identifier"}} {
-		if !pub.holds(n.token) && !sub.holds(n.token) {
-			continue
-		}
-		if !plainToken(n.name) {
-			return nil, fmt.Errorf("the permissions hold %s, and the %s can't stand in a subject", n.token, n.what)
-		}
-		pub, sub = pub.with(n.token, n.name), sub.with(n.token, n.name)
-	}
+	pub := p.pubRules.with(userToken, user).with(clientToken, client)
+	sub := p.subRules.with(userToken, user).with(clientToken, client)
 	return NewPermissions(pub, sub, p.responses)
 }
 
@@ -54,10 +46,17 @@ func (r *Rules) holds(token string) bool {
 }
 
 func (r *Rules) with(token, name string) *Rules {
-	if r == nil {
-		return nil
+	if r == nil || !r.holds(token) {
+		return r
 	}
 	c := r.clone()
+	if !plainToken(name) {
+		name = "*"
+		c.Allow = slices.DeleteFunc(c.Allow, func(s string) bool { return replaced(s, token, "") != s })
+		if len(c.Allow) == 0 && len(r.Allow) > 0 { // an empty list would allow everything
+			c.Deny = append(c.Deny, ">")
+		}
+	}
 	for _, list := range [][]string{c.Allow, c.Deny} {
 		for i, s := range list {
 			list[i] = replaced(s, token, name)

@@ -21,7 +21,7 @@ type completion struct {
 func completions() []completion {
 	about := map[string]string{
 		"edge": "a broker for a gateway", "hub": "the other end", "passwd": "a hash of a password", "identity": "who a data folder is",
-		"damage": "what was found damaged", "connections": "who is connected, and ending it", "store": "what is in the files of a stopped server", "service": "a service of Windows", "help": "pages to read", "version": "show the version",
+		"damage": "what was found damaged", "connections": "who is connected, and ending it", "store": "what is in the files of a stopped server", "import": "a configuration of mosquitto's", "service": "a service of Windows", "help": "pages to read", "version": "show the version",
 	}
 	var all []completion
 	for _, c := range help.Commands() {

@@ -94,7 +94,7 @@ var asked = []struct {
 	line      string
 	want, not []string
 }{
-	{"frond ", []string{"edge", "hub", "passwd", "identity", "damage", "connections", "store", "help", "version"}, []string{"check"}},
+	{"frond ", []string{"edge", "hub", "passwd", "identity", "damage", "connections", "store", "import", "help", "version"}, []string{"check"}},
 	{"frond ed", []string{"edge"}, []string{"hub"}},
 	{"frond --js", []string{"--json"}, nil},
 	{"frond --s", []string{"--signal", "--store_dir"}, []string{"--store"}},

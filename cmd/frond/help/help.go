@@ -35,7 +35,7 @@ func Topics() []Topic {
 // Commands have flags and a part of the page of commands; "frond" is the
 // program without one. Help and version have neither, and only a usage.
 func Commands() []string {
-	return []string{"frond", "edge", "hub", "passwd", "identity", "damage", "connections", "store", "service"}
+	return []string{"frond", "edge", "hub", "passwd", "identity", "damage", "connections", "store", "import", "service"}
 }
 
 // Page is the text of a topic, "" if there is none of that name.

@@ -70,6 +70,9 @@ func StartMosquitto(ctx context.Context, dir, extra string) (*Mosquitto, error) 
 // Pid is the process id.
 func (m *Mosquitto) Pid() int { return m.proc.Pid() }
 
+// Stop ends it by a signal, so that it writes its database.
+func (m *Mosquitto) Stop() error { return m.proc.Stop(startTimeout) }
+
 // Kill ends it.
 func (m *Mosquitto) Kill() { m.proc.Kill() }
 
