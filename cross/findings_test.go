@@ -55,12 +55,13 @@ func faultsOfFinding(text string, mode os.FileMode) (faults []string) {
 	for command, tool := range map[string]string{"go get": "go", "npm install": "npm", "apt-get download": "apt", "python3 ": "python3", "\ncc ": "gcc"} {
 		fault(strings.Contains(script, command) && !strings.Contains(needs, tool), "does not say that it needs "+tool)
 	}
+	fault(strings.Contains(script, "tee said") && strings.Count(script, "said") == 1, "prints what it sees and compares it with nothing")
 	fault(!pinned.MatchString(script) && !strings.Contains(script, "mosquitto.lib"), "pins no version")
 	return faults
 }
 
 func TestHouse_findings_are_looked_at(t *testing.T) {
-	if got := faultsOfFinding("#!/bin/sh\n\nset -euo pipefail\nnpm install thing\n", 0o644); len(got) != 6 {
+	if got := faultsOfFinding("#!/bin/sh\n\nset -euo pipefail\nnpm install thing | tee said\n", 0o644); len(got) != 7 {
 		t.Errorf("a script with every fault has %d: %q", len(got), got)
 	}
 }

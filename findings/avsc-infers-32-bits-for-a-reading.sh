@@ -20,3 +20,8 @@ try { whole.toBuffer({ lon: 108.5 }) } catch (e) { refused = 'an error' }
 console.log(`a sample of 108 makes ${whole.fields[0].type.typeName}; 108.5 is ${refused}`)
 JS
 node run.js | tee said
+cat >want <<'WANT'
+lon float, kwh float {"lon":108.54169464111328,"kwh":1234567.875}
+a sample of 108 makes int; 108.5 is an error
+WANT
+cmp said want
