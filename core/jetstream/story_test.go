@@ -68,7 +68,8 @@ type storyRig struct {
 	t       *testing.T
 	e       *Engine
 	b       *testBus
-	d       *device // nil: no disk
+	d       *device // nil: no disk, or x
+	x       *box
 	inboxes map[string]*storyInbox
 	seen    map[string]bool // random parts of names
 	out     []string
@@ -158,7 +159,7 @@ func (r *storyRig) command(line string) {
 		r.sayf("delivered %v, floor %v, ack pending %d, redelivered %d, waiting %d, pending %d, bound %v, paused %v",
 			i.Delivered, i.AckFloor, i.NumAckPending, i.NumRedelivered, i.NumWaiting, i.NumPending, i.PushBound, i.Paused)
 	default:
-		if !r.diskCommand(verb, rest) && !r.tell(verb, first, tail) {
+		if !r.lawCommand(verb, first, tail) && !r.diskCommand(verb, rest) && !r.tell(verb, first, tail) {
 			r.inboxCommand(verb, first, tail)
 		}
 	}
