@@ -51,6 +51,7 @@ type client struct {
 	why       string           // more than the reason tells of why it ended
 	told      bool             // the second INFO was sent
 	out503    []byte
+	asks      *askInfo                    // nil before a question to another account
 	in        struct{ msgs, bytes int64 } // since the last time they were added to stats
 	spoke     bool                        // out has something for the writer to be woken for
 	active    bool                        // something that counts as life arrived

@@ -366,6 +366,7 @@ func (c *client) Pub(m *wire.Msg) error {
 	}
 	if c.origin == nil {
 		c.origin = account.NewOrigin(c, account.RoleClient, "")
+		c.origin.Describe(c.requestInfo)
 	}
 	n := c.account.Route(c.origin, m)
 	if n == 0 && c.connect.NoResponders && len(m.Reply) > 0 {

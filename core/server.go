@@ -63,11 +63,12 @@ type Server struct {
 		sync.Mutex
 		state state
 	}
-	embedded embedded
-	streams  streamsOf
-	kept     KeptStream    // fixed by Start
-	begun    int           // modules that Start began; same
-	stopped  chan struct{} // closed when Shutdown has ended
+	embedded  embedded
+	streams   streamsOf
+	crossings crossings     // of New and of reloads, one at a time
+	kept      KeptStream    // fixed by Start
+	begun     int           // modules that Start began; same
+	stopped   chan struct{} // closed when Shutdown has ended
 }
 
 type state uint8

@@ -19,7 +19,9 @@ import (
 
 // tenants is what options make of the accounts. What can fail is done.
 type tenants struct {
-	list []tenant
+	s       *Server
+	list    []tenant
+	imports []imported
 }
 
 type tenant struct {
@@ -32,7 +34,7 @@ type tenant struct {
 // are, and all that can be wrong with one. An account is never taken away: modules
 // hold on to them. Without users it is empty.
 func (s *Server) prepareTenants(o *config.Options) (*tenants, error) {
-	t := &tenants{}
+	t := &tenants{s: s}
 	for i := range o.Accounts {
 		s.accounts.Add(s.newAccount(o.Accounts[i].Name))
 	}
@@ -59,7 +61,9 @@ func (s *Server) prepareTenants(o *config.Options) (*tenants, error) {
 		}
 		t.list = append(t.list, next)
 	}
-	return t, nil
+	var err error
+	t.imports, err = checkImports(o)
+	return t, err
 }
 
 func (s *Server) addMapping(to *account.Mappings, o *config.Options, m *config.Mapping) error {
@@ -76,6 +80,12 @@ func (t *tenants) commit() {
 		x := &t.list[i]
 		x.account.SetLimits(x.limits)
 		x.account.SetMappings(x.mappings)
+	}
+	if t.s.crossings == nil {
+		t.s.crossings = crossings{}
+	}
+	if err := t.s.crossings.follow(t.s, t.imports); err != nil { // the check has found none
+		t.s.log.Error("An import is not in effect", "err", err)
 	}
 }
 

@@ -33,6 +33,8 @@ func (s *Server) enableStreams(st *store, _ *config.Options) error {
 
 type streamsOf struct{}
 
+type crossings struct{}
+
 func (s *Server) followStreams() {}
 
 func (s *Server) expelSurplus() {}

@@ -14,6 +14,7 @@ type Crossing struct {
 	// Subject gives a literal subject its name in the other account, always the
 	// same one; nil leaves it. It is asked once for what a publisher remembers.
 	Subject func(subj string) string
+	by      passage // nil: the message crosses as it is
 }
 
 // maxCrossings is how many accounts one message may cross into in a row. More are
@@ -38,7 +39,7 @@ func crossing(s *Sub) *Crossing {
 }
 
 func (c *Crossing) target(subj []byte) target {
-	t := target{to: c.To}
+	t := target{to: c.To, by: c.by}
 	if c.Subject != nil {
 		t.subject = []byte(c.Subject(string(subj)))
 	}
@@ -55,7 +56,7 @@ func (o *Origin) cross(at *side, p *plan, m *wire.Msg) int {
 	busy := at.busy
 	at.busy = true
 	n := 0
-	subj, queues := m.Subject, m.Queues
+	subj, reply, header, queues := m.Subject, m.Reply, m.Header, m.Queues
 	targets := p.targets
 	for i := range targets {
 		t := &targets[i]
@@ -64,13 +65,22 @@ func (o *Origin) cross(at *side, p *plan, m *wire.Msg) int {
 				t.side = o.side(t.to)
 			}
 		}
-		m.Subject, m.Queues = subj, nil // whoever chose groups did not know of these
+		m.Subject, m.Reply, m.Header = subj, reply, header
+		m.Queues = nil // whoever chose groups did not know of these
 		if t.subject != nil {
 			m.Subject = t.subject
 		}
-		n += o.route(t.side, m, true)
+		if t.by == nil {
+			n += o.route(t.side, m, true)
+			continue
+		}
+		if q, ok := t.by.enter(o, m); ok {
+			taken := o.route(t.side, m, true)
+			t.by.left(q, taken)
+			n += taken
+		}
 	}
-	m.Subject, m.Queues = subj, queues
+	m.Subject, m.Reply, m.Header, m.Queues = subj, reply, header, queues
 	at.busy = busy
 	o.depth--
 	return n

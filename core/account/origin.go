@@ -35,6 +35,8 @@ type Origin struct {
 	missed *missed // beyond alwaysCached
 	depth  int     // of crossings, while a message is routed
 
+	describe func(share bool) string // see Describe
+
 	// epoch counts Flushes: a plan that was used in this epoch has its plain
 	// sinks in touched already.
 	epoch   uint64
@@ -72,6 +74,10 @@ func (o *Origin) Seed(seed uint64) { o.rng = seed | 1 }
 
 // Sink is the publisher's own sink, or nil.
 func (o *Origin) Sink() Sink { return o.sink }
+
+// Describe sets what services of other accounts hear of the publisher: f gives JSON,
+// with share all of it. It is called for each question, on the publisher's goroutine.
+func (o *Origin) Describe(f func(share bool) string) { o.describe = f }
 
 // random is uniform enough in [0, n): xorshift64*, high bits.
 func (o *Origin) random(n int) int {

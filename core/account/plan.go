@@ -36,6 +36,7 @@ type target struct {
 	to      *Account
 	side    *side
 	subject []byte
+	by      passage
 }
 
 type group struct {
@@ -135,7 +136,7 @@ func (o *Origin) forgetOf(s *side) (enough bool) {
 }
 
 func (o *Origin) compile(p *plan, subj []byte, r *subject.Result[*Sub], gen uint64) {
-	*p = plan{name: p.name, gen: gen, weight: 1}
+	*p = plan{name: p.name, gen: gen, weight: 1, targets: p.targets[:0]}
 	if r == nil {
 		return
 	}

@@ -1,5 +1,7 @@
 package config
 
+import "time"
+
 // Account is one tenant beside GlobalAccount.
 type Account struct {
 	Name               string           `key:"-"`
@@ -8,6 +10,8 @@ type Account struct {
 	Limits             AccountLimits    `key:"limits"`
 	JetStream          AccountJetStream `key:"jetstream"`
 	Mappings           []Mapping        `key:"mappings"`
+	Exports            []Export         `key:"exports"`
+	Imports            []Import         `key:"imports"`
 }
 
 // AccountLimits bound what an account may have; 0 does not.
@@ -40,6 +44,26 @@ type Destination struct {
 	Subject string `key:"-"`
 	Weight  int    `key:"-"` // percent
 	Cluster string `key:"-"`
+}
+
+// Export is what other accounts may import: messages, or the questions of a service.
+type Export struct {
+	Subject       string        `key:"-"`
+	Service       bool          `key:"-"`
+	Accounts      []string      `key:"-"` // who may; none is everybody
+	Response      string        `key:"-"` // singleton, stream or chunked
+	Threshold     time.Duration `key:"-"` // how long an answer may take
+	TokenPosition int           `key:"-"` // of the name of who imports; 0 for none
+}
+
+// Import is what an account takes from another one.
+type Import struct {
+	Account string `key:"-"`
+	Subject string `key:"-"` // there
+	Service bool   `key:"-"`
+	Prefix  string `key:"-"` // of a stream, here
+	To      string `key:"-"` // here; "" is as there
+	Share   bool   `key:"-"` // who asks
 }
 
 // AccountNamed is one of the accounts by its name, nil if there is none.

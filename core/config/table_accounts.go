@@ -29,6 +29,8 @@ func accountSections() []Section {
 		accountTable().section("accounts[]"),
 		accountLimitsTable().section("accounts[].limits"),
 		accountJetStreamTable().section("accounts[].jetstream"),
+		exportTable().section("accounts[].exports[]"),
+		importTable().section("accounts[].imports[]"),
 	}
 }
 
@@ -46,8 +48,8 @@ func accountTable() *block[Account] {
 		}),
 		row(Live, "jetstream", "map, boolean, enabled or disabled", "disabled", "streams in the account, where the server has JetStream", "enabled", setAccountJetStream),
 		row(Live, "mappings maps", "map", "", "as at the top of the file", "{a: b}", func(d *decoder, a *a, it item) { a.Mappings = d.mappings(it) }),
-		notYet[a]("exports", "what other accounts may import", ""),
-		notYet[a]("imports", "what is taken from other accounts", ""),
+		row(Live, "exports", "list of maps", "", "what other accounts may import", "[{stream: b}]", setExports),
+		row(Live, "imports", "list of maps", "", "what is taken from other accounts", "[{stream: {account: B, subject: c}}]", setImports),
 		notYet[a]("msg_trace trace_dest", "traces of messages", ""),
 		without[a]("nkey", "it is for operator mode and auth callouts, which this version has not"),
 	}}

@@ -38,6 +38,12 @@ var around = map[string]string{
 	"accounts[]":                      "accounts { A { %s } }",
 	"accounts[].limits":               "accounts { A { limits { %s } } }",
 	"accounts[].jetstream":            "accounts { A { jetstream { %s } } }",
+	"accounts[].exports[]":            "accounts { A { exports [ {service: \"a.*\", %s} ] } }",
+	"accounts[].exports[]/stream":     "accounts { A { exports [ { %s } ] } }",
+	"accounts[].exports[]/service":    "accounts { A { exports [ { %s } ] } }",
+	"accounts[].imports[]":            "accounts { A { imports [ {stream: {account: B, subject: d}, %s} ] } }",
+	"accounts[].imports[]/stream":     "accounts { A { imports [ { %s } ] } }",
+	"accounts[].imports[]/service":    "accounts { A { imports [ { %s } ] } }",
 	"tls/certs":                       "tls { %s }",
 	"authorization.users[]/nkey":      "authorization { users [ { %s } ] }",
 }

@@ -1,0 +1,232 @@
+package account
+
+import (
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/frondmq/frond/core/wire"
+)
+
+// HdrRequestInfo is the header in which a service hears who asks.
+const HdrRequestInfo = "Nats-Request-Info"
+
+// Service is a service of one account that another one imports. What is asked gets a
+// reply subject that is good in the account of the service, and only for answers to
+// that question: who answers learns nothing of the subjects of who asks, and can
+// publish to none of them.
+//
+// It is safe for concurrent use. Close ends it.
+type Service struct {
+	ask, back *Sub
+	share     bool // tells who asks
+	many      bool // a question may have several answers
+	threshold time.Duration
+	prefix    []byte // of its reply subjects
+	began     time.Time
+
+	mu     sync.Mutex
+	open   map[token]*question
+	oldest *question
+	newest *question
+	free   *question
+}
+
+// question is one that waits for answers, or what a message is changed to on its way.
+type question struct {
+	reply, wire, header []byte
+	token               token
+	until               time.Duration // since the service began
+	prev, next          *question
+}
+
+// token is the end of a reply subject.
+type token [8]byte
+
+// maxQuestions bounds how many wait for answers; with more the oldest gets none.
+const maxQuestions = 1 << 16
+
+// NewService lets from ask what to answers. local is the pattern in from, subj gives a
+// subject of it its name in to. share tells the service who asks, not only from which
+// account; many is for services that answer more than once, within threshold of the
+// answer before.
+func NewService(from, to *Account, local string, subj func(string) string, share, many bool, threshold time.Duration) (*Service, error) {
+	s := &Service{share: share, many: many, threshold: threshold, began: time.Now(), open: map[token]*question{}}
+	s.prefix = append(randomToken([]byte("_R_."), 6), '.')
+	s.back = &Sub{Subject: string(s.prefix) + "*", Sink: &Crossing{To: from, by: answers{s}}}
+	s.ask = &Sub{Subject: local, Sink: &Crossing{To: to, Subject: subj, by: questions{s}}}
+	if err := to.Subscribe(s.back); err != nil {
+		return nil, err
+	}
+	if err := from.Subscribe(s.ask); err != nil {
+		s.back.End()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close takes no more questions, and no answers.
+func (s *Service) Close() {
+	s.ask.End()
+	s.back.End()
+}
+
+// Waiting is how many questions wait for answers.
+func (s *Service) Waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.open)
+}
+
+const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// randomToken is not to be guessed: the source of the random numbers is a strong one.
+func randomToken(b []byte, n int) []byte {
+	for range n {
+		b = append(b, base62[rand.IntN(len(base62))])
+	}
+	return b
+}
+
+// passage changes a message that crosses into another account.
+type passage interface {
+	// enter reports false for a message that does not go there. q is what it needs
+	// until it is routed.
+	enter(o *Origin, m *wire.Msg) (q *question, ok bool)
+	// left is told of how many took it.
+	left(q *question, taken int)
+}
+
+type questions struct{ *Service }
+
+func (s questions) enter(o *Origin, m *wire.Msg) (*question, bool) {
+	now := time.Since(s.began)
+	s.mu.Lock()
+	q := s.takeLocked()
+	if len(m.Reply) > 0 {
+		q.wire = randomToken(append(q.wire[:0], s.prefix...), len(token{}))
+		w := s.takeLocked()
+		w.reply = append(w.reply[:0], m.Reply...)
+		s.waitLocked(w, token(q.wire[len(s.prefix):]), now)
+	}
+	s.mu.Unlock()
+	if len(m.Reply) > 0 {
+		m.Reply = q.wire
+	}
+	info := ""
+	if o.describe != nil {
+		info = o.describe(s.share)
+	}
+	if info == "" {
+		info = `{"acc":"` + s.back.Sink.(*Crossing).To.name + `"}`
+	}
+	q.header = wire.HeaderSet(q.header[:0], m.Header, HdrRequestInfo, info)
+	m.Header = q.header
+	return q, true
+}
+
+func (s questions) left(q *question, taken int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if taken == 0 && len(q.wire) > 0 {
+		if w := s.open[token(q.wire[len(s.prefix):])]; w != nil {
+			s.endLocked(w)
+		}
+	}
+	q.wire = q.wire[:0]
+	s.freeLocked(q)
+}
+
+type answers struct{ *Service }
+
+func (s answers) enter(_ *Origin, m *wire.Msg) (*question, bool) {
+	now := time.Since(s.began)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expireLocked(now)
+	var w *question
+	if t := m.Subject[len(s.prefix):]; len(t) == len(token{}) {
+		w = s.open[token(t)]
+	}
+	if w == nil {
+		return nil, false
+	}
+	q := s.takeLocked()
+	q.reply = append(q.reply[:0], w.reply...)
+	if !s.many {
+		s.endLocked(w)
+	} else {
+		s.unlinkLocked(w)
+		s.linkLocked(w, now)
+	}
+	m.Subject = q.reply
+	return q, true
+}
+
+func (s answers) left(q *question, _ int) {
+	s.mu.Lock()
+	s.freeLocked(q)
+	s.mu.Unlock()
+}
+
+func (s *Service) takeLocked() *question {
+	q := s.free
+	if q == nil {
+		return new(question)
+	}
+	s.free, q.next = q.next, nil
+	return q
+}
+
+func (s *Service) freeLocked(q *question) {
+	q.next = s.free
+	s.free = q
+}
+
+func (s *Service) waitLocked(w *question, t token, now time.Duration) {
+	s.expireLocked(now)
+	if len(s.open) >= maxQuestions {
+		s.endLocked(s.oldest)
+	}
+	w.token = t
+	s.open[t] = w
+	s.linkLocked(w, now)
+}
+
+// expireLocked forgets who waits too long. All wait equally long, so the oldest is
+// the first.
+func (s *Service) expireLocked(now time.Duration) {
+	for s.oldest != nil && s.oldest.until < now {
+		s.endLocked(s.oldest)
+	}
+}
+
+func (s *Service) endLocked(w *question) {
+	delete(s.open, w.token)
+	s.unlinkLocked(w)
+	s.freeLocked(w)
+}
+
+func (s *Service) linkLocked(w *question, now time.Duration) {
+	w.until, w.prev, w.next = now+s.threshold, s.newest, nil
+	if s.newest != nil {
+		s.newest.next = w
+	} else {
+		s.oldest = w
+	}
+	s.newest = w
+}
+
+func (s *Service) unlinkLocked(w *question) {
+	if w.prev != nil {
+		w.prev.next = w.next
+	} else {
+		s.oldest = w.next
+	}
+	if w.next != nil {
+		w.next.prev = w.prev
+	} else {
+		s.newest = w.prev
+	}
+	w.prev, w.next = nil, nil
+}

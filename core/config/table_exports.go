@@ -1,0 +1,154 @@
+//go:build !lite
+
+package config
+
+import (
+	"math"
+	"strconv"
+	"time"
+)
+
+func exportTable() *block[Export] {
+	type e = Export
+	kind := func(service bool) func(*decoder, *e, item) {
+		return func(d *decoder, e *e, it item) {
+			switch {
+			case e.Subject != "":
+				d.errorf(it.pos, "Detected %s %q but already saw a %s", kindName(service), it.v.Str, kindName(e.Service))
+			case it.v.Kind != KindString || !validSubject(it.v.Str):
+				d.errorf(it.pos, "Subject %q is not a valid subject", it.v.text())
+			default:
+				e.Subject, e.Service = it.v.Str, service
+			}
+		}
+	}
+	return &block[e]{unknown: unknownField, fields: []field[e]{
+		row(Live, "stream", "subject", "", "messages that others may take; or", "b", kind(false)),
+		row(Live, "service", "subject", "", "questions that others may ask", "b", kind(true)),
+		row(Live, "accounts", "list of names", "all", "who may import it", "[A]", setSubjects(func(e *e) *[]string { return &e.Accounts })),
+		row(Live, "response response_type", "singleton, stream or chunked", "singleton", "one answer to a question, or more", "stream", func(d *decoder, e *e, it item) {
+			switch it.v.text() {
+			case "single", "singleton":
+				e.Response = "singleton"
+			case "stream", "chunk", "chunked":
+				e.Response = it.v.Str
+			default:
+				d.errorf(it.pos, "Unknown response type: %q", it.v.text())
+			}
+		}),
+		row(Live, "threshold response_threshold response_max_time response_time", "duration", "2m", "how long an answer may take, or the next one", `"1s"`, func(d *decoder, e *e, it item) {
+			n, err := time.ParseDuration(it.v.Str)
+			if it.v.Kind != KindString || err != nil || n <= 0 {
+				d.errorf(it.pos, "Expected response threshold to be a parseable time duration, got %q", it.v.text())
+				return
+			}
+			e.Threshold = n
+		}),
+		row(Live, "account_token_position", "integer", "0, none", "the token of the subject, counted from 1, that must be the name of who imports", "1", setInt(func(e *e) *int { return &e.TokenPosition }, 0, math.MaxInt32)),
+		notYet[e]("latency", "measure answers", ""),
+		without[e]("allow_trace", "messages are not traced yet"),
+	}}
+}
+
+func kindName(service bool) string {
+	if service {
+		return "service"
+	}
+	return "stream"
+}
+
+func importTable() *block[Import] {
+	type i = Import
+	kind := func(service bool) func(*decoder, *i, item) {
+		return func(d *decoder, i *i, it item) {
+			if i.Account != "" {
+				d.errorf(it.pos, "Detected %s but already saw a %s", kindName(service), kindName(i.Service))
+				return
+			}
+			if it.v.Kind != KindMap {
+				d.errorf(it.pos, "%s entry should be an account map, got %s", it.key, it.v.Kind)
+				return
+			}
+			for _, e := range it.v.Map.Entries {
+				switch {
+				case e.Value.Kind == KindString && e.Key == "account":
+					i.Account = e.Value.Str
+				case e.Value.Kind == KindString && e.Key == "subject":
+					i.Subject = e.Value.Str
+				case !e.used:
+					d.errorf(e.Pos, unknownField, e.Key)
+				}
+			}
+			if i.Service = service; i.Account == "" || !validSubject(i.Subject) {
+				d.errorf(it.pos, "Expect an account name and a subject")
+			}
+		}
+	}
+	return &block[i]{unknown: unknownField, fields: []field[i]{
+		row(Live, "stream", "{account, subject}", "", "messages to take from another account; or", "{account: B, subject: c}", kind(false)),
+		row(Live, "service", "{account, subject}", "", "questions to ask there", "{account: B, subject: c}", kind(true)),
+		row(Live, "prefix", "subject", "", "of a stream: what its subjects begin with here", "p", setString(func(i *i) *string { return &i.Prefix })),
+		row(Live, "to", "subject", "as there", "its subject here; $1 or {{wildcard(1)}} is the first wildcard", "x", setString(func(i *i) *string { return &i.To })),
+		row(Live, "share", "boolean", "false", "tell the service who asks", "true", setBool(func(i *i) *bool { return &i.Share })),
+		without[i]("allow_trace", "messages are not traced yet"),
+	}}
+}
+
+func setExports(d *decoder, a *Account, it item) {
+	a.Exports = nil
+	t := exportTable()
+	d.items(it, func(n int, it item) {
+		if it.v.Kind != KindMap {
+			d.errorf(it.pos, "Export Items should be a map with type entry, got %s", it.v.Kind)
+			return
+		}
+		e := Export{Threshold: 2 * time.Minute, Response: "singleton"}
+		before := len(d.errs)
+		t.decode(d, &e, it.path, it.v.Map)
+		_, replies := d.positions[it.path+".response"]
+		_, waits := d.positions[it.path+".threshold"]
+		switch {
+		case len(d.errs) > before:
+		case e.Subject == "":
+			d.errorf(it.pos, "an export needs a stream or a service")
+		case !e.Service && (replies || waits):
+			d.errorf(it.pos, "Detected response directive on non-service")
+		}
+		a.Exports = append(a.Exports, e)
+	})
+}
+
+func setImports(d *decoder, a *Account, it item) {
+	a.Imports = nil
+	t := importTable()
+	local := map[string]*Import{}
+	d.items(it, func(n int, it item) {
+		if it.v.Kind != KindMap {
+			d.errorf(it.pos, "Import Items should be a map with type entry, got %s", it.v.Kind)
+			return
+		}
+		var i Import
+		before := len(d.errs)
+		t.decode(d, &i, it.path, it.v.Map)
+		to := i.To
+		if to == "" {
+			to = i.Subject
+		}
+		old := local[to]
+		switch {
+		case len(d.errs) > before:
+		case i.Subject == "":
+			d.errorf(it.pos, "an import needs a stream or a service")
+		case !i.Service && i.Prefix != "" && i.To != "":
+			d.errorf(it.pos, "Stream import can not have a 'prefix' and a 'to' property")
+		case i.Service && i.Prefix != "":
+			d.errorf(it.pos, "a service import has no prefix, but to")
+		case i.Service && old != nil:
+			d.errorf(it.pos, "Duplicate service import subject %s, previously used in import for account %q, subject %q", strconv.Quote(to), old.Account, old.Subject)
+		}
+		if i.Service {
+			local[to] = &i
+		}
+		a.Imports = append(a.Imports, i)
+	})
+}
