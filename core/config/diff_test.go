@@ -70,7 +70,7 @@ var written = map[string]string{
 	"mqtt.listen":  "mqtt.host mqtt.port mqtt",
 	".unix_socket": "unix_socket.path", "mqtt.unix_socket": "mqtt mqtt.unix_socket.path",
 	"unix_socket.users[].uid": "unix_socket.users", "unix_socket.users[].gid": "unix_socket.users", "unix_socket.users[].user": "unix_socket.users",
-	"accounts[].exports[].stream": "accounts accounts[A].exports", "accounts[].exports[].service": "accounts accounts[A].exports", "accounts[].exports[].accounts": "accounts accounts[A].exports", "accounts[].exports[].response": "accounts accounts[A].exports", "accounts[].exports[].threshold": "accounts accounts[A].exports", "accounts[].exports[].account_token_position": "accounts accounts[A].exports",
+	"accounts[].exports[].stream": "accounts accounts[A].exports", "accounts[].exports[].service": "accounts accounts[A].exports", "accounts[].exports[].accounts": "accounts accounts[A].exports", "accounts[].exports[].response": "accounts accounts[A].exports", "accounts[].exports[].threshold": "accounts accounts[A].exports", "accounts[].exports[].response_max_time": "accounts accounts[A].exports", "accounts[].exports[].account_token_position": "accounts accounts[A].exports",
 	"accounts[].imports[].stream": "accounts accounts[A].imports", "accounts[].imports[].service": "accounts accounts[A].imports", "accounts[].imports[].prefix": "accounts accounts[A].imports", "accounts[].imports[].to": "accounts accounts[A].imports", "accounts[].imports[].share": "accounts accounts[A].imports",
 	"authorization.users[].user": "authorization.users", "leafnodes.authorization.users[].user": "leafnodes.authorization.users",
 	"tls.certs[].cert_file": "tls.certs", "tls.certs[].key_file": "tls.certs",

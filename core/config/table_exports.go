@@ -36,18 +36,21 @@ func exportTable() *block[Export] {
 				d.errorf(it.pos, "Unknown response type: %q", it.v.text())
 			}
 		}),
-		row(Live, "threshold response_threshold response_max_time response_time", "duration", "2m", "how long an answer may take, or the next one", `"1s"`, func(d *decoder, e *e, it item) {
-			n, err := time.ParseDuration(it.v.Str)
-			if it.v.Kind != KindString || err != nil || n <= 0 {
-				d.errorf(it.pos, "Expected response threshold to be a parseable time duration, got %q", it.v.text())
-				return
-			}
-			e.Threshold = n
-		}),
+		row(Live, "threshold response_threshold", "duration", "2m", "how long an answer may take, or the next one", `"1s"`, setThreshold),
+		row(Live, "response_max_time response_time", "duration", "2m", "the same", `"1s"`, setThreshold),
 		row(Live, "account_token_position", "integer", "0, none", "the token of the subject, counted from 1, that must be the name of who imports", "1", setInt(func(e *e) *int { return &e.TokenPosition }, 0, math.MaxInt32)),
 		notYet[e]("latency", "measure answers", ""),
 		without[e]("allow_trace", "messages are not traced yet"),
 	}}
+}
+
+func setThreshold(d *decoder, e *Export, it item) {
+	n, err := time.ParseDuration(it.v.Str)
+	if it.v.Kind != KindString || err != nil || n <= 0 {
+		d.errorf(it.pos, "Expected response threshold to be a parseable time duration, got %q", it.v.text())
+		return
+	}
+	e.Threshold = n
 }
 
 func kindName(service bool) string {
@@ -107,11 +110,12 @@ func setExports(d *decoder, a *Account, it item) {
 		t.decode(d, &e, it.path, it.v.Map)
 		_, replies := d.positions[it.path+".response"]
 		_, waits := d.positions[it.path+".threshold"]
+		_, takes := d.positions[it.path+".response_max_time"]
 		switch {
 		case len(d.errs) > before:
 		case e.Subject == "":
 			d.errorf(it.pos, "an export needs a stream or a service")
-		case !e.Service && (replies || waits):
+		case !e.Service && (replies || waits || takes):
 			d.errorf(it.pos, "Detected response directive on non-service")
 		}
 		a.Exports = append(a.Exports, e)
