@@ -221,6 +221,7 @@ func newReader(t *testing.T, root string) *reader {
 		"nats":          exchange + "exec " + cli + " \"$@\"\n",
 		"curl":          exchange + "exec " + tool(t, "curl") + " -sS \"$@\"\n",
 		"mosquitto_pub": exchange + "exec " + tool(t, "mosquitto_pub") + " -p " + port["1883"] + " \"$@\"\n",
+		"mosquitto_sub": exchange + "exec " + tool(t, "mosquitto_sub") + " -p " + port["1883"] + " \"$@\"\n",
 		// make run builds and starts an edge: here it is built already.
 		// What is installed goes where nobody finds it.
 		"go": "case \"$*\" in 'run ./cmd/frond '*) shift 2; exec frond \"$@\" --data " + filepath.Join(dir, "made") + ";;\n" +
