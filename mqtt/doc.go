@@ -1,5 +1,5 @@
-// Package mqtt lets MQTT 3.1.1 and MQTT 5 clients connect: topics become
-// subjects, and MQTT and NATS clients of an account hear each other. Programs
+// Package mqtt lets MQTT 3.1, 3.1.1 and 5 clients connect, and mosquitto's bridges
+// (older.go): topics become subjects, and MQTT and NATS clients of an account hear each other. Programs
 // that embed frond use New; the rest changes without notice.
 //
 // A QoS 1 PUBLISH is acknowledged when the message is on disk in every stream
@@ -18,13 +18,13 @@
 // are taken without the flag.
 //
 // A QoS 2 PUBLISH is the same with PUBREC, PUBREL and PUBCOMP: its identifier is
-// remembered while the connection lasts. The Response Topic of MQTT 5 and the
+// remembered as long as the session lasts. The Response Topic of MQTT 5 and the
 // reply subject of NATS are one thing.
 //
 // One bad message costs no client its connection (publish.go): what can't be
 // carried is left out, escaped or refused alone. What does not work yet is told
 // to the client where the protocol has a word for it, and to the operator in
-// one line a client and minute (log.go): subscriptions get at most QoS 1.
+// one line a client and minute (log.go).
 // There are no topic aliases from clients, no subscription identifiers and no
 // enhanced authentication. Clients over WebSocket are not served.
 //
