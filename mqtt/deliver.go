@@ -131,6 +131,9 @@ func (k *kept) deliver() error {
 		if err := k.prepare(m); err != nil {
 			return err
 		}
+		if m.QoS == 2 && m.ID == 0 {
+			return nil // there is no identifier for it yet
+		}
 		if sent, err := k.send(m); !sent {
 			return err
 		}
@@ -164,6 +167,7 @@ func (k *kept) number() (some bool) {
 	for _, m := range k.page {
 		id, ok := c.window.free(m.QoS)
 		if !ok {
+			k.blocked = !some
 			break
 		}
 		k.session.Sent(m, id)
