@@ -67,7 +67,11 @@ func (m *Module) sessionsOf(ctx context.Context, a *account.Account) (*session.S
 	if errors.Is(err, jsclient.ErrNoResponders) {
 		e.off, err = true, nil
 	}
-	e.store = s
+	if e.store = s; s != nil {
+		for range s.Len() {
+			m.services.Connections().Rested() // what reading them needed is free
+		}
+	}
 	return s, err
 }
 
