@@ -142,7 +142,7 @@ func (s *Server) openStore() error {
 		MaxDisk:         j.MaxDisk,
 		DrainBytes:      shares.drain,
 		StoreFileBytes:  shares.file,
-		OpenFiles:       openFiles(transport.Descriptors()),
+		OpenFiles:       transport.StoreFiles(transport.Descriptors()),
 		Domain:          j.Domain,
 		ServerName:      s.ServerName(),
 		ServerID:        s.ServerID(),
@@ -253,20 +253,6 @@ func shareDisk(total int64) diskShares {
 // sameFiles tells whether both make files of the same sizes.
 func (d diskShares) sameFiles(o diskShares) bool {
 	return d.segment == o.segment && d.drain == o.drain && d.file == o.file
-}
-
-// openFiles is how many files of streams may be open at once, of the descriptors
-// that the process has: a quarter, for most are there for connections. Each is
-// mapped, and a 32-bit machine has little room for that.
-func openFiles(descriptors uint64) int {
-	most := 1024
-	if strconv.IntSize == 32 {
-		most = 12
-	}
-	if descriptors == 0 {
-		return min(256, most)
-	}
-	return max(8, int(min(descriptors/4, uint64(most))))
 }
 
 // clockPlausible reports whether the wall clock may be right. A clock from

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -31,18 +32,29 @@ func startBy(t *testing.T, script string, c peers.Config) *peers.Server {
 	return startBinary(t, peers.FrondKind, path, c)
 }
 
-// TestFewDescriptors has 256 descriptors for 400 streams and 100 connections, when
-// the streams are made and when the server starts on them.
+// TestFewDescriptors has 256 descriptors for 400 streams and as many connections as
+// are let in, when the streams are made and when the server starts on them.
 func TestFewDescriptors(t *testing.T) {
 	t.Parallel()
-	const streams, connections = 400, 100
+	const streams, least = 400, 128
 	s := startBy(t, `ulimit -n 256; exec "$@"`, peers.Config{JetStream: true, MQTT: true})
 	ctx := within(t, 2*time.Minute)
 	works := func() {
-		for range connections {
-			defer connect(t, s).Close()
-		}
 		js := stream(t, connect(t, s))
+		ok(t, rawPublish(s.MQTTAddr(), []string{"a"}, 1))
+		let := 0
+		for ; let < 256; let++ {
+			c := must[net.Conn](t)(net.Dial("tcp", s.ClientAddr()))
+			defer c.Close()
+			ok(t, c.SetReadDeadline(time.Now().Add(step)))
+			if _, err := c.Read(make([]byte, 4)); err != nil {
+				break // its turn was the first that got no INFO
+			}
+		}
+		if let < least {
+			t.Errorf("%d connections are let in", let)
+		}
+		t.Logf("%d connections", let)
 		for i := range streams {
 			name := fmt.Sprintf("MANY_%d", i)
 			m := must[jetstream.Stream](t)(js.Stream(ctx, name))
@@ -54,7 +66,6 @@ func TestFewDescriptors(t *testing.T) {
 				t.Fatalf("%s: acknowledged as %d behind %d", name, ack.Sequence, last)
 			}
 		}
-		ok(t, rawPublish(s.MQTTAddr(), []string{"a"}, 1))
 	}
 	makeStreams(t, ctx, s.URL(), 0, streams)
 	works()

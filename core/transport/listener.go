@@ -74,12 +74,12 @@ func (l *Listener) Favor(most int) int {
 	return favored(most, Descriptors())
 }
 
-// favored leaves half of what is kept to files.
+// favored leaves half of what is spare to files.
 func favored(most int, limit uint64) int {
 	if limit == 0 {
 		return most
 	}
-	return max(1, min(most, int(limit-forConnections(limit))/2))
+	return max(1, min(most, int(spare(limit))/2))
 }
 
 // Run begins to accept. accepted is called for each connection, on the accepting
@@ -100,7 +100,27 @@ func forConnections(limit uint64) uint64 {
 	if limit == 0 {
 		return 0
 	}
-	return limit - min(limit/8, 64)
+	return limit - min(uint64(StoreFiles(limit))+spare(limit), limit/2)
+}
+
+// spare are kept beside the files of streams, for those of the journal, for files
+// that are being made and for who asks how the server is.
+func spare(limit uint64) uint64 { return min(limit/8, 64) }
+
+// StoreFiles is how many files of streams may be open at once in a process that
+// may have limit descriptors, 0 for not known: few of them, for most are there for
+// connections. No connection gets what is theirs, else a stream could not be read
+// while many are connected. Each file is mapped, and a 32-bit machine has little
+// room for that.
+func StoreFiles(limit uint64) int {
+	most := 1024
+	if strconv.IntSize == 32 {
+		most = 12
+	}
+	if limit == 0 {
+		return min(256, most)
+	}
+	return max(8, int(min(limit/8, uint64(most))))
 }
 
 // descriptor is the number of a connection's socket, 0 when it has none.

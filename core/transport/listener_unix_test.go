@@ -99,9 +99,24 @@ func TestListener_favored(t *testing.T) {
 }
 
 func TestForConnections(t *testing.T) {
-	for limit, want := range map[uint64]uint64{0: 0, 1: 1, 100: 88, 1024: 960, 1 << 20: 1<<20 - 64} {
+	for limit, want := range map[uint64]uint64{0: 0, 1: 1, 12: 6, 100: 100 - 12 - 12, 1 << 20: 1<<20 - 64 - uint64(StoreFiles(1<<20))} {
 		if got := forConnections(limit); got != want {
 			t.Errorf("of %d descriptors %d are for connections, want %d", limit, got, want)
+		}
+	}
+}
+
+// Files of streams have descriptors of their own, and a process that has few opens
+// few at once.
+func TestStoreFiles(t *testing.T) {
+	for limit, want := range map[uint64]int{1: 8, 64: 8, 90: 11} {
+		if got := StoreFiles(limit); got != want {
+			t.Errorf("of %d descriptors %d are for files of streams, want %d", limit, got, want)
+		}
+	}
+	for _, limit := range []uint64{0, 256, 1024, 1 << 20} {
+		if got := StoreFiles(limit); got < 12 || got > 1024 {
+			t.Errorf("of %d descriptors %d are for files of streams", limit, got)
 		}
 	}
 }
