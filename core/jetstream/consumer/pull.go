@@ -168,13 +168,9 @@ func (m *Machine) served(now int64, r *request, cost int, fx *Effects) {
 
 // atEnd ends requests that do not wait: all there was is delivered.
 func (m *Machine) atEnd(fx *Effects) {
-	for r := m.waiting.head; r != nil; {
-		next := r.next
-		if r.ends() {
-			fx.plain(r.reply, "404 No Messages")
-			m.waiting.drop(r)
-		}
-		r = next
+	for r := m.waiting.ends; r != nil; r = m.waiting.ends {
+		fx.plain(r.reply, "404 No Messages")
+		m.waiting.drop(r)
 	}
 }
 
@@ -218,9 +214,10 @@ func (m *Machine) stillWanted(now int64, there uint64, fx *Effects) bool {
 // tickRequests ends requests whose time is up and sends heartbeats.
 func (m *Machine) tickRequests(now int64, fx *Effects) {
 	w := &m.waiting
-	if w.dueAt == 0 || now < w.dueAt {
+	if at := w.look(); at == 0 || now < at {
 		return
 	}
+	w.looked(now)
 	w.dueAt = 0
 	beat := false
 	for r := w.head; r != nil; {

@@ -130,7 +130,7 @@ func (m *Machine) NextDeadline(now int64) int64 {
 		sooner(m.notBefore)
 	}
 	if m.cfg.Pull() {
-		sooner(m.waiting.dueAt)
+		sooner(m.waiting.look())
 		sooner(m.pinDue())
 	} else if m.here && m.cfg.Heartbeat > 0 {
 		sooner(m.beatAt)

@@ -22,20 +22,39 @@ type request struct {
 	id                        []byte
 
 	prev, next *request
+	// The list of those that end when there is nothing.
+	ending          bool
+	before, further *request
 }
 
 // ends reports whether the request is over when there is nothing for it.
 func (r *request) ends() bool { return r.noWait && (r.expires == 0 || r.gave > 0) }
 
 // waiting is the queue of pull requests: round-robin, and by priority where the
-// policy says so. Requests are reused.
+// policy says so. Requests are reused. A delivery must not look at all of them,
+// for there may be very many: whoever is behind a request of its priority, and who
+// ends when there is nothing, is known.
 type waiting struct {
 	head, tail *request
-	free       *request
-	n          int
-	wanted     int   // the sum of what is wanted
-	dueAt      int64 // lower bound of the next expiry, heartbeat or hold; 0 none
+	last       [priorities]*request // of each priority
+	// Those that end when there is nothing, in the order in which they came to that.
+	ends, endsLast *request
+	free           *request
+	n              int
+	wanted         int   // the sum of what is wanted
+	dueAt          int64 // lower bound of the next expiry, heartbeat or hold; 0 none
+	restAt         int64 // nothing is done about what is due before that
 }
+
+// priorities are those that a request may have.
+const priorities = 10
+
+// restAfter is how many requests may be looked through for what is due as often as
+// something is; with more, time passes in between in proportion.
+const restAfter = 1000
+
+// restPerRequest is some ten times what it takes to look at one.
+const restPerRequest = 50
 
 func (w *waiting) take() *request {
 	r := w.free
@@ -49,10 +68,11 @@ func (w *waiting) take() *request {
 
 // add puts r behind all requests of its priority; a lower number goes first.
 func (w *waiting) add(r *request) {
-	at := w.tail
-	for at != nil && at.priority > r.priority {
-		at = at.prev
+	var at *request
+	for p := r.priority; p >= 0 && at == nil; p-- {
+		at = w.last[p]
 	}
+	w.last[r.priority] = r
 	r.prev = at
 	if at == nil {
 		r.next, w.head = w.head, r
@@ -67,9 +87,48 @@ func (w *waiting) add(r *request) {
 	w.n++
 	w.wanted += max(r.n, 0)
 	w.due(r)
+	w.judge(r)
+}
+
+// judge puts r among those that end when there is nothing, or takes it out. Call it
+// when what that hangs on has changed.
+func (w *waiting) judge(r *request) { w.setEnding(r, r.ends()) }
+
+func (w *waiting) setEnding(r *request, ends bool) {
+	if ends == r.ending {
+		return
+	}
+	r.ending = ends
+	if ends {
+		if r.before = w.endsLast; r.before == nil {
+			w.ends = r
+		} else {
+			r.before.further = r
+		}
+		w.endsLast = r
+		return
+	}
+	if r.before == nil {
+		w.ends = r.further
+	} else {
+		r.before.further = r.further
+	}
+	if r.further == nil {
+		w.endsLast = r.before
+	} else {
+		r.further.before = r.before
+	}
+	r.before, r.further = nil, nil
 }
 
 func (w *waiting) unlink(r *request) {
+	w.setEnding(r, false)
+	if w.last[r.priority] == r {
+		w.last[r.priority] = nil
+		if r.prev != nil && r.prev.priority == r.priority {
+			w.last[r.priority] = r.prev
+		}
+	}
 	if r.prev == nil {
 		w.head = r.next
 	} else {
@@ -106,10 +165,26 @@ func (w *waiting) revive(r *request) {
 func (w *waiting) rotate(r *request) {
 	if r == w.tail {
 		w.due(r)
+		w.judge(r)
 		return
 	}
 	w.unlink(r)
 	w.add(r)
+}
+
+// look is when something is to be done about what is due; 0 is never.
+func (w *waiting) look() int64 {
+	if w.dueAt == 0 {
+		return 0
+	}
+	return max(w.dueAt, w.restAt)
+}
+
+// looked is called when all were looked through at now.
+func (w *waiting) looked(now int64) {
+	if w.n > restAfter {
+		w.restAt = now + int64(w.n)*restPerRequest
+	}
 }
 
 func (w *waiting) due(r *request) {
