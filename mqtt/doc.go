@@ -30,8 +30,7 @@
 //
 // A session that outlives its connection is kept on streams, by package session:
 // kept.go is the way in, deliver.go the way out. QoS 1 messages that are not kept,
-// since the session is not, or since no MQTT client of this server has published
-// them, are sent once to each connection, and never again.
+// since the session is not, or since no MQTT client has published them, are sent once to each connection, and never again.
 //
 // Messages of NATS clients whose subject makes no valid topic (an empty one,
 // one with '+' or '#', one that is not UTF-8) are not delivered. Headers that

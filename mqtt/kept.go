@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,7 +13,9 @@ import (
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/jetstream/jsclient"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/mqtt/session"
@@ -63,6 +66,8 @@ func (m *Module) sessionsOf(ctx context.Context, a *account.Account) (*session.S
 	s, err := session.Open(ctx, session.Options{
 		Account: a, Client: c, Log: m.log, Origin: nameHash(m.services.ServerName()), Domain: m.services.Domain(),
 		Limits: m.keptLimits, Subjects: m.keptSubjects, Filter: stockFilter,
+		Stored: func(live []byte, publisher string) []byte { return storedHeader(live, publisher, 0) },
+		Lost:   m.lost,
 	})
 	if errors.Is(err, jsclient.ErrNoResponders) {
 		e.off, err = true, nil
@@ -73,6 +78,56 @@ func (m *Module) sessionsOf(ctx context.Context, a *account.Account) (*session.S
 		}
 	}
 	return s, err
+}
+
+// openStores reads the sessions that are there at the start, before any client has
+// come: what links bring is kept for them.
+func (m *Module) openStores(o *config.Options) {
+	if !m.keeps() || !o.MQTT.Set {
+		return
+	}
+	names := []string{config.GlobalAccount}
+	for i := range o.Accounts {
+		names = append(names, o.Accounts[i].Name)
+	}
+	for _, name := range names {
+		a, ok := m.services.Account(name)
+		if !ok || !m.services.StreamsIn(a) {
+			continue
+		}
+		if err := m.openStore(a); err != nil {
+			m.log.Error("MQTT sessions could not be read; the next client of the account has them read", "account", core.Cut(name), "err", err)
+		}
+	}
+}
+
+// openStore reads the sessions of an account if there are any.
+func (m *Module) openStore(a *account.Account) error {
+	ctx, cancel := context.WithTimeout(m.ctx, attachPatience)
+	defer cancel()
+	c, err := m.services.StreamClient(a, "")
+	if err != nil {
+		return err
+	}
+	_, err = c.Info(ctx, session.RowStream)
+	c.Close()
+	if errors.Is(err, jsclient.ErrStreamNotFound) {
+		return nil
+	}
+	if err == nil {
+		_, err = m.sessionsOf(ctx, a)
+	}
+	return err
+}
+
+// lost counts and tells what came by a link and could not be kept.
+func (m *Module) lost(subj []byte, err error) {
+	m.lostKept.Add(1)
+	const text = "MQTT message that came by a link was not kept"
+	line := text + "\x00" + core.Cut(err.Error())
+	if !core.Again(m.log, slog.LevelError, []byte(line)) {
+		m.log.Log(core.Once(line), slog.LevelError, text, append([]any{"subject", core.Cut(subj)}, shortened([]any{"err", err})...)...)
+	}
 }
 
 // refuses says why a client can't be let in whose identifier is that of another user's

@@ -41,6 +41,7 @@ type Module struct {
 	turned         turned // who was not let in
 	lostProperties atomic.Uint64
 	lostRetained   atomic.Uint64
+	lostKept       atomic.Uint64 // by kept sessions, of what came by links
 
 	keepers struct {
 		sync.Mutex
@@ -122,6 +123,7 @@ func (m *Module) Start(s core.Services) error {
 	m.services, m.log = s, s.Logger()
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	defer m.ready.Store(true)
+	m.openStores(o)
 	if o.MQTT.Port != 0 {
 		if err := m.listen(o); err != nil {
 			return err
@@ -306,7 +308,7 @@ func (m *Module) Describe(d *monitor.Description) {
 		d.MQTT.NoAuthUser = o.MQTT.NoAuthUser
 	}
 	d.MQTT.RefusedConnects, d.MQTT.LostProperties = m.turned.total.Load(), m.lostProperties.Load()
-	d.MQTT.LostRetained = m.lostRetained.Load()
+	d.MQTT.LostRetained, d.MQTT.LostKept = m.lostRetained.Load(), m.lostKept.Load()
 }
 
 var _ core.Module = (*Module)(nil)

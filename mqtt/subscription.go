@@ -69,7 +69,7 @@ func (s *subscription) Deliver(_ *account.Sub, m *wire.Msg) bool {
 	}
 	qos := min(s.qos, publishedQoS(m.Header))
 	if qos > 0 && c.kept != nil {
-		if _, ok := m.Receipt.(session.Keeping); ok && s.kept {
+		if s.kept && session.ComesBySession(m) {
 			return false // it comes by the session (deliver.go)
 		}
 		qos = 1 // identifiers of QoS 2 are the session's

@@ -100,7 +100,7 @@ func (a *Account) SetWeight(s *Sub, w int32) {
 // HasInterest reports whether anyone is subscribed to the literal subject.
 func (a *Account) HasInterest(subject string) bool { return a.index.HasInterest(subject) }
 
-// Subscriptions is the number of subscriptions now, without those of RoleLocal.
+// Subscriptions is the number of subscriptions now, without those of RoleLocal and RoleKept.
 func (a *Account) Subscriptions() int64 { return a.subs.Load() }
 
 // Traffic is what was routed since the start. Bytes are headers and payload.

@@ -21,24 +21,25 @@ const numTiers = 3
 // keeps its own link to the hub: what came from the hub is not spread over
 // routes, and what came over a route does not go up to the hub.
 var forward = [numRoles][numRoles]tier{
-	//              Client  Internal Local  Spoke   Hub     Route  Gateway
-	RoleClient:   {first, first, first, second, second, first, third},
-	RoleInternal: {first, first, never, second, second, first, third},
-	RoleLocal:    {first, first, never, second, second, first, third},
-	RoleSpoke:    {first, first, never, second, second, first, third},
-	RoleHub:      {first, first, never, second, never, never, third},
-	RoleRoute:    {first, first, never, second, never, never, never},
-	RoleGateway:  {first, first, never, second, second, first, never},
+	//              Client  Internal Local  Kept   Spoke   Hub     Route  Gateway
+	RoleClient:   {first, first, first, first, second, second, first, third},
+	RoleInternal: {first, first, never, first, second, second, first, third},
+	RoleLocal:    {first, first, never, first, second, second, first, third},
+	RoleKept:     {first, first, never, first, second, second, first, third},
+	RoleSpoke:    {first, first, never, first, second, second, first, third},
+	RoleHub:      {first, first, never, first, second, never, never, third},
+	RoleRoute:    {first, first, never, first, second, never, never, never},
+	RoleGateway:  {first, first, never, first, second, second, first, never},
 }
 
 // announce is the law of whose interest is made known on a link: the row is
 // the peer of the link, the column the kind of subscriber.
 var announce = [numRoles][numRoles]bool{
-	//             Client Internal Local Spoke Hub  Route  Gateway
-	RoleSpoke:   {true, true, false, true, true, true, true},
-	RoleHub:     {true, true, false, true, false, false, false},
-	RoleRoute:   {true, true, false, true, false, false, false},
-	RoleGateway: {true, true, false, true, false, true, false},
+	//             Client Internal Local Kept Spoke Hub  Route  Gateway
+	RoleSpoke:   {true, true, false, true, true, true, true, true},
+	RoleHub:     {true, true, false, true, true, false, false, false},
+	RoleRoute:   {true, true, false, true, true, false, false, false},
+	RoleGateway: {true, true, false, true, true, false, true, false},
 }
 
 // Announces reports whether the interest of a subscriber is made known to the

@@ -35,6 +35,8 @@ type Origin struct {
 	missed *missed // beyond alwaysCached
 	depth  int     // of crossings, while a message is routed
 
+	following []following // the message that is being routed
+
 	describe func(share bool) string // see Describe
 
 	// epoch counts Flushes: a plan that was used in this epoch has its plain

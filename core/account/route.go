@@ -16,10 +16,14 @@ func (a *Account) Route(o *Origin, m *wire.Msg) int {
 	}
 	published := m.Subject
 	anyQueue := !o.role.IsLink()
+	if !anyQueue && !m.Here {
+		m.Via = o
+	}
 	if set := a.mappings.Load(); set != nil && o.role.mapped() {
 		s, changed := o.mapSubject(at, set, published)
 		if s == nil {
 			at.count(m, 0)
+			m.Via = nil
 			return 0
 		}
 		m.Subject = s
@@ -28,7 +32,10 @@ func (a *Account) Route(o *Origin, m *wire.Msg) int {
 		anyQueue = anyQueue || changed && m.Queues == nil
 	}
 	n := o.route(at, m, anyQueue)
-	m.Subject = published
+	m.Subject, m.Via = published, nil
+	if len(o.following) > 0 && !m.Here {
+		o.follow(m)
+	}
 	return n
 }
 
@@ -137,6 +144,10 @@ func (o *Origin) routeLinks(p *plan, m *wire.Msg) int {
 	for i := range p.links {
 		l := &p.links[i]
 		if !l.plain && len(l.queues) == 0 {
+			continue
+		}
+		if m.Here {
+			l.queues = l.queues[:0]
 			continue
 		}
 		m.Queues = nil

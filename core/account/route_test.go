@@ -8,18 +8,19 @@ import (
 	"github.com/frondmq/frond/core/wire"
 )
 
-var roleNames = [numRoles]string{"client", "internal", "local", "spoke", "hub", "route", "gateway"}
+var roleNames = [numRoles]string{"client", "internal", "local", "kept", "spoke", "hub", "route", "gateway"}
 
 func TestRoute_tableOfRoles(t *testing.T) {
 	// Rows and columns as in forward.go. '.' nothing; 1, 2, 3 the tier.
 	want := [numRoles]string{
-		RoleClient:   "1112213",
-		RoleInternal: "11.2213",
-		RoleLocal:    "11.2213",
-		RoleSpoke:    "11.2213",
-		RoleHub:      "11.2..3",
-		RoleRoute:    "11.2...",
-		RoleGateway:  "11.221.",
+		RoleClient:   "11112213",
+		RoleInternal: "11.12213",
+		RoleLocal:    "11.12213",
+		RoleKept:     "11.12213",
+		RoleSpoke:    "11.12213",
+		RoleHub:      "11.12..3",
+		RoleRoute:    "11.12...",
+		RoleGateway:  "11.1221.",
 	}
 	for from := range numRoles {
 		for to := range numRoles {

@@ -15,6 +15,9 @@ const (
 	// RoleLocal is the server itself where it answers its own clients and nobody
 	// else: no link hears of it, and it is not counted as a subscription.
 	RoleLocal
+	// RoleKept is a subscriber that is away, for whom the server keeps messages: links
+	// hear of it, and it is not counted as a subscription.
+	RoleKept
 	// RoleSpoke is a leaf link whose peer is the spoke: this server is the hub.
 	RoleSpoke
 	// RoleHub is a leaf link whose peer is the hub: this server is the spoke.

@@ -32,7 +32,7 @@ func (s *Sub) Members() int {
 
 // counts is by how many subscriptions the account grows.
 func (s *Sub) counts() int64 {
-	if s.Sink.Role() == RoleLocal {
+	if r := s.Sink.Role(); r == RoleLocal || r == RoleKept {
 		return 0
 	}
 	return 1

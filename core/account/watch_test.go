@@ -98,11 +98,11 @@ func TestWatchSubject(t *testing.T) {
 func TestAnnounces(t *testing.T) {
 	// Rows are links, columns whose interest: as the columns of forward.go.
 	for link, want := range map[Role]string{
-		RoleSpoke:   "yy.yyyy",
-		RoleHub:     "yy.y...",
-		RoleRoute:   "yy.y...",
-		RoleGateway: "yy.y.y.",
-		RoleClient:  ".......",
+		RoleSpoke:   "yy.yyyyy",
+		RoleHub:     "yy.yy...",
+		RoleRoute:   "yy.yy...",
+		RoleGateway: "yy.yy.y.",
+		RoleClient:  "........",
 	} {
 		got := ""
 		for r := range numRoles {

@@ -190,6 +190,7 @@ type MQTTVarz struct {
 	RefusedConnects uint64 `json:"refused_connects,omitempty"` // CONNECTs that were not let in
 	LostProperties  uint64 `json:"lost_properties,omitempty"`  // that can't be message headers
 	LostRetained    uint64 `json:"lost_retained,omitempty"`    // retained messages that were not stored
+	LostKept        uint64 `json:"lost_kept,omitempty"`        // by kept sessions, of what came by links
 }
 
 // WebsocketVarz describes the WebSocket listener.

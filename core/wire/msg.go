@@ -42,6 +42,11 @@ type Msg struct {
 	// reply, a deliver subject or a destination, and JetStream executes no such
 	// message as a request: the server would act for whoever named the subject.
 	Chosen bool
+	// Here keeps the message on this server: no link is given it.
+	Here bool
+	// Via is for package account, while a message is routed that came in by a link
+	// (account.Follow); nil for all others.
+	Via any
 	// Feeds marks what a consumer sends to the mirror or the source that it was
 	// made for, its heartbeats among it. A link that is slow with it may tell
 	// the other side that it is not forgotten.

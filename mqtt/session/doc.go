@@ -7,14 +7,15 @@
 //
 // A session at rest is one row, the newest message on $MQTT.sess.HASH in the
 // stream $MQTT_sess (row.go), and in memory its filters in the account's interest
-// index, as sinks of RoleLocal: no link hears of them. It has no consumer, no
-// timer and no goroutine.
+// index, as sinks of RoleKept. It has no consumer, no timer and no goroutine.
 //
 // A message that MQTT clients publish with QoS 1 or 2, and that a filter of a kept
 // session takes with QoS 1 or 2, is stored once on $MQTT.msgs.SUBJECT in the stream
 // $MQTT_msgs, however many sessions wait for it (put.go). The filters say so while
 // the message is routed, by its receipt (Keeping); it is stored behind that, and
 // acknowledged when it is on disk. What nobody keeps is not stored.
+//
+// What comes by a link is stored likewise, behind its routing (linked.go).
 //
 // # Who waits for what
 //
@@ -59,7 +60,8 @@
 // # Limits
 //
 // A session that waits for as much as it may refuses what would be one more: the
-// publisher hears so instead of a success (Full). Nothing is dropped.
+// publisher hears so instead of a success (Full). Nothing is dropped, but what comes by
+// a link, whose publisher can't be told (linked.go).
 //
 // # Concurrency
 //

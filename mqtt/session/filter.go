@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math"
@@ -82,8 +83,8 @@ type Keeping interface {
 	Publisher() (hash string, kept bool)
 }
 
-// Role is one that no link hears of.
-func (f *Filter) Role() account.Role { return account.RoleLocal }
+// Role is one that links hear of: what is published behind them is kept too.
+func (f *Filter) Role() account.Role { return account.RoleKept }
 
 // Cluster is "": a session is not a server.
 func (f *Filter) Cluster() string { return "" }
@@ -95,7 +96,7 @@ func (f *Filter) Flush() {}
 func (f *Filter) Deliver(_ *account.Sub, m *wire.Msg) bool {
 	k, ok := m.Receipt.(Keeping)
 	if !ok {
-		return false // of a NATS client, or not acknowledged: it is not kept
+		return f.matches(m.Subject) && keptFromLink(m) && account.Follow(m, f.sess.store)
 	}
 	hash, kept := k.Publisher()
 	if !kept || !f.matches(m.Subject) || f.noLocal() && hash == string(f.sess.hash[:]) {
@@ -120,7 +121,8 @@ func (f *Filter) matches(subj []byte) bool {
 // takes reports whether a message that matches the subject of the filter is one for
 // it. publisher is the hash of the client identifier. The lock is held.
 func (f *Filter) takes(seq uint64, subj []byte, publisher []byte) bool {
-	return seq > f.after && seq <= f.until && f.matches(subj) && !(f.noLocal() && string(publisher) == string(f.sess.hash[:]))
+	return seq > f.after && seq <= f.until && f.matches(subj) && !(f.noLocal() && bytes.Equal(publisher, f.sess.hash[:])) &&
+		!f.sess.store.skipsLocked(f.sess, seq)
 }
 
 // Subscribe makes a filter, or changes the options of one. The row has it when Save

@@ -31,7 +31,7 @@ func TestSession_atRest(t *testing.T) {
 			}
 			x.Detach(60)
 		}
-		h.holds(rowStream, upTo)
+		h.holds(RowStream, upTo)
 		h.s.rows.drain(t.Context())
 	}
 	make(0, n/2)

@@ -17,6 +17,7 @@ type flight struct {
 	id        uint16
 	size      int
 	r         wire.Receipt
+	linked    bool // it came by a link
 	taken     atomic.Bool
 }
 
@@ -32,6 +33,8 @@ type Publication struct {
 	// which is ID, and HeaderID says so; else nil.
 	By *Session
 	ID uint16
+
+	linked bool // it came by a link: whoever is full goes without it
 }
 
 // Put stores a message for the sessions that wait for it. r expects one more stream,
@@ -43,8 +46,8 @@ func (s *Store) Put(o *account.Origin, p *Publication, r wire.Receipt) {
 		return
 	}
 	full := append(append(make([]byte, 0, len(msgsPrefix)+len(p.Subject)), msgsPrefix...), p.Subject...)
-	f := &flight{s: s, subject: full[len(msgsPrefix):], publisher: p.Publisher, by: p.By, id: p.ID, size: len(p.Header) + len(p.Body), r: r}
-	s.o.Account.Route(o, &wire.Msg{Subject: full, Header: p.Header, Body: p.Body, Receipt: f})
+	f := &flight{s: s, subject: full[len(msgsPrefix):], publisher: p.Publisher, by: p.By, id: p.ID, linked: p.linked, size: len(p.Header) + len(p.Body), r: r}
+	s.o.Account.Route(o, &wire.Msg{Subject: full, Header: p.Header, Body: p.Body, Receipt: f, Here: true})
 	if !f.taken.Load() {
 		s.lostStream()
 		r.Expect()
@@ -74,13 +77,20 @@ func (s *Store) told(f *flight, seq uint64) {
 		s.anewLocked() // a stream tells in the order of its sequences
 	}
 	s.mu.head = seq
-	n := 0
+	n, limits := 0, s.o.Limits()
 	s.eachLocked(seq, f.subject, []byte(f.publisher), func(by *Filter) {
 		x := by.sess
 		if x.told == seq || x.over {
 			return // by another filter
 		}
+		before := x.told
 		x.told = seq
+		if f.linked && x.full(f.size, &limits) {
+			x.skipLocked(seq, before)
+			s.o.Lost(f.subject, &FullError{x.ID})
+			s.suspect()
+			return
+		}
 		if x.msgs.Add(1) == 1 && len(x.unacked) == 0 && s.mu.swept >= s.mu.begin && (x.peer == nil || x.idle) {
 			// Nothing before it is for the session: nobody has to look.
 			x.position, x.horizon = seq-1, seq-1

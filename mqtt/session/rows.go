@@ -61,7 +61,7 @@ func (w *rowWriter) write(ctx context.Context, x *Session, done chan<- error) {
 	w.mu.writing[tag] = &writing{x, done}
 	w.mu.of[x]++
 	w.mu.Unlock()
-	err := w.window.Publish(ctx, &jsclient.Outgoing{Subject: s.rowSubject(x.hashText()), Data: b, Stream: rowStream}, tag)
+	err := w.window.Publish(ctx, &jsclient.Outgoing{Subject: s.rowSubject(x.hashText()), Data: b, Stream: RowStream}, tag)
 	if err != nil {
 		w.told(tag, jsclient.Outcome{State: jsclient.Refused, Err: err})
 	}
@@ -93,7 +93,7 @@ func (w *rowWriter) told(tag uint64, o jsclient.Outcome) {
 		p.done <- o.Err
 	}
 	if o.State != jsclient.Stored {
-		s.o.Log.Error("MQTT session could not be stored", "client", cut(p.x.ID), "stream", rowStream, "err", o.Err)
+		s.o.Log.Error("MQTT session could not be stored", "client", cut(p.x.ID), "stream", RowStream, "err", o.Err)
 		s.poke()
 	}
 }

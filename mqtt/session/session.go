@@ -204,7 +204,7 @@ func (s *Store) deleteRow(ctx context.Context, x *Session) error {
 	if seq == 0 {
 		return nil
 	}
-	err := s.o.Client.DeleteMessage(ctx, rowStream, seq)
+	err := s.o.Client.DeleteMessage(ctx, RowStream, seq)
 	if errors.Is(err, jsclient.ErrMessageNotFound) || errors.Is(err, jsclient.ErrStreamNotFound) {
 		err = nil
 	}

@@ -18,7 +18,7 @@ import (
 
 // The streams, with nats-server's names and subjects.
 const (
-	rowStream  = "$MQTT_sess"
+	RowStream  = "$MQTT_sess" // is there where sessions are kept
 	rowPrefix  = "$MQTT.sess."
 	msgsStream = "$MQTT_msgs"
 	msgsPrefix = "$MQTT.msgs."
@@ -44,6 +44,12 @@ type Options struct {
 	Subjects func(filter string) ([]string, error)
 	// Filter is the topic filter of what nats-server has subscribed to.
 	Filter func(subject string) string
+	// Stored is the header block that a message is kept with of which the live one is
+	// given. publisher is the hash of who published it.
+	Stored func(live []byte, publisher string) []byte
+	// Lost is told what came by a link and could not be kept, for one session or for
+	// all. It must not block; subject is borrowed.
+	Lost func(subject []byte, err error)
 }
 
 // Store is the kept sessions of an account.
@@ -77,13 +83,14 @@ type Store struct {
 		// begin is the newest one that was there at the start, or when all was counted
 		// anew (recount.go); up to swept they are counted.
 		begin, swept uint64
-		started      bool            // counted is closed
-		missed       bool            // a session did not find what was counted for it
-		unread       map[string]bool // rows that can't be read, by their hashes, or are of others, by their subjects
-		low          uint64          // nobody waits for what is below
-		free         []uint64        // messages above low that nobody waits for any more
-		freed        bool            // there are messages below low
-		ended        []*Session      // to be counted down
+		started      bool               // counted is closed
+		missed       bool               // a session did not find what was counted for it
+		without      map[*Session][]gap // what came by links for sessions that were full
+		unread       map[string]bool    // rows that can't be read, by their hashes, or are of others, by their subjects
+		low          uint64             // nobody waits for what is below
+		free         []uint64           // messages above low that nobody waits for any more
+		freed        bool               // there are messages below low
+		ended        []*Session         // to be counted down
 		dirty        map[*Session]bool
 		gone         []*Session // whose rows are to be deleted
 	}
@@ -198,12 +205,12 @@ func (s *Store) load(ctx context.Context) error {
 		s.mu.made, s.mu.begin, s.mu.head = i.Created, i.State.LastSeq, i.State.LastSeq
 		s.mu.low = max(i.State.FirstSeq, 1)
 	}
-	_, err = s.o.Client.Info(ctx, rowStream)
+	_, err = s.o.Client.Info(ctx, RowStream)
 	if errors.Is(err, jsclient.ErrStreamNotFound) {
 		if i != nil && i.State.Msgs > 0 {
 			// Somebody may bring it back.
-			s.mu.unread[rowStream] = true
-			s.o.Log.Error("MQTT sessions are gone, and what they wait for is there: it stays", "stream", rowStream, "messages", i.State.Msgs)
+			s.mu.unread[RowStream] = true
+			s.o.Log.Error("MQTT sessions are gone, and what they wait for is there: it stays", "stream", RowStream, "messages", i.State.Msgs)
 		}
 		return nil
 	}
@@ -213,7 +220,7 @@ func (s *Store) load(ctx context.Context) error {
 	strange := 0
 	for from, more := uint64(1), true; more; {
 		var list []*jsclient.Message
-		if list, more, err = s.o.Client.NextBatch(ctx, rowStream, from, rowPrefix+">", 256, 256<<10); err != nil {
+		if list, more, err = s.o.Client.NextBatch(ctx, RowStream, from, rowPrefix+">", 256, 256<<10); err != nil {
 			return err
 		}
 		for _, m := range list {
@@ -226,7 +233,7 @@ func (s *Store) load(ctx context.Context) error {
 	}
 	if strange > 0 {
 		s.o.Log.Warn("MQTT sessions of another JetStream domain are in the stream: they are not served, and what waits for them stays until they are deleted",
-			"stream", rowStream, "sessions", strange, "domain", s.o.Domain)
+			"stream", RowStream, "sessions", strange, "domain", s.o.Domain)
 	}
 	return nil
 }
@@ -251,7 +258,7 @@ func (s *Store) loadRow(m *jsclient.Message) bool {
 	}
 	if err != nil {
 		s.mu.unread[hash] = true
-		s.o.Log.Error("MQTT session could not be read; what it waits for stays in the stream", "stream", rowStream, "subject", m.Subject, "seq", m.Seq, "err", err)
+		s.o.Log.Error("MQTT session could not be read; what it waits for stays in the stream", "stream", RowStream, "subject", m.Subject, "seq", m.Seq, "err", err)
 	}
 	return true
 }
@@ -334,7 +341,7 @@ func (s *Store) ensure(ctx context.Context) error {
 	case t.failed != nil && time.Since(t.at) < ensureAgain:
 		return t.failed
 	}
-	_, err := s.ensureStream(ctx, &jsclient.StreamConfig{Name: rowStream, Subjects: []string{rowPrefix + ">"}, MaxMsgsPer: 1, AllowDirect: true})
+	_, err := s.ensureStream(ctx, &jsclient.StreamConfig{Name: RowStream, Subjects: []string{rowPrefix + ">"}, MaxMsgsPer: 1, AllowDirect: true})
 	if err == nil {
 		var i *jsclient.StreamInfo
 		if i, err = s.ensureStream(ctx, &jsclient.StreamConfig{Name: msgsStream, Subjects: []string{msgsPrefix + ">"}, AllowDirect: true}); err == nil {
@@ -387,7 +394,7 @@ func (s *Store) adopt(i *jsclient.StreamInfo) {
 func (s *Store) anewLocked() {
 	s.mu.counts = counts{}
 	s.mu.head, s.mu.begin, s.mu.swept, s.mu.low = 0, 0, 0, 1
-	s.mu.free, s.mu.missed = nil, false
+	s.mu.free, s.mu.missed, s.mu.without = nil, false, nil
 	for _, x := range s.mu.sessions {
 		x.anew()
 		s.mu.dirty[x] = true

@@ -28,6 +28,7 @@ type house struct {
 	limits Limits
 	domain string
 	log    testkit.Log
+	lost   testkit.Log
 	s      *Store
 	origin *account.Origin
 }
@@ -70,6 +71,8 @@ func (h *house) open() {
 			}
 			return []string{f}, nil
 		},
+		Stored: func(live []byte, _ string) []byte { return live },
+		Lost:   func(subject []byte, err error) { fmt.Fprintf(&h.lost, "%s: %v\n", subject, err) },
 	})
 	if err != nil {
 		h.Fatal(err)
@@ -361,7 +364,7 @@ func TestStore_sweep(t *testing.T) {
 	h.s.mu.Unlock()
 	c := h.client()
 	defer c.Close()
-	if err := c.DeleteMessage(t.Context(), rowStream, row); err != nil {
+	if err := c.DeleteMessage(t.Context(), RowStream, row); err != nil {
 		t.Fatal(err)
 	}
 	h.crash()
@@ -387,11 +390,11 @@ func TestStore_ends(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.holds(msgsStream, 2)
-	h.holds(rowStream, 1)
+	h.holds(RowStream, 1)
 	e.wants("1 2")
 	e.Detach(0)
 	h.holds(msgsStream, 0)
-	h.holds(rowStream, 0)
+	h.holds(RowStream, 0)
 	if n := h.s.Len(); n != 0 {
 		t.Errorf("%d sessions", n)
 	}
@@ -570,7 +573,7 @@ func TestStore_attached(t *testing.T) {
 	left := func(want time.Duration) {
 		t.Helper()
 		testkit.Eventually(t, fmt.Sprintf("%v are left an hour later", want), func() bool {
-			m, err := c.Last(t.Context(), rowStream, h.s.rowSubject(Hash("d")))
+			m, err := c.Last(t.Context(), RowStream, h.s.rowSubject(Hash("d")))
 			if err != nil {
 				return false
 			}
@@ -633,7 +636,7 @@ func TestStore_otherDomain(t *testing.T) {
 	h.close()
 	c := h.client()
 	defer c.Close()
-	if err := c.Delete(t.Context(), rowStream); err != nil {
+	if err := c.Delete(t.Context(), RowStream); err != nil {
 		t.Fatal(err)
 	}
 	h.open()

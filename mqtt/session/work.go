@@ -216,6 +216,7 @@ func (s *Store) countDown(ctx context.Context) error {
 		for _, f := range x.filters {
 			delete(s.mu.closed, f)
 		}
+		delete(s.mu.without, x)
 		s.mu.ended = s.mu.ended[1:]
 		s.mu.Unlock()
 	}

@@ -161,7 +161,8 @@ func (w *Window) publish(ctx context.Context, m *Outgoing, tag uint64, alone cha
 		msg.Header = b.header
 	}
 	if w.c.o.Local {
-		msg.Receipt = f
+		// A stream of the same subjects behind a link is not meant.
+		msg.Receipt, msg.Here = f, true
 	} else {
 		b.reply = w.c.appendReply(b.reply[:0], w.id, f.n)
 		msg.Reply = b.reply
