@@ -37,6 +37,15 @@ func (e *Engine) submit(log Log, rec edgestore.Record, reserved bool, data []byt
 	}
 }
 
+// submit is Engine.submit for an operation of the stream, which a stream that has
+// stopped does not take.
+func (s *stream) submit(kind uint8, reserved bool, data []byte) (*pending, *apierror.Error) {
+	if err := s.stopped.Load(); err != nil {
+		return nil, err
+	}
+	return s.e.submit(s.log(), s.record(kind, false), reserved, data)
+}
+
 // reserver is a Log that keeps room for operations which must work on a full
 // disk: those that free space.
 type reserver interface {

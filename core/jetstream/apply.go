@@ -180,8 +180,7 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) (n int) {
 			s.bringMissed()
 		}
 		if s.failed != nil {
-			s.stopped(en)
-			out[i].err = errStoreFailed.With("%v", s.failed)
+			s.stoppedBefore(en, &out[i])
 			if en.Kind == opNotes {
 				_ = s.applyNotes(en) // answers from before wait for it
 			}
@@ -201,7 +200,7 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) (n int) {
 		}
 		s.stopIfDamaged()
 		if s.failed != nil {
-			s.stopped(en)
+			s.stoppedBefore(en, &out[i])
 			if s.role == recovering {
 				break
 			}
@@ -235,11 +234,20 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) (n int) {
 	return n
 }
 
-// stopped keeps an operation that is not applied in the journal: a restart begins
-// with it.
-func (s *stream) stopped(en *edgestore.Entry) {
+// stoppedBefore keeps an operation that is not applied in the journal: a restart
+// begins with it, and decides about it. So nobody knows yet what becomes of it. In
+// memory it is gone.
+func (s *stream) stoppedBefore(en *edgestore.Entry, o *outcome) {
+	if s.memory {
+		o.err = s.stopped.Load()
+		return
+	}
+	*o = outcome{err: errNotAvailable, unknown: true}
 	if s.stoppedAt == 0 {
 		s.stoppedAt = en.LSN
+	}
+	if s.role == follower {
+		*s.chain = behind(&en.Record) // the log goes on
 	}
 }
 
@@ -332,12 +340,14 @@ func (s *stream) where() string {
 // would be built on sand. Its operations stay in the journal.
 func (s *stream) fail(err error) error {
 	s.failed = err
+	refusal := errStoreFailed.With("%v", err)
+	s.stopped.Store(refusal)
 	s.e.report(Damage{
 		Kind: DamageStopped, Account: s.acct.name, Stream: s.name, Where: s.where(),
 		What: fmt.Sprintf("stream %q takes no changes any more: its store failed: %v", s.name, err),
 		Do:   "repair what the error names and restart; what was acknowledged is in the journal, which keeps it until then and grows. Else delete the stream. What the disk does not read for good is given up with frond store giveup",
 	})
-	return errStoreFailed.With("%v", err)
+	return refusal
 }
 
 func (s *stream) applySkip(data []byte) error {

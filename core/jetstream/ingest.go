@@ -62,6 +62,9 @@ func (s *stream) Take(m *origins.Message, w origins.Waiter) error {
 
 // bring appends an operation for whoever fetches; w may be nil.
 func (s *stream) bring(rec *edgestore.Record, w origins.Waiter, data ...[]byte) error {
+	if err := s.stopped.Load(); err != nil {
+		return err
+	}
 	var token any
 	if w != nil {
 		token = w

@@ -77,9 +77,24 @@ func TestLimits_roomOfWhatCanNotBeRead(t *testing.T) {
 			s.store = flakySteps{flakyReads{s.store, &failing}}
 			s.mu.Unlock()
 			failing.Store(true)
-			a := x.b.publish(t, "s", text(1))
+			// It is in the journal, and the next start takes it: nobody may hear that it
+			// was refused.
+			in, r := x.b.inbox(t, "heard"), &testReceipt{stored: make(chan string, 2)}
+			defer in.stop()
+			x.b.route(&wire.Msg{Subject: []byte("s"), Body: []byte(text(1)), Receipt: r})
+			if got := <-r.stored; got != "S 0 unknown" {
+				t.Errorf("a read that fails: the receipt says %s", got)
+			}
+			// And what comes now is refused, and in no journal.
+			a := x.b.publish(t, "s", text(2))
 			if a.Error == nil || a.Error.ErrCode != errStoreFailed.ErrCode || !strings.Contains(a.Error.Description, errFlaky.Error()) {
-				t.Errorf("a read that fails: %+v", a)
+				t.Errorf("behind a read that failed: %+v", a)
+			}
+			if err := x.b.fails(t, "STREAM.PURGE.S", ""); err.ErrCode != errStoreFailed.ErrCode {
+				t.Errorf("a purge: %+v", err)
+			}
+			if n := x.e.coming[0].Load(); n != 0 {
+				t.Errorf("%d bytes are still on their way", n)
 			}
 			failing.Store(false) // the drainer may look at the store now
 			x.kill()

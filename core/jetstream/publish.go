@@ -83,6 +83,9 @@ var errMemoryShort = fmt.Errorf("%w: the server's memory is short", edgestore.Er
 // admit checks the message against what only an update of the stream changes.
 // It returns the header as it is stored.
 func (s *stream) admit(v *streamView, m *wire.Msg) (header []byte, flags uint8, err *apierror.Error) {
+	if err := s.stopped.Load(); err != nil {
+		return nil, 0, err
+	}
 	size := len(m.Header) + len(m.Body)
 	switch {
 	case v.cfg.Sealed:

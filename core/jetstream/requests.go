@@ -133,7 +133,7 @@ func (s *stream) Purge(filter string, seq, keep uint64) (purged uint64, err *api
 		op.seq = 0 // all there is: the stream must have sequences left
 	}
 	s.settle()
-	p, err := s.e.submit(s.log(), s.record(opPurge, false), true, op.append(nil))
+	p, err := s.submit(opPurge, true, op.append(nil))
 	if err != nil {
 		return 0, err
 	}
@@ -142,7 +142,7 @@ func (s *stream) Purge(filter string, seq, keep uint64) (purged uint64, err *api
 
 func (s *stream) DeleteMsg(seq uint64) *apierror.Error {
 	s.settle()
-	_, err := s.e.submit(s.log(), s.record(opMsgDelete, false), true, appendUint(nil, seq))
+	_, err := s.submit(opMsgDelete, true, appendUint(nil, seq))
 	return err
 }
 

@@ -64,7 +64,7 @@ func (s *stream) settle() {
 		return
 	}
 	// What a worker had taken is logged: this comes behind it.
-	_, _ = s.e.submit(s.log(), s.record(opRelease, false), true, appendUint(nil, 0))
+	_, _ = s.submit(opRelease, true, appendUint(nil, 0))
 }
 
 // unsettled reports whether settle has to wait for the log.

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/frondmq/frond/core/jetstream/api"
+	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/origins"
 	"github.com/frondmq/frond/core/subject"
@@ -76,6 +77,10 @@ type stream struct {
 	consumers consumers
 	clock     clockState
 	newest    int64 // stamp of a message; those of mirrored ones do not count
+
+	// stopped is failed for whoever does not hold mu: what comes now is refused, and
+	// not kept in the log for a restart.
+	stopped atomic.Pointer[apierror.Error]
 
 	// bound is the first sequence that depends on a note which is not durable yet:
 	// consumers get none from there on. 0: no bound. Changed under mu.

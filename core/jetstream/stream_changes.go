@@ -127,7 +127,7 @@ func (e *Engine) updateStream(a *account, cfg *asset.StreamConfig) (*stream, *ap
 		}
 	}
 	data := msgp.AppendBytes(nil, asset.Encode(cfg))
-	if _, err := e.submit(s.log(), s.record(opConfig, false), true, data); err != nil {
+	if _, err := s.submit(opConfig, true, data); err != nil {
 		return nil, err
 	}
 	if b := a.bus(); b != nil {

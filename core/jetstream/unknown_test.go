@@ -174,6 +174,45 @@ func TestUnknown_eachWaiter(t *testing.T) {
 	}
 }
 
+// Publishers and requests whose operations are in the journal of a stream that has
+// stopped before them hear that nobody knows, not that they are refused: the next
+// start applies them.
+func TestUnknown_behindAStop(t *testing.T) {
+	x := newBox(t)
+	x.start()
+	mustStream(t, x.b, `{"name":"S","subjects":["s"],"discard":"new","max_bytes":600,"max_msgs_per_subject":1}`)
+	x.put("S", "s", text(0))
+	x.drain()
+	s := x.e.account("A").stream("S")
+	var failing atomic.Bool
+	s.mu.Lock()
+	s.store = flakySteps{flakyReads{s.store, &failing}}
+	failing.Store(true)
+	publisher := x.b.ask(t, "s", text(1))
+	r := &testReceipt{stored: make(chan string, 2)}
+	x.b.route(&wire.Msg{Subject: []byte("s"), Body: []byte(text(2)), Receipt: r})
+	purged := make(chan error, 1)
+	go func() {
+		_, err := s.Purge("", 0, 0)
+		purged <- err
+	}()
+	testkit.Eventually(t, "all of it is appended", func() bool { return x.e.journal.Synced() >= s.applied+3 })
+	s.mu.Unlock()
+	if got := <-r.stored; got != "S 0 unknown" {
+		t.Errorf("the receipt says %s", got)
+	}
+	if err := <-purged; err != error(errNotAvailable) {
+		t.Errorf("the purge: %v", err)
+	}
+	publisher.none()
+	failing.Store(false)
+	x.kill()
+	x.start()
+	if st := x.e.account("A").stream("S").state(); st.LastSeq != 3 || st.Msgs != 0 {
+		t.Errorf("after the restart: %+v", st)
+	}
+}
+
 // What the engine itself waits for is tried again.
 func TestUnknown_triedAgain(t *testing.T) {
 	x, l := newLosing(t)

@@ -30,7 +30,7 @@ func (s *stream) submitConsumer(kind uint8, volatile, reserved bool, data []byte
 	if !s.logForgotten() {
 		return nil, appendError(edgestore.ErrBusy)
 	}
-	p, err := s.e.submit(s.log(), s.record(kind, false), reserved, data)
+	p, err := s.submit(kind, reserved, data)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (s *stream) settleVolatiles() *apierror.Error {
 			continue
 		}
 		op := consumerCreate{m.name, m.created, m.config().Encode(), 0}
-		if _, err := s.e.submit(s.log(), s.record(opConsumerCreate, false), true, op.append(nil)); err != nil {
+		if _, err := s.submit(opConsumerCreate, true, op.append(nil)); err != nil {
 			return err
 		}
 	}
