@@ -28,9 +28,6 @@ const applying = "(*stream).applyOne"
 
 // applyingMay are the places that look otherwise, and why they are not.
 var applyingMay = map[string]string{
-	"(*consumers).interested goes through c.byName in the order of a map":          "whether there is one that matches",
-	"(*consumers).publish goes through c.byName in the order of a map":             "each is told the same",
-	"(*stream).sure goes through s.consumers.byName in the order of a map":         "each is woken",
 	"(*replay).notesOf goes through r.notes in the order of a map":                 "each is sorted",
 	"(*replay).notesOf calls (fileLog).Scan, which asks the log":                   "a recovery looks ahead for notes of the stream",
 	"(*stream).readAgain calls time.NewTimer, which looks at a clock":              "between two tries of a read",

@@ -36,6 +36,7 @@ type suspect struct {
 
 	run   *journalRun // what the journal has of it
 	trial *stream     // nil: none is made
+	fx    effects     // of it: nobody carries them out
 	// to and last are the count and the sequence at which it has to arrive; no count
 	// is not known, and then it goes to the end of the journal.
 	to     edgestore.Chain
@@ -201,8 +202,9 @@ func (x *suspect) apply(en *edgestore.Entry) {
 		x.over = true
 		return
 	}
-	var out [1]outcome
-	t.applyRun([]edgestore.Entry{*en}, out[:])
+	run := []edgestore.Entry{*en}
+	x.fx.begin(t, run)
+	t.applyRun(run, &x.fx)
 	switch {
 	case t.failed != nil:
 		x.over = true

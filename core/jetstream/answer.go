@@ -18,7 +18,6 @@ import (
 type pending struct {
 	done    chan struct{}
 	outcome outcome
-	stream  *stream // of a stream create
 }
 
 // submit appends an operation and waits until it was applied, which is after

@@ -20,7 +20,8 @@ type applier struct {
 	durable bool
 
 	pubs publishers
-	out  []outcome
+	fx   effects
+	one  [1]edgestore.Entry // an operation of the catalogue
 	buf  []byte
 	hdr  []byte
 	msg  wire.Msg
@@ -43,6 +44,8 @@ type outcome struct {
 	dup     bool   // seq is of an earlier message with the same id
 	// passed: nobody was interested, so only the sequence was taken.
 	passed bool
+	// stream is the one that was created.
+	stream *stream
 	prev   uint64 // sequence of the message before on the same subject, for republish
 	n      uint64 // messages removed, by a purge
 	// consumer is the one that the operation was about.
@@ -53,22 +56,14 @@ type outcome struct {
 const maxRun = 512
 
 // apply applies a group of entries that the log has made durable, in order.
-// Consecutive entries of one stream share its lock; acknowledgements leave
-// after it is free, and whoever got one is woken once at the end.
+// Consecutive entries of one stream are one step and share its lock;
+// acknowledgements leave after it is free, and whoever got one is woken once at
+// the end.
 func (a *applier) apply(entries []edgestore.Entry) {
-	for i := 0; i < len(entries); {
-		inc := entries[i].Incarnation
-		if inc == 0 {
-			a.catalogue(&entries[i])
-			i++
-			continue
-		}
-		j := i + 1
-		for j < len(entries) && j-i < maxRun && entries[j].Incarnation == inc {
-			j++
-		}
-		a.stream(inc, entries[i:j])
-		i = j
+	for rest := entries; len(rest) > 0; {
+		n := a.step(rest)
+		a.carryOut(&a.fx)
+		rest = rest[n:]
 	}
 	a.pubs.flush()
 	a.e.applied(a, entries)
@@ -131,43 +126,38 @@ func (a *applier) stream(inc uint64, run []edgestore.Entry) int {
 		a.e.raiseIncarnation(inc)
 		// Deleted while these were on their way.
 		if !a.replays {
-			a.arrived(run)
+			a.fx.begin(nil, run)
 			for i := range run {
-				a.tell(nil, &run[i], &outcome{err: apierror.ErrStreamNotFound})
+				a.fx.out[i].err = apierror.ErrStreamNotFound
 			}
+			a.fx.now = len(run)
 		}
 		return len(run)
 	}
-	if cap(a.out) < len(run) {
-		a.out = make([]outcome, maxRun)
-	}
-	out := a.out[:len(run)]
-	clear(out)
-	n := s.applyRun(run, out)
+	fx := &a.fx
+	fx.begin(s, run)
+	n := s.applyRun(run, fx)
 	if a.replays {
+		fx.wake = fx.wake[:0] // nobody does anything before the end of the recovery
 		return n
 	}
-	a.arrived(run)
-	now := len(run)
+	fx.now = len(run)
 	if a.durable {
-		var before []heldAnswer
-		before, now = s.settled(run, out)
-		for i := range before {
-			a.tell(s, &before[i].entry, &before[i].outcome)
-		}
-	}
-	for i := range run[:now] {
-		a.tell(s, &run[i], &out[i])
+		fx.before, fx.now = s.settled(run, fx.out)
 	}
 	return n
 }
 
 // applyRun is the only place where a stream's messages and settings change. In a
 // recovery it ends where the stream's store fails: the recovery has to look at
-// the stream before what follows. It returns how many operations were applied.
-func (s *stream) applyRun(run []edgestore.Entry, out []outcome) (n int) {
+// the stream before what follows. It returns how many operations were applied, and
+// what is to be done now in fx.
+func (s *stream) applyRun(run []edgestore.Entry, fx *effects) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.fx = fx
+	defer func() { s.fx = nil }()
+	out := fx.out
 	before := s.store.Index().Bytes
 	for i := range run {
 		en := &run[i]
@@ -221,11 +211,10 @@ func (s *stream) applyRun(run []edgestore.Entry, out []outcome) (n int) {
 	grown := int64(s.store.Index().Bytes) - int64(before)
 	s.acct.addUsage(s.memory, grown)
 	if grown < 0 && s.role != recovering && !s.memory {
-		// The space comes back with a drain, and whoever purges wants it back.
-		s.e.drain.pending.Add(-grown)
+		fx.freed = -grown
 	}
 	if s.role == leader {
-		s.logNotes()
+		fx.notes = len(s.notes) > 0
 		s.consumers.publish()
 	} else {
 		// A consumer that follows learns from its deltas, and looks anew when it runs.

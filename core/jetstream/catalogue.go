@@ -93,7 +93,9 @@ func appendUint(b []byte, n uint64) []byte { return msgp.AppendUint64(b, n) }
 
 // catalogue applies one operation of incarnation 0.
 func (a *applier) catalogue(en *edgestore.Entry) {
-	var o outcome
+	a.one = [1]edgestore.Entry{*en}
+	a.fx.begin(nil, a.one[:])
+	o := &a.fx.out[0]
 	if !a.replays && a.durable && en.Seat != 0 {
 		a.e.mu.Lock()
 		a.e.mu.cat.done = behind(&en.Record)
@@ -101,7 +103,7 @@ func (a *applier) catalogue(en *edgestore.Entry) {
 	}
 	switch en.Kind {
 	case opStreamCreate:
-		o.err = a.streamCreate(en)
+		o.err = a.streamCreate(en, o)
 	case opStreamDelete:
 		o.err = a.streamDelete(en)
 	case opClockStep:
@@ -115,11 +117,11 @@ func (a *applier) catalogue(en *edgestore.Entry) {
 		a.e.logger.Warn("recovery: an operation could not be applied again", "lsn", en.LSN, "err", o.err)
 	}
 	if !a.replays {
-		a.tell(nil, en, &o)
+		a.fx.now = 1
 	}
 }
 
-func (a *applier) streamCreate(en *edgestore.Entry) *apierror.Error {
+func (a *applier) streamCreate(en *edgestore.Entry, o *outcome) *apierror.Error {
 	c, err := readStreamCreate(en.Data) // borrowed
 	if err != nil {
 		return apierror.Of(err, errStreamCreate)
@@ -145,7 +147,7 @@ func (a *applier) streamCreate(en *edgestore.Entry) *apierror.Error {
 	}
 	if err != nil {
 		e.logger.Error("stream could not be created", "account", c.account, "err", err)
-		e.uncreate(a.log(), c.incarnation)
+		a.fx.uncreate = c.incarnation
 		return errStreamCreate
 	}
 	if a.replays {
@@ -172,9 +174,7 @@ func (a *applier) streamCreate(en *edgestore.Entry) *apierror.Error {
 			s.watch.lead()
 		}
 	}
-	if p, ok := en.Token.(*pending); ok {
-		p.stream = s
-	}
+	o.stream = s
 	return nil
 }
 
@@ -230,9 +230,7 @@ func (a *applier) streamDelete(en *edgestore.Entry) *apierror.Error {
 	held := s.held // nothing depends on their notes any more
 	s.held = nil
 	s.mu.Unlock()
-	for i := range held {
-		a.tell(s, &held[i].entry, &held[i].outcome)
-	}
+	a.fx.before, a.fx.owner = held, s
 	s.acct.addUsage(s.memory, -int64(bytes))
 	s.acct.mu.Lock()
 	if s.acct.mu.streams[s.name] == s {
@@ -246,7 +244,7 @@ func (a *applier) streamDelete(en *edgestore.Entry) *apierror.Error {
 	if a.durable {
 		e.discard(en.LSN, inc, s.store)
 		if !a.replays {
-			e.drain.pending.Add(int64(bytes)) // much of it goes soon
+			a.fx.freed = int64(bytes) // much of it goes soon
 		}
 	} else {
 		if err := s.store.Delete(); err != nil {

@@ -135,9 +135,9 @@ func (s *stream) sure(seat uint64) {
 		bound = s.unsure[0].last + 1
 	}
 	s.bound.Store(bound)
-	for _, m := range s.consumers.byName {
+	for _, m := range s.consumers.list {
 		if m.bounded.Swap(false) {
-			s.e.work.schedule(m)
+			s.fx.woken(m)
 		}
 	}
 }

@@ -144,11 +144,7 @@ func (e *Engine) configureConsumer(m *member, cfg *consumer.Config) *apierror.Er
 }
 
 // config is what the consumer was last told to be. It must not be changed.
-func (m *member) config() *consumer.Config {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.cfg
-}
+func (m *member) config() *consumer.Config { return m.current.Load() }
 
 // bound reports whether somebody listens on the deliver subject.
 func (m *member) bound() bool {

@@ -18,7 +18,8 @@ type consumers struct {
 	s      *stream
 	byName map[string]*member
 	byID   map[uint64]*member
-	gone   []string // deleted since the last seal
+	list   []*member // by name: what is done for all of them is done in one order
+	gone   []string  // deleted since the last seal
 	// forgotten lived in memory until the restart.
 	forgotten []forgotten // until their deletion is applied
 	// changed are those that came, changed or went since the last seal.
@@ -55,7 +56,7 @@ func (c *consumers) get(name string) *member { return c.byName[name] }
 
 // count leaves out what servers made for themselves.
 func (c *consumers) count() (n int) {
-	for _, m := range c.byName {
+	for _, m := range c.list {
 		if !m.direct {
 			n++
 		}
@@ -66,12 +67,11 @@ func (c *consumers) count() (n int) {
 // sorted lists the consumers by name, without direct ones.
 func (c *consumers) sorted() []*member {
 	var all []*member
-	for _, m := range c.byName {
+	for _, m := range c.list {
 		if !m.direct {
 			all = append(all, m)
 		}
 	}
-	slices.SortFunc(all, func(x, y *member) int { return strings.Compare(x.name, y.name) })
 	return all
 }
 
@@ -106,8 +106,9 @@ func (c *consumers) publish() {
 	if len(c.events) == 0 {
 		return
 	}
-	for _, m := range c.byName {
-		m.tell(c.events)
+	for _, m := range c.list {
+		m.box.happened(c.events)
+		c.s.fx.woken(m)
 	}
 	c.events = make([]event, 0, min(cap(c.events), maxRun))
 }
@@ -220,7 +221,21 @@ func (c *consumers) add(m *member) {
 	if c.byName == nil {
 		c.byName, c.byID = make(map[string]*member), make(map[uint64]*member)
 	}
+	i, again := slices.BinarySearchFunc(c.list, m.name, func(x *member, name string) int { return strings.Compare(x.name, name) })
+	if again {
+		c.list[i] = m
+	} else {
+		c.list = slices.Insert(c.list, i, m)
+	}
 	c.byName[m.name], c.byID[m.id] = m, m
+}
+
+func (c *consumers) remove(m *member) {
+	delete(c.byName, m.name)
+	delete(c.byID, m.id)
+	if i := slices.Index(c.list, m); i >= 0 {
+		c.list = slices.Delete(c.list, i, i+1)
+	}
 }
 
 // logged makes a volatile consumer the one that an operation made: everybody who
@@ -267,8 +282,7 @@ func (c *consumers) applyDelete(en *edgestore.Entry, o *outcome) error {
 		c.goneInLog(name)
 		return errConsumerNotFound
 	}
-	delete(c.byName, name)
-	delete(c.byID, m.id)
+	c.remove(m)
 	c.gone = append(c.gone, name)
 	c.change(name)
 	m.deleted.Store(true)
@@ -323,7 +337,8 @@ func (c *consumers) seal(aux []edgestore.Aux) []edgestore.Aux {
 		}
 	}
 	c.gone = nil
-	for name, m := range c.byName {
+	for _, m := range c.list {
+		name := m.name
 		if value, ok := m.seal(); ok {
 			aux = append(aux, edgestore.Aux{Key: auxConsumer + name, Value: value})
 		}
@@ -336,7 +351,7 @@ func (c *consumers) recovered() {
 	c.events, c.compact = nil, false
 	c.forget()
 	now, last := c.s.line.timer(), c.s.store.Index().LastSeq
-	for _, m := range c.byName {
+	for _, m := range c.list {
 		m.recovered(now, last)
 	}
 }
@@ -345,11 +360,7 @@ func (c *consumers) recovered() {
 func (s *stream) members() []*member {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	all := make([]*member, 0, len(s.consumers.byName))
-	for _, m := range s.consumers.byName {
-		all = append(all, m)
-	}
-	return all
+	return slices.Clone(s.consumers.list)
 }
 
 func (s *stream) member(name string) *member {

@@ -15,13 +15,22 @@ const (
 	defaultDirectBytes = 64 << 20
 )
 
-// find loads the one message that a request selects.
+// find loads the one message that a request selects. No lock is held while the disk
+// reads it: what is found is there. That nothing is may be half of an operation,
+// which removes before it stores, so that is looked at between two of them.
 func (s *stream) find(g *api.GetRequest) (m edgestore.Msg, err error) {
+	if m, err = s.look(g); !goneForGood(err) {
+		return m, err
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.deleted {
 		return m, edgestore.ErrClosed
 	}
+	return s.look(g)
+}
+
+func (s *stream) look(g *api.GetRequest) (m edgestore.Msg, err error) {
 	switch {
 	case g.LastFor != "":
 		seq, err := s.store.LastFor(g.LastFor)
@@ -35,7 +44,7 @@ func (s *stream) find(g *api.GetRequest) (m edgestore.Msg, err error) {
 			return m, err
 		}
 	case g.NextFor != "" || g.StartTime != nil:
-		start, err := s.startLocked(g)
+		start, err := s.start(g)
 		if err != nil {
 			return m, err
 		}
@@ -57,8 +66,8 @@ func unread(err error) bool {
 	return err != nil && !goneForGood(err) && !errors.Is(err, edgestore.ErrClosed)
 }
 
-// startLocked is the lower bound that a request gives.
-func (s *stream) startLocked(g *api.GetRequest) (uint64, error) {
+// start is the lower bound that a request gives.
+func (s *stream) start(g *api.GetRequest) (uint64, error) {
 	if g.StartTime != nil {
 		return s.store.SeqAt(s.lineOf(*g.StartTime))
 	}
@@ -185,7 +194,7 @@ func (s *stream) directOne(d *directReply, g *api.GetRequest) {
 // directBatch sends up to g.Batch messages from a starting point on.
 func (s *stream) directBatch(d *directReply, g *api.GetRequest) {
 	s.mu.RLock()
-	seq, err := s.startLocked(g)
+	seq, err := s.start(g)
 	left := s.store.Pending(g.Filters(), seq, false)
 	s.mu.RUnlock()
 	if err != nil {
@@ -201,9 +210,11 @@ func (s *stream) directBatch(d *directReply, g *api.GetRequest) {
 	for n, bytes := 0, 0; n < g.Batch && bytes < limit; n++ {
 		var m edgestore.Msg
 		var err error
-		s.mu.RLock()
-		m, buf, err = s.store.LoadNext(g.Filters(), seq, buf)
-		s.mu.RUnlock()
+		if m, buf, err = s.store.LoadNext(g.Filters(), seq, buf); goneForGood(err) {
+			s.mu.RLock() // see find
+			m, buf, err = s.store.LoadNext(g.Filters(), seq, buf)
+			s.mu.RUnlock()
+		}
 		if err != nil {
 			if n == 0 || unread(err) {
 				d.none(err, "Message Not Found")
@@ -273,7 +284,7 @@ func (s *stream) newestOf(g *api.GetRequest) (seqs []uint64, upTo uint64, err er
 	if upTo < s.store.Index().FirstSeq {
 		return nil, upTo, nil
 	}
-	start, err := s.startLocked(g)
+	start, err := s.start(g)
 	if err != nil {
 		return nil, upTo, err
 	}

@@ -29,14 +29,18 @@ type drainer struct {
 	stopped chan struct{}
 }
 
-// newDrainer starts one; recovered is the newest operation that the recovery
+// newDrainer makes one; recovered is the newest operation that the recovery
 // applied.
 func newDrainer(e *Engine, recovered edgestore.LSN) *drainer {
-	ctx, cancel := context.WithCancel(context.Background())
-	d := &drainer{e: e, wake: make(chan struct{}, 1), soon: make(chan struct{}, 1), cancel: cancel, stopped: make(chan struct{}), spare: newSpare(e.cfg.Dir), most: closeDrain}
+	d := &drainer{e: e, wake: make(chan struct{}, 1), soon: make(chan struct{}, 1), stopped: make(chan struct{}), spare: newSpare(e.cfg.Dir), most: closeDrain}
 	d.newest.Store(uint64(recovered))
-	go d.run(ctx)
 	return d
+}
+
+func (d *drainer) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	d.cancel = cancel
+	go d.run(ctx)
 }
 
 // applied counts what the journal's applier has done.

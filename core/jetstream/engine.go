@@ -241,6 +241,16 @@ type Engine struct {
 // New opens the folder, recovers what is in it, and starts the engine. Streams
 // take messages once their account is enabled.
 func New(c Config) (*Engine, error) {
+	e, err := open(c)
+	if err != nil {
+		return nil, err
+	}
+	e.run()
+	return e, nil
+}
+
+// open is New without the start: it has no goroutine, and does nothing by itself.
+func open(c Config) (*Engine, error) {
 	c.fill()
 	e := &Engine{cfg: c, logger: c.Logger, quit: make(chan struct{})}
 	e.quota.setLimits(c.Limits.MaxStore, c.Limits.MaxMemory)
@@ -261,29 +271,38 @@ func New(c Config) (*Engine, error) {
 	e.api = e.newAPI()
 	e.clock = newClock(e)
 	e.fetch = e.newFetchers()
-	if c.Dir != "" {
-		if err := refuseForeign(c.Dir, c.journalDir()); err != nil {
-			e.mem.close()
-			return nil, fmt.Errorf("jetstream: %w", err)
-		}
-		newest, err := e.recover()
-		if err != nil {
-			e.mem.close()
-			return nil, fmt.Errorf("jetstream: %w", err)
-		}
-		e.recovered = len(e.mu.streams)+len(e.mu.offline) > 0
-		e.drain = newDrainer(e, newest)
-		write := e.writeStart
-		if e.damage.Dirty() {
-			// What the recovery decided about damage must not be decided again
-			// by the next one, which may see more or less of it. Which start it was
-			// that told goes with it.
-			e.mu.cat.rows = append(e.mu.cat.rows, e.mu.cat.started.row())
-			write = e.drain.drain
-		}
-		if err := write(); err != nil {
-			e.logger.Warn("recovery: what was found is not written down yet", "err", err)
-		}
+	if c.Dir == "" {
+		e.line.begin(new(timetable), 0, false)
+		return e, nil
+	}
+	if err := refuseForeign(c.Dir, c.journalDir()); err != nil {
+		return nil, fmt.Errorf("jetstream: %w", err)
+	}
+	newest, err := e.recover()
+	if err != nil {
+		return nil, fmt.Errorf("jetstream: %w", err)
+	}
+	e.recovered = len(e.mu.streams)+len(e.mu.offline) > 0
+	e.drain = newDrainer(e, newest)
+	write := e.writeStart
+	if e.damage.Dirty() {
+		// What the recovery decided about damage must not be decided again
+		// by the next one, which may see more or less of it. Which start it was
+		// that told goes with it.
+		e.mu.cat.rows = append(e.mu.cat.rows, e.mu.cat.started.row())
+		write = e.drain.drain
+	}
+	if err := write(); err != nil {
+		e.logger.Warn("recovery: what was found is not written down yet", "err", err)
+	}
+	return e, nil
+}
+
+// run starts the goroutines.
+func (e *Engine) run() {
+	e.mem.start()
+	if e.journal != nil {
+		e.drain.start()
 		file := &applier{e: e, durable: true}
 		e.journal.Lost(file.lost)
 		e.journal.Start(file.apply)
@@ -293,19 +312,15 @@ func New(c Config) (*Engine, error) {
 			s.logForgotten()
 		}
 	}
-	if c.Dir == "" {
-		e.line.begin(new(timetable), 0, false)
-	}
-	// Only now is everything in place that the goroutines use.
+	// Only now is everything in place that the others use.
 	e.out.start()
-	e.work.start(c.Workers)
-	e.api.Start(c.Workers)
+	e.work.start(e.cfg.Workers)
+	e.api.Start(e.cfg.Workers)
 	e.clock.start()
 	e.fetch.Start()
 	for _, s := range e.allStreams() {
 		e.api.Do(s.tidy)
 	}
-	return e, nil
 }
 
 // EndRequests ends all pull requests, and those that still come, with "409

@@ -38,6 +38,7 @@ type member struct {
 	// filters is guarded by the stream's mu: what operations are applied by.
 	filters []string
 
+	current atomic.Pointer[consumer.Config] // cfg, for whoever must not wait for a read of it
 	deleted atomic.Bool
 	ending  atomic.Bool  // its deletion for inactivity is under way
 	bounded atomic.Bool  // waits for a note of the stream, see stream.deliverable
@@ -51,7 +52,7 @@ type member struct {
 	// Guarded by mu.
 	m      *consumer.Machine
 	fx     consumer.Effects
-	cfg    *consumer.Config // as it was logged last; the machine's may be older until the next step
+	cfg    *consumer.Config // as it was logged last, current too; the machine's may be older until the next step
 	deltas deltaLog
 	role   role // that of its stream, but recovering until a new one is activated
 	// replayed says that the journal took the acknowledgements from floorBefore
@@ -74,6 +75,7 @@ type member struct {
 
 func newMember(s *stream, name string, id uint64, created int64, cfg *consumer.Config, start consumer.Start) *member {
 	m := &member{s: s, e: s.e, name: name, id: id, created: created, cfg: cfg, filters: cfg.Filters(), direct: cfg.Direct}
+	m.current.Store(cfg)
 	m.deltas.logged = (!s.memory || s.shared()) && !cfg.MemoryStorage && (cfg.AckPolicy != consumer.AckNone || cfg.Durable != "")
 	m.m = m.newMachine(cfg, start)
 	return m
@@ -122,12 +124,6 @@ func (m *member) interest(reply []byte) bool {
 
 // Ways in. They run on any goroutine and only leave a note.
 
-// tell hands over what happened to the stream's messages.
-func (m *member) tell(events []event) {
-	m.box.happened(events)
-	m.e.work.schedule(m)
-}
-
 func (m *member) take(kind inputKind, msg *wire.Msg) {
 	if m.box.put(kind, msg) {
 		m.e.work.schedule(m)
@@ -139,11 +135,12 @@ func (m *member) listening(present bool) {
 	m.e.work.schedule(m)
 }
 
-// configure is called when an update was applied. Applying knows no time, so
+// configure is called when an update was applied, by who holds the stream's mu. Applying knows no time, so
 // the machine takes it over in its next step.
 func (m *member) configure(cfg *consumer.Config) {
 	m.mu.Lock()
 	m.cfg, m.deltas.dirty = cfg, true
+	m.current.Store(cfg)
 	leads := m.role == leader
 	if !leads {
 		m.m.Reconfigure(cfg)
@@ -155,7 +152,7 @@ func (m *member) configure(cfg *consumer.Config) {
 	m.mu.Unlock()
 	if leads {
 		m.box.configure(cfg)
-		m.e.work.schedule(m)
+		m.s.fx.woken(m)
 	}
 }
 

@@ -62,9 +62,11 @@ func (g *memoryGroup) reset() {
 func newMemoryLog(limit int, apply func([]edgestore.Entry)) *memoryLog {
 	l := &memoryLog{apply: apply, limit: limit, stopped: make(chan struct{})}
 	l.mu.more = cond.New(&l.mu.Mutex, 1)
-	go l.run()
 	return l
 }
+
+// start begins to apply.
+func (l *memoryLog) start() { go l.run() }
 
 func (l *memoryLog) Append(r *edgestore.Record, side []byte, token any, data ...[]byte) (edgestore.LSN, error) {
 	l.mu.Lock()

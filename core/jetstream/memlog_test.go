@@ -17,6 +17,7 @@ func TestMemoryLog_boundsSmallEntries(t *testing.T) {
 		}
 		<-block
 	})
+	l.start()
 	add := func() error {
 		_, err := l.Append(&edgestore.Record{}, nil, nil, []byte("x"))
 		return err

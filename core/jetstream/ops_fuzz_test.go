@@ -57,7 +57,9 @@ func FuzzApply(f *testing.F) {
 		for i := range run {
 			run[i].LSN = edgestore.LSN(i + 1)
 		}
-		s.applyRun(run, make([]outcome, len(run)))
+		var fx effects
+		fx.begin(s, run)
+		s.applyRun(run, &fx)
 		if s.failed != nil {
 			t.Skip("the store refused")
 		}

@@ -80,16 +80,20 @@ func (o *outbox) run() {
 		if len(queue) == 0 {
 			return
 		}
-		var m wire.Msg
-		for i := range queue {
-			q := &queue[i]
-			if p := pubs.of(q.acct); p != nil {
-				m = wire.Msg{Subject: []byte(q.subject), Header: q.header, Body: q.body, Chosen: q.chosen}
-				p.Publish(&m)
-			}
-		}
-		pubs.flush()
+		sendAll(queue, &pubs)
 	}
+}
+
+func sendAll(queue []outMsg, pubs *publishers) {
+	var m wire.Msg
+	for i := range queue {
+		q := &queue[i]
+		if p := pubs.of(q.acct); p != nil {
+			m = wire.Msg{Subject: []byte(q.subject), Header: q.header, Body: q.body, Chosen: q.chosen}
+			p.Publish(&m)
+		}
+	}
+	pubs.flush()
 }
 
 func (o *outbox) close() {

@@ -38,13 +38,13 @@ func (e *Engine) startOver(s *stream) {
 	}
 	e.deleteSuperseded(s)
 	s.closeMembers()
-	if err := p.stream.attach(b); err != nil {
+	if err := p.outcome.stream.attach(b); err != nil {
 		e.logger.Error("stream could not be attached", "account", a.name, "stream", s.name, "err", err)
 	}
-	p.stream.changes.Lock()
-	defer p.stream.changes.Unlock()
+	p.outcome.stream.changes.Lock()
+	defer p.outcome.stream.changes.Unlock()
 	for _, cfg := range keep {
-		if _, err := e.createConsumer(p.stream, cfg.Name, cfg); err != nil {
+		if _, err := e.createConsumer(p.outcome.stream, cfg.Name, cfg); err != nil {
 			e.logger.Error("consumer of a mirror that started over could not be made again", "stream", s.name, "consumer", cfg.Name, "err", err)
 		}
 	}

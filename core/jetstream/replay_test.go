@@ -87,7 +87,9 @@ func TestApply_runsOfARecovery(t *testing.T) {
 				list[i].Data = appendNotes(nil, []note{{seat: 39, delta: -1}})
 			}
 		}
-		return s.applyRun(list, make([]outcome, len(list)))
+		var fx effects
+		fx.begin(s, list)
+		return s.applyRun(list, &fx)
 	}
 	s.watch.hurt.Store(true)
 	if n := run(s, opShift, opShift); n != 1 {

@@ -18,7 +18,7 @@ import (
 // interested reports whether a consumer would get a message on subj. The
 // caller holds the stream's mu.
 func (c *consumers) interested(subj string) bool {
-	for _, m := range c.byName {
+	for _, m := range c.list {
 		if m.direct {
 			continue
 		}

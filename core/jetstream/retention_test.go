@@ -106,6 +106,7 @@ func TestRetention_readsThatFail(t *testing.T) {
 	}
 	s.mu.Lock()
 	s.store = flakySteps{s.store.(flakyReads)}
+	s.fx = new(effects)
 	if _, err := s.describe([]uint64{1}); err == nil || s.failed == nil {
 		t.Errorf("a message went unread: %v, the stream's failure is %v", err, s.failed)
 	}

@@ -192,14 +192,11 @@ func (s *stream) loseLead() (held []heldAnswer, members []*member) {
 	}
 	c := &s.consumers
 	c.events, c.compact = nil, false
-	for _, m := range c.byName {
-		members = append(members, m)
-	}
+	members = slices.Clone(c.list)
 	c.rejoin()
 	for _, m := range members {
 		if m.volatile.Load() {
-			delete(c.byName, m.name)
-			delete(c.byID, m.id)
+			c.remove(m)
 			m.deleted.Store(true)
 			s.parted = append(s.parted, m)
 		}
@@ -264,28 +261,30 @@ func (s *stream) followRole() {
 	if !s.busStale.CompareAndSwap(true, false) {
 		return
 	}
-	queued := s.e.api.Do(func() {
-		s.acct.changes.Lock()
-		defer s.acct.changes.Unlock()
-		if s.leave.Swap(false) { // also when it leads again: all of that begins anew
-			s.detach()
-			s.detachParted()
-		}
-		if !s.leads() {
-			return
-		}
-		if b := s.acct.bus(); b != nil && s.working() {
-			if err := s.attach(b); err != nil {
-				s.refused("attaching the stream", err)
-				s.busStale.Store(true)
-				return
-			}
-		}
-		s.e.api.Do(s.tidy)
-	})
-	if !queued {
+	if !s.e.api.Do(s.onBus) {
 		s.busStale.Store(true)
 	}
+}
+
+// onBus is what followRole has done. It may be called at any time.
+func (s *stream) onBus() {
+	s.acct.changes.Lock()
+	defer s.acct.changes.Unlock()
+	if s.leave.Swap(false) { // also when it leads again: all of that begins anew
+		s.detach()
+		s.detachParted()
+	}
+	if !s.leads() {
+		return
+	}
+	if b := s.acct.bus(); b != nil && s.working() {
+		if err := s.attach(b); err != nil {
+			s.refused("attaching the stream", err)
+			s.busStale.Store(true)
+			return
+		}
+	}
+	s.e.api.Do(s.tidy)
 }
 
 // detachParted takes the consumers off the bus that went with the lead.

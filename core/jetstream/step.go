@@ -61,6 +61,7 @@ func (s *stream) readAgain(err error, f func() error) error {
 		if s.role == leader {
 			// Consumers may count what is stored now, and are to know what came.
 			s.consumers.publish()
+			s.fx.schedule(s.e)
 		}
 		s.mu.Unlock()
 		pause := time.NewTimer(readPauses[try])

@@ -465,6 +465,7 @@ func TestStep_tellsBeforeItWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.last = 1
+	s.fx = new(effects)
 	s.consumers.stored(1, "s")
 	failed := false
 	err := s.read(func() error {

@@ -73,6 +73,7 @@ type stream struct {
 	expiries  *expiries           // nil: no message has a TTL
 	agedUpTo  uint64              // below, only messages that live for ever are above their max_age
 	subjects  subjectNames
+	fx        *effects  // of the step under way; nil: none is
 	in        *incoming // the message being applied; nil before the first
 	consumers consumers
 	clock     clockState

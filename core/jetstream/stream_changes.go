@@ -46,7 +46,7 @@ func (e *Engine) createStream(a *account, cfg *asset.StreamConfig, pedantic bool
 	if err != nil {
 		return nil, err
 	}
-	s := p.stream
+	s := p.outcome.stream
 	if b := a.bus(); b != nil {
 		if err := s.attach(b); err != nil {
 			s.detach()

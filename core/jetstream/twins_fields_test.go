@@ -29,7 +29,7 @@ var twinsLocal = map[string]string{
 	"stream.applied": "an LSN", "stream.skipUpTo": "an LSN", "stream.dirtyFrom": "an LSN", "stream.stoppedAt": "an LSN",
 	"stream.auxDirty": "what its files lack", "stream.identified": "what its files lack", "stream.sealed": "what its files lack",
 	"stream.states": "of a recovery", "stream.wounded": "of a recovery", "stream.wounds": "of a recovery",
-	"stream.failed": "it applies nothing more",
+	"stream.failed": "it applies nothing more", "stream.stopped": "it applies nothing more",
 	// What a leader does.
 	"stream.role": "", "stream.notes": "not logged yet: noted is compared", "stream.unsure": "", "stream.held": "", "stream.bound": "",
 	"stream.idRoom": "", "stream.idsFull": "", "stream.expiring": "", "stream.moving": "", "stream.busStale": "", "stream.leave": "", "stream.parted": "", "stream.line": "of the server", "stream.sweepAgain": "",
@@ -39,7 +39,7 @@ var twinsLocal = map[string]string{
 	"stream.mirrored": "a copy of clock.mirrored",
 	"stream.agedUpTo": "a hint for the leader, which the operation carries", "stream.deleted": "then it is in no list",
 	// What is made of the rest.
-	"stream.subjects": "strings", "stream.in": "of the operation being applied",
+	"stream.subjects": "strings", "stream.in": "of the operation being applied", "stream.fx": "of the operation being applied",
 	"streamView.transform": "of cfg", "streamView.republish": "of cfg", "streamView.ackPrefix": "of cfg", "streamView.maxMsg": "of cfg",
 
 	"dedup.key": "of the hashes here", "dedup.sealed": "in rows", "dedup.rows": "in its files", "dedup.nextRow": "in its files", "dedup.gone": "in its files",
@@ -52,11 +52,11 @@ var twinsLocal = map[string]string{
 
 	"clockState.dirty": "what its files lack",
 
-	"consumers.s": "the stream", "consumers.byID": "an index", "consumers.gone": "what its files lack", "consumers.forgotten": "to be logged by the leader",
+	"consumers.s": "the stream", "consumers.byID": "an index", "consumers.list": "an index", "consumers.gone": "what its files lack", "consumers.forgotten": "to be logged by the leader",
 	"consumers.changed": "what its catalogue lacks", "consumers.missed": "of a recovery", "consumers.events": "for the consumers of a leader", "consumers.compact": "for the consumers of a leader",
 
 	"member.s": "the stream", "member.e": "the engine", "member.name": "compared as the key", "member.volatile": "no log knows it",
-	"member.deleted": "then it is in no list", "member.ending": "", "member.bounded": "", "member.queued": "", "member.timer": "", "member.box": "", "member.mu": "", "member.fx": "",
+	"member.current": "cfg", "member.deleted": "then it is in no list", "member.ending": "", "member.bounded": "", "member.queued": "", "member.timer": "", "member.box": "", "member.mu": "", "member.fx": "",
 	"member.role": "", "member.replayed": "", "member.floorBefore": "", "member.unread": "", "member.unreadSaid": "",
 	"member.inLog": "of a leader: what followers have", "member.inLogNumber": "of a leader: what followers have",
 	"member.taken": "", "member.recount": "", "member.buf": "", "member.hdr": "", "member.shown": "",

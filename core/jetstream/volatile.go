@@ -52,6 +52,13 @@ func (s *stream) applyVolatile(kind uint8, data []byte) (*member, *apierror.Erro
 	en := edgestore.Entry{Record: edgestore.Record{Kind: kind, Incarnation: s.incarnation}}
 	en.LSN, en.Data = edgestore.LSN(firstVolatile+s.volatiles), data
 	var o outcome
+	// Applying may wait for a read, and lets go of the lock meanwhile.
+	fx, was := new(effects), s.fx
+	s.fx = fx
+	defer func() {
+		s.fx = was
+		fx.schedule(s.e)
+	}()
 	if err := s.consumers.apply(&en, &o); err != nil {
 		return nil, apierror.Of(err, errConsumerCreate)
 	}
@@ -92,12 +99,12 @@ func (c *consumers) forget() {
 	if c.s.memory {
 		return
 	}
-	for name, m := range c.byName {
+	for _, m := range slices.Clone(c.list) {
 		if !m.cfg.MemoryStorage {
 			continue
 		}
-		delete(c.byName, name)
-		delete(c.byID, m.id)
+		name := m.name
+		c.remove(m)
 		m.deleted.Store(true)
 		c.gone = append(c.gone, name)
 		c.change(name)

@@ -96,13 +96,19 @@ func (w *workers) run() {
 	defer w.wg.Done()
 	pubs := new(publishers)
 	for m := w.pop(); m != nil; m = w.pop() {
-		m.queued.Store(memberRunning)
-		more := m.step(pubs)
-		pubs.flush()
-		if more || !m.queued.CompareAndSwap(memberRunning, memberIdle) {
-			m.queued.Store(memberQueued)
-			w.push(m)
-		}
+		w.step(m, pubs)
+	}
+}
+
+// step has a consumer that was taken from the queue step, and puts it back if there
+// is more.
+func (w *workers) step(m *member, pubs *publishers) {
+	m.queued.Store(memberRunning)
+	more := m.step(pubs)
+	pubs.flush()
+	if more || !m.queued.CompareAndSwap(memberRunning, memberIdle) {
+		m.queued.Store(memberQueued)
+		w.push(m)
 	}
 }
 

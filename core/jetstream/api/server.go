@@ -149,7 +149,7 @@ func (s *Server) Request(a Account, m *wire.Msg) {
 	}
 	r := copyRequest(a, m)
 	queue := s.queue
-	if readsFrom(r.Rest) != "" {
+	if readsFrom(r.Rest) != "" || looks(r.Rest) {
 		queue = s.reads
 	}
 	s.bytes.Add(r.size())
@@ -209,17 +209,27 @@ func (s *Server) run(queue <-chan *Request) {
 	}
 }
 
-// readsFrom is the stream that a request reads messages from, "" that it does not.
+// readsFrom is the stream whose messages a request reads or counts, "" that it does
+// not.
 func readsFrom(rest string) string {
-	name, ok := strings.CutPrefix(rest, "DIRECT.GET.")
-	if !ok {
-		name, _ = strings.CutPrefix(rest, "STREAM.MSG.GET.")
-		if name == rest {
-			return ""
+	for _, verb := range [...]string{"DIRECT.GET.", "STREAM.MSG.GET.", "STREAM.INFO."} {
+		if name, ok := strings.CutPrefix(rest, verb); ok {
+			name, _, _ = strings.Cut(name, ".")
+			return name
 		}
 	}
-	name, _, _ = strings.Cut(name, ".")
-	return name
+	return ""
+}
+
+// looks reports whether a request asks for what is known at once, and for no
+// messages.
+func looks(rest string) bool {
+	for _, verb := range [...]string{"CONSUMER.INFO.", "CONSUMER.NAMES.", "CONSUMER.LIST."} {
+		if strings.HasPrefix(rest, verb) {
+			return true
+		}
+	}
+	return rest == "INFO" || rest == "STREAM.NAMES" || rest == "STREAM.LIST"
 }
 
 // later has a read wait where it may, for what was acknowledged before it: whoever

@@ -1,0 +1,324 @@
+package jetstream
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/frondmq/frond/core/jetstream/asset"
+	"github.com/frondmq/frond/core/wire"
+	"github.com/frondmq/frond/edgestore"
+)
+
+// A leader and a follower in one goroutine: the simulator says whose step is next,
+// how late it is, and what the log has committed. So the same seed leads to the same
+// bytes: all that is sent, and the state of both behind each election.
+
+// simulation is one run.
+type simulation struct {
+	t            *testing.T
+	rnd          *rand.Rand
+	g            *twinGroup
+	ahead        time.Duration // of the clocks
+	lead, follow *simulated
+	text         bytes.Buffer
+	replies      []string // of deliveries that nobody acknowledged
+	n            int
+	done         map[string]int
+}
+
+// simulated is one of the engines. Nothing of it runs by itself.
+type simulated struct {
+	x    *simulation
+	name string
+	e    *Engine
+	log  *simLog
+	bus  *testBus
+	a    *applier
+	pubs publishers
+}
+
+// simLog is a log that has nothing to begin with.
+type simLog struct{ *twinLog }
+
+func (l *simLog) Replay(edgestore.LSN, edgestore.ReplayHandler) error { return nil }
+
+// simBackend keeps messages in memory.
+type simBackend struct {
+	diskBackend
+	log *simLog
+}
+
+func (b *simBackend) journal() (fileLog, journalEnd, error) {
+	return b.log, journalEnd{start: journalStart{1, 1}}, nil
+}
+
+func (b *simBackend) store(cfg *asset.StreamConfig, _ edgestore.BlobReader, _ *storeWatch) (edgestore.Store, error) {
+	return edgestore.NewMemoryStore(cfg.FirstSeq), nil
+}
+
+func (x *simulation) open(name string, wall time.Duration) *simulated {
+	x.t.Helper()
+	n := &simulated{x: x, name: name, bus: newTestBus("A")}
+	n.log = &simLog{&twinLog{g: x.g, kick: make(chan struct{}, 1), place: twinPlace{1, 0}}}
+	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(wall)
+	c := testConfig(x.t)
+	c.Dir, c.Workers = x.t.TempDir(), 1
+	c.Rand = rand.New(rand.NewPCG(x.rnd.Uint64(), 1))
+	c.Now = func() time.Time { return began.Add(x.ahead) }
+	c.clocks = &clocks{
+		mono:    func(time.Time) int64 { return int64(x.ahead) },
+		machine: func() (string, int64) { return name, int64(time.Hour + x.ahead) },
+	}
+	at := c
+	c.backend = &simBackend{diskBackend{&at}, n.log}
+	e, err := open(c)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	n.e, n.a = e, &applier{e: e, durable: true}
+	n.bus.spy = n.sent
+	if err := e.EnableAccount(n.bus); err != nil {
+		x.t.Fatal(err)
+	}
+	for _, subj := range []string{"ack.>", "got.>", "push"} { // somebody listens
+		if _, err := n.bus.Subscribe(subj, "", func(*wire.Msg) {}); err != nil {
+			x.t.Fatal(err)
+		}
+	}
+	return n
+}
+
+// sent writes down what an engine sends.
+func (n *simulated) sent(m *wire.Msg) {
+	if !m.Own {
+		return
+	}
+	fmt.Fprintf(&n.x.text, "%v %s sends to %s for %s: %q %q\n", n.x.ahead, n.name, m.Subject, m.Reply, m.Header, m.Body)
+	if reply := string(m.Reply); strings.HasPrefix(reply, "$JS.ACK.") {
+		n.x.replies = append(n.x.replies, reply)
+	}
+	n.x.done["sent"]++
+}
+
+// commit has both apply some of what was appended.
+func (x *simulation) commit(n int) {
+	list := slicesTake(&x.g.pending, n)
+	for _, en := range list {
+		en.Side, en.Token = nil, nil
+		x.g.entries = append(x.g.entries, en)
+		x.g.follows(&en)
+	}
+	x.lead.a.apply(x.lead.log.place.here(list))
+	x.follow.catchUp()
+	x.done["applied"] += len(list)
+}
+
+// slicesTake takes up to n from the front.
+func slicesTake(list *[]edgestore.Entry, n int) []edgestore.Entry {
+	n = min(n, len(*list))
+	front := append([]edgestore.Entry(nil), (*list)[:n]...)
+	*list = append([]edgestore.Entry(nil), (*list)[n:]...)
+	return front
+}
+
+func (n *simulated) catchUp() {
+	to := n.log.g.committed()
+	if list := n.log.g.between(n.log.applied, to); len(list) > 0 {
+		n.a.apply(n.log.place.here(list))
+	}
+	n.log.applied = to
+}
+
+// consume has one consumer step that has something to do.
+func (n *simulated) consume() bool {
+	w := n.e.work
+	if w.mu.head == len(w.mu.queue) {
+		return false
+	}
+	w.step(w.pop(), &n.pubs)
+	n.x.done["consumed"]++
+	return true
+}
+
+// send sends what was left for the outbox.
+func (n *simulated) send() {
+	o := n.e.out
+	queue := o.mu.queue
+	o.mu.queue, o.mu.bytes = nil, 0
+	sendAll(queue, &n.pubs)
+}
+
+func (x *simulation) pass(d time.Duration) {
+	x.ahead += d
+	for _, n := range []*simulated{x.lead, x.follow} {
+		n.e.expire()
+		n.e.retryNotes()
+		n.e.clock.due(n.e.now())
+	}
+}
+
+func (x *simulation) elect() {
+	gone, upTo := x.g.elect()
+	was, next := x.lead, x.follow
+	if was.e.leading.Load() {
+		if len(gone) > 0 {
+			was.a.lost(was.log.place.here(gone))
+		}
+		was.e.follow(was.log)
+		was.log.applied = upTo
+		fmt.Fprintf(&x.text, "%d are lost\n", len(gone))
+		x.done["lost"] += len(gone)
+	}
+	x.compare()
+	next.e.lead(next.log, func() { x.g.open(next.log.twinLog) })
+	x.lead, x.follow = next, was
+	for _, n := range []*simulated{was, next} {
+		for _, s := range n.e.allStreams() {
+			s.onBus()
+		}
+		n.send()
+	}
+	x.done["elections"]++
+}
+
+// compare has both with the same state, while neither leads.
+func (x *simulation) compare() {
+	x.follow.catchUp()
+	a, b := stateOf(x.lead.e), stateOf(x.follow.e)
+	if d := difference(a, b); d != "" {
+		x.t.Errorf("%s and %s differ behind operation %d: %s", x.lead.name, x.follow.name, x.g.committed(), d)
+	}
+	fmt.Fprintf(&x.text, "state %s\n", hashOf(a))
+}
+
+// logged appends an operation and has it applied.
+func (x *simulation) logged(rec edgestore.Record, data []byte) {
+	x.t.Helper()
+	if err := x.lead.e.append(x.lead.log, true, &rec, nil, nil, data); err != nil {
+		x.t.Fatal(err)
+	}
+	x.commit(1 << 20)
+}
+
+// found makes a stream and its consumers.
+func (x *simulation) found() {
+	e := x.lead.e
+	cfg, err := e.configs.Decode([]byte(`{"name":"S","subjects":["s.>"],"retention":"interest","storage":"file","max_msgs_per_subject":5,"max_age":60000000000,"duplicate_window":20000000000,"num_replicas":1,"max_msgs":-1,"max_bytes":-1,"max_consumers":-1,"max_msg_size":-1}`))
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	c := streamCreate{incarnation: 1, account: "A", created: 1, config: asset.Encode(cfg)}
+	x.logged(e.catalogueRecord(x.lead.log, opStreamCreate), c.append(nil))
+	s := e.account("A").stream("S")
+	for i, config := range []string{
+		`{"durable_name":"a","name":"a","ack_policy":"explicit","deliver_policy":"all","replay_policy":"instant","ack_wait":5000000000,"max_deliver":3,"max_waiting":9,"max_ack_pending":20}`,
+		`{"durable_name":"b","name":"b","ack_policy":"explicit","deliver_policy":"all","replay_policy":"instant","ack_wait":8000000000,"max_deliver":-1,"max_ack_pending":9,"deliver_subject":"push"}`,
+	} {
+		op := consumerCreate{name: string(rune('a' + i)), created: 1, config: []byte(config)}
+		x.logged(s.record(opConsumerCreate, false), op.append(nil))
+		s.member(op.name).activate()
+	}
+	s.onBus()
+}
+
+func (x *simulation) step() {
+	x.n++
+	lead := x.lead
+	route := func(subj, reply, hdr, body string) {
+		m := &wire.Msg{Subject: []byte(subj), Reply: []byte(reply), Body: []byte(body)}
+		if hdr != "" {
+			m.Header = []byte(header(hdrMsgID, hdr))
+		}
+		lead.bus.route(m)
+	}
+	switch n := x.rnd.IntN(40); {
+	case n < 9:
+		id := ""
+		if x.rnd.IntN(3) == 0 {
+			id = fmt.Sprint("id", x.rnd.IntN(20))
+		}
+		route(fmt.Sprint("s.", x.rnd.IntN(4)), fmt.Sprint("ack.", x.n), id, fmt.Sprint("body ", x.n))
+	case n < 13:
+		route(nextPrefix+"S.a", fmt.Sprint("got.", x.n), "", fmt.Sprintf(`{"batch":%d,"expires":3000000000}`, 1+x.rnd.IntN(4)))
+	case n < 20 && len(x.replies) > 0:
+		i := x.rnd.IntN(len(x.replies))
+		route(x.replies[i], []string{"", "ack.double"}[x.rnd.IntN(2)], "", []string{"+ACK", "+ACK", "+ACK", "-NAK", "+TERM"}[x.rnd.IntN(5)])
+		x.replies = append(x.replies[:i], x.replies[i+1:]...)
+	case n < 28:
+		x.commit(1 + x.rnd.IntN(6))
+	case n < 34:
+		lead.consume()
+	case n < 36:
+		lead.send()
+	case n < 39:
+		x.pass(time.Duration(x.rnd.IntN(2000)) * time.Millisecond)
+	case x.rnd.IntN(4) == 0:
+		x.elect()
+	}
+	if x.follow.consume() {
+		x.done["idle"]++ // which does nothing
+	}
+}
+
+// simulate runs a seed and gives all that came of it.
+func simulate(t *testing.T, seed uint64, steps int) (*simulation, [sha256.Size]byte) {
+	x := &simulation{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), g: new(twinGroup), done: make(map[string]int)}
+	x.lead, x.follow = x.open("one", 0), x.open("two", 100*time.Hour)
+	before := runtime.NumGoroutine()
+	x.elect()
+	x.found()
+	for range steps {
+		x.step()
+	}
+	x.elect()
+	if n := runtime.NumGoroutine(); n > before {
+		t.Errorf("%d goroutines, and there were %d", n, before)
+	}
+	if len(x.g.uneven) > 0 {
+		t.Errorf("%q", x.g.uneven)
+	}
+	for _, n := range []*simulated{x.lead, x.follow} {
+		_ = n.e.table.Close()
+	}
+	return x, sha256.Sum256(x.text.Bytes())
+}
+
+// The same seed leads to the same bytes, in one goroutine; another one to others.
+func TestSimulator_sameSeedSameBytes(t *testing.T) {
+	const steps = 3000
+	x, first := simulate(t, 1, steps)
+	y, second := simulate(t, 1, steps)
+	if first != second {
+		a, b := strings.Split(x.text.String(), "\n"), strings.Split(y.text.String(), "\n")
+		for i := range min(len(a), len(b)) {
+			if a[i] != b[i] {
+				t.Fatalf("the same seed leads to other bytes from line %d on:\n%s\n%s", i, a[i], b[i])
+			}
+		}
+		t.Fatalf("%d and %d lines", len(a), len(b))
+	}
+	if _, other := simulate(t, 2, steps); other == first {
+		t.Error("another seed leads to the same bytes")
+	}
+	t.Logf("%v, %d bytes", x.done, x.text.Len())
+	for _, what := range []string{"sent", "applied", "consumed", "lost", "elections"} {
+		if x.done[what] < 5 {
+			t.Errorf("the run did too little to show anything: %v", x.done)
+		}
+	}
+	kinds := make(map[uint8]bool)
+	for _, en := range x.g.entries {
+		kinds[en.Kind] = true
+	}
+	for _, kind := range []uint8{opPublish, opExpire, opNotes, opConsumerDelta, opRelease, opClockStep} {
+		if !kinds[kind] {
+			t.Errorf("no operation of kind %d", kind)
+		}
+	}
+}
