@@ -187,13 +187,18 @@ func (x *twins) rest() {
 	}
 }
 
+// enough reports whether there was some of everything.
+func (c *twinChanges) enough() bool {
+	return c.changes >= 10 && c.backAgain >= 3 && c.unknown >= 5 && c.stored > 0 && c.held > 0
+}
+
 // changed checks that the run had enough of it.
 func (x *twins) changed() {
 	c := &x.changes
 	if len(x.g.uneven) > 0 {
 		x.t.Errorf("operations that do not follow each other: %q", x.g.uneven)
 	}
-	if *crashSeed == 0 && !x.short && (c.changes < 10 || c.backAgain < 3 || c.unknown < 5 || c.stored == 0 || c.held == 0 || c.pulls != c.changes) {
+	if *crashSeed == 0 && !x.short && (!c.enough() || c.pulls != c.changes) {
 		x.t.Errorf("the run did too little to show anything: %+v", *c)
 	}
 }

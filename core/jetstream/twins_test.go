@@ -24,6 +24,7 @@ import (
 
 const (
 	twinSteps = 60  // of a seed, at least
+	twinMost  = 300 // what goroutines do is no matter of the seed: until there was enough of it
 	twinLeast = 500 // operations of a seed, at least
 )
 
@@ -50,7 +51,7 @@ func comeToTheSame(t *testing.T, faulty bool) {
 			synctest.Test(t, func(t *testing.T) {
 				x := newTwins(t, seed, faulty)
 				x.everything()
-				for n := 0; !t.Failed() && (n < twinSteps || int(x.g.committed()) < twinLeast); n++ {
+				for n := 0; !t.Failed() && (n < twinSteps || int(x.g.committed()) < twinLeast || n < twinMost && !x.changes.enough()); n++ {
 					x.step(n)
 				}
 				x.end()
@@ -398,11 +399,11 @@ func (x *twins) wait(not string, ok func() bool) {
 }
 
 // settled reports whether the log has all that the leader's consumers and notes
-// have to say.
+// have to say, and which consumers a start has ended.
 func (x *twins) settled() bool {
 	for _, s := range x.lead.e.allStreams() {
 		s.mu.RLock()
-		open := len(s.notes)
+		open := len(s.notes) + len(s.consumers.forgotten) // what the log refused comes with the next look
 		s.mu.RUnlock()
 		for _, m := range s.members() {
 			m.mu.Lock()
