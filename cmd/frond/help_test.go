@@ -29,6 +29,8 @@ func flagsOf(command string) *flag.FlagSet {
 		return new(connectionsCall).flags()
 	case "identity":
 		return identityFlags(&text)
+	case "import":
+		return new(importArgs).flags()
 	case "service":
 		return serviceFlags(&text)
 	}

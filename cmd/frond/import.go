@@ -4,12 +4,12 @@ package main
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
 	"net/url"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/frondmq/frond/cmd/frond/help"
@@ -23,12 +23,11 @@ const importPatience = 30 * time.Second
 // something of it is not carried.
 func runImport(args []string, stdout, stderr io.Writer) int {
 	var a importArgs
-	if err := a.parse(args); err != nil {
-		return fail(stderr, fmt.Errorf("import: %w (frond import -h)", err))
-	}
-	if a.help {
+	if err := a.parse(args); errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(stdout, help.Usage("import"))
 		return 0
+	} else if err != nil {
+		return fail(stderr, fmt.Errorf("import: %w", err))
 	}
 	in := mosquitto.Input{Open: readText}
 	var err error
@@ -62,45 +61,6 @@ func runImport(args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	return 0
-}
-
-type importArgs struct {
-	conf, passwd, acl, db, to string
-	help                      bool
-}
-
-func (a *importArgs) parse(args []string) error {
-	values := map[string]*string{"--passwd": &a.passwd, "--acl": &a.acl, "--db": &a.db, "--to": &a.to}
-	var words []string
-	for i := 0; i < len(args); i++ {
-		name, value, given := strings.Cut(args[i], "=")
-		switch at := values[name]; {
-		case args[i] == "-h" || args[i] == "--help" || args[i] == "-help":
-			a.help = true
-			return nil
-		case at != nil && !given && i+1 == len(args):
-			return fmt.Errorf("%s needs a value", name)
-		case at != nil && !given:
-			i++
-			*at = args[i]
-		case at != nil:
-			*at = value
-		case strings.HasPrefix(name, "-"):
-			return fmt.Errorf("unknown flag %q", name)
-		default:
-			words = append(words, args[i])
-		}
-	}
-	switch {
-	case len(words) == 0 || words[0] != "mosquitto":
-		return errors.New("only mosquitto can be imported")
-	case len(words) != 2:
-		return errors.New("one configuration file is needed")
-	case a.to != "" && a.db == "":
-		return errors.New("--to needs --db")
-	}
-	a.conf = words[1]
-	return nil
 }
 
 func readText(name string) (string, error) {

@@ -31,9 +31,9 @@ func listText() string {
 		fmt.Fprintf(&b, "  %-18s%s\n", t.Name, t.About)
 	}
 	b.WriteString(`
-or a command (edge, hub, passwd, identity, damage, connections, store, service,
-help, version), an option of a configuration file (store_dir, mqtt.port, a block
-such as leafnodes), or the number of an error (10059).
+or a command (edge, hub, passwd, identity, damage, connections, store, import,
+service, help, version), an option of a configuration file (store_dir,
+mqtt.port, a block such as leafnodes), or the number of an error (10059).
 
 frond -h lists the flags.
 `)
