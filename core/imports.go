@@ -28,6 +28,7 @@ type imported struct {
 // checkImports finds what is wrong with the imports of all accounts, and what each
 // comes to.
 func checkImports(o *config.Options) (all []imported, err error) {
+	known, g := byName(o), graph{}
 	for i := range o.Accounts {
 		a := &o.Accounts[i]
 		path := "accounts[" + strconv.Itoa(i) + "]"
@@ -35,7 +36,7 @@ func checkImports(o *config.Options) (all []imported, err error) {
 			e := &a.Exports[j]
 			at := path + ".exports[" + strconv.Itoa(j) + "]"
 			for _, name := range e.Accounts {
-				if !o.HasAccount(name) {
+				if known[name] == nil && !o.HasAccount(name) {
 					return nil, optionError(o, at, fmt.Errorf("%q account not defined for %s export", name, importKind(e.Service)))
 				}
 			}
@@ -44,8 +45,8 @@ func checkImports(o *config.Options) (all []imported, err error) {
 			}
 		}
 		for j := range a.Imports {
-			x, err := checkImport(o, a, &a.Imports[j])
-			if err == nil && cyclic(append(all, x), &x) {
+			x, err := checkImport(known, a, &a.Imports[j])
+			if err == nil && !g.add(&x) {
 				err = errors.New("import forms a cycle")
 			}
 			if err != nil {
@@ -57,6 +58,15 @@ func checkImports(o *config.Options) (all []imported, err error) {
 	return all, nil
 }
 
+// byName is for whoever asks for many accounts.
+func byName(o *config.Options) map[string]*config.Account {
+	known := make(map[string]*config.Account, len(o.Accounts))
+	for i := range o.Accounts {
+		known[o.Accounts[i].Name] = &o.Accounts[i]
+	}
+	return known
+}
+
 func importKind(service bool) string {
 	if service {
 		return "service"
@@ -64,8 +74,8 @@ func importKind(service bool) string {
 	return "stream"
 }
 
-func checkImport(o *config.Options, a *config.Account, i *config.Import) (x imported, err error) {
-	from := o.AccountNamed(i.Account)
+func checkImport(known map[string]*config.Account, a *config.Account, i *config.Import) (x imported, err error) {
+	from := known[i.Account]
 	if from == nil {
 		return x, fmt.Errorf("%q account not defined for %s import", i.Account, importKind(i.Service))
 	}
@@ -125,39 +135,69 @@ func exports(e *config.Export, name string, i *config.Import) bool {
 	return len(e.Accounts) == 0 || slices.Contains(e.Accounts, name)
 }
 
-// cyclic reports whether what crosses by one import may come back by others of its
-// kind. A stream goes to who imports, a question to who exports.
-func cyclic(all []imported, first *imported) bool {
-	var follow func(account, subj string, depth int) bool
-	follow = func(account, subj string, depth int) bool {
-		for i := range all {
-			x := &all[i]
-			from, enters, to, leaves := x.exporting, x.subject, x.importing, x.local
-			if x.service {
-				from, enters, to, leaves = to, leaves, from, enters
-			}
-			if x.service != first.service || from != account || !subject.Collide(enters, subj) {
+// place is where messages of a kind are: those of streams or of services in an account.
+type place struct {
+	account string
+	service bool
+}
+
+// graph is the imports by where messages enter them. A stream goes to who imports, a
+// question to who exports.
+type graph map[place][]*imported
+
+// ways tells where a message enters x and leaves it.
+func (x *imported) ways() (from place, enters string, to place, leaves string) {
+	from, to = place{x.exporting, x.service}, place{x.importing, x.service}
+	if x.service {
+		return to, x.local, from, x.subject
+	}
+	return from, x.subject, to, x.local
+}
+
+// add reports false if what crosses by x might come back to it by others.
+func (g graph) add(x *imported) bool {
+	from, _, to, leaves := x.ways()
+	g[from] = append(g[from], x)
+	type step struct {
+		place
+		subj string
+	}
+	been := map[step]bool{} // there may be many ways to one place
+	var back func(at step, depth int) bool
+	back = func(at step, depth int) bool {
+		if been[at] {
+			return false
+		}
+		been[at] = true
+		for _, next := range g[at.place] {
+			_, enters, to, leaves := next.ways()
+			if !subject.Collide(enters, at.subj) {
 				continue
 			}
-			if *x == *first && depth > 0 || depth > len(all) || follow(to, leaves, depth+1) {
+			if next == x || depth > maxImportChain || back(step{to, leaves}, depth+1) {
 				return true
 			}
 		}
 		return false
 	}
-	if first.service {
-		return follow(first.importing, first.local, 0)
-	}
-	return follow(first.exporting, first.subject, 0)
+	return !back(step{to, leaves}, 0)
 }
+
+// maxImportChain is how many imports in a row are looked at. Subjects that get longer
+// with each would go on for ever.
+const maxImportChain = 1 << 10
 
 // crossings are the imports that are in effect, by what they are.
 type crossings map[imported]func()
 
 // follow makes them those of all.
 func (c crossings) follow(s *Server, all []imported) error {
+	stay := make(map[imported]bool, len(all))
+	for _, x := range all {
+		stay[x] = true
+	}
 	for x, end := range c {
-		if !slices.Contains(all, x) {
+		if !stay[x] {
 			end()
 			delete(c, x)
 		}

@@ -172,6 +172,39 @@ func TestImports_reload(t *testing.T) {
 	heard("s.a", "imp.s.a")
 }
 
+// Between two accounts may be more ways than can be looked at one after the other.
+func TestImports_ofManyWays(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("listen: \"127.0.0.1:-1\"\naccounts {\n")
+	for n := 60; n >= 0; n-- {
+		for _, side := range []string{"a", "b"} {
+			text.WriteString("L" + strconv.Itoa(n) + side + ` { exports [{stream: "s.>"}], imports [`)
+			for _, of := range []string{"a", "b"} {
+				if n > 0 {
+					text.WriteString(`{stream: {account: L` + strconv.Itoa(n-1) + of + `, subject: "s.>"}}` + "\n")
+				}
+			}
+			text.WriteString("] }\n")
+		}
+	}
+	text.WriteString("}\n")
+	check := func(text string) error {
+		o, _, err := config.Parse("new.conf", []byte(text), config.Source{})
+		if err == nil {
+			_, err = core.New(o, nil, nil)
+		}
+		return err
+	}
+	if err := check(text.String()); err != nil {
+		t.Error(err)
+	}
+	// A circle is found behind all of them.
+	circle := strings.Replace(text.String(), `L0a { exports [{stream: "s.>"}], imports [`, `L0a { exports [{stream: "s.>"}], imports [{stream: {account: L60b, subject: "s.>"}}`, 1)
+	if err := check(circle); err == nil || !strings.Contains(err.Error(), "import forms a cycle") {
+		t.Errorf("%v", err)
+	}
+}
+
 // Wrong imports are told in nats-server's words, at their place.
 func TestImports_wrong(t *testing.T) {
 	for _, c := range []struct{ exports, imports, want string }{

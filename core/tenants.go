@@ -35,14 +35,19 @@ type tenant struct {
 // hold on to them. Without users it is empty.
 func (s *Server) prepareTenants(o *config.Options) (*tenants, error) {
 	t := &tenants{s: s}
+	var all []*account.Account
+	at := make(map[string]int, len(o.Accounts))
 	for i := range o.Accounts {
-		s.accounts.Add(s.newAccount(o.Accounts[i].Name))
+		name := o.Accounts[i].Name
+		all, at[name] = append(all, s.newAccount(name)), i
 	}
+	s.accounts.Add(all...)
 	for _, a := range s.accounts.All() {
 		next := tenant{account: a, mappings: &account.Mappings{}}
 		path, list := "", o.Mappings
-		if c := o.AccountNamed(a.Name()); c != nil {
-			path = "accounts[" + strconv.Itoa(slices.IndexFunc(o.Accounts, func(x config.Account) bool { return x.Name == c.Name })) + "]."
+		if i, ok := at[a.Name()]; ok {
+			c := &o.Accounts[i]
+			path = "accounts[" + strconv.Itoa(i) + "]."
 			l := &c.Limits
 			next.limits = account.Limits{Clients: l.MaxConns, Links: l.MaxLeafs, Subs: l.MaxSubs, Payload: l.MaxPayload}
 			list = c.Mappings
@@ -123,7 +128,7 @@ func (v *streamsOf) enableLocked(st *store, a *account.Account, c *config.Accoun
 	if c != nil {
 		j := &c.JetStream
 		st.engine.LimitAccount(a.Name(), jetstream.AccountLimits{
-			MaxMemory: max(j.MaxMemory, 0), MaxStore: max(j.MaxStore, 0), MaxStreams: max(j.MaxStreams, 0), MaxConsumers: max(j.MaxConsumers, 0),
+			MaxMemory: bytesOf(j.MaxMemory), MaxStore: bytesOf(j.MaxStore), MaxStreams: max(j.MaxStreams, 0), MaxConsumers: max(j.MaxConsumers, 0),
 		})
 	}
 	if v.on[a] {
@@ -135,6 +140,17 @@ func (v *streamsOf) enableLocked(st *store, a *account.Account, c *config.Accoun
 	}
 	v.on[a] = true
 	return st.engine.EnableAccount(bus{a})
+}
+
+// bytesOf is a configured limit as the engine takes it.
+func bytesOf(n int64) int64 {
+	switch {
+	case n < 0:
+		return 0
+	case n == 0:
+		return jetstream.NoBytes
+	}
+	return n
 }
 
 func (v *streamsOf) refuseLocked(st *store, a *account.Account) {

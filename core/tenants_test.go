@@ -31,6 +31,33 @@ func gone(t *testing.T, c *conn, want string) {
 	}
 }
 
+// max_mem of 0 bytes allows no stream in memory, and reload may change that.
+func TestAccounts_ofNoBytes(t *testing.T) {
+	const text = `
+accounts {
+	A { users [ {user: a, password: p} ], jetstream { max_mem: 0 } }
+	B { users [ {user: b, password: p} ], jetstream { max_mem: -1, max_file: 0 } }
+}`
+	dir := "\njetstream { store_dir: \"" + t.TempDir() + "\" }\n"
+	s := servertest.Start(t, configured(t, dir+text))
+	a, b := login(t, s, "a"), login(t, s, "b")
+	for _, step := range []struct {
+		c             *conn
+		storage, want string
+	}{
+		{a, "memory", "insufficient memory resources"}, {a, "file", `"did_create":true`},
+		{b, "memory", `"did_create":true`}, {b, "file", "insufficient storage resources"},
+	} {
+		if r := step.c.api("STREAM.CREATE."+step.storage, `{"name":"`+step.storage+`","subjects":["`+step.storage+`"],"storage":"`+step.storage+`"}`); !strings.Contains(r, step.want) {
+			t.Errorf("in %s: %s", step.storage, r)
+		}
+	}
+	mustReload(t, s, dir+strings.Replace(text, "max_mem: 0", "max_mem: 1MB", 1))
+	if r := a.api("STREAM.CREATE.M", `{"name":"M","subjects":["m"],"storage":"memory"}`); !strings.Contains(r, `"did_create":true`) {
+		t.Error(r)
+	}
+}
+
 // An account is a world of its own, also for monitoring.
 func TestAccounts_areApart(t *testing.T) {
 	s := servertest.Start(t, configured(t, two+"\nauthorization { users [ {user: g, password: p} ] }"))

@@ -31,6 +31,9 @@ import (
 //	A> REQ subject | Key: value | payload
 //	                        publishes with a reply subject and headers, and
 //	                        reads until the reply is there
+//	A> ANSWER | Key: value | payload
+//	                        publishes to the reply subject of the last message
+//	                        that A has read
 //	A> NEXT 3               reads until 3 more messages are there
 //	A> EOF                  reads until the server closes the connection
 //	A< PONG                 what A received at a fence
@@ -93,6 +96,7 @@ type rawConn struct {
 	net.Conn
 	r        *bufio.Reader
 	requests int
+	reply    string // of the last message
 	dead     bool
 }
 
@@ -126,6 +130,8 @@ func (p *player) play(n int, line string) {
 		p.read(name, c, func(l string) bool { return l == "PONG" })
 	case verb == "REQ":
 		p.request(name, c, rest)
+	case verb == "ANSWER":
+		p.publish(c, c.reply+" "+rest, "")
 	case verb == "SEND":
 		p.publish(c, rest, "")
 	case verb == "NEXT":
@@ -281,16 +287,23 @@ func (p *player) receive(c *rawConn, line string) received {
 		head, body = body[:n], body[n:]
 	}
 	r := received{message: fmt.Sprintf("%s %q %q", f[1], head, body)}
+	c.reply = ""
+	if f[0] == "MSG" && len(f) == 5 || f[0] == "HMSG" && len(f) == 6 {
+		c.reply = f[3]
+	}
 	text := fmt.Sprintf("%q", body)
 	if isJSON(body) {
 		f[len(f)-1] = "#" // its length changes with the ids in it
 		text = normalJSON(body)
 	}
-	if stamp.Match(head) {
+	if stamp.Match(head) || bytes.Contains(head, []byte(requestInfo)) {
 		f[len(f)-2], f[len(f)-1] = "#", "#" // a time drops its trailing zeros
 	}
 	r.lines = append(r.lines, normalText(strings.Join(f, " ")))
 	for _, h := range strings.Split(strings.TrimSuffix(string(head), "\r\n\r\n"), "\r\n") {
+		if info, is := strings.CutPrefix(h, requestInfo); is {
+			h = requestInfo + normalJSON([]byte(info))
+		}
 		if h != "" {
 			r.lines = append(r.lines, "  "+normalText(h))
 		}
@@ -309,11 +322,12 @@ var volatile = map[string]bool{
 	"host": true, "client_id": true, "client_ip": true, "nonce": true,
 	"created": true, "ts": true, "time": true, "first_ts": true, "last_ts": true, "last_active": true, "bytes": true,
 	"storage_used": true, "id": true, "timestamp": true, "pause_remaining": true,
-	"api_lvl": true, "level": true, "_nats.ver": true, "_nats.level": true,
+	"start": true, "api_lvl": true, "level": true, "_nats.ver": true, "_nats.level": true,
 }
 
-// unmatched are fields that only the stock server has a use for.
-var unmatched = map[string]bool{"xkey": true}
+// unmatched are fields that only the stock server has a use for, or that are there
+// once a PING of the server was answered.
+var unmatched = map[string]bool{"xkey": true, "rtt": true}
 
 func normalJSON(b []byte) string {
 	var v any
@@ -361,12 +375,17 @@ func isContainer(v any) bool {
 	return false
 }
 
+const requestInfo = "Nats-Request-Info: "
+
 var (
-	stamp    = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
-	ackStamp = regexp.MustCompile(`(\$JS\.ACK\.\S+?\.\d+\.\d+\.\d+)\.\d{18,}\.(\d+)`)
+	// replyToken is the reply subject of a question that crosses accounts.
+	replyToken = regexp.MustCompile(`\b_R_(\.\w+)+`)
+	stamp      = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
+	ackStamp   = regexp.MustCompile(`(\$JS\.ACK\.\S+?\.\d+\.\d+\.\d+)\.\d{18,}\.(\d+)`)
 )
 
 func normalText(s string) string {
+	s = replyToken.ReplaceAllString(s, "_R_.<token>")
 	return ackStamp.ReplaceAllString(stamp.ReplaceAllString(s, "<time>"), "$1.<time>.$2")
 }
 

@@ -8,7 +8,9 @@ import "github.com/frondmq/frond/core/wire"
 // any other: links hear of it. Queue groups have no crossings.
 //
 // The other account counts what crosses as published by it. Its mappings are not
-// asked: Subject says what the subject is called there.
+// asked: Subject says what the subject is called there. What another account lets this
+// one hear is not heard by those that this one lets hear: a message takes one crossing
+// without a passage.
 type Crossing struct {
 	To *Account
 	// Subject gives a literal subject its name in the other account, always the
@@ -52,7 +54,11 @@ func (o *Origin) cross(at *side, p *plan, m *wire.Msg) int {
 	if o.depth == maxCrossings {
 		return 0
 	}
+	if o.depth == 0 {
+		o.asker = at.account
+	}
 	o.depth++
+	heard := o.heard
 	busy := at.busy
 	at.busy = true
 	n := 0
@@ -60,6 +66,9 @@ func (o *Origin) cross(at *side, p *plan, m *wire.Msg) int {
 	targets := p.targets
 	for i := range targets {
 		t := &targets[i]
+		if t.by == nil && heard {
+			continue
+		}
 		if t.side == nil || t.side.account != t.to {
 			if t.side = &o.home; t.side.account != t.to {
 				t.side = o.side(t.to)
@@ -71,7 +80,9 @@ func (o *Origin) cross(at *side, p *plan, m *wire.Msg) int {
 			m.Subject = t.subject
 		}
 		if t.by == nil {
+			o.heard = true
 			n += o.route(t.side, m, true)
+			o.heard = heard
 			continue
 		}
 		if q, ok := t.by.enter(o, m); ok {

@@ -65,12 +65,25 @@ func TestRoute_crossingChoosesQueuesAnew(t *testing.T) {
 	}
 }
 
+// asIs is a passage that changes nothing.
+type asIs struct{}
+
+func (asIs) enter(*Origin, *wire.Msg) (*question, bool) { return nil, true }
+func (asIs) left(*question, int)                        {}
+
+func asks(t testing.TB, from, to *Account, pattern string, subj func(string) string) {
+	t.Helper()
+	if err := from.Subscribe(&Sub{Subject: pattern, Sink: &Crossing{To: to, Subject: subj, by: asIs{}}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestRoute_crossingsInACircleEnd(t *testing.T) {
 	a, b := New("A"), New("B")
 	sink := &fakeSink{}
 	mustSubscribe(t, a, sink, "s", "")
-	imports(t, a, b, "s", nil)
-	imports(t, b, a, "s", nil)
+	asks(t, a, b, "s", nil)
+	asks(t, b, a, "s", nil)
 	o := seeded(nil, RoleClient, "")
 	for range 2 { // by a plan of that moment, and by one that is kept
 		if n := publish(a, o, "s"); n != 1+maxCrossings/2 {
@@ -84,12 +97,41 @@ func TestRoute_crossingsInACircleEnd(t *testing.T) {
 		publish(a, o, fmt.Sprintf("fill.%d", i))
 	}
 	mustSubscribe(t, a, sink, "once.>", "")
-	imports(t, a, b, "once.*", func(s string) string { return s + ".there" })
-	imports(t, b, a, "once.*.there", func(s string) string { return s + ".back" })
+	asks(t, a, b, "once.*", func(s string) string { return s + ".there" })
+	asks(t, b, a, "once.*.there", func(s string) string { return s + ".back" })
 	for i := range 100 {
 		if n := publish(a, o, fmt.Sprintf("once.%d", i)); n != 2 {
 			t.Fatalf("once.%d: %d deliveries", i, n)
 		}
+	}
+}
+
+// What an account hears of another one is not heard by a third one, to which it exports
+// the same subjects: that it may hear it says nothing of others.
+func TestRoute_whatIsHeardDoesNotGoOn(t *testing.T) {
+	p, q, r, z := New("P"), New("Q"), New("R"), New("Z")
+	inP, inQ, inR, inZ := &fakeSink{}, &fakeSink{}, &fakeSink{}, &fakeSink{}
+	mustSubscribe(t, p, inP, "s", "")
+	mustSubscribe(t, q, inQ, "s", "")
+	mustSubscribe(t, r, inR, "s", "")
+	mustSubscribe(t, z, inZ, "s", "")
+	imports(t, p, q, "s", nil)
+	imports(t, q, r, "s", nil)
+	imports(t, p, z, "s", nil)
+	o := seeded(nil, RoleClient, "")
+	for _, step := range []struct {
+		in   *Account
+		want string
+	}{{p, "s>s s>s  s>s"}, {q, " s>s s>s "}, {p, "s>s s>s  s>s"}} {
+		publish(step.in, o, "s")
+		if got := strings.Join([]string{inP.take(), inQ.take(), inR.take(), inZ.take()}, " "); got != step.want {
+			t.Errorf("published in %s: %q", step.in.name, got)
+		}
+	}
+	// A question may be heard by others where it is answered.
+	asks(t, z, p, "ask", func(string) string { return "s" })
+	if n := publish(z, o, "ask"); n != 3 {
+		t.Errorf("%d took a question", n)
 	}
 }
 

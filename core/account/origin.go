@@ -32,8 +32,10 @@ type Origin struct {
 	far    []*side // of the others
 	oldest int     // of far, when it is full
 	cached int
-	missed *missed // beyond alwaysCached
-	depth  int     // of crossings, while a message is routed
+	missed *missed  // beyond alwaysCached
+	depth  int      // of crossings, while a message is routed
+	heard  bool     // by a crossing without a passage, same
+	asker  *Account // of the first crossing, same
 
 	following []following // the message that is being routed
 

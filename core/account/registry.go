@@ -25,14 +25,16 @@ func (r *Registry) Lookup(name string) (*Account, bool) {
 	return a, ok
 }
 
-// Add makes the account known and reports false if there is one of its name.
-func (r *Registry) Add(a *Account) bool {
-	return r.change(func(all map[string]*Account) bool {
-		if all[a.name] != nil {
-			return false
+// Add makes accounts known, all at once, and reports whether one of them was new:
+// of a name there is one, the first.
+func (r *Registry) Add(list ...*Account) bool {
+	return r.change(func(all map[string]*Account) (some bool) {
+		for _, a := range list {
+			if all[a.name] == nil {
+				all[a.name], some = a, true
+			}
 		}
-		all[a.name] = a
-		return true
+		return some
 	})
 }
 

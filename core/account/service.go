@@ -1,7 +1,9 @@
 package account
 
 import (
+	"encoding/json"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,17 +21,25 @@ const HdrRequestInfo = "Nats-Request-Info"
 // It is safe for concurrent use. Close ends it.
 type Service struct {
 	ask, back *Sub
-	share     bool // tells who asks
-	many      bool // a question may have several answers
+	from      *Account
+	name      string // of from, as JSON
+	share     bool   // tells who asks
+	many      bool   // a question may have several answers
 	threshold time.Duration
 	prefix    []byte // of its reply subjects
 	began     time.Time
 
 	mu     sync.Mutex
 	open   map[token]*question
+	closed bool
+	timer  *time.Timer // runs while questions wait: nothing else may come by
+	armed  bool
+	most   int // open had at once
+	held   int // bytes that those who wait hold
 	oldest *question
 	newest *question
-	free   *question
+	free   pool // for who waits
+	onWay  pool // for messages on their way
 }
 
 // question is one that waits for answers, or what a message is changed to on its way.
@@ -46,12 +56,53 @@ type token [8]byte
 // maxQuestions bounds how many wait for answers; with more the oldest gets none.
 const maxQuestions = 1 << 16
 
+// maxHeld bounds the bytes of their reply subjects, which may be long ones.
+const maxHeld = 4 << 20
+
+// pool is what questions were made of, for the next ones.
+type pool struct {
+	first *question
+	n     int
+}
+
+const (
+	maxPooled = 256
+	// maxKept is the most bytes that one in a pool holds on to.
+	maxKept = 1 << 10
+)
+
+func (p *pool) take() *question {
+	q := p.first
+	if q == nil {
+		return new(question)
+	}
+	p.first, q.next = q.next, nil
+	p.n--
+	return q
+}
+
+func (p *pool) give(q *question) {
+	if p.n == maxPooled {
+		return
+	}
+	if cap(q.header) > maxKept {
+		q.header = nil
+	}
+	if cap(q.reply) > maxKept {
+		q.reply = nil
+	}
+	q.next = p.first
+	p.first = q
+	p.n++
+}
+
 // NewService lets from ask what to answers. local is the pattern in from, subj gives a
 // subject of it its name in to. share tells the service who asks, not only from which
 // account; many is for services that answer more than once, within threshold of the
 // answer before.
 func NewService(from, to *Account, local string, subj func(string) string, share, many bool, threshold time.Duration) (*Service, error) {
-	s := &Service{share: share, many: many, threshold: threshold, began: time.Now(), open: map[token]*question{}}
+	name, _ := json.Marshal(from.name)
+	s := &Service{from: from, name: string(name), share: share, many: many, threshold: threshold, began: time.Now(), open: map[token]*question{}}
 	s.prefix = append(randomToken([]byte("_R_."), 6), '.')
 	s.back = &Sub{Subject: string(s.prefix) + "*", Sink: &Crossing{To: from, by: answers{s}}}
 	s.ask = &Sub{Subject: local, Sink: &Crossing{To: to, Subject: subj, by: questions{s}}}
@@ -69,6 +120,15 @@ func NewService(from, to *Account, local string, subj func(string) string, share
 func (s *Service) Close() {
 	s.ask.End()
 	s.back.End()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for s.oldest != nil {
+		s.endLocked(s.oldest)
+	}
+	if s.timer != nil {
+		s.timer.Stop()
+	}
 }
 
 // Waiting is how many questions wait for answers.
@@ -82,8 +142,9 @@ const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 // randomToken is not to be guessed: the source of the random numbers is a strong one.
 func randomToken(b []byte, n int) []byte {
-	for range n {
-		b = append(b, base62[rand.IntN(len(base62))])
+	for r := rand.Uint64(); n > 0; n-- { // enough for 10
+		b = append(b, base62[r%uint64(len(base62))])
+		r /= uint64(len(base62))
 	}
 	return b
 }
@@ -102,10 +163,10 @@ type questions struct{ *Service }
 func (s questions) enter(o *Origin, m *wire.Msg) (*question, bool) {
 	now := time.Since(s.began)
 	s.mu.Lock()
-	q := s.takeLocked()
+	q := s.onWay.take()
 	if len(m.Reply) > 0 {
 		q.wire = randomToken(append(q.wire[:0], s.prefix...), len(token{}))
-		w := s.takeLocked()
+		w := s.free.take()
 		w.reply = append(w.reply[:0], m.Reply...)
 		s.waitLocked(w, token(q.wire[len(s.prefix):]), now)
 	}
@@ -113,16 +174,30 @@ func (s questions) enter(o *Origin, m *wire.Msg) (*question, bool) {
 	if len(m.Reply) > 0 {
 		m.Reply = q.wire
 	}
+	info := s.who(o)
+	q.header = wire.HeaderSet(q.header[:0], m.Header, HdrRequestInfo, info)
+	m.Header = q.header
+	return q, true
+}
+
+// who is the value of HdrRequestInfo. A question that has come from yet another account
+// names the one that asks and, as svc, the one that asks for it.
+func (s questions) who(o *Origin) string {
 	info := ""
 	if o.describe != nil {
 		info = o.describe(s.share)
 	}
-	if info == "" {
-		info = `{"acc":"` + s.back.Sink.(*Crossing).To.name + `"}`
+	if o.asker == s.from {
+		if info == "" {
+			return `{"acc":` + s.name + "}"
+		}
+		return info
 	}
-	q.header = wire.HeaderSet(q.header[:0], m.Header, HdrRequestInfo, info)
-	m.Header = q.header
-	return q, true
+	if info == "" {
+		name, _ := json.Marshal(o.asker.name)
+		info = `{"acc":` + string(name) + "}"
+	}
+	return strings.TrimSuffix(info, "}") + `,"svc":` + s.name + "}"
 }
 
 func (s questions) left(q *question, taken int) {
@@ -134,7 +209,7 @@ func (s questions) left(q *question, taken int) {
 		}
 	}
 	q.wire = q.wire[:0]
-	s.freeLocked(q)
+	s.onWay.give(q)
 }
 
 type answers struct{ *Service }
@@ -151,7 +226,7 @@ func (s answers) enter(_ *Origin, m *wire.Msg) (*question, bool) {
 	if w == nil {
 		return nil, false
 	}
-	q := s.takeLocked()
+	q := s.onWay.take()
 	q.reply = append(q.reply[:0], w.reply...)
 	if !s.many {
 		s.endLocked(w)
@@ -165,32 +240,46 @@ func (s answers) enter(_ *Origin, m *wire.Msg) (*question, bool) {
 
 func (s answers) left(q *question, _ int) {
 	s.mu.Lock()
-	s.freeLocked(q)
+	s.onWay.give(q)
 	s.mu.Unlock()
-}
-
-func (s *Service) takeLocked() *question {
-	q := s.free
-	if q == nil {
-		return new(question)
-	}
-	s.free, q.next = q.next, nil
-	return q
-}
-
-func (s *Service) freeLocked(q *question) {
-	q.next = s.free
-	s.free = q
 }
 
 func (s *Service) waitLocked(w *question, t token, now time.Duration) {
 	s.expireLocked(now)
-	if len(s.open) >= maxQuestions {
+	if s.closed {
+		s.free.give(w)
+		return
+	}
+	for s.oldest != nil && (len(s.open) >= maxQuestions || s.held+cap(w.reply) > maxHeld) {
 		s.endLocked(s.oldest)
 	}
 	w.token = t
 	s.open[t] = w
+	s.held += cap(w.reply)
+	s.most = max(s.most, len(s.open))
 	s.linkLocked(w, now)
+	if !s.armed {
+		s.armLocked(s.threshold)
+	}
+}
+
+func (s *Service) armLocked(d time.Duration) {
+	s.armed = true
+	if s.timer == nil {
+		s.timer = time.AfterFunc(d, s.rung)
+	} else {
+		s.timer.Reset(d)
+	}
+}
+
+func (s *Service) rung() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Since(s.began)
+	s.expireLocked(now)
+	if s.armed = s.oldest != nil; s.armed {
+		s.armLocked(s.oldest.until - now + time.Millisecond)
+	}
 }
 
 // expireLocked forgets who waits too long. All wait equally long, so the oldest is
@@ -203,8 +292,12 @@ func (s *Service) expireLocked(now time.Duration) {
 
 func (s *Service) endLocked(w *question) {
 	delete(s.open, w.token)
+	s.held -= cap(w.reply)
 	s.unlinkLocked(w)
-	s.freeLocked(w)
+	s.free.give(w)
+	if len(s.open) == 0 && s.most > maxPooled { // a map never gets smaller
+		s.open, s.most = map[token]*question{}, 0
+	}
 }
 
 func (s *Service) linkLocked(w *question, now time.Duration) {

@@ -137,6 +137,77 @@ func TestService_isBounded(t *testing.T) {
 	}
 }
 
+// Long reply subjects are bounded by their bytes, and none of what questions needed is
+// held when nothing waits any more, though nobody comes by.
+func TestService_holdsLittle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := New("A"), New("B")
+		s := mustService(t, a, b, false, true)
+		mustSubscribe(t, b, &countingSink{}, "svc.*", "")
+		o := seeded(nil, RoleClient, "")
+		m := &wire.Msg{Subject: []byte("ask.x"), Reply: []byte("_INBOX." + strings.Repeat("1", 4000)), Header: []byte("NATS/1.0\r\nA: " + strings.Repeat("b", 50000) + "\r\n\r\n")}
+		for range maxHeld / 4000 * 2 {
+			a.Route(o, m)
+		}
+		if n := s.Waiting(); n < maxHeld/8000 || n > maxHeld/4000 || s.held > maxHeld {
+			t.Errorf("%d wait, with %d bytes", n, s.held)
+		}
+		time.Sleep(time.Second)
+		a.Route(o, m)
+		time.Sleep(time.Minute)
+		if n := s.Waiting(); n != 1 {
+			t.Errorf("%d wait, and the last one still may", n)
+		}
+		time.Sleep(2 * time.Second)
+		if n := s.Waiting(); n != 0 || s.held != 0 || s.armed {
+			t.Errorf("%d wait, with %d bytes", n, s.held)
+		}
+		for _, p := range []*pool{&s.free, &s.onWay} {
+			n := 0
+			for q := p.first; q != nil; q = q.next {
+				if n++; cap(q.reply) > maxKept || cap(q.header) > maxKept {
+					t.Fatalf("%d and %d bytes are kept", cap(q.reply), cap(q.header))
+				}
+			}
+			if n > maxPooled || n != p.n {
+				t.Errorf("%d are kept of %d", n, p.n)
+			}
+		}
+		a.Route(o, m)
+		s.Close()
+		a.Route(o, m)
+		if n := s.Waiting(); n != 0 {
+			t.Errorf("%d wait for what is closed", n)
+		}
+	})
+}
+
+// A question over two accounts tells who asks, and who asks for it.
+func TestService_overTwoAccounts(t *testing.T) {
+	a, b, c := New(`A"`), New("B"), New("C")
+	same := func(s string) string { return s }
+	for _, pair := range [][2]*Account{{a, b}, {b, c}} {
+		if _, err := NewService(pair[0], pair[1], "svc", same, false, false, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, inbox := &responder{a: c}, &fakeSink{}
+	mustSubscribe(t, c, r, "svc", "")
+	mustSubscribe(t, a, inbox, "in", "")
+	o := seeded(nil, RoleClient, "")
+	for i, want := range []string{`{"acc":"A\"","svc":"B"}`, `{"acc":"A\"","rtt":1,"svc":"B"}`} {
+		a.Route(o, &wire.Msg{Subject: []byte("svc"), Reply: []byte("in")})
+		if !strings.HasSuffix(r.heard[i], HdrRequestInfo+": "+want+"\r\n\r\n") {
+			t.Errorf("heard %q", r.heard[i])
+		}
+		o.Describe(func(bool) string { return `{"acc":"A\"","rtt":1}` })
+	}
+	r.answer(t, 1)
+	if got := inbox.take(); got != "in>in" {
+		t.Errorf("%q came", got)
+	}
+}
+
 // askAndAnswer is one question and its answer, by one publisher on each side.
 func askAndAnswer(t testing.TB, imported bool) (step func()) {
 	a, b := New("A"), New("B")

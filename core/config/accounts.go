@@ -23,7 +23,7 @@ type AccountLimits struct {
 }
 
 // AccountJetStream says whether an account may have streams, and how much; below 0
-// is as much as the server has.
+// is as much as the server has, 0 bytes are none.
 type AccountJetStream struct {
 	On           bool  `key:"on!"`
 	MaxMemory    int64 `key:"max_memory"`

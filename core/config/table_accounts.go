@@ -75,7 +75,7 @@ func accountLimitsTable() *block[AccountLimits] {
 func accountJetStreamTable() *block[AccountJetStream] {
 	type j = AccountJetStream
 	size := func(names, help string, at func(*j) *int64) field[j] {
-		return row(Live, names, "size", "-1", help+"; -1: what the server has", "5MB", func(d *decoder, j *j, it item) {
+		return row(Live, names, "size", "-1", help+"; -1: what the server has, 0: none", "5MB", func(d *decoder, j *j, it item) {
 			before := len(d.errs)
 			if setSize(at)(d, j, it); len(d.errs) > before {
 				d.errs = d.errs[:before]

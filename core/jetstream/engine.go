@@ -253,7 +253,7 @@ func New(c Config) (*Engine, error) {
 func open(c Config) (*Engine, error) {
 	c.fill()
 	e := &Engine{cfg: c, logger: c.Logger, quit: make(chan struct{})}
-	e.quota.setLimits(c.Limits.MaxStore, c.Limits.MaxMemory)
+	e.quota.setLimits(max(c.Limits.MaxStore, 0), max(c.Limits.MaxMemory, 0))
 	e.line = newTimeline(&c)
 	e.local = e.line
 	e.rand.Rand = c.Rand

@@ -11,7 +11,7 @@ import (
 // of the server or those of one account. Each array has files first and memory
 // second, as usageIndex and Storage count.
 type quota struct {
-	limit    [2]atomic.Int64 // 0 for none
+	limit    [2]atomic.Int64 // 0 for none, NoBytes for nothing
 	used     [2]atomic.Int64
 	reserved [2]atomic.Int64 // that they may grow to
 	said     [2]minutely     // that the limit refuses
@@ -25,13 +25,13 @@ func (q *quota) setLimits(store, memory int64) {
 // over reports whether as much is held as is allowed.
 func (q *quota) over(i int) bool {
 	limit := q.limit[i].Load()
-	return limit > 0 && q.used[i].Load() >= limit
+	return limit != 0 && q.used[i].Load() >= limit
 }
 
 // near reports whether it would be if that much came to it.
 func (q *quota) near(i int, coming int64) bool {
 	limit := q.limit[i].Load()
-	return limit > 0 && coming > 0 && q.used[i].Load()+coming >= limit
+	return limit != 0 && coming > 0 && q.used[i].Load()+coming >= limit
 }
 
 // fits reports whether that much more may be reserved.
@@ -40,11 +40,14 @@ func (q *quota) fits(i int, bytes int64) bool {
 	return limit <= 0 || bytes+q.reserved[i].Load() <= limit
 }
 
+// forbids reports whether there may be no stream at all.
+func (q *quota) forbids(i int) bool { return q.limit[i].Load() == NoBytes }
+
 // limitNames are what the limits are called in the configuration.
 var limitNames = [2]string{"max_file", "max_mem"}
 
 func (q *quota) text(i int) string {
-	return fmt.Sprintf("%s is reached: streams hold %d bytes, the limit is %d", limitNames[i], q.used[i].Load(), q.limit[i].Load())
+	return fmt.Sprintf("%s is reached: streams hold %d bytes, the limit is %d", limitNames[i], q.used[i].Load(), max(q.limit[i].Load(), 0))
 }
 
 // LimitStore says how many bytes all streams in files may hold from now on; 0 is no
@@ -54,10 +57,13 @@ func (e *Engine) LimitStore(bytes int64) { e.quota.limit[usageIndex(false)].Stor
 // AccountLimits are what one account may hold, beside what Limits allow all of
 // them together. The zero value of a field is no limit of its own.
 type AccountLimits struct {
-	MaxMemory, MaxStore int64 // bytes
+	MaxMemory, MaxStore int64 // bytes, or NoBytes
 	MaxStreams          int
 	MaxConsumers        int // of a stream
 }
+
+// NoBytes is the limit of who may have no streams in memory, or in files.
+const NoBytes = -1
 
 // LimitAccount says what an account may hold from now on. What it has above that
 // stays, and refuses what is new.

@@ -59,6 +59,41 @@ func TestQuota_ofAnAccountIsItsOwn(t *testing.T) {
 	}
 }
 
+// An account that may have no bytes in memory has no streams there, whatever they say
+// of their size, and none is moved or made larger there.
+func TestQuota_ofNoBytes(t *testing.T) {
+	e, a := newTestEngine(t, func(c *Config) { c.Dir = t.TempDir() })
+	create := func(name, storage, more string) uint16 {
+		t.Helper()
+		var r response
+		m := a.request(t, asset.APIPrefix+"STREAM.CREATE."+name, "", `{"name":"`+name+`","subjects":["`+name+`"],"storage":"`+storage+`"`+more+`}`)
+		if err := json.Unmarshal([]byte(m.Body), &r); err != nil || r.Error == nil {
+			return 0
+		}
+		return r.Error.ErrCode
+	}
+	if code := create("OLD", "memory", ""); code != 0 {
+		t.Fatal(code)
+	}
+	e.LimitAccount("A", AccountLimits{MaxMemory: NoBytes})
+	if got := [4]uint16{create("M", "memory", ""), create("L", "memory", `,"max_bytes":100`), create("F", "file", ""), create("G", "file", `,"max_bytes":100`)}; got != [4]uint16{errMemoryExceeded.ErrCode, errMemoryExceeded.ErrCode, 0, 0} {
+		t.Errorf("%d", got)
+	}
+	if ack := a.publish(t, "OLD", "x"); ack.Error == nil || ack.Error.ErrCode != 10023 {
+		t.Errorf("a stream of before takes more: %v", ack)
+	}
+	if ack := a.publish(t, "F", "x"); ack.Error != nil {
+		t.Errorf("in files: %v", ack.Error)
+	}
+	e.LimitAccount("A", AccountLimits{MaxStore: NoBytes})
+	if got := [2]uint16{create("M", "memory", ""), create("H", "file", "")}; got != [2]uint16{0, errStorageExceeded.ErrCode} {
+		t.Errorf("the other way round: %d", got)
+	}
+	if u := e.account("A").Usage(); u.MaxMemory != -1 || u.MaxStorage != 0 {
+		t.Errorf("told are %d and %d", u.MaxMemory, u.MaxStorage)
+	}
+}
+
 // checkCounts tries the limits on the number of streams and consumers, and on what
 // streams may grow to.
 func checkCounts(t *testing.T, a, b *testBus, storage string) {

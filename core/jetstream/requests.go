@@ -57,9 +57,20 @@ func (a *account) Answers(name string) bool {
 	return a.e.journal == nil || a.e.leadsLog(a.e.journal)
 }
 
+// toldLimit is a limit as requests are told of it, to whom 0 bytes are none.
+func toldLimit(n int64) int64 {
+	switch n {
+	case 0:
+		return -1
+	case NoBytes:
+		return 0
+	}
+	return n
+}
+
 func (a *account) Usage() api.Usage {
 	own := a.limits.Load()
-	u := api.Usage{MaxMemory: own.MaxMemory, MaxStorage: own.MaxStore, MaxStreams: a.maxStreams(), MaxConsumers: a.maxConsumers()}
+	u := api.Usage{MaxMemory: toldLimit(own.MaxMemory), MaxStorage: toldLimit(own.MaxStore), MaxStreams: a.maxStreams(), MaxConsumers: a.maxConsumers()}
 	for _, s := range a.sorted() {
 		st := s.state()
 		u.Streams++

@@ -81,15 +81,14 @@ func (e *Engine) checkReserve(a *account, cfg *asset.StreamConfig, old *stream) 
 	if old == nil && maxStreams > 0 && count >= maxStreams {
 		return errMaxStreams
 	}
-	if cfg.MaxBytes <= 0 {
-		return nil
-	}
-	more := cfg.MaxBytes
-	if old != nil && old.config().Storage == cfg.Storage {
+	i, more := int(cfg.Storage), cfg.MaxBytes
+	stays := old != nil && old.config().Storage == cfg.Storage
+	if stays {
 		more -= max(old.config().MaxBytes, 0)
 	}
-	switch i := int(cfg.Storage); {
-	case e.quota.fits(i, more) && a.quota.fits(i, more):
+	fits := cfg.MaxBytes <= 0 || e.quota.fits(i, more) && a.quota.fits(i, more)
+	switch {
+	case fits && (stays || !a.quota.forbids(i)):
 		return nil
 	case cfg.Storage == asset.MemoryStorage:
 		return errMemoryExceeded

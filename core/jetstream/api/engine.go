@@ -43,7 +43,7 @@ type Usage struct {
 	Memory, Storage                 uint64 // bytes of messages
 	ReservedMemory, ReservedStorage uint64 // bytes that streams may grow to
 	Streams, Consumers              int
-	MaxMemory, MaxStorage           int64
+	MaxMemory, MaxStorage           int64 // -1 for no limit
 	MaxStreams, MaxConsumers        int
 }
 

@@ -67,7 +67,7 @@ func (s *Server) accountInfo(r *Request, base response, _ string) (any, *apierro
 		response: base,
 		Memory:   u.Memory, Storage: u.Storage, ReservedMemory: u.ReservedMemory, ReservedStorage: u.ReservedStorage,
 		Streams: u.Streams, Consumers: u.Consumers,
-		Limits: accountLimits{MaxMemory: orUnlimited(u.MaxMemory), MaxStorage: orUnlimited(u.MaxStorage), MaxStreams: orUnlimited(u.MaxStreams),
+		Limits: accountLimits{MaxMemory: u.MaxMemory, MaxStorage: u.MaxStorage, MaxStreams: orUnlimited(u.MaxStreams),
 			MaxConsumers: orUnlimited(u.MaxConsumers), MaxAckPending: -1, MemoryMaxStreamBytes: -1, StoreMaxStreamBytes: -1},
 		Domain: s.o.Domain,
 		API: apiStats{Level: s.o.Level, Total: n.Total.Load(), Errors: n.Errors.Load(),
