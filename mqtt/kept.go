@@ -34,11 +34,14 @@ type stores struct {
 type accountStore struct {
 	sync.Mutex
 	store *session.Store
-	off   bool // no JetStream answers in the account
+	off   time.Time // when no JetStream has answered in the account
 }
 
+// askAgain is how long an account without JetStream is not asked again.
+const askAgain = 2 * time.Second
+
 // sessionsOf are the kept sessions of an account; nil where there are none, since
-// JetStream is off. They are read before any client of the account is let in: what
+// JetStream is off, or does not answer now. They are read before any client of the account is let in: what
 // it publishes they may wait for.
 func (m *Module) sessionsOf(ctx context.Context, a *account.Account) (*session.Store, error) {
 	if !m.keeps() {
@@ -56,7 +59,7 @@ func (m *Module) sessionsOf(ctx context.Context, a *account.Account) (*session.S
 	m.stores.Unlock()
 	e.Lock()
 	defer e.Unlock()
-	if e.store != nil || e.off || m.ctx.Err() != nil {
+	if e.store != nil || time.Since(e.off) < askAgain || m.ctx.Err() != nil {
 		return e.store, m.ctx.Err()
 	}
 	c, err := m.services.StreamClient(a, "")
@@ -70,7 +73,7 @@ func (m *Module) sessionsOf(ctx context.Context, a *account.Account) (*session.S
 		Lost:   m.lost,
 	})
 	if errors.Is(err, jsclient.ErrNoResponders) {
-		e.off, err = true, nil
+		e.off, err = time.Now(), nil
 	}
 	if e.store = s; s != nil {
 		for range s.Len() {
@@ -275,7 +278,7 @@ func (k *kept) restore() {
 		s := packets.Subscription{
 			Filter: f.Text, Qos: f.Options & 3, NoLocal: f.Options&4 != 0, RetainAsPublished: f.Options&8 != 0,
 		}
-		if code, err := c.subscribeTo(&s); err != nil || code >= 0x80 {
+		if code, err := c.subscribeTo(&s, false); err != nil || code >= 0x80 {
 			k.session.Unsubscribe(f.Text)
 		}
 	}

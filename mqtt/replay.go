@@ -23,6 +23,7 @@ const (
 	// maxSeen bounds the subjects that a watch remembers, in bytes; seenMore is
 	// what one takes beside itself.
 	maxSeen  = 64 << 10
+	maxEarly = 2 << 10 // before the first page, of which there may be many waiting
 	seenMore = 32
 )
 
@@ -45,13 +46,31 @@ type replay struct {
 	}
 }
 
-// watch is what a subscription was given live while a page is read: the subjects of
-// messages that were published with RETAIN.
+// watch is what a subscription was given live since it began, or since a page was read:
+// the subjects of messages that were published with RETAIN.
 type watch struct {
 	mu   sync.Mutex
 	seen map[string]struct{}
 	size int  // of all in seen
+	most int  // that it may be
 	over bool // there were too many
+}
+
+// begin is the watch for a page: the one that there is, or a new one if that has seen
+// too much. Then what was seen before may come once more.
+func (s *subscription) begin() *watch {
+	if w := s.watching.Load(); w != nil {
+		w.mu.Lock()
+		w.most = maxSeen
+		over := w.over
+		w.mu.Unlock()
+		if !over {
+			return w
+		}
+	}
+	w := &watch{most: maxSeen}
+	s.watching.Store(w)
+	return w
 }
 
 func (w *watch) add(subj []byte) {
@@ -60,7 +79,7 @@ func (w *watch) add(subj []byte) {
 	if _, known := w.seen[string(subj)]; known || w.over {
 		return
 	}
-	if w.size += len(subj) + seenMore; w.size > maxSeen {
+	if w.size += len(subj) + seenMore; w.size > w.most {
 		w.over = true
 		return
 	}
@@ -149,6 +168,7 @@ func (r *replay) next() (s *subscription) {
 
 // deliver gives a subscription all retained messages that match.
 func (r *replay) deliver(s *subscription) error {
+	defer s.watching.Store(nil)
 	k, err := r.conn.m.keeperOf(r.conn.account)
 	if err != nil {
 		return err
@@ -183,9 +203,7 @@ func (r *replay) page(k *keeper, s *subscription, filter string, from uint64) (n
 	case <-r.ctx.Done():
 		return 0, r.ctx.Err()
 	}
-	w := new(watch)
-	s.watching.Store(w)
-	defer s.watching.Store(nil) // the page behind this one is read later, and newer
+	w := s.begin()
 	if err := k.settle(r.ctx); err != nil {
 		return 0, err
 	}

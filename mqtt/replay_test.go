@@ -70,9 +70,32 @@ func TestReplay_neverOlderBehindNewer(t *testing.T) {
 	}
 }
 
+// What came live before the first page is read does not come once more from there.
+func TestReplay_notAgainWhatCameLive(t *testing.T) {
+	s := startStory(t)
+	s.run(`
+		dev connect
+		dev pub t/2 other q1 retain
+		sub connect`)
+	k := s.keeper()
+	for range maxPages {
+		k.pages <- struct{}{}
+	}
+	s.run(`
+		sub sub t/#
+		dev pub t/1 new q1 retain
+		sub gets t/1 new`)
+	for range maxPages {
+		<-k.pages
+	}
+	s.run(`
+		sub gets t/2 other retain
+		sub silent`)
+}
+
 // A watch keeps so much and no more, and says so.
 func TestWatch_isBounded(t *testing.T) {
-	w := new(watch)
+	w := &watch{most: maxSeen}
 	long := strings.Repeat("x", 1000)
 	for i := range 1000 {
 		w.add(fmt.Appendf(nil, "%s.%d", long, i%500))
@@ -83,7 +106,7 @@ func TestWatch_isBounded(t *testing.T) {
 	if yes, over := w.replaced(long + ".0"); !yes || !over {
 		t.Errorf("the first: %v, over: %v", yes, over)
 	}
-	w = new(watch)
+	w = &watch{most: maxSeen}
 	for range maxSeen {
 		w.add([]byte("the.same"))
 	}

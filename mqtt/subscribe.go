@@ -45,7 +45,7 @@ func (c *conn) subscribe(f frame) error {
 				f.NoLocal, f.RetainAsPublished = true, true
 			}
 			known := c.subs[f.Filter] != nil
-			if code, err = c.subscribeTo(f); err != nil {
+			if code, err = c.subscribeTo(f, c.wantsRetained(f, known)); err != nil {
 				return err
 			}
 			if code < 0x80 {
@@ -86,8 +86,9 @@ func (c *conn) answer(f func(*bytes.Buffer) error) error {
 	return c.say(b)
 }
 
-// subscribeTo makes one subscription and returns the granted QoS or why not.
-func (c *conn) subscribeTo(f *packets.Subscription) (byte, error) {
+// subscribeTo makes one subscription and returns the granted QoS or why not. One that is
+// to get retained messages notes what comes from now on.
+func (c *conn) subscribeTo(f *packets.Subscription, watched bool) (byte, error) {
 	f.Filter = strings.Clone(f.Filter) // not a view of the whole packet
 	filter, queue := f.Filter, ""
 	// MQTT 3.1.1 has no shared subscriptions, but brokers give them to its
@@ -120,6 +121,9 @@ func (c *conn) subscribeTo(f *packets.Subscription) (byte, error) {
 		conn: c, filter: f.Filter, qos: f.Qos, noLocal: f.NoLocal, asPublished: f.RetainAsPublished,
 		dollar: !strings.HasPrefix(filter, "+") && !strings.HasPrefix(filter, "#"),
 		kept:   c.kept != nil && queue == "",
+	}
+	if watched {
+		s.watching.Store(&watch{most: maxEarly})
 	}
 	for _, subj := range subjects {
 		if p := c.grant.Permissions; p != nil {
