@@ -14,8 +14,9 @@ import (
 // notRunHelp are commands in the pages of `frond help` that TestHelp does not
 // run, and why. Each must be there.
 var notRunHelp = map[string]string{
-	"sha256sum --check --ignore-missing SHA256SUMS": "cross/release runs it on what it made",
-	"minisign -Vm SHA256SUMS -p frond.pub":          "cross/release runs it on what it signed, where it is installed",
+	"sha256sum --check --ignore-missing SHA256SUMS":                         "cross/release runs it on what it made",
+	"minisign -Vm SHA256SUMS -p frond.pub":                                  "cross/release runs it on what it signed, where it is installed",
+	"frond import mosquitto old.conf --db mosquitto.db --to mqtt://pi:1883": "TestImport_mosquitto does, with what a mosquitto has stored",
 }
 
 // TestHelp runs every command in the pages of `frond help`, as it is printed.
@@ -35,6 +36,7 @@ func TestHelp(t *testing.T) {
 	}
 	r.write("nats.conf", []byte("port: 4222\njetstream { store_dir: store }\n"))
 	r.write("edge.conf", []byte("port: 4222\n"))
+	r.write("old.conf", []byte("listener 1883 127.0.0.1\nallow_anonymous true\n"))
 	if err := os.Symlink(filepath.Join(r.dir, "bin", "frond"), filepath.Join(r.dir, "frond")); err != nil {
 		t.Fatal(err)
 	}
