@@ -305,6 +305,7 @@ func (c *conn) acknowledge(r *receipt) bool {
 	}
 	var buf [ackBytes]byte
 	c.out.WriteLocked(appendAck(buf[:0], kind, c.version, r.id, r.code))
+	c.answers.Add(1)
 	c.out.Unlock()
 	return true
 }

@@ -86,6 +86,12 @@ type conn struct {
 	outMsgs  atomic.Int64
 	inBytes  atomic.Int64
 	outBytes atomic.Int64
+	// Of all packets; answers are those that go out and are no PUBLISH.
+	packetsIn atomic.Int64
+	wireIn    atomic.Int64
+	answers   atomic.Int64
+	drops     drops
+	outlived  atomic.Bool // its session outlives the connection
 }
 
 // publisher is what a client needs that publishes. It is owned by the reader.
@@ -192,6 +198,7 @@ func (c *conn) connect() error {
 		return errShutdown
 	default:
 	}
+	c.packetsIn.Add(1)
 	c.frames = framer{in: c.m.reader(c), limit: min(o.MaxPayload, maxConnect), pool: &c.m.readBuffers, held: &c.part}
 	pk, err := c.readConnect()
 	assigned := err == nil && c.clientID == ""
@@ -281,6 +288,7 @@ func (c *conn) welcome(answer []byte) error {
 		return c.end
 	}
 	c.out.WriteLocked(answer)
+	c.answers.Add(1)
 	c.welcomed = true
 	return nil
 }
@@ -320,7 +328,10 @@ func (c *conn) fail(err error) {
 		close(c.ended)
 		c.out.Lock()
 		if c.welcomed && c.out.OpenLocked() {
-			c.out.WriteLocked(c.goodbye(err))
+			if b := c.goodbye(err); b != nil {
+				c.out.WriteLocked(b)
+				c.answers.Add(1)
+			}
 		}
 		c.out.EndLocked(farewell)
 		c.out.Unlock()
@@ -371,9 +382,7 @@ func (c *conn) finish(err error) {
 	c.replay.stop()
 	c.kept.stop()
 	for _, s := range c.subs {
-		for _, sub := range s.subs {
-			c.account.Unsubscribe(sub)
-		}
+		s.end()
 	}
 	c.leaveWill()
 	if c.publisher != nil {
@@ -406,11 +415,14 @@ type socket struct{ c *conn }
 func (s socket) Read(p []byte) (int, error) {
 	c := s.c
 	if !c.reading {
-		return c.nc.Read(p)
+		n, err := c.nc.Read(p)
+		c.wireIn.Add(int64(n))
+		return n, err
 	}
 	if c.hasFirst {
 		c.hasFirst = false
 		p[0] = c.first
+		c.wireIn.Add(1)
 		return 1, nil
 	}
 	if err := c.pause(); err != nil {
@@ -418,6 +430,7 @@ func (s socket) Read(p []byte) (int, error) {
 	}
 	for {
 		n, err := c.nc.Read(p)
+		c.wireIn.Add(int64(n))
 		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			if n > 0 && !c.awake {
 				c.awake = true
@@ -530,6 +543,7 @@ func (c *conn) ending(err error) error {
 }
 
 func (c *conn) handle(f frame) error {
+	c.packetsIn.Add(1)
 	c.oldFlags(&f)
 	if err := checkFlags(&f); err != nil {
 		return err

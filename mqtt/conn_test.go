@@ -281,7 +281,7 @@ func TestDelivery_noLocalAndShared(t *testing.T) {
 }
 
 func TestSubscribe_filters(t *testing.T) {
-	b := startBroker(t, nil)
+	b := startBroker(t, func(b *broker) { b.Opts.MQTT.SysInterval = 0 })
 	c := b.connect(v5, "c1")
 	for filter, want := range map[string]byte{
 		"a/b": 0, "#": 0, "+/x": 0, "$SYS/#": 0, "a#": 0x8f, "#/a": 0x8f, "a b": 0, "a/*": 0, "$share/g": 0x8f, "$share/a b/c": 0, "$share//a": 0x8f,

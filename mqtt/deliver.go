@@ -225,6 +225,14 @@ func (k *kept) send(m *session.Message) (sent bool, err error) {
 		size, fits := c.encodeLocked(m.QoS, msg.Subject, &msg)
 		switch {
 		case !fresh && (m.ID == 0 || m.Numbered) || !fits || c.denies(msg.Subject):
+			switch {
+			case !fits:
+				c.drops.count(c.unsendable(size))
+			case !fresh:
+				c.drops.count(dropExpired)
+			default:
+				c.drops.count(dropDenied)
+			}
 			k.passLocked(m)
 			c.out.Unlock()
 			return true, nil

@@ -30,7 +30,7 @@ func (c *conn) Describe(_, _ bool) *monitor.ConnInfo {
 		Cid: c.id, Kind: monitor.KindClient, Type: monitor.TypeMQTT, Start: c.started,
 		LastActivity: core.Moment(c.lastSeen.Load()), Pending: c.out.Pending(),
 		InMsgs: t.InMsgs, OutMsgs: t.OutMsgs, InBytes: t.InBytes, OutBytes: t.OutBytes,
-		NumSubs: uint32(c.numSubs.Load()), MQTTClient: c.clientID, AuthorizedUser: c.claims,
+		NumSubs: uint32(c.numSubs.Load()), MQTTClient: c.clientID, MQTTDrops: c.drops.describe(), AuthorizedUser: c.claims,
 	}
 	if c.grant != nil { // it was let in
 		i.AuthorizedUser, i.AccountName, i.Account = c.grant.User, c.account.Name(), c.account.Name()

@@ -231,6 +231,7 @@ func (c *conn) openSession(pk *packets.Packet) error {
 	if k.session != nil {
 		k.begin()
 		c.kept = k
+		c.outlived.Store(true)
 	}
 	return nil
 }

@@ -28,6 +28,7 @@ type Module struct {
 	tls      atomic.Pointer[tls.Config] // nil without
 	nextTLS  *tls.Config                // that Verify has made
 
+	began time.Time
 	ctx   context.Context
 	stop  context.CancelFunc // nil before Start
 	ready atomic.Bool        // what Start makes can be read
@@ -54,13 +55,15 @@ type Module struct {
 
 	mu struct {
 		sync.Mutex
-		clients map[string]*conn // by client identifier
+		clients map[string]*conn      // by client identifier
+		tallies map[string]*tally     // by account
+		sys     map[string]*sysTopics // by account
 	}
 }
 
 // New makes the module, for one server. It does nothing before Start.
 func New() *Module {
-	m := &Module{log: slog.New(slog.DiscardHandler)}
+	m := &Module{log: slog.New(slog.DiscardHandler), began: time.Now()}
 	m.mu.clients = make(map[string]*conn)
 	return m
 }
@@ -239,6 +242,7 @@ func (m *Module) add(c *conn) (old *conn) {
 	old = m.mu.clients[key]
 	m.mu.clients[key] = c
 	c.listed = true
+	m.tallyLocked(c.account.Name()).come(c)
 	m.services.Connections().Add(c)
 	return old
 }
@@ -248,6 +252,7 @@ func (m *Module) remove(c *conn) {
 	m.services.Connections().Remove(c, c.closedReason())
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.tallyLocked(c.account.Name()).leave(c)
 	key := c.key()
 	if m.mu.clients[key] == c {
 		delete(m.mu.clients, key)

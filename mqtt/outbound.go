@@ -68,6 +68,7 @@ func (c *conn) say(packet []byte) error {
 	ok := c.answerLocked(len(packet))
 	if ok {
 		c.out.WriteLocked(packet)
+		c.answers.Add(1)
 	}
 	c.out.Unlock()
 	if !ok {

@@ -200,7 +200,7 @@ func (c *conn) keepRetained(p *publication, r *receipt) {
 // notForClients reports whether a subject is one that no client publishes to: what
 // the server stores for MQTT is its own, whatever rights a client has.
 func notForClients(subj []byte) bool {
-	return subject.ForServers(subj) || bytes.HasPrefix(subj, []byte(ownPrefix))
+	return subject.ForServers(subj) || ofServer(subj) || bytes.HasPrefix(subj, []byte(ownPrefix))
 }
 
 // mayPublish reports whether the client may publish to c.subject: by its
@@ -294,6 +294,7 @@ func (c *conn) refuse(p *publication, code packets.Code, why error) error {
 		attrs = append(attrs, "err", why)
 	}
 	c.notice(what, attrs...)
+	c.drops.count(dropRefused)
 	if p.qos == 0 {
 		return nil
 	}

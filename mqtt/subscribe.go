@@ -37,7 +37,7 @@ func (c *conn) subscribe(f frame) error {
 	if identified {
 		c.notice(noticeSubID)
 	}
-	var fresh []*subscription // that get retained messages
+	var fresh, told []*subscription // that get retained messages, and what the server tells
 	for i := range pk.Filters {
 		code := packets.ErrSubscriptionIdentifiersNotSupported.Code
 		if f := &pk.Filters[i]; !identified {
@@ -45,14 +45,20 @@ func (c *conn) subscribe(f frame) error {
 				f.NoLocal, f.RetainAsPublished = true, true
 			}
 			known := c.subs[f.Filter] != nil
-			if code, err = c.subscribeTo(f, c.wantsRetained(f, known)); err != nil {
+			if code, err = c.subscribeTo(f, c.m.keeps() && wantsRetained(f, known)); err != nil {
 				return err
 			}
 			if code < 0x80 {
 				code = max(code, c.keepFilter(f))
 			}
-			if code < 0x80 && c.wantsRetained(f, known) {
-				fresh = append(fresh, c.subs[f.Filter])
+			if code < 0x80 && wantsRetained(f, known) {
+				s := c.subs[f.Filter]
+				if c.m.keeps() {
+					fresh = append(fresh, s)
+				}
+				if s.sys != nil {
+					told = append(told, s)
+				}
 			}
 		}
 		if c.version != v5 && code >= 0x80 {
@@ -64,6 +70,9 @@ func (c *conn) subscribe(f frame) error {
 		err = c.answer(answer.SubackEncode)
 	}
 	if err == nil {
+		for _, s := range told {
+			s.sys.tell(s)
+		}
 		c.replayTo(fresh)
 	}
 	return err
@@ -71,8 +80,8 @@ func (c *conn) subscribe(f frame) error {
 
 // wantsRetained reports whether a subscription gets the retained messages that are
 // there; known is that it was made before [MQTT-3.3.1-9] to [MQTT-3.3.1-11].
-func (c *conn) wantsRetained(f *packets.Subscription, known bool) bool {
-	return c.m.keeps() && !strings.HasPrefix(f.Filter, sharePrefix) && (f.RetainHandling == 0 || f.RetainHandling == 1 && !known)
+func wantsRetained(f *packets.Subscription, known bool) bool {
+	return !strings.HasPrefix(f.Filter, sharePrefix) && (f.RetainHandling == 0 || f.RetainHandling == 1 && !known)
 }
 
 // sharePrefix is that of shared subscriptions.
@@ -150,15 +159,16 @@ func (c *conn) subscribeTo(f *packets.Subscription, watched bool) (byte, error) 
 		c.drop(old)
 	}
 	c.subs[f.Filter] = s
+	if s.mayMatch() {
+		c.m.sysTopicsOf(c.account).watch(s)
+	}
 	c.numSubs.Store(int64(len(c.subs)))
 	return s.qos, nil
 }
 
 func (c *conn) drop(s *subscription) {
 	s.gone.Store(true)
-	for _, sub := range s.subs {
-		c.account.Unsubscribe(sub)
-	}
+	s.end()
 	delete(c.subs, s.filter)
 	c.numSubs.Store(int64(len(c.subs)))
 }

@@ -27,6 +27,17 @@ type subscription struct {
 
 	gone     atomic.Bool           // dropped, or replaced by another one
 	watching atomic.Pointer[watch] // while retained messages are read for it
+	sys      *sysTopics            // that tell it something; nil: none do
+}
+
+// end takes the interest of a subscription away.
+func (s *subscription) end() {
+	for _, sub := range s.subs {
+		s.conn.account.Unsubscribe(sub)
+	}
+	if s.sys != nil {
+		s.sys.leave(s)
+	}
 }
 
 // Role, Cluster and Flush are those of an account.Sink.
@@ -54,6 +65,7 @@ func (s *subscription) Deliver(_ *account.Sub, m *wire.Msg) bool {
 	case s.noLocal && m.From == c.id: // [MQTT-3.8.3-3]
 		return false
 	case s.filtered && c.grant.Permissions.DeniesDelivery(m.Subject):
+		c.drops.count(dropDenied)
 		return false
 	case bytes.HasPrefix(m.Reply, jsAckPrefix):
 		return false // a delivery of a JetStream consumer, meant for its client
@@ -108,10 +120,12 @@ func (c *conn) send(qos, flags byte, subj []byte, m *wire.Msg) bool {
 	size, ok := c.encodeLocked(qos, subj, m)
 	if !ok {
 		o.Unlock()
+		c.drops.count(c.unsendable(size))
 		return false
 	}
 	if !c.roomLocked(size + publishHead + queuedHead) {
 		o.Unlock()
+		c.drops.count(dropSlow)
 		c.tooSlow()
 		return false
 	}
@@ -152,6 +166,14 @@ func (c *conn) queueLocked(qos, flags byte, size int, body []byte) {
 		c.out.AsideLocked(queuedHead + len(c.head) + len(body))
 	}
 	c.outBytes.Add(int64(len(body)))
+}
+
+// unsendable is why encodeLocked reported false.
+func (c *conn) unsendable(size int) drop {
+	if c.fits(size) {
+		return dropUnfit
+	}
+	return dropTooLarge
 }
 
 // fits reports whether a PUBLISH with that remaining length is no larger than

@@ -307,6 +307,8 @@ type MQTT struct {
 	MaxKeptBytes    int64         `key:"max_kept_bytes"`
 	MaxKeptTime     time.Duration `key:"max_kept_time"`
 
+	// SysInterval is how often MQTT clients are told of $SYS/broker; 0 for never.
+	SysInterval time.Duration `key:"sys_interval"`
 	// RefuseBlanks refuses topics that hold what no subject can, as
 	// nats-server does, instead of escaping it.
 	RefuseBlanks bool `key:"blanks"`
@@ -372,6 +374,7 @@ func Defaults() *Options {
 			MaxKeptMsgs:     100_000,
 			MaxKeptBytes:    64 << 20,
 			MaxKeptTime:     30 * 24 * time.Hour,
+			SysInterval:     10 * time.Second,
 
 			ConnectionMessages: true,
 		},

@@ -22,6 +22,7 @@ func mqttTable() *block[MQTT] {
 			own(row(Live, "max_kept_messages", "integer", "100000", "messages that a kept session may wait for; 0 does not bound. While it waits for as many, publishers to it are refused", "1000", setInt64(func(m *m) *int64 { return &m.MaxKeptMsgs }, 0, math.MaxInt64))),
 			own(row(Live, "max_kept_bytes", "size", "64MB", "the same in bytes, with headers", "8MB", setSize(func(m *m) *int64 { return &m.MaxKeptBytes }))),
 			own(row(Live, "max_kept_time", "duration", "720h", "the longest that a session is kept behind its connection; then it ends with what it waits for. 0 does not bound", "168h", setDuration(func(m *m) *time.Duration { return &m.MaxKeptTime }))),
+			own(row(Live, "sys_interval", "duration", "10s", "how often MQTT clients that subscribe to $SYS/broker are told what has changed there; 0 for never", "30s", setSysInterval)),
 			own(row(Live, "blanks", "escape or refuse", "escape", "what happens to a topic with a blank, or a level that is '*' or '>'; refuse is nats-server's way", "refuse", setBlanks)),
 			row(Live, "reject_qos2_publish", "boolean", "false", "refuse publications with QoS 2", "true", setBool(func(m *m) *bool { return &m.RejectQoS2 })),
 			row(Live, "downgrade_qos2_subscribe", "boolean", "false", "grant QoS 1 to who asks for QoS 2", "true", setBool(func(m *m) *bool { return &m.DowngradeQoS2 })),
@@ -50,6 +51,20 @@ func setMQTTAuth(d *decoder, m *MQTT, it item) {
 	m.Auth = Authorization{}
 	if mqttAuthTable().decodeMap(d, &m.Auth, it) {
 		checkAuth(d, &m.Auth, it, "Can not")
+	}
+}
+
+// leastSysInterval keeps what nobody can read from being told.
+const leastSysInterval = time.Second
+
+func setSysInterval(d *decoder, m *MQTT, it item) {
+	v, ok := d.duration(it)
+	if ok && v != 0 && v < leastSysInterval {
+		d.errorf(it.pos, "mqtt.sys_interval is 0 for never, or %v at least", leastSysInterval)
+		return
+	}
+	if ok {
+		m.SysInterval = v
 	}
 }
 

@@ -52,11 +52,23 @@ type ConnInfo struct {
 	NameTag        string        `json:"name_tag,omitempty"`
 	Tags           []string      `json:"tags,omitempty"`
 	MQTTClient     string        `json:"mqtt_client,omitempty"`
+	MQTTDrops      *MQTTDrops    `json:"mqtt_drops,omitempty"` // not of nats-server
 
 	// RoundTrip is the last measured round trip, for RTT and for sorting.
 	RoundTrip time.Duration `json:"-"`
 	// AccountName is the account whatever was asked, for the filter.
 	AccountName string `json:"-"`
+}
+
+// MQTTDrops counts the messages that an MQTT client was not sent, by the reason, and
+// those that it published and that were refused.
+type MQTTDrops struct {
+	Slow     int64 `json:"slow,omitempty"`      // it does not read what it asks for
+	TooLarge int64 `json:"too_large,omitempty"` // larger than it takes
+	Unfit    int64 `json:"unfit,omitempty"`     // the subject is no topic
+	Expired  int64 `json:"expired,omitempty"`
+	Denied   int64 `json:"denied,omitempty"` // it may not hear them
+	Refused  int64 `json:"refused,omitempty"`
 }
 
 // TLSPeerCert is a certificate the peer presented.

@@ -138,7 +138,6 @@ var reasons = map[string]string{
 	"max_keepalive":              "the keep alive of a client is not bounded",
 	"clientid_prefixes":          "client identifiers are not bounded: see %c in permissions",
 	"allow_zero_length_clientid": "clients without an identifier get one, as the protocol has it",
-	"sys_interval":               "there are no $SYS topics: see /varz",
 	"log_dest":                   "see log_file, syslog, and frond -h",
 	"log_type":                   "see debug and trace",
 }
@@ -207,6 +206,8 @@ func (c *converter) line(l line) {
 		}
 		key := strings.Replace(l.key, "queued", "kept", 1)
 		c.mqtt = append(c.mqtt, key+": 0")
+	case "sys_interval":
+		c.sysInterval(l)
 	case "connection_messages":
 		c.mqtt = append(c.mqtt, "connection_messages: "+strconv.FormatBool(l.value == "true"))
 	default:
@@ -245,6 +246,15 @@ func (c *converter) number(l line, to *[]string, key string, least, most int) {
 		}
 	}
 	*to = append(*to, key+": "+strconv.Itoa(n))
+}
+
+func (c *converter) sysInterval(l line) {
+	n, err := strconv.Atoi(l.value)
+	if err != nil || n < 0 {
+		c.note(l, "is no number of seconds")
+		return
+	}
+	c.mqtt = append(c.mqtt, fmt.Sprintf("sys_interval: \"%ds\"", n))
 }
 
 func (c *converter) expiration(l line) {

@@ -29,6 +29,7 @@ type Config struct {
 	SyncInterval string
 	Leaf         bool // accept leaf links
 	MQTT         bool
+	MQTTOptions  string // further lines of the mqtt block
 	HTTP         bool
 	// Remotes are URLs of hubs to link to. DenyImports are subjects that are not
 	// taken from them.
@@ -166,7 +167,7 @@ func (s *Server) text() string {
 		b.WriteString("}\n")
 	}
 	if c.MQTT {
-		fmt.Fprintf(&b, "mqtt { listen: %q }\n", s.ports.mqtt)
+		fmt.Fprintf(&b, "mqtt {\nlisten: %q\n%s\n}\n", s.ports.mqtt, c.MQTTOptions)
 	}
 	b.WriteString(c.Extra)
 	return b.String()
