@@ -85,11 +85,13 @@ func (o *Origin) cross(at *side, p *plan, m *wire.Msg) int {
 			o.heard = heard
 			continue
 		}
-		if q, ok := t.by.enter(o, m); ok {
+		q := o.onWay.take()
+		if t.by.enter(o, m, q) {
 			taken := o.route(t.side, m, true)
 			t.by.left(q, taken)
 			n += taken
 		}
+		o.onWay.give(q)
 	}
 	m.Subject, m.Reply, m.Header, m.Queues = subj, reply, header, queues
 	at.busy = busy

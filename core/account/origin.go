@@ -36,6 +36,7 @@ type Origin struct {
 	depth  int      // of crossings, while a message is routed
 	heard  bool     // by a crossing without a passage, same
 	asker  *Account // of the first crossing, same
+	onWay  pool     // what services change a message to, same
 
 	following []following // the message that is being routed
 

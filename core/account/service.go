@@ -38,8 +38,7 @@ type Service struct {
 	held   int // bytes that those who wait hold
 	oldest *question
 	newest *question
-	free   pool // for who waits
-	onWay  pool // for messages on their way
+	free   pool
 }
 
 // question is one that waits for answers, or what a message is changed to on its way.
@@ -151,33 +150,25 @@ func randomToken(b []byte, n int) []byte {
 
 // passage changes a message that crosses into another account.
 type passage interface {
-	// enter reports false for a message that does not go there. q is what it needs
-	// until it is routed.
-	enter(o *Origin, m *wire.Msg) (q *question, ok bool)
+	// enter reports false for a message that does not go there. q is there for what
+	// the message is changed to, until it is routed.
+	enter(o *Origin, m *wire.Msg, q *question) bool
 	// left is told of how many took it.
 	left(q *question, taken int)
 }
 
 type questions struct{ *Service }
 
-func (s questions) enter(o *Origin, m *wire.Msg) (*question, bool) {
-	now := time.Since(s.began)
-	s.mu.Lock()
-	q := s.onWay.take()
+func (s questions) enter(o *Origin, m *wire.Msg, q *question) bool {
+	q.wire = q.wire[:0]
 	if len(m.Reply) > 0 {
-		q.wire = randomToken(append(q.wire[:0], s.prefix...), len(token{}))
-		w := s.free.take()
-		w.reply = append(w.reply[:0], m.Reply...)
-		s.waitLocked(w, token(q.wire[len(s.prefix):]), now)
-	}
-	s.mu.Unlock()
-	if len(m.Reply) > 0 {
+		q.wire = randomToken(append(q.wire, s.prefix...), len(token{}))
+		s.wait(m.Reply, token(q.wire[len(s.prefix):]))
 		m.Reply = q.wire
 	}
-	info := s.who(o)
-	q.header = wire.HeaderSet(q.header[:0], m.Header, HdrRequestInfo, info)
+	q.header = wire.HeaderSet(q.header[:0], m.Header, HdrRequestInfo, s.who(o))
 	m.Header = q.header
-	return q, true
+	return true
 }
 
 // who is the value of HdrRequestInfo. A question that has come from yet another account
@@ -201,20 +192,19 @@ func (s questions) who(o *Origin) string {
 }
 
 func (s questions) left(q *question, taken int) {
+	if taken > 0 || len(q.wire) == 0 {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if taken == 0 && len(q.wire) > 0 {
-		if w := s.open[token(q.wire[len(s.prefix):])]; w != nil {
-			s.endLocked(w)
-		}
+	if w := s.open[token(q.wire[len(s.prefix):])]; w != nil {
+		s.endLocked(w)
 	}
-	q.wire = q.wire[:0]
-	s.onWay.give(q)
 }
 
 type answers struct{ *Service }
 
-func (s answers) enter(_ *Origin, m *wire.Msg) (*question, bool) {
+func (s answers) enter(_ *Origin, m *wire.Msg, q *question) bool {
 	now := time.Since(s.began)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -224,9 +214,8 @@ func (s answers) enter(_ *Origin, m *wire.Msg) (*question, bool) {
 		w = s.open[token(t)]
 	}
 	if w == nil {
-		return nil, false
+		return false
 	}
-	q := s.onWay.take()
 	q.reply = append(q.reply[:0], w.reply...)
 	if !s.many {
 		s.endLocked(w)
@@ -235,21 +224,22 @@ func (s answers) enter(_ *Origin, m *wire.Msg) (*question, bool) {
 		s.linkLocked(w, now)
 	}
 	m.Subject = q.reply
-	return q, true
+	return true
 }
 
-func (s answers) left(q *question, _ int) {
+func (answers) left(*question, int) {}
+
+// wait has the answers to t go to reply.
+func (s *Service) wait(reply []byte, t token) {
+	now := time.Since(s.began)
 	s.mu.Lock()
-	s.onWay.give(q)
-	s.mu.Unlock()
-}
-
-func (s *Service) waitLocked(w *question, t token, now time.Duration) {
+	defer s.mu.Unlock()
 	s.expireLocked(now)
 	if s.closed {
-		s.free.give(w)
 		return
 	}
+	w := s.free.take()
+	w.reply = append(w.reply[:0], reply...)
 	for s.oldest != nil && (len(s.open) >= maxQuestions || s.held+cap(w.reply) > maxHeld) {
 		s.endLocked(s.oldest)
 	}

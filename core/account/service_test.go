@@ -162,7 +162,7 @@ func TestService_holdsLittle(t *testing.T) {
 		if n := s.Waiting(); n != 0 || s.held != 0 || s.armed {
 			t.Errorf("%d wait, with %d bytes", n, s.held)
 		}
-		for _, p := range []*pool{&s.free, &s.onWay} {
+		for _, p := range []*pool{&s.free, &o.onWay} {
 			n := 0
 			for q := p.first; q != nil; q = q.next {
 				if n++; cap(q.reply) > maxKept || cap(q.header) > maxKept {
