@@ -3,6 +3,7 @@
 package core_test
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"testing"
@@ -170,6 +171,73 @@ func TestImports_reload(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	heard("s.a", "imp.s.a")
+}
+
+// heard are the lines before the answer to a PING.
+func (c *conn) heard() (lines []string) {
+	c.t.Helper()
+	c.send("PING\r\n")
+	for l := c.line(); l != "PONG"; l = c.line() {
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+// While imports come and go nothing is heard or answered twice, and who asks hears of
+// each question that nobody has heard.
+func TestImports_comeAndGoUnderTraffic(t *testing.T) {
+	s := servertest.Start(t, configured(t, market))
+	p := connect(t, s, `,"user":"p","pass":"p","headers":true`)
+	q := connect(t, s, `,"user":"q","pass":"p","headers":true,"no_responders":true`)
+	p.send("SUB svc.> 1\r\n")
+	q.send("SUB imp.> 1\r\nSUB in 2\r\n")
+	p.barrier()
+	q.barrier()
+	gone := strings.NewReplacer(`{stream: {account: P, subject: "s.>"}, prefix: imp},`, "", `{service: {account: P, subject: "svc.*.*"}, to: "ask.$2.{{wildcard(1)}}"},`, "").Replace(market)
+	done := make(chan error, 1)
+	go func() {
+		var errs []error
+		for range 20 {
+			for _, text := range []string{gone, market} {
+				_, err := reload(t, s, text)
+				errs = append(errs, err)
+			}
+		}
+		done <- errors.Join(errs...)
+	}()
+	round := func() (streamed, answered int) {
+		p.publish("s.a", "", "s")
+		p.barrier()
+		q.publish("ask.1.2", "in", "q")
+		news := strings.Join(q.heard(), " ")
+		streamed, unheard := strings.Count(news, "MSG imp.s.a 1 1 s"), strings.Count(news, "NATS/1.0 503")
+		asked := p.heard()
+		if questions := strings.Count(strings.Join(asked, " "), "HMSG svc.2.1 "); streamed > 1 || questions+unheard != 1 {
+			t.Fatalf("one of each was heard as %q and %q", news, asked)
+		}
+		if unheard == 0 {
+			for range 2 {
+				p.publish(strings.Fields(asked[0])[3], "", "a")
+			}
+			p.barrier()
+			answered = strings.Count(strings.Join(q.heard(), " "), "MSG in 2 1 a")
+		}
+		if answered > 1 {
+			t.Fatalf("%d answers came", answered)
+		}
+		return streamed, answered
+	}
+	for {
+		select {
+		case err := <-done:
+			if streamed, answered := round(); err != nil || streamed != 1 || answered != 1 {
+				t.Errorf("%v; in the end %d and %d came", err, streamed, answered)
+			}
+			return
+		default:
+			round()
+		}
+	}
 }
 
 // Between two accounts may be more ways than can be looked at one after the other.
