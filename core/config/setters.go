@@ -270,7 +270,25 @@ func SplitAdvertise(s string, port int) (string, int, error) {
 	return h, n, nil
 }
 
-// items walks over a list of maps, or one map.
+// mapsOf decodes a list of maps, each of which begins as fresh. wrong is told of what
+// is none, and check looks at those that have no error in them.
+func mapsOf[T any](d *decoder, it item, wrong string, t *block[T], fresh T, check func(x *T, it item)) (list []T) {
+	d.items(it, func(_ int, it item) {
+		if it.v.Kind != KindMap {
+			d.errorf(it.pos, wrong, it.v.Kind)
+			return
+		}
+		x := fresh
+		before := len(d.errs)
+		if t.decode(d, &x, it.path, it.v.Map); len(d.errs) == before {
+			check(&x, it)
+		}
+		list = append(list, x)
+	})
+	return list
+}
+
+// items walks over a list.
 func (d *decoder) items(it item, f func(i int, it item)) {
 	list := it.v.List
 	if it.v.Kind != KindList {

@@ -107,19 +107,9 @@ func setUsers(table func() *block[User]) func(*decoder, *Authorization, item) {
 	return func(d *decoder, a *Authorization, it item) { a.Users = d.users(it, table()) }
 }
 
-func (d *decoder) users(it item, t *block[User]) (list []User) {
+func (d *decoder) users(it item, t *block[User]) []User {
 	names := make(map[string]bool)
-	d.items(it, func(_ int, it item) {
-		if it.v.Kind != KindMap {
-			d.errorf(it.pos, "Expected user entry to be a map/struct, got %s", it.v.Kind)
-			return
-		}
-		var u User
-		before := len(d.errs)
-		t.decode(d, &u, it.path, it.v.Map)
-		if len(d.errs) > before {
-			return
-		}
+	return mapsOf(d, it, "Expected user entry to be a map/struct, got %s", t, User{}, func(u *User, it item) {
 		switch {
 		case u.NKey != "" && (u.User != "" || u.Password != ""):
 			d.errorf(it.pos, "Nkey users do not take usernames or passwords")
@@ -131,9 +121,7 @@ func (d *decoder) users(it item, t *block[User]) (list []User) {
 			d.errorf(it.pos, duplicateUser, u.User)
 		}
 		names[u.NKey], names["="+u.User] = true, true
-		list = append(list, u)
 	})
-	return list
 }
 
 const (

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"cmp"
 	"math"
 	"strconv"
 	"time"
@@ -98,61 +99,37 @@ func importTable() *block[Import] {
 }
 
 func setExports(d *decoder, a *Account, it item) {
-	a.Exports = nil
-	t := exportTable()
-	d.items(it, func(n int, it item) {
-		if it.v.Kind != KindMap {
-			d.errorf(it.pos, "Export Items should be a map with type entry, got %s", it.v.Kind)
-			return
-		}
-		e := Export{Threshold: 2 * time.Minute, Response: "singleton"}
-		before := len(d.errs)
-		t.decode(d, &e, it.path, it.v.Map)
+	fresh := Export{Threshold: 2 * time.Minute, Response: "singleton"}
+	a.Exports = mapsOf(d, it, "Export Items should be a map with type entry, got %s", exportTable(), fresh, func(e *Export, it item) {
 		_, replies := d.positions[it.path+".response"]
 		_, waits := d.positions[it.path+".threshold"]
 		_, takes := d.positions[it.path+".response_max_time"]
 		switch {
-		case len(d.errs) > before:
 		case e.Subject == "":
 			d.errorf(it.pos, "an export needs a stream or a service")
 		case !e.Service && (replies || waits || takes):
 			d.errorf(it.pos, "Detected response directive on non-service")
 		}
-		a.Exports = append(a.Exports, e)
 	})
 }
 
 func setImports(d *decoder, a *Account, it item) {
-	a.Imports = nil
-	t := importTable()
-	local := map[string]*Import{}
-	d.items(it, func(n int, it item) {
-		if it.v.Kind != KindMap {
-			d.errorf(it.pos, "Import Items should be a map with type entry, got %s", it.v.Kind)
-			return
-		}
-		var i Import
-		before := len(d.errs)
-		t.decode(d, &i, it.path, it.v.Map)
-		to := i.To
-		if to == "" {
-			to = i.Subject
-		}
-		old := local[to]
+	local := map[string]Import{} // services
+	a.Imports = mapsOf(d, it, "Import Items should be a map with type entry, got %s", importTable(), Import{}, func(i *Import, it item) {
+		to := cmp.Or(i.To, i.Subject)
+		old, taken := local[to]
 		switch {
-		case len(d.errs) > before:
 		case i.Subject == "":
 			d.errorf(it.pos, "an import needs a stream or a service")
 		case !i.Service && i.Prefix != "" && i.To != "":
 			d.errorf(it.pos, "Stream import can not have a 'prefix' and a 'to' property")
 		case i.Service && i.Prefix != "":
 			d.errorf(it.pos, "a service import has no prefix, but to")
-		case i.Service && old != nil:
+		case i.Service && taken:
 			d.errorf(it.pos, "Duplicate service import subject %s, previously used in import for account %q, subject %q", strconv.Quote(to), old.Account, old.Subject)
 		}
 		if i.Service {
-			local[to] = &i
+			local[to] = *i
 		}
-		a.Imports = append(a.Imports, i)
 	})
 }

@@ -106,24 +106,15 @@ func setLeafAuth(d *decoder, l *Leaf, it item) {
 }
 
 func setRemotes(d *decoder, l *Leaf, it item) {
-	l.Remotes = nil
-	t := remoteTable()
-	d.items(it, func(i int, it item) {
-		if it.v.Kind != KindMap {
-			d.errorf(it.pos, "Expected remote leafnode entry to be a map/struct, got %s", it.v.Kind)
-			return
-		}
-		r := Remote{Account: GlobalAccount, FirstInfoTimeout: firstInfoTimeout, Pos: it.pos}
-		before := len(d.errs)
-		t.decode(d, &r, it.path, it.v.Map)
+	fresh := Remote{Account: GlobalAccount, FirstInfoTimeout: firstInfoTimeout}
+	l.Remotes = mapsOf(d, it, "Expected remote leafnode entry to be a map/struct, got %s", remoteTable(), fresh, func(r *Remote, it item) {
+		r.Pos = it.pos
 		switch {
-		case len(d.errs) > before:
 		case len(r.URLs) == 0:
 			d.errorf(it.pos, "a remote needs a url")
 		case r.Credentials != "" && r.NKey != "":
 			d.errorf(it.pos, "Remote leafnode can not have both creds and nkey defined")
 		}
-		l.Remotes = append(l.Remotes, r)
 	})
 }
 
