@@ -6,13 +6,12 @@
 # the Nats-Msg-Id or KV-Operation behind one. nats.go reads all three messages right.
 # Needs apt (Debian 12), gcc and go.
 set -euo pipefail
-dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
+dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
+. "$(dirname "$0")/nats-server.lib"
 chmod 755 .
 version=3.4.1-1+b1
 apt-get download -qq libnats-dev=$version libnats3.4=$version libprotobuf-c1 libsodium23 2>/dev/null
 for deb in *.deb; do dpkg-deb -x "$deb" root; done
-go mod init headers >/dev/null 2>&1
-go get github.com/nats-io/nats.go@v1.55.0 github.com/nats-io/nats-server/v2@v2.15.3 >/dev/null 2>&1
 mkdir c
 cat > c/main.c <<'C'
 #include <stdio.h>
@@ -50,20 +49,9 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-func check(err error) {
-	if err != nil {
-		panic(err)
-	}
-}
-
 func main() {
-	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true})
-	check(err)
-	srv.Start()
+	srv := start(&server.Options{})
 	defer srv.Shutdown()
-	if !srv.ReadyForConnections(10 * time.Second) {
-		panic("no server")
-	}
 	nc, err := nats.Connect(srv.ClientURL())
 	check(err)
 	sub, err := nc.SubscribeSync("t")
@@ -91,7 +79,6 @@ func main() {
 	check(device.Wait())
 }
 GO
-go mod tidy >/dev/null 2>&1
 lib=$(echo "$dir"/root/usr/lib/*-linux-gnu)
 cc -I root/usr/include c/main.c -o device "$lib/libnats.so" -Wl,--allow-shlib-undefined
 LD_LIBRARY_PATH=$lib go run . | tee said

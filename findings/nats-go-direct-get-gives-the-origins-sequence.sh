@@ -9,9 +9,8 @@
 # one. Without allow_direct the same call is right.
 # Needs go.
 set -euo pipefail
-dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
-go mod init get >/dev/null 2>&1
-go get github.com/nats-io/nats.go@v1.55.0 github.com/nats-io/nats-server/v2@v2.15.3 >/dev/null 2>&1
+dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
+. "$(dirname "$0")/nats-server.lib"
 cat > main.go <<'GO'
 package main
 
@@ -21,32 +20,14 @@ import (
 	"os"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-func check(err error) {
-	if err != nil {
-		panic(err)
-	}
+func main() {
+	withStreams(use)
 }
 
-func main() {
-	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: os.Args[1], NoSigs: true})
-	check(err)
-	srv.Start()
-	defer srv.Shutdown()
-	if !srv.ReadyForConnections(10 * time.Second) {
-		panic("no server")
-	}
-	nc, err := nats.Connect(srv.ClientURL())
-	check(err)
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	check(err)
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
+func use(ctx context.Context, js jetstream.JetStream) {
 	wrong := 0
 	for _, direct := range []bool{false, true} {
 		kept, plant := fmt.Sprintf("KEPT%v", direct), fmt.Sprintf("plant%v", direct)
@@ -87,5 +68,4 @@ func main() {
 	}
 }
 GO
-go mod tidy >/dev/null 2>&1
-go run . "$dir/store"
+go run .

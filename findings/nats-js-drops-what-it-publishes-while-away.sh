@@ -6,11 +6,10 @@
 # JetStream, which waits for its acknowledgement, or flush() tells.
 # Needs go, node and npm.
 set -euo pipefail
-dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
+dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
+. "$(dirname "$0")/nats-server.lib"
 npm init -y >/dev/null
 npm install --silent --no-audit --no-fund @nats-io/transport-node@3.4.0 >/dev/null
-go mod init away >/dev/null 2>&1
-go get github.com/nats-io/nats.go@v1.55.0 github.com/nats-io/nats-server/v2@v2.15.3 >/dev/null 2>&1
 cat > run.js <<'JS'
 const { connect } = require('@nats-io/transport-node')
 const main = async () => {
@@ -47,24 +46,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-func check(err error) {
-	if err != nil {
-		panic(err)
-	}
-}
-
-func start(port int) *server.Server {
-	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, JetStream: true, StoreDir: os.Args[1], NoSigs: true})
-	check(err)
-	srv.Start()
-	if !srv.ReadyForConnections(10 * time.Second) {
-		panic("no server")
-	}
-	return srv
-}
-
 func main() {
-	srv := start(-1)
+	srv := start(&server.Options{JetStream: true, StoreDir: "store"})
 	url := srv.ClientURL()
 	down, up := make(chan bool, 1), make(chan bool, 1)
 	nc, err := nats.Connect(url, nats.ReconnectWait(100*time.Millisecond), nats.MaxReconnects(-1),
@@ -74,7 +57,6 @@ func main() {
 	check(err)
 	_, err = js.AddStream(&nats.StreamConfig{Name: "KEPT", Subjects: []string{"go", "js"}}) // what the server has got
 	check(err)
-	check(nc.Publish("go", []byte("before")))
 	node := exec.Command("node", "run.js", url)
 	node.Stderr = os.Stderr
 	out, err := node.StdoutPipe()
@@ -82,6 +64,8 @@ func main() {
 	check(node.Start())
 	said := bufio.NewScanner(out)
 	said.Scan() // connected
+	_, err = js.Publish("go", []byte("before")) // acknowledged: the stream has all that came before, too
+	check(err)
 	port := srv.Addr().String()
 	srv.Shutdown()
 	srv.WaitForShutdown()
@@ -93,21 +77,20 @@ func main() {
 	var n int
 	_, err = fmt.Sscanf(port, "127.0.0.1:%d", &n)
 	check(err)
-	srv = start(n)
+	srv = start(&server.Options{Port: n, JetStream: true, StoreDir: "store"})
 	defer srv.Shutdown()
 	said.Scan()
 	fmt.Println("nats.js:", said.Text())
 	check(node.Wait())
 	<-up
-	check(nc.Publish("go", []byte("after")))
-	check(nc.Flush())
+	_, err = js.Publish("go", []byte("after"))
+	check(err)
 	info, err := js.StreamInfo("KEPT", &nats.StreamInfoRequest{SubjectsFilter: ">"})
 	check(err)
 	fmt.Printf("of 7 the server has %d from nats.go, %d from nats.js\n", info.State.Subjects["go"], info.State.Subjects["js"])
 }
 GO
-go mod tidy >/dev/null 2>&1
-go run . "$dir/store" | tee said
+go run . | tee said
 cat >want <<'WANT'
 nats.js: 7 messages counted as sent
 of 7 the server has 7 from nats.go, 2 from nats.js

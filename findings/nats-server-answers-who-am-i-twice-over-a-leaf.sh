@@ -7,9 +7,8 @@
 # $SYS requests, has two that disagree.
 # Needs go.
 set -euo pipefail
-dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
-go mod init info >/dev/null 2>&1
-go get github.com/nats-io/nats.go@v1.55.0 github.com/nats-io/nats-server/v2@v2.15.3 >/dev/null 2>&1
+dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
+. "$(dirname "$0")/nats-server.lib"
 cat > main.go <<'GO'
 package main
 
@@ -24,33 +23,16 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-func check(err error) {
-	if err != nil {
-		panic(err)
-	}
-}
-
-func run(o *server.Options) *server.Server {
-	o.Host, o.Port, o.NoSigs = "127.0.0.1", -1, true
-	s, err := server.NewServer(o)
-	check(err)
-	s.Start()
-	if !s.ReadyForConnections(10 * time.Second) {
-		panic("no server")
-	}
-	return s
-}
-
 func main() {
 	ho := &server.Options{ServerName: "hub"}
 	ho.LeafNode.Host, ho.LeafNode.Port = "127.0.0.1", -1
-	hub := run(ho)
+	hub := start(ho)
 	defer hub.Shutdown()
 	u, err := url.Parse(fmt.Sprintf("nats-leaf://127.0.0.1:%d", ho.LeafNode.Port))
 	check(err)
 	eo := &server.Options{ServerName: "edge"}
 	eo.LeafNode.Remotes = []*server.RemoteLeafOpts{{URLs: []*url.URL{u}}}
-	edge := run(eo)
+	edge := start(eo)
 	defer edge.Shutdown()
 	nc, err := nats.Connect(edge.ClientURL())
 	check(err)
@@ -95,5 +77,4 @@ func main() {
 	}
 }
 GO
-go mod tidy >/dev/null 2>&1
 go run .

@@ -6,45 +6,24 @@
 # for another's. With an expected last message id the id is looked at first.
 # Needs go.
 set -euo pipefail
-dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
-go mod init retry >/dev/null 2>&1
-go get github.com/nats-io/nats.go@v1.55.0 github.com/nats-io/nats-server/v2@v2.15.3 >/dev/null 2>&1
+dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
+. "$(dirname "$0")/nats-server.lib"
 cat > main.go <<'GO'
 package main
 
 import (
 	"context"
 	"fmt"
-	"os"
-	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-func check(err error) {
-	if err != nil {
-		panic(err)
-	}
+func main() {
+	withStreams(use)
 }
 
-func main() {
-	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: os.Args[1], NoSigs: true})
-	check(err)
-	srv.Start()
-	defer srv.Shutdown()
-	if !srv.ReadyForConnections(10 * time.Second) {
-		panic("no server")
-	}
-	nc, err := nats.Connect(srv.ClientURL())
-	check(err)
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	check(err)
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	_, err = js.CreateStream(ctx, jetstream.StreamConfig{Name: "SET", Subjects: []string{"set.>"}})
+func use(ctx context.Context, js jetstream.JetStream) {
+	_, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "SET", Subjects: []string{"set.>"}})
 	check(err)
 	twice := func(name, subject string, options ...jetstream.PublishOpt) {
 		options = append(options, jetstream.WithMsgID(name))
@@ -59,8 +38,7 @@ func main() {
 	twice("last id", "set.pump", jetstream.WithExpectLastMsgID("last of the subject"))
 }
 GO
-go mod tidy >/dev/null 2>&1
-go run . "$dir/store" | tee said
+go run . | tee said
 cat >want <<'WANT'
 id alone: stored as 1, again: duplicate true, error <nil>
 last of the stream: stored as 2, again: duplicate false, error nats: nats: API error: code=400 err_code=10071 description=wrong last sequence: 2

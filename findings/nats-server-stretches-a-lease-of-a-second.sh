@@ -6,44 +6,24 @@
 # With a history of 1 the lifetime is what was asked for.
 # Needs go.
 set -euo pipefail
-dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
-go mod init lease >/dev/null 2>&1
-go get github.com/nats-io/nats.go@v1.55.0 github.com/nats-io/nats-server/v2@v2.15.3 >/dev/null 2>&1
+dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
+. "$(dirname "$0")/nats-server.lib"
 cat > main.go <<'GO'
 package main
 
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-func check(err error) {
-	if err != nil {
-		panic(err)
-	}
+func main() {
+	withStreams(use)
 }
 
-func main() {
-	srv, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: os.Args[1], NoSigs: true})
-	check(err)
-	srv.Start()
-	defer srv.Shutdown()
-	if !srv.ReadyForConnections(10 * time.Second) {
-		panic("no server")
-	}
-	nc, err := nats.Connect(srv.ClientURL())
-	check(err)
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	check(err)
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
+func use(ctx context.Context, js jetstream.JetStream) {
 	for _, history := range []uint8{1, 2} {
 		bucket := fmt.Sprintf("pumps%d", history)
 		kv, err := js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: bucket, History: history, LimitMarkerTTL: time.Hour})
@@ -60,8 +40,7 @@ func main() {
 	}
 }
 GO
-go mod tidy >/dev/null 2>&1
-go run . "$dir/store" | tee said
+go run . | tee said
 cat >want <<'WANT'
 history 1: asked for 1s, Nats-TTL is 1s, after 4 s: nats: key not found
 history 2: asked for 1s, Nats-TTL is 3600, after 4 s: <nil>
