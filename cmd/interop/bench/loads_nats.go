@@ -116,8 +116,8 @@ func request(ctx context.Context, c *contender, n int) (sample, error) {
 	return sample{value: median(us), messages: n, took: time.Since(begin)}, nil
 }
 
-// withStream connects and makes an empty file stream.
-func withStream(ctx context.Context, c *contender, f func(nc *nats.Conn, js jetstream.JetStream) (sample, error)) (sample, error) {
+// withJetStream has f use a connection.
+func withJetStream(c *contender, f func(nc *nats.Conn, js jetstream.JetStream) (sample, error)) (sample, error) {
 	nc, err := nats.Connect(c.nats)
 	if err != nil {
 		return sample{}, err
@@ -127,12 +127,19 @@ func withStream(ctx context.Context, c *contender, f func(nc *nats.Conn, js jets
 	if err != nil {
 		return sample{}, err
 	}
-	_ = js.DeleteStream(ctx, "BENCH")
-	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "BENCH", Subjects: []string{"js.>"}}); err != nil {
-		return sample{}, err
-	}
-	defer func() { _ = js.DeleteStream(ctx, "BENCH") }()
 	return f(nc, js)
+}
+
+// withStream has f use an empty file stream.
+func withStream(ctx context.Context, c *contender, f func(nc *nats.Conn, js jetstream.JetStream) (sample, error)) (sample, error) {
+	return withJetStream(c, func(nc *nats.Conn, js jetstream.JetStream) (sample, error) {
+		_ = js.DeleteStream(ctx, "BENCH")
+		if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "BENCH", Subjects: []string{"js.>"}}); err != nil {
+			return sample{}, err
+		}
+		defer func() { _ = js.DeleteStream(ctx, "BENCH") }()
+		return f(nc, js)
+	})
 }
 
 // jsSync has publishers that each wait for every ack.
@@ -155,32 +162,25 @@ const kvKeys = 100
 // keeps the newest value of a key.
 func kvPut(clients int) func(context.Context, *contender, int) (sample, error) {
 	return func(ctx context.Context, c *contender, n int) (sample, error) {
-		nc, err := nats.Connect(c.nats)
-		if err != nil {
-			return sample{}, err
-		}
-		defer nc.Close()
-		js, err := jetstream.New(nc)
-		if err != nil {
-			return sample{}, err
-		}
-		const bucket = "BENCH"
-		_ = js.DeleteKeyValue(ctx, bucket)
-		if _, err := js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: bucket}); err != nil {
-			return sample{}, err
-		}
-		defer func() { _ = js.DeleteKeyValue(ctx, bucket) }()
-		buckets := make([]jetstream.KeyValue, clients)
-		data := body()
-		return each(c, clients, n, func(js jetstream.JetStream, client, i int) error {
-			if buckets[client] == nil {
-				var err error
-				if buckets[client], err = js.KeyValue(ctx, bucket); err != nil {
-					return err
-				}
+		return withJetStream(c, func(_ *nats.Conn, js jetstream.JetStream) (sample, error) {
+			const bucket = "BENCH"
+			_ = js.DeleteKeyValue(ctx, bucket)
+			if _, err := js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: bucket}); err != nil {
+				return sample{}, err
 			}
-			_, err := buckets[client].Put(ctx, fmt.Sprintf("sensor.%d.%d", client, i%kvKeys), data)
-			return err
+			defer func() { _ = js.DeleteKeyValue(ctx, bucket) }()
+			buckets := make([]jetstream.KeyValue, clients)
+			data := body()
+			return each(c, clients, n, func(js jetstream.JetStream, client, i int) error {
+				if buckets[client] == nil {
+					var err error
+					if buckets[client], err = js.KeyValue(ctx, bucket); err != nil {
+						return err
+					}
+				}
+				_, err := buckets[client].Put(ctx, fmt.Sprintf("sensor.%d.%d", client, i%kvKeys), data)
+				return err
+			})
 		})
 	}
 }
@@ -199,13 +199,19 @@ func each(c *contender, clients, n int, do func(js jetstream.JetStream, client, 
 			return sample{}, err
 		}
 	}
+	return together(clients, n, func(client, i int) error { return do(conns[client], client, i) })
+}
+
+// together has clients do n things at the same time, each one behind the other, and
+// takes the time. Who gets an error ends.
+func together(clients, n int, do func(client, i int) error) (sample, error) {
 	errs := make([]error, clients)
 	var wg sync.WaitGroup
 	begin := time.Now()
-	for client, js := range conns {
+	for client := range clients {
 		wg.Go(func() {
 			for i := 0; i < n/clients && errs[client] == nil; i++ {
-				errs[client] = do(js, client, i)
+				errs[client] = do(client, i)
 			}
 		})
 	}
@@ -213,43 +219,24 @@ func each(c *contender, clients, n int, do func(js jetstream.JetStream, client, 
 	return perSecond(n/clients*clients, time.Since(begin)), errors.Join(errs...)
 }
 
-// createStreams has clients that each make one file stream after another. They
-// are deleted again outside the time.
+// createStreams has clients that each make one file stream after another, on one
+// connection. They are deleted again outside the time.
 func createStreams(clients int) func(context.Context, *contender, int) (sample, error) {
 	return func(ctx context.Context, c *contender, n int) (sample, error) {
-		nc, err := nats.Connect(c.nats)
-		if err != nil {
-			return sample{}, err
-		}
-		defer nc.Close()
-		js, err := jetstream.New(nc)
-		if err != nil {
-			return sample{}, err
-		}
-		each := n / clients
-		name := func(client, i int) string { return fmt.Sprintf("CREATE_%d_%d", client, i) }
-		errs := make([]error, clients)
-		var wg sync.WaitGroup
-		begin := time.Now()
-		for client := range clients {
-			wg.Go(func() {
-				for i := range each {
-					s := name(client, i)
-					if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: s, Subjects: []string{"create." + s}}); err != nil {
-						errs[client] = err
-						return
-					}
-				}
+		return withJetStream(c, func(_ *nats.Conn, js jetstream.JetStream) (sample, error) {
+			name := func(client, i int) string { return fmt.Sprintf("CREATE_%d_%d", client, i) }
+			s, err := together(clients, n, func(client, i int) error {
+				s := name(client, i)
+				_, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: s, Subjects: []string{"create." + s}})
+				return err
 			})
-		}
-		wg.Wait()
-		took := time.Since(begin)
-		for client := range clients {
-			for i := range each {
-				_ = js.DeleteStream(ctx, name(client, i))
+			for client := range clients {
+				for i := range n / clients {
+					_ = js.DeleteStream(ctx, name(client, i))
+				}
 			}
-		}
-		return perSecond(each*clients, took), errors.Join(errs...)
+			return s, err
+		})
 	}
 }
 
