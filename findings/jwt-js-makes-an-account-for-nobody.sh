@@ -8,11 +8,11 @@
 # NewAccountClaims of the Go package does.
 # Needs go, node and npm.
 set -euo pipefail
-dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
+dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
+. "$(dirname "$0")/nats-server.lib"
 npm init -y >/dev/null
 npm install --silent --no-audit --no-fund @nats-io/jwt@0.0.11 @nats-io/nkeys@2.0.3 >/dev/null
-go mod init account >/dev/null 2>&1
-go get github.com/nats-io/jwt/v2@v2.8.3 github.com/nats-io/nats.go@v1.55.0 github.com/nats-io/nats-server/v2@v2.15.3 >/dev/null 2>&1
+go get github.com/nats-io/jwt/v2@v2.8.3 >/dev/null 2>&1
 cat > make.js <<'JS'
 const fs = require('fs'), jwt = require('@nats-io/jwt'), { createOperator, createAccount, createUser } = require('@nats-io/nkeys')
 const limits = { none: undefined, conn: { conn: -1 }, all: { ...jwt.defaultNatsLimits(), conn: -1, leaf: -1, imports: -1, exports: -1, wildcards: true } }
@@ -39,30 +39,19 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-func must(err error) {
-	if err != nil {
-		panic(err)
-	}
-}
-
 // try starts a server with an account of the limits, and tells how a client fares.
 func try(limits string) string {
 	out, err := exec.Command("node", "make.js", limits).Output()
-	must(err)
+	check(err)
 	tokens := strings.Fields(string(out))
 	operator, err := jwt.DecodeOperatorClaims(tokens[0])
-	must(err)
+	check(err)
 	account, err := jwt.DecodeAccountClaims(tokens[1])
-	must(err)
+	check(err)
 	resolver := &server.MemAccResolver{}
-	must(resolver.Store(account.Subject, tokens[1]))
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true, TrustedOperators: []*jwt.OperatorClaims{operator}, AccountResolver: resolver})
-	must(err)
-	s.Start()
+	check(resolver.Store(account.Subject, tokens[1]))
+	s := start(&server.Options{TrustedOperators: []*jwt.OperatorClaims{operator}, AccountResolver: resolver})
 	defer s.Shutdown()
-	if !s.ReadyForConnections(10 * time.Second) {
-		panic("no server")
-	}
 	refused := make(chan error, 10)
 	nc, err := nats.Connect(s.ClientURL(), nats.UserCredentials("creds"), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err }))
 	if err != nil {
@@ -70,8 +59,8 @@ func try(limits string) string {
 	}
 	defer nc.Close()
 	sub, err := nc.SubscribeSync("t")
-	must(err)
-	must(nc.Publish("t", nil))
+	check(err)
+	check(nc.Publish("t", nil))
 	if _, err = sub.NextMsg(2 * time.Second); err != nil {
 		return (<-refused).Error()
 	}
@@ -86,5 +75,4 @@ func main() {
 	}
 }
 GO
-go mod tidy >/dev/null 2>&1
 timeout 100 go run .

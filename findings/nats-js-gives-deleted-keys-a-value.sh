@@ -6,11 +6,10 @@
 # default. keys() of both leave it out.
 # Needs go, node and npm.
 set -euo pipefail
-dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
+dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
+. "$(dirname "$0")/nats-server.lib"
 npm init -y >/dev/null
 npm install --silent --no-audit --no-fund @nats-io/transport-node@3.4.0 @nats-io/kv@3.4.0 >/dev/null
-go mod init keys >/dev/null 2>&1
-go get github.com/nats-io/nats.go@v1.55.0 github.com/nats-io/nats-server/v2@v2.15.3 >/dev/null 2>&1
 cat > run.js <<'JS'
 const { connect } = require('@nats-io/transport-node'), { Kvm } = require('@nats-io/kv')
 connect({ servers: process.argv[2] }).then(async nc => {
@@ -46,39 +45,27 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-func must(err error) {
-	if err != nil {
-		panic(err)
-	}
-}
-
 func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true, JetStream: true, StoreDir: "js"})
-	must(err)
-	s.Start()
+	s := start(&server.Options{JetStream: true, StoreDir: "store"})
 	defer s.Shutdown()
-	if !s.ReadyForConnections(10 * time.Second) {
-		panic("no server")
-	}
 	cmd := exec.CommandContext(ctx, "node", "run.js", s.ClientURL())
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	must(cmd.Run())
+	check(cmd.Run())
 	nc, err := nats.Connect(s.ClientURL())
-	must(err)
+	check(err)
 	defer nc.Close()
 	js, err := jetstream.New(nc)
-	must(err)
+	check(err)
 	kv, err := js.KeyValue(ctx, "settings")
-	must(err)
+	check(err)
 	for _, key := range []string{"kept", "deleted", "purged", "never"} {
 		_, err := kv.Get(ctx, key)
 		fmt.Printf("%s: nats.go not found %t\n", key, errors.Is(err, jetstream.ErrKeyNotFound))
 	}
 }
 GO
-go mod tidy >/dev/null 2>&1
 timeout 100 go run . | tee said
 cat >want <<'WANT'
 kept: @nats-io/kv PUT of 11 bytes, json() {"every":5}

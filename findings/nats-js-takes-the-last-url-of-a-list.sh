@@ -7,11 +7,10 @@
 # into an array, and users given as options.
 # Needs go, node and npm.
 set -euo pipefail
-dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
+dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
+. "$(dirname "$0")/nats-server.lib"
 npm init -y >/dev/null
 npm install --silent --no-audit --no-fund @nats-io/transport-node@3.4.0 >/dev/null
-go mod init urls >/dev/null 2>&1
-go get github.com/nats-io/nats.go@v1.55.0 github.com/nats-io/nats-server/v2@v2.15.3 >/dev/null 2>&1
 cat > main.go <<'GO'
 package main
 
@@ -21,36 +20,25 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 )
 
-func start(user, password string) string {
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoSigs: true, Username: user, Password: password})
-	if err != nil {
-		panic(err)
-	}
-	s.Start()
-	if !s.ReadyForConnections(10 * time.Second) {
-		panic("no server")
-	}
-	return strings.TrimPrefix(s.ClientURL(), "nats://")
+func broker(user, password string) string {
+	return strings.TrimPrefix(start(&server.Options{Username: user, Password: password}).ClientURL(), "nats://")
 }
 
 // closed is an address where nobody listens.
 func closed() string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
-	}
+	check(err)
 	defer l.Close()
 	return l.Addr().String()
 }
 
 func main() {
-	plain, locked, down := start("", ""), start("me", "secret"), closed()
+	plain, locked, down := broker("", ""), broker("me", "secret"), closed()
 	ok := true
 	for _, c := range []struct{ name, url, js string }{
 		{"first down, second up", "nats://" + down + ",nats://" + plain, "connected"},
@@ -65,9 +53,7 @@ func main() {
 			nc.Close()
 		}
 		out, err := exec.Command("node", "run.js", c.url).Output()
-		if err != nil {
-			panic(err)
-		}
+		check(err)
 		js := strings.TrimSpace(string(out))
 		fmt.Printf("%s: nats.go %s, transport-node 3.4.0 %s\n", c.name, goSays, js)
 		ok = ok && goSays == "connected" && js == c.js
@@ -84,5 +70,4 @@ connect({ servers: process.argv[2], reconnect: false })
   .catch(e => console.log(e.name))
   .finally(() => process.exit())
 JS
-go mod tidy >/dev/null 2>&1
 go run .

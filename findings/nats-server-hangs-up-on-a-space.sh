@@ -6,11 +6,10 @@
 # subscription is refused by itself (0x80), and the connection stays.
 # Needs go, node and npm.
 set -euo pipefail
-dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; cd "$dir"
+dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
+. "$(dirname "$0")/nats-server.lib"
 npm init -y >/dev/null
 npm install --silent --no-audit --no-fund mqtt@5.16.0 >/dev/null
-go mod init space >/dev/null 2>&1
-go get github.com/nats-io/nats-server/v2@v2.15.3 >/dev/null 2>&1
 cat > run.js <<'JS'
 const mqtt = require('mqtt')
 const main = async () => {
@@ -33,37 +32,24 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
 
 func main() {
-	opts := &server.Options{ServerName: "hub", Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: os.Args[1], NoSigs: true}
+	opts := &server.Options{ServerName: "hub", JetStream: true, StoreDir: "store"}
 	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
-	}
+	check(err)
 	opts.MQTT.Host, opts.MQTT.Port = "127.0.0.1", free.Addr().(*net.TCPAddr).Port
 	free.Close()
-	srv, err := server.NewServer(opts)
-	if err != nil {
-		panic(err)
-	}
-	srv.Start()
+	srv := start(opts)
 	defer srv.Shutdown()
-	if !srv.ReadyForConnections(10 * time.Second) {
-		panic("no server")
-	}
 	client := exec.Command("node", "run.js", "mqtt://"+free.Addr().String())
 	client.Stdout, client.Stderr = os.Stdout, os.Stderr
-	if err := client.Run(); err != nil {
-		panic(err)
-	}
+	check(client.Run())
 }
 GO
-go mod tidy >/dev/null 2>&1
-go run . "$dir/store" | tee said
+go run . | tee said
 cat >want <<'WANT'
 subscription to "room 1/#": refused, still connected: true
 publication to "room 1/temp": connection lost at least 3 times, acknowledged: []
