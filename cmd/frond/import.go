@@ -29,19 +29,13 @@ func runImport(args []string, stdout, stderr io.Writer) int {
 	} else if err != nil {
 		return fail(stderr, fmt.Errorf("import: %w", err))
 	}
-	in := mosquitto.Input{Open: readText}
-	var err error
-	if in.Conf.Name, in.Conf.Text = a.conf, ""; err == nil {
-		in.Conf.Text, err = readText(a.conf)
+	text, err := readText(a.conf)
+	in := mosquitto.Input{Conf: mosquitto.File{Name: a.conf, Text: text}, Open: readText}
+	if err == nil {
+		in.Passwd, err = given(a.passwd)
 	}
-	for _, f := range []struct {
-		name string
-		at   **mosquitto.File
-	}{{a.passwd, &in.Passwd}, {a.acl, &in.ACL}} {
-		if err == nil && f.name != "" {
-			*f.at = &mosquitto.File{Name: f.name}
-			(*f.at).Text, err = readText(f.name)
-		}
+	if err == nil {
+		in.ACL, err = given(a.acl)
 	}
 	if err != nil {
 		return fail(stderr, err)
@@ -66,6 +60,15 @@ func runImport(args []string, stdout, stderr io.Writer) int {
 func readText(name string) (string, error) {
 	b, err := os.ReadFile(name)
 	return string(b), err
+}
+
+// given is a file that a flag names, nil for none.
+func given(name string) (*mosquitto.File, error) {
+	if name == "" {
+		return nil, nil
+	}
+	text, err := readText(name)
+	return &mosquitto.File{Name: name, Text: text}, err
 }
 
 // retained sends the retained messages of the database, if it was said where to.

@@ -112,7 +112,7 @@ func (c *converter) note(l line, why string) {
 // notNeeded says something about how mosquitto works that frond does otherwise, or not
 // at all, without anybody missing it.
 var notNeeded = words("persistence autosave_interval autosave_on_changes persistence_file persistence_location set_tcp_nodelay protocol " +
-	"pid_file user queue_qos0_messages upgrade_outgoing_qos retain_expiry_interval socket_domain check_retain_source")
+	"pid_file user socket_domain")
 
 // reasons are those of what has no place in a configuration of frond.
 var reasons = map[string]string{
@@ -134,6 +134,10 @@ var reasons = map[string]string{
 	"crlfile":                    "certificates that are called back are not looked at",
 	"capath":                     "name one file of certificates as cafile",
 	"mount_point":                "a listener has no prefix of its own",
+	"queue_qos0_messages":        "what is published with QoS 0 is not kept for who is away",
+	"upgrade_outgoing_qos":       "a message comes with no higher QoS than it was published with",
+	"check_retain_source":        "a retained message stays when its publisher loses the right to publish it",
+	"retain_expiry_interval":     "a retained message expires by the interval that it was published with",
 	"retain_available":           "retained messages are kept where JetStream is on",
 	"max_keepalive":              "the keep alive of a client is not bounded",
 	"clientid_prefixes":          "client identifiers are not bounded: see %c in permissions",
@@ -191,12 +195,16 @@ func (c *converter) line(l line) {
 		}
 	case "persistent_client_expiration":
 		c.expiration(l)
-	case "per_listener_settings", "use_identity_as_username", "use_subject_as_username":
+	case "per_listener_settings", "use_identity_as_username", "use_subject_as_username", "queue_qos0_messages", "upgrade_outgoing_qos", "check_retain_source":
 		if l.value != "false" {
 			c.note(l, reasons[l.key])
 		}
 	case "retain_available", "allow_zero_length_clientid":
 		if l.value != "true" {
+			c.note(l, reasons[l.key])
+		}
+	case "retain_expiry_interval":
+		if l.value != "0" {
 			c.note(l, reasons[l.key])
 		}
 	case "max_queued_messages", "max_queued_bytes":
