@@ -111,7 +111,7 @@ func smallFirst() []string {
 	return []string{
 		module + "/cmd/frond", module + "/cmd/frond/help", module + "/core/auth", module + "/core/config", module + "/core/jetstream/sourcing", module + "/core/monitor", module + "/core/transport",
 		"container/list", "context", "crypto/cipher", "encoding/asn1", "encoding/base32", "encoding/base64", "encoding/hex", "encoding/json", "encoding/pem", "flag", "fmt", "hash/maphash", "io/fs", "log", "log/slog", "math/big",
-		"net", "net/netip", "net/textproto", "net/url", "os", "os/exec", "os/signal", "path/filepath", "reflect", "regexp", "regexp/syntax", "syscall", "unicode",
+		"net", "net/netip", "net/url", "os", "os/signal", "path/filepath", "reflect", "syscall", "unicode",
 		"internal/filepathlite", "internal/fmtsort", "internal/singleflight", "path", "runtime/debug",
 		"crypto/des", "crypto/dsa", "crypto/hkdf", "crypto/hmac", "crypto/internal/fips140cache", "crypto/internal/fips140hash", "crypto/internal/fips140/edwards25519", "crypto/rc4",
 		"golang.org/x/crypto/blowfish", "vendor/golang.org/x/crypto/cryptobyte/asn1",
@@ -160,6 +160,8 @@ func (v Variant) For(t Target, root, out string) Options {
 const (
 	module      = "github.com/frondmq/frond"
 	shortModule = "frond" // in builds: see lean
+
+	versionVariable = shortModule + "/core.programVersion"
 )
 
 // shortShapes has the compiler name what a generic function was made for by a sum
@@ -204,7 +206,7 @@ func Run(o Options) error {
 		flags = append(flags, "-R="+round)
 	}
 	if o.Version != "" {
-		flags = append(flags, "-X", shortModule+"/core.programVersion="+o.Version)
+		flags = append(flags, "-X", versionVariable+"="+o.Version)
 	}
 	if len(flags) > 0 {
 		args = append(args, "-ldflags="+strings.Join(flags, " "))

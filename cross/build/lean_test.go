@@ -19,13 +19,7 @@ func TestLean(t *testing.T) {
 	if err := lean(root, dir); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(Go(), "list", "-mod=vendor", "-deps", "-tags", Lite().Tags+",lean", "./cmd/frond")
-	cmd.Dir = dir
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	linked := strings.Fields(string(out))
+	linked := linkedIn(t, dir, Lite())
 	if slices.Contains(linked, "regexp") {
 		t.Error("regexp is linked")
 	}
@@ -39,6 +33,48 @@ func TestLean(t *testing.T) {
 			t.Errorf("%s has its long name", name)
 		}
 	}
+	// The linker says nothing of a version for a variable that is not there.
+	pkg, name, _ := strings.Cut(versionVariable, ".")
+	text, err := os.ReadFile(filepath.Join(dir, strings.TrimPrefix(pkg, shortModule), "version.go"))
+	if err != nil || !slices.Contains(linked, pkg) || !strings.Contains(string(text), "\nvar "+name+" = \"") {
+		t.Errorf("no variable %s in %s: %v", name, pkg, err)
+	}
+}
+
+// The compiler says nothing of flags for a package that is in no build.
+func TestNoInline_names_packages(t *testing.T) {
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := lean(root, dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range Variants() {
+		linked := linkedIn(t, dir, v)
+		for _, p := range v.NoInline {
+			below, all := strings.CutSuffix(short(p), "/...")
+			if !slices.ContainsFunc(linked, func(name string) bool {
+				return name == below || all && strings.HasPrefix(name, below+"/")
+			}) {
+				t.Errorf("%s is not in the %s build", p, v.Name)
+			}
+		}
+	}
+}
+
+// linkedIn are the packages of a build that is made of the copy in dir.
+func linkedIn(t *testing.T, dir string, v Variant) []string {
+	t.Helper()
+	cmd := exec.Command(Go(), "list", "-mod=vendor", "-deps", "-tags", strings.TrimPrefix(v.Tags+",lean", ","), "./cmd/frond")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOOS=linux")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(out))
 }
 
 // An edit that changes nothing is an error: the module is another.
