@@ -42,7 +42,7 @@ type sysTopics struct {
 		sync.Mutex
 		watchers map[*subscription]struct{}
 		running  bool
-		values   []sysValue // as they were told last
+		values   []sysValue // as they were told last; none while nothing is told
 	}
 
 	// Guarded by sampling.
@@ -101,7 +101,7 @@ func (t *sysTopics) watch(s *subscription) {
 	idle := !t.mu.running
 	t.mu.Unlock()
 	var fresh []sysValue
-	if idle {
+	if idle && t.m.services.Options().MQTT.SysInterval > 0 {
 		fresh = t.sample(time.Now())
 	}
 	t.mu.Lock()
@@ -111,9 +111,7 @@ func (t *sysTopics) watch(s *subscription) {
 	if t.mu.running {
 		return
 	}
-	if fresh != nil {
-		t.mu.values = fresh
-	}
+	t.mu.values = fresh
 	t.mu.running = true
 	t.m.work.Add(1)
 	go t.run()
@@ -165,8 +163,12 @@ func (t *sysTopics) round() bool {
 		t.mu.Unlock()
 		return false
 	}
+	off := t.m.services.Options().MQTT.SysInterval == 0
+	if off {
+		t.mu.values = nil // who comes before it is on again has them all then
+	}
 	t.mu.Unlock()
-	if t.m.services.Options().MQTT.SysInterval == 0 {
+	if off {
 		return true
 	}
 	fresh := t.sample(time.Now())

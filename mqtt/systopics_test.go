@@ -12,6 +12,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/frondmq/frond/core/auth"
+	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/subject"
 )
 
@@ -143,6 +144,31 @@ func TestSysTopics_who(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Who subscribes while nothing is told hears all of it when a reload has it told.
+func TestSysTopics_turnedOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := makeBroker(t)
+		b.Opts.MQTT.SysInterval = 0
+		b.m = New()
+		b.Run(b.m) // without a port
+		c := b.pipeConnected(v5, "c", nil)
+		c.subscribe("$SYS/broker/#", 0)
+		<-time.After(time.Minute)
+		if got := c.told(); len(got) > 0 {
+			t.Errorf("told %v", got)
+		}
+		if err := b.Reload(func(o *config.Options) { o.MQTT.SysInterval = time.Second }); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(sysIdle)
+		synctest.Wait()
+		if got := c.told(); len(got) != len(new(counted).values()) {
+			t.Errorf("told %v", got)
+		}
+		c.c.Close()
+	})
 }
 
 // A device can't tell others what the server tells, but a bridge its state.
