@@ -58,7 +58,8 @@ type receipt struct {
 func newAcks(c *conn) *acks { return &acks{conn: c} }
 
 // begin remembers a QoS 2 message. It reports false when the message was taken
-// before; then the PUBREC is sent again if it is not on its way yet.
+// before; then the PUBREC is sent again if it is not on its way yet. It fails for who
+// releases none of very many.
 func (a *acks) begin(id uint16) (fresh bool, err error) {
 	a.mu.Lock()
 	sent, known := a.mu.exact[id]
@@ -76,9 +77,6 @@ func (a *acks) begin(id uint16) (fresh bool, err error) {
 	if sent {
 		r := a.open(id, 2)
 		r.again = true
-		a.mu.Lock()
-		a.mu.storing--
-		a.mu.Unlock()
 		r.routed(packets.CodeSuccess.Code)
 	}
 	return !known, nil
@@ -125,7 +123,7 @@ func (a *acks) settle() {
 
 // storedLocked is called when a message has been stored, or could not be.
 func (a *acks) storedLocked(r *receipt) {
-	if r.qos != 2 || r.again {
+	if r.qos != 2 {
 		return
 	}
 	if r.err != nil && a.conn.kept != nil {

@@ -1,6 +1,6 @@
 // Package mqtt lets MQTT 3.1, 3.1.1 and 5 clients connect, and mosquitto's bridges
-// (older.go): topics become subjects, and MQTT and NATS clients of an account hear each other. Programs
-// that embed frond use New; the rest changes without notice.
+// (older.go): topics become subjects, and MQTT and NATS clients of an account hear
+// each other. Programs that embed frond use New; the rest changes without notice.
 //
 // A QoS 1 PUBLISH is acknowledged when the message is on disk in every stream
 // that captures its subject; when no stream does, it is acknowledged once it
@@ -29,8 +29,8 @@
 // enhanced authentication. Clients over WebSocket are not served.
 //
 // A session that outlives its connection is kept on streams, by package session:
-// kept.go is the way in, deliver.go the way out. QoS 1 messages that are not kept,
-// since the session is not, or since no MQTT client has published them, are sent once to each connection, and never again.
+// kept.go is the way in, deliver.go the way out. Messages with QoS 1 or 2 that are not
+// kept, since the session is not, are sent once to each connection, and never again.
 //
 // Messages of NATS clients whose subject makes no valid topic (an empty one,
 // one with '+' or '#', one that is not UTF-8) are not delivered. Headers that
@@ -38,5 +38,6 @@
 //
 // Where to start reading: conn.go for the life of a connection, publish.go and
 // acks.go for the way in, subscription.go for the way out, topic.go for names,
-// keeper.go and replay.go for what is retained, kept.go for sessions.
+// keeper.go and replay.go for what is retained, kept.go for sessions, exactly.go for
+// QoS 2, systopics.go for $SYS/broker.
 package mqtt

@@ -41,8 +41,8 @@ type accountStore struct {
 const askAgain = 2 * time.Second
 
 // sessionsOf are the kept sessions of an account; nil where there are none, since
-// JetStream is off, or does not answer now. They are read before any client of the account is let in: what
-// it publishes they may wait for.
+// JetStream is off, or does not answer now. They are read before any client of the
+// account is let in: what it publishes they may wait for.
 func (m *Module) sessionsOf(ctx context.Context, a *account.Account) (*session.Store, error) {
 	if !m.keeps() {
 		return nil, nil

@@ -32,30 +32,26 @@ func TestPermissions_names(t *testing.T) {
 		pk.Connect.UsernameFlag, pk.Connect.PasswordFlag = true, true
 		pk.Connect.Username, pk.Connect.Password = []byte("dev.1"), []byte("p")
 	}
-	c := b.dial(v5)
-	c.send(c.connectPacket("lamp 1", login))
-	c.expect(packets.Connack)
-	for topic, want := range map[string]byte{"from/dev.1/lamp 1": 0x10, "from/dev.1/lamp 2": 0x87, "from/%u/%c": 0x87} {
-		c.publish(topic, "x", 1, 7)
-		if a := c.expect(packets.Puback); a.ReasonCode != want {
-			t.Errorf("%s: %#x", topic, a.ReasonCode)
+	publishes := func(id string, codes map[string]byte) *client {
+		c := b.dial(v5)
+		c.send(c.connectPacket(id, login))
+		c.expect(packets.Connack)
+		for topic, want := range codes {
+			c.publish(topic, "x", 1, 7)
+			if a := c.expect(packets.Puback); a.ReasonCode != want {
+				t.Errorf("%s: %#x", topic, a.ReasonCode)
+			}
 		}
+		return c
 	}
+	c := publishes("lamp 1", map[string]byte{"from/dev.1/lamp 1": 0x10, "from/dev.1/lamp 2": 0x87, "from/%u/%c": 0x87})
 	if q := c.subscribe("to/lamp 1/#", 0); q != 0 {
 		t.Errorf("SUBACK %#x", q)
 	}
 	if q := c.subscribe("to/lamp 2/x", 0); q != 0x87 {
 		t.Errorf("SUBACK %#x", q)
 	}
-	c = b.dial(v5)
-	c.send(c.connectPacket("lamp/1", login))
-	c.expect(packets.Connack)
-	for topic, want := range map[string]byte{"from/dev.1/lamp/1": 0x87, "from/dev.1/lamp": 0x87, "from/dev.1/%c": 0x87} {
-		c.publish(topic, "x", 1, 7)
-		if a := c.expect(packets.Puback); a.ReasonCode != want {
-			t.Errorf("%s: %#x", topic, a.ReasonCode)
-		}
-	}
+	publishes("lamp/1", map[string]byte{"from/dev.1/lamp/1": 0x87, "from/dev.1/lamp": 0x87, "from/dev.1/%c": 0x87})
 	// An identifier that the server has given is one.
 	c = b.dial(v5)
 	c.send(c.connectPacket("", login))
