@@ -61,6 +61,9 @@ func (c *conn) exactly(f frame) error {
 	if err != nil {
 		return err
 	}
+	if c.kept.owesTooMuch() {
+		return fail(packets.ErrReceiveMaximum, "PUBREL and PUBREC come again and again before their answers")
+	}
 	switch f.kind() {
 	case packets.Pubrel:
 		return c.pubrel(id)
@@ -185,6 +188,19 @@ func (c *conn) freedLocked(id uint16) {
 type debt struct {
 	kind, code byte
 	id         uint16
+}
+
+// maxOwed is one of either kind for each packet identifier: who says things once needs
+// no more, and who does not stop while the disk is busy fills no memory.
+const maxOwed = 2 << 16
+
+func (k *kept) owesTooMuch() bool {
+	if k == nil {
+		return false
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.mu.owed) >= maxOwed
 }
 
 // owe has a PUBREL or PUBCOMP sent when the row is on disk as it is now.
