@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,6 +83,22 @@ func TestDrops_denied(t *testing.T) {
 	c.expect(packets.Publish)
 	c.c.Close()
 	b.wantDrops(monitor.MQTTDrops{Denied: 1})
+}
+
+// Retained messages that a new subscription does not get count as others do.
+func TestDrops_retained(t *testing.T) {
+	s := startStory(t)
+	s.run(`dev connect`)
+	s.publish(s.clients["dev"], "t/1", strings.Repeat("x", 200), marks{retain: true, qos: 1})
+	s.publish(s.clients["dev"], "t/2", "x", marks{retain: true, qos: 1})
+	c := (&broker{t: t, m: s.m}).dial(v5)
+	c.send(c.connectPacket("small", func(pk *packets.Packet) { pk.Properties.MaximumPacketSize = 100 }))
+	c.expect(packets.Connack)
+	s.subscribe(c, "t/#", marks{})
+	s.gets(c, "t/2", "x", marks{retain: true})
+	if got, want := s.conn("small").drops.describe(), (monitor.MQTTDrops{TooLarge: 1}); got == nil || *got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
 }
 
 // What expired while its session waited for its client is counted for that.

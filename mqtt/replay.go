@@ -264,8 +264,10 @@ func (r *replay) send(s *subscription, w *watch, m *jsclient.Message, now time.T
 	switch {
 	case !ok || !mine,
 		!s.dollar && strings.HasPrefix(subj, "$"),
-		s.noLocal && string(kept.client) == c.clientID, // [MQTT-3.8.3-3]
-		s.filtered && c.grant.Permissions.DeniesDelivery([]byte(subj)):
+		s.noLocal && string(kept.client) == c.clientID: // [MQTT-3.8.3-3]
+		return 0, nil
+	case s.filtered && c.grant.Permissions.DeniesDelivery([]byte(subj)):
+		c.drops.count(dropDenied)
 		return 0, nil
 	}
 	msg := wire.Msg{Header: kept.header, Body: m.Data}
@@ -287,8 +289,9 @@ func (r *replay) send(s *subscription, w *watch, m *jsclient.Message, now time.T
 		}
 		size, ok := c.encodeLocked(qos, []byte(subj), &msg)
 		switch {
-		case !ok: // no client can be sent it
+		case !ok:
 			c.out.Unlock()
+			c.drops.count(c.unsendable(size))
 			return 0, nil
 		case c.roomLocked(size + publishHead + queuedHead):
 			c.queueLocked(qos, flagRetain, size, m.Data)

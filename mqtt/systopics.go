@@ -19,7 +19,7 @@ import (
 // and in the forms that mosquitto made known. They are no messages of the account:
 // they go straight to the subscriptions that match, so that no NATS client, link or
 // stream hears of them. What they count are the MQTT clients of the subscriber's own
-// account. While nobody subscribes nothing is counted up and nothing runs.
+// account. While nobody subscribes nothing is summed up and nothing runs.
 const (
 	sysPrefix  = "$SYS/broker/"
 	sysSubject = "$SYS.broker."
