@@ -10,6 +10,7 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/frondmq/frond/core/wire"
+	"github.com/frondmq/frond/mqtt/session"
 )
 
 // vectors are all packets that the codec's own tests use.
@@ -172,6 +173,6 @@ func FuzzHeaders(f *testing.F) {
 		if _, err := skipProperties(framed, publishProperties); err != nil {
 			t.Fatalf("%q became %q: %v", header, props, err)
 		}
-		publishedQoS(header)
+		session.PublishedQoS(header)
 	})
 }

@@ -11,13 +11,14 @@ import (
 
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/wire"
+	"github.com/frondmq/frond/mqtt/session"
 )
 
 // Headers that carry what MQTT knows of a message across NATS. headerQoS is
 // that of nats-server; the others carry MQTT 5 properties, so that one MQTT 5
 // client hears from another what it sent.
 const (
-	headerQoS           = "Nmqtt-Pub"
+	headerQoS           = session.HeaderQoS
 	headerPayloadFormat = "Nmqtt-Payload-Format"
 	headerExpiry        = "Nmqtt-Message-Expiry"
 	headerContentType   = "Nmqtt-Content-Type"

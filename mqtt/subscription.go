@@ -79,7 +79,7 @@ func (s *subscription) Deliver(_ *account.Sub, m *wire.Msg) bool {
 			w.add(subj)
 		}
 	}
-	qos := min(s.qos, publishedQoS(m.Header))
+	qos := min(s.qos, session.PublishedQoS(m.Header))
 	if qos > 0 && c.kept != nil {
 		if s.kept && session.ComesBySession(m) {
 			return false // it comes by the session (deliver.go)
@@ -96,19 +96,6 @@ func (s *subscription) Deliver(_ *account.Sub, m *wire.Msg) bool {
 }
 
 var jsAckPrefix = []byte("$JS.ACK.")
-
-// publishedQoS is the QoS with which an MQTT client published; what NATS
-// clients publish has none.
-func publishedQoS(header []byte) byte {
-	if header == nil {
-		return 0
-	}
-	v := wire.HeaderGet(header, headerQoS)
-	if len(v) != 1 || v[0] != '1' && v[0] != '2' {
-		return 0
-	}
-	return v[0] - '0'
-}
 
 // send queues one PUBLISH; flags is flagRetain or 0. A client that does not keep up
 // is disconnected, as NATS does: what it is owed comes by its session (deliver.go).

@@ -45,14 +45,21 @@ const idPrefix = "$MQTT.qos2.in."
 // so that its row is a message of reasonable size.
 const MaxReceived = 8192
 
-// headerQoS says with which QoS a message was published.
-const headerQoS = "Nmqtt-Pub"
+// HeaderQoS says with which QoS an MQTT client published a message. It is
+// nats-server's.
+const HeaderQoS = "Nmqtt-Pub"
 
-func qosOf(header []byte) byte {
-	if v := wire.HeaderGet(header, headerQoS); len(v) > 0 && v[0] == '2' {
-		return 2
+// PublishedQoS is the QoS with which an MQTT client published; what NATS clients
+// publish has none.
+func PublishedQoS(header []byte) byte {
+	if header == nil {
+		return 0
 	}
-	return 1
+	v := wire.HeaderGet(header, HeaderQoS)
+	if len(v) != 1 || v[0] != '1' && v[0] != '2' {
+		return 0
+	}
+	return v[0] - '0'
 }
 
 // Store is where the session is kept.

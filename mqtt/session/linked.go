@@ -19,11 +19,7 @@ const elsewhere = "-"
 // keptFromLink reports whether a message that came by a link is one that is kept: an
 // MQTT client has published it with QoS 1 or 2.
 func keptFromLink(m *wire.Msg) bool {
-	if m.Via == nil {
-		return false // of a NATS client, or not acknowledged
-	}
-	qos := wire.HeaderGet(m.Header, headerQoS)
-	return len(qos) == 1 && (qos[0] == '1' || qos[0] == '2')
+	return m.Via != nil && PublishedQoS(m.Header) > 0
 }
 
 // ComesBySession reports whether a message is kept for each session with a filter that

@@ -232,7 +232,7 @@ func (x *Session) choose(found []*jsclient.Message, horizon uint64) (list []*Mes
 		}
 		if waits {
 			// With QoS 2 nothing was sent that the row does not know.
-			qos := min(options&3, qosOf(m.Header))
+			qos := min(options&3, max(PublishedQoS(m.Header), 1))
 			list = append(list, &Message{Message: m, Topic: subj, Options: options, QoS: qos, Again: qos < 2 && m.Seq <= x.sentUpTo})
 		}
 	}
