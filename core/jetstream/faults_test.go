@@ -413,7 +413,7 @@ func TestNew_leavesAnotherServersFolderAlone(t *testing.T) {
 		if err == nil {
 			t.Fatal("it started on another server's folder")
 		}
-		for _, want := range []string{dir, "nats stream backup", "nats stream restore"} {
+		for _, want := range []string{dir, "mirror", "leaf link"} {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("%q does not say %q", err, want)
 			}

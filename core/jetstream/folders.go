@@ -31,7 +31,7 @@ func refuseForeign(dir, journalDir string) error {
 		return nil
 	}
 	return fmt.Errorf("folder %s holds %d stream(s) of a nats-server (%s), which this server does not read, and it was left as it is: "+
-		"give this server a folder of its own and bring the streams over with \"nats stream backup\" on the old server and \"nats stream restore\" here",
+		"give this server a folder of its own and let it mirror the streams of the old server over a leaf link (frond help from-nats-server)",
 		dir, len(found), found[0])
 }
 
