@@ -184,6 +184,7 @@ func TestSysTopics_nobodyElse(t *testing.T) {
 			t.Errorf("%d: PUBACK %#x", id, pk.ReasonCode)
 		}
 	}
+	c.fence()
 	if got := s.got(); len(got) != 1 || !strings.HasPrefix(got[0], "$SYS.broker.connection.far.state ") {
 		t.Errorf("got %q", got)
 	}
