@@ -168,7 +168,7 @@ func (m *Machine) served(now int64, r *request, cost int, fx *Effects) {
 
 // atEnd ends requests that do not wait: all there was is delivered.
 func (m *Machine) atEnd(fx *Effects) {
-	for r := m.waiting.ends; r != nil; r = m.waiting.ends {
+	for r := m.waiting.ends.head; r != nil; r = m.waiting.ends.head {
 		fx.plain(r.reply, "404 No Messages")
 		m.waiting.drop(r)
 	}

@@ -21,10 +21,9 @@ type request struct {
 	minPending, minAckPending int64
 	id                        []byte
 
-	prev, next *request
-	// The list of those that end when there is nothing.
-	ending          bool
-	before, further *request
+	links          // among all that wait
+	isEnding bool  // it is among those that end when there is nothing
+	ending   links // there
 }
 
 // ends reports whether the request is over when there is nothing for it.
@@ -35,15 +34,54 @@ func (r *request) ends() bool { return r.noWait && (r.expires == 0 || r.gave > 0
 // for there may be very many: whoever is behind a request of its priority, and who
 // ends when there is nothing, is known.
 type waiting struct {
-	head, tail *request
-	last       [priorities]*request // of each priority
-	// Those that end when there is nothing, in the order in which they came to that.
-	ends, endsLast *request
-	free           *request
-	n              int
-	wanted         int   // the sum of what is wanted
-	dueAt          int64 // lower bound of the next expiry, heartbeat or hold; 0 none
-	restAt         int64 // nothing is done about what is due before that
+	list
+	last   [priorities]*request // of each priority
+	ends   list                 // those that end when there is nothing, in the order in which they came to that
+	free   *request
+	n      int
+	wanted int   // the sum of what is wanted
+	dueAt  int64 // lower bound of the next expiry, heartbeat or hold; 0 none
+	restAt int64 // nothing is done about what is due before that
+}
+
+// list is one of requests, and links are where a request is in it. A request is in
+// two, so each call says which links are meant.
+type list struct{ head, tail *request }
+
+type links struct{ prev, next *request }
+
+func queued(r *request) *links { return &r.links }
+func ending(r *request) *links { return &r.ending }
+
+// insert puts r behind another one, nil is in front of all.
+func (l *list) insert(r, behind *request, at func(*request) *links) {
+	x := at(r)
+	x.prev = behind
+	if behind == nil {
+		x.next, l.head = l.head, r
+	} else {
+		x.next, at(behind).next = at(behind).next, r
+	}
+	if x.next == nil {
+		l.tail = r
+	} else {
+		at(x.next).prev = r
+	}
+}
+
+func (l *list) remove(r *request, at func(*request) *links) {
+	x := at(r)
+	if x.prev == nil {
+		l.head = x.next
+	} else {
+		at(x.prev).next = x.next
+	}
+	if x.next == nil {
+		l.tail = x.prev
+	} else {
+		at(x.next).prev = x.prev
+	}
+	*x = links{}
 }
 
 // priorities are those that a request may have.
@@ -73,17 +111,7 @@ func (w *waiting) add(r *request) {
 		at = w.last[p]
 	}
 	w.last[r.priority] = r
-	r.prev = at
-	if at == nil {
-		r.next, w.head = w.head, r
-	} else {
-		r.next, at.next = at.next, r
-	}
-	if r.next == nil {
-		w.tail = r
-	} else {
-		r.next.prev = r
-	}
+	w.insert(r, at, queued)
 	w.n++
 	w.wanted += max(r.n, 0)
 	w.due(r)
@@ -95,30 +123,15 @@ func (w *waiting) add(r *request) {
 func (w *waiting) judge(r *request) { w.setEnding(r, r.ends()) }
 
 func (w *waiting) setEnding(r *request, ends bool) {
-	if ends == r.ending {
+	switch {
+	case ends == r.isEnding:
 		return
+	case ends:
+		w.ends.insert(r, w.ends.tail, ending)
+	default:
+		w.ends.remove(r, ending)
 	}
-	r.ending = ends
-	if ends {
-		if r.before = w.endsLast; r.before == nil {
-			w.ends = r
-		} else {
-			r.before.further = r
-		}
-		w.endsLast = r
-		return
-	}
-	if r.before == nil {
-		w.ends = r.further
-	} else {
-		r.before.further = r.further
-	}
-	if r.further == nil {
-		w.endsLast = r.before
-	} else {
-		r.further.before = r.before
-	}
-	r.before, r.further = nil, nil
+	r.isEnding = ends
 }
 
 func (w *waiting) unlink(r *request) {
@@ -129,17 +142,7 @@ func (w *waiting) unlink(r *request) {
 			w.last[r.priority] = r.prev
 		}
 	}
-	if r.prev == nil {
-		w.head = r.next
-	} else {
-		r.prev.next = r.next
-	}
-	if r.next == nil {
-		w.tail = r.prev
-	} else {
-		r.next.prev = r.prev
-	}
-	r.prev, r.next = nil, nil
+	w.remove(r, queued)
 	w.n--
 	w.wanted -= max(r.n, 0)
 }

@@ -82,13 +82,13 @@ func inOrder(t *testing.T, w *waiting) {
 		if n++; r.ends() {
 			ending++
 		}
-		if r.prev != before || before != nil && before.priority > r.priority || r.ending != r.ends() {
+		if r.prev != before || before != nil && before.priority > r.priority || r.isEnding != r.ends() {
 			t.Fatalf("request %d is out of order: %+v behind %+v", n, r, before)
 		}
 		last[r.priority] = r
 	}
 	listed := 0
-	for r := w.ends; r != nil; r = r.further {
+	for r := w.ends.head; r != nil; r = r.ending.next {
 		listed++
 	}
 	if n != w.n || before != w.tail || last != w.last || listed != ending {
