@@ -184,7 +184,8 @@ func TestStuck_othersAreAnswered(t *testing.T) {
 		if err := <-drained; err != nil {
 			t.Error(err)
 		}
-	}) // Who reads what the disk does not give waits, and nobody else: not who publishes
+	})
+	// Who reads what the disk does not give waits, and nobody else: not who publishes
 	// to that stream, or asks for what is known of it.
 	t.Run("reads", func(t *testing.T) {
 		x, d := newStuck(t, false, "S")
