@@ -290,7 +290,8 @@ func (b *base) bookIn(first, last uint64) (uint64, error) {
 	return b.book(gone)
 }
 
-// forgetLostLocked lets go of losses below seq: they would be deleted now.
+// forgetLostLocked lets go of losses below seq, which is the first message now: what
+// was removed and what was lost below it is not told apart any more.
 func (b *base) forgetLostLocked(seq uint64) {
 	l := &b.mu.lost
 	if l.empty() || seq <= 1 || min(l.booked.lowest(), l.found.lowest()) >= seq {

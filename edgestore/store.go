@@ -172,7 +172,8 @@ type Store interface {
 	Aux(prefix string, f func(key string, value []byte) error) error
 
 	// Damage lists ranges of sequences that are lost to damage, those that Lose
-	// has booked and those that were only found so far.
+	// has booked and those that were only found so far. Those below the first
+	// message go when messages before them are removed.
 	Damage() []SeqRange
 	// Found lists what was found unreadable and is still counted in State: a
 	// Lose is due.
