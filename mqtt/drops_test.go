@@ -104,15 +104,17 @@ func TestDrops_retained(t *testing.T) {
 // What expired while its session waited for its client is counted for that.
 func TestDrops_expired(t *testing.T) {
 	s := startStory(t)
-	s.run(`dev connect keep`)
-	c := s.conn("dev")
+	s.run(`
+		dev connect keep
+		dev silent`)
+	k := s.kept("dev")
 	m := &session.Message{Topic: "a", QoS: 1, Message: &jsclient.Message{
 		Time: time.Now().Add(-time.Minute), Header: []byte("NATS/1.0\r\n" + headerExpiry + ":59\r\n\r\n"), Data: []byte("x"),
 	}}
-	if sent, err := c.kept.send(m); !sent || err != nil {
+	if sent, err := k.send(m); !sent || err != nil {
 		t.Fatalf("sent %v, %v", sent, err)
 	}
-	if got, want := c.drops.describe(), (monitor.MQTTDrops{Expired: 1}); got == nil || *got != want {
+	if got, want := k.conn.drops.describe(), (monitor.MQTTDrops{Expired: 1}); got == nil || *got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	s.run(`dev silent`)

@@ -12,7 +12,7 @@ import (
 func TestExactly_owedIsBounded(t *testing.T) {
 	s := startStory(t)
 	s.run(`dev connect v5 keep expiry=60`)
-	k, c := s.conn("dev").kept, s.clients["dev"]
+	k, c := s.kept("dev"), s.clients["dev"]
 	k.mu.Lock()
 	k.mu.paying = true // and nobody does
 	k.mu.Unlock()

@@ -443,6 +443,14 @@ func (s *story) conn(name string) *conn {
 	return s.m.mu.clients[config.GlobalAccount+" "+name]
 }
 
+// kept is the session of a client that has its CONNACK, which went out behind the lock.
+func (s *story) kept(name string) *kept {
+	peer := s.conn(name)
+	peer.out.Lock()
+	defer peer.out.Unlock()
+	return peer.kept
+}
+
 // silent wants nothing to come, when all retained messages were sent.
 func (s *story) silent(c *client, name string) {
 	s.t.Helper()
