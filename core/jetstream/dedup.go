@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/frondmq/frond/edgestore"
@@ -67,25 +68,45 @@ func (d *dedup) advance(to *edgestore.Stamp) {
 // window. An error of class edgestore.ErrCorrupt says that nobody knows, for
 // good; after another one nothing may be decided.
 func (d *dedup) seen(id []byte) (seq uint64, known bool, err error) {
+	seq, known, older := d.recent(id)
+	if !known {
+		return older.find(id)
+	}
+	return seq, known, nil
+}
+
+// recent is seen for ids in memory. What is not known there may be in older.
+func (d *dedup) recent(id []byte) (seq uint64, known bool, older olderIDs) {
 	if d == nil || d.window <= 0 || !d.clock.started {
-		return 0, false, nil
+		return 0, false, older
 	}
-	hash := d.key.Hash(id)
+	horizon, hash := d.horizon(), d.key.Hash(id)
 	if e, ok := d.fresh.find(hash, id); ok {
-		return e.seq, e.at > d.horizon(), nil
+		return e.seq, e.at > horizon, older
 	}
-	horizon := d.horizon()
-	for i := len(d.runs) - 1; i >= 0; i-- {
-		r := d.runs[i]
-		if r.Last <= horizon {
+	return 0, false, olderIDs{d.runs, hash, horizon}
+}
+
+// olderIDs are the runs of a moment. They do not change, and whoever looks into
+// them needs no lock; the file of one that was merged meanwhile may be gone, which
+// is an error.
+type olderIDs struct {
+	runs    []*edgestore.IDRun
+	hash    uint64
+	horizon int64
+}
+
+func (o *olderIDs) find(id []byte) (seq uint64, known bool, err error) {
+	for _, r := range slices.Backward(o.runs) {
+		if r.Last <= o.horizon {
 			break
 		}
-		x, ok, err := r.Find(hash, id)
+		x, ok, err := r.Find(o.hash, id)
 		if err != nil {
 			return 0, false, err
 		}
 		if ok {
-			return x.Seq, x.At > horizon, nil
+			return x.Seq, x.At > o.horizon, nil
 		}
 	}
 	return 0, false, nil

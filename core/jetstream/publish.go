@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/frondmq/frond/core/jetstream/api"
@@ -170,10 +171,15 @@ func (s *stream) answerKnown(v *streamView, m *wire.Msg) bool {
 		return false
 	}
 	s.mu.RLock()
-	seq, known, err := s.dedup.seen(wire.HeaderGet(m.Header, hdrMsgID))
+	id := wire.HeaderGet(m.Header, hdrMsgID)
+	seq, known, older := s.dedup.recent(id)
+	older.runs = slices.Clone(older.runs)
 	s.mu.RUnlock()
-	if err != nil || !known {
-		return false
+	if !known {
+		var err error
+		if seq, known, err = older.find(id); err != nil || !known {
+			return false
+		}
 	}
 	switch {
 	case m.Receipt != nil:

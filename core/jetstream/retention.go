@@ -31,8 +31,14 @@ func (c *consumers) interested(subj string) bool {
 
 // release drops messages that this consumer was the last to need.
 func (m *member) release() {
-	m.s.releases.RLock()
-	defer m.s.releases.RUnlock()
+	if m.s.config().Retention == asset.LimitsRetention {
+		m.mu.Lock()
+		m.acked = nil
+		m.mu.Unlock()
+		return
+	}
+	turns := m.s.ongoing()
+	defer turns.end(turns.begin())
 	m.mu.Lock()
 	acked := m.acked
 	m.acked = nil
@@ -83,8 +89,7 @@ func (s *stream) unsettled() bool {
 		m.e.work.schedule(m) // for what else came in
 	}
 	pubs.flush()
-	s.releases.Lock() // a worker may be about to log what it has taken
-	defer s.releases.Unlock()
+	s.ongoing().wait() // a worker may be about to log what it has taken
 	return s.releasing.Load() > 0
 }
 
@@ -98,9 +103,12 @@ func (m *member) resting() bool {
 	return len(m.acked) == 0
 }
 
-// needed reports whether a consumer still needs a message. One that could not be
-// read stays, until a sweep can.
+// needed reports whether a consumer still needs a message. It is read only where its
+// subject decides. One that could not be read stays, until a sweep can.
 func (s *stream) needed(members []*member, seq uint64) bool {
+	if !slices.ContainsFunc(members, func(m *member) bool { return m.mayNeed(seq) }) {
+		return false
+	}
 	msg, _, err := s.store.Load(seq, nil)
 	if err != nil && !goneForGood(err) {
 		s.putOff("release of what was acknowledged", err)
@@ -108,6 +116,15 @@ func (s *stream) needed(members []*member, seq uint64) bool {
 		return true
 	}
 	return err == nil && neededBy(members, seq, []byte(msg.Subject))
+}
+
+func (m *member) mayNeed(seq uint64) bool {
+	if m.direct || m.deleted.Load() {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.m.MayNeed(seq)
 }
 
 func neededBy(members []*member, seq uint64, subj []byte) bool {

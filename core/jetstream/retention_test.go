@@ -224,22 +224,16 @@ func TestStream_infoWaitsForReleases(t *testing.T) {
 	mustStream(t, b, `{"name":"W","subjects":["w"],"retention":"workqueue"}`)
 	b.publish(t, "w", "")
 	s := e.account("A").stream("W")
-	s.releases.RLock()
+	turn := s.ongoing().begin()
 	s.releasing.Add(1)
 	told := make(chan uint64, 1)
 	go func() {
 		s.Settle()
 		told <- s.Info().State.Msgs
 	}()
-	eventually(t, func() bool { // it waits
-		if s.releases.TryRLock() {
-			s.releases.RUnlock()
-			return false
-		}
-		return true
-	})
+	eventually(t, s.ongoing().waiting)
 	s.logRelease([]uint64{1})
-	s.releases.RUnlock()
+	s.ongoing().end(turn)
 	if msgs := <-told; msgs != 0 {
 		t.Errorf("%d messages are told", msgs)
 	}

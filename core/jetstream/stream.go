@@ -101,9 +101,7 @@ type stream struct {
 
 	// releasing counts messages whose deletion is decided and not applied yet.
 	releasing atomic.Int64
-	// releases is held for reading by whoever decides which messages go and logs
-	// that. It is taken before mu of consumers.
-	releases sync.RWMutex
+	releases  atomic.Pointer[releases] // see stream.ongoing
 
 	mirrored atomic.Uint64 // clock.mirrored, for whoever does not hold mu
 

@@ -34,7 +34,7 @@ var twinsLocal = map[string]string{
 	"stream.role": "", "stream.notes": "not logged yet: noted is compared", "stream.unsure": "", "stream.held": "", "stream.bound": "",
 	"stream.idRoom": "", "stream.idsFull": "", "stream.expiring": "", "stream.moving": "", "stream.busStale": "", "stream.leave": "", "stream.parted": "", "stream.line": "of the server", "stream.sweepAgain": "",
 	"stream.sweeping": "", "stream.putOffSaid": "", "stream.refusedSaid": "", "stream.releasing": "", "stream.changes": "", "stream.attached": "",
-	"stream.releases": "a lock",
+	"stream.releases": "who is about to log",
 	"stream.direct":   "", "stream.origins": "", "stream.volatiles": "of consumers that no log knows",
 	"stream.mirrored": "a copy of clock.mirrored",
 	"stream.agedUpTo": "a hint for the leader, which the operation carries", "stream.deleted": "then it is in no list",

@@ -259,11 +259,14 @@ func (m *Machine) Recheck(now int64, exists func(seq uint64) bool, fx *Effects) 
 // still wanted: it is pending, was given up without an acknowledgement, or was
 // not delivered yet. Interest and workqueue streams keep what somebody needs.
 func (m *Machine) Needs(seq uint64, subject []byte) bool {
+	return m.MayNeed(seq) && (seq < m.st.next || m.wants(seq, subject))
+}
+
+// MayNeed is Needs for whoever does not know the subject: false is sure.
+func (m *Machine) MayNeed(seq uint64) bool {
 	if seq >= m.st.next {
-		if _, ok := m.st.ahead[seq]; ok {
-			return false
-		}
-		return m.wants(seq, subject)
+		_, had := m.st.ahead[seq]
+		return !had
 	}
 	if m.st.pending.get(seq) != nil {
 		return true
