@@ -109,8 +109,7 @@ func (s *Connections) Add(c Connection) {
 // Remove ends what Add began: c is one of the closed connections from now on, in
 // monitoring and in the counters. It does nothing for one that was not added.
 func (s *Connections) Remove(c Connection, why wire.CloseReason) {
-	closed, now := c.Describe(false, false), time.Now()
-	closed.Stop, closed.Reason = &now, why.String()
+	closed := closedInfo(c, why)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.mu.open[c.ConnID()] != c {
@@ -124,14 +123,22 @@ func (s *Connections) Remove(c Connection, why wire.CloseReason) {
 // Refused is for a connection that has ended before it was let in, and was not added:
 // it counts, and is among the closed ones.
 func (s *Connections) Refused(c Connection, why wire.CloseReason) {
-	closed, now := c.Describe(false, false), time.Now()
-	closed.Stop, closed.Reason = &now, why.String()
+	closed := closedInfo(c, why)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c.ConnKind() == monitor.KindClient {
 		s.mu.total++
 	}
 	s.closedLocked(c, closed, why)
+}
+
+// closedInfo describes a connection that ends now. How long it was there is told by the
+// monotonic clock, which the description does not keep.
+func closedInfo(c Connection, why wire.CloseReason) *monitor.ConnInfo {
+	i, now := c.Describe(false, false), time.Now()
+	i.Stop, i.Reason = &now, why.String()
+	i.Uptime, i.Idle = monitor.Uptime(now.Sub(i.Start)), monitor.Uptime(now.Sub(i.LastActivity))
+	return i
 }
 
 func (s *Connections) closedLocked(c Connection, closed *monitor.ConnInfo, why wire.CloseReason) {
@@ -203,19 +210,19 @@ func (s *Connections) openLocked() []Connection {
 	return all
 }
 
-// Closed are those that are remembered, oldest first. They are shared and must
-// not be changed.
+// Closed are those that are remembered, oldest first: new descriptions.
 func (s *Connections) Closed() []*monitor.ConnInfo {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.mu.closed.all()
+	list := s.mu.closed.list()
+	s.mu.Unlock()
+	return list.all()
 }
 
 // all are Open and Closed of one moment: no connection is in both or in neither.
-func (s *Connections) all() ([]Connection, []*monitor.ConnInfo) {
+func (s *Connections) all() ([]Connection, closedList) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.openLocked(), s.mu.closed.all()
+	return s.openLocked(), s.mu.closed.list()
 }
 
 // Count fills in what varz says of all connections.

@@ -129,10 +129,7 @@ func (s *Server) Connz(o *monitor.ConnzOptions) (*monitor.Connz, error) {
 		}
 	}
 	if o.State == monitor.ConnClosed || o.State == monitor.ConnAll {
-		for _, c := range closed {
-			copied := *c
-			all = append(all, &copied)
-		}
+		all = append(all, closed.all()...)
 	}
 	return monitor.NewConnz(s.ServerID(), now, o, all)
 }

@@ -27,8 +27,8 @@ type ConnInfo struct {
 	Stop           *time.Time    `json:"stop,omitempty"`   // nil while open
 	Reason         string        `json:"reason,omitempty"` // of the end
 	RTT            string        `json:"rtt,omitempty"`    // filled in from RoundTrip
-	Uptime         string        `json:"uptime"`           // filled in
-	Idle           string        `json:"idle"`             // filled in
+	Uptime         string        `json:"uptime"`           // filled in, unless Stop came with it
+	Idle           string        `json:"idle"`             // likewise
 	Pending        int           `json:"pending_bytes"`
 	InMsgs         int64         `json:"in_msgs"`
 	OutMsgs        int64         `json:"out_msgs"`

@@ -56,8 +56,10 @@ func (c *ConnInfo) finish(now time.Time, o *ConnzOptions) {
 	if c.Stop != nil {
 		end = *c.Stop
 	}
-	c.Uptime = Uptime(end.Sub(c.Start))
-	c.Idle = Uptime(end.Sub(c.LastActivity))
+	if c.Uptime == "" { // else it is that of one that is gone, as it was told then
+		c.Uptime = Uptime(end.Sub(c.Start))
+		c.Idle = Uptime(end.Sub(c.LastActivity))
+	}
 	if c.RTT = c.RoundTrip.String(); c.Kind == "" {
 		c.Kind = KindClient // tools index its first letter
 	}

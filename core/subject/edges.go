@@ -19,6 +19,9 @@ const fewEdges = 6
 func (e *edges[T]) len() int { return len(e.few) + len(e.many) }
 
 func findEdge[T comparable, S Text](e *edges[T], token S) *node[T] {
+	if e == nil {
+		return nil
+	}
 	if e.many != nil {
 		return e.many[string(token)]
 	}

@@ -138,7 +138,7 @@ func (x *Index[T]) HasInterest(subject string) bool {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return x.mu.root.visit(s, func(n *node[T]) bool {
-		return len(n.plain.items) > 0 || len(n.queues) > 0
+		return len(n.plain.items) > 0 || n.queues != nil
 	})
 }
 
@@ -187,8 +187,9 @@ func (s *Search[T]) begin() {
 
 func (c *collector[T]) collect(n *node[T]) (stop bool) {
 	c.Plain = append(c.Plain, n.plain.items...)
-	for i := range n.queues {
-		q := &n.queues[i]
+	all := n.groups()
+	for i := range all {
+		q := &all[i]
 		g := c.group(q.name)
 		g.Members = append(g.Members, q.members.items...)
 	}

@@ -1,13 +1,15 @@
 package subject
 
 // node is one token of the interest trie. The wildcards have their own fields,
-// so that a published token "*" finds only wildcard subscriptions.
+// so that a published token "*" finds only wildcard subscriptions. Most nodes are
+// leaves with one value, of which there may be very many: what those do not need is
+// behind a pointer.
 type node[T comparable] struct {
-	children edges[T]
+	children *edges[T] // nil: none
 	star     *node[T]
 	tail     *node[T] // a leaf: nothing stands behind ">"
 	plain    set[T]
-	queues   []queue[T]
+	queues   *[]queue[T] // nil: none
 }
 
 type queue[T comparable] struct {
@@ -16,8 +18,16 @@ type queue[T comparable] struct {
 }
 
 func (n *node[T]) empty() bool {
-	return n.children.len() == 0 && n.star == nil && n.tail == nil &&
-		len(n.plain.items) == 0 && len(n.queues) == 0
+	return n.children == nil && n.star == nil && n.tail == nil &&
+		len(n.plain.items) == 0 && n.queues == nil
+}
+
+// groups are the queue groups.
+func (n *node[T]) groups() []queue[T] {
+	if n.queues == nil {
+		return nil
+	}
+	return *n.queues
 }
 
 func (n *node[T]) child(token string, last bool) *node[T] {
@@ -27,7 +37,7 @@ func (n *node[T]) child(token string, last bool) *node[T] {
 	case token == ">" && last:
 		return n.tail
 	}
-	return findEdge(&n.children, token)
+	return findEdge(n.children, token)
 }
 
 func (n *node[T]) addChild(token string, last bool) *node[T] {
@@ -38,6 +48,9 @@ func (n *node[T]) addChild(token string, last bool) *node[T] {
 	case token == ">" && last:
 		n.tail = c
 	default:
+		if n.children == nil {
+			n.children = new(edges[T])
+		}
 		n.children.add(token, c)
 	}
 	return c
@@ -50,7 +63,9 @@ func (n *node[T]) removeChild(token string, last bool) {
 	case token == ">" && last:
 		n.tail = nil
 	default:
-		n.children.remove(token)
+		if n.children.remove(token); n.children.len() == 0 {
+			n.children = nil
+		}
 	}
 }
 
@@ -73,8 +88,9 @@ func (n *node[T]) insert(pattern, queueName string, v T) (added, first bool) {
 	if queueName != "" {
 		s = n.queue(queueName)
 		if s == nil {
-			n.queues = append(n.queues, queue[T]{name: queueName})
-			s = &n.queues[len(n.queues)-1].members
+			all := append(n.groups(), queue[T]{name: queueName})
+			n.queues = &all
+			s = &all[len(all)-1].members
 		}
 	}
 	added = s.add(v)
@@ -82,9 +98,10 @@ func (n *node[T]) insert(pattern, queueName string, v T) (added, first bool) {
 }
 
 func (n *node[T]) queue(name string) *set[T] {
-	for i := range n.queues {
-		if n.queues[i].name == name {
-			return &n.queues[i].members
+	all := n.groups()
+	for i := range all {
+		if all[i].name == name {
+			return &all[i].members
 		}
 	}
 	return nil
@@ -120,17 +137,20 @@ func (n *node[T]) removeHere(queueName string, v T) (last, ok bool) {
 		ok = n.plain.remove(v)
 		return ok && len(n.plain.items) == 0, ok
 	}
-	for i := range n.queues {
-		q := &n.queues[i]
+	all := n.groups()
+	for i := range all {
+		q := &all[i]
 		if q.name != queueName {
 			continue
 		}
 		ok = q.members.remove(v)
 		if last = ok && len(q.members.items) == 0; last {
-			end := len(n.queues) - 1
-			n.queues[i] = n.queues[end]
-			n.queues[end] = queue[T]{}
-			n.queues = n.queues[:end]
+			end := len(all) - 1
+			all[i] = all[end]
+			all[end] = queue[T]{}
+			if *n.queues = all[:end]; end == 0 {
+				n.queues = nil
+			}
 		}
 		return last, ok
 	}
@@ -149,13 +169,13 @@ func (n *node[T]) visit(subject []byte, f func(*node[T]) (stop bool)) (stopped b
 			if n.star != nil && f(n.star) {
 				return true
 			}
-			c := findEdge(&n.children, subject)
+			c := findEdge(n.children, subject)
 			return c != nil && f(c)
 		}
 		if n.star != nil && n.star.visit(subject[to+1:], f) {
 			return true
 		}
-		c := findEdge(&n.children, subject[:to])
+		c := findEdge(n.children, subject[:to])
 		if c == nil {
 			return false
 		}
@@ -168,8 +188,8 @@ func (n *node[T]) each(prefix string, f func(pattern, queue string, members []T)
 	if len(n.plain.items) > 0 {
 		f(prefix, "", n.plain.items)
 	}
-	for i := range n.queues {
-		f(prefix, n.queues[i].name, n.queues[i].members.items)
+	for _, q := range n.groups() {
+		f(prefix, q.name, q.members.items)
 	}
 	if prefix != "" {
 		prefix += "."
@@ -180,7 +200,9 @@ func (n *node[T]) each(prefix string, f func(pattern, queue string, members []T)
 	if n.tail != nil {
 		n.tail.each(prefix+">", f)
 	}
-	n.children.each(func(token string, c *node[T]) { c.each(prefix+token, f) })
+	if n.children != nil {
+		n.children.each(func(token string, c *node[T]) { c.each(prefix+token, f) })
+	}
 }
 
 // set keeps values in a slice, because matching copies them, and finds them by

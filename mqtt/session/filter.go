@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"slices"
 	"strings"
 
 	"github.com/frondmq/frond/core/account"
@@ -21,12 +20,52 @@ type Filter struct {
 
 	sess *Session
 	subs []account.Sub // none with QoS 0
+	next *Filter       // of the session
 	// It takes what is stored behind after, up to until. Guarded by the lock of the
 	// store.
 	after, until uint64
 }
 
 const open = math.MaxUint64
+
+// filterList are the filters of a session in the order in which they were made. Most
+// have one, so it costs as little as that.
+type filterList struct{ first *Filter }
+
+// all gives each. Whoever is given one may remove it.
+func (l *filterList) all(yield func(*Filter) bool) {
+	for f := l.first; f != nil; {
+		next := f.next
+		if !yield(f) {
+			return
+		}
+		f = next
+	}
+}
+
+func (l *filterList) list() (list []*Filter) {
+	for f := range l.all {
+		list = append(list, f)
+	}
+	return list
+}
+
+// place is what points to f, or to the end of the list.
+func (l *filterList) place(f *Filter) **Filter {
+	p := &l.first
+	for *p != nil && *p != f {
+		p = &(*p).next
+	}
+	return p
+}
+
+func (l *filterList) add(f *Filter) { *l.place(nil) = f }
+
+func (l *filterList) remove(f *Filter) {
+	if p := l.place(f); *p != nil {
+		*p, f.next = f.next, nil
+	}
+}
 
 // SharePrefix is that of shared subscriptions. They are remembered, and hold while
 // their client is connected: what comes meanwhile is for others of the group.
@@ -133,7 +172,7 @@ func (x *Session) Subscribe(text string, options byte) (*Filter, error) {
 	s.mu.Lock()
 	old := x.filterLocked(text)
 	n, size := 0, len(text)
-	for _, o := range x.filters {
+	for o := range x.filters.all {
 		n++
 		size += len(o.Text)
 	}
@@ -151,7 +190,7 @@ func (x *Session) Subscribe(text string, options byte) (*Filter, error) {
 	}
 	s.mu.Lock()
 	f.after = s.mu.head
-	x.filters = append(x.filters, f)
+	x.filters.add(f)
 	s.mu.Unlock()
 	if old != nil {
 		x.close(old)
@@ -163,7 +202,7 @@ func (x *Session) Subscribe(text string, options byte) (*Filter, error) {
 var ErrFilters = errors.New("the MQTT session has as many filters as it may")
 
 func (x *Session) filterLocked(text string) *Filter {
-	for _, f := range x.filters {
+	for f := range x.filters.all {
 		if f.Text == text && !f.closed() {
 			return f
 		}
@@ -195,7 +234,7 @@ func (x *Session) close(f *Filter) {
 }
 
 func (x *Session) forgetLocked(f *Filter) {
-	x.filters = slices.DeleteFunc(x.filters, func(o *Filter) bool { return o == f })
+	x.filters.remove(f)
 	delete(x.store.mu.closed, f)
 }
 
@@ -204,7 +243,7 @@ func (x *Session) Filters() []Filter {
 	x.store.mu.Lock()
 	defer x.store.mu.Unlock()
 	var all []Filter
-	for _, f := range x.filters {
+	for f := range x.filters.all {
 		if !f.closed() {
 			all = append(all, Filter{Text: f.Text, Options: f.Options})
 		}

@@ -91,16 +91,19 @@ func (s *Store) told(f *flight, seq uint64) {
 			s.suspect()
 			return
 		}
-		if x.msgs.Add(1) == 1 && len(x.unacked) == 0 && s.mu.swept >= s.mu.begin && (x.peer == nil || x.idle) {
+		if x.msgs.Add(1) == 1 && len(x.unacked) == 0 && s.mu.swept >= s.mu.begin && (x.reading == nil || x.reading.idle) {
 			// Nothing before it is for the session: nobody has to look.
-			x.position, x.horizon = seq-1, seq-1
+			x.position = seq - 1
+			if x.reading != nil {
+				x.reading.horizon = seq - 1
+			}
 		}
 		x.bytes.Add(int64(f.size))
 		x.hint(seq)
 		n++
-		if x.peer != nil {
-			x.idle = false
-			x.peer.Wake()
+		if x.reading != nil {
+			x.reading.idle = false
+			x.reading.peer.Wake()
 		}
 	})
 	if f.by.receivedLocked(f.id, seq) {

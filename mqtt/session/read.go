@@ -181,8 +181,8 @@ func (x *Session) spans() (list []span, horizon uint64) {
 	s := x.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	x.position = max(x.position, x.horizon)
-	for _, f := range slices.Clone(x.filters) {
+	x.position = max(x.position, x.reading.horizon)
+	for f := range x.filters.all {
 		if f.closed() && f.until <= x.position && !x.over {
 			x.forgetLocked(f)
 		}
@@ -191,7 +191,7 @@ func (x *Session) spans() (list []span, horizon uint64) {
 		x.readAllLocked()
 		return nil, 0
 	}
-	for _, f := range x.filters {
+	for f := range x.filters.all {
 		from := max(x.position, f.after) + 1
 		if !f.keeps() || from > min(f.until, s.mu.head) {
 			continue
@@ -201,7 +201,7 @@ func (x *Session) spans() (list []span, horizon uint64) {
 		}
 	}
 	if len(list) == 0 {
-		x.position, x.horizon = s.mu.head, s.mu.head
+		x.position, x.reading.horizon = s.mu.head, s.mu.head
 		x.readAllLocked()
 		return nil, 0
 	}
@@ -225,7 +225,7 @@ func (x *Session) choose(found []*jsclient.Message, horizon uint64) (list []*Mes
 		}
 		options, waits := byte(0), false
 		publisher := publisherOf(m.Header)
-		for _, f := range x.filters {
+		for f := range x.filters.all {
 			if f.keeps() && f.takes(m.Seq, []byte(subj), publisher) && (!waits || f.Options&3 > options&3) && f.covers([]byte(subj)) {
 				options, waits = f.Options, true
 			}
@@ -236,6 +236,6 @@ func (x *Session) choose(found []*jsclient.Message, horizon uint64) (list []*Mes
 			list = append(list, &Message{Message: m, Topic: subj, Options: options, QoS: qos, Again: qos < 2 && m.Seq <= x.sentUpTo})
 		}
 	}
-	x.horizon = max(x.horizon, horizon)
+	x.reading.horizon = max(x.reading.horizon, horizon)
 	return list
 }

@@ -24,7 +24,7 @@ func (s *Store) suspect() {
 // readAllLocked is called when a session has read all that there is.
 func (x *Session) readAllLocked() {
 	s := x.store
-	x.idle, x.hints = true, nil
+	x.reading.idle, x.hints = true, nil
 	if s.mu.swept < s.mu.begin {
 		return // not all is counted yet
 	}

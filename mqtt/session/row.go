@@ -143,7 +143,7 @@ func (r *row) check() error {
 
 // encode makes the row of x. The lock is held.
 func (x *Session) encode() []byte {
-	s := &state{User: x.User, Adopted: x.adopted, Expiry: x.expiry, Attached: x.peer != nil, Online: x.online, Position: x.position}
+	s := &state{User: x.User, Adopted: x.adopted, Expiry: x.expiry, Attached: x.peer() != nil, Online: x.online, Position: x.position}
 	if x.sentUpTo > x.position {
 		s.SentUpTo = x.sentUpTo
 	}
@@ -155,7 +155,7 @@ func (x *Session) encode() []byte {
 		s.Unacked = append(s.Unacked, u.Seq, id)
 	}
 	x.encodeExact(s)
-	for _, f := range x.filters {
+	for f := range x.filters.all {
 		r := filterRow{Filter: f.Text, Options: f.Options, After: f.after}
 		if f.closed() {
 			r.Until = f.until

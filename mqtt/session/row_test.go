@@ -72,7 +72,7 @@ func FuzzReadRow(f *testing.F) {
 			if f.Until > 0 {
 				until = f.Until
 			}
-			x.filters = append(x.filters, &Filter{Text: f.Filter, Options: f.Options, after: f.After, until: until})
+			x.filters.add(&Filter{Text: f.Filter, Options: f.Options, after: f.After, until: until})
 		}
 		if _, err := readRow(x.encode(), nil, 0); err != nil {
 			t.Fatalf("%s: %v", x.encode(), err)
@@ -102,5 +102,36 @@ func TestCounts(t *testing.T) {
 	}
 	if len(c.chunks) != 0 || c.next(1, 9999) != 10000 {
 		t.Errorf("%d chunks, next %d", len(c.chunks), c.next(1, 9999))
+	}
+}
+
+func TestFilterList(t *testing.T) {
+	var l filterList
+	var all []*Filter
+	text := func() (s string) {
+		for f := range l.all {
+			s += f.Text
+		}
+		return s
+	}
+	for _, name := range []string{"a", "b", "c", "d"} {
+		f := &Filter{Text: name}
+		l.add(f)
+		all = append(all, f)
+	}
+	for _, step := range []struct {
+		f    *Filter
+		left string
+	}{{all[1], "acd"}, {all[1], "acd"}, {all[0], "cd"}, {all[3], "c"}} {
+		if l.remove(step.f); text() != step.left {
+			t.Errorf("without %s: %s, want %s", step.f.Text, text(), step.left)
+		}
+	}
+	l.add(all[1])
+	for f := range l.all {
+		l.remove(f)
+	}
+	if text() != "" || l.list() != nil {
+		t.Errorf("left: %s", text())
 	}
 }

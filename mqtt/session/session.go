@@ -41,10 +41,10 @@ type Session struct {
 	// What it waits for, with what was sent and is not acknowledged.
 	msgs, bytes atomic.Int64
 
-	// Guarded by the lock of the store. (Of sessions there may be very many.)
-	filters  []*Filter
-	position uint64 // all up to it was sent, or is none of it
-	horizon  uint64 // all up to it was read, or is none of it; position or above
+	// Guarded by the lock of the store. (Of sessions at rest there may be very many.)
+	filters  filterList
+	position uint64   // all up to it was sent, or is none of it
+	reading  *reading // nil at rest
 	unacked  []Unacked
 	exact    *exactIDs // nil: none (exact.go)
 	// receivedUpTo is up to where the row knows what was received with QoS 2, of what
@@ -55,14 +55,28 @@ type Session struct {
 	expires      time.Duration // behind the beginning of the store; 0: it does not
 	row          uint64        // sequence of its row, 0 for none that is known
 	told         uint64        // the newest message that was counted for it
-	peer         Peer          // nil at rest
-	free         chan struct{}
 	expiry       uint32
 	adopted      bool // of nats-server's: it belongs to the user who comes first
 	restored     bool // it was there at the start
 	online       bool // the row on disk says that messages may have been sent
-	idle         bool // its peer has read all there is
 	over         bool // it has ended
+}
+
+// reading is what a session has more while its messages are read: by a connection, or to
+// be counted down when it has ended. The lock of the store guards it.
+type reading struct {
+	horizon uint64 // all up to it was read, or is none of the session; position or above
+	peer    Peer   // nil when the session has ended
+	free    chan struct{}
+	idle    bool // its peer has read all there is
+}
+
+// peer is the connection of a session, nil for none. The lock is held.
+func (x *Session) peer() Peer {
+	if x.reading == nil {
+		return nil
+	}
+	return x.reading.peer
 }
 
 // Client is who asks for a session.
@@ -94,12 +108,13 @@ func (s *Store) Attach(ctx context.Context, gone <-chan struct{}, c Client) (x *
 		case x == nil && len(s.mu.sessions) >= s.o.Limits().Sessions:
 			err = ErrTooMany
 		case x == nil:
-			x = &Session{store: s, ID: c.ID, User: c.User, hash: hashOf(c.ID), position: s.mu.head, horizon: s.mu.head, peer: c.Peer, expiry: c.Expiry}
+			x = &Session{store: s, ID: c.ID, User: c.User, hash: hashOf(c.ID), position: s.mu.head, expiry: c.Expiry,
+				reading: &reading{horizon: s.mu.head, peer: c.Peer}}
 			s.mu.sessions[x.hash] = x
 			s.mu.Unlock()
 			return x, false, nil
-		case x.peer == nil:
-			x.peer, x.expiry, x.expires, x.idle, x.horizon = c.Peer, c.Expiry, 0, false, x.position
+		case x.peer() == nil:
+			x.expiry, x.expires, x.reading = c.Expiry, 0, &reading{horizon: x.position, peer: c.Peer}
 			if x.adopted {
 				x.User, x.adopted = c.User, false
 			}
@@ -162,10 +177,10 @@ func (x *Session) waitLocked() <-chan struct{} {
 	if x == nil {
 		return nil
 	}
-	if x.free == nil {
-		x.free = make(chan struct{})
+	if x.reading.free == nil {
+		x.reading.free = make(chan struct{})
 	}
-	return x.free
+	return x.reading.free
 }
 
 // Drop ends the session of a client, if there is one: its row is deleted. It waits
@@ -178,7 +193,7 @@ func (s *Store) Drop(ctx context.Context, gone <-chan struct{}, id, user string)
 			s.mu.Unlock()
 			return err
 		}
-		if x.peer == nil {
+		if x.peer() == nil {
 			filters := s.endLocked(x)
 			s.mu.Unlock()
 			s.leave(filters)
@@ -216,10 +231,12 @@ func (s *Store) deleteRow(ctx context.Context, x *Session) error {
 func (x *Session) Detach(expiry uint32) {
 	s := x.store
 	s.mu.Lock()
-	x.peer, x.idle, x.online = nil, false, false
-	if x.free != nil {
-		close(x.free)
-		x.free = nil
+	if r := x.reading; r != nil && r.free != nil {
+		close(r.free)
+		r.free = nil
+	}
+	if x.online = false; !x.over {
+		x.reading = nil
 	}
 	var gone []*Filter
 	switch {
@@ -265,8 +282,9 @@ func (s *Store) endLocked(x *Session) []*Filter {
 	x.over = true
 	delete(s.mu.sessions, x.hash)
 	delete(s.mu.dirty, x)
-	gone := slices.Clone(x.filters)
-	for _, f := range x.filters {
+	var gone []*Filter
+	for f := range x.filters.all {
+		gone = append(gone, f)
 		if !f.closed() {
 			f.until = s.mu.head
 		}
@@ -282,7 +300,7 @@ func (s *Store) endLocked(x *Session) []*Filter {
 			s.downLocked(seq)
 		}
 	}
-	x.unacked, x.exact, x.horizon = nil, nil, x.position
+	x.unacked, x.exact, x.reading = nil, nil, &reading{horizon: x.position}
 	s.mu.ended = append(s.mu.ended, x)
 	return gone
 }
@@ -298,12 +316,17 @@ func (s *Store) leave(filters []*Filter) {
 // lock is held.
 func (x *Session) anew() {
 	x.anewExact()
-	x.position, x.horizon, x.sentUpTo, x.unacked, x.told = 0, 0, 0, nil, 0
+	x.position, x.sentUpTo, x.unacked, x.told = 0, 0, nil, 0
 	x.hints = nil
+	if x.reading != nil {
+		x.reading.horizon = 0
+	}
 	x.msgs.Store(0)
 	x.bytes.Store(0)
-	x.filters = slices.DeleteFunc(x.filters, (*Filter).closed)
-	for _, f := range x.filters {
+	for f := range x.filters.all {
+		if f.closed() {
+			x.filters.remove(f)
+		}
 		f.after = 0
 	}
 }

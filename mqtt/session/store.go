@@ -148,7 +148,7 @@ func (s *Store) Close(ctx context.Context) {
 	}
 	s.mu.Unlock()
 	for _, x := range all {
-		for _, f := range x.filters {
+		for f := range x.filters.all {
 			f.leave()
 		}
 	}
@@ -279,12 +279,12 @@ func (s *Store) restore(r *row, m *jsclient.Message) error {
 		if fr.Until > 0 {
 			f.until = fr.Until
 		}
-		x.filters = append(x.filters, f)
+		x.filters.add(f)
 	}
 	if x.position > s.mu.head {
 		x.anew() // the stream is another one
 	}
-	for _, f := range x.filters {
+	for f := range x.filters.all {
 		var err error
 		if f.closed() {
 			s.mu.closed[f] = true
@@ -293,7 +293,7 @@ func (s *Store) restore(r *row, m *jsclient.Message) error {
 			err = f.enter()
 		}
 		if err != nil {
-			s.leave(x.filters)
+			s.leave(x.filters.list())
 			return fmt.Errorf("filter %.64q: %w", f.Text, err)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -476,13 +478,13 @@ func TestStore_sparse(t *testing.T) {
 func TestHints(t *testing.T) {
 	var h hints
 	for i := range uint64(400) {
-		h.add(1000 + 7*i)
+		h.add(1000 + 7*i + i%2)
 	}
 	list, all := h.first(0, 10)
-	if len(list) != 10 || all || list[0] != 1000 || list[9] != 1063 {
+	if len(list) != 10 || all || list[0] != 1000 || list[9] != 1064 {
 		t.Errorf("%v, all %v", list, all)
 	}
-	list, all = h.first(1063, 1000)
+	list, all = h.first(1064, 1000)
 	if all || len(list) < 200 || list[0] != 1070 || len(h.b) > maxHints {
 		t.Errorf("%d from %d, all %v", len(list), list[0], all)
 	}
@@ -506,6 +508,50 @@ func TestHints(t *testing.T) {
 	h.add(11) // out of order
 	if list, all := h.first(9, 9); len(list) != 0 || all {
 		t.Errorf("out of order: %v, all %v", list, all)
+	}
+}
+
+// TestHints_twin: hints beside a list of all, with what comes in steps as with what does
+// not.
+func TestHints_twin(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		var h hints
+		var all []uint64
+		seq, position := r.Uint64N(3), uint64(0)
+		for range 40 {
+			step := 1 + r.Uint64N(300)
+			for range 1 + r.IntN(20) {
+				seq += step
+				h.add(seq)
+				if !h.over {
+					all = append(all, seq)
+				}
+			}
+			if r.IntN(4) == 0 {
+				position += r.Uint64N(seq - min(position, seq) + 3)
+			}
+			for len(all) > 0 && all[0] <= position {
+				all = all[1:]
+			}
+			n := r.IntN(60)
+			got, whole := h.first(position, n)
+			if !slices.Equal(got, all[:min(n, len(all))]) || whole != (!h.over && n >= len(all)) {
+				t.Fatalf("%d behind %d: %v (%v), want %v", n, position, got, whole, all)
+			}
+		}
+	}
+}
+
+// TestHints_steps: what comes in steps takes nearly nothing, however much it is.
+func TestHints_steps(t *testing.T) {
+	var h hints
+	for i := range uint64(100_000) {
+		h.add(5 + 10_000*i)
+	}
+	list, all := h.first(5+10_000*99_000, 10)
+	if len(list) != 10 || all || list[0] != 5+10_000*99_001 || h.over || len(h.b) > 8 {
+		t.Errorf("%v, all %v, %d bytes", list, all, len(h.b))
 	}
 }
 

@@ -86,7 +86,7 @@ func (s *Store) expire(now time.Time) (next time.Duration) {
 	var gone []*Filter
 	s.mu.Lock()
 	for _, x := range s.mu.sessions {
-		if x.expires == 0 || x.peer != nil {
+		if x.expires == 0 || x.peer() != nil {
 			continue
 		}
 		if left := x.expires - now.Sub(s.began); left > 0 {
@@ -213,7 +213,7 @@ func (s *Store) countDown(ctx context.Context) error {
 			}
 		}
 		s.mu.Lock()
-		for _, f := range x.filters {
+		for f := range x.filters.all {
 			delete(s.mu.closed, f)
 		}
 		delete(s.mu.without, x)
