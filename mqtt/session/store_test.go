@@ -450,7 +450,7 @@ func TestStore_sparse(t *testing.T) {
 		for i := from; i < upTo; i++ {
 			h.publishAll("d.x", fmt.Sprint(i))
 			want = append(want, fmt.Sprint(i))
-			for range sparse {
+			for range sparse + i%2 {
 				h.publishAll("e", "x")
 			}
 		}
