@@ -26,6 +26,18 @@ import (
 // takes nothing at random or in the order of a map, and starts nothing.
 const applying = "(*stream).applyOne"
 
+// ticking are the ticks: what a leader does because time passes. They go by the
+// reading of the clocks that they are given and by the state, so that a simulator, and
+// a test, has the same from the same time. What they ask for is carried out elsewhere.
+var ticking = []string{
+	"(*stream).tick", "(*Engine).clockTick",
+}
+
+// tickingMay are the places in them that look otherwise, and why they are not.
+var tickingMay = map[string]string{
+	"(*Engine).allStreams goes through e.mu.streams in the order of a map": "they are sorted",
+}
+
 // applyingMay are the places that look otherwise, and why they are not.
 var applyingMay = map[string]string{
 	"(*replay).notesOf goes through r.notes in the order of a map":                 "each is sorted",
@@ -35,7 +47,6 @@ var applyingMay = map[string]string{
 	"(*dedup).start calls crypto/rand.Read, which takes something at random":       "the hash of a table in memory: what is found in it is the same",
 	"(*member).newMachine calls (*Engine).random, which takes something at random": "a consumer has it for when it runs",
 	"(*member).interest calls (Bus).HasInterest, which asks the bus":               "a consumer has it for when it runs",
-	"(*timeline).timerAt calls (*timeline).read, which looks at a clock":           "a consumer has it for when it runs",
 }
 
 // actsOrDiffers says what is wrong with a call, "" for nothing. f is as in callName.
@@ -58,29 +69,40 @@ func actsOrDiffers(f string) string {
 }
 
 func TestApplying_actsOnNothing(t *testing.T) {
-	found := map[string]bool{}
 	files, info := checked(t, "./core/jetstream")
-	reached := walkApplying(t, files, info, func(at, what string) {
-		key := at + " " + what
-		found[key] = true
-		if applyingMay[key] == "" {
-			t.Errorf("applying an operation reaches something that other servers, or a restart, may have otherwise: %s. Let the operation carry it, or say in applyingMay why it does not matter", key)
+	for _, x := range []struct {
+		roots []string
+		may   map[string]string
+		least int
+		what  string
+	}{
+		{[]string{applying}, applyingMay, 100, "applying an operation reaches something that other servers, or a restart, may have otherwise: %s. Let the operation carry it, or say in applyingMay why it does not matter"},
+		{ticking, tickingMay, 40, "a tick acts, or goes by something else than the time that it is given: %s. Let it be among what the tick asks for, or say in tickingMay why it does not matter"},
+	} {
+		found := map[string]bool{}
+		reached := walk(t, x.roots, files, info, func(at, what string) {
+			key := at + " " + what
+			found[key] = true
+			if x.may[key] == "" {
+				t.Errorf(x.what, key)
+			}
+		})
+		t.Logf("%q reach %d functions", x.roots, reached)
+		if reached < x.least {
+			t.Errorf("%q reach %d functions: look for what they are called now", x.roots, reached)
 		}
-	})
-	if reached < 100 {
-		t.Errorf("%s reaches %d functions: look for what it is called now", applying, reached)
-	}
-	for key := range applyingMay {
-		if !found[key] {
-			t.Errorf("excused for nothing: %s", key)
+		for key := range x.may {
+			if !found[key] {
+				t.Errorf("excused for nothing: %s", key)
+			}
 		}
 	}
 }
 
-// walkApplying tells of everything in the functions that applying reaches in the
-// engine, and returns how many those are. A function that is only given away counts as
+// walk tells of everything in the functions that are reached in the engine from those
+// given, and returns how many those are. A function that is only given away counts as
 // called.
-func walkApplying(t *testing.T, files []*ast.File, info *types.Info, tell func(at, what string)) int {
+func walk(t *testing.T, from []string, files []*ast.File, info *types.Info, tell func(at, what string)) int {
 	t.Helper()
 	bodies := map[string]*ast.FuncDecl{}
 	for _, file := range files {
@@ -90,8 +112,11 @@ func walkApplying(t *testing.T, files []*ast.File, info *types.Info, tell func(a
 			}
 		}
 	}
-	seen := map[string]bool{applying: true}
-	for queue := []string{applying}; len(queue) > 0; queue = queue[1:] {
+	seen := map[string]bool{}
+	for _, f := range from {
+		seen[f] = true
+	}
+	for queue := slices.Clone(from); len(queue) > 0; queue = queue[1:] {
 		at := queue[0]
 		if bodies[at] == nil {
 			t.Fatalf("there is no %s", at)
@@ -198,7 +223,7 @@ func (s *stream) later() { s.log.Append() }
 func (s *stream) elsewhere() { time.Sleep(1) }
 `)
 	var got []string
-	n := walkApplying(t, files, info, func(at, what string) { got = append(got, at+" "+what) })
+	n := walk(t, []string{applying}, files, info, func(at, what string) { got = append(got, at+" "+what) })
 	want := []string{
 		"(*stream).put goes through s.byName in the order of a map", "(*stream).put starts a goroutine",
 		"(*stream).later calls (Log).Append, which asks the log",

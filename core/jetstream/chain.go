@@ -45,7 +45,12 @@ type note struct {
 
 // record begins an operation of the stream. taking: it takes one sequence.
 func (s *stream) record(kind uint8, taking bool) edgestore.Record {
-	return edgestore.Record{Kind: kind, Incarnation: s.incarnation, Stamp: s.line.stamp(), Chain: s.chain, Takes: taking, Twice: guarded(kind)}
+	return s.recordAt(s.line.read(), kind, taking)
+}
+
+// recordAt is record by a reading of the clocks.
+func (s *stream) recordAt(now moment, kind uint8, taking bool) edgestore.Record {
+	return edgestore.Record{Kind: kind, Incarnation: s.incarnation, Stamp: now.stamp(), Chain: s.chain, Takes: taking, Twice: guarded(kind)}
 }
 
 // guarded are operations that are written twice: without them others mean
@@ -61,7 +66,12 @@ func guarded(kind uint8) bool {
 // catalogueRecord begins an operation of the catalogue. Only those of streams
 // in files are numbered.
 func (e *Engine) catalogueRecord(log Log, kind uint8) edgestore.Record {
-	r := edgestore.Record{Kind: kind, Stamp: e.lineFor(log).stamp(), Twice: guarded(kind)}
+	return e.catalogueRecordAt(e.lineFor(log).read(), log, kind)
+}
+
+// catalogueRecordAt is catalogueRecord by a reading of the clocks.
+func (e *Engine) catalogueRecordAt(now moment, log Log, kind uint8) edgestore.Record {
+	r := edgestore.Record{Kind: kind, Stamp: now.stamp(), Twice: guarded(kind)}
 	if log != Log(e.mem) {
 		r.Chain = &e.catChain
 	}
@@ -224,7 +234,7 @@ func (e *Engine) retryNotes() {
 			continue
 		}
 		s.mu.Lock()
-		s.logNotes()
+		s.logNotes(s.line.read())
 		s.mu.Unlock()
 	}
 }
@@ -243,21 +253,28 @@ func (e *Engine) holding() bool {
 }
 
 // logNotes logs the notes that are not in the log yet, if the stream leads. It
-// reports whether all are. The caller holds mu.
-func (s *stream) logNotes() bool {
+// reports whether all are. The caller holds mu: notes are in the log in the order of
+// what they are for.
+func (s *stream) logNotes(now moment) bool {
 	for s.role == leader && len(s.notes) > 0 {
-		n := min(len(s.notes), maxNotes)
-		rec := s.record(opNotes, false)
-		for _, x := range s.notes[:n] {
-			rec.Corrects += x.delta
-			rec.Twice = rec.Twice || x.delta > 0 // numbers passed over leave no other trace
-		}
-		if s.e.append(s.log(), true, &rec, nil, nil, appendNotes(nil, s.notes[:n])) != nil {
+		rec, data, n := s.notesNext(now)
+		if s.e.append(s.log(), true, &rec, nil, nil, data) != nil {
 			return false
 		}
 		s.notes = slices.Delete(s.notes, 0, n)
 	}
 	return len(s.notes) == 0
+}
+
+// notesNext is the next operation with notes, and how many it has. The caller holds mu.
+func (s *stream) notesNext(now moment) (rec edgestore.Record, data []byte, n int) {
+	n = min(len(s.notes), maxNotes)
+	rec = s.recordAt(now, opNotes, false)
+	for _, x := range s.notes[:n] {
+		rec.Corrects += x.delta
+		rec.Twice = rec.Twice || x.delta > 0 // numbers passed over leave no other trace
+	}
+	return rec, appendNotes(nil, s.notes[:n]), n
 }
 
 // maxNotes is how many notes one operation carries.

@@ -275,7 +275,7 @@ func TestChain_manyNotes(t *testing.T) {
 		s.note(note{seat: uint64(i + 1), delta: -1})
 		s.noted--
 	}
-	if s.logNotes() || len(s.notes) != n {
+	if s.logNotes(s.line.read()) || len(s.notes) != n {
 		t.Errorf("%d notes wait, want %d", len(s.notes), n)
 	}
 	s.mu.Unlock()

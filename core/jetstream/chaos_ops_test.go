@@ -124,7 +124,7 @@ func (w *chaosWorld) sendPassing() {
 // passTime makes messages due, and does not wait for what comes of it.
 func (w *chaosWorld) passTime() {
 	w.d.clock.ahead.Add(int64(2 * time.Second))
-	w.e.expire()
+	w.e.ticks()
 }
 
 // sendWithID takes the body as the message id.

@@ -123,10 +123,7 @@ func (c *clock) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-expiry.C:
-			expiry.Reset(c.e.expire())
-			if c.e.journal != nil {
-				c.e.retryNotes()
-			}
+			expiry.Reset(c.e.ticks())
 			// And what is due may be so sooner: the machine may have slept.
 		case <-c.lazy:
 			if commit == nil {

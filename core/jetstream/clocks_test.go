@@ -184,7 +184,7 @@ func TestClockStep_lostTimetable(t *testing.T) {
 				c.forward(40 * time.Minute)
 				if logged {
 					c.set(time.Hour)
-					x.e.expire()
+					x.e.ticks()
 				}
 				x.put("S", "s", text(2))
 				x.kill()
@@ -222,7 +222,7 @@ func TestClockStep_oldestThatIsKnown(t *testing.T) {
 	own := s.store.State().FirstTime.UnixNano()
 	is := func(what string, want int64) {
 		t.Helper()
-		if got := x.e.oldest(x.e.line); got != want {
+		if got := x.e.oldest(x.e.line, x.e.line.at()); got != want {
 			t.Errorf("%s: %d, want %d", what, got, want)
 		}
 	}
@@ -255,7 +255,7 @@ func TestClockStep_isKept(t *testing.T) {
 	x.start()
 	x.drain()
 	c.set(time.Hour)
-	x.e.expire()
+	x.e.ticks()
 	if err := x.e.journal.Sync(context.Background()); err != nil {
 		t.Fatal(err)
 	}

@@ -40,13 +40,26 @@ func (e *Engine) checkClock() {
 func (e *Engine) checkLine(l *timeline, log Log) {
 	l.steps.Lock()
 	defer l.steps.Unlock()
-	s, due := l.look()
-	if !due {
-		return
+	at := l.look()
+	if s, due := e.clockTick(l, at); due {
+		e.takeStep(l, log, at.moment, &s)
 	}
-	s.table.forget(e.oldest(l))
+}
+
+// clockTick says what follows from a look at the clocks, if anything does. The caller
+// holds steps of the line.
+func (e *Engine) clockTick(l *timeline, at look) (s lineStep, due bool) {
+	if s, due = l.follows(at); due {
+		s.table.forget(e.oldest(l, at.at()))
+	}
+	return s, due
+}
+
+// takeStep does what clockTick asks for: the log is told, then the step counts, and
+// then the consumers know. It does all of it or nothing.
+func (e *Engine) takeStep(l *timeline, log Log, now moment, s *lineStep) {
 	if log != nil {
-		rec := e.catalogueRecord(log, opClockStep)
+		rec := e.catalogueRecordAt(now, log, opClockStep)
 		if err := e.append(log, true, &rec, nil, nil, s.table.append(nil)); err != nil {
 			if e.clockSaid.due(e.now()) {
 				e.logger.Warn("the clock was set; that can't be written down yet, and messages have times by the clock before", "err", err)
@@ -54,7 +67,7 @@ func (e *Engine) checkLine(l *timeline, log Log) {
 			return
 		}
 	}
-	l.take(&s)
+	l.take(s)
 	switch {
 	case s.set:
 		e.logger.Info("the clock is right now: messages stored since the start got their times by it", "ahead", time.Duration(s.by))
@@ -89,14 +102,14 @@ func (e *Engine) noteLine() {
 
 // oldest is the oldest stamp on a line of a message that is still there; nothing is
 // known of the streams that could not be opened.
-func (e *Engine) oldest(l *timeline) int64 {
+func (e *Engine) oldest(l *timeline, now int64) int64 {
 	e.mu.RLock()
 	n := len(e.mu.offline)
 	e.mu.RUnlock()
 	if n > 0 {
 		return 0
 	}
-	oldest := l.at()
+	oldest := now
 	for _, s := range e.allStreams() {
 		s.mu.RLock()
 		switch st := s.store.State(); {
@@ -253,38 +266,33 @@ func (s *stream) promoted() {
 	s.newest = 0
 }
 
-// movesDue has the stream told of what was moved and is in its index of TTLs. It
-// reports whether that is not applied yet: until then nothing may expire.
-func (s *stream) movesDue() bool {
+// moveDue is what the stream has to be told of what was moved and is in its index of
+// TTLs. It reports whether there is something; nothing may expire until that is
+// applied. No operation is to be appended while one is on its way.
+func (s *stream) moveDue(now moment) (op operation, due bool) {
 	if s.moving.Load() {
-		return true
+		return op, true
 	}
 	s.mu.RLock()
 	unset, moved := s.clock.unset, s.clock.moved
 	dead := s.deleted || s.failed != nil
 	s.mu.RUnlock()
 	if dead || unset == 0 {
-		return false
+		return op, false
 	}
-	for _, m := range s.line.table().moves {
+	for _, m := range now.st.table.moves {
 		if m.to <= moved || m.from > unset {
 			continue
 		}
-		rec := s.record(opClockMove, false)
-		s.moving.Store(true)
-		b := msgp.AppendInt64(nil, rec.Stamp.Wall)
 		by := m.by
 		if by == m.to-m.from { // all of it to its end, but they keep their distances
 			by = max(0, m.to-unset)
 		}
+		b := msgp.AppendInt64(nil, now.at())
 		b = msgp.AppendInt64(msgp.AppendInt64(msgp.AppendInt64(b, m.from), m.to), by)
-		if err := s.e.append(s.log(), true, &rec, nil, nil, b); err != nil {
-			s.moving.Store(false)
-			s.refused("clock step", err)
-		}
-		return true // one after the other
+		return operation{kind: opClockMove, what: "clock step", data: [3][]byte{b}}, true // one after the other
 	}
-	return false
+	return op, false
 }
 
 // applyClockMove moves what is in the index of TTLs.

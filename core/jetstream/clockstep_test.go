@@ -407,8 +407,8 @@ func TestClockStep_crashBeforeItIsDurable(t *testing.T) {
 	for range 3 {
 		c.forward(time.Second)
 		e, b = d.open()
-		e.expire()
-		e.expire()
+		e.ticks()
+		e.ticks()
 		if got := sequences(e, "S"); len(got) != 3 {
 			t.Fatalf("left are %v", got)
 		}
@@ -416,7 +416,7 @@ func TestClockStep_crashBeforeItIsDurable(t *testing.T) {
 	}
 	e, b = d.open()
 	c.forward(51 * time.Minute)
-	eventually(t, func() bool { e.expire(); return len(sequences(e, "S")) == 0 })
+	eventually(t, func() bool { e.ticks(); return len(sequences(e, "S")) == 0 })
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -71,7 +71,7 @@ func (a *applier) carryOut(fx *effects) {
 	}
 	if fx.notes {
 		s.mu.Lock()
-		s.logNotes()
+		s.logNotes(s.line.read())
 		s.mu.Unlock()
 	}
 	fx.schedule(a.e)

@@ -1,12 +1,14 @@
 package jetstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -409,13 +411,15 @@ func (e *Engine) accounts() []*account {
 	return all
 }
 
+// allStreams are in the order in which they were made.
 func (e *Engine) allStreams() []*stream {
 	e.mu.RLock()
-	defer e.mu.RUnlock()
 	all := make([]*stream, 0, len(e.mu.streams))
 	for _, s := range e.mu.streams {
 		all = append(all, s)
 	}
+	e.mu.RUnlock()
+	slices.SortFunc(all, func(a, b *stream) int { return cmp.Compare(a.incarnation, b.incarnation) })
 	return all
 }
 

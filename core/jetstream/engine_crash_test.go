@@ -693,6 +693,6 @@ func TestExpire_dropsOldMessages(t *testing.T) {
 	forward(40 * time.Second)
 	b.publish(t, "s", "")
 	forward(40 * time.Second)
-	e.expire()
+	e.ticks()
 	eventually(t, func() bool { return fmt.Sprint(sequences(e, "S")) == "[2]" })
 }

@@ -49,65 +49,33 @@ func readExpiry(b []byte) (x expiry, err error) {
 	return x, r.done("expire")
 }
 
-// expire logs operations for each stream that has messages which are too old.
-// They carry the cutoff, so that applying them needs no clock. It tells how long
-// to the next time.
-func (e *Engine) expire() (wait time.Duration) {
-	wait = expirePeriod
-	e.checkClock()
-	here, local := e.line.at(), e.local.at()
-	for _, s := range e.allStreams() {
-		s.followRole()
-		if !s.leads() {
-			continue
+// expiryTick has what is too old go. The operations carry the cutoff, so that applying
+// them needs no clock.
+func (s *stream) expiryTick(now moment, fx *tickEffects) {
+	if s.expiring.Load() {
+		// What was logged before must be applied first, and there may be more.
+		// A stream that has failed applies nothing any more.
+		if s.working() {
+			fx.next = expirePause
 		}
-		if s.movesDue() {
-			wait = expirePause
-			continue
-		}
-		s.sweepLater()
-		if s.expiring.Load() {
-			// What was logged before must be applied first, and there may be more.
-			// A stream that has failed applies nothing any more.
-			if s.working() {
-				wait = expirePause
-			}
-			continue
-		}
-		now := here
-		if s.line != e.line {
-			now = local
-		}
-		x, markers, ok, err := s.overdue(now)
-		if err != nil {
-			s.putOff("expiry", err)
-			continue
-		}
-		if !ok {
-			if d, ok := s.nextDue(now); ok {
-				wait = min(wait, d)
-			}
-			continue
-		}
-		wait = expirePause // there may be more
-		for i := range markers {
-			if err := s.appendMarker(&markers[i]); err != nil {
-				s.refused("expiry", err)
-				ok = false
-				break
-			}
-		}
-		if !ok {
-			continue
-		}
-		rec := s.record(opExpire, false)
-		s.expiring.Store(true)
-		if err := e.append(s.log(), true, &rec, nil, nil, x.append(nil)); err != nil {
-			s.expiring.Store(false)
-			s.refused("expiry", err)
-		}
+		return
 	}
-	return max(wait, expirePause)
+	x, markers, ok, err := s.overdue(now.at())
+	if err != nil {
+		fx.unread = err
+		return
+	}
+	if !ok {
+		if d, ok := s.nextDue(now.at()); ok {
+			fx.next = min(fx.next, d)
+		}
+		return
+	}
+	fx.next = expirePause // there may be more
+	for i := range markers {
+		fx.ops = append(fx.ops, s.markerOp(&markers[i]))
+	}
+	fx.ops = append(fx.ops, operation{kind: opExpire, what: "expiry", data: [3][]byte{x.append(nil)}})
 }
 
 // nextDue is how long the oldest messages have still to live.
@@ -281,13 +249,12 @@ func goneForGood(err error) bool {
 		errors.Is(err, edgestore.ErrLost) || errors.Is(err, edgestore.ErrCorrupt)
 }
 
-// appendMarker logs a marker.
-func (s *stream) appendMarker(m *marker) error {
+// markerOp stores a marker.
+func (s *stream) markerOp(m *marker) operation {
 	header := markerHeader(s.config())
 	head := msgp.AppendUint64(msgp.AppendUint64(nil, uint64(flagTTL|flagRollup)), m.seq)
 	head = edgestore.AppendBlobHead(head, len(m.subject), len(header))
-	rec := s.record(opMarker, true)
-	return s.e.append(s.log(), true, &rec, nil, nil, head, []byte(m.subject), header)
+	return operation{kind: opMarker, takes: true, what: "expiry", data: [3][]byte{head, []byte(m.subject), header}}
 }
 
 // readMarker also gives what follows: the blob.

@@ -24,7 +24,7 @@ func TestExpire_logIsFull(t *testing.T) {
 	x.put("S", "s", text(1))
 	refuse.Store(true)
 	clock.ahead.Store(int64(2 * time.Minute))
-	x.e.expire()
+	x.e.ticks()
 	s := x.e.account("A").stream("S")
 	if s.expiring.Load() {
 		t.Error("the log took nothing, and an expiry is said to be on its way")
@@ -33,7 +33,7 @@ func TestExpire_logIsFull(t *testing.T) {
 		t.Fatalf("%d messages are left", n)
 	}
 	refuse.Store(false)
-	eventually(t, func() bool { x.e.expire(); return len(sequences(x.e, "S")) == 0 })
+	eventually(t, func() bool { x.e.ticks(); return len(sequences(x.e, "S")) == 0 })
 }
 
 // What is due and can't be read leaves its marker later: nothing goes without,
@@ -65,7 +65,7 @@ func TestExpire_markersWaitForTheRead(t *testing.T) {
 			faults.arm(&storeFault{vfs.OpRead, false, 1, 1 << 30})
 			clock.ahead.Store(int64(2 * time.Minute))
 			for range 3 {
-				x.e.expire()
+				x.e.ticks()
 			}
 			if !faults.struck() {
 				t.Fatal("everything was in memory")
@@ -75,7 +75,7 @@ func TestExpire_markersWaitForTheRead(t *testing.T) {
 				t.Errorf("none could be read, and the stream has %+v", st)
 			}
 			faults.arm(nil)
-			eventually(t, func() bool { x.e.expire(); return len(sequences(x.e, "S")) == n && sequences(x.e, "S")[0] == n+1 })
+			eventually(t, func() bool { x.e.ticks(); return len(sequences(x.e, "S")) == n && sequences(x.e, "S")[0] == n+1 })
 			for i := range n { // none of them is due yet
 				if st, ok, _ := s.store.Subject(fmt.Sprint("s.", i)); !ok || st.Msgs != 1 || st.Last <= n {
 					t.Errorf("s.%d has %+v, want a marker", i, st)
@@ -97,7 +97,7 @@ func TestExpire_dueTwiceGoesOnce(t *testing.T) {
 	x.put("S", "s.a", "a minute", "Nats-TTL", "1m")
 	x.put("S", "s.b", "a minute", "Nats-TTL", "1m")
 	clock.ahead.Store(int64(2 * time.Minute))
-	eventually(t, func() bool { x.e.expire(); return len(sequences(x.e, "S")) == 2 })
+	eventually(t, func() bool { x.e.ticks(); return len(sequences(x.e, "S")) == 2 })
 	s := x.e.account("A").stream("S")
 	if got := sequences(x.e, "S"); got[0] != 1 || got[1] != 4 || s.store.State().LastSeq != 4 {
 		t.Errorf("left are %v of %d, want what lives for ever and one marker", got, s.store.State().LastSeq)

@@ -69,7 +69,7 @@ func TestGuarded_isWrittenTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.set(years57)
-	eventually(t, func() bool { x.e.expire(); return !s.movesDue() })
+	eventually(t, func() bool { x.e.ticks(); return !movesDue(s) })
 	x.b.call(t, "STREAM.DELETE.O", "", nil)
 	log.mu.Lock()
 	defer log.mu.Unlock()

@@ -196,7 +196,7 @@ func (s *stream) sweep() {
 // sweepLater has a sweep that was put off tried again, on a worker: it reads the
 // whole stream, and timers and other streams must not wait for that.
 func (s *stream) sweepLater() {
-	if !s.sweepAgain.Load() || !s.sweeping.CompareAndSwap(false, true) {
+	if !s.sweeping.CompareAndSwap(false, true) {
 		return
 	}
 	queued := s.e.api.Do(func() {

@@ -67,7 +67,7 @@ func TestRetention_readsThatFail(t *testing.T) {
 	again := func() {
 		t.Helper()
 		failing.Store(false)
-		e.expire()
+		e.ticks()
 	}
 
 	s := flaky(`{"name":"S","subjects":["s"],"storage":"memory","retention":"interest"}`)
@@ -136,16 +136,16 @@ func TestRetention_sweepsElsewhere(t *testing.T) {
 	s.store = r
 	s.mu.Unlock()
 	s.sweepAgain.Store(true)
-	e.expire() // would not come back
+	e.ticks() // would not come back
 	<-r.asked
 	s.sweepAgain.Store(true)
-	e.expire()
+	e.ticks()
 	if !s.sweepAgain.Load() {
 		t.Error("a second sweep began beside the first")
 	}
 	close(r.may)
 	eventually(t, func() bool {
-		e.expire()
+		e.ticks()
 		return !s.sweepAgain.Load() && !s.sweeping.Load()
 	})
 }

@@ -122,7 +122,7 @@ func (e *Engine) lead(log sharedLog, open func()) {
 		s.mu.Lock()
 		if s.role == follower && !s.deleted {
 			s.takeLead()
-			s.logNotes()
+			s.logNotes(s.line.read())
 			s.busStale.Store(true)
 		}
 		s.mu.Unlock()

@@ -227,7 +227,7 @@ func TestRole_followerThatLeads(t *testing.T) {
 	} {
 		p.silent(subj, body)
 	}
-	y.e.expire()
+	y.e.ticks()
 	y.e.retryNotes()
 	y.drain()
 	looked := make(chan struct{})

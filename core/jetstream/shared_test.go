@@ -182,7 +182,7 @@ func TestVolatile_forgottenIsLoggedFirst(t *testing.T) {
 		t.Error("a consumer of that name is made")
 	}
 	refuse.Store(false)
-	eventually(t, func() bool { x.e.expire(); return x.b.HasInterest("s") })
+	eventually(t, func() bool { x.e.ticks(); return x.b.HasInterest("s") })
 	mustConsumer(t, x.b, "S", "v", `{"name":"v","durable_name":"v","ack_policy":"explicit"}`)
 	x.kill()
 	x.start()

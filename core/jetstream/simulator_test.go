@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -25,6 +26,8 @@ type simulation struct {
 	rnd          *rand.Rand
 	g            *twinGroup
 	ahead        time.Duration // of the clocks
+	set          time.Duration // what the wall clocks were set by, beside that
+	still        bool          // nobody may look at a clock
 	lead, follow *simulated
 	text         bytes.Buffer
 	replies      []string // of deliveries that nobody acknowledged
@@ -70,7 +73,13 @@ func (x *simulation) open(name string, wall time.Duration) *simulated {
 	c := testConfig(x.t)
 	c.Dir, c.Workers = x.t.TempDir(), 1
 	c.Rand = rand.New(rand.NewPCG(x.rnd.Uint64(), 1))
-	c.Now = func() time.Time { return began.Add(x.ahead) }
+	c.Now = func() time.Time {
+		if x.still {
+			x.t.Error("a tick looks at a clock")
+		}
+		return began.Add(x.ahead + x.set)
+	}
+	c.ClockSynced = func(now time.Time) bool { return now.Year() > 2024 }
 	c.clocks = &clocks{
 		mono:    func(time.Time) int64 { return int64(x.ahead) },
 		machine: func() (string, int64) { return name, int64(time.Hour + x.ahead) },
@@ -157,9 +166,30 @@ func (n *simulated) send() {
 func (x *simulation) pass(d time.Duration) {
 	x.ahead += d
 	for _, n := range []*simulated{x.lead, x.follow} {
-		n.e.expire()
-		n.e.retryNotes()
+		n.ticks()
 		n.e.clock.due(n.e.now())
+	}
+}
+
+// ticks is Engine.ticks, with each tick asked twice: it changes nothing, and looks at
+// nothing but the time that it is given.
+func (n *simulated) ticks() {
+	n.e.checkClock()
+	for _, s := range n.e.allStreams() {
+		var fx, again tickEffects
+		now := s.line.read()
+		n.x.still = true
+		s.tick(now, &again)
+		s.tick(now, &fx)
+		n.x.still = false
+		if !reflect.DeepEqual(fx, again) {
+			n.x.t.Errorf("a tick asks for %+v, and asked for %+v before", fx, again)
+		}
+		for _, op := range fx.ops {
+			fmt.Fprintf(&n.x.text, "%v %s decides %d for %d: %q\n", n.x.ahead, n.name, op.kind, s.incarnation, op.data)
+		}
+		n.x.done["decided"] += len(fx.ops)
+		s.carryOut(&fx)
 	}
 }
 
@@ -225,6 +255,13 @@ func (x *simulation) found() {
 		s.member(op.name).activate()
 	}
 	s.onBus()
+	cfg, err = e.configs.Decode([]byte(`{"name":"T","subjects":["t.>"],"retention":"limits","storage":"file","allow_msg_ttl":true,"subject_delete_marker_ttl":5000000000,"max_age":20000000000,"num_replicas":1,"max_msgs":-1,"max_bytes":-1,"max_consumers":-1,"max_msg_size":-1,"max_msgs_per_subject":-1}`))
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	c = streamCreate{incarnation: 2, account: "A", created: 1, config: asset.Encode(cfg)}
+	x.logged(e.catalogueRecord(x.lead.log, opStreamCreate), c.append(nil))
+	e.account("A").stream("T").onBus()
 }
 
 func (x *simulation) step() {
@@ -256,8 +293,12 @@ func (x *simulation) step() {
 		lead.consume()
 	case n < 36:
 		lead.send()
-	case n < 39:
+	case n < 38:
 		x.pass(time.Duration(x.rnd.IntN(2000)) * time.Millisecond)
+	case n < 39:
+		lead.bus.route(&wire.Msg{Subject: fmt.Append(nil, "t.", x.rnd.IntN(9)), Header: []byte(header("Nats-TTL", fmt.Sprint(1+x.rnd.IntN(9), "s")))})
+	case x.rnd.IntN(8) == 0: // somebody sets the clocks, which were in 1970
+		x.set = time.Duration(x.rnd.IntN(200)) * time.Minute
 	case x.rnd.IntN(4) == 0:
 		x.elect()
 	}
@@ -268,7 +309,7 @@ func (x *simulation) step() {
 
 // simulate runs a seed and gives all that came of it.
 func simulate(t *testing.T, seed uint64, steps int) (*simulation, [sha256.Size]byte) {
-	x := &simulation{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), g: new(twinGroup), done: make(map[string]int)}
+	x := &simulation{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), g: new(twinGroup), done: make(map[string]int), set: -56 * 365 * 24 * time.Hour}
 	x.lead, x.follow = x.open("one", 0), x.open("two", 100*time.Hour)
 	before := runtime.NumGoroutine()
 	x.elect()
@@ -307,7 +348,7 @@ func TestSimulator_sameSeedSameBytes(t *testing.T) {
 		t.Error("another seed leads to the same bytes")
 	}
 	t.Logf("%v, %d bytes", x.done, x.text.Len())
-	for _, what := range []string{"sent", "applied", "consumed", "lost", "elections"} {
+	for _, what := range []string{"sent", "applied", "consumed", "decided", "lost", "elections"} {
 		if x.done[what] < 5 {
 			t.Errorf("the run did too little to show anything: %v", x.done)
 		}
@@ -316,9 +357,37 @@ func TestSimulator_sameSeedSameBytes(t *testing.T) {
 	for _, en := range x.g.entries {
 		kinds[en.Kind] = true
 	}
-	for _, kind := range []uint8{opPublish, opExpire, opNotes, opConsumerDelta, opRelease, opClockStep} {
+	for _, kind := range []uint8{opPublish, opExpire, opMarker, opNotes, opConsumerDelta, opRelease, opClockStep, opClockMove} {
 		if !kinds[kind] {
 			t.Errorf("no operation of kind %d", kind)
+		}
+	}
+}
+
+// What was decided in one term is appended in none that follows, also not by the same
+// server: it was decided by what it knew then.
+func TestTick_carriedOutInAnotherTerm(t *testing.T) {
+	for terms := range 2 {
+		x, _ := simulate(t, 1, 0)
+		for x.lead.name != "one" {
+			x.elect()
+		}
+		s := x.lead.e.account("A").stream("T")
+		x.lead.bus.route(&wire.Msg{Subject: []byte("t.x")})
+		x.commit(1 << 20)
+		x.ahead += time.Minute
+		var fx tickEffects
+		s.tick(s.line.read(), &fx)
+		if len(fx.ops) != 2 { // a marker and the expiry
+			t.Fatalf("a message is above its age, and a tick asks for %+v", fx)
+		}
+		for range 2 * terms {
+			x.elect()
+		}
+		x.commit(1 << 20)
+		s.carryOut(&fx)
+		if got, want := len(x.g.pending), 2-2*terms; got != want || s.expiring.Load() != (want > 0) {
+			t.Errorf("%d elections later %d operations are appended, want %d; expiring: %v", 2*terms, got, want, s.expiring.Load())
 		}
 	}
 }

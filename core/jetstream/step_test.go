@@ -283,7 +283,7 @@ func (x *twins) put(subj, body string, hdr ...string) {
 func (x *twins) age(d time.Duration) {
 	x.w.d.clock.ahead.Add(int64(d))
 	for range 4 {
-		x.w.e.expire()
+		x.w.e.ticks()
 		x.settle()
 	}
 }

@@ -92,10 +92,32 @@ func (l *timeline) begin(t *timetable, latest int64, lost bool) {
 	l.state.Store(&lineState{base: at - mono, timers: at - mono, start: at, drift: now.UnixNano() - mono, table: next, boot: l.state.Load().boot})
 }
 
+// moment is one reading of the clocks. Steps and ticks are given it by the goroutine
+// that runs them.
+type moment struct {
+	st   *lineState
+	mono int64
+}
+
+// stamp is that of an operation that is appended now.
+func (n moment) stamp() edgestore.Stamp {
+	return edgestore.Stamp{Boot: n.st.boot, Mono: n.timer() - n.st.start, Wall: n.at(), Synced: n.st.table.unset == 0}
+}
+
+// at is where the line is.
+func (n moment) at() int64 { return n.st.base + n.mono }
+
+// timer is the time that timers live by: it never jumps while the server runs,
+// whatever the wall clock does, and never falls over restarts.
+func (n moment) timer() int64 { return n.st.timers + n.mono }
+
+// wall is the wall clock, as far as it is believed.
+func (n moment) wall() int64 { return n.at() + n.st.table.last() }
+
 // read is a reading of the monotonic clock, and the state that holds for it. The
 // clock is read first: what is stamped by an old state then has a stamp from
 // before the state changed.
-func (l *timeline) read() (*lineState, int64) {
+func (l *timeline) read() moment {
 	now := l.now()
 	mono := l.clocks.mono(now)
 	st := l.state.Load()
@@ -109,7 +131,7 @@ func (l *timeline) read() (*lineState, int64) {
 		l.awake(now, mono)
 		st = l.state.Load()
 	}
-	return st, mono
+	return moment{st, mono}
 }
 
 // awake lets the line go on by what the monotonic clock has slept. The caller
@@ -139,24 +161,14 @@ func (l *timeline) setBoot(boot uint32) {
 	l.state.Store(&next)
 }
 
-// stamp is the time of an operation that is appended now.
-func (l *timeline) stamp() edgestore.Stamp {
-	st, mono := l.read()
-	return edgestore.Stamp{Boot: st.boot, Mono: st.timers + mono - st.start, Wall: st.base + mono, Synced: st.table.unset == 0}
-}
+// stamp is that of an operation that is appended now.
+func (l *timeline) stamp() edgestore.Stamp { return l.read().stamp() }
 
 // at is where the line is now.
-func (l *timeline) at() int64 {
-	st, mono := l.read()
-	return st.base + mono
-}
+func (l *timeline) at() int64 { return l.read().at() }
 
-// timer is the time that timers live by: it never jumps while the server runs,
-// whatever the wall clock does, and never falls over restarts.
-func (l *timeline) timer() int64 {
-	st, mono := l.read()
-	return st.timers + mono
-}
+// timer is moment.timer now.
+func (l *timeline) timer() int64 { return l.read().timer() }
 
 // table is the timetable as it is now; it must not be changed.
 func (l *timeline) table() *timetable { return &l.state.Load().table }
@@ -165,10 +177,7 @@ func (l *timeline) table() *timetable { return &l.state.Load().table }
 func (l *timeline) wall(at int64) int64 { return l.table().wall(at) }
 
 // wallNow is the wall clock, as far as it is believed.
-func (l *timeline) wallNow() time.Time {
-	st, mono := l.read()
-	return time.Unix(0, st.base+mono+st.table.last()).UTC()
-}
+func (l *timeline) wallNow() time.Time { return time.Unix(0, l.read().wall()).UTC() }
 
 // timerWall is what is shown for a time of a timer.
 func (l *timeline) timerWall(t time.Time) time.Time {
@@ -182,11 +191,11 @@ func (l *timeline) timerWall(t time.Time) time.Time {
 	return time.Unix(0, st.table.wall(at)).UTC()
 }
 
-// timerAt is when a time by the wall clock is, for a timer.
+// timerAt is when a time by the wall clock is, for a timer: as far away as it is from
+// the wall clock, whatever time it is.
 func (l *timeline) timerAt(t time.Time) int64 {
-	st, mono := l.read()
-	left := saturated(unixNano(t), -(st.base + mono + st.table.last()))
-	return saturated(st.timers+mono, left)
+	st := l.state.Load()
+	return saturated(unixNano(t), st.timers-st.base-st.table.last())
 }
 
 // lineOf is the first point on the line that is shown as t or later.
@@ -211,20 +220,31 @@ type lineStep struct {
 	set   bool  // it was not known to be right before
 }
 
-// look compares the clocks, and says whether the log has to be told something.
-// The caller holds steps, and calls take once the log was told.
-func (l *timeline) look() (s lineStep, due bool) {
+// look is a reading of all clocks.
+type look struct {
+	moment
+	wall  int64 // what the wall clock says
+	known bool  // it may be right
+}
+
+// look reads the clocks, and lets the line go on by what the monotonic one slept.
+func (l *timeline) look() look {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	now := l.now()
 	mono := l.clocks.mono(now)
 	l.awake(now, mono)
-	st := l.state.Load()
-	l.mu.Unlock()
-	at := st.base + mono
-	by := now.UnixNano() - at - st.table.last()
+	return look{moment{l.state.Load(), mono}, now.UnixNano(), l.known(now)}
+}
+
+// follows compares the clocks, and says whether the log has to be told something.
+// The caller holds steps, and calls take once the log was told.
+func (l *timeline) follows(at look) (s lineStep, due bool) {
+	st := at.st
+	by := at.wall - at.moment.wall()
 	s.set = st.table.unset != 0
 	switch {
-	case !l.known(now), !s.set && by >= -clockSlack && by <= clockSlack:
+	case !at.known, !s.set && by >= -clockSlack && by <= clockSlack:
 		// A clock that shows what can't be is not believed.
 		s.set = false
 		if due = st.table.news(&l.saved); due {
@@ -233,7 +253,7 @@ func (l *timeline) look() (s lineStep, due bool) {
 		return s, due
 	}
 	s.by = by
-	s.table, s.jump = st.table.step(at, by)
+	s.table, s.jump = st.table.step(at.at(), by)
 	return s, true
 }
 

@@ -158,7 +158,7 @@ func TestTimeline_lookLeavesTheTableAlone(t *testing.T) {
 	before := timetable{latest: 500, shifts: []shift{{from: 100, by: 7}, {from: 200, by: 9}}, moves: []move{{100, 300, 20}}}
 	before.bound()
 	l.begin(&before, 0, false)
-	s, due := l.look()
+	s, due := l.follows(l.look())
 	if !due {
 		t.Fatal("another run of the machine is no news")
 	}

@@ -47,7 +47,7 @@ func (c *testClock) pass(t testing.TB, e *Engine, d time.Duration) {
 // expireAll lets everything expire that is due, and waits for it.
 func expireAll(t testing.TB, e *Engine) {
 	t.Helper()
-	eventually(t, func() bool { return e.expire() != expirePause })
+	eventually(t, func() bool { return e.ticks() != expirePause })
 }
 
 // While an operation is on its way the next look is soon, as there may be more
@@ -59,13 +59,13 @@ func TestExpire_looks_soon_for_the_rest(t *testing.T) {
 	s := e.account("A").stream("N")
 	expireAll(t, e)
 	s.expiring.Store(true)
-	if wait := e.expire(); wait != expirePause {
+	if wait := e.ticks(); wait != expirePause {
 		t.Errorf("the next look is in %v, and one operation is not applied yet", wait)
 	}
 	s.mu.Lock()
 	s.failed = errors.New("of the test")
 	s.mu.Unlock()
-	if wait := e.expire(); wait != expirePeriod {
+	if wait := e.ticks(); wait != expirePeriod {
 		t.Errorf("a stream that failed is looked at again in %v", wait)
 	}
 }
@@ -207,8 +207,9 @@ func TestTTL_markerDoesNotReplaceWhatIsNewer(t *testing.T) {
 	b.publish(t, "k.a", "1")
 	b.publish(t, "k.a", "2")
 	s := e.account("A").stream("K")
-	if err := s.appendMarker(&marker{"k.a", 1}); err != nil {
-		t.Fatal(err)
+	op := s.markerOp(&marker{"k.a", 1})
+	if !s.appendOp(s.line.read(), &op) {
+		t.Fatal("the log did not take it")
 	}
 	if a := b.publish(t, "k.b", ""); a.Seq != 3 {
 		t.Errorf("%+v", a)

@@ -135,7 +135,7 @@ func TestLead_idsLiveByTheLine(t *testing.T) {
 		mustStream(t, x.w.b, `{"name":"D","subjects":["d"],"duplicate_window":1800000000000}`)
 		pass := func(d time.Duration) {
 			x.w.d.clock.ahead.Add(int64(d))
-			x.w.e.expire()
+			x.w.e.ticks()
 			x.settle()
 		}
 		put := func(dup bool) {
@@ -186,7 +186,7 @@ func TestLead_streamsInMemoryHaveTheirOwnLine(t *testing.T) {
 		if x.lead != n {
 			t.Fatal("the other one leads")
 		}
-		n.e.expire()
+		n.e.ticks()
 		<-time.After(30 * time.Second)
 		in.none()
 		if st := n.e.account("A").stream("M").state(); st.Msgs != 1 {

@@ -233,7 +233,7 @@ func (x *twins) setClock() {
 		d = 57 * years1
 	}
 	x.lead.clock.set(d)
-	x.w.e.expire()
+	x.w.e.ticks()
 }
 
 // answerSome pulls and answers in all the ways that there are.
