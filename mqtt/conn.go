@@ -74,6 +74,7 @@ type conn struct {
 	welcomed           bool // the CONNACK was queued
 	window             window
 	topic, props, head []byte
+	aliasesOut         *aliasesOut // nil: the client takes none
 
 	once sync.Once
 	end  error // why; written once before ended is closed
@@ -96,6 +97,7 @@ type conn struct {
 // publisher is what a client needs that publishes. It is owned by the reader.
 type publisher struct {
 	origin  *account.Origin
+	aliases *aliasesIn // nil before the first one
 	msg     wire.Msg
 	subject []byte
 	reply   []byte
@@ -229,6 +231,7 @@ func (c *conn) connect() error {
 		limit = 65535 // what the protocol assumes [MQTT-3.1.2.11.3]
 	}
 	c.window = newWindow(min(limit, o.MQTT.MaxAckPending), c.out)
+	c.aliasesOut = newAliasesOut(pk.Properties.TopicAliasMaximum)
 	c.subs = make(map[string]*subscription)
 	if !c.m.holdBack(c) {
 		return errEnded
@@ -393,7 +396,7 @@ func (c *conn) finish(err error) {
 	c.out.Lock() // closed: nothing is delivered any more
 	c.out.AsideLocked(-c.window.queued.Size())
 	c.window.queued.Drop()
-	c.window, c.topic, c.props, c.head = window{}, nil, nil, nil
+	c.window, c.topic, c.props, c.head, c.aliasesOut = window{}, nil, nil, nil, nil
 	c.out.Unlock()
 	if c.kept != nil {
 		c.acks.settle() // what the disk has not got yet is the session's

@@ -215,7 +215,7 @@ func (c *conn) connack(pk *packets.Packet, assigned bool) ([]byte, error) {
 			p.MaximumQosFlag, p.MaximumQos = true, 1
 		}
 		p.RetainAvailableFlag = !c.m.keeps() // and RetainAvailable is 0
-		p.SubIDAvailableFlag, p.SubIDAvailable = true, 0
+		p.TopicAliasMaximum = maxAliases
 		if granted := c.kept.granted(); granted != pk.Properties.SessionExpiryInterval {
 			if granted == 0 {
 				c.notice(noticeSession, "expiry", pk.Properties.SessionExpiryInterval)

@@ -222,7 +222,7 @@ func (k *kept) send(m *session.Message) (sent bool, err error) {
 		if !c.begin() {
 			return false, errEnded
 		}
-		size, fits := c.encodeLocked(m.QoS, msg.Subject, &msg)
+		size, fits := c.encodeLocked(m.QoS, true, msg.Subject, &msg, m.IDs...)
 		switch {
 		case !fresh && (m.ID == 0 || m.Numbered) || !fits || c.denies(msg.Subject):
 			switch {
@@ -315,6 +315,7 @@ func (k *kept) queueLocked(m *session.Message, size int, msg *wire.Msg) {
 	}
 	c.out.WriteLocked(c.head)
 	c.out.WriteLocked(m.Data)
+	c.namedLocked()
 	c.outMsgs.Add(1)
 	c.outBytes.Add(int64(len(m.Data)))
 	if c.replies != nil && c.version == v5 {

@@ -25,8 +25,7 @@
 // carried is left out, escaped or refused alone. What does not work yet is told
 // to the client where the protocol has a word for it, and to the operator in
 // one line a client and minute (log.go).
-// There are no topic aliases from clients, no subscription identifiers and no
-// enhanced authentication. Clients over WebSocket are not served.
+// There is no enhanced authentication. Clients over WebSocket are not served.
 //
 // A session that outlives its connection is kept on streams, by package session:
 // kept.go is the way in, deliver.go the way out. Messages with QoS 1 or 2 that are not
@@ -37,7 +36,7 @@
 // make no valid property are left out.
 //
 // Where to start reading: conn.go for the life of a connection, publish.go and
-// acks.go for the way in, subscription.go for the way out, topic.go for names,
+// acks.go for the way in, aliases.go for topic aliases, subscription.go for the way out, topic.go for names,
 // keeper.go and replay.go for what is retained, kept.go for sessions, exactly.go for
 // QoS 2, systopics.go for $SYS/broker.
 package mqtt

@@ -277,7 +277,7 @@ func (k *kept) restore() {
 	c := k.conn
 	for _, f := range k.session.Filters() {
 		s := packets.Subscription{
-			Filter: f.Text, Qos: f.Options & 3, NoLocal: f.Options&4 != 0, RetainAsPublished: f.Options&8 != 0,
+			Filter: f.Text, Identifier: int(f.Identifier), Qos: f.Options & 3, NoLocal: f.Options&4 != 0, RetainAsPublished: f.Options&8 != 0,
 		}
 		if code, err := c.subscribeTo(&s, false); err != nil || code >= 0x80 {
 			k.session.Unsubscribe(f.Text)
@@ -302,7 +302,7 @@ func (c *conn) keepFilter(f *packets.Subscription) byte {
 	if c.kept == nil {
 		return 0
 	}
-	_, err := c.kept.session.Subscribe(f.Filter, options(f))
+	_, err := c.kept.session.Subscribe(f.Filter, options(f), uint32(f.Identifier))
 	if err == nil {
 		return 0
 	}

@@ -394,7 +394,7 @@ func TestConn_answersAboveTheLimit(t *testing.T) {
 	c.version, c.window = v311, newWindow(1, c.out)
 	message := wire.Msg{Header: []byte("NATS/1.0\r\nNmqtt-Pub:1\r\n\r\n"), Body: make([]byte, 80)}
 	for range 2 {
-		if !c.send(1, 0, []byte("a"), &message) {
+		if !c.send(1, 0, []byte("a"), &message, 0) {
 			t.Fatal("no room")
 		}
 	}
@@ -499,8 +499,7 @@ func TestRefusals_areLogged(t *testing.T) {
 		{`protocol name \"MQIsdq\": only MQTT 3.1, 3.1.1 and 5 are supported`, func() {
 			b.dial(v311).send(unhex(t, "10 10 00 06 4d 51 49 73 64 71 03 02 00 3c 00 02 63 31"))
 		}},
-		{"topic aliases are not supported", func() { packet(v5, "30 07 00 01 61 03 23 00 01") }},
-		{"subscription identifiers are not supported", func() { packet(v5, "82 09 00 01 02 0b 01 00 01 61 00") }},
+		{"topic alias 33, the highest is 32", func() { packet(v5, "30 07 00 01 61 03 23 00 21") }},
 	} {
 		t.Run(c.line, func(t *testing.T) {
 			c.do()

@@ -46,7 +46,6 @@ var (
 	noticeRetain       = notice{slog.LevelWarn, false, "MQTT message taken without its RETAIN flag: retained messages are kept in a stream, and JetStream is off"}
 	noticeProperty     = notice{slog.LevelWarn, false, "MQTT property left out: a message cannot carry it"}
 	noticeSession      = notice{slog.LevelInfo, false, "MQTT session will end with its connection: longer ones are kept in streams, and JetStream is off"}
-	noticeSubID        = notice{slog.LevelWarn, false, "MQTT subscription refused: subscription identifiers are not supported"}
 	noticeRefused      = notice{slog.LevelError, true, "MQTT message refused and dropped"}
 	noticeNotStored    = notice{slog.LevelError, true, "MQTT message was not stored"}
 	noticeNotReplayed  = notice{slog.LevelError, true, "MQTT retained messages could not be read for a subscription"}

@@ -38,8 +38,8 @@ type translation struct {
 	example    []byte // the first of them, borrowed
 }
 
-// properties does it, of a block that skipProperties has walked. Topic alias and subscription identifier are refused: this
-// server announces that it has neither [MQTT-3.3.2-9] [MQTT-3.3.4-6].
+// properties does it, of a block that skipProperties has walked. Subscription
+// identifiers come from servers only [MQTT-3.3.4-6].
 func (t *translation) properties(block []byte) error {
 	for len(block) > 0 {
 		id, v := block[0], block[1:]
@@ -77,8 +77,7 @@ func (t *translation) property(id byte, v []byte) error {
 			return nil
 		}
 		t.dst = appendField(t.dst, name, value)
-	case packets.PropTopicAlias:
-		return fail(packets.ErrTopicAliasInvalid, "topic aliases are not supported")
+	case packets.PropTopicAlias: // it is of this connection (aliases.go)
 	default:
 		return fail(errProtocol, "property %#x in PUBLISH", id)
 	}

@@ -25,6 +25,7 @@ type publication struct {
 	id      uint16
 	topic   []byte
 	props   []byte // property block without its length, MQTT 5 only
+	alias   int    // of the topic, -1 for none
 	payload []byte
 	cut     int   // bytes of the payload that were too many and are not there
 	bad     error // why the topic is refused
@@ -32,7 +33,7 @@ type publication struct {
 
 // parsePublish decodes a PUBLISH of a client.
 func parsePublish(f frame, version byte) (publication, error) {
-	p := publication{qos: f.first >> 1 & 3, retain: f.first&flagRetain != 0, cut: f.cut}
+	p := publication{qos: f.first >> 1 & 3, retain: f.first&flagRetain != 0, cut: f.cut, alias: -1}
 	if p.qos == 3 {
 		return p, fail(packets.ErrMalformedQos, "QoS 3") // [MQTT-3.3.1-4]
 	}
@@ -59,7 +60,7 @@ func parsePublish(f frame, version byte) (publication, error) {
 		}
 		_, w := varint(rest)
 		p.props = rest[w : len(rest)-len(after)]
-		rest = after
+		p.alias, rest = aliasOf(p.props), after
 	}
 	p.payload = rest
 	return p, nil
@@ -116,26 +117,32 @@ func (c *conn) exactBy(p *publication) *session.Session {
 // checkTopic makes the subject of the message. It fails for what the protocol
 // forbids; what is only refused leaves no subject.
 func (c *conn) checkTopic(p *publication) error {
-	var err error
+	known, err := c.resolve(p)
+	if err != nil {
+		return err
+	}
+	if p.bad != nil {
+		return nil
+	}
 	c.subject, err = appendSubject(c.subject[:0], p.topic, c.topicRules())
 	if err == nil && c.tooLong(c.subject) {
 		err = errTopicLong
 	}
 	switch err {
 	case nil:
+		if !known {
+			c.name(p)
+		}
 		return nil
 	case errTopicChar, errTopicLong:
 		p.bad = err
-		c.subject = c.subject[:0]
+		c.name(p)
 		if err == errTopicChar && c.version != v5 {
 			return fail(packets.ErrTopicNameInvalid, "topic %q: %w", core.Cut(p.topic), err) // nats-server's way
 		}
 		return nil
 	case errTopicWildcard, errTopicText: // [MQTT-3.3.2-2] [MQTT-1.5.4-1]
 		return fail(packets.ErrMalformedTopic, "topic %q: %w", core.Cut(p.topic), err)
-	}
-	if _, err := c.headers(p); err != nil {
-		return err // an empty topic goes with an alias, and there are none
 	}
 	return fail(packets.ErrProtocolViolationNoTopic, "PUBLISH: %w", err) // [MQTT-4.7.3-1]
 }

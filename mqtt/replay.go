@@ -287,7 +287,7 @@ func (r *replay) send(s *subscription, w *watch, m *jsclient.Message, now time.T
 			}
 			return 0, nil
 		}
-		size, ok := c.encodeLocked(qos, []byte(subj), &msg)
+		size, ok := c.encodeLocked(qos, qos == 0 || c.window.takes(), []byte(subj), &msg, s.id)
 		switch {
 		case !ok:
 			c.out.Unlock()

@@ -33,32 +33,27 @@ func (c *conn) subscribe(f frame) error {
 		ProtocolVersion: c.version, PacketID: pk.PacketID,
 		FixedHeader: packets.FixedHeader{Type: packets.Suback},
 	}
-	identified := len(pk.Properties.SubscriptionIdentifier) > 0
-	if identified {
-		c.notice(noticeSubID)
-	}
 	var fresh, told []*subscription // that get retained messages, and what the server tells
 	for i := range pk.Filters {
-		code := packets.ErrSubscriptionIdentifiersNotSupported.Code
-		if f := &pk.Filters[i]; !identified {
-			if c.bridge && !strings.HasPrefix(f.Filter, sharePrefix) {
-				f.NoLocal, f.RetainAsPublished = true, true
+		f := &pk.Filters[i] // with the identifier of the packet
+		if c.bridge && !strings.HasPrefix(f.Filter, sharePrefix) {
+			f.NoLocal, f.RetainAsPublished = true, true
+		}
+		known := c.subs[f.Filter] != nil
+		code, err := c.subscribeTo(f, c.m.keeps() && wantsRetained(f, known))
+		if err != nil {
+			return err
+		}
+		if code < 0x80 {
+			code = max(code, c.keepFilter(f))
+		}
+		if code < 0x80 && wantsRetained(f, known) {
+			s := c.subs[f.Filter]
+			if c.m.keeps() {
+				fresh = append(fresh, s)
 			}
-			known := c.subs[f.Filter] != nil
-			if code, err = c.subscribeTo(f, c.m.keeps() && wantsRetained(f, known)); err != nil {
-				return err
-			}
-			if code < 0x80 {
-				code = max(code, c.keepFilter(f))
-			}
-			if code < 0x80 && wantsRetained(f, known) {
-				s := c.subs[f.Filter]
-				if c.m.keeps() {
-					fresh = append(fresh, s)
-				}
-				if s.sys != nil {
-					told = append(told, s)
-				}
+			if s.sys != nil {
+				told = append(told, s)
 			}
 		}
 		if c.version != v5 && code >= 0x80 {
@@ -127,7 +122,7 @@ func (c *conn) subscribeTo(f *packets.Subscription, watched bool) (byte, error) 
 		f.Qos = 1 // of a group nothing is kept, and identifiers of QoS 2 would have to be
 	}
 	s := &subscription{
-		conn: c, filter: f.Filter, qos: f.Qos, noLocal: f.NoLocal, asPublished: f.RetainAsPublished,
+		conn: c, filter: f.Filter, qos: f.Qos, id: uint32(f.Identifier), noLocal: f.NoLocal, asPublished: f.RetainAsPublished,
 		dollar: !strings.HasPrefix(filter, "+") && !strings.HasPrefix(filter, "#"),
 		kept:   c.kept != nil && queue == "",
 	}

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/mochi-mqtt/server/v2/packets"
+
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/mqtt/session"
@@ -16,6 +18,7 @@ type subscription struct {
 	filter  string
 	qos     byte // granted
 	noLocal bool
+	id      uint32 // of MQTT 5, 0 for none
 	// dollar is true when the filter names its first level, and so may match
 	// topics that begin with '$' [MQTT-4.7.2-1].
 	dollar   bool
@@ -86,7 +89,7 @@ func (s *subscription) Deliver(_ *account.Sub, m *wire.Msg) bool {
 		}
 		qos = 1 // identifiers of QoS 2 are the session's
 	}
-	if !c.send(qos, flags, subj, m) {
+	if !c.send(qos, flags, subj, m, s.id) {
 		return false
 	}
 	if c.replies != nil && len(m.Reply) > 0 && c.version == v5 {
@@ -97,14 +100,15 @@ func (s *subscription) Deliver(_ *account.Sub, m *wire.Msg) bool {
 
 var jsAckPrefix = []byte("$JS.ACK.")
 
-// send queues one PUBLISH; flags is flagRetain or 0. A client that does not keep up
+// send queues one PUBLISH; flags is flagRetain or 0, id the subscription's identifier
+// or 0. A client that does not keep up
 // is disconnected, as NATS does: what it is owed comes by its session (deliver.go).
-func (c *conn) send(qos, flags byte, subj []byte, m *wire.Msg) bool {
+func (c *conn) send(qos, flags byte, subj []byte, m *wire.Msg, id uint32) bool {
 	o := c.out
 	if !c.begin() {
 		return false
 	}
-	size, ok := c.encodeLocked(qos, subj, m)
+	size, ok := c.encodeLocked(qos, qos == 0 || c.window.takes(), subj, m, id)
 	if !ok {
 		o.Unlock()
 		c.drops.count(c.unsendable(size))
@@ -122,16 +126,28 @@ func (c *conn) send(qos, flags byte, subj []byte, m *wire.Msg) bool {
 }
 
 // encodeLocked makes topic and properties of a PUBLISH in the scratch space, which
-// the outbound lock guards, and returns its remaining length. It reports false for
-// what the client can't be sent.
-func (c *conn) encodeLocked(qos byte, subj []byte, m *wire.Msg) (size int, ok bool) {
+// the outbound lock guards, and returns its remaining length. now says that it goes
+// out at once if it goes out; ids are identifiers of subscriptions, 0 is none. It
+// reports false for what the client can't be sent.
+func (c *conn) encodeLocked(qos byte, now bool, subj []byte, m *wire.Msg, ids ...uint32) (size int, ok bool) {
 	c.topic = appendTopic(c.topic[:0], subj)
 	c.props = c.props[:0]
 	if c.version == v5 {
 		c.props = appendProperties(c.props, m.Reply, m.Header)
+		for _, id := range ids { // [MQTT-3.3.4-3]
+			if id > 0 {
+				c.props = appendLength(append(c.props, packets.PropSubscriptionIdentifier), int(id))
+			}
+		}
 	}
-	size = publishSize(c.version, qos, c.topic, c.props, m.Body)
-	return size, validTopic(c.topic) && c.fits(size)
+	size, ok = publishSize(c.version, qos, c.topic, c.props, m.Body), validTopic(c.topic)
+	if a := c.aliasesOut; a != nil {
+		if a.naming = false; ok && now {
+			c.shortenLocked(size)
+			size = publishSize(c.version, qos, c.topic, c.props, m.Body)
+		}
+	}
+	return size, ok && c.fits(size)
 }
 
 // queueLocked queues what encodeLocked has made, or has it wait for a packet
@@ -147,6 +163,7 @@ func (c *conn) queueLocked(qos, flags byte, size int, body []byte) {
 	if now {
 		c.out.WriteLocked(c.head)
 		c.out.WriteLocked(body)
+		c.namedLocked()
 		c.outMsgs.Add(1)
 	} else { // the client allows no more unacknowledged messages
 		c.window.queue(qos, c.head, body, identifierAt(size, c.topic))

@@ -204,7 +204,7 @@ func (s *subscription) deliverSys(v *sysValue, flags byte) {
 			s.conn.drops.count(dropDenied)
 			continue
 		}
-		s.conn.send(0, flags, v.subject, &wire.Msg{Subject: v.subject, Body: []byte(v.payload)})
+		s.conn.send(0, flags, v.subject, &wire.Msg{Subject: v.subject, Body: []byte(v.payload)}, s.id)
 	}
 }
 

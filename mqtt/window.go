@@ -41,14 +41,20 @@ func newWindow(limit int, out *outbound.Buffer) window {
 // take gives the next free identifier; none is free when the window is full or
 // others wait already.
 func (w *window) take(qos byte) (uint16, bool) {
-	if w.queued.Size() > 0 {
+	if !w.takes() {
 		return 0, false
 	}
 	return w.free(qos)
 }
 
+// takes reports whether take would.
+func (w *window) takes() bool { return w.queued.Size() == 0 && !w.exhausted() }
+
+// exhausted reports whether no identifier is free.
+func (w *window) exhausted() bool { return w.full() || len(w.inUse) >= 65535 }
+
 func (w *window) free(qos byte) (uint16, bool) {
-	if w.full() || len(w.inUse) >= 65535 {
+	if w.exhausted() {
 		return 0, false
 	}
 	for {
@@ -119,7 +125,7 @@ func (w *window) ready(out *outbound.Buffer) bool {
 	if w.queued.Size() == 0 {
 		return false
 	}
-	if w.full() || len(w.inUse) >= 65535 {
+	if w.exhausted() {
 		return false
 	}
 	var b [queuedHead]byte

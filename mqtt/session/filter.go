@@ -17,6 +17,8 @@ import (
 type Filter struct {
 	Text    string
 	Options byte // as in a SUBSCRIBE of MQTT 5
+	// Identifier is that of the subscription, 0 for none.
+	Identifier uint32
 
 	sess *Session
 	subs []account.Sub // none with QoS 0
@@ -164,11 +166,11 @@ func (f *Filter) takes(seq uint64, subj []byte, publisher []byte) bool {
 		!f.sess.store.skipsLocked(f.sess, seq)
 }
 
-// Subscribe makes a filter, or changes the options of one. The row has it when Save
-// has returned.
-func (x *Session) Subscribe(text string, options byte) (*Filter, error) {
+// Subscribe makes a filter, or changes the options and the identifier of one. The row
+// has it when Save has returned.
+func (x *Session) Subscribe(text string, options byte, id uint32) (*Filter, error) {
 	s := x.store
-	f := &Filter{Text: text, Options: options, sess: x, after: open, until: open}
+	f := &Filter{Text: text, Options: options, Identifier: id, sess: x, after: open, until: open}
 	s.mu.Lock()
 	old := x.filterLocked(text)
 	n, size := 0, len(text)
@@ -177,7 +179,7 @@ func (x *Session) Subscribe(text string, options byte) (*Filter, error) {
 		size += len(o.Text)
 	}
 	if old != nil && old.keeps() == f.keeps() && old.noLocal() == f.noLocal() {
-		old.Options = options
+		old.Options, old.Identifier = options, id
 		s.mu.Unlock()
 		return old, nil
 	}
@@ -238,14 +240,14 @@ func (x *Session) forgetLocked(f *Filter) {
 	delete(x.store.mu.closed, f)
 }
 
-// Filters are those that the client has, by their text and options.
+// Filters are those that the client has, by their text, options and identifier.
 func (x *Session) Filters() []Filter {
 	x.store.mu.Lock()
 	defer x.store.mu.Unlock()
 	var all []Filter
 	for f := range x.filters.all {
 		if !f.closed() {
-			all = append(all, Filter{Text: f.Text, Options: f.Options})
+			all = append(all, Filter{Text: f.Text, Options: f.Options, Identifier: f.Identifier})
 		}
 	}
 	return all

@@ -24,7 +24,7 @@ func TestSession_atRest(t *testing.T) {
 		for i := from; i < upTo; i++ {
 			x, _, err := h.s.Attach(t.Context(), nil, Client{ID: fmt.Sprintf("plant/line%d", i), User: "u", Expiry: 60, Peer: new(device)})
 			if err == nil {
-				_, err = x.Subscribe(fmt.Sprintf("plant.line%d.>", i), 1)
+				_, err = x.Subscribe(fmt.Sprintf("plant.line%d.>", i), 1, 0)
 			}
 			if err != nil {
 				t.Fatal(err)

@@ -18,6 +18,8 @@ type Message struct {
 	// Options are those of the filter that takes it with the highest QoS.
 	Options byte
 	QoS     byte // 1 or 2
+	// IDs are the identifiers of the subscriptions that take it.
+	IDs []uint32
 	// Again: it was sent before, or may have been. ID is the packet identifier that
 	// it has then, 0 if that is not known.
 	Again bool
@@ -60,6 +62,10 @@ func (x *Session) Read(ctx context.Context, u Unacked) (*Message, error) {
 	if u.Exact {
 		again.QoS = 2
 	}
+	s := x.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, again.IDs, _ = x.takenLocked(m, again.Topic)
 	return again, nil
 }
 
@@ -223,19 +229,30 @@ func (x *Session) choose(found []*jsclient.Message, horizon uint64) (list []*Mes
 		if s.mu.counts.get(m.Seq) == 0 && (m.Seq <= s.mu.swept || m.Seq > s.mu.begin) {
 			continue // nobody waits for it: it is to be deleted, or somebody else has put it there
 		}
-		options, waits := byte(0), false
-		publisher := publisherOf(m.Header)
-		for f := range x.filters.all {
-			if f.keeps() && f.takes(m.Seq, []byte(subj), publisher) && (!waits || f.Options&3 > options&3) && f.covers([]byte(subj)) {
-				options, waits = f.Options, true
-			}
-		}
-		if waits {
+		if options, ids, waits := x.takenLocked(m, subj); waits {
 			// With QoS 2 nothing was sent that the row does not know.
 			qos := min(options&3, max(PublishedQoS(m.Header), 1))
-			list = append(list, &Message{Message: m, Topic: subj, Options: options, QoS: qos, Again: qos < 2 && m.Seq <= x.sentUpTo})
+			list = append(list, &Message{Message: m, Topic: subj, Options: options, IDs: ids, QoS: qos, Again: qos < 2 && m.Seq <= x.sentUpTo})
 		}
 	}
 	x.reading.horizon = max(x.reading.horizon, horizon)
 	return list
+}
+
+// takenLocked looks which filters take a message: the options of the one with the
+// highest QoS, and the identifiers of all.
+func (x *Session) takenLocked(m *jsclient.Message, subj string) (options byte, ids []uint32, some bool) {
+	publisher := publisherOf(m.Header)
+	for f := range x.filters.all {
+		if !f.keeps() || !f.takes(m.Seq, []byte(subj), publisher) || !f.covers([]byte(subj)) {
+			continue
+		}
+		if !some || f.Options&3 > options&3 {
+			options, some = f.Options, true
+		}
+		if f.Identifier > 0 {
+			ids = append(ids, f.Identifier)
+		}
+	}
+	return options, ids, some
 }

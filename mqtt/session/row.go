@@ -48,9 +48,13 @@ type state struct {
 type filterRow struct {
 	Filter  string `json:"filter"`
 	Options byte   `json:"options"`         // as in a SUBSCRIBE of MQTT 5
+	ID      uint32 `json:"id,omitempty"`    // of the subscription
 	After   uint64 `json:"after,omitempty"` // it takes what is behind this sequence
 	Until   uint64 `json:"until,omitempty"` // and was taken away behind this one; 0: it was not
 }
+
+// maxIdentifier is the highest one of a subscription.
+const maxIdentifier = 1<<28 - 1
 
 // Never is an expiry of a session that does not expire.
 const Never = 1<<32 - 1
@@ -131,7 +135,7 @@ func (r *row) check() error {
 		switch {
 		case f.Filter == "" || size > MaxFilterBytes:
 			return errors.New("size of the filters")
-		case f.Options&3 > 2 || f.Until > 0 && f.Until < f.After:
+		case f.Options&3 > 2 || f.ID > maxIdentifier || f.Until > 0 && f.Until < f.After:
 			return fmt.Errorf("filter %.64q", f.Filter)
 		case f.Until == 0 && open[f.Filter]:
 			return fmt.Errorf("filter %.64q twice", f.Filter)
@@ -156,7 +160,7 @@ func (x *Session) encode() []byte {
 	}
 	x.encodeExact(s)
 	for f := range x.filters.all {
-		r := filterRow{Filter: f.Text, Options: f.Options, After: f.after}
+		r := filterRow{Filter: f.Text, Options: f.Options, ID: f.Identifier, After: f.after}
 		if f.closed() {
 			r.Until = f.until
 		}

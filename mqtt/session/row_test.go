@@ -72,7 +72,7 @@ func FuzzReadRow(f *testing.F) {
 			if f.Until > 0 {
 				until = f.Until
 			}
-			x.filters.add(&Filter{Text: f.Filter, Options: f.Options, after: f.After, until: until})
+			x.filters.add(&Filter{Text: f.Filter, Options: f.Options, Identifier: f.ID, after: f.After, until: until})
 		}
 		if _, err := readRow(x.encode(), nil, 0); err != nil {
 			t.Fatalf("%s: %v", x.encode(), err)

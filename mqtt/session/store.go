@@ -275,7 +275,7 @@ func (s *Store) restore(r *row, m *jsclient.Message) error {
 		x.unacked = append(x.unacked, Unacked{Seq: r.State.Unacked[i], ID: uint16(id), Exact: id >= exactly})
 	}
 	for _, fr := range r.State.Filters {
-		f := &Filter{sess: x, Text: fr.Filter, Options: fr.Options, after: fr.After, until: open}
+		f := &Filter{sess: x, Text: fr.Filter, Options: fr.Options, Identifier: fr.ID, after: fr.After, until: open}
 		if fr.Until > 0 {
 			f.until = fr.Until
 		}

@@ -135,7 +135,7 @@ func (h *house) attach(id string, present bool) *device {
 func (d *device) sub(filters ...string) *device {
 	d.h.Helper()
 	for _, f := range filters {
-		if _, err := d.Subscribe(f, 1); err != nil {
+		if _, err := d.Subscribe(f, 1, 0); err != nil {
 			d.h.Fatal(err)
 		}
 	}
@@ -428,7 +428,7 @@ func TestStore_filters(t *testing.T) {
 	d.ackAll()
 	h.holds(msgsStream, 0)
 	for i := range MaxFilters {
-		if _, err := d.Subscribe(fmt.Sprint("g", i), 0); err != nil {
+		if _, err := d.Subscribe(fmt.Sprint("g", i), 0, 0); err != nil {
 			if err != ErrFilters || i < MaxFilters-2*maxAside-2 {
 				t.Errorf("filter %d: %v", i, err)
 			}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,11 +25,11 @@ import (
 // Each line is a step:
 //
 //	NAME connect [v5] [will=TOPIC:PAYLOAD] [q1] [retain] [delay=SECONDS] [keep]
-//	    [expiry=SECONDS] [present] [refused=CODE] [grants=SECONDS] [id=RECEIVE-MAXIMUM] [login=USER] [as=CLIENT-ID]
-//	NAME pub TOPIC PAYLOAD [q1] [q2] [retain] [expiry=SECONDS] [KEY=VALUE]  "-" is no payload
-//	NAME sub FILTER [q1] [rh1] [rh2] [rap] [nolocal]
-//	NAME gets TOPIC PAYLOAD [q1] [retain] [expiry=SECONDS] [KEY=VALUE]      the next that comes,
-//	    [dup] [hold] [id=N]                                                 which is not acknowledged by hold
+//	    [expiry=SECONDS] [present] [refused=CODE] [grants=SECONDS] [id=RECEIVE-MAXIMUM] [login=USER] [as=CLIENT-ID] [alias=MAXIMUM]
+//	NAME pub TOPIC PAYLOAD [q1] [q2] [retain] [expiry=SECONDS] [alias=N] [KEY=VALUE]  "-" is no payload, or no topic
+//	NAME sub FILTER [q1] [rh1] [rh2] [rap] [nolocal] [sub=IDENTIFIER]
+//	NAME gets TOPIC PAYLOAD [q1] [retain] [expiry=SECONDS] [alias=N] [KEY=VALUE]      the next that comes,
+//	    [dup] [hold] [id=N] [sub=IDENTIFIER]...                             which is not acknowledged by hold
 //	NAME acks N                                                           acknowledges a packet identifier
 //	NAME pubrefused TOPIC PAYLOAD | NAME pubends TOPIC PAYLOAD             a PUBLISH with QoS 1 that gets 0x97, or refused=CODE, or the end
 //	NAME silent                                                           nothing more comes
@@ -112,6 +113,8 @@ type marks struct {
 	id                       uint16
 	expiry, grants, delay    uint32
 	will, login, as          string
+	alias                    uint16
+	ids                      []int // of subscriptions
 	user                     []packets.UserProperty
 }
 
@@ -147,7 +150,13 @@ func (s *story) marks(words []string) (k marks) {
 			k.as = value
 		case key == "will":
 			k.will = value
-		case key == "refused" || key == "id" || key == "grants" || key == "delay":
+		case key == "sub":
+			n, err := strconv.Atoi(value)
+			if err != nil {
+				s.fatalf("%v", err)
+			}
+			k.ids = append(k.ids, n)
+		case key == "refused" || key == "id" || key == "grants" || key == "delay" || key == "alias":
 			n, err := strconv.ParseUint(value, 0, 16)
 			if err != nil {
 				s.fatalf("%v", err)
@@ -157,6 +166,8 @@ func (s *story) marks(words []string) (k marks) {
 				k.refused = byte(n)
 			case "id":
 				k.id = uint16(n)
+			case "alias":
+				k.alias = uint16(n)
 			case "grants":
 				k.grants = uint32(n)
 			case "delay":
@@ -322,7 +333,7 @@ func (s *story) connect(name string, k marks) {
 			pk.Connect.UsernameFlag, pk.Connect.PasswordFlag = true, true
 			pk.Connect.Username, pk.Connect.Password = []byte(k.login), []byte(k.login)
 		}
-		pk.Properties.ReceiveMaximum = k.id
+		pk.Properties.ReceiveMaximum, pk.Properties.TopicAliasMaximum = k.id, k.alias
 		if k.bridge {
 			pk.ProtocolVersion |= bridgeBit
 		}
@@ -334,10 +345,11 @@ func (s *story) connect(name string, k marks) {
 }
 
 func (s *story) publish(c *client, topic, payload string, k marks) {
-	pk := &packets.Packet{ProtocolVersion: c.version, PacketID: 9, TopicName: topic, Payload: []byte(strings.TrimPrefix(payload, "-"))}
+	pk := &packets.Packet{ProtocolVersion: c.version, PacketID: 9, TopicName: strings.TrimPrefix(topic, "-"), Payload: []byte(strings.TrimPrefix(payload, "-"))}
 	pk.FixedHeader = packets.FixedHeader{Type: packets.Publish, Qos: k.qos, Retain: k.retain}
 	pk.Properties.User = k.user
 	pk.Properties.MessageExpiryInterval = k.expiry
+	pk.Properties.TopicAlias, pk.Properties.TopicAliasFlag = k.alias, k.alias > 0
 	c.send(c.encoded(pk.PublishEncode))
 	switch k.qos {
 	case 1:
@@ -354,6 +366,7 @@ func (s *story) publish(c *client, topic, payload string, k marks) {
 func (s *story) subscribe(c *client, filter string, k marks) {
 	pk := &packets.Packet{ProtocolVersion: c.version, PacketID: 77}
 	pk.FixedHeader = packets.FixedHeader{Type: packets.Subscribe, Qos: 1}
+	pk.Properties.SubscriptionIdentifier = k.ids
 	pk.Filters = packets.Subscriptions{{Filter: filter, Qos: k.qos, RetainHandling: k.handling, RetainAsPublished: k.rap, NoLocal: k.nolocal}}
 	c.send(c.encoded(pk.SubscribeEncode))
 	if code := c.expect(packets.Suback).ReasonCodes[0]; code != k.qos {
@@ -367,10 +380,10 @@ func (s *story) gets(c *client, topic, payload string, k marks) {
 	if err != nil || pk.FixedHeader.Type != packets.Publish {
 		s.fatalf("got %+v, %v", pk, err)
 	}
-	if pk.TopicName != topic || string(pk.Payload) != strings.TrimPrefix(payload, "-") || pk.FixedHeader.Retain != k.retain || pk.FixedHeader.Qos != k.qos ||
+	if pk.TopicName != strings.TrimPrefix(topic, "-") || string(pk.Payload) != strings.TrimPrefix(payload, "-") || pk.FixedHeader.Retain != k.retain || pk.FixedHeader.Qos != k.qos ||
 		pk.FixedHeader.Dup != k.dup || k.id > 0 && pk.PacketID != k.id ||
-		fmt.Sprint(pk.Properties.User) != fmt.Sprint(k.user) {
-		s.fatalf("got %s %q, retain %v, QoS %d, dup %v, id %d, %v", pk.TopicName, pk.Payload, pk.FixedHeader.Retain, pk.FixedHeader.Qos, pk.FixedHeader.Dup, pk.PacketID, pk.Properties.User)
+		fmt.Sprint(pk.Properties.User) != fmt.Sprint(k.user) || pk.Properties.TopicAlias != k.alias || !slices.Equal(pk.Properties.SubscriptionIdentifier, k.ids) {
+		s.fatalf("got %s %q, retain %v, QoS %d, dup %v, id %d, %v, alias %d, of %d", pk.TopicName, pk.Payload, pk.FixedHeader.Retain, pk.FixedHeader.Qos, pk.FixedHeader.Dup, pk.PacketID, pk.Properties.User, pk.Properties.TopicAlias, pk.Properties.SubscriptionIdentifier)
 	}
 	if left := pk.Properties.MessageExpiryInterval; (left > 0) != (k.expiry > 0) || left > k.expiry {
 		s.fatalf("it expires in %d s, want %d at most", left, k.expiry)
