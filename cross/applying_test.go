@@ -30,7 +30,7 @@ const applying = "(*stream).applyOne"
 // reading of the clocks that they are given and by the state, so that a simulator, and
 // a test, has the same from the same time. What they ask for is carried out elsewhere.
 var ticking = []string{
-	"(*stream).tick", "(*Engine).clockTick",
+	"(*stream).tick", "(*Engine).clockTick", "(*stream).unneeded", "(*stream).sweepable",
 }
 
 // tickingMay are the places in them that look otherwise, and why they are not.

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 
@@ -48,18 +49,33 @@ func (m *member) release() {
 	if n == 0 {
 		return
 	}
-	retention := m.s.config().Retention
+	drop, err := m.s.unneeded(acked)
+	if err != nil {
+		m.s.putOff("release of what was acknowledged", err)
+		m.s.sweepAgain.Store(true)
+	}
+	m.s.releasing.Add(int64(len(drop)) - n)
+	m.s.logRelease(drop)
+}
+
+// unneeded is what goes of that which a consumer has done with, in place of it. It
+// also tells why some of it could not be looked at, which stays until a sweep can. It
+// is a function like a tick.
+func (s *stream) unneeded(acked []uint64) (drop []uint64, unread error) {
+	retention := s.config().Retention
 	if retention == asset.LimitsRetention {
-		m.s.releasing.Add(-n)
-		return
+		return nil, nil
 	}
 	// In a work queue each message belongs to one consumer, and to those that
 	// mirror or source it.
-	if all := m.s.members(); retention == asset.InterestRetention || slices.ContainsFunc(all, (*member).sources) {
-		acked = slices.DeleteFunc(acked, func(seq uint64) bool { return m.s.needed(all, seq) })
+	if all := s.members(); retention == asset.InterestRetention || slices.ContainsFunc(all, (*member).sources) {
+		acked = slices.DeleteFunc(acked, func(seq uint64) bool {
+			needed, err := s.needed(all, seq)
+			unread = cmp.Or(unread, err)
+			return needed
+		})
 	}
-	m.s.releasing.Add(int64(len(acked)) - n)
-	m.s.logRelease(acked)
+	return acked, unread
 }
 
 // settle waits until what was acknowledged before is gone from the stream, as
@@ -104,18 +120,16 @@ func (m *member) resting() bool {
 }
 
 // needed reports whether a consumer still needs a message. It is read only where its
-// subject decides. One that could not be read stays, until a sweep can.
-func (s *stream) needed(members []*member, seq uint64) bool {
+// subject decides. One that could not be read may be needed.
+func (s *stream) needed(members []*member, seq uint64) (bool, error) {
 	if !slices.ContainsFunc(members, func(m *member) bool { return m.mayNeed(seq) }) {
-		return false
+		return false, nil
 	}
 	msg, _, err := s.store.Load(seq, nil)
 	if err != nil && !goneForGood(err) {
-		s.putOff("release of what was acknowledged", err)
-		s.sweepAgain.Store(true)
-		return true
+		return true, err
 	}
-	return err == nil && neededBy(members, seq, []byte(msg.Subject))
+	return err == nil && neededBy(members, seq, []byte(msg.Subject)), nil
 }
 
 func (m *member) mayNeed(seq uint64) bool {
@@ -141,14 +155,18 @@ func neededBy(members []*member, seq uint64, subj []byte) bool {
 // maxRelease is how many messages one operation drops.
 const maxRelease = 4096
 
-// logRelease has its sequences counted in releasing already.
+// logRelease has what nobody needs go, which is counted in releasing already.
 func (s *stream) logRelease(seqs []uint64) {
+	if len(seqs) == 0 {
+		return
+	}
+	now := s.line.read()
 	for chunk := range slices.Chunk(seqs, maxRelease) {
 		b := msgp.AppendUint64(nil, uint64(len(chunk)))
 		for _, seq := range chunk {
 			b = msgp.AppendUint64(b, seq)
 		}
-		rec := s.record(opRelease, false)
+		rec := s.recordAt(now, opRelease, false)
 		// What is not dropped now is found by the sweep of the next start.
 		if s.config().Discard == asset.DiscardNew {
 			// A publisher may be refused until this is done.
@@ -182,14 +200,23 @@ func (s *stream) applyRelease(en *edgestore.Entry) error {
 	return r.done("release")
 }
 
-// sweep looks through the whole stream for messages that nobody needs: after
-// a restart, which may have lost an opRelease, after a consumer is gone, and
-// after the retention changed. A read that fails puts the rest off.
+// sweep has all messages go that nobody needs: after a restart, which may have lost an
+// opRelease, after a consumer is gone, and after the retention changed. A read that
+// fails puts the rest off.
 func (s *stream) sweep() {
 	s.sweepAgain.Store(false)
-	if err := s.trySweep(); err != nil {
+	drop, looked, err := s.sweepable()
+	s.releasing.Add(int64(len(drop)))
+	s.logRelease(drop)
+	if err != nil { // what a replay left is needed when it is tried again
 		s.putOff("sweep", err)
 		s.sweepAgain.Store(true)
+		return
+	}
+	for _, m := range looked {
+		m.mu.Lock()
+		m.replayed = false
+		m.mu.Unlock()
 	}
 }
 
@@ -223,37 +250,26 @@ func (s *stream) refused(what string, err error) {
 	}
 }
 
-func (s *stream) trySweep() error {
+// sweepable looks through the whole stream for messages that nobody needs. It gives the
+// consumers by which that was decided too, and tells why it could not look to the end.
+// It is a function like a tick.
+func (s *stream) sweepable() (drop []uint64, members []*member, unread error) {
 	cfg := s.config()
 	if cfg.Retention == asset.LimitsRetention {
-		return nil
+		return nil, nil, nil
 	}
-	members := s.members()
+	members = s.members()
 	if cfg.Retention == asset.WorkQueueRetention {
 		members = slices.DeleteFunc(members, func(m *member) bool { return m.direct })
 	}
-	// mine reports whether a consumer of a work queue had the message: what no
-	// worker is there for is kept, and that a source has it is no reason to
-	// drop it but where the release of what it acknowledged may be lost.
-	mine := func(m *member, seq uint64, subj []byte) bool {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		if m.cfg.Upgraded() && (!m.replayed || seq <= m.floorBefore || seq > m.m.AckFloor().Stream) {
-			return false
-		}
-		return m.m.Matches(subj)
-	}
-	var drop []uint64
 	var buf []byte
-	var failed error
 	for seq := uint64(1); !s.e.closing.Load(); seq++ {
 		var msg edgestore.Msg
 		var err error
-		if msg, buf, err = s.store.LoadNext(nil, seq, buf); err != nil {
-			if !errors.Is(err, edgestore.ErrNotFound) {
-				failed = err
-			}
+		if msg, buf, err = s.store.LoadNext(nil, seq, buf); errors.Is(err, edgestore.ErrNotFound) {
 			break
+		} else if err != nil {
+			return drop, members, err
 		}
 		seq = msg.Seq
 		subj := []byte(msg.Subject)
@@ -261,22 +277,24 @@ func (s *stream) trySweep() error {
 			continue
 		}
 		// A work queue keeps what has no consumer yet.
-		if cfg.Retention == asset.WorkQueueRetention && !slices.ContainsFunc(members, func(m *member) bool { return mine(m, seq, subj) }) {
+		if cfg.Retention == asset.WorkQueueRetention && !slices.ContainsFunc(members, func(m *member) bool { return m.had(seq, subj) }) {
 			continue
 		}
 		drop = append(drop, seq)
 	}
-	s.releasing.Add(int64(len(drop)))
-	s.logRelease(drop)
-	if failed != nil {
-		return failed // what a replay left is needed when it is tried again
+	return drop, members, nil
+}
+
+// had reports whether a consumer of a work queue had the message: what no worker is
+// there for is kept, and that a source has it is no reason to drop it but where the
+// release of what it acknowledged may be lost.
+func (m *member) had(seq uint64, subj []byte) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.cfg.Upgraded() && (!m.replayed || seq <= m.floorBefore || seq > m.m.AckFloor().Stream) {
+		return false
 	}
-	for _, m := range members {
-		m.mu.Lock()
-		m.replayed = false
-		m.mu.Unlock()
-	}
-	return nil
+	return m.m.Matches(subj)
 }
 
 // sources reports whether another stream mirrors or sources by this consumer.

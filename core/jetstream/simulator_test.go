@@ -46,8 +46,24 @@ type simulated struct {
 	pubs publishers
 }
 
-// simLog is a log that has nothing to begin with.
-type simLog struct{ *twinLog }
+// simLog is a log that has nothing to begin with. For whoever waits for an operation
+// it is committed at once: nobody else would do that meanwhile.
+type simLog struct {
+	*twinLog
+	x *simulation
+}
+
+func (l *simLog) Append(r *edgestore.Record, side []byte, token any, data ...[]byte) (edgestore.LSN, error) {
+	lsn, err := l.twinLog.Append(r, side, token, data...)
+	if _, waits := token.(*pending); waits && err == nil {
+		l.x.commit(1 << 20)
+	}
+	return lsn, err
+}
+
+func (l *simLog) AppendReserved(r *edgestore.Record, side []byte, token any, data ...[]byte) (edgestore.LSN, error) {
+	return l.Append(r, side, token, data...)
+}
 
 func (l *simLog) Replay(edgestore.LSN, edgestore.ReplayHandler) error { return nil }
 
@@ -68,7 +84,7 @@ func (b *simBackend) store(cfg *asset.StreamConfig, _ edgestore.BlobReader, _ *s
 func (x *simulation) open(name string, wall time.Duration) *simulated {
 	x.t.Helper()
 	n := &simulated{x: x, name: name, bus: newTestBus("A")}
-	n.log = &simLog{&twinLog{g: x.g, kick: make(chan struct{}, 1), place: twinPlace{1, 0}}}
+	n.log = &simLog{&twinLog{g: x.g, kick: make(chan struct{}, 1), place: twinPlace{1, 0}}, x}
 	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(wall)
 	c := testConfig(x.t)
 	c.Dir, c.Workers = x.t.TempDir(), 1
@@ -153,6 +169,13 @@ func (n *simulated) consume() bool {
 	w.step(w.pop(), &n.pubs)
 	n.x.done["consumed"]++
 	return true
+}
+
+// work has one thing done that was left for a worker, or was asked of the API.
+func (n *simulated) work() {
+	if n.e.api.Next(&n.pubs) {
+		n.x.done["worked"]++
+	}
 }
 
 // send sends what was left for the outbox.
@@ -291,10 +314,17 @@ func (x *simulation) step() {
 		x.commit(1 + x.rnd.IntN(6))
 	case n < 34:
 		lead.consume()
-	case n < 36:
+	case n < 35:
 		lead.send()
+	case n < 36:
+		lead.work()
+		x.follow.work()
 	case n < 38:
 		x.pass(time.Duration(x.rnd.IntN(2000)) * time.Millisecond)
+	case n < 39 && x.rnd.IntN(6) == 0:
+		route(asset.APIPrefix+"STREAM.INFO.S", fmt.Sprint("ack.", x.n), "", "")
+	case n < 39 && x.rnd.IntN(3) == 0: // which is deleted when nobody asks it for anything
+		route(asset.APIPrefix+"CONSUMER.CREATE.T.c", fmt.Sprint("ack.", x.n), "", `{"stream_name":"T","config":{"name":"c","ack_policy":"explicit","inactive_threshold":3000000000}}`)
 	case n < 39:
 		lead.bus.route(&wire.Msg{Subject: fmt.Append(nil, "t.", x.rnd.IntN(9)), Header: []byte(header("Nats-TTL", fmt.Sprint(1+x.rnd.IntN(9), "s")))})
 	case x.rnd.IntN(8) == 0: // somebody sets the clocks, which were in 1970
@@ -348,7 +378,7 @@ func TestSimulator_sameSeedSameBytes(t *testing.T) {
 		t.Error("another seed leads to the same bytes")
 	}
 	t.Logf("%v, %d bytes", x.done, x.text.Len())
-	for _, what := range []string{"sent", "applied", "consumed", "decided", "lost", "elections"} {
+	for _, what := range []string{"sent", "applied", "consumed", "worked", "decided", "lost", "elections"} {
 		if x.done[what] < 5 {
 			t.Errorf("the run did too little to show anything: %v", x.done)
 		}
@@ -357,7 +387,7 @@ func TestSimulator_sameSeedSameBytes(t *testing.T) {
 	for _, en := range x.g.entries {
 		kinds[en.Kind] = true
 	}
-	for _, kind := range []uint8{opPublish, opExpire, opMarker, opNotes, opConsumerDelta, opRelease, opClockStep, opClockMove} {
+	for _, kind := range []uint8{opPublish, opExpire, opMarker, opNotes, opConsumerDelta, opConsumerCreate, opConsumerDelete, opRelease, opClockStep, opClockMove} {
 		if !kinds[kind] {
 			t.Errorf("no operation of kind %d", kind)
 		}

@@ -189,24 +189,43 @@ func (s *Server) run(queue <-chan *Request) {
 		case <-s.quit:
 			return
 		case r := <-queue:
-			if r.job != nil {
-				r.job()
-				continue
-			}
-			if r.settle != nil {
-				r.settle.Settle()
-			} else if s.later(r) {
-				continue
-			}
-			s.bytes.Add(-r.size())
-			if strings.HasPrefix(r.Rest, "DIRECT.GET.") {
-				s.o.DirectGet(r, out)
-			} else {
-				s.answer(r, out)
-			}
-			out.Flush()
+			s.do(r, out)
 		}
 	}
+}
+
+// do works on what was taken from a queue.
+func (s *Server) do(r *Request, out Outlet) {
+	if r.job != nil {
+		r.job()
+		return
+	}
+	if r.settle != nil {
+		r.settle.Settle()
+	} else if s.later(r) {
+		return
+	}
+	s.bytes.Add(-r.size())
+	if strings.HasPrefix(r.Rest, "DIRECT.GET.") {
+		s.o.DirectGet(r, out)
+	} else {
+		s.answer(r, out)
+	}
+	out.Flush()
+}
+
+// Next does one thing that waits, if anything does, on the goroutine that calls it:
+// for whoever does not call Start, to have all of it in the order that he says.
+func (s *Server) Next(out Outlet) bool {
+	for _, queue := range [...]chan *Request{s.queue, s.reads} {
+		select {
+		case r := <-queue:
+			s.do(r, out)
+			return true
+		default:
+		}
+	}
+	return false
 }
 
 // readsFrom is the stream whose messages a request reads or counts, "" that it does
