@@ -88,9 +88,12 @@ type client struct {
 		user   string
 		acc    string
 		// claimed is who somebody said to be that did not get in.
-		claimed struct{ user, name string }
-		out     *outbound.Buffer     // nil before the connection is open
-		tls     *tls.ConnectionState // nil without TLS
+		claimed struct {
+			user    string
+			connect *connectOptions // nil: nobody
+		}
+		out *outbound.Buffer     // nil before the connection is open
+		tls *tls.ConnectionState // nil without TLS
 	}
 }
 
@@ -197,8 +200,8 @@ func (c *client) log() *slog.Logger {
 	if c.life.info != nil {
 		name = c.life.info.Name
 	}
-	if user == "" {
-		user, name = c.life.claimed.user, c.life.claimed.name
+	if user == "" && c.life.claimed.connect != nil {
+		user, name = c.life.claimed.user, c.life.claimed.connect.Name
 	}
 	c.life.Unlock()
 	if user != "" {

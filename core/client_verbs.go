@@ -130,7 +130,7 @@ func (c *client) exit() {
 func (c *client) presented(r *auth.Request) {
 	c.life.Lock()
 	defer c.life.Unlock()
-	c.life.claimed.user, c.life.claimed.name = r.User, c.connect.Name
+	c.life.claimed.user, c.life.claimed.connect = r.User, c.connect
 	if r.User == "" {
 		c.life.claimed.user = r.NKey
 	}
@@ -161,8 +161,12 @@ func (c *client) Connect(args []byte) error {
 	case c.connect.NoResponders && !c.connect.Headers:
 		return errNeedsHeaders
 	}
+	again := c.connected
 	c.connected = true
 	c.setLimits()
+	if !again {
+		c.s.connections.joined(c)
+	}
 	wait := min(firstPing, c.set.o.PingInterval)
 	c.startTimer(wait+rand.N(wait/5+1), c.pingTick)
 	c.ok()

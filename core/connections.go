@@ -29,6 +29,7 @@ type Connection interface {
 // what went over them. It is safe for concurrent use.
 type Connections struct {
 	rested rested
+	system *system // hears who comes and goes; nil: nobody does
 
 	mu struct {
 		sync.Mutex
@@ -99,10 +100,21 @@ func (s *Connections) Clients() int {
 // Add makes c known.
 func (s *Connections) Add(c Connection) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.mu.open[c.ConnID()] = c
 	if c.ConnKind() == monitor.KindClient {
 		s.mu.total++
+	}
+	s.mu.Unlock()
+	if _, later := c.(*client); !later {
+		s.joined(c)
+	}
+}
+
+// joined tells that c has logged in, which all but clients of NATS have when they
+// are added.
+func (s *Connections) joined(c Connection) {
+	if s.system != nil {
+		s.system.joined(c)
 	}
 }
 
@@ -111,13 +123,22 @@ func (s *Connections) Add(c Connection) {
 func (s *Connections) Remove(c Connection, why wire.CloseReason) {
 	closed := closedInfo(c, why)
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.mu.open[c.ConnID()] != c {
-		return
+	known := s.mu.open[c.ConnID()] == c
+	if known {
+		delete(s.mu.open, c.ConnID())
+		s.closedLocked(c, closed, why)
 	}
-	delete(s.mu.open, c.ConnID())
-	s.closedLocked(c, closed, why)
-	s.rested.add() // what it needed is free
+	s.mu.Unlock()
+	if known {
+		s.rested.add() // what it needed is free
+		s.left(closed, why)
+	}
+}
+
+func (s *Connections) left(closed *monitor.ConnInfo, why wire.CloseReason) {
+	if s.system != nil {
+		s.system.left(closed, why)
+	}
 }
 
 // Refused is for a connection that has ended before it was let in, and was not added:
@@ -125,11 +146,12 @@ func (s *Connections) Remove(c Connection, why wire.CloseReason) {
 func (s *Connections) Refused(c Connection, why wire.CloseReason) {
 	closed := closedInfo(c, why)
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if c.ConnKind() == monitor.KindClient {
 		s.mu.total++
 	}
 	s.closedLocked(c, closed, why)
+	s.mu.Unlock()
+	s.left(closed, why)
 }
 
 // closedInfo describes a connection that ends now. How long it was there is told by the

@@ -42,6 +42,9 @@ func (c *client) Describe(subs, detail bool) *monitor.ConnInfo {
 	}
 	i.RoundTrip, i.AccountName = c.life.rtt, c.life.acc
 	i.AuthorizedUser = c.life.user
+	if said := c.life.claimed.connect; said != nil && c.life.info == nil {
+		i.Name, i.Lang, i.Version, i.AuthorizedUser = said.Name, said.Lang, said.Version, c.life.claimed.user
+	}
 	if c.life.acc != config.GlobalAccount {
 		i.Account = c.life.acc
 	}

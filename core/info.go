@@ -43,6 +43,7 @@ type info struct {
 	RemoteAccount string `json:"remote_account,omitempty"`
 	APILevel      int    `json:"api_lvl,omitempty"`
 	XKey          string `json:"xkey,omitempty"`
+	LameDuck      bool   `json:"ldm,omitempty"` // go to another server
 }
 
 // clientInfo is what all INFOs on the client port have in common.

@@ -12,9 +12,10 @@ import (
 // monitorDoors is the HTTP listener for monitoring.
 type monitorDoors struct {
 	*transport.Listener
-	server *monitor.Server
-	scheme string
-	conns  uint64 // accepted so far; of the accepting goroutine
+	server  *monitor.Server
+	handler *monitor.Handler
+	scheme  string
+	conns   uint64 // accepted so far; of the accepting goroutine
 }
 
 // openMonitor opens the monitoring port if there is one.
@@ -35,8 +36,8 @@ func (s *Server) openMonitor() error {
 	if err != nil {
 		return err
 	}
-	server := monitor.NewServer(monitor.NewHandler(s, o.HTTPBasePath), l.Favor(monitor.MaxConns))
-	d := &monitorDoors{Listener: l, scheme: scheme, server: server}
+	handler := monitor.NewHandler(s, o.HTTPBasePath)
+	d := &monitorDoors{Listener: l, scheme: scheme, handler: handler, server: monitor.NewServer(handler, l.Favor(monitor.MaxConns))}
 	s.monitor = d
 	l.Run(s.log, "http", func(c net.Conn) {
 		if scheme == "https" {

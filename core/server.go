@@ -38,6 +38,7 @@ type Server struct {
 	links    outbound.Pool    // and for links
 	parts    inbound.Parts    // of messages that are not whole
 	memory   *memory
+	system   *system
 	buffers  wire.Buffers
 	reads    readBuffers
 	// Tests change these before Start.
@@ -68,6 +69,7 @@ type Server struct {
 	crossings crossings     // of New and of reloads, one at a time
 	kept      KeptStream    // fixed by Start
 	begun     int           // modules that Start began; same
+	systemUp  bool          // same
 	stopped   chan struct{} // closed when Shutdown has ended
 }
 
@@ -101,9 +103,11 @@ func New(o *config.Options, mods []Module, log *slog.Logger) (*Server, error) {
 	s.connections = NewConnections(o.MaxConns, o.MaxClosedConns)
 	s.memory = newMemory(o, &s.pool.Budget, &s.links.Budget, &s.parts.Budget, s.log)
 	s.embedded.running, s.embedded.stop = context.WithCancel(context.Background())
-	s.global = s.newAccount(config.GlobalAccount)
+	s.system = newSystem(s)
+	s.connections.system = s.system
+	s.global = s.newAccount(config.GlobalAccount, o)
 	s.accounts.Add(s.global)
-	s.accounts.Add(s.newAccount(o.SystemAccount))
+	s.accounts.Add(s.newAccount(o.SystemAccount, o))
 	var err error
 	if s.identity, err = newIdentity(); err != nil {
 		return nil, err
@@ -176,6 +180,10 @@ func (s *Server) Start() error {
 	if err := s.keepEdgeStore(); err != nil {
 		return err
 	}
+	if err := s.system.start(o.SystemAccount); err != nil {
+		return err
+	}
+	s.systemUp = true
 	if err := s.openMonitor(); err != nil {
 		return err
 	}
@@ -294,6 +302,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.log.Info("Initiating Shutdown...")
 	s.reloading.Lock() // what a reload begins is stopped too, and none begins any more
 	s.reloading.Unlock()
+	if s.systemUp {
+		s.system.leave()
+	}
 	if l := s.clients.Load(); l != nil {
 		l.Close()
 	}
@@ -319,6 +330,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	if err := s.embedded.end(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("the program around the server: a handler or a Publish did not return: %w", err))
+	}
+	if s.systemUp {
+		s.system.stop()
 	}
 	errs = append(errs, s.closeStore(ctx))
 	s.closeMonitor(ctx)

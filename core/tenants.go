@@ -39,7 +39,7 @@ func (s *Server) prepareTenants(o *config.Options) (*tenants, error) {
 	at := make(map[string]int, len(o.Accounts))
 	for i := range o.Accounts {
 		name := o.Accounts[i].Name
-		all, at[name] = append(all, s.newAccount(name)), i
+		all, at[name] = append(all, s.newAccount(name, o)), i
 	}
 	s.accounts.Add(all...)
 	for _, a := range s.accounts.All() {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/subject"
 	"github.com/frondmq/frond/core/wire"
@@ -14,8 +15,11 @@ import (
 const userInfoSubject = "$SYS.REQ.USER.INFO"
 
 // newAccount makes an account in which clients may ask who they are.
-func (s *Server) newAccount(name string) *account.Account {
+func (s *Server) newAccount(name string, o *config.Options) *account.Account {
 	a := account.New(name)
+	if name != o.SystemAccount {
+		s.system.accountQuestions(a)
+	}
 	// The subject is valid.
 	_ = a.Subscribe(&account.Sub{Subject: userInfoSubject, Sink: &userInfo{s, a}})
 	return a

@@ -2,13 +2,16 @@ package core
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/frondmq/frond/core/monitor"
+	"github.com/frondmq/frond/core/subject"
 )
 
 var _ monitor.Source = (*Server)(nil)
@@ -42,6 +45,7 @@ func (s *Server) Varz() *monitor.Varz {
 	if o.WriteTimeout != "default" {
 		v.WriteTimeout = o.WriteTimeout
 	}
+	v.TLSTimeout = usualTLSTimeout
 	if o.TLS != nil {
 		v.TLSTimeout = o.TLS.Timeout.Seconds()
 	}
@@ -57,6 +61,9 @@ func (s *Server) Varz() *monitor.Varz {
 	s.describeModules(&monitor.Description{}).AddTo(v)
 	return v
 }
+
+// usualTLSTimeout is the timeout in seconds that the stock server tells without TLS.
+const usualTLSTimeout = 2
 
 // alwaysSyncInterval is the sync_interval that the stock server tells beside
 // sync_always, where it has no meaning.
@@ -118,18 +125,26 @@ func (c *cpuMeter) measure(start, now time.Time) float64 {
 // and below.
 func (s *Server) Connz(o *monitor.ConnzOptions) (*monitor.Connz, error) {
 	o = cmp.Or(o, &monitor.ConnzOptions{})
+	if o.FilterSubject != "" && o.Account == "" {
+		return nil, errors.New("filter by subject only valid with account filtering")
+	}
 	now := time.Now().UTC()
 	var all []*monitor.ConnInfo
 	open, closed := s.connections.all()
 	if o.State == monitor.ConnOpen || o.State == monitor.ConnAll {
 		for _, c := range open {
 			if o.CID == 0 || o.CID == c.ConnID() {
-				all = append(all, c.Describe(o.Subscriptions, o.SubsDetail))
+				all = append(all, c.Describe(o.Subscriptions, o.SubsDetail || o.FilterSubject != ""))
 			}
 		}
 	}
 	if o.State == monitor.ConnClosed || o.State == monitor.ConnAll {
 		all = append(all, closed.all()...)
+	}
+	if o.FilterSubject != "" {
+		all = slices.DeleteFunc(all, func(c *monitor.ConnInfo) bool {
+			return !slices.ContainsFunc(c.SubsDetail, func(d monitor.SubDetail) bool { return subject.Covers(d.Subject, o.FilterSubject) })
+		})
 	}
 	return monitor.NewConnz(s.ServerID(), now, o, all)
 }
@@ -147,6 +162,16 @@ func (s *Server) Leafz(o *monitor.LeafzOptions) *monitor.Leafz {
 func (s *Server) Healthz(o *monitor.HealthzOptions) *monitor.Healthz {
 	o = cmp.Or(o, &monitor.HealthzOptions{})
 	h := &monitor.Healthz{Status: "ok", StatusCode: 200}
+	if code, wrong := s.healthOf(o); code != 0 {
+		h.StatusCode = code
+		if h.Status = "unavailable"; o.Details || code == 400 {
+			h.Status = "error"
+		}
+		if h.Error = wrong.Error; o.Details {
+			h.Error, h.Errors = "", []monitor.HealthError{*wrong}
+		}
+		return h
+	}
 	d := s.describeModules(&monitor.Description{})
 	if st := s.store.Load(); st != nil && !o.JSServerOnly && !o.JSEnabledOnly {
 		d.Health = append(d.Health, st.health()...)

@@ -146,6 +146,7 @@ func (p *program) serve(stderr io.Writer) int {
 	signals := catchSignals()
 	defer signals.stop()
 	s.OnRest(giveBack)
+	s.OnReload(func() error { return p.reload(s, logger) })
 	err = s.Start()
 	if err == nil && p.ready != nil {
 		err = p.ready(s)
@@ -160,7 +161,7 @@ func (p *program) serve(stderr io.Writer) int {
 	trim()
 	boss := newSupervisor(os.Getenv)
 	boss.ready(os.Getenv)
-	signals.wait(logger, log, func() { p.reload(s, logger) })
+	signals.wait(logger, log, func() { _ = p.reload(s, logger) })
 	boss.stopping()
 	return stop(s, logger)
 }
@@ -173,7 +174,7 @@ func giveBack() {
 }
 
 // reload gives the server what the file says now, or tells what stands in the way.
-func (p *program) reload(s *core.Server, logger *slog.Logger) {
+func (p *program) reload(s *core.Server, logger *slog.Logger) error {
 	err := errors.New("can only reload config when a file is provided using -c or --config")
 	if p.again != nil {
 		var o *config.Options
@@ -191,6 +192,7 @@ func (p *program) reload(s *core.Server, logger *slog.Logger) {
 			logger.Error("Failed to reload server configuration: " + strings.TrimSuffix(line, "\n"))
 		}
 	}
+	return err
 }
 
 func stop(s *core.Server, logger *slog.Logger) int {

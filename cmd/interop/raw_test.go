@@ -23,6 +23,8 @@ import (
 //
 //	# comment               ("# jetstream" in the first line switches it on)
 //	#! option               a line of the server's configuration
+//	#~ field field          JSON fields of which only the presence is compared
+//	#- field field          JSON fields that are not compared
 //	A> SUB foo 1            connection A sends the line (CR LF is added)
 //	A> "PUB foo 2\r\nok\r\n"  sends exactly these bytes (Go syntax)
 //	A> SEND subject reply | Key: value | payload
@@ -37,6 +39,8 @@ import (
 //	A> NEXT 3               reads until 3 more messages are there
 //	A> EOF                  reads until the server closes the connection
 //	A< PONG                 what A received at a fence
+//
+// <id> in a line that is sent is the id of the server, <cid> that of the connection.
 //
 // Lines with < are recorded from the stock server (-rewrite) and compared with
 // what the server under test sends. Ids, times and versions are replaced by
@@ -67,7 +71,16 @@ func playFile(t *testing.T, kind peers.Kind, file string) {
 		}
 	}
 	s := start(t, kind, peers.Config{Name: "raw", JetStream: bytes.HasPrefix(want, []byte("# jetstream\n")), Extra: "max_payload: 65536\n" + extra})
-	p := &player{t: t, addr: s.ClientAddr(), conns: map[string]*rawConn{}}
+	p := &player{t: t, addr: s.ClientAddr(), conns: map[string]*rawConn{}, masked: map[string]bool{}, left: map[string]bool{}}
+	for line := range strings.Lines(string(want)) {
+		for prefix, set := range map[string]map[string]bool{"#~ ": p.masked, "#- ": p.left} {
+			if names, ok := strings.CutPrefix(line, prefix); ok {
+				for _, name := range strings.Fields(names) {
+					set[name] = true
+				}
+			}
+		}
+	}
 	for i, line := range strings.Split(strings.TrimSuffix(string(want), "\n"), "\n") {
 		p.play(i+1, line)
 	}
@@ -90,6 +103,9 @@ type player struct {
 	addr  string
 	conns map[string]*rawConn
 	out   bytes.Buffer
+	id    string // of the server
+
+	masked, left map[string]bool // JSON fields, see TestRaw
 }
 
 type rawConn struct {
@@ -97,6 +113,7 @@ type rawConn struct {
 	r        *bufio.Reader
 	requests int
 	reply    string // of the last message
+	cid      string
 	dead     bool
 }
 
@@ -121,6 +138,7 @@ func (p *player) play(n int, line string) {
 	if c == nil {
 		c = p.open(name)
 	}
+	text = strings.NewReplacer("<id>", p.id, "<cid>", c.cid).Replace(text)
 	verb, rest, _ := strings.Cut(text, " ")
 	switch {
 	case text == "EOF":
@@ -269,7 +287,13 @@ func (p *player) receive(c *rawConn, line string) received {
 	f := strings.Fields(line)
 	switch f[0] {
 	case "INFO":
-		return received{lines: []string{"INFO " + normalJSON([]byte(line[5:]))}}
+		var info struct {
+			ID  string `json:"server_id"`
+			CID uint64 `json:"client_id"`
+		}
+		ok(p.t, json.Unmarshal([]byte(line[5:]), &info))
+		p.id, c.cid = info.ID, strconv.FormatUint(info.CID, 10)
+		return received{lines: []string{"INFO " + p.normalJSON([]byte(line[5:]))}}
 	case "MSG", "HMSG":
 	default:
 		return received{lines: []string{line}}
@@ -294,18 +318,18 @@ func (p *player) receive(c *rawConn, line string) received {
 	text := fmt.Sprintf("%q", body)
 	if isJSON(body) {
 		f[len(f)-1] = "#" // its length changes with the ids in it
-		text = normalJSON(body)
+		text = p.normalJSON(body)
 	}
 	if stamp.Match(head) || bytes.Contains(head, []byte(requestInfo)) {
 		f[len(f)-2], f[len(f)-1] = "#", "#" // a time drops its trailing zeros
 	}
-	r.lines = append(r.lines, normalText(strings.Join(f, " ")))
+	r.lines = append(r.lines, p.normalText(strings.Join(f, " ")))
 	for _, h := range strings.Split(strings.TrimSuffix(string(head), "\r\n\r\n"), "\r\n") {
 		if info, is := strings.CutPrefix(h, requestInfo); is {
-			h = requestInfo + normalJSON([]byte(info))
+			h = requestInfo + p.normalJSON([]byte(info))
 		}
 		if h != "" {
-			r.lines = append(r.lines, "  "+normalText(h))
+			r.lines = append(r.lines, "  "+p.normalText(h))
 		}
 	}
 	r.lines = append(r.lines, "  "+text)
@@ -329,7 +353,7 @@ var volatile = map[string]bool{
 // once a PING of the server was answered.
 var unmatched = map[string]bool{"xkey": true, "rtt": true}
 
-func normalJSON(b []byte) string {
+func (p *player) normalJSON(b []byte) string {
 	var v any
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
@@ -339,30 +363,30 @@ func normalJSON(b []byte) string {
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)
-	_ = e.Encode(normalValue(v))
+	_ = e.Encode(p.normalValue(v))
 	return strings.TrimSpace(out.String())
 }
 
-func normalValue(v any) any {
+func (p *player) normalValue(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		for k, x := range v {
-			if unmatched[k] {
+			if unmatched[k] || p.left[k] {
 				delete(v, k)
-			} else if volatile[k] && !isContainer(x) {
+			} else if volatile[k] && !isContainer(x) || p.masked[k] {
 				v[k] = "<" + k + ">"
 			} else {
-				v[k] = normalValue(x)
+				v[k] = p.normalValue(x)
 			}
 		}
 		return v
 	case []any:
 		for i := range v {
-			v[i] = normalValue(v[i])
+			v[i] = p.normalValue(v[i])
 		}
 		return v
 	case string:
-		return normalText(v)
+		return p.normalText(v)
 	}
 	return v
 }
@@ -384,7 +408,10 @@ var (
 	ackStamp   = regexp.MustCompile(`(\$JS\.ACK\.\S+?\.\d+\.\d+\.\d+)\.\d{18,}\.(\d+)`)
 )
 
-func normalText(s string) string {
+func (p *player) normalText(s string) string {
+	if p.id != "" {
+		s = strings.ReplaceAll(s, p.id, "<id>")
+	}
 	s = replyToken.ReplaceAllString(s, "_R_.<token>")
 	return ackStamp.ReplaceAllString(stamp.ReplaceAllString(s, "<time>"), "$1.<time>.$2")
 }

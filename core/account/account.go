@@ -121,3 +121,30 @@ func (a *Account) EachPlain(subject []byte, f func(*Sub)) {
 		f(s)
 	}
 }
+
+// Listeners is how many subscriptions messages on a literal subject reach, with queue
+// those of that queue group. Those of RoleLocal do not count.
+func (a *Account) Listeners(literal, queue string) (n int) {
+	r := a.index.Match([]byte(literal))
+	if queue == "" {
+		for _, s := range r.Plain {
+			n += int(s.counts())
+		}
+	}
+	for i := range r.Queues {
+		for _, s := range r.Queues[i].Members {
+			if queue == "" || queue == r.Queues[i].Name {
+				n += s.Members()
+			}
+		}
+	}
+	return n
+}
+
+// Interest is how many subscriptions the index has now, those of the server itself
+// too, and how often one came or went.
+func (a *Account) Interest() (now, changes uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return uint64(a.index.Len()), a.index.Generation()
+}

@@ -81,20 +81,23 @@ func (a *Account) Mappings() []string {
 	return s
 }
 
-// AddDomain makes the JetStream API of this server reachable under its domain name,
-// from here and over leaf links.
-func (s *Mappings) AddDomain(domain string) error {
+// DomainMappings are pairs of source and destination by which the JetStream API of this
+// server is reachable under its domain name.
+func DomainMappings(domain string) (list [][2]string) {
 	prefix := "$JS." + domain + ".API."
-	add := func(src, dest string) error {
-		return s.Add(prefix+src, "", []Destination{{Subject: dest, Weight: 100}})
-	}
 	for _, api := range [...]string{"INFO", "STREAM.>", "CONSUMER.>", "DIRECT.>", "META.>", "SERVER.>", "ACCOUNT.>"} {
-		if err := add(api, "$JS.API."+api); err != nil {
-			return err
-		}
+		list = append(list, [2]string{prefix + api, "$JS.API." + api})
 	}
 	for _, store := range [...]string{"$KV.>", "$OBJ.>"} {
-		if err := add(store, store); err != nil {
+		list = append(list, [2]string{prefix + store, store})
+	}
+	return list
+}
+
+// AddDomain adds DomainMappings, for who is here and for leaf links.
+func (s *Mappings) AddDomain(domain string) error {
+	for _, m := range DomainMappings(domain) {
+		if err := s.Add(m[0], "", []Destination{{Subject: m[1], Weight: 100}}); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,8 @@
 package jetstream
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/frondmq/frond/core/jetstream/api"
@@ -225,4 +227,15 @@ func (m *member) Unpin(group string) *apierror.Error {
 		return apierror.Of(err, errConsumerCreate)
 	}
 	return nil
+}
+
+// Enabled are the accounts that have JetStream, by name.
+func (e *Engine) Enabled() (list []api.Account) {
+	for _, a := range e.accounts() {
+		if a.bus() != nil {
+			list = append(list, a)
+		}
+	}
+	slices.SortFunc(list, func(x, y api.Account) int { return strings.Compare(x.Name(), y.Name()) })
+	return list
 }

@@ -63,7 +63,7 @@ func (c *ConnInfo) finish(now time.Time, o *ConnzOptions) {
 	if c.RTT = c.RoundTrip.String(); c.Kind == "" {
 		c.Kind = KindClient // tools index its first letter
 	}
-	if !o.Auth {
+	if c.NameTag = c.AccountName; !o.Auth {
 		c.AuthorizedUser, c.Account, c.JWT, c.IssuerKey, c.NameTag = "", "", "", "", ""
 		c.Tags, c.TLSPeerCerts = nil, nil
 	}

@@ -45,14 +45,6 @@ func (h *Handler) count(path string) {
 	h.mu.Unlock()
 }
 
-// missing are the pages of nats-server that this version does not have. They
-// are told apart from a wrong address.
-var missing = map[string]bool{
-	"/routez": true, "/gatewayz": true, "/subsz": true, "/subscriptionsz": true,
-	"/accountz": true, "/accstatz": true, "/jsz": true, "/ipqueuesz": true, "/raftz": true,
-	"/stacksz": true, "/debug/vars": true,
-}
-
 // Answered is an answer over HTTP.
 type Answered struct {
 	Code int
@@ -95,11 +87,11 @@ func (h *Handler) Answer(at *url.URL) Answered {
 		// That this is answered is the answer; see Healthz for the rest.
 		h.count(p)
 		return Answered{200, typeJSON, []byte(`{"status":"ok"}`)}
-	case missing[p]:
-		return text(404, "404 "+p+" is not supported yet by this version of frond\n")
-	default:
-		return notFound()
 	}
+	if a, ok := h.full(p, &q); ok {
+		return a
+	}
+	return notFound()
 }
 
 func (h *Handler) connz(q *query) Answered {
@@ -170,7 +162,8 @@ func (h *Handler) index() Answered {
 		prefix = (&url.URL{Path: path.Base(h.base)}).EscapedPath()
 	}
 	b := []byte("<!doctype html>\n<html lang=\"en\">\n<head><title>frond</title></head>\n<body>\n<h1>frond</h1>\n<ul>\n")
-	for _, l := range [...][2]string{{"varz", "General"}, {"connz", "Connections"}, {"leafz", "Leaf nodes"}, {"healthz", "Health"}} {
+	pages := append([][2]string{{"varz", "General"}, {"connz", "Connections"}, {"leafz", "Leaf nodes"}, {"healthz", "Health"}}, fullPages...)
+	for _, l := range pages {
 		b = fmt.Appendf(b, "<li><a href=\"%s/%s\">%s</a></li>\n", prefix, l[0], l[1])
 	}
 	return Answered{200, typeHTML, append(b, "</ul>\n</body>\n</html>\n"...)}

@@ -87,7 +87,7 @@ func TestHandler_answers(t *testing.T) {
 		{"", "/", Healthz{}, 200, "text/html; charset=utf-8", `<a href="./varz">`},
 		{"", "/nope", Healthz{}, 404, "text/plain; charset=utf-8", "404 page not found\n"},
 		{"", "/varz/", Healthz{}, 404, "text/plain; charset=utf-8", "404 page not found\n"},
-		{"", "/jsz", Healthz{}, 404, "text/plain; charset=utf-8", "404 /jsz is not supported yet by this version of frond\n"},
+		{"", "/jszz", Healthz{}, 404, "text/plain; charset=utf-8", "404 page not found\n"},
 		{"a/b/", "/a/b", Healthz{}, 200, "text/html; charset=utf-8", `<a href="b/varz">`},
 		{"a/b/", "/a/b/varz", Healthz{}, 200, "application/json", `"server_id"`},
 		{"a/b/", "/varz", Healthz{}, 404, "text/plain; charset=utf-8", "404 page not found"},
