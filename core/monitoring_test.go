@@ -36,6 +36,7 @@ func TestMonitoring(t *testing.T) {
 		o.HTTPHost, o.HTTPPort = "127.0.0.1", -1
 		o.Auth.Users = []config.User{{User: "ann", Password: "x"}}
 	}))
+	before := s.Varz().Subscriptions // of the server itself
 	c := connect(t, s, `,"user":"ann","pass":"x","name":"sensor","lang":"test","version":"1"`)
 	c.send("SUB a.* q 7\r\nPUB a.b 3\r\nabc\r\n")
 	c.expect("MSG a.b 7 3")
@@ -46,7 +47,7 @@ func TestMonitoring(t *testing.T) {
 
 	v := mustGet[monitor.Varz](t, s, "/varz")
 	if v.Connections != 1 || v.TotalConnections != 2 || v.InMsgs != 1 || v.OutMsgs != 1 || v.InBytes != 3 || v.OutClientBytes != 3 ||
-		v.Subscriptions != 1 || !v.AuthRequired || v.Mem <= 0 || v.ID != s.ServerID() {
+		v.Subscriptions != before+1 || !v.AuthRequired || v.Mem <= 0 || v.ID != s.ServerID() {
 		t.Errorf("varz %+v", v)
 	}
 	z := mustGet[monitor.Connz](t, s, "/connz?auth=1&subs=detail")

@@ -128,7 +128,7 @@ func topOthers() []field[Options] {
 		notYet[o]("ocsp_cache", "OCSP responses", ""),
 		notYet[o]("lame_duck_duration", "how long a lame duck takes to send its clients away", "a server that is told to stop stops at once"),
 		notYet[o]("lame_duck_grace_period", "before it begins with that", "a server that is told to stop stops at once"),
-		without[o]("no_system_account no_system no_sys_acc", "this version has no system account that clients could use"),
+		without[o]("no_system_account no_system no_sys_acc", "the system account is always there; nobody is in it who is no user of it"),
 		without[o]("no_fast_producer_stall", "publishers are not stalled for slow subscribers"),
 		without[o]("disable_sublist_cache no_sublist_cache", "the cache of matches is bounded and needs no switch"),
 		without[o]("feature_flags", "they switch parts of nats-server"),
