@@ -47,6 +47,14 @@ type Module interface {
 	Describe(d *monitor.Description)
 }
 
+// Abandoner is a Module whose Verify makes something ready that must not stay when
+// nothing is reloaded, such as an open port.
+type Abandoner interface {
+	// Abandon gives it back. It is called instead of Commit behind a Verify that
+	// others, or the module itself, have refused.
+	Abandon()
+}
+
 // Services is what the server offers its modules.
 type Services interface {
 	Options() *config.Options

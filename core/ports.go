@@ -26,16 +26,22 @@ func CheckPorts(o *config.Options) error {
 	}
 	var errs []error
 	seen := map[string]string{}
-	for _, p := range []struct {
+	type port struct {
 		option, host string
 		port         int
-	}{
+	}
+	ports := []port{
 		{"port", o.Host, o.Port},
 		{"http_port", monitorHost, o.HTTPPort},
 		{"https_port", monitorHost, o.HTTPSPort},
 		{"leafnodes.port", o.Leaf.Host, o.Leaf.Port},
 		{"mqtt.port", o.MQTT.Host, o.MQTT.Port},
-	} {
+	}
+	for i := range o.MQTT.Listeners {
+		l := &o.MQTT.Listeners[i]
+		ports = append(ports, port{"mqtt.listeners[" + strconv.Itoa(i) + "]", l.Host, l.Port})
+	}
+	for _, p := range ports {
 		if p.port <= 0 { // off, or any
 			continue
 		}

@@ -41,6 +41,11 @@ func (s *Server) Reload(to *config.Options) ([]config.Change, error) {
 	changes := config.Diff(from.o, to)
 	next, err := s.verify(from.o, to, changes)
 	if err != nil {
+		for _, m := range s.modules {
+			if m, ok := m.(Abandoner); ok {
+				m.Abandon()
+			}
+		}
 		return nil, fmt.Errorf("%w: %w", ErrNotReloaded, err)
 	}
 	// From here on nothing fails.

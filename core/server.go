@@ -82,7 +82,10 @@ const (
 )
 
 // doors know who may come in where.
-type doors struct{ client, leaf, mqtt *auth.Directory }
+type doors struct {
+	client, leaf, mqtt *auth.Directory
+	mqttListeners      map[string]*auth.Directory // beside the port of the block, by name
+}
 
 // New checks the options and makes a server whose doors are closed. They begin as
 // config.Defaults or a file makes them, and nobody may change them from then on:

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
+	"strconv"
 
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
@@ -53,11 +54,18 @@ func (s *Server) streamClient(a *account.Account, domain string) (*jsclient.Clie
 }
 
 func (v services) Authenticate(r *auth.Request) (*auth.Grant, error) {
-	return v.s.door(r.Kind).Authenticate(r)
+	d := v.s.door(r.Kind, r.Listener)
+	if d == nil { // a reload has taken it away
+		return nil, fmt.Errorf("%w: there is no listener %q", auth.ErrDenied, r.Listener)
+	}
+	return d.Authenticate(r)
 }
 
 func (v services) Renew(k auth.Kind, g *auth.Grant) (*auth.Grant, bool) {
-	return v.s.door(k).Renew(g)
+	if d := v.s.door(k, g.Listener()); d != nil {
+		return d.Renew(g)
+	}
+	return nil, false
 }
 
 // ServerID is the public key of this run of the server.
@@ -91,8 +99,12 @@ func (s *Server) streamsIn(a *account.Account) bool {
 	return s.jetStream() && s.Options().StreamsIn(a.Name())
 }
 
-func (s *Server) door(k auth.Kind) *auth.Directory {
+// door is nil for a listener that is not there.
+func (s *Server) door(k auth.Kind, listener string) *auth.Directory {
 	d := &s.current.Load().doors
+	if listener != "" {
+		return d.mqttListeners[listener]
+	}
 	switch k {
 	case auth.KindLeaf:
 		return d.leaf
@@ -126,11 +138,34 @@ func newDoors(o *config.Options) (d doors, err error) {
 	if err != nil {
 		return d, optionError(o, "mqtt.authorization", err)
 	}
+	if err = newListenerDoors(&d, o); err != nil {
+		return d, err
+	}
 	if d.mqtt, err = withPeers(o, d.mqtt, "mqtt.unix_socket", &o.MQTT.Unix); err != nil {
 		return d, err
 	}
 	d.client, err = withPeers(o, d.client, "unix_socket", &o.Unix)
 	return d, err
+}
+
+// newListenerDoors are those of the MQTT listeners beside the port of the block. Who
+// presents nothing is let in where the listener itself says so.
+func newListenerDoors(d *doors, o *config.Options) (err error) {
+	d.mqttListeners = make(map[string]*auth.Directory, len(o.MQTT.Listeners))
+	for i := range o.MQTT.Listeners {
+		l := &o.MQTT.Listeners[i]
+		users, accounts := &l.Auth, []config.Account(nil)
+		if users.Empty() {
+			users = &o.MQTT.Auth
+		}
+		if users.Empty() {
+			users, accounts = &o.Auth, o.Accounts
+		}
+		if d.mqttListeners[l.ID()], err = newDirectory(users, accounts, l.NoAuthUser); err != nil {
+			return optionError(o, "mqtt.listeners["+strconv.Itoa(i)+"]", err)
+		}
+	}
+	return nil
 }
 
 // newDirectory is of the users of a door, and of those of the accounts.

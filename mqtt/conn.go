@@ -33,6 +33,7 @@ type conn struct {
 	// Fixed once the client is connected.
 	m         *Module
 	o         *config.Options // those that held when it began
+	at        *listener       // by which it came; nil for a Unix socket
 	id        uint64
 	nc        net.Conn
 	started   time.Time
@@ -191,7 +192,11 @@ var errRest = errors.New("nothing came for a while")
 // anything can be delivered.
 func (c *conn) connect() error {
 	o := c.o
-	if err := c.nc.SetDeadline(time.Now().Add(o.MQTT.Auth.AuthTimeout(o.MQTT.TLS))); err != nil {
+	patience := o.MQTT.Auth.AuthTimeout(o.MQTT.TLS)
+	if c.at != nil {
+		patience = c.at.auth
+	}
+	if err := c.nc.SetDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
 	select {

@@ -125,6 +125,9 @@ func (c *conn) authenticate(pk *packets.Packet) error {
 	}
 	r.Remote, r.TLS = transport.AddrPort(c.nc.RemoteAddr()), transport.TLSState(c.nc)
 	r.Peer = core.UnixPeer(c.nc)
+	if c.at != nil {
+		r.Listener = c.at.name
+	}
 	g, err := c.m.services.Authenticate(r)
 	if err != nil {
 		return &refusal{refusedNotAllowed, packets.ErrNotAuthorized, err}

@@ -35,6 +35,9 @@ func (c *conn) Describe(_, _ bool) *monitor.ConnInfo {
 	if c.grant != nil { // it was let in
 		i.AuthorizedUser, i.AccountName, i.Account = c.grant.User, c.account.Name(), c.account.Name()
 	}
+	if c.at != nil {
+		i.MQTTListener = c.at.name
+	}
 	core.DescribeHost(i, c.nc)
 	return i
 }
@@ -80,6 +83,8 @@ func (c *conn) reasonOf(err error) wire.CloseReason {
 		return wire.ReasonClientClosed
 	case errors.Is(err, errRevoked):
 		return wire.ReasonAuthFailure
+	case errors.Is(err, errListener):
+		return wire.ReasonClientClosed
 	case errors.Is(err, errTooMany):
 		return wire.ReasonConnections
 	case errors.Is(err, errTakenOver):

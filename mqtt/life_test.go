@@ -363,7 +363,7 @@ func TestConn_noDisconnectBeforeConnack(t *testing.T) {
 	here, there := net.Pipe()
 	b := newBroker(t)
 	defer b.stop()
-	c := b.m.newConn(1, here, b.Opts)
+	c := b.m.newConn(1, here, nil, b.Opts)
 	c.version = v5
 	got := make(chan []byte, 1)
 	go func() {
@@ -390,7 +390,7 @@ func TestConn_answersAboveTheLimit(t *testing.T) {
 	b := newBroker(t)
 	defer b.stop()
 	b.Opts.MaxPending = 200
-	c := b.m.newConn(1, here, b.Opts)
+	c := b.m.newConn(1, here, nil, b.Opts)
 	c.version, c.window = v311, newWindow(1, c.out)
 	message := wire.Msg{Header: []byte("NATS/1.0\r\nNmqtt-Pub:1\r\n\r\n"), Body: make([]byte, 80)}
 	for range 2 {
@@ -610,8 +610,7 @@ func TestModule_stopsDuringTLS(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBroker(t)
-				b.m.tls.Store(new(tls.Config))
-				b.Opts.MQTT.TLS = &config.TLS{Timeout: time.Minute}
+				b.m.own.Store(&listener{tls: new(tls.Config), timeout: time.Minute, auth: time.Minute})
 				c := b.pipe(v5)
 				if begun != "" {
 					c.send(unhex(t, begun))
@@ -634,8 +633,7 @@ func TestModule_closesWhatIsNotTLS(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBroker(t)
-				b.m.tls.Store(new(tls.Config))
-				b.Opts.MQTT.TLS = &config.TLS{Timeout: time.Minute}
+				b.m.own.Store(&listener{tls: new(tls.Config), timeout: time.Minute, auth: time.Minute})
 				c := b.pipe(v5)
 				// Before anything is sent: a pipe whose other end is closed takes none.
 				if err := c.c.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil {

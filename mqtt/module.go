@@ -2,7 +2,6 @@ package mqtt
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -23,10 +22,11 @@ import (
 type Module struct {
 	services core.Services
 	log      *slog.Logger
-	ln       *transport.Listener        // nil without a port
-	socket   *transport.Listener        // nil without a Unix socket
-	tls      atomic.Pointer[tls.Config] // nil without
-	nextTLS  *tls.Config                // that Verify has made
+	ln       *transport.Listener      // nil without a port
+	socket   *transport.Listener      // nil without a Unix socket
+	own      atomic.Pointer[listener] // what the port of the block is
+	nextOwn  *listener                // that Verify has made
+	ports    ports                    // beside it
 
 	began time.Time
 	ctx   context.Context
@@ -77,25 +77,27 @@ func (m *Module) Verify(from, to *config.Options) error {
 	if from == nil && m.services != nil {
 		return fmt.Errorf("%s: %w", m.Name(), core.ErrModuleTaken)
 	}
-	m.nextTLS = nil
 	if from != nil {
 		if err := config.Refused(config.Diff(from, to), m.Name()); err != nil {
 			return err
 		}
 	}
-	if to.MQTT.TLS != nil {
-		var err error
-		if m.nextTLS, err = to.MQTT.TLS.ServerConfig(); err != nil {
-			return &config.Error{Pos: to.Pos("mqtt.tls"), Reason: err.Error()}
-		}
+	var err error
+	if m.nextOwn, err = own(&to.MQTT); err != nil {
+		return &config.Error{Pos: to.Pos("mqtt.tls"), Reason: err.Error()}
 	}
-	return nil
+	return m.ports.verify(to, from != nil)
 }
 
-// Commit takes new certificates, and ends clients whose user is gone or has other
-// rights than before: they come back with those that they have now.
+// Abandon is part of core.Abandoner.
+func (m *Module) Abandon() { m.ports.abandon() }
+
+// Commit takes new certificates, opens and closes listeners, and ends clients whose
+// listener or user is gone or has other rights than before: they come back with those
+// that they have now.
 func (m *Module) Commit(_, _ *config.Options) {
-	m.tls.Store(m.nextTLS)
+	m.own.Store(m.nextOwn)
+	m.commitPorts()
 	m.mu.Lock()
 	all := make([]*conn, 0, len(m.mu.clients))
 	for _, c := range m.mu.clients {
@@ -105,10 +107,17 @@ func (m *Module) Commit(_, _ *config.Options) {
 	for _, c := range all {
 		c.renew()
 	}
+	for _, c := range surplus(all) {
+		c.fail(errTooMany)
+	}
 }
 
 // renew ends a client that would not be let in any more, or to something else.
 func (c *conn) renew() {
+	if !c.at.stands() {
+		c.fail(errListener)
+		return
+	}
 	if g, ok := c.m.services.Renew(auth.KindMQTT, c.grant); !ok || !g.Same(c.grant) {
 		c.fail(errRevoked)
 	}
@@ -117,7 +126,7 @@ func (c *conn) renew() {
 // Expel is part of core.Expellable.
 func (c *conn) Expel(wire.CloseReason, string) { c.fail(errTooMany) }
 
-// Start opens the MQTT port and the Unix socket.
+// Start opens the MQTT ports and the Unix socket.
 func (m *Module) Start(s core.Services) error {
 	if m.services != nil {
 		return core.ErrModuleTaken
@@ -127,6 +136,7 @@ func (m *Module) Start(s core.Services) error {
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	defer m.ready.Store(true)
 	m.openStores(o)
+	m.own.Store(m.nextOwn)
 	if o.MQTT.Port != 0 {
 		if err := m.listen(o); err != nil {
 			return err
@@ -140,26 +150,25 @@ func (m *Module) Start(s core.Services) error {
 		m.log.Info("Listening for MQTT clients on " + m.socket.Announced())
 		m.socket.Run(m.log, "mqtt", func(nc net.Conn) { m.accept(nc, nil) })
 	}
+	if _, err := m.ports.openNext(); err != nil {
+		return err
+	}
+	m.commitPorts()
 	return nil
 }
 
 func (m *Module) listen(o *config.Options) error {
-	m.tls.Store(m.nextTLS)
 	ln, err := transport.Listen("mqtt.port", o.MQTT.Host, o.MQTT.Port)
 	if err != nil {
 		return err
 	}
 	m.ln = ln
-	scheme := "mqtt"
-	if m.tls.Load() != nil {
-		scheme = "tls"
-	}
-	m.log.Info("Listening for MQTT clients on " + scheme + "://" + ln.Announced())
-	ln.Run(m.log, "mqtt", func(nc net.Conn) { m.accept(nc, m.tls.Load()) })
+	m.log.Info("Listening for MQTT clients on " + m.own.Load().announced(ln))
+	ln.Run(m.log, "mqtt", func(nc net.Conn) { m.accept(nc, m.own.Load()) })
 	return nil
 }
 
-// Addr is where the listener is, or nil.
+// Addr is where the port of the block is, or nil.
 func (m *Module) Addr() net.Addr {
 	if m.ln == nil {
 		return nil
@@ -167,51 +176,61 @@ func (m *Module) Addr() net.Addr {
 	return m.ln.Addr()
 }
 
-// accept begins a connection; it runs on the accepting goroutine. Without t it is
-// plain.
-func (m *Module) accept(nc net.Conn, t *tls.Config) {
+// accept begins a connection; it runs on the accepting goroutine. l is nil for the Unix
+// socket.
+func (m *Module) accept(nc net.Conn, l *listener) {
 	all := m.services.Connections()
 	if !all.Enter() {
-		c := m.newConn(all.NextID(), nc, m.services.Options())
-		core.PeerLogger(m.log, "mqtt", c.id, nc.RemoteAddr()).Error("MQTT connection refused: maximum connections exceeded")
-		nc.Close()
-		all.Refused(c, wire.ReasonConnections)
+		m.tooMany(nc, l)
+		return
+	}
+	if !l.enter() {
+		all.Leave()
+		m.tooMany(nc, l)
 		return
 	}
 	m.work.Add(1)
-	go m.serve(nc, t, func() {
+	go m.serve(nc, l, func() {
+		l.leave()
 		all.Leave()
 		m.work.Done()
 	})
 }
 
+func (m *Module) tooMany(nc net.Conn, l *listener) {
+	c := m.newConn(m.services.Connections().NextID(), nc, l, m.services.Options())
+	core.PeerLogger(m.log, "mqtt", c.id, nc.RemoteAddr()).Error("MQTT connection refused: maximum connections exceeded" + l.named())
+	nc.Close()
+	m.services.Connections().Refused(c, wire.ReasonConnections)
+}
+
 // serve begins a connection, and goes on until it is silent. leave is called when
-// it is over.
-func (m *Module) serve(nc net.Conn, t *tls.Config, leave func()) {
+// it is over. Without a listener it is plain.
+func (m *Module) serve(nc net.Conn, l *listener, leave func()) {
 	id := m.services.Connections().NextID()
 	o := m.services.Options()
-	if t != nil {
-		greeting := transport.Greeting{TLS: t, Timeout: o.MQTT.TLS.Timeout, First: true}
+	if l != nil && l.tls != nil {
+		greeting := transport.Greeting{TLS: l.tls, Timeout: l.timeout, First: true}
 		stop := context.AfterFunc(m.ctx, func() { nc.Close() })
 		tc, err := greeting.Open(nc)
 		stop()
 		if err != nil {
-			core.PeerLogger(m.log, "mqtt", id, nc.RemoteAddr()).Error("MQTT connection refused", "err", err)
+			core.PeerLogger(m.log, "mqtt", id, nc.RemoteAddr()).Error("MQTT connection refused"+l.named(), "err", err)
 			nc.Close()
-			m.services.Connections().Refused(m.newConn(id, nc, o), wire.ReasonTLSHandshake)
+			m.services.Connections().Refused(m.newConn(id, nc, l, o), wire.ReasonTLSHandshake)
 			leave()
 			return
 		}
 		nc = tc
 	}
-	c := m.newConn(id, nc, o)
+	c := m.newConn(id, nc, l, o)
 	c.leave = leave
 	c.serve()
 }
 
-func (m *Module) newConn(id uint64, nc net.Conn, o *config.Options) *conn {
+func (m *Module) newConn(id uint64, nc net.Conn, l *listener, o *config.Options) *conn {
 	c := &conn{
-		m: m, o: o, id: id, nc: nc, started: time.Now(),
+		m: m, o: o, at: l, id: id, nc: nc, started: time.Now(),
 		ended: make(chan struct{}),
 	}
 	c.out = outbound.New(m.kind(o), nc, c)
@@ -259,7 +278,7 @@ func (m *Module) remove(c *conn) {
 	}
 }
 
-// Stop closes port and socket and ends all connections.
+// Stop closes ports and socket and ends all connections.
 func (m *Module) Stop(ctx context.Context) error {
 	if m.stop == nil {
 		return nil
@@ -270,6 +289,7 @@ func (m *Module) Stop(ctx context.Context) error {
 			l.Close()
 		}
 	}
+	m.ports.close()
 	m.mu.Lock()
 	all := make([]*conn, 0, len(m.mu.clients))
 	for _, c := range m.mu.clients {
@@ -313,6 +333,7 @@ func (m *Module) Describe(d *monitor.Description) {
 		d.MQTT.NoAuthUser = o.MQTT.NoAuthUser
 	}
 	d.MQTT.RefusedConnects, d.MQTT.LostProperties = m.turned.total.Load(), m.lostProperties.Load()
+	d.MQTT.Listeners = m.ports.describe()
 	d.MQTT.LostRetained, d.MQTT.LostKept = m.lostRetained.Load(), m.lostKept.Load()
 }
 

@@ -69,7 +69,7 @@ func BenchmarkDelivery(b *testing.B) {
 		for qos, header := range []string{"NATS/1.0\r\nNmqtt-Pub:0\r\nUnit: C\r\n\r\n", "NATS/1.0\r\nNmqtt-Pub:1\r\nUnit: C\r\n\r\n"} {
 			b.Run(fmt.Sprintf("level=%d/qos=%d", version, qos), func(b *testing.B) {
 				br := newBroker(b)
-				c := br.m.newConn(1, newTape(nil, nil, 0), br.Opts)
+				c := br.m.newConn(1, newTape(nil, nil, 0), nil, br.Opts)
 				c.version, c.window = version, newWindow(1024, c.out)
 				s := &subscription{conn: c, filter: "sensors/#", qos: 1, dollar: true}
 				if err := br.Acc.Subscribe(&account.Sub{Subject: "sensors.>", Sink: s}); err != nil {

@@ -267,8 +267,15 @@ func freePort(t *testing.T) string {
 
 // file is a configuration file in the README: it must be a valid one.
 func (r *reader) file(b codeBlock) {
+	const certFolder = "/etc/frond/" // has certificates in what the README says
+
 	path := filepath.Join(r.dir, "readme.conf")
-	if err := os.WriteFile(path, []byte(strings.Join(b.lines, "\n")), 0o600); err != nil {
+	text := strings.Join(b.lines, "\n")
+	if strings.Contains(text, certFolder) {
+		_, cert, key := certificates(r.t)
+		text = strings.NewReplacer(certFolder+"cert.pem", cert, certFolder+"key.pem", key).Replace(text)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		r.t.Fatal(err)
 	}
 	r.run(command{b.line, "frond -t -c " + path}, true)

@@ -20,6 +20,8 @@ const (
 // Request is what a peer presented.
 type Request struct {
 	Kind Kind
+	// Listener names one of several of that kind; "" for the one that has no name.
+	Listener string
 	// WebSocket and InProcess say more about the door, for users that are
 	// limited to some.
 	WebSocket bool
@@ -50,6 +52,9 @@ type Grant struct {
 
 	from origin
 }
+
+// Listener is the one of the Request.
+func (g *Grant) Listener() string { return g.from.listener }
 
 // ErrDenied is the one answer to every failed authentication; the reason is
 // for the log only and wraps it.

@@ -129,7 +129,7 @@ func (d *Directory) HasNKeys() bool { return len(d.nkeys) > 0 }
 // log only.
 func (d *Directory) Authenticate(r *Request) (*Grant, error) {
 	if d.Open() {
-		return &Grant{Account: GlobalAccount, User: r.User, from: origin{door: r.Door(), peer: r.Peer}}, nil
+		return &Grant{Account: GlobalAccount, User: r.User, from: origin{door: r.Door(), listener: r.Listener, peer: r.Peer}}, nil
 	}
 	e, how, err := d.find(r)
 	if err != nil && r.JWT != "" {
@@ -141,7 +141,7 @@ func (d *Directory) Authenticate(r *Request) (*Grant, error) {
 	if door := r.Door(); len(e.doors) > 0 && !slices.Contains(e.doors, door) {
 		return nil, fmt.Errorf("%w: user %q may not come in as %s", ErrDenied, e.grant.User, door)
 	}
-	g, err := e.granted(origin{entry: e, how: how, door: r.Door(), peer: r.Peer, client: r.Client, naming: r.Naming})
+	g, err := e.granted(origin{entry: e, how: how, door: r.Door(), listener: r.Listener, peer: r.Peer, client: r.Client, naming: r.Naming})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDenied, err)
 	}

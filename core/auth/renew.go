@@ -9,10 +9,11 @@ import (
 // origin is how somebody got a Grant; without an entry from a directory that is
 // open to everyone.
 type origin struct {
-	entry *entry
-	how   proof
-	door  string
-	peer  *Peer
+	entry    *entry
+	how      proof
+	door     string
+	listener string
+	peer     *Peer
 	// What names in permissions stand for.
 	client string
 	naming func(string) string

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -112,5 +113,5 @@ func Reference() []Section {
 		compressionTable().section("compression"),
 		mqttTable().section("mqtt"),
 		mqttAuthTable().section("mqtt.authorization"),
-	}, accountSections()...)
+	}, slices.Concat(listenerSections(), accountSections())...)
 }

@@ -124,7 +124,8 @@ func (d *differ) field(block place, names []string, a, b reflect.Value) {
 			return
 		}
 		d.structs(at, a, b)
-	case a.Type() == reflect.TypeFor[[]User]() || a.Type() == reflect.TypeFor[[]Remote]() || a.Type() == reflect.TypeFor[[]Account]():
+	case a.Type() == reflect.TypeFor[[]User]() || a.Type() == reflect.TypeFor[[]Remote]() || a.Type() == reflect.TypeFor[[]Account](),
+		a.Type() == reflect.TypeFor[[]MQTTListener]():
 		d.list(block, names, a, b)
 	case !reflect.DeepEqual(a.Interface(), b.Interface()):
 		if n := len(d.out); n > 0 && d.out[n-1].Path == at.path {
@@ -173,6 +174,8 @@ func elements(list reflect.Value) (n names) {
 			n.add(e.identity(), e.shown())
 		case *Account:
 			n.add(e.Name, e.Name)
+		case *MQTTListener:
+			n.add(e.ID(), e.ID())
 		}
 	}
 	return n

@@ -72,7 +72,9 @@ var written = map[string]string{
 	"unix_socket.users[].uid": "unix_socket.users", "unix_socket.users[].gid": "unix_socket.users", "unix_socket.users[].user": "unix_socket.users",
 	"accounts[].exports[].stream": "accounts accounts[A].exports", "accounts[].exports[].service": "accounts accounts[A].exports", "accounts[].exports[].accounts": "accounts accounts[A].exports", "accounts[].exports[].response": "accounts accounts[A].exports", "accounts[].exports[].threshold": "accounts accounts[A].exports", "accounts[].exports[].response_max_time": "accounts accounts[A].exports", "accounts[].exports[].account_token_position": "accounts accounts[A].exports",
 	"accounts[].imports[].stream": "accounts accounts[A].imports", "accounts[].imports[].service": "accounts accounts[A].imports", "accounts[].imports[].prefix": "accounts accounts[A].imports", "accounts[].imports[].to": "accounts accounts[A].imports", "accounts[].imports[].share": "accounts accounts[A].imports",
-	"authorization.users[].user": "authorization.users", "leafnodes.authorization.users[].user": "leafnodes.authorization.users",
+	"authorization.users[].user": "authorization.users", "mqtt.listeners[].authorization.users[].user": "mqtt.listeners[0.0.0.0:9].authorization.users",
+	"leafnodes.authorization.users[].user": "leafnodes.authorization.users",
+	"mqtt.listeners[].name":                "mqtt.listeners", "mqtt.listeners[].listen": "mqtt.listeners", "mqtt.listeners[].host": "mqtt.listeners", "mqtt.listeners[].port": "mqtt.listeners",
 	"tls.certs[].cert_file": "tls.certs", "tls.certs[].key_file": "tls.certs",
 	"leafnodes.remotes[].url": "leafnodes.remotes", "leafnodes.remotes[].credentials": "leafnodes.remotes", "leafnodes.remotes[].account": "leafnodes.remotes",
 }

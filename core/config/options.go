@@ -1,7 +1,9 @@
 package config
 
 import (
+	"net"
 	"net/url"
+	"strconv"
 	"time"
 )
 
@@ -298,6 +300,9 @@ type MQTT struct {
 	Auth       Authorization `key:"authorization"`
 	NoAuthUser string        `key:"no_auth_user"`
 
+	// Listeners are ports beside that one.
+	Listeners []MQTTListener `key:"listeners"`
+
 	MaxAckPending int `key:"max_ack_pending"` // unacknowledged messages of one client
 
 	// Sessions that outlive their connections: how many there may be, what one may
@@ -318,6 +323,29 @@ type MQTT struct {
 	DowngradeQoS2 bool `key:"downgrade_qos2_subscribe"`
 	// ConnectionMessages logs clients that come and go.
 	ConnectionMessages bool `key:"connection_messages"`
+}
+
+// MQTTListener is an MQTT port with TLS and users of its own.
+type MQTTListener struct {
+	// Name tells it from the others; "" is the address.
+	Name string `key:"name"`
+	Host string `key:"host listen"`
+	Port int    `key:"port listen"` // -1 picks a free port
+	TLS  *TLS   `key:"tls"`
+	// Auth are its users; without any they are those of the block, or the server's.
+	Auth Authorization `key:"authorization"`
+	// NoAuthUser stands for who presents nothing here, "" for nobody: it is one of
+	// Auth, or of the server.
+	NoAuthUser string `key:"no_auth_user"`
+	MaxConns   int    `key:"max_connections"` // 0: no limit of its own
+}
+
+// ID is what the listener is called.
+func (l *MQTTListener) ID() string {
+	if l.Name != "" {
+		return l.Name
+	}
+	return net.JoinHostPort(l.Host, strconv.Itoa(l.Port))
 }
 
 // Default values that other rooms need by name.

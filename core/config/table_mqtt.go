@@ -17,6 +17,7 @@ func mqttTable() *block[MQTT] {
 			row(Restart, "tls", "map", "off", "TLS on the MQTT port", "{cert_file: CERT, key_file: KEY}", setServerTLS(func(m *m) **TLS { return &m.TLS })),
 			row(Live, "authorization authentication", "map", "as the client port", "who may connect", "{user: u, password: p}", setMQTTAuth),
 			row(Live, "no_auth_user", "string", "as the client port", "the user of connections that present nothing", "u", setString(func(m *m) *string { return &m.NoAuthUser })),
+			listenersRow(),
 			row(Live, "max_ack_pending max_pending max_inflight", "integer 0..65535", "1024", "messages of QoS 1 and 2 that a client has not acknowledged; more wait", "10", setMQTTAckPending),
 			own(row(Live, "max_kept_sessions", "integer 0..65534", "20000", "sessions of an account that outlive their connections; more are refused", "1000", setInt(func(m *m) *int { return &m.MaxKeptSessions }, 0, math.MaxUint16-1))),
 			own(row(Live, "max_kept_messages", "integer", "100000", "messages that a kept session may wait for; 0 does not bound. While it waits for as many, publishers to it are refused", "1000", setInt64(func(m *m) *int64 { return &m.MaxKeptMsgs }, 0, math.MaxInt64))),

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net"
 	"strconv"
 	"strings"
 )
@@ -59,17 +60,18 @@ func (v *validator) monitoring() {
 }
 
 func (v *validator) users() {
-	for _, a := range []struct {
-		path string
-		auth *Authorization
-	}{{"authorization", &v.o.Auth}, {"leafnodes.authorization", &v.o.Leaf.Auth}, {"mqtt.authorization", &v.o.MQTT.Auth}} {
-		if a.auth.Password != "" && a.auth.User == "" {
-			// It would be nobody's, and leave the door open.
-			v.errorf(a.path, "authorization has a password and no user")
-		}
-	}
+	v.hasName("authorization", &v.o.Auth)
+	v.hasName("leafnodes.authorization", &v.o.Leaf.Auth)
+	v.hasName("mqtt.authorization", &v.o.MQTT.Auth)
 	v.noAuthUser("no_auth_user", v.o.NoAuthUser)
 	v.noAuthUser("mqtt.no_auth_user", v.o.MQTT.NoAuthUser)
+}
+
+// hasName refuses a password that would be nobody's, and leave the door open.
+func (v *validator) hasName(path string, a *Authorization) {
+	if a.Password != "" && a.User == "" {
+		v.errorf(path, "authorization has a password and no user")
+	}
 }
 
 func (v *validator) noAuthUser(path, name string) {
@@ -120,18 +122,18 @@ func (v *validator) accounts() {
 	case system != nil && system.JetStream.On:
 		v.errorf("system_account", "Not allowed to enable JetStream on the system account")
 	}
-	v.hasAccount("leafnodes.authorization.account", o.Leaf.Auth.Account, "authorization")
+	v.hasAccount("leafnodes.authorization.account", o.Leaf.Auth.Account, "leafnode authorization")
 	for i := range o.Leaf.Auth.Users {
-		v.hasAccount("leafnodes.authorization.users["+strconv.Itoa(i)+"].account", o.Leaf.Auth.Users[i].Account, "authorization")
+		v.hasAccount("leafnodes.authorization.users["+strconv.Itoa(i)+"].account", o.Leaf.Auth.Users[i].Account, "leafnode authorization")
 	}
 	for i := range o.Leaf.Remotes {
-		v.hasAccount("leafnodes.remotes["+strconv.Itoa(i)+"].account", o.Leaf.Remotes[i].Account, "remote")
+		v.hasAccount("leafnodes.remotes["+strconv.Itoa(i)+"].account", o.Leaf.Remotes[i].Account, "leafnode remote")
 	}
 }
 
 func (v *validator) hasAccount(path, name, where string) {
 	if name != "" && !v.o.HasAccount(name) {
-		v.errorf(path, "cannot find local account %q specified in leafnode %s", name, where)
+		v.errorf(path, "cannot find local account %q specified in %s", name, where)
 	}
 }
 
@@ -162,7 +164,8 @@ func (v *validator) leaf() {
 func (v *validator) mqtt() {
 	o := v.o
 	m := &o.MQTT
-	if !m.Set || m.Port == 0 && m.Unix.Path == "" {
+	v.mqttListeners()
+	if !m.Set || m.Port == 0 && m.Unix.Path == "" && len(m.Listeners) == 0 {
 		return
 	}
 	if o.HasUsers() {
@@ -175,6 +178,40 @@ func (v *validator) mqtt() {
 	}
 	if !o.JetStream.Enabled && !o.Leaf.Set {
 		v.errorf("mqtt", "mqtt requires JetStream to be enabled if running in standalone mode")
+	}
+}
+
+// mqttListeners checks that each has a name and a port of its own, and users who are
+// there.
+func (v *validator) mqttListeners() {
+	m := &v.o.MQTT
+	taken := map[string]string{net.JoinHostPort(m.Host, strconv.Itoa(m.Port)): "the port of mqtt"}
+	names := make(map[string]bool)
+	for i := range m.Listeners {
+		l := &m.Listeners[i]
+		path := "mqtt.listeners[" + strconv.Itoa(i) + "]"
+		if names[l.ID()] {
+			v.errorf(path, "there are two MQTT listeners with the name %q", l.ID())
+		}
+		names[l.ID()] = true
+		at := net.JoinHostPort(l.Host, strconv.Itoa(l.Port))
+		if l.Port > 0 && taken[at] != "" {
+			v.errorf(path, "%s is %s too", at, taken[at])
+		}
+		taken[at] = "listener " + l.ID()
+		auth := path + ".authorization"
+		v.hasName(auth, &l.Auth)
+		if l.Auth.DefaultPermissions != nil && l.Auth.Empty() {
+			v.errorf(auth, "permissions for nobody: the authorization of an MQTT listener without users is that of others")
+		}
+		for j := range l.Auth.Users {
+			v.hasAccount(auth+".users["+strconv.Itoa(j)+"].account", l.Auth.Users[j].Account, "authorization of an MQTT listener")
+		}
+		if l.Auth.Empty() {
+			v.noAuthUser(path+".no_auth_user", l.NoAuthUser)
+		} else if l.NoAuthUser != "" && l.NoAuthUser != l.Auth.User && !named(l.Auth.Users, l.NoAuthUser) {
+			v.errorf(path+".no_auth_user", "no_auth_user: %q not present in the authorization block of the listener", l.NoAuthUser)
+		}
 	}
 }
 

@@ -52,7 +52,9 @@ type ConnInfo struct {
 	NameTag        string        `json:"name_tag,omitempty"`
 	Tags           []string      `json:"tags,omitempty"`
 	MQTTClient     string        `json:"mqtt_client,omitempty"`
-	MQTTDrops      *MQTTDrops    `json:"mqtt_drops,omitempty"` // not of nats-server
+	// Not of nats-server.
+	MQTTListener string     `json:"mqtt_listener,omitempty"` // one beside the port of the block
+	MQTTDrops    *MQTTDrops `json:"mqtt_drops,omitempty"`
 
 	// RoundTrip is the last measured round trip, for RTT and for sorting.
 	RoundTrip time.Duration `json:"-"`

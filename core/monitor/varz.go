@@ -191,6 +191,22 @@ type MQTTVarz struct {
 	LostProperties  uint64 `json:"lost_properties,omitempty"`  // that can't be message headers
 	LostRetained    uint64 `json:"lost_retained,omitempty"`    // retained messages that were not stored
 	LostKept        uint64 `json:"lost_kept,omitempty"`        // by kept sessions, of what came by links
+
+	Listeners []MQTTListenerVarz `json:"listeners,omitempty"` // beside that port
+}
+
+// MQTTListenerVarz describes one of the MQTT listeners that have TLS and users of
+// their own.
+type MQTTListenerVarz struct {
+	Name        string  `json:"name"`
+	Host        string  `json:"host"`
+	Port        int     `json:"port"`
+	TLSRequired bool    `json:"tls_required,omitempty"`
+	OwnUsers    bool    `json:"own_users,omitempty"`
+	NoAuthUser  string  `json:"no_auth_user,omitempty"`
+	AuthTimeout float64 `json:"auth_timeout"`
+	Connections int     `json:"connections"` // now
+	MaxConns    int     `json:"max_connections,omitempty"`
 }
 
 // WebsocketVarz describes the WebSocket listener.

@@ -3,6 +3,7 @@ package mosquitto
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -58,34 +59,43 @@ type converter struct {
 
 	listeners []*listener
 	current   *listener // whose lines follow
+	each      bool      // listeners have settings of their own
+	settings            // of all listeners, or of the one that has no line of its own
+	mqtt, top []string  // lines of the new configuration
+	bridge    bool      // the lines of a bridge follow
+}
+
+// settings say who may come in.
+type settings struct {
 	anonymous *bool
 	passwd    *File
 	acl       *File
-	mqtt, top []string // lines of the new configuration
-	bridge    bool     // the lines of a bridge follow
 }
 
 type listener struct {
 	line             line
 	port, host, path string
 	tls              []string
+	maxConns         string // "" for no limit
+	who              *settings
 }
 
 // Convert makes a configuration of frond. What it can't carry is among the notes.
 func Convert(in Input) (conf string, notes []Note) {
-	c := &converter{in: in, passwd: in.Passwd, acl: in.ACL}
+	c := &converter{in: in}
+	c.passwd, c.acl = in.Passwd, in.ACL
 	for _, l := range in.Conf.lines() {
 		c.line(l)
 	}
 	if len(c.listeners) == 0 {
 		// mosquitto's own default: this machine only, without users.
-		c.listeners = append(c.listeners, &listener{port: "1883", host: "127.0.0.1"})
+		c.listeners = append(c.listeners, &listener{port: "1883", host: "127.0.0.1", who: &c.settings})
 		if c.anonymous == nil && c.passwd == nil {
 			yes := true
 			c.anonymous = &yes
 		}
 	}
-	users := c.users()
+	users, stand := c.users(c.whoIs())
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Made of %s by frond import mosquitto. What is not carried was told there.\n", in.Conf.Name)
 	b.WriteString("listen: \"127.0.0.1:4222\" # NATS clients, of this machine\njetstream { store_dir: \"/var/lib/frond\" }\n")
@@ -93,12 +103,25 @@ func Convert(in Input) (conf string, notes []Note) {
 		b.WriteString(t + "\n")
 	}
 	b.WriteString("mqtt {\n")
-	c.listen(&b)
+	c.listen(&b, stand)
 	for _, t := range c.mqtt {
 		b.WriteString("  " + t + "\n")
 	}
-	b.WriteString("}\n" + users)
-	return b.String(), c.notes
+	b.WriteString("}\n")
+	if users != "" {
+		b.WriteString("authorization {\n" + users + "}\n")
+	}
+	return b.String(), c.told()
+}
+
+// told are the notes: what is read for several listeners is told once.
+func (c *converter) told() (notes []Note) {
+	for _, n := range c.notes {
+		if !slices.Contains(notes, n) {
+			notes = append(notes, n)
+		}
+	}
+	return notes
 }
 
 func (c *converter) note(l line, why string) {
@@ -116,7 +139,6 @@ var notNeeded = words("persistence autosave_interval autosave_on_changes persist
 
 // reasons are those of what has no place in a configuration of frond.
 var reasons = map[string]string{
-	"per_listener_settings":      "all listeners have the same users and rights",
 	"cafile":                     "stands in front of the listener that it is for",
 	"certfile":                   "stands in front of the listener that it is for",
 	"keyfile":                    "stands in front of the listener that it is for",
@@ -172,14 +194,16 @@ func (c *converter) line(l line) {
 	}
 	switch l.key {
 	case "port":
-		c.listeners = append([]*listener{{line: l, port: l.value, host: "0.0.0.0"}}, c.listeners...)
+		c.listeners = append([]*listener{{line: l, port: l.value, host: "0.0.0.0", who: &c.settings}}, c.listeners...)
+	case "per_listener_settings":
+		c.each = l.value == "true"
 	case "allow_anonymous":
 		yes := l.value == "true"
-		c.anonymous = &yes
+		c.of().anonymous = &yes
 	case "password_file":
-		c.file(l, &c.passwd)
+		c.file(l, c.in.Passwd, &c.of().passwd)
 	case "acl_file":
-		c.file(l, &c.acl)
+		c.file(l, c.in.ACL, &c.of().acl)
 	case "max_inflight_messages":
 		if l.value == "0" {
 			l.value = "65535"
@@ -190,12 +214,14 @@ func (c *converter) line(l line) {
 			c.number(l, &c.top, "max_payload", 1024, 64<<20)
 		}
 	case "max_connections", "global_max_connections":
-		if l.value != "-1" {
+		if c.current != nil && l.key == "max_connections" {
+			c.limit(l)
+		} else if l.value != "-1" {
 			c.number(l, &c.top, "max_connections", 1, 1<<20)
 		}
 	case "persistent_client_expiration":
 		c.expiration(l)
-	case "per_listener_settings", "use_identity_as_username", "use_subject_as_username", "queue_qos0_messages", "upgrade_outgoing_qos", "check_retain_source":
+	case "use_identity_as_username", "use_subject_as_username", "queue_qos0_messages", "upgrade_outgoing_qos", "check_retain_source":
 		if l.value != "false" {
 			c.note(l, reasons[l.key])
 		}
@@ -227,9 +253,47 @@ func (c *converter) line(l line) {
 	}
 }
 
+// of are the settings that a line is about.
+func (c *converter) of() *settings {
+	if c.each && c.current != nil {
+		return c.current.who
+	}
+	return &c.settings
+}
+
+// whoIs are the settings of NATS clients, which mosquitto has not: those of all, or of
+// the first listener that has users.
+func (c *converter) whoIs() *settings {
+	for _, n := range c.listeners {
+		if c.each && (n.who.passwd != nil || n.who.acl != nil) {
+			return n.who
+		}
+	}
+	if c.each && len(c.listeners) > 0 {
+		return c.listeners[0].who
+	}
+	return &c.settings
+}
+
+// limit is of the clients of a listener.
+func (c *converter) limit(l line) {
+	n, err := strconv.Atoi(l.value)
+	switch {
+	case err != nil || n < -1 || n > 1<<20:
+		c.note(l, "is no number from 1 to 1048576")
+	case n > 0:
+		c.current.maxConns = l.value
+	case n == 0:
+		c.note(l, "a listener that lets nobody in: leave it out")
+	}
+}
+
 // file reads one that the configuration names, if none was given.
-func (c *converter) file(l line, at **File) {
-	if *at != nil {
+func (c *converter) file(l line, given *File, at **File) {
+	if given != nil {
+		*at = given
+	}
+	if *at != nil { // the first counts
 		return
 	}
 	text, err := c.in.Open(l.value)
@@ -279,7 +343,10 @@ func (c *converter) expiration(l line) {
 
 func (c *converter) listener(l line) {
 	f := strings.Fields(l.value)
-	n := &listener{line: l, host: "0.0.0.0"}
+	n := &listener{line: l, host: "0.0.0.0", who: &c.settings}
+	if c.each {
+		n.who = new(settings)
+	}
 	c.current = n
 	switch {
 	case len(f) == 2 && f[0] == "0":
@@ -332,24 +399,80 @@ func (c *converter) drop(at *listener) {
 	}
 }
 
-// listen writes the listeners: one port and one Unix socket.
-func (c *converter) listen(b *strings.Builder) {
-	port, socket := false, false
+// listen writes the listeners: a Unix socket, and one port of the block or more, each
+// with what is its own. stand is who presents nothing.
+func (c *converter) listen(b *strings.Builder, stand string) {
+	var ports []*listener
+	socket := false
+	apart := c.each // nothing of a port may be that of the block
 	for _, n := range c.listeners {
 		switch {
-		case n.path != "" && !socket:
+		case n.path == "":
+			ports = append(ports, n)
+			apart = apart || n.maxConns != ""
+		case socket:
+			c.note(n.line, "there is one Unix socket")
+		default:
 			socket = true
 			fmt.Fprintf(b, "  unix_socket: %s\n", quote(n.path))
-		case n.path == "" && !port:
-			port = true
-			fmt.Fprintf(b, "  listen: %s\n", quote(net.JoinHostPort(n.host, n.port)))
-			if len(n.tls) > 0 {
-				fmt.Fprintf(b, "  tls { %s }\n", strings.Join(n.tls, ", "))
+			if c.each {
+				c.note(n.line, "its clients have the users and rights of the authorization block at the end")
 			}
-		default:
-			c.note(n.line, "there is one MQTT port and one Unix socket")
 		}
 	}
+	if stand != "" && (socket || !c.each) {
+		c.mqtt = append(c.mqtt, "no_auth_user: "+quote(stand))
+	}
+	if !apart && len(ports) > 0 {
+		fmt.Fprintf(b, "  listen: %s\n", ports[0].address())
+		if len(ports[0].tls) > 0 {
+			fmt.Fprintf(b, "  %s\n", ports[0].secured())
+		}
+		ports = ports[1:]
+	}
+	if len(ports) == 0 {
+		return
+	}
+	b.WriteString("  listeners: [\n")
+	for _, n := range ports {
+		c.port(b, n, stand)
+	}
+	b.WriteString("  ]\n")
+}
+
+// port writes one of several.
+func (c *converter) port(b *strings.Builder, n *listener, stand string) {
+	fmt.Fprintf(b, "    {\n      listen: %s\n", n.address())
+	if len(n.tls) > 0 {
+		fmt.Fprintf(b, "      %s\n", n.secured())
+	}
+	if n.maxConns != "" {
+		fmt.Fprintf(b, "      max_connections: %s\n", n.maxConns)
+	}
+	if c.each {
+		var users string
+		users, stand = c.users(n.who)
+		if users == "" { // everybody, where others may have users
+			users, stand = "  users: [\n    { user: "+quote(anonymousName)+" }\n  ]\n", anonymousName
+			c.note(n.line, "lets in who presents nothing; who presents a name and a password has to leave them out")
+		}
+		fmt.Fprintf(b, "      authorization {\n%s      }\n", indented(users, "      "))
+	}
+	if stand != "" {
+		fmt.Fprintf(b, "      no_auth_user: %s\n", quote(stand))
+	}
+	b.WriteString("    }\n")
+}
+
+func (n *listener) address() string { return quote(net.JoinHostPort(n.host, n.port)) }
+func (n *listener) secured() string { return "tls { " + strings.Join(n.tls, ", ") + " }" }
+
+func indented(text, by string) string {
+	var b strings.Builder
+	for l := range strings.Lines(text) {
+		b.WriteString(by + l)
+	}
+	return b.String()
 }
 
 // quote makes a string of the configuration language.

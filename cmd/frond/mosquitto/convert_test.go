@@ -2,9 +2,15 @@ package mosquitto
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
+	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -20,6 +26,7 @@ var rewrite = flag.Bool("rewrite", false, "write the expected files of testdata 
 // Each folder of testdata is a mosquitto: what is made of it, and what is told, stand
 // in want.conf and want.notes. Commit a change of these only if you can explain it.
 func TestConvert(t *testing.T) {
+	cert, key := certificate(t)
 	dirs, err := filepath.Glob("testdata/*/mosquitto.conf")
 	if err != nil || len(dirs) == 0 {
 		t.Fatal(err)
@@ -47,7 +54,8 @@ func TestConvert(t *testing.T) {
 			}
 			compare(t, filepath.Join(dir, "want.conf"), conf)
 			compare(t, filepath.Join(dir, "want.notes"), told.String())
-			o, warns, err := config.Parse("made.conf", []byte(conf), config.Source{})
+			conf = strings.NewReplacer("/etc/ca.pem", cert, "/etc/c.pem", cert, "/etc/k.pem", key).Replace(conf)
+			o, warns, err := config.Parse("made.conf", []byte(conf), config.Source{ReadFile: os.ReadFile})
 			if err == nil {
 				err = o.Validate()
 			}
@@ -56,6 +64,31 @@ func TestConvert(t *testing.T) {
 			}
 		})
 	}
+}
+
+// certificate writes one that signs itself.
+func certificate(t *testing.T) (cert, key string) {
+	t.Helper()
+	pair, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	der, err := x509.CreateCertificate(rand.Reader, of, of, &pair.PublicKey, pair)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(pair)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, key = filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	for file, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return cert, key
 }
 
 func compare(t *testing.T, file, got string) {

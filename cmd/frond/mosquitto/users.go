@@ -12,25 +12,26 @@ type rights struct{ publish, subscribe, deny []string }
 // anonymousName is the user of those who present nothing.
 const anonymousName = "anonymous"
 
-// users writes the authorization block.
-func (c *converter) users() string {
-	anonymous := c.anonymous != nil && *c.anonymous
-	names, hashes := c.passwords()
-	given, patterns := c.rights(hashes)
-	if c.passwd == nil && c.acl == nil && anonymous {
-		return ""
+// users writes the users of an authorization block, and who stands for those who present
+// nothing; "" where everybody is welcome.
+func (c *converter) users(s *settings) (text, stand string) {
+	anonymous := s.anonymous != nil && *s.anonymous
+	names, hashes := c.passwords(s.passwd)
+	given, patterns := c.rights(s.acl, hashes)
+	if s.passwd == nil && s.acl == nil && anonymous {
+		return "", ""
 	}
 	var b strings.Builder
-	if c.acl != nil {
-		b.WriteString("# A subscription that is wider than the rights of its user is refused; mosquitto\n# narrows what is heard.\n")
+	if s.acl != nil {
+		b.WriteString("  # A subscription that is wider than the rights of its user is refused; mosquitto\n  # narrows what is heard.\n")
 	}
-	b.WriteString("authorization {\n  users: [\n")
+	b.WriteString("  users: [\n")
 	write := func(name, hash string, r *rights) {
 		fmt.Fprintf(&b, "    { user: %s", quote(name))
 		if hash != "" {
 			fmt.Fprintf(&b, ", password: %s", quote(hash))
 		}
-		if c.acl != nil {
+		if s.acl != nil {
 			all := patterns
 			if r != nil {
 				all = rights{append(slices.Clone(r.publish), patterns.publish...), append(slices.Clone(r.subscribe), patterns.subscribe...), append(slices.Clone(r.deny), patterns.deny...)}
@@ -43,17 +44,15 @@ func (c *converter) users() string {
 		write(name, hashes[name], given[name])
 	}
 	if anonymous {
+		stand = anonymousName
 		patterns = patterns.ofNobody()
 		write(anonymousName, "", given[""])
 	} else if len(names) == 0 {
 		c.notes = append(c.notes, Note{File: c.in.Conf.Name, Why: "lets nobody in, for it has neither users nor allow_anonymous: make users, or take the authorization block away"})
 		write("nobody", "", nil)
 	}
-	b.WriteString("  ]\n}\n")
-	if anonymous {
-		c.mqtt = append(c.mqtt, "no_auth_user: "+quote(anonymousName))
-	}
-	return b.String()
+	b.WriteString("  ]\n")
+	return b.String(), stand
 }
 
 // ofNobody are the patterns of who has no user name.
@@ -66,18 +65,18 @@ func (r rights) ofNobody() rights {
 }
 
 // passwords are the users of the password file, in its order.
-func (c *converter) passwords() (names []string, hashes map[string]string) {
+func (c *converter) passwords(of *File) (names []string, hashes map[string]string) {
 	hashes = make(map[string]string)
-	if c.passwd == nil {
+	if of == nil {
 		return nil, hashes
 	}
-	for i, text := range strings.Split(c.passwd.Text, "\n") {
+	for i, text := range strings.Split(of.Text, "\n") {
 		text = strings.TrimSpace(text)
 		if text == "" || text[0] == '#' {
 			continue
 		}
 		name, hash, ok := strings.Cut(text, ":")
-		shown := Note{c.passwd.Name, i + 1, name, ""}
+		shown := Note{of.Name, i + 1, name, ""}
 		switch {
 		case !ok || name == "":
 			shown.Text, shown.Why = "...", "is no user and hash"
@@ -96,13 +95,13 @@ func (c *converter) passwords() (names []string, hashes map[string]string) {
 
 // rights are those of each user of the ACL file, "" for who presents nothing, and the
 // patterns, which are everybody's.
-func (c *converter) rights(known map[string]string) (of map[string]*rights, patterns rights) {
+func (c *converter) rights(file *File, known map[string]string) (of map[string]*rights, patterns rights) {
 	of = make(map[string]*rights)
-	if c.acl == nil {
+	if file == nil {
 		return of, patterns
 	}
 	user := ""
-	for _, l := range c.acl.lines() {
+	for _, l := range file.lines() {
 		if l.key == "user" {
 			if user = l.value; known[user] == "" {
 				c.note(l, "has rights and no password")
