@@ -62,7 +62,7 @@ func (c *client) Deliver(s *account.Sub, m *wire.Msg) bool {
 const wholeBytes = 4 << 10
 
 // messageLocked queues a message of at most n bytes, which were admitted.
-func messageLocked(b *outbound.Buffer, m *wire.Msg, sid []byte, headers bool, n int) {
+func messageLocked(b *outbound.Buffer, m *wire.Msg, sid string, headers bool, n int) {
 	if n <= wholeBytes {
 		b.CommitLocked(wire.AppendMsg(b.RoomLocked(n), m, sid, headers))
 		return
@@ -79,7 +79,7 @@ func messageLocked(b *outbound.Buffer, m *wire.Msg, sid []byte, headers bool, n 
 var crlf = []byte("\r\n")
 
 // appendMsg queues a message with headers for the subscription sid.
-func (c *client) appendMsg(m *wire.Msg, sid []byte) error {
+func (c *client) appendMsg(m *wire.Msg, sid string) error {
 	n := len(m.Subject) + len(sid) + len(m.Header) + len(m.Body) + overhead
 	c.out.Lock()
 	defer c.out.Unlock()
@@ -115,8 +115,8 @@ func (c *client) removeUsed() {
 	used := c.subs.used
 	c.subs.used = nil
 	for _, s := range used {
-		if c.subs.bySID[string(s.SID)] == s {
-			delete(c.subs.bySID, string(s.SID))
+		if c.subs.bySID[s.SID] == s {
+			delete(c.subs.bySID, s.SID)
 		}
 	}
 	c.subs.Unlock()

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -272,13 +271,13 @@ func (c *client) sub(subj, queue, sid []byte) string {
 	if taken {
 		return ""
 	}
-	s := &account.Sub{Subject: string(subj), Queue: string(queue), SID: bytes.Clone(sid), Sink: c}
+	s := &account.Sub{Subject: string(subj), Queue: string(queue), SID: string(sid), Sink: c}
 	if !subject.Valid(s.Subject) {
 		return "Invalid Subject"
 	}
 	// Known here before messages come: a delivery may use it up at once.
 	c.subs.Lock()
-	c.subs.bySID[string(sid)] = s
+	c.subs.bySID[s.SID] = s
 	c.subs.Unlock()
 	if err := c.account.Subscribe(s); err != nil {
 		c.subs.Lock()
@@ -390,16 +389,16 @@ func mayPublish(sess *session, subj []byte) bool {
 // subscription of its own on the reply gets it, and it does not count towards
 // an automatic unsubscribe.
 func (c *client) noResponders(m *wire.Msg) {
-	var sid []byte
+	sid, found := "", false
 	c.subs.Lock()
 	for _, s := range c.subs.bySID {
 		if s.Queue == "" && !s.Spent() && subject.Match(s.Subject, m.Reply) {
-			sid = s.SID
+			sid, found = s.SID, true
 			break
 		}
 	}
 	c.subs.Unlock()
-	if sid == nil {
+	if !found {
 		return
 	}
 	c.out503 = wire.AppendNoResponders(c.out503[:0], m.Subject)

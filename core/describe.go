@@ -65,7 +65,7 @@ func (c *client) Describe(subs, detail bool) *monitor.ConnInfo {
 	for _, s := range c.subs.bySID {
 		if detail {
 			i.SubsDetail = append(i.SubsDetail, monitor.SubDetail{
-				Subject: s.Subject, Queue: s.Queue, SID: string(s.SID), Msgs: int64(s.Delivered()), Max: int64(s.Max()), Cid: c.id,
+				Subject: s.Subject, Queue: s.Queue, SID: s.SID, Msgs: int64(s.Delivered()), Max: int64(s.Max()), Cid: c.id,
 			})
 		} else if subs {
 			i.Subs = append(i.Subs, s.Subject)

@@ -24,7 +24,7 @@ func TestClient_takesItsLimit(t *testing.T) {
 		var err error
 		taken := 0
 		for err == nil {
-			err = c.appendMsg(m, []byte("1"))
+			err = c.appendMsg(m, "1")
 			taken = max(taken, c.out.Pending())
 			if held := pool.Budget.Held(); held > limit*11/10 {
 				t.Fatalf("messages of %d: %d bytes are held", size, held)
@@ -53,7 +53,7 @@ func TestClient_largeMessages(t *testing.T) {
 		for _, headers := range []bool{true, false} {
 			want = wire.AppendMsg(want, m, []byte("1"), headers)
 			out.Lock()
-			messageLocked(out, m, []byte("1"), headers, len(m.Body)+len(m.Header)+100)
+			messageLocked(out, m, "1", headers, len(m.Body)+len(m.Header)+100)
 			out.Unlock()
 		}
 	}

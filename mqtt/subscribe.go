@@ -137,7 +137,7 @@ func (c *conn) subscribeTo(f *packets.Subscription, watched bool) (byte, error) 
 			}
 			s.filtered = s.filtered || p.NeedsFilter(subj)
 		}
-		s.subs = append(s.subs, &account.Sub{Subject: subj, Queue: queue, SID: []byte(f.Filter), Sink: s})
+		s.subs = append(s.subs, &account.Sub{Subject: subj, Queue: queue, SID: f.Filter, Sink: s})
 	}
 	// The same filter again replaces the subscription [MQTT-3.8.4-3]. The new
 	// one begins first, so nothing is missed between the two.

@@ -7,7 +7,7 @@ import "sync/atomic"
 type Sub struct {
 	Subject string
 	Queue   string
-	SID     []byte // the subscriber's own name for it
+	SID     string // the subscriber's own name for it
 	Sink    Sink
 	// Domain, when not "", is the JetStream domain that all messages come from:
 	// links that do not lead there need not hear of the subscription.

@@ -14,7 +14,7 @@ const (
 
 // AppendMsg encodes a delivery to a client: MSG, or HMSG if the message has a
 // header block and headers says that the client understands them.
-func AppendMsg(dst []byte, m *Msg, sid []byte, headers bool) []byte {
+func AppendMsg[S ~string | ~[]byte](dst []byte, m *Msg, sid S, headers bool) []byte {
 	dst = AppendMsgLine(dst, m, sid, headers)
 	if headers {
 		dst = append(dst, m.Header...)
@@ -25,7 +25,7 @@ func AppendMsg(dst []byte, m *Msg, sid []byte, headers bool) []byte {
 
 // AppendMsgLine is the first line of AppendMsg. Behind it come the header if it
 // is wanted, the body and a line end.
-func AppendMsgLine(dst []byte, m *Msg, sid []byte, headers bool) []byte {
+func AppendMsgLine[S ~string | ~[]byte](dst []byte, m *Msg, sid S, headers bool) []byte {
 	headers = headers && len(m.Header) > 0
 	if headers {
 		dst = append(dst, "HMSG "...)

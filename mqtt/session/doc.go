@@ -38,7 +38,7 @@
 // A connected session reads pages of the stream, one filter beside the other, at
 // its client's pace (read.go): from its position up to the head, and again when it
 // is told of more. So what was kept and what comes now are one queue, in order and
-// without a gap. What was sent and not acknowledged stands in the row with its
+// without a gap. A page of what was stored just now comes from memory (recent.go). What was sent and not acknowledged stands in the row with its
 // packet identifier and is sent again when the client comes back.
 //
 // The row is written, and on disk before the client hears of it, when filters

@@ -5,17 +5,20 @@ import (
 	"sync/atomic"
 
 	"github.com/frondmq/frond/core/account"
+	"github.com/frondmq/frond/core/jetstream/jsclient"
 	"github.com/frondmq/frond/core/wire"
 )
 
 // flight is a message on its way to the stream: a wire.Receipt.
 type flight struct {
 	s         *Store
+	full      []byte // the subject in the stream
 	subject   []byte
 	publisher string
 	by        *Session // whose packet identifier id the message has; nil for none
 	id        uint16
 	size      int
+	copy      *jsclient.Message // for sessions that are connected; nil: none
 	r         wire.Receipt
 	linked    bool // it came by a link
 	taken     atomic.Bool
@@ -46,7 +49,7 @@ func (s *Store) Put(o *account.Origin, p *Publication, r wire.Receipt) {
 		return
 	}
 	full := append(append(make([]byte, 0, len(msgsPrefix)+len(p.Subject)), msgsPrefix...), p.Subject...)
-	f := &flight{s: s, subject: full[len(msgsPrefix):], publisher: p.Publisher, by: p.By, id: p.ID, linked: p.linked, size: len(p.Header) + len(p.Body), r: r}
+	f := &flight{s: s, full: full, subject: full[len(msgsPrefix):], publisher: p.Publisher, by: p.By, id: p.ID, linked: p.linked, size: len(p.Header) + len(p.Body), copy: s.copied(p), r: r}
 	s.o.Account.Route(o, &wire.Msg{Subject: full, Header: p.Header, Body: p.Body, Receipt: f, Here: true})
 	if !f.taken.Load() {
 		s.lostStream()
@@ -114,4 +117,10 @@ func (s *Store) told(f *flight, seq uint64) {
 		return
 	}
 	s.mu.counts.set(seq, n)
+	if m := f.copy; m != nil {
+		m.Subject, m.Seq = string(f.full), seq
+		if s.mu.recent.add(m); len(s.mu.recent.msgs) == 1 {
+			s.poke()
+		}
+	}
 }

@@ -94,6 +94,9 @@ func (x *Session) page(ctx context.Context, most, maxBytes int) (list []*Message
 	if horizon == 0 {
 		return nil, false, nil
 	}
+	if found, upTo := x.recent(horizon, most, maxBytes); upTo > 0 {
+		return x.choose(found, upTo), true, nil
+	}
 	select {
 	case s.pages <- struct{}{}:
 		defer func() { <-s.pages }()

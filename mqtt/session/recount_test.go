@@ -71,6 +71,8 @@ func TestStore_deleted(t *testing.T) {
 	d.Acked(d.Unacked()[3].Seq)
 	d.pends(3)
 	f.Detach(60)
+	h.s.restRecent() // what is in memory is delivered
+	h.s.restRecent()
 	del(2)
 	del(5)
 	e.wants("1 3 4")

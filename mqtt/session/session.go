@@ -110,11 +110,13 @@ func (s *Store) Attach(ctx context.Context, gone <-chan struct{}, c Client) (x *
 		case x == nil:
 			x = &Session{store: s, ID: c.ID, User: c.User, hash: hashOf(c.ID), position: s.mu.head, expiry: c.Expiry,
 				reading: &reading{horizon: s.mu.head, peer: c.Peer}}
+			s.attached.Add(1)
 			s.mu.sessions[x.hash] = x
 			s.mu.Unlock()
 			return x, false, nil
 		case x.peer() == nil:
 			x.expiry, x.expires, x.reading = c.Expiry, 0, &reading{horizon: x.position, peer: c.Peer}
+			s.attached.Add(1)
 			if x.adopted {
 				x.User, x.adopted = c.User, false
 			}
@@ -237,6 +239,7 @@ func (x *Session) Detach(expiry uint32) {
 	}
 	if x.online = false; !x.over {
 		x.reading = nil
+		s.attached.Add(-1)
 	}
 	var gone []*Filter
 	switch {

@@ -65,6 +65,7 @@ type Store struct {
 	counted chan struct{} // closed when all is counted that was there at the start
 	// suspected: the worker is to look whether the stream has what is waited for.
 	suspected atomic.Bool
+	attached  atomic.Int32 // sessions that are connected
 
 	streams struct {
 		sync.Mutex
@@ -78,6 +79,7 @@ type Store struct {
 		sessions map[[hashLen]byte]*Session // by the hash of the client identifier
 		closed   map[*Filter]bool           // that were taken away, and have something to deliver
 		counts   counts
+		recent   recent
 		made     time.Time // when the stream of messages was made; zero: there is none
 		head     uint64    // the newest message that was told
 		// begin is the newest one that was there at the start, or when all was counted
@@ -395,6 +397,7 @@ func (s *Store) anewLocked() {
 	s.mu.counts = counts{}
 	s.mu.head, s.mu.begin, s.mu.swept, s.mu.low = 0, 0, 0, 1
 	s.mu.free, s.mu.missed, s.mu.without = nil, false, nil
+	s.mu.recent = recent{}
 	for _, x := range s.mu.sessions {
 		x.anew()
 		s.mu.dirty[x] = true

@@ -51,6 +51,9 @@ func (s *Store) run() {
 // tick does what is due, and says when to look again.
 func (s *Store) tick(swept bool) (next time.Duration) {
 	next = s.expire(time.Now())
+	if s.restRecent() {
+		next = min(next, tickEvery)
+	}
 	for _, x := range s.takeDirty() {
 		s.rows.write(s.ctx, x, nil)
 	}

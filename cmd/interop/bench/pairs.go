@@ -33,8 +33,8 @@ type sample struct {
 	messages int
 	took     time.Duration
 
-	cpu     time.Duration
-	flushes int64 // -1 = unknown
+	cpu     time.Duration // of the server; 0: of the whole run
+	flushes int64         // -1 = unknown
 }
 
 // cpuEach is the processor time of the server a message, in microseconds.
@@ -196,7 +196,10 @@ func measure(ctx context.Context, l load, c *contender) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	s.cpu, s.flushes = after-cpu, flushes(c.dir)-before
+	if s.cpu == 0 {
+		s.cpu = after - cpu
+	}
+	s.flushes = flushes(c.dir) - before
 	if before < 0 {
 		s.flushes = -1
 	}
