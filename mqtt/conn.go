@@ -93,6 +93,9 @@ type conn struct {
 	answers   atomic.Int64
 	drops     drops
 	outlived  atomic.Bool // its session outlives the connection
+	// heir is told when willGone is set: whoever has taken the client identifier over.
+	heir     atomic.Pointer[chan struct{}]
+	willGone atomic.Bool
 }
 
 // publisher is what a client needs that publishes. It is owned by the reader.
@@ -247,8 +250,10 @@ func (c *conn) connect() error {
 	}
 	if old := c.m.add(c); old != nil {
 		old.fail(errTakenOver) // [MQTT-3.1.4-3]
+		old.awaitWill()
 	}
 	if err := c.letIn(pk, assigned); err != nil {
+		c.leftWill()
 		c.kept.stop()
 		c.kept.detach()
 		c.m.remove(c)
@@ -392,6 +397,7 @@ func (c *conn) finish(err error) {
 		s.end()
 	}
 	c.leaveWill()
+	c.leftWill()
 	if c.publisher != nil {
 		c.origin.Flush()
 	}

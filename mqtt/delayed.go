@@ -32,6 +32,25 @@ func (c *conn) leaveWill() {
 	}
 }
 
+// awaitWill has a client that takes c over wait for c's will, if that is sent at once:
+// what it publishes comes behind it, for a death that came behind a birth would be taken
+// for the death of the newly born.
+func (c *conn) awaitWill() {
+	told := make(chan struct{})
+	c.heir.Store(&told)
+	if !c.willGone.Load() {
+		<-told
+	}
+}
+
+// leftWill says that the will of c is out, or will be sent later.
+func (c *conn) leftWill() {
+	c.willGone.Store(true)
+	if told := c.heir.Load(); told != nil {
+		close(*told)
+	}
+}
+
 // put has the will of c published later. It reports false when the module stops.
 func (d *delayed) put(c *conn, wait time.Duration) bool {
 	d.mu.Lock()

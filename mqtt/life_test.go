@@ -648,3 +648,42 @@ func TestModule_closesWhatIsNotTLS(t *testing.T) {
 		})
 	}
 }
+
+// Who takes a client over is let in behind its will: what the newcomer publishes would
+// come in front of it, and a birth in front of a death is a death.
+func TestWill_comesBeforeTheNewcomer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		var said []string
+		hold := make(chan struct{})
+		b.subscribe("state", sinkFunc(func(m *wire.Msg) {
+			if said = append(said, string(m.Body)); string(m.Body) == "dead" {
+				<-hold
+			}
+		}))
+		b.pipeConnected(v5, "node", func(pk *packets.Packet) {
+			pk.Connect.WillFlag, pk.Connect.WillTopic, pk.Connect.WillPayload = true, "state", []byte("dead")
+		})
+		// The third takes over from the second, which waits still.
+		second, third := b.pipe(v5), b.pipe(v5)
+		for _, c := range []*client{second, third} {
+			c.send(c.connectPacket("node", nil))
+			synctest.Wait()
+		}
+		_ = third.c.SetReadDeadline(time.Now().Add(time.Second))
+		if pk, err := third.next(); err == nil {
+			t.Errorf("let in with %+v before the will is out", pk)
+		}
+		_ = third.c.SetReadDeadline(time.Time{})
+		close(hold)
+		if pk := third.expect(packets.Connack); pk.ReasonCode != 0 {
+			t.Fatalf("CONNACK %#x", pk.ReasonCode)
+		}
+		third.publish("state", "born", 0, 0)
+		third.fence()
+		if got := strings.Join(said, " "); got != "dead born" {
+			t.Errorf("said %q", got)
+		}
+		b.stop()
+	})
+}

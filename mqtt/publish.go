@@ -180,6 +180,7 @@ func (c *conn) accept(p *publication) error {
 	if !c.mayPublish() {
 		return c.refuse(p, packets.ErrNotAuthorized, nil)
 	}
+	c.certify(p)
 	if p.qos == 0 {
 		c.keepRetained(p, nil)
 		c.route(p, nil)

@@ -38,7 +38,7 @@ import (
 //	NAME ended CODE                                                       the server ends the connection
 //	NAME bye SECONDS                                                      DISCONNECT with a session expiry
 //	keeps N [STREAM]                                                      messages in the stream
-//	options KEY=VALUE                                                     for the next start: msgs, bytes, sessions, seconds
+//	options KEY=VALUE                                                     for the next start: msgs, bytes, sessions, seconds, sparkplug
 //	users NAME...                                                         for the next start
 //	restart
 //	purges STREAM
@@ -204,6 +204,8 @@ func (s *story) step(words []string) {
 				o.MaxKeptSessions = int(n)
 			case "seconds":
 				o.MaxKeptTime = time.Duration(n) * time.Second
+			case "sparkplug":
+				o.SparkplugAware = n > 0
 			default:
 				s.fatalf("what is %q?", key)
 			}

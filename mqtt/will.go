@@ -3,7 +3,6 @@ package mqtt
 import (
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
-	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/mqtt/session"
 )
 
@@ -20,8 +19,7 @@ type will struct {
 	delay   uint32 // seconds that the client has to come back
 }
 
-// publishWill sends the will (delayed.go says when). Nobody waits for an acknowledgement of a will; a
-// stream that could not store it is logged.
+// publishWill sends the will (delayed.go says when).
 func (c *conn) publishWill() {
 	w := c.will
 	if w == nil {
@@ -33,12 +31,7 @@ func (c *conn) publishWill() {
 		return
 	}
 	o := account.NewOrigin(nil, account.RoleClient, "")
-	if w.retain {
-		c.keep(o, w.qos, w.topic, w.subject, w.header, w.payload, nil)
-	}
-	r := &willReceipt{conn: c, topic: w.topic, qos: w.qos}
-	c.account.Route(o, &wire.Msg{Subject: w.subject, Reply: w.reply, Header: w.header, Body: w.payload, Receipt: r})
-	r.keeps.put(o, w.header, w.payload, nil, 0, r)
+	c.publishFor(o, w)
 	o.Flush()
 }
 

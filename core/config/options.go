@@ -317,6 +317,8 @@ type MQTT struct {
 	// RefuseBlanks refuses topics that hold what no subject can, as
 	// nats-server does, instead of escaping it.
 	RefuseBlanks bool `key:"blanks"`
+	// SparkplugAware keeps births as retained messages of $sparkplug/certificates/.
+	SparkplugAware bool `key:"sparkplug_aware"`
 	// RejectQoS2 refuses publications with QoS 2.
 	RejectQoS2 bool `key:"reject_qos2_publish"`
 	// DowngradeQoS2 grants QoS 1 to who asks for QoS 2.
@@ -404,6 +406,7 @@ func Defaults() *Options {
 			MaxKeptTime:     30 * 24 * time.Hour,
 			SysInterval:     10 * time.Second,
 
+			SparkplugAware:     true,
 			ConnectionMessages: true,
 		},
 	}

@@ -25,6 +25,7 @@ func mqttTable() *block[MQTT] {
 			own(row(Live, "max_kept_time", "duration", "720h", "the longest that a session is kept behind its connection; then it ends with what it waits for. 0 does not bound", "168h", setDuration(func(m *m) *time.Duration { return &m.MaxKeptTime }))),
 			own(row(Live, "sys_interval", "duration", "10s", "how often MQTT clients that subscribe to $SYS/broker are told what has changed there; 0 for never", "30s", setSysInterval)),
 			own(row(Live, "blanks", "escape or refuse", "escape", "what happens to a topic with a blank, or a level that is '*' or '>'; refuse is nats-server's way", "refuse", setBlanks)),
+			own(row(Live, "sparkplug_aware", "boolean", "true", "keep births of Sparkplug as retained messages under $sparkplug/certificates/", "false", setBool(func(m *m) *bool { return &m.SparkplugAware }))),
 			row(Live, "reject_qos2_publish", "boolean", "false", "refuse publications with QoS 2", "true", setBool(func(m *m) *bool { return &m.RejectQoS2 })),
 			row(Live, "downgrade_qos2_subscribe", "boolean", "false", "grant QoS 1 to who asks for QoS 2", "true", setBool(func(m *m) *bool { return &m.DowngradeQoS2 })),
 			own(row(Live, "connection_messages", "boolean", "true", "log clients that come and go", "false", setBool(func(m *m) *bool { return &m.ConnectionMessages }))),
