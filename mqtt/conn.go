@@ -262,7 +262,7 @@ func (c *conn) connect() error {
 	c.renew() // a reload before may not have found it
 	if c.kept != nil {
 		c.kept.restore()
-		c.kept.Wake()
+		c.kept.start()
 	}
 	c.out.WriteNow()
 	c.logStart(pk.Connect.Keepalive)

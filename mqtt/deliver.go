@@ -25,9 +25,11 @@ type delivery struct {
 
 	mu struct {
 		sync.Mutex
-		running, again, over bool
-		owed                 []debt // in order
-		paying               bool
+		// ready: the client has its CONNACK, so there may be deliveries. The store tells of
+		// messages before, from the moment when the connection has the session.
+		ready, running, again, over bool
+		owed                        []debt // in order
+		paying                      bool
 	}
 
 	ensured bool // there is a row; of the reader
@@ -71,13 +73,21 @@ func (k *kept) granted() uint32 {
 	return k.expiry
 }
 
+// start begins to deliver, behind the CONNACK [MQTT-3.2.0-1].
+func (k *kept) start() {
+	k.mu.Lock()
+	k.mu.ready = true
+	k.mu.Unlock()
+	k.Wake()
+}
+
 // Wake is part of session.Peer.
 func (k *kept) Wake() {
 	m := &k.mu
 	m.Lock()
 	defer m.Unlock()
 	m.again = true
-	if m.running || m.over {
+	if !m.ready || m.running || m.over {
 		return
 	}
 	m.running = true
