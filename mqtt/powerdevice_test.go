@@ -89,6 +89,13 @@ func (d *powerDevice) failed() bool {
 	return len(d.faults) > 0
 }
 
+// has reports whether it has subscribed.
+func (d *powerDevice) has() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.subscribed
+}
+
 func (d *powerDevice) waiting() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
