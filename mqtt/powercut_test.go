@@ -12,15 +12,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/config"
-	"github.com/frondmq/frond/core/jetstream"
 	"github.com/frondmq/frond/core/jetstream/jsclient"
 	"github.com/frondmq/frond/core/servertest"
-	"github.com/frondmq/frond/core/wire"
-	"github.com/frondmq/frond/edgestore/journal"
-	"github.com/frondmq/frond/edgestore/vfs"
+	"github.com/frondmq/frond/core/servertest/powercut"
 )
 
 // TestPowerCut takes the power at one write or sync of the disk after the other, of a
@@ -42,62 +38,28 @@ func TestPowerCut(t *testing.T) {
 // powered is a broker on a disk that loses what was not synced when the power is cut.
 type powered struct {
 	*servertest.Services
-	t      *testing.T
-	rnd    *rand.Rand
-	m      *Module
-	engine *jetstream.Engine
-	mem    *vfs.Mem
-	dir    string
-	cuts   map[vfs.Op]int
+	t    *testing.T
+	rnd  *rand.Rand
+	disk *powercut.Disk
 
 	// Of this run of the broker.
-	armed atomic.Bool   // calls of the disk are counted
-	dark  atomic.Bool   // the power is off: nothing that is said comes out
-	cut   chan struct{} // closed then
-	after *vfs.Mem      // what is found on the disk
+	m     *Module
+	dark  atomic.Bool // the power is off: nothing that is said comes out
 	alive sync.WaitGroup
 }
 
 func newPowered(t *testing.T, seed uint64) *powered {
-	return &powered{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), mem: vfs.NewMem(), dir: t.TempDir(), cuts: make(map[vfs.Op]int)}
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	return &powered{t: t, rnd: rnd, disk: powercut.New(t, rnd)}
 }
 
-// start begins a run whose power is cut at the nth write or sync since it is armed;
+// start begins a run whose power is cut at the nth write or sync since the disk is armed;
 // never by 0.
 func (p *powered) start(nth int64) {
-	p.t.Helper()
-	p.cut = make(chan struct{})
 	p.dark.Store(false)
-	disk := vfs.WithFaults(p.mem)
-	mem, keep, rnd := p.mem, []float64{0, 0.5, 1}[p.rnd.IntN(3)], rand.New(rand.NewPCG(p.rnd.Uint64(), 2))
-	var calls atomic.Int64
-	disk.SetHook(func(c vfs.Call) error {
-		switch c.Op {
-		case vfs.OpRead, vfs.OpOpen, vfs.OpClose, vfs.OpLock:
-			return nil
-		}
-		if p.armed.Load() && calls.Add(1) == nth {
-			// What is said before stands on what was synced before.
-			p.dark.Store(true)
-			p.after = mem.Crash(rnd, keep)
-			p.cuts[c.Op]++
-			close(p.cut)
-		}
-		return nil
-	})
-	var err error
-	p.engine, err = jetstream.New(jetstream.Config{
-		ServerName: "srv", ServerID: "NID", Version: core.Level, APILevel: 2, Dir: p.dir,
-		Journal: journal.Options{FS: disk, Dir: "journal", SegmentBytes: 256 << 10}, DrainBytes: 1 << 40,
-	})
-	if err != nil {
-		p.t.Fatal(err)
-	}
 	p.Services = servertest.NewServices(p.t, "B")
 	p.Services.Streams = true
-	if err := p.engine.EnableAccount(streamBus{p.Acc}); err != nil {
-		p.t.Fatal(err)
-	}
+	p.disk.Start(p.Acc, nth, func() { p.dark.Store(true) })
 	p.m = New()
 	p.m.services, p.m.log = p, p.Logger()
 	p.m.ctx, p.m.stop = context.WithCancel(context.Background())
@@ -106,33 +68,21 @@ func (p *powered) start(nth int64) {
 
 // StreamClient is part of core.Services.
 func (p *powered) StreamClient(a *account.Account, _ string) (*jsclient.Client, error) {
-	return core.NewStreamClient(a, jsclient.Options{Local: true})
+	return p.disk.Client(a)
 }
 
 // stop ends the run; what was the disk at the cut is the disk of the next one.
 func (p *powered) stop() {
 	p.t.Helper()
 	p.dark.Store(true)
-	select {
-	case <-p.cut:
-		// Nothing drains the journal but the end of the engine, which writes what would not
-		// be there.
-		dir := p.t.TempDir()
-		if err := os.CopyFS(dir, os.DirFS(p.dir)); err != nil {
-			p.t.Fatal(err)
-		}
-		defer func() { p.mem, p.dir = p.after, dir }()
-	default:
-	}
+	p.disk.Save()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
 	defer cancel()
 	if err := p.m.Stop(ctx); err != nil {
 		p.t.Error(err)
 	}
 	p.Stop()
-	if err := p.engine.Close(); err != nil {
-		p.t.Error(err)
-	}
+	p.disk.Stop()
 	p.alive.Wait()
 }
 
@@ -179,7 +129,7 @@ func (p *powered) run(cuts, points int) {
 	}
 	p.stop()
 	for n := range cuts {
-		p.armed.Store(n%2 == 0) // else when the devices are there
+		p.disk.Arm(n%2 == 0) // else when the devices are there
 		p.start(int64(1 + n/2%points))
 		p.life(devices, n)
 		p.stop()
@@ -227,11 +177,11 @@ func (p *powered) life(devices []*powerDevice, n int) {
 		d.connect(p.dial())
 	}
 	<-time.After(time.Duration(p.rnd.IntN(200)) * time.Millisecond)
-	p.armed.Store(true)
+	p.disk.Arm(true)
 	for {
 		wait := time.Duration(1+p.rnd.IntN(3000)) * time.Millisecond
 		select {
-		case <-p.cut:
+		case <-p.disk.Cut():
 			return
 		case <-time.After(wait):
 		}
@@ -311,15 +261,11 @@ func (p *powered) check(devices []*powerDevice, cuts int) {
 		by[sub].exactly(p.t, by[pub].next)
 	}
 	by["sub1"].atLeast(p.t, by["pub1"])
-	for _, op := range []vfs.Op{vfs.OpWrite, vfs.OpSync} {
-		stats["cut at "+string(op)] = p.cuts[op]
+	for op, n := range p.disk.Cuts() {
+		stats["cut at "+op] = n
+		stats["cuts"] += n
 	}
-	all := 0
-	for _, n := range p.cuts {
-		all += n
-	}
-	stats["cuts"] = all
-	p.t.Logf("%v, cuts %v, published %d %d %d", stats, p.cuts, by["pub2"].next, by["pub2five"].next, by["pub1"].next)
+	p.t.Logf("%v, published %d %d %d", stats, by["pub2"].next, by["pub2five"].next, by["pub1"].next)
 	for what, least := range map[string]int{
 		"cuts": cuts, "cut at write": cuts / 4, "cut at sync": cuts / 8,
 		"PUBLISH again": cuts / 2, "PUBREL again": cuts / 2, "came again, QoS 1": cuts / 10,
@@ -334,45 +280,4 @@ func (p *powered) check(devices []*powerDevice, cuts int) {
 			p.t.Errorf("%s has published %d in %d runs", id, by[id].next, cuts)
 		}
 	}
-}
-
-// streamBus is an account as the engine sees it.
-type streamBus struct{ a *account.Account }
-
-func (b streamBus) Account() string { return b.a.Name() }
-func (b streamBus) Publisher() jetstream.Publisher {
-	return &streamPublisher{b.a, account.NewOrigin(nil, account.RoleInternal, "")}
-}
-func (b streamBus) Subscribe(subj, queue string, h func(*wire.Msg)) (func(), error) {
-	s := &account.Sub{Subject: subj, Queue: queue, Sink: heard{h}}
-	return s.End, b.a.Subscribe(s)
-}
-func (b streamBus) SubscribeFrom(_, subj string, h func(*wire.Msg)) (func(), error) {
-	return b.Subscribe(subj, "", h)
-}
-func (b streamBus) HasInterest(subj string) bool { return b.a.HasInterest(subj) }
-func (b streamBus) WatchInterest(subj string, f func(bool)) func() {
-	return b.a.WatchSubject(subj, f)
-}
-func (b streamBus) HalfReadAt() time.Time { return b.a.HalfReadAt() }
-
-type streamPublisher struct {
-	a *account.Account
-	o *account.Origin
-}
-
-func (p *streamPublisher) Publish(m *wire.Msg) int {
-	m.Own = true
-	return p.a.Route(p.o, m)
-}
-func (p *streamPublisher) Flush() { p.o.Flush() }
-
-type heard struct{ h func(*wire.Msg) }
-
-func (heard) Role() account.Role { return account.RoleInternal }
-func (heard) Cluster() string    { return "" }
-func (heard) Flush()             {}
-func (s heard) Deliver(_ *account.Sub, m *wire.Msg) bool {
-	s.h(m)
-	return true
 }
