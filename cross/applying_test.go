@@ -31,11 +31,17 @@ const applying = "(*stream).applyOne"
 // a test, has the same from the same time. What they ask for is carried out elsewhere.
 var ticking = []string{
 	"(*stream).tick", "(*Engine).clockTick", "(*stream).unneeded", "(*stream).sweepable",
+	"(*member).learn", "(*member).handle", "(*member).load", "(*member).notTaken", "(*member).deadline", "(*clock).due",
+	"(*deltaLog).take", "(*deltaLog).oldest", "(*deltaLog).drop", "(*deltaLog).sent",
+	// And all that a consumer's machine does: it has its numbers of chance, and who
+	// listens, by functions that it is given.
+	"(*consumer.Machine).*",
 }
 
 // tickingMay are the places in them that look otherwise, and why they are not.
 var tickingMay = map[string]string{
-	"(*Engine).allStreams goes through e.mu.streams in the order of a map": "they are sorted",
+	"(*Engine).allStreams goes through e.mu.streams in the order of a map":            "they are sorted",
+	"(*consumer.Machine).exhausted goes through m.st.exhausted in the order of a map": "they are sorted",
 }
 
 // applyingMay are the places that look otherwise, and why they are not.
@@ -69,7 +75,7 @@ func actsOrDiffers(f string) string {
 }
 
 func TestApplying_actsOnNothing(t *testing.T) {
-	files, info := checked(t, "./core/jetstream")
+	engine := []parsed{checked(t, "./core/jetstream"), checked(t, "./core/jetstream/consumer")}
 	for _, x := range []struct {
 		roots []string
 		may   map[string]string
@@ -80,7 +86,7 @@ func TestApplying_actsOnNothing(t *testing.T) {
 		{ticking, tickingMay, 40, "a tick acts, or goes by something else than the time that it is given: %s. Let it be among what the tick asks for, or say in tickingMay why it does not matter"},
 	} {
 		found := map[string]bool{}
-		reached := walk(t, x.roots, files, info, func(at, what string) {
+		reached := walk(t, x.roots, engine, func(at, what string) {
 			key := at + " " + what
 			found[key] = true
 			if x.may[key] == "" {
@@ -101,43 +107,67 @@ func TestApplying_actsOnNothing(t *testing.T) {
 
 // walk tells of everything in the functions that are reached in the engine from those
 // given, and returns how many those are. A function that is only given away counts as
-// called.
-func walk(t *testing.T, from []string, files []*ast.File, info *types.Info, tell func(at, what string)) int {
+// called. "(T).*" are all methods of T.
+func walk(t *testing.T, from []string, packages []parsed, tell func(at, what string)) int {
 	t.Helper()
-	bodies := map[string]*ast.FuncDecl{}
-	for _, file := range files {
-		for _, d := range file.Decls {
-			if fn, ok := d.(*ast.FuncDecl); ok && fn.Body != nil {
-				bodies[callName(info.Defs[fn.Name].(*types.Func))] = fn
+	type body struct {
+		*ast.BlockStmt
+		info *types.Info
+	}
+	bodies := map[string]body{}
+	for _, p := range packages {
+		for _, file := range p.files {
+			for _, d := range file.Decls {
+				if fn, ok := d.(*ast.FuncDecl); ok && fn.Body != nil {
+					bodies[callName(p.info.Defs[fn.Name].(*types.Func))] = body{fn.Body, p.info}
+				}
 			}
 		}
 	}
 	seen := map[string]bool{}
+	var queue []string
 	for _, f := range from {
+		n := len(queue)
+		if methods, all := strings.CutSuffix(f, "*"); all {
+			for name := range bodies {
+				if strings.HasPrefix(name, methods) {
+					queue = append(queue, name)
+				}
+			}
+			slices.Sort(queue[n:])
+		} else {
+			queue = append(queue, f)
+		}
+		if len(queue) == n {
+			t.Fatalf("there is no %s", f)
+		}
+	}
+	for _, f := range queue {
 		seen[f] = true
 	}
-	for queue := slices.Clone(from); len(queue) > 0; queue = queue[1:] {
+	for ; len(queue) > 0; queue = queue[1:] {
 		at := queue[0]
-		if bodies[at] == nil {
+		in := bodies[at]
+		if in.info == nil {
 			t.Fatalf("there is no %s", at)
 		}
-		ast.Inspect(bodies[at].Body, func(n ast.Node) bool {
+		ast.Inspect(in.BlockStmt, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.GoStmt:
 				tell(at, "starts a goroutine")
 			case *ast.RangeStmt:
-				if _, is := info.TypeOf(n.X).Underlying().(*types.Map); is {
+				if _, is := in.info.TypeOf(n.X).Underlying().(*types.Map); is {
 					tell(at, fmt.Sprintf("goes through %s in the order of a map", types.ExprString(n.X)))
 				}
 			case *ast.Ident:
-				f, ok := info.Uses[n].(*types.Func)
+				f, ok := in.info.Uses[n].(*types.Func)
 				if !ok {
 					break
 				}
 				name := callName(f)
 				if why := actsOrDiffers(name); why != "" {
 					tell(at, "calls "+name+", which "+why)
-				} else if bodies[name] != nil && !seen[name] {
+				} else if bodies[name].info != nil && !seen[name] {
 					seen[name] = true
 					queue = append(queue, name)
 				}
@@ -149,14 +179,22 @@ func walk(t *testing.T, from []string, files []*ast.File, info *types.Info, tell
 }
 
 // callName is a function as "name", "(T).name" or "(*T).name" for those of the
-// engine, and with its package for others.
+// engine, with the last of its path for those of the packages below it, and with its
+// package for others.
 func callName(f *types.Func) string {
-	return strings.ReplaceAll(f.FullName(), module+"/core/jetstream.", "")
+	name := strings.ReplaceAll(f.FullName(), module+"/core/jetstream.", "")
+	return strings.ReplaceAll(name, module+"/core/jetstream/", "")
 }
 
-// checked is a package with its types. With sources it is made of these, and may
+// parsed is a package with its types.
+type parsed struct {
+	files []*ast.File
+	info  *types.Info
+}
+
+// checked reads a package. With sources it is made of these, and may
 // import what the package imports.
-func checked(t *testing.T, pkg string, sources ...string) ([]*ast.File, *types.Info) {
+func checked(t *testing.T, pkg string, sources ...string) parsed {
 	t.Helper()
 	root, err := build.Root()
 	if err != nil {
@@ -204,12 +242,12 @@ func checked(t *testing.T, pkg string, sources ...string) ([]*ast.File, *types.I
 	if _, err := c.Check(last.ImportPath, fset, files, info); err != nil {
 		t.Fatal(err)
 	}
-	return files, info
+	return parsed{files, info}
 }
 
 // The walk sees what is called far down, and what is only given away.
 func TestApplying_theWalkItself(t *testing.T) {
-	files, info := checked(t, "./core/jetstream", `package jetstream
+	engine := checked(t, "./core/jetstream", `package jetstream
 import "time"
 type Log interface { Append() }
 type stream struct { log Log; byName map[string]int }
@@ -223,7 +261,7 @@ func (s *stream) later() { s.log.Append() }
 func (s *stream) elsewhere() { time.Sleep(1) }
 `)
 	var got []string
-	n := walk(t, []string{applying}, files, info, func(at, what string) { got = append(got, at+" "+what) })
+	n := walk(t, []string{applying}, []parsed{engine}, func(at, what string) { got = append(got, at+" "+what) })
 	want := []string{
 		"(*stream).put goes through s.byName in the order of a map", "(*stream).put starts a goroutine",
 		"(*stream).later calls (Log).Append, which asks the log",

@@ -405,8 +405,8 @@ func (m *member) now() int64 { return m.s.line.timer() }
 
 // wake has the consumer step at a time of its own; 0 is never.
 func (m *member) wake(at int64) {
-	if at != 0 && m.s.line != m.e.local {
-		at = max(1, m.e.now()+at-m.now())
+	if at != 0 {
+		at = max(1, at+m.e.local.timersAhead(m.s.line))
 	}
 	m.e.clock.set(m, at)
 }

@@ -73,11 +73,11 @@ func (s *stream) Info() *api.StreamInfo {
 // Info is part of api.Consumer.
 func (m *member) Info() *api.ConsumerInfo {
 	pubs := new(publishers)
-	m.enter(pubs)
+	now := m.enter(pubs)
 	if m.role == leader {
-		m.log()
+		m.log(now)
 	}
-	i := m.m.Info(m.now())
+	i := m.m.Info(now.timer())
 	cfg := m.cfg.Clone()
 	m.mu.Unlock()
 	pubs.flush()

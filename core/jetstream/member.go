@@ -266,32 +266,37 @@ func (m *member) step(pubs *publishers) (more bool) {
 }
 
 func (m *member) stepLocked(pubs *publishers) (more bool) {
-	m.enter(pubs)
+	now := m.enter(pubs)
 	defer m.mu.Unlock()
 	if m.deleted.Load() || m.role != leader {
 		return false
 	}
-	now := m.now()
-	m.m.Tick(now, &m.fx)
+	m.m.Tick(now.timer(), &m.fx)
 	m.perform(pubs)
 	m.unread = false
 	if !m.deltas.full() {
 		more = m.deliver(pubs)
 	}
-	m.log()
+	now = m.s.line.read()
+	m.log(now)
 	if more || m.recount {
 		return true
 	}
-	at := m.m.NextDeadline(m.now())
-	now = m.now()
+	m.wake(m.deadline(now.timer()))
+	return false
+}
+
+// deadline is when the consumer is to step if nothing happens before; 0 is never. The
+// caller holds mu.
+func (m *member) deadline(now int64) int64 {
+	at := m.m.NextDeadline(now)
 	if (len(m.deltas.unsent) > 0 || m.unread) && (at == 0 || now+unsentRetry < at) {
 		at = now + unsentRetry
 	}
 	if at != 0 {
 		at = max(at, now+minPause)
 	}
-	m.wake(at)
-	return false
+	return at
 }
 
 const (
@@ -305,35 +310,38 @@ const (
 // enter locks mu with everything taken over that came in. If what is pending has
 // to be counted anew, that is done first, between two runs of applying: the store
 // knows half a run before the consumers do, and what it had counted would be
-// counted once more when they are told.
-func (m *member) enter(pubs *publishers) {
+// counted once more when they are told. It gives the reading of the clocks
+// that it went by, from behind all locks.
+func (m *member) enter(pubs *publishers) (now moment) {
 	m.mu.Lock()
+	now = m.s.line.read()
 	if m.role != leader {
-		return // what happens is told when it takes part
+		return now // what happens is told when it takes part
 	}
-	m.learn()
+	m.learn(now.timer())
 	if m.recount {
 		m.mu.Unlock()
 		m.s.mu.RLock()
 		m.mu.Lock()
 		if m.role != leader { // since a moment
 			m.s.mu.RUnlock()
-			return
+			return now
 		}
-		m.learn()
+		now = m.s.line.read()
+		m.learn(now.timer())
 		m.m.Recount(m.s.store)
 		m.recount, m.fx.Recount = false, false
 		m.s.mu.RUnlock()
 	}
-	m.serve(pubs)
+	m.serve(now.timer(), pubs)
+	return now
 }
 
 // learn takes over what came in, and tells the machine what happened. It leaves
 // the inputs, which may be asked for what it has still to count. The caller holds mu.
-func (m *member) learn() {
+func (m *member) learn(now int64) {
 	t := &m.taken
 	m.box.empty(t)
-	now := m.now()
 	for _, events := range t.events {
 		m.happened(now, events)
 	}
@@ -348,9 +356,8 @@ func (m *member) learn() {
 }
 
 // serve works on the inputs that learn left. The caller holds mu.
-func (m *member) serve(pubs *publishers) {
+func (m *member) serve(now int64, pubs *publishers) {
 	t := &m.taken
-	now := m.now()
 	m.perform(pubs)
 	for i := range t.inputs {
 		m.handle(now, &t.inputs[i])

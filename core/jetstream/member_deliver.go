@@ -78,7 +78,7 @@ func (m *member) load(now int64, w consumer.Want) (msg edgestore.Msg, ok bool) {
 	m.unread = false
 	if w.Kind == consumer.WantSeq {
 		msg, m.buf, err = st.Load(w.Seq, m.buf)
-		if err != nil && !m.notRead(w.Seq, err) {
+		if err != nil && !m.notRead(now, w.Seq, err) {
 			m.m.Removed(now, w.Seq, nil, consumer.ReasonDeleted, &m.fx)
 		}
 		return msg, err == nil
@@ -92,16 +92,16 @@ func (m *member) load(now int64, w consumer.Want) (msg edgestore.Msg, ok bool) {
 	if msg, m.buf, err = st.LoadNext(m.m.Filters(), w.Seq, m.buf); err == nil {
 		return msg, true
 	}
-	if !m.notRead(w.Seq, err) {
+	if !m.notRead(now, w.Seq, err) {
 		m.m.CaughtUp(now, max(last, w.Seq), &m.fx)
 	}
 	return msg, false
 }
 
 // notRead reports whether a message may be there though it could not be read.
-func (m *member) notRead(seq uint64, err error) bool {
+func (m *member) notRead(now int64, seq uint64, err error) bool {
 	m.unread = !goneForGood(err) && !errors.Is(err, edgestore.ErrClosed)
-	if m.unread && m.unreadSaid.due(m.now()) {
+	if m.unread && m.unreadSaid.due(now) {
 		m.e.logger.Error("consumer could not read its stream and waits for that", "stream", m.s.name, "consumer", m.name, "seq", seq, "err", err)
 	}
 	return m.unread

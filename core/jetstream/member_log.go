@@ -14,7 +14,7 @@ import (
 // log appends what changed as one operation, and sends the answers to
 // acknowledgements that asked for one once that is durable. The caller holds
 // mu.
-func (m *member) log() {
+func (m *member) log(now moment) {
 	d := &m.deltas
 	if !d.logged {
 		m.answer(d.drop(m.m))
@@ -29,7 +29,7 @@ func (m *member) log() {
 		head := msgp.AppendUint64(make([]byte, 0, 32), m.id)
 		head = msgp.AppendUint64(head, number)
 		head = msgp.AppendBytesHeader(head, uint32(len(delta)))
-		rec := m.s.record(opConsumerDelta, false)
+		rec := m.s.recordAt(now, opConsumerDelta, false)
 		var token any
 		if len(answers) > 0 {
 			token = &ackAnswers{m: m, to: answers}
@@ -93,7 +93,7 @@ func (m *member) seal() ([]byte, bool) {
 		if m.deltas.dirty {
 			m.m.RecordSkip()
 		}
-		m.log()
+		m.log(m.s.line.read())
 	}
 	if !m.deltas.dirty || m.volatile.Load() {
 		return nil, false

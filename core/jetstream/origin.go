@@ -21,17 +21,17 @@ func (e *Engine) rejoinConsumer(m *member, cfg *consumer.Config) *apierror.Error
 		return err
 	}
 	pubs := new(publishers)
-	m.enter(pubs) // with the configuration, and acknowledgements on their way
+	now := m.enter(pubs) // with the configuration, and acknowledgements on their way
 	defer pubs.flush()
 	defer m.mu.Unlock()
 	if m.role != leader {
 		return errNotAvailable
 	}
-	if _, err := m.m.Reset(m.now(), 0, 0, &m.fx); err != nil {
+	if _, err := m.m.Reset(now.timer(), 0, 0, &m.fx); err != nil {
 		return apierror.Of(err, errConsumerCreate)
 	}
 	m.perform(pubs)
-	m.log()
+	m.log(now)
 	e.work.schedule(m)
 	return nil
 }

@@ -30,7 +30,8 @@ type simulation struct {
 	still        bool          // nobody may look at a clock
 	lead, follow *simulated
 	text         bytes.Buffer
-	replies      []string // of deliveries that nobody acknowledged
+	replies      []string        // of deliveries that nobody acknowledged
+	refused      map[string]bool // consumer and sequence of deliveries that somebody did
 	n            int
 	done         map[string]int
 }
@@ -127,6 +128,9 @@ func (n *simulated) sent(m *wire.Msg) {
 	fmt.Fprintf(&n.x.text, "%v %s sends to %s for %s: %q %q\n", n.x.ahead, n.name, m.Subject, m.Reply, m.Header, m.Body)
 	if reply := string(m.Reply); strings.HasPrefix(reply, "$JS.ACK.") {
 		n.x.replies = append(n.x.replies, reply)
+		if part := strings.Split(reply, "."); part[4] != "1" && !n.x.refused[part[3]+" "+part[5]] {
+			n.x.done["waited for in vain"]++
+		}
 	}
 	n.x.done["sent"]++
 }
@@ -308,7 +312,11 @@ func (x *simulation) step() {
 		route(nextPrefix+"S.a", fmt.Sprint("got.", x.n), "", fmt.Sprintf(`{"batch":%d,"expires":3000000000}`, 1+x.rnd.IntN(4)))
 	case n < 20 && len(x.replies) > 0:
 		i := x.rnd.IntN(len(x.replies))
-		route(x.replies[i], []string{"", "ack.double"}[x.rnd.IntN(2)], "", []string{"+ACK", "+ACK", "+ACK", "-NAK", "+TERM"}[x.rnd.IntN(5)])
+		with := []string{"+ACK", "+ACK", "+ACK", "-NAK", "+TERM"}[x.rnd.IntN(5)]
+		if part := strings.Split(x.replies[i], "."); with == "-NAK" {
+			x.refused[part[3]+" "+part[5]] = true
+		}
+		route(x.replies[i], []string{"", "ack.double"}[x.rnd.IntN(2)], "", with)
 		x.replies = append(x.replies[:i], x.replies[i+1:]...)
 	case n < 28:
 		x.commit(1 + x.rnd.IntN(6))
@@ -339,7 +347,7 @@ func (x *simulation) step() {
 
 // simulate runs a seed and gives all that came of it.
 func simulate(t *testing.T, seed uint64, steps int) (*simulation, [sha256.Size]byte) {
-	x := &simulation{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), g: new(twinGroup), done: make(map[string]int), set: -56 * 365 * 24 * time.Hour}
+	x := &simulation{t: t, rnd: rand.New(rand.NewPCG(seed, 1)), g: new(twinGroup), done: make(map[string]int), refused: make(map[string]bool), set: -56 * 365 * 24 * time.Hour}
 	x.lead, x.follow = x.open("one", 0), x.open("two", 100*time.Hour)
 	before := runtime.NumGoroutine()
 	x.elect()
@@ -378,7 +386,7 @@ func TestSimulator_sameSeedSameBytes(t *testing.T) {
 		t.Error("another seed leads to the same bytes")
 	}
 	t.Logf("%v, %d bytes", x.done, x.text.Len())
-	for _, what := range []string{"sent", "applied", "consumed", "worked", "decided", "lost", "elections"} {
+	for _, what := range []string{"sent", "waited for in vain", "applied", "consumed", "worked", "decided", "lost", "elections"} {
 		if x.done[what] < 5 {
 			t.Errorf("the run did too little to show anything: %v", x.done)
 		}
@@ -418,6 +426,46 @@ func TestTick_carriedOutInAnotherTerm(t *testing.T) {
 		s.carryOut(&fx)
 		if got, want := len(x.g.pending), 2-2*terms; got != want || s.expiring.Load() != (want > 0) {
 			t.Errorf("%d elections later %d operations are appended, want %d; expiring: %v", 2*terms, got, want, s.expiring.Load())
+		}
+	}
+}
+
+// What a consumer does because time passes it does when its time has come, by the
+// clock of the engine, though it goes by the line of its log: a message that nobody
+// acknowledged is delivered again, and who is not used ends.
+func TestTick_timersOfConsumers(t *testing.T) {
+	x, _ := simulate(t, 1, 0)
+	lead := x.lead
+	if lead.e.line.timer() == lead.e.now() {
+		t.Fatal("both lines are one")
+	}
+	all := func() {
+		for range 20 {
+			x.commit(1 << 20)
+			lead.consume()
+			lead.work()
+		}
+	}
+	all()
+	route := func(subj, body string) {
+		lead.bus.route(&wire.Msg{Subject: []byte(subj), Reply: []byte("ack.x"), Body: []byte(body)})
+	}
+	route(asset.APIPrefix+"CONSUMER.CREATE.T.c", `{"stream_name":"T","config":{"name":"c","ack_policy":"explicit","inactive_threshold":8000000000}}`)
+	route("s.1", "")
+	route(nextPrefix+"S.a", `{"batch":2,"expires":60000000000}`)
+	all()
+	again := x.done["waited for in vain"]
+	there := func() bool { return lead.e.account("A").stream("T").member("c") != nil }
+	for _, at := range []struct {
+		second time.Duration
+		again  int
+		there  bool
+	}{{4, 0, true}, {6, 1, true}, {7, 1, true}, {20, 2, false}} { // the other consumer waits for 8 s
+		x.ahead = at.second * time.Second
+		lead.e.clock.due(lead.e.now())
+		all()
+		if got := x.done["waited for in vain"] - again; got != at.again || there() != at.there {
+			t.Errorf("after %d s %d were delivered again, want %d; the consumer that nobody uses is there: %v", at.second, got, at.again, there())
 		}
 	}
 }

@@ -191,6 +191,11 @@ func (l *timeline) timerWall(t time.Time) time.Time {
 	return time.Unix(0, st.table.wall(at)).UTC()
 }
 
+// timersAhead is what the timers of this line are ahead of those of another one.
+func (l *timeline) timersAhead(of *timeline) int64 {
+	return l.state.Load().timers - of.state.Load().timers
+}
+
 // timerAt is when a time by the wall clock is, for a timer: as far away as it is from
 // the wall clock, whatever time it is.
 func (l *timeline) timerAt(t time.Time) int64 {

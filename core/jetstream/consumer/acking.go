@@ -1,5 +1,10 @@
 package consumer
 
+import (
+	"math"
+	"slices"
+)
+
 // Ack takes an acknowledgement: a is its subject, body its payload without
 // headers. It reports whether a reply, when there is one, is to be answered
 // with an empty message, which must wait until the delta is durable.
@@ -204,10 +209,9 @@ func (m *Machine) Compacted(now int64, first uint64, purged bool, fx *Effects) {
 	for e := m.st.pending.first(); e != nil && e.seq < first; e = m.st.pending.first() {
 		m.settle(e)
 	}
-	for seq := range m.st.exhausted {
-		if seq < first {
-			m.forget(seq)
-		}
+	m.scratch = m.exhausted(m.scratch[:0], first)
+	for _, seq := range m.scratch {
+		m.forget(seq)
 	}
 	if told := m.st.acked().Stream; first == 0 || first <= told+1 {
 		return
@@ -230,6 +234,19 @@ func (m *Machine) Compacted(now int64, first uint64, purged bool, fx *Effects) {
 	}
 }
 
+// exhausted appends the messages below a sequence that were delivered as often as they
+// may be, in order: what is logged of them must not be in the order of a map.
+func (m *Machine) exhausted(list []uint64, below uint64) []uint64 {
+	n := len(list)
+	for seq := range m.st.exhausted {
+		if seq < below {
+			list = append(list, seq)
+		}
+	}
+	slices.Sort(list[n:])
+	return list
+}
+
 // Recheck drops what is pending and not in the stream any more, after a purge
 // of some subjects.
 func (m *Machine) Recheck(now int64, exists func(seq uint64) bool, fx *Effects) {
@@ -238,9 +255,7 @@ func (m *Machine) Recheck(now int64, exists func(seq uint64) bool, fx *Effects) 
 	for e := m.st.pending.first(); e != nil; e = m.st.pending.after(e) {
 		m.scratch = append(m.scratch, e.seq)
 	}
-	for seq := range m.st.exhausted {
-		m.scratch = append(m.scratch, seq)
-	}
+	m.scratch = m.exhausted(m.scratch, math.MaxUint64)
 	m.scratch = append(m.scratch, m.st.list...)
 	for _, seq := range m.scratch {
 		switch {
