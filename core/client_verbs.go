@@ -216,6 +216,7 @@ func (c *client) Ping() error {
 		if c.connect.Protocol >= 1 {
 			i := c.info(c.set)
 			i.ConnectInfo, i.RemoteAccount = true, c.account.Name()
+			i.IsSystem = i.RemoteAccount == c.set.o.SystemAccount
 			c.say(string(i.line()))
 		}
 	}

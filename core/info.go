@@ -41,6 +41,7 @@ type info struct {
 	Domain        string `json:"domain,omitempty"`
 	ConnectInfo   bool   `json:"connect_info,omitempty"`
 	RemoteAccount string `json:"remote_account,omitempty"`
+	IsSystem      bool   `json:"acc_is_sys,omitempty"` // the account is that of the system
 	APILevel      int    `json:"api_lvl,omitempty"`
 	XKey          string `json:"xkey,omitempty"`
 	LameDuck      bool   `json:"ldm,omitempty"` // go to another server

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/frondmq/frond/core/jetstream/api"
+	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/monitor"
 )
 
@@ -42,6 +43,9 @@ func (s *Server) Jsz(o *monitor.JszOptions) (*monitor.Jsz, error) {
 			API: monitor.JetStreamAPIStats{Total: counts.Total.Load(), Errors: counts.Errors.Load()},
 		}})
 	}
+	if want.RaftGroups {
+		z.LedStreams, z.LedConsumers = z.Streams, z.Consumers
+	}
 	z.Accounts = want.Page(all)
 	if want.Streams {
 		for _, a := range z.Accounts {
@@ -75,4 +79,38 @@ func (s *Server) describeStreams(to *monitor.JszAccount, a api.Account, want *mo
 		}
 		to.Streams = append(to.Streams, d)
 	}
+}
+
+// purged is the answer to $JS.API.ACCOUNT.PURGE.NAME.
+type purged struct {
+	Type      string          `json:"type"`
+	Error     *apierror.Error `json:"error,omitempty"`
+	Initiated bool            `json:"initiated,omitempty"`
+}
+
+// purgeAccount deletes all streams of an account that has JetStream; there may be no
+// such account.
+func (q *asked) purgeAccount() (any, error) {
+	answer := &purged{Type: "io.nats.jetstream.api.v1.account_purge_response", Initiated: true}
+	name := q.token(4)
+	for _, a := range q.y.s.store.Load().engine.Enabled() {
+		if a.Name() != name {
+			continue
+		}
+		var names []string
+		for _, x := range a.Streams("") {
+			names = append(names, x.Name())
+		}
+		for offline := range a.Offline("") {
+			names = append(names, offline)
+		}
+		q.y.s.log.Info("Purging the streams of account "+name, "streams", len(names))
+		for _, stream := range names {
+			if err := a.DeleteStream(stream); err != nil {
+				q.y.s.log.Error("Purge of account "+name, "stream", stream, "err", err)
+				answer.Error, answer.Initiated = err, false
+			}
+		}
+	}
+	return answer, nil
 }

@@ -23,6 +23,9 @@ func (y *system) questions() []*systemQuestion {
 		{subject: "$SYS.REQ.USER.*.INFO", answer: (*asked).userInfo},
 		{subject: "$SYS.REQ.ACCOUNT.NSUBS", answer: with((*asked).numSubs), bare: true},
 	}
+	if y.s.store.Load() != nil {
+		list = append(list, &systemQuestion{subject: "$JS.API.ACCOUNT.PURGE.*", answer: (*asked).purgeAccount, bare: true, long: true})
+	}
 	mine := "$SYS.REQ.SERVER." + y.s.ServerID() + "."
 	for _, q := range serverQuestions() {
 		ping := *q

@@ -114,7 +114,7 @@ func (s *Server) enableStreams(st *store, o *config.Options) error {
 		switch on := o.StreamsIn(a.Name()); {
 		case on:
 			err = v.enableLocked(st, a, o.AccountNamed(a.Name()))
-		case a.Name() != o.SystemAccount:
+		default:
 			v.refuseLocked(st, a)
 		}
 		if err != nil {
@@ -128,7 +128,7 @@ func (v *streamsOf) enableLocked(st *store, a *account.Account, c *config.Accoun
 	if c != nil {
 		j := &c.JetStream
 		st.engine.LimitAccount(a.Name(), jetstream.AccountLimits{
-			MaxMemory: bytesOf(j.MaxMemory), MaxStore: bytesOf(j.MaxStore), MaxStreams: max(j.MaxStreams, 0), MaxConsumers: max(j.MaxConsumers, 0),
+			MaxMemory: bytesOf(j.MaxMemory), MaxStore: bytesOf(j.MaxStore), MaxStreams: countOf(j.MaxStreams), MaxConsumers: countOf(j.MaxConsumers),
 		})
 	}
 	if v.on[a] {
@@ -149,6 +149,17 @@ func bytesOf(n int64) int64 {
 		return 0
 	case n == 0:
 		return jetstream.NoBytes
+	}
+	return n
+}
+
+// countOf is the same of a count, of which 0 is no limit either.
+func countOf(n int) int {
+	switch {
+	case n < 0:
+		return 0
+	case n == 0:
+		return jetstream.ToldZero
 	}
 	return n
 }

@@ -36,6 +36,7 @@ type info struct {
 	Compression   string       `json:"compression,omitempty"`
 	ConnectInfo   bool         `json:"connect_info,omitempty"`
 	RemoteAccount string       `json:"remote_account,omitempty"`
+	IsSystem      bool         `json:"acc_is_sys,omitempty"` // the account is that of the system
 	APILevel      int          `json:"api_lvl,omitempty"`
 	Import        *permissions `json:"import,omitempty"`
 	Export        *permissions `json:"export,omitempty"`

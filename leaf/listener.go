@@ -150,6 +150,7 @@ func (l *listener) accept(conn net.Conn, who *visitor) (*link, error) {
 	welcome.ConnID = hello.ConnID
 	welcome.ConnectInfo = true
 	welcome.RemoteAccount = link.account.Name()
+	welcome.IsSystem = welcome.RemoteAccount == o.SystemAccount
 	if p := grant.Permissions; p != nil {
 		welcome.Import = permissionsOf(p.SubRules())
 		welcome.Export = permissionsOf(p.PubRules())

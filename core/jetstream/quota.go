@@ -58,9 +58,13 @@ func (e *Engine) LimitStore(bytes int64) { e.quota.limit[usageIndex(false)].Stor
 // them together. The zero value of a field is no limit of its own.
 type AccountLimits struct {
 	MaxMemory, MaxStore int64 // bytes, or NoBytes
-	MaxStreams          int
-	MaxConsumers        int // of a stream
+	MaxStreams          int   // or ToldZero
+	MaxConsumers        int   // of a stream, or ToldZero
 }
+
+// ToldZero is no limit of a count that is told as 0, as nats-server tells one that
+// was configured so.
+const ToldZero = -1
 
 // NoBytes is the limit of who may have no streams in memory, or in files.
 const NoBytes = -1

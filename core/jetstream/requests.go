@@ -70,9 +70,21 @@ func toldLimit(n int64) int64 {
 	return n
 }
 
+// toldCount is the same of a count: what holds, or what was configured to be no limit.
+func toldCount(own, holds int) int {
+	switch {
+	case holds > 0:
+		return holds
+	case own == ToldZero:
+		return 0
+	}
+	return -1
+}
+
 func (a *account) Usage() api.Usage {
 	own := a.limits.Load()
-	u := api.Usage{MaxMemory: toldLimit(own.MaxMemory), MaxStorage: toldLimit(own.MaxStore), MaxStreams: a.maxStreams(), MaxConsumers: a.maxConsumers()}
+	u := api.Usage{MaxMemory: toldLimit(own.MaxMemory), MaxStorage: toldLimit(own.MaxStore),
+		MaxStreams: toldCount(own.MaxStreams, a.maxStreams()), MaxConsumers: toldCount(own.MaxConsumers, a.maxConsumers())}
 	for _, s := range a.sorted() {
 		st := s.state()
 		u.Streams++

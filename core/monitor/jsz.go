@@ -9,17 +9,19 @@ import (
 // Jsz is /jsz: JetStream, and on request its accounts, streams and consumers.
 type Jsz struct {
 	JetStreamStats
-	ID        string           `json:"server_id"`
-	Now       time.Time        `json:"now"`
-	Disabled  bool             `json:"disabled,omitempty"`
-	Config    JetStreamConfig  `json:"config"`
-	Limits    *JetStreamLimits `json:"limits,omitempty"`
-	Streams   int              `json:"streams"`
-	Consumers int              `json:"consumers"`
-	Messages  uint64           `json:"messages"`
-	Bytes     uint64           `json:"bytes"`
-	Accounts  []*JszAccount    `json:"account_details,omitempty"`
-	Total     int              `json:"total"` // accounts with JetStream
+	ID           string           `json:"server_id"`
+	Now          time.Time        `json:"now"`
+	Disabled     bool             `json:"disabled,omitempty"`
+	Config       JetStreamConfig  `json:"config"`
+	Limits       *JetStreamLimits `json:"limits,omitempty"`
+	Streams      int              `json:"streams"`
+	LedStreams   int              `json:"streams_leader,omitempty"` // with raft: this server leads all
+	Consumers    int              `json:"consumers"`
+	LedConsumers int              `json:"consumers_leader,omitempty"` // same
+	Messages     uint64           `json:"messages"`
+	Bytes        uint64           `json:"bytes"`
+	Accounts     []*JszAccount    `json:"account_details,omitempty"`
+	Total        int              `json:"total"` // accounts with JetStream
 }
 
 // JszAccount is an account with JetStream.

@@ -44,7 +44,7 @@ type Usage struct {
 	ReservedMemory, ReservedStorage uint64 // bytes that streams may grow to
 	Streams, Consumers              int
 	MaxMemory, MaxStorage           int64 // -1 for no limit
-	MaxStreams, MaxConsumers        int
+	MaxStreams, MaxConsumers        int   // same
 }
 
 // Stream is a stream at work.

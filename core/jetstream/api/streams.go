@@ -67,8 +67,8 @@ func (s *Server) accountInfo(r *Request, base response, _ string) (any, *apierro
 		response: base,
 		Memory:   u.Memory, Storage: u.Storage, ReservedMemory: u.ReservedMemory, ReservedStorage: u.ReservedStorage,
 		Streams: u.Streams, Consumers: u.Consumers,
-		Limits: accountLimits{MaxMemory: u.MaxMemory, MaxStorage: u.MaxStorage, MaxStreams: orUnlimited(u.MaxStreams),
-			MaxConsumers: orUnlimited(u.MaxConsumers), MaxAckPending: -1, MemoryMaxStreamBytes: -1, StoreMaxStreamBytes: -1},
+		Limits: accountLimits{MaxMemory: u.MaxMemory, MaxStorage: u.MaxStorage, MaxStreams: u.MaxStreams,
+			MaxConsumers: u.MaxConsumers, MaxAckPending: -1, MemoryMaxStreamBytes: -1, StoreMaxStreamBytes: -1},
 		Domain: s.o.Domain,
 		API: apiStats{Level: s.o.Level, Total: n.Total.Load(), Errors: n.Errors.Load(),
 			Inflight: n.Inflight.Load() - 1}, // without this request
@@ -91,13 +91,6 @@ func (s *Server) withServer(m map[string]string) map[string]string {
 	m[consumer.MetaServerLevel] = strconv.Itoa(s.o.Level)
 	m[consumer.MetaServerVersion] = s.o.Version
 	return m
-}
-
-func orUnlimited[N int | int64](n N) N {
-	if n <= 0 {
-		return -1
-	}
-	return n
 }
 
 func (s *Server) streamCreate(r *Request, base response, name string) (any, *apierror.Error) {
