@@ -209,7 +209,7 @@ func newClientID() string { return rand.Text()[:22] }
 // connack is the positive answer.
 func (c *conn) connack(pk *packets.Packet, assigned bool) ([]byte, error) {
 	a := &packets.Packet{ProtocolVersion: c.version, FixedHeader: packets.FixedHeader{Type: packets.Connack}}
-	a.SessionPresent = c.kept != nil && c.kept.present
+	a.SessionPresent = c.kept != nil && c.kept.present && !c.older // 3.1 has no such bit
 	if c.version == v5 {
 		p := &a.Properties
 		p.ReceiveMaximum = receiveMaximum

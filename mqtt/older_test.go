@@ -2,7 +2,11 @@ package mqtt
 
 import (
 	"bufio"
+	"bytes"
+	"io"
+	"net"
 	"testing"
+	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 )
@@ -95,5 +99,32 @@ func TestBridge(t *testing.T) {
 		}
 		x.c.Close()
 		other.c.Close()
+	}
+}
+
+// CONNACK of MQTT 3.1 has no Session Present, also where the session goes on.
+func TestOlder_sessionPresent(t *testing.T) {
+	s := &story{t: t, dir: t.TempDir(), clients: make(map[string]*client)}
+	s.start()
+	for _, c := range []struct{ connect, connack string }{
+		{"10 0f 00 06 4d 51 49 73 64 70 03 00 00 3c 00 01 61", "20 02 00 00"},
+		{"10 0f 00 06 4d 51 49 73 64 70 03 00 00 3c 00 01 61", "20 02 00 00"},
+		{"10 0d 00 04 4d 51 54 54 04 00 00 3c 00 01 61", "20 02 01 00"},
+	} {
+		nc, err := net.Dial("tcp", s.m.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+		got := make([]byte, 4)
+		if _, err := nc.Write(unhex(t, c.connect)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(nc, got); err != nil || !bytes.Equal(got, unhex(t, c.connack)) {
+			t.Errorf("%s: %x, %v", c.connect, got, err)
+		}
+		_, _ = nc.Write([]byte{packets.Disconnect << 4, 0})
+		_, _ = io.Copy(io.Discard, nc)
+		nc.Close()
 	}
 }
