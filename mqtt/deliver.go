@@ -37,8 +37,10 @@ type delivery struct {
 	// Of that goroutine.
 	open    []uint16          // identifiers to be released again
 	unacked []session.Unacked // to be sent again
-	page    []*session.Message
-	noted   bool // the row says that messages may have been sent
+	// retained are those of them that are retained messages.
+	retained []session.Unacked
+	page     []*session.Message
+	noted    bool // the row says that messages may have been sent
 
 	// Guarded by the lock of the connection's outbound.
 	sent    map[uint16]uint64 // sequences of unacknowledged messages, by packet identifier
@@ -48,11 +50,11 @@ type delivery struct {
 // begin makes ready. Nothing was sent to the client yet.
 func (k *kept) begin() {
 	k.ctx, k.cancel = context.WithCancel(k.conn.m.ctx)
-	k.unacked, k.open = k.session.Unacked(), k.session.Open()
+	k.unacked, k.retained, k.open = k.session.Unacked(), k.session.Retained(), k.session.Open()
 	k.conn.out.Lock()
 	defer k.conn.out.Unlock()
 	k.sent = make(map[uint16]uint64)
-	for _, u := range k.unacked {
+	for _, u := range append(k.unacked[:len(k.unacked):len(k.unacked)], k.retained...) {
 		until := untilPuback
 		if u.Exact {
 			until = untilPubrec
@@ -189,6 +191,11 @@ func (k *kept) number() (some bool) {
 // next is the message that comes next, nil for none.
 func (k *kept) next() (m *session.Message, err error) {
 	c := k.conn
+	for len(k.page) == 0 && len(k.retained) > 0 {
+		if err := k.retainedAgain(); err != nil {
+			return nil, err
+		}
+	}
 	for len(k.page) == 0 && len(k.unacked) > 0 {
 		n := min(len(k.unacked), againAtOnce)
 		for _, u := range k.unacked[:n] {
@@ -277,7 +284,7 @@ func (k *kept) passLocked(m *session.Message) {
 	}
 	switch {
 	case m.Numbered:
-		k.conn.window.release(m.ID)
+		k.conn.releaseLocked(m.ID)
 		k.session.Acked(m.Seq)
 	case m.QoS == 2: // the client may have it
 		k.session.Handed(m.Seq, m.ID)
@@ -285,8 +292,9 @@ func (k *kept) passLocked(m *session.Message) {
 		k.owe(packets.Pubrel, m.ID, 0)
 	default:
 		k.conn.window.held--
-		k.conn.window.release(m.ID)
+		k.conn.releaseLocked(m.ID)
 		k.session.Acked(m.Seq)
+		k.session.Settled(m.ID)
 	}
 }
 
@@ -302,7 +310,7 @@ func (k *kept) gone(u session.Unacked) {
 		return
 	}
 	c.window.held--
-	c.window.release(u.ID)
+	c.releaseLocked(u.ID)
 }
 
 func (k *kept) queueLocked(m *session.Message, size int, msg *wire.Msg) {
@@ -320,7 +328,7 @@ func (k *kept) queueLocked(m *session.Message, size int, msg *wire.Msg) {
 	if m.Again {
 		c.head[0] |= flagDup
 	}
-	if m.Options&8 != 0 && wire.HeaderGet(msg.Header, headerRetain) != nil {
+	if m.Retained || m.Options&8 != 0 && wire.HeaderGet(msg.Header, headerRetain) != nil {
 		c.head[0] |= flagRetain // [MQTT-3.3.1-13]
 	}
 	c.out.WriteLocked(c.head)

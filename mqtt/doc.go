@@ -37,7 +37,7 @@
 //
 // Where to start reading: conn.go for the life of a connection, publish.go and
 // acks.go for the way in, aliases.go for topic aliases, subscription.go for the way out, topic.go for names,
-// keeper.go and replay.go for what is retained, kept.go for sessions, exactly.go for
+// keeper.go, replay.go and replaykept.go for what is retained, kept.go for sessions, exactly.go for
 // QoS 2, systopics.go for $SYS/broker, listeners.go for ports with TLS and users of their
 // own.
 package mqtt

@@ -170,14 +170,17 @@ func (c *conn) puback(f frame) error {
 // outbound.
 func (c *conn) freedLocked(id uint16) {
 	seq := c.kept.ackedLocked(id)
-	c.window.release(id)
+	c.releaseLocked(id)
 	for c.window.ready(c.out) {
 		c.outMsgs.Add(1)
 	}
 	again := c.kept.againLocked()
 	c.out.Unlock()
-	if seq > 0 {
+	switch {
+	case seq > 0:
 		c.kept.session.Acked(seq)
+	case c.kept != nil:
+		c.kept.session.Settled(id)
 	}
 	if again {
 		c.kept.Wake()

@@ -38,6 +38,12 @@ type replay struct {
 	conn *conn
 	ctx  context.Context // of the goroutine, which owns it
 	work sync.WaitGroup
+	// ids are the packet identifiers of messages of the page that a kept session has, and
+	// that are not queued yet, by sequence; of the goroutine.
+	ids map[uint64]uint16
+	// roomed is closed when an identifier is free again; nil: nobody waits. The lock of the
+	// outbound guards it.
+	roomed chan struct{}
 
 	mu struct {
 		sync.Mutex
@@ -197,6 +203,9 @@ func (r *replay) page(k *keeper, s *subscription, filter string, from uint64) (n
 	if err := r.conn.low(r.ctx, size/2); err != nil {
 		return 0, err
 	}
+	if err := r.room(s); err != nil {
+		return 0, err
+	}
 	select {
 	case k.pages <- struct{}{}:
 		defer func() { <-k.pages }()
@@ -215,8 +224,12 @@ func (r *replay) page(k *keeper, s *subscription, filter string, from uint64) (n
 		return 0, err
 	}
 	defer r.conn.out.Wake()
+	defer r.unnumber()
 	now := time.Now()
-	for _, m := range list {
+	for i, m := range list {
+		if ok, err := r.number(s, list[i:]); !ok || err != nil {
+			return m.Seq, err
+		}
 		if next, err = r.send(s, w, m, now); next > 0 || err != nil {
 			return next, err
 		}
@@ -271,10 +284,7 @@ func (r *replay) send(s *subscription, w *watch, m *jsclient.Message, now time.T
 		return 0, nil
 	}
 	msg := wire.Msg{Header: kept.header, Body: m.Data}
-	qos := min(s.qos, kept.qos)
-	if c.kept != nil {
-		qos = min(qos, 1) // identifiers of QoS 2 are the session's, which does not keep these
-	}
+	qos, id := min(s.qos, kept.qos), r.ids[m.Seq]
 	for {
 		if !c.begin() {
 			return 0, errEnded
@@ -287,14 +297,19 @@ func (r *replay) send(s *subscription, w *watch, m *jsclient.Message, now time.T
 			}
 			return 0, nil
 		}
-		size, ok := c.encodeLocked(qos, qos == 0 || c.window.takes(), []byte(subj), &msg, s.id)
+		size, ok := c.encodeLocked(qos, qos == 0 || id > 0 || c.window.takes(), []byte(subj), &msg, s.id)
 		switch {
 		case !ok:
 			c.out.Unlock()
 			c.drops.count(c.unsendable(size))
 			return 0, nil
 		case c.roomLocked(size + publishHead + queuedHead):
-			c.queueLocked(qos, flagRetain, size, m.Data)
+			if id > 0 {
+				c.writeLocked(qos, flagRetain, id, size, m.Data)
+				delete(r.ids, m.Seq)
+			} else {
+				c.queueLocked(qos, flagRetain, size, m.Data)
+			}
 			c.out.Unlock()
 			return 0, nil
 		}

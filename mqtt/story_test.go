@@ -474,8 +474,9 @@ func (s *story) silent(c *client, name string) {
 		peer := s.conn(name)
 		peer.out.Lock()
 		r := peer.replay
+		full := r != nil && r.roomed != nil // the client allows no more
 		peer.out.Unlock()
-		return r.idle() && peer.kept.quiet()
+		return (full || r.idle()) && peer.kept.quiet()
 	})
 	c.fence()
 }

@@ -158,17 +158,26 @@ func (c *conn) queueLocked(qos, flags byte, size int, body []byte) {
 	if qos > 0 {
 		id, now = c.window.take(qos)
 	}
+	if now {
+		c.writeLocked(qos, flags, id, size, body)
+		return
+	}
+	// The client allows no more unacknowledged messages.
 	c.head = appendPublishHead(c.head[:0], c.version, qos, id, c.topic, c.props, size)
 	c.head[0] |= flags
-	if now {
-		c.out.WriteLocked(c.head)
-		c.out.WriteLocked(body)
-		c.namedLocked()
-		c.outMsgs.Add(1)
-	} else { // the client allows no more unacknowledged messages
-		c.window.queue(qos, c.head, body, identifierAt(size, c.topic))
-		c.out.AsideLocked(queuedHead + len(c.head) + len(body))
-	}
+	c.window.queue(qos, c.head, body, identifierAt(size, c.topic))
+	c.out.AsideLocked(queuedHead + len(c.head) + len(body))
+	c.outBytes.Add(int64(len(body)))
+}
+
+// writeLocked is queueLocked for what has its packet identifier, or needs none.
+func (c *conn) writeLocked(qos, flags byte, id uint16, size int, body []byte) {
+	c.head = appendPublishHead(c.head[:0], c.version, qos, id, c.topic, c.props, size)
+	c.head[0] |= flags
+	c.out.WriteLocked(c.head)
+	c.out.WriteLocked(body)
+	c.namedLocked()
+	c.outMsgs.Add(1)
 	c.outBytes.Add(int64(len(body)))
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	stdlog "log"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -53,7 +54,8 @@ func TestMQTT_exact_killed(t *testing.T) {
 	for i, role := range []string{"reader", "reader2", "paho"} {
 		exactlyOnce(t, role, filepath.Join(dir, role), kills*each)
 		if t.Failed() {
-			t.Logf("what %s says:\n%s", role, readers[i].said())
+			log, _ := os.ReadFile(filepath.Join(dir, role+".log"))
+			t.Fatalf("what %s says:\n%s\n%s", role, readers[i].said(), tail(string(log), 60))
 		}
 	}
 }
@@ -61,6 +63,7 @@ func TestMQTT_exact_killed(t *testing.T) {
 // exactlyOnce waits until a reader has so many messages.
 func exactlyOnce(t *testing.T, role, file string, all int) {
 	t.Helper()
+	begun := time.Now()
 	texts := func() (list []string) {
 		for _, line := range exactLines(t, file) {
 			if text, ok := strings.CutPrefix(line, "M "); ok {
@@ -76,6 +79,7 @@ func exactlyOnce(t *testing.T, role, file string, all int) {
 			n, end = now, time.Now().Add(time.Minute)
 		}
 	}
+	t.Logf("%s took %v", role, time.Since(begun).Round(time.Millisecond))
 	<-time.After(time.Second) // for what would come twice
 	for i, text := range texts() {
 		if want := fmt.Sprintf("%06d", i); text != want {
@@ -174,6 +178,9 @@ func TestMQTT_exact_process(t *testing.T) {
 func exactPaho(t *testing.T, addr, role, dir string) {
 	o := mqtt.NewClientOptions().AddBroker("tcp://" + addr).SetProtocolVersion(4).SetClientID(role).SetCleanSession(false)
 	o.SetStore(mqtt.NewFileStore(filepath.Join(dir, "store"))).SetAutoReconnect(true).SetMaxReconnectInterval(50 * time.Millisecond)
+	log := must[*os.File](t)(os.OpenFile(filepath.Join(dir, role+".log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600))
+	to := stdlog.New(log, "", stdlog.Ltime|stdlog.Lmicroseconds)
+	mqtt.ERROR, mqtt.CRITICAL, mqtt.WARN, mqtt.DEBUG = to, to, to, to
 	o.SetConnectRetry(true).SetConnectRetryInterval(50 * time.Millisecond).SetConnectTimeout(step)
 	name, of := filepath.Join(dir, role), make(map[string]string)
 	for _, line := range exactLines(t, name) {

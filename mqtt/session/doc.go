@@ -49,7 +49,8 @@
 //
 // # QoS 2
 //
-// exact.go says how identifiers outlive connections and crashes, in both directions.
+// exact.go says how identifiers outlive connections and crashes, in both directions; those
+// of retained messages too, which lie in a stream of their own.
 //
 // # The end
 //

@@ -28,6 +28,8 @@ import (
 type exactIDs struct {
 	// open are those of messages that the client has taken.
 	open []uint16
+	// retained are retained messages that were sent and are not acknowledged.
+	retained []Unacked
 	// received are those of publications that are not released, and the sequences of
 	// their messages.
 	received map[uint16]uint64
@@ -178,7 +180,10 @@ func (x *Session) exactLocked() {
 	if len(e.open) == 0 {
 		e.open = nil
 	}
-	if e.received == nil && e.open == nil {
+	if len(e.retained) == 0 {
+		e.retained = nil
+	}
+	if e.received == nil && e.open == nil && e.retained == nil {
 		x.exact = nil
 	}
 }
@@ -220,8 +225,54 @@ func (x *Session) Handed(seq uint64, id uint16) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x.ackedLocked(seq)
+	x.retainedLocked(id)
 	x.opens(id)
 	x.changedLocked()
+}
+
+// SentRetained notes that a retained message goes out under a packet identifier, by its
+// sequence in the stream of those: the client has it sent again, as any other.
+func (x *Session) SentRetained(u Unacked) {
+	s := x.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x.exact == nil {
+		x.exact = new(exactIDs)
+	}
+	x.exact.retained = append(x.exact.retained, u)
+	x.changedLocked()
+}
+
+// Settled is the end of the packet identifier of a retained message, if it is one.
+func (x *Session) Settled(id uint16) {
+	s := x.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x.retainedLocked(id) {
+		x.exactLocked()
+		x.changedLocked()
+	}
+}
+
+// Retained are the retained messages that were sent and are not acknowledged.
+func (x *Session) Retained() []Unacked {
+	x.store.mu.Lock()
+	defer x.store.mu.Unlock()
+	if x.exact == nil {
+		return nil
+	}
+	return slices.Clone(x.exact.retained)
+}
+
+func (x *Session) retainedLocked(id uint16) bool {
+	if x.exact == nil {
+		return false
+	}
+	i := slices.IndexFunc(x.exact.retained, func(u Unacked) bool { return u.ID == id })
+	if i >= 0 {
+		x.exact.retained = slices.Delete(x.exact.retained, i, i+1)
+	}
+	return i >= 0
 }
 
 // Completed notes that the client knows nothing more of an identifier.
@@ -272,6 +323,18 @@ func (x *Session) changedLocked() {
 // exactly marks the identifier of a message with QoS 2 in a row.
 const exactly = math.MaxUint16 + 1
 
+// number is the identifier as it stands in a row.
+func (u Unacked) number() uint64 {
+	if u.Exact {
+		return uint64(u.ID) + exactly
+	}
+	return uint64(u.ID)
+}
+
+func unackedOf(seq, number uint64) Unacked {
+	return Unacked{Seq: seq, ID: uint16(number), Exact: number >= exactly}
+}
+
 // encodeExact puts into a row what QoS 2 needs. The lock is held.
 func (x *Session) encodeExact(s *state) {
 	s.ReceivedUpTo = x.receivedUpTo
@@ -283,6 +346,9 @@ func (x *Session) encodeExact(s *state) {
 			s.Received = append(s.Received, seq, uint64(id))
 		}
 		s.Open = e.open
+		for _, u := range e.retained {
+			s.Retained = append(s.Retained, u.Seq, u.number())
+		}
 	}
 }
 
@@ -291,6 +357,12 @@ func (x *Session) decodeExact(s *state) {
 	x.restored, x.receivedUpTo = true, s.ReceivedUpTo
 	for _, id := range s.Open {
 		x.opens(id)
+	}
+	for i := 0; i < len(s.Retained); i += 2 {
+		if x.exact == nil {
+			x.exact = new(exactIDs)
+		}
+		x.exact.retained = append(x.exact.retained, unackedOf(s.Retained[i], s.Retained[i+1]))
 	}
 	for i := 0; i < len(s.Received); i += 2 {
 		x.receive(uint16(s.Received[i+1]), s.Received[i])

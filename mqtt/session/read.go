@@ -24,6 +24,8 @@ type Message struct {
 	// it has then, 0 if that is not known.
 	Again bool
 	ID    uint16
+	// Retained: it is a retained message, which has no sequence here.
+	Retained bool
 	// Numbered: it was given its identifier on this connection, and was not sent yet.
 	Numbered bool
 }

@@ -38,6 +38,8 @@ type state struct {
 	Position uint64   `json:"position"`
 	Unacked  []uint64 `json:"unacked,omitempty"` // sequence and packet identifier in turn, with 65,536 added for QoS 2
 	Open     []uint16 `json:"open,omitempty"`    // identifiers of messages that the client has taken
+	// Retained are sequences and packet identifiers, as in Unacked, of retained messages.
+	Retained []uint64 `json:"retained,omitempty"`
 	// Received are sequences and packet identifiers of QoS 2 publications of the client
 	// that it has not released, of those up to ReceivedUpTo.
 	Received     []uint64    `json:"received,omitempty"`
@@ -115,6 +117,19 @@ func (r *row) check() error {
 		}
 		last, ids[id] = seq, true
 	}
+	if len(s.Retained)%2 != 0 || len(s.Retained) > 2*65535 {
+		return fmt.Errorf("%d numbers of retained messages", len(s.Retained))
+	}
+	for i := 1; i < len(s.Retained); i += 2 {
+		id := s.Retained[i]
+		if id >= exactly {
+			id -= exactly
+		}
+		if id == 0 || id > 65535 || ids[id] {
+			return fmt.Errorf("retained message with identifier %d", id)
+		}
+		ids[id] = true
+	}
 	for _, id := range s.Open {
 		if id == 0 || ids[uint64(id)] {
 			return fmt.Errorf("open identifier %d", id)
@@ -152,11 +167,7 @@ func (x *Session) encode() []byte {
 		s.SentUpTo = x.sentUpTo
 	}
 	for _, u := range x.unacked {
-		id := uint64(u.ID)
-		if u.Exact {
-			id += exactly
-		}
-		s.Unacked = append(s.Unacked, u.Seq, id)
+		s.Unacked = append(s.Unacked, u.Seq, u.number())
 	}
 	x.encodeExact(s)
 	for f := range x.filters.all {

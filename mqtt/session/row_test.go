@@ -16,27 +16,32 @@ func TestReadRow(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 	for name, in := range map[string]string{
-		"no JSON":                    `{`,
-		"empty":                      `{}`,
-		"no identifier":              `{"id":"","frond":{}}`,
-		"a long identifier":          `{"id":"` + strings.Repeat("x", MaxID+1) + `","frond":{}}`,
-		"half an unacknowledged":     `{"id":"c","frond":{"position":9,"unacked":[1]}}`,
-		"out of order":               `{"id":"c","frond":{"position":9,"unacked":[5,1,4,2]}}`,
-		"behind the position":        `{"id":"c","frond":{"position":3,"unacked":[5,1]}}`,
-		"packet identifier 0":        `{"id":"c","frond":{"position":9,"unacked":[5,0]}}`,
-		"a large packet identifier":  `{"id":"c","frond":{"position":9,"unacked":[5,65536]}}`,
-		"a packet identifier twice":  `{"id":"c","frond":{"position":9,"unacked":[5,1,6,1]}}`,
-		"open and unacknowledged":    `{"id":"c","frond":{"position":9,"unacked":[5,1],"open":[1]}}`,
-		"open twice":                 `{"id":"c","frond":{"open":[1,1]}}`,
-		"half a received":            `{"id":"c","frond":{"received":[1]}}`,
-		"received twice":             `{"id":"c","frond":{"received":[1,2,3,2]}}`,
-		"received as 0":              `{"id":"c","frond":{"received":[1,0]}}`,
-		"QoS 3":                      `{"id":"c","frond":{"filters":[{"filter":"a","options":3}]}}`,
-		"an empty filter":            `{"id":"c","frond":{"filters":[{"filter":"","options":1}]}}`,
-		"a filter that ends early":   `{"id":"c","frond":{"filters":[{"filter":"a","options":1,"after":5,"until":4}]}}`,
-		"a filter twice":             `{"id":"c","frond":{"filters":[{"filter":"a","options":1},{"filter":"a","options":1}]}}`,
-		"too many filters":           `{"id":"c","frond":{"filters":[` + strings.Join(many, ",") + `]}}`,
-		"filters that are too large": `{"id":"c","frond":{"filters":[{"filter":"` + strings.Repeat("x", MaxFilterBytes+1) + `","options":1}]}}`,
+		"no JSON":                     `{`,
+		"empty":                       `{}`,
+		"no identifier":               `{"id":"","frond":{}}`,
+		"a long identifier":           `{"id":"` + strings.Repeat("x", MaxID+1) + `","frond":{}}`,
+		"half an unacknowledged":      `{"id":"c","frond":{"position":9,"unacked":[1]}}`,
+		"out of order":                `{"id":"c","frond":{"position":9,"unacked":[5,1,4,2]}}`,
+		"behind the position":         `{"id":"c","frond":{"position":3,"unacked":[5,1]}}`,
+		"packet identifier 0":         `{"id":"c","frond":{"position":9,"unacked":[5,0]}}`,
+		"a large packet identifier":   `{"id":"c","frond":{"position":9,"unacked":[5,65536]}}`,
+		"a packet identifier twice":   `{"id":"c","frond":{"position":9,"unacked":[5,1,6,1]}}`,
+		"open and unacknowledged":     `{"id":"c","frond":{"position":9,"unacked":[5,1],"open":[1]}}`,
+		"open twice":                  `{"id":"c","frond":{"open":[1,1]}}`,
+		"half a retained":             `{"id":"c","frond":{"retained":[1]}}`,
+		"retained as 0":               `{"id":"c","frond":{"retained":[1,0]}}`,
+		"retained as a large one":     `{"id":"c","frond":{"retained":[1,131072]}}`,
+		"retained and unacknowledged": `{"id":"c","frond":{"position":9,"unacked":[5,1],"retained":[1,65537]}}`,
+		"open and retained":           `{"id":"c","frond":{"retained":[1,65537],"open":[1]}}`,
+		"half a received":             `{"id":"c","frond":{"received":[1]}}`,
+		"received twice":              `{"id":"c","frond":{"received":[1,2,3,2]}}`,
+		"received as 0":               `{"id":"c","frond":{"received":[1,0]}}`,
+		"QoS 3":                       `{"id":"c","frond":{"filters":[{"filter":"a","options":3}]}}`,
+		"an empty filter":             `{"id":"c","frond":{"filters":[{"filter":"","options":1}]}}`,
+		"a filter that ends early":    `{"id":"c","frond":{"filters":[{"filter":"a","options":1,"after":5,"until":4}]}}`,
+		"a filter twice":              `{"id":"c","frond":{"filters":[{"filter":"a","options":1},{"filter":"a","options":1}]}}`,
+		"too many filters":            `{"id":"c","frond":{"filters":[` + strings.Join(many, ",") + `]}}`,
+		"filters that are too large":  `{"id":"c","frond":{"filters":[{"filter":"` + strings.Repeat("x", MaxFilterBytes+1) + `","options":1}]}}`,
 	} {
 		if r, err := readRow([]byte(in), nil, 0); err == nil {
 			t.Errorf("%s: %+v", name, r)
@@ -53,6 +58,7 @@ func TestReadRow(t *testing.T) {
 func FuzzReadRow(f *testing.F) {
 	f.Add([]byte(`{"origin":"o","id":"c1","clean":false,"frond":{"expiry":60,"position":9,"unacked":[3,1],"filters":[{"filter":"a/#","options":5,"after":2}]}}`))
 	f.Add([]byte(`{"id":"c1","subs":{"a":1}}`))
+	f.Add([]byte(`{"id":"c1","frond":{"expiry":60,"retained":[4,7,2,65538]}}`))
 	f.Add([]byte(`{"id":"c1","frond":{"expiry":60,"position":9,"unacked":[3,65537],"open":[2],"received":[4,7],"received_up_to":8}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := readRow(b, strings.ToUpper, 9)

@@ -273,8 +273,7 @@ func (s *Store) restore(r *row, m *jsclient.Message) error {
 		x.sentUpTo = s.mu.begin
 	}
 	for i := 0; i < len(r.State.Unacked); i += 2 {
-		id := r.State.Unacked[i+1]
-		x.unacked = append(x.unacked, Unacked{Seq: r.State.Unacked[i], ID: uint16(id), Exact: id >= exactly})
+		x.unacked = append(x.unacked, unackedOf(r.State.Unacked[i], r.State.Unacked[i+1]))
 	}
 	for _, fr := range r.State.Filters {
 		f := &Filter{sess: x, Text: fr.Filter, Options: fr.Options, Identifier: fr.ID, after: fr.After, until: open}
