@@ -10,6 +10,7 @@ require (
 	go.etcd.io/bbolt v1.5.0
 	golang.org/x/crypto v0.58.0
 	golang.org/x/sys v0.49.0
+	nhooyr.io/websocket v1.8.17
 )
 
 require github.com/philhofer/fwd v1.2.0 // indirect

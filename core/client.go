@@ -32,9 +32,10 @@ type client struct {
 	peer      *auth.Peer // nil but on a Unix socket
 	tls       *tls.ConnectionState
 	start     time.Time
-	entered   bool // counts for max_connections
-	inProcess bool // no socket
-	plain     bool // never leaves the machine: TLS is not offered
+	entered   bool      // counts for max_connections
+	inProcess bool      // no socket
+	plain     bool      // TLS is not offered: it never leaves the machine, or TLS is done
+	web       *Upgraded // nil but over a WebSocket
 	nonce     string
 	trace     *tracer // nil unless the protocol is logged
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/frondmq/frond/core/auth"
+	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/outbound"
 	"github.com/frondmq/frond/core/transport"
 	"github.com/frondmq/frond/core/wire"
@@ -23,7 +24,7 @@ func (c *client) open() error {
 	c.parser = wire.NewClientParser(c, wire.Limits{MaxControlLine: o.MaxControlLine, MaxPayload: o.MaxPayload, Buffers: &c.s.buffers, Held: &c.part})
 	c.connect = initialConnect
 	c.session.Store(&session{echo: true})
-	if c.began.doors.client.HasNKeys() {
+	if c.door(c.began).HasNKeys() {
 		c.nonce = auth.NewNonce()
 	}
 	if err := c.greet(); err != nil {
@@ -33,12 +34,35 @@ func (c *client) open() error {
 	c.life.Lock()
 	c.life.out, c.life.tls = c.out, c.tls
 	c.life.Unlock()
-	if c.began.doors.client.RequiredOf(c.peer) {
-		c.startTimer(o.Auth.AuthTimeout(o.TLS), c.authTimeout)
+	if c.door(c.began).RequiredOf(c.peer) {
+		c.startTimer(c.authTime(o), c.authTimeout)
 	} else {
-		c.startTimer(o.PingInterval, c.pingTick)
+		c.startTimer(c.pingInterval(o), c.pingTick)
 	}
 	return nil
+}
+
+// door is who may come in by the way that this client came.
+func (c *client) door(n *snapshot) *auth.Directory {
+	if c.web != nil {
+		return n.doors.web
+	}
+	return n.doors.client
+}
+
+// authTime is how long the client has to say who it is.
+func (c *client) authTime(o *config.Options) time.Duration {
+	if w := &o.WebSocket; c.web != nil && (w.Auth.Timeout > 0 || !w.Auth.Empty()) {
+		return w.Auth.AuthTimeout(w.TLS)
+	}
+	return o.Auth.AuthTimeout(o.TLS)
+}
+
+func (c *client) pingInterval(o *config.Options) time.Duration {
+	if c.web != nil && o.WebSocket.PingInterval > 0 {
+		return o.WebSocket.PingInterval
+	}
+	return o.PingInterval
 }
 
 // greet sends INFO and does the TLS handshake, in the order that the
@@ -61,7 +85,9 @@ func (c *client) greet() error {
 	if err != nil {
 		return err
 	}
-	c.conn, c.tls = conn, transport.TLSState(conn)
+	if c.conn, c.tls = conn, transport.TLSState(conn); c.web != nil {
+		c.tls = c.web.TLS
+	}
 	return nil
 }
 
@@ -80,9 +106,15 @@ func (c *client) noDeadline() error {
 func (c *client) info(n *snapshot) info {
 	i := c.s.clientInfo(n)
 	i.ClientID, i.ClientIP = c.id, c.host()
-	i.AuthRequired, i.MaxPayload = n.doors.client.RequiredOf(c.peer), c.maxPayload(n)
+	i.AuthRequired, i.MaxPayload = c.door(n).RequiredOf(c.peer), c.maxPayload(n)
 	if c.plain {
 		i.TLSRequired, i.TLSAvailable, i.TLSVerify = false, false, false
+	}
+	if c.web != nil {
+		// Of the listener that it came to, where TLS is done before.
+		w := &n.o.WebSocket
+		i.Host, i.Port = announced(w.Advertise, w.Host, c.s.webPort())
+		i.TLSRequired, i.TLSVerify = c.web.TLS != nil, w.TLS != nil && w.TLS.Verify
 	}
 	return i
 }
@@ -129,7 +161,7 @@ const rttFresh = time.Hour
 func (c *client) pingTick() {
 	now := time.Now()
 	o := c.s.Options()
-	interval := o.PingInterval
+	interval := c.pingInterval(o)
 	c.life.Lock()
 	if c.life.reason != wire.ReasonUnknown {
 		c.life.Unlock()
@@ -156,7 +188,7 @@ func (c *client) pingTick() {
 }
 
 func (c *client) authRequest() *auth.Request {
-	return &auth.Request{
+	r := &auth.Request{
 		Kind:     auth.KindClient,
 		User:     c.connect.User,
 		Password: c.connect.Pass,
@@ -169,4 +201,6 @@ func (c *client) authRequest() *auth.Request {
 		Peer:     c.peer,
 		TLS:      c.tls,
 	}
+	c.web.Present(r, c.set.o)
+	return r
 }

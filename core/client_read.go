@@ -268,6 +268,10 @@ func (c *client) finish(err error, opened bool) {
 		c.sayErr(text)
 	}
 	c.out.End(farewell, nil)
+	if c.web != nil {
+		c.out.Wait()
+		Goodbye(c.raw, c.reason())
+	}
 	if text != "" {
 		c.linger()
 	}

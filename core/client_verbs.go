@@ -65,11 +65,11 @@ func (c *client) first(b []byte) error {
 // enter lets a client in that does not begin with CONNECT, if nobody has to
 // say who he is.
 func (c *client) enter() error {
-	if c.set.doors.client.RequiredOf(c.peer) {
+	if c.door(c.set).RequiredOf(c.peer) {
 		c.why = "no CONNECT"
 		return errAuthViolation
 	}
-	return c.authenticate(&auth.Request{Kind: auth.KindClient, Remote: c.remote, Peer: c.peer, TLS: c.tls})
+	return c.authenticate(c.authRequest())
 }
 
 // authenticate finds out who r is and puts the client in its account. With a
@@ -87,7 +87,7 @@ func (c *client) authenticate(r *auth.Request) error {
 }
 
 func (c *client) authenticateBy(now *snapshot, r *auth.Request) error {
-	g, err := now.doors.client.Authenticate(r)
+	g, err := c.door(now).Authenticate(r)
 	if err != nil {
 		c.presented(r)
 		c.why = err.Error()

@@ -107,7 +107,7 @@ func (c *closedCoder) info(i *monitor.ConnInfo) {
 	c.texts(&i.Reason, &i.Uptime, &i.Idle)
 	c.numbers(&i.InMsgs, &i.OutMsgs, &i.InBytes, &i.OutBytes)
 	number(c, &i.NumSubs)
-	c.texts(&i.AuthorizedUser, &i.Account, &i.AccountName, &i.Name, &i.Lang, &i.Version, &i.MQTTClient)
+	c.texts(&i.AuthorizedUser, &i.Account, &i.AccountName, &i.Name, &i.Lang, &i.Version, &i.MQTTClient, &i.MQTTListener)
 	number(c, &i.RoundTrip)
 	number(c, &i.Pending)
 	if c.there(i.UID != nil || i.PID != 0 || i.Stalls != 0 || i.RTT != "") {

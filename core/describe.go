@@ -36,6 +36,9 @@ func (c *client) Describe(subs, detail bool) *monitor.ConnInfo {
 		i.LastActivity = Moment(t)
 	}
 	DescribeHost(i, c.raw)
+	if c.web != nil {
+		i.Type = monitor.TypeWebsocket
+	}
 	c.life.Lock()
 	if info := c.life.info; info != nil {
 		i.Name, i.Lang, i.Version = info.Name, info.Lang, info.Version
@@ -57,7 +60,7 @@ func (c *client) Describe(subs, detail bool) *monitor.ConnInfo {
 	i.Pending, i.OutMsgs, i.OutBytes = c.outgoing()
 	if state != nil {
 		describeTLS(i, state)
-		i.TLSFirst = c.began.o.TLS.HandshakeFirst
+		i.TLSFirst = c.web == nil && c.began.o.TLS.HandshakeFirst
 	}
 	c.subs.Lock()
 	defer c.subs.Unlock()

@@ -34,6 +34,7 @@ func (s *Server) writePidFile() error {
 type portsFile struct {
 	NATS       []string `json:"nats,omitempty"`
 	Monitoring []string `json:"monitoring,omitempty"`
+	WebSocket  []string `json:"websocket,omitempty"`
 }
 
 func (s *Server) portsFilePath() string {
@@ -52,6 +53,13 @@ func (s *Server) writePortsFile() error {
 	p := portsFile{NATS: urlsOf(scheme, s.ClientAddr())}
 	if a := s.MonitorAddr(); a != nil {
 		p.Monitoring = urlsOf(s.monitorScheme(), a)
+	}
+	if a := s.WebSocketAddr(); a != nil {
+		scheme := "ws"
+		if s.Options().WebSocket.TLS != nil {
+			scheme = "wss"
+		}
+		p.WebSocket = urlsOf(scheme, a)
 	}
 	b, err := json.Marshal(&p)
 	if err != nil {

@@ -14,7 +14,7 @@ var ErrNotRunning = errors.New("the server is not running")
 // them (in nats.go: nats.InProcessServer). The error is ErrNotRunning.
 func (s *Server) InProcessConn() (net.Conn, error) {
 	here, there := net.Pipe()
-	if !s.begin(here, true) {
+	if !s.begin(here, true, nil) {
 		there.Close()
 		return nil, ErrNotRunning
 	}

@@ -36,6 +36,7 @@ func CheckPorts(o *config.Options) error {
 		{"https_port", monitorHost, o.HTTPSPort},
 		{"leafnodes.port", o.Leaf.Host, o.Leaf.Port},
 		{"mqtt.port", o.MQTT.Host, o.MQTT.Port},
+		{"websocket.port", o.WebSocket.Host, o.WebSocket.Port},
 	}
 	for i := range o.MQTT.Listeners {
 		l := &o.MQTT.Listeners[i]

@@ -117,7 +117,7 @@ func (s *Server) verify(from, to *config.Options, changes []config.Change) (*sna
 	if err := config.Refused(own, ""); err != nil {
 		return nil, err
 	}
-	next, err := newSnapshot(to, &s.pool)
+	next, err := s.newSnapshot(to)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func (s *Server) renewClients(from, to *snapshot) {
 	news := s.clientInfo(to) != s.clientInfo(from)
 	for _, c := range s.connections.Open() {
 		if c, ok := c.(*client); ok {
-			c.renew(to.doors.client)
+			c.renew(c.door(to))
 			if news {
 				c.inform(to)
 			}

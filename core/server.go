@@ -64,6 +64,7 @@ type Server struct {
 		sync.Mutex
 		state state
 	}
+	web       webDoor // clients over WebSockets
 	embedded  embedded
 	streams   streamsOf
 	crossings crossings     // of New and of reloads, one at a time
@@ -83,8 +84,8 @@ const (
 
 // doors know who may come in where.
 type doors struct {
-	client, leaf, mqtt *auth.Directory
-	mqttListeners      map[string]*auth.Directory // beside the port of the block, by name
+	client, web, leaf, mqtt *auth.Directory
+	mqttListeners           map[string]*auth.Directory // beside the port of the block, by name
 }
 
 // New checks the options and makes a server whose doors are closed. They begin as
@@ -216,6 +217,9 @@ func (s *Server) Start() error {
 		s.socket.Run(s.log, "client", s.accept)
 		s.log.Info("Listening for client connections on " + s.socket.Announced())
 	}
+	if err := s.openWebSocket(); err != nil {
+		return err
+	}
 	if err := errors.Join(s.writePidFile(), s.writePortsFile()); err != nil {
 		return err
 	}
@@ -225,13 +229,13 @@ func (s *Server) Start() error {
 }
 
 // accept begins a connection; it runs on the accepting goroutine.
-func (s *Server) accept(raw net.Conn) { s.begin(raw, false) }
+func (s *Server) accept(raw net.Conn) { s.begin(raw, false, nil) }
 
 // begin lets a client in, if the server runs.
-func (s *Server) begin(raw net.Conn, inProcess bool) bool {
+func (s *Server) begin(raw net.Conn, inProcess bool, web *Upgraded) bool {
 	c := &client{
 		id: s.connections.NextID(), s: s, began: s.current.Load(), raw: raw, remote: transport.AddrPort(raw.RemoteAddr()), peer: UnixPeer(raw),
-		inProcess: inProcess, plain: inProcess || transport.PeerOf(raw) != nil, start: time.Now(),
+		inProcess: inProcess, plain: inProcess || web != nil || transport.PeerOf(raw) != nil, web: web, start: time.Now(),
 	}
 	c.subs.bySID = make(map[string]*account.Sub)
 	c.trace = newTracer(c.began.o, c.log())
@@ -315,6 +319,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if s.socket != nil {
 		errs = append(errs, s.socket.Close())
 	}
+	s.closeWebSocket()
 	if st := s.store.Load(); st != nil {
 		st.engine.EndRequests()
 	}
@@ -375,9 +380,14 @@ func (s *Server) advertised(o *config.Options) (host string, port int) {
 	if l := s.clients.Load(); l != nil {
 		port = l.Port()
 	}
-	if a := o.ClientAdvertise; a != "" {
-		if h, p, err := config.SplitAdvertise(a, port); err == nil {
-			host, port = h, p
+	return announced(o.ClientAdvertise, host, port)
+}
+
+// announced is what advertise says, or where the listener is.
+func announced(advertise, host string, port int) (string, int) {
+	if advertise != "" {
+		if h, p, err := config.SplitAdvertise(advertise, port); err == nil {
+			return h, p
 		}
 	}
 	return host, port

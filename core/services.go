@@ -121,6 +121,17 @@ func newDoors(o *config.Options) (d doors, err error) {
 	if d.client, err = newDirectory(&o.Auth, o.Accounts, o.NoAuthUser); err != nil {
 		return d, optionError(o, "authorization", err)
 	}
+	d.web = d.client
+	w := &o.WebSocket
+	switch {
+	case !w.Auth.Empty():
+		d.web, err = newDirectory(&w.Auth, nil, w.NoAuthUser)
+	case w.NoAuthUser != "":
+		d.web, err = newDirectory(&o.Auth, o.Accounts, w.NoAuthUser)
+	}
+	if err != nil {
+		return d, optionError(o, "websocket.authorization", err)
+	}
 	d.leaf = d.client
 	if !o.Leaf.Auth.Empty() {
 		if d.leaf, err = newDirectory(&o.Leaf.Auth, nil, ""); err != nil {

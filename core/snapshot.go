@@ -19,12 +19,13 @@ type snapshot struct {
 	loadedAt time.Time
 	outbound outbound.Kind // of clients
 	tenants  *tenants
+	web      *webSnapshot
 }
 
 // newSnapshot reads what the options name: certificates, and users.
-func newSnapshot(o *config.Options, pool *outbound.Pool) (*snapshot, error) {
+func (s *Server) newSnapshot(o *config.Options) (*snapshot, error) {
 	n := &snapshot{o: o, loadedAt: time.Now(), outbound: outbound.Kind{
-		Pool: pool, Limit: o.MaxPending, Deadline: o.WriteDeadline, Retry: o.WriteTimeout == "retry",
+		Pool: &s.pool, Limit: o.MaxPending, Deadline: o.WriteDeadline, Retry: o.WriteTimeout == "retry",
 	}}
 	var err error
 	if n.doors, err = newDoors(o); err != nil {
@@ -34,6 +35,9 @@ func newSnapshot(o *config.Options, pool *outbound.Pool) (*snapshot, error) {
 		if n.tls, err = o.TLS.ServerConfig(); err != nil {
 			return nil, optionError(o, "tls", err)
 		}
+	}
+	if n.web, err = s.newWebSnapshot(o); err != nil {
+		return nil, err
 	}
 	return n, nil
 }

@@ -58,6 +58,7 @@ func (s *Server) Varz() *monitor.Varz {
 		v.Subscriptions += uint64(a.Subscriptions())
 	}
 	s.describeStore(&v.JetStream)
+	s.describeWebSocket(&v.Websocket)
 	s.describeModules(&monitor.Description{}).AddTo(v)
 	return v
 }

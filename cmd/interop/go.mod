@@ -19,6 +19,7 @@ require (
 	github.com/philhofer/fwd v1.2.0 // indirect
 	github.com/tinylib/msgp v1.6.5 // indirect
 	go.etcd.io/bbolt v1.5.0 // indirect
+	nhooyr.io/websocket v1.8.17 // indirect
 )
 
 require (

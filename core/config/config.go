@@ -113,5 +113,5 @@ func Reference() []Section {
 		compressionTable().section("compression"),
 		mqttTable().section("mqtt"),
 		mqttAuthTable().section("mqtt.authorization"),
-	}, slices.Concat(listenerSections(), accountSections())...)
+	}, slices.Concat(listenerSections(), webSocketSections(), accountSections())...)
 }

@@ -67,8 +67,9 @@ func TestDiff_seesEveryKey(t *testing.T) {
 var written = map[string]string{
 	".listen": "host port", ".trace_verbose": "trace", ".http": "http_port http", ".https": "https_port http",
 	".store_dir": "jetstream.store_dir", "leafnodes.listen": "leafnodes.host leafnodes.port",
-	"mqtt.listen":  "mqtt.host mqtt.port mqtt",
-	".unix_socket": "unix_socket.path", "mqtt.unix_socket": "mqtt mqtt.unix_socket.path",
+	"mqtt.listen":      "mqtt.host mqtt.port mqtt",
+	"websocket.listen": "websocket.host websocket.port",
+	".unix_socket":     "unix_socket.path", "mqtt.unix_socket": "mqtt mqtt.unix_socket.path",
 	"unix_socket.users[].uid": "unix_socket.users", "unix_socket.users[].gid": "unix_socket.users", "unix_socket.users[].user": "unix_socket.users",
 	"accounts[].exports[].stream": "accounts accounts[A].exports", "accounts[].exports[].service": "accounts accounts[A].exports", "accounts[].exports[].accounts": "accounts accounts[A].exports", "accounts[].exports[].response": "accounts accounts[A].exports", "accounts[].exports[].threshold": "accounts accounts[A].exports", "accounts[].exports[].response_max_time": "accounts accounts[A].exports", "accounts[].exports[].account_token_position": "accounts accounts[A].exports",
 	"accounts[].imports[].stream": "accounts accounts[A].imports", "accounts[].imports[].service": "accounts accounts[A].imports", "accounts[].imports[].prefix": "accounts accounts[A].imports", "accounts[].imports[].to": "accounts accounts[A].imports", "accounts[].imports[].share": "accounts accounts[A].imports",

@@ -67,9 +67,10 @@ type Options struct {
 	JetStream JetStream `key:"jetstream"`
 	// EdgeStore are the subjects of the stream EDGE, which the server makes at
 	// the start, or gives these subjects; none leaves it alone.
-	EdgeStore []string `key:"edge_store"`
-	Leaf      Leaf     `key:"leafnodes"`
-	MQTT      MQTT     `key:"mqtt"`
+	EdgeStore []string  `key:"edge_store"`
+	Leaf      Leaf      `key:"leafnodes"`
+	MQTT      MQTT      `key:"mqtt"`
+	WebSocket WebSocket `key:"websocket"`
 
 	// positions of the keys that were given, by dotted path.
 	positions map[string]Position
@@ -350,6 +351,32 @@ func (l *MQTTListener) ID() string {
 	return net.JoinHostPort(l.Host, strconv.Itoa(l.Port))
 }
 
+// WebSocket is the websocket block: a listener for clients, and for MQTT.
+type WebSocket struct {
+	Host      string `key:"host listen"`
+	Port      int    `key:"port listen"` // 0: no listener; -1 picks a free port
+	Advertise string `key:"advertise"`   // host or host:port that clients are told
+	TLS       *TLS   `key:"tls"`
+	NoTLS     bool   `key:"no_tls"` // plain HTTP is meant
+
+	// Which pages may connect; both ask for both.
+	SameOrigin     bool     `key:"same_origin"`
+	AllowedOrigins []string `key:"allowed_origins"` // URLs
+
+	HandshakeTimeout time.Duration     `key:"handshake_timeout"` // of TLS and request; 0 is the default
+	Compression      bool              `key:"compression"`
+	Headers          map[string]string `key:"headers"` // of the answer
+
+	Auth       Authorization `key:"authorization"`
+	NoAuthUser string        `key:"no_auth_user"`
+	// Cookies that hold what CONNECT does not say.
+	UserCookie  string `key:"user_cookie"`
+	PassCookie  string `key:"pass_cookie"`
+	TokenCookie string `key:"token_cookie"`
+
+	PingInterval time.Duration `key:"ping_interval"` // 0: that of other clients
+}
+
 // Default values that other rooms need by name.
 const (
 	DefaultHost     = "0.0.0.0"
@@ -395,6 +422,7 @@ func Defaults() *Options {
 			Reconnect:   time.Second,
 			DialTimeout: time.Second,
 		},
+		WebSocket: WebSocket{Host: DefaultHost},
 		MQTT: MQTT{
 			Host:          DefaultHost,
 			Unix:          UnixSocket{Mode: DefaultSocketMode},

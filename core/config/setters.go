@@ -250,6 +250,22 @@ func setAdvertise[T any](at func(*T) *string) func(*decoder, *T, item) {
 	}
 }
 
+// setStrings takes a map of strings.
+func setStrings(d *decoder, to *map[string]string, it item) {
+	if it.v.Kind != KindMap {
+		d.wrongType(it, "a map of strings")
+		return
+	}
+	*to = make(map[string]string, len(it.v.Map.Entries))
+	for _, e := range it.v.Map.Entries {
+		if e.Value.Kind != KindString {
+			d.errorf(e.Pos, "%q must be a string, got %s", e.Key, e.Value.Kind)
+			continue
+		}
+		(*to)[e.Key] = e.Value.Str
+	}
+}
+
 // SplitAdvertise reads an advertised "host" or "host:port"; without a port
 // it is the given one.
 func SplitAdvertise(s string, port int) (string, int, error) {

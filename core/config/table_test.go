@@ -38,6 +38,8 @@ var around = map[string]string{
 	"mqtt.listeners[]":                       "mqtt { listeners [ {port: 9, %s} ] }",
 	"mqtt.listeners[].authorization":         "mqtt { listeners [ {port: 9, authorization { %s }} ] }",
 	"mqtt.listeners[].authorization.users[]": "mqtt { listeners [ {port: 9, authorization { users [ {user: a, %s} ] }} ] }",
+	"websocket":                              "websocket { %s }",
+	"websocket.authorization":                "websocket { authorization { %s } }",
 	"accounts[]":                             "accounts { A { %s } }",
 	"accounts[].limits":                      "accounts { A { limits { %s } } }",
 	"accounts[].jetstream":                   "accounts { A { jetstream { %s } } }",

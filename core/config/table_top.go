@@ -21,6 +21,7 @@ func topTable() *block[Options] {
 		own(row(Restart, "edge_store", "subject or list", "", "make the stream EDGE and keep these subjects in it", "[\"plant.>\"]", setSubjects(func(o *o) *[]string { return &o.EdgeStore }))),
 		of("leafnodes", "full", row(Restart, "leafnodes leaf", "map", "off", "links to and from other servers", "{port: 7422}", setLeaf)),
 		of("mqtt", "full", row(Restart, "mqtt", "map", "off", "MQTT 3.1, 3.1.1 and 5", "{port: 1883}", setMQTT)),
+		webSocketRow(),
 	}, accountRows(), topOthers())
 	return t
 }
@@ -121,7 +122,6 @@ func topOthers() []field[Options] {
 		notYet[o]("default_js_domain", "domains of accounts", ""),
 		notYet[o]("cluster", "routes between servers", "no build has clusters yet"),
 		notYet[o]("gateway", "gateways between clusters", "no build has gateways yet"),
-		notYet[o]("websocket ws", "clients over WebSocket", "no build has WebSocket yet"),
 		notYet[o]("proxy_protocol", "PROXY headers on the client port", ""),
 		notYet[o]("proxies", "trusted proxies", ""),
 		notYet[o]("ocsp", "OCSP stapling", ""),
@@ -168,20 +168,7 @@ func setTags(d *decoder, o *Options, it item) {
 	}
 }
 
-func setMetadata(d *decoder, o *Options, it item) {
-	if it.v.Kind != KindMap {
-		d.wrongType(it, "a map of strings")
-		return
-	}
-	o.ServerMetadata = make(map[string]string, len(it.v.Map.Entries))
-	for _, e := range it.v.Map.Entries {
-		if e.Value.Kind != KindString {
-			d.errorf(e.Pos, "%q must be a string, got %s", e.Key, e.Value.Kind)
-			continue
-		}
-		o.ServerMetadata[e.Key] = e.Value.Str
-	}
-}
+func setMetadata(d *decoder, o *Options, it item) { setStrings(d, &o.ServerMetadata, it) }
 
 func setMaxConns(d *decoder, o *Options, it item) {
 	n, ok := d.integer(it, math.MinInt32, math.MaxInt32)

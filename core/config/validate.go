@@ -17,6 +17,7 @@ func (o *Options) Validate() error {
 	v.jetStream()
 	v.leaf()
 	v.mqtt()
+	v.webSocket()
 	v.unixSockets()
 	if len(v.errs) > 0 {
 		return v.errs
@@ -63,8 +64,10 @@ func (v *validator) users() {
 	v.hasName("authorization", &v.o.Auth)
 	v.hasName("leafnodes.authorization", &v.o.Leaf.Auth)
 	v.hasName("mqtt.authorization", &v.o.MQTT.Auth)
+	v.hasName("websocket.authorization", &v.o.WebSocket.Auth)
 	v.noAuthUser("no_auth_user", v.o.NoAuthUser)
 	v.noAuthUser("mqtt.no_auth_user", v.o.MQTT.NoAuthUser)
+	v.noAuthUser("websocket.no_auth_user", v.o.WebSocket.NoAuthUser)
 }
 
 // hasName refuses a password that would be nobody's, and leave the door open.

@@ -104,24 +104,42 @@ type Variant struct {
 	NoInline []string
 }
 
-// smallFirst is code that runs once, or once a connection: inlining in it makes
+// smallOnce is code that runs once, or once a connection: inlining in it makes
 // a build bigger and nothing faster that anyone waits for. None of it handles
 // messages, and nothing that does calls small functions of it.
-func smallFirst() []string {
+func smallOnce() []string {
 	return []string{
 		module + "/cmd/frond", module + "/cmd/frond/help", module + "/core/auth", module + "/core/config", module + "/core/jetstream/sourcing", module + "/core/monitor", module + "/core/transport",
-		"container/list", "context", "crypto/cipher", "encoding/asn1", "encoding/base32", "encoding/base64", "encoding/hex", "encoding/json", "encoding/pem", "flag", "fmt", "hash/maphash", "io/fs", "log", "log/slog", "math/big",
+		"container/list", "context", "encoding/asn1", "encoding/base32", "encoding/base64", "encoding/hex", "encoding/json", "encoding/pem", "flag", "fmt", "hash/maphash", "io/fs", "log", "log/slog", "math/big",
 		"net", "net/netip", "net/url", "os", "os/signal", "path/filepath", "reflect", "syscall", "unicode",
 		"internal/filepathlite", "internal/fmtsort", "internal/singleflight", "path", "runtime/debug",
-		"crypto/des", "crypto/dsa", "crypto/hkdf", "crypto/hmac", "crypto/internal/fips140cache", "crypto/internal/fips140hash", "crypto/internal/fips140/edwards25519", "crypto/rc4",
-		"golang.org/x/crypto/blowfish", "vendor/golang.org/x/crypto/cryptobyte/asn1",
-		"crypto/ecdh", "crypto/ecdsa", "crypto/ed25519", "crypto/elliptic", "crypto/hpke", "crypto/mlkem", "crypto/rsa", "crypto/sha3", "crypto/tls", "crypto/x509", "crypto/x509/pkix",
+		"crypto/tls", "crypto/x509", "crypto/x509/pkix", "internal/bisect", "internal/godebug", "internal/oserror", "internal/syscall/unix",
+		"golang.org/x/sys/unix", "vendor/golang.org/x/crypto/cryptobyte", "vendor/golang.org/x/crypto/cryptobyte/asn1", "vendor/golang.org/x/net/dns/dnsmessage",
+	}
+}
+
+// smallHTTP is what the request that opens a WebSocket brings. The lite build has none
+// of it.
+func smallHTTP() []string {
+	return []string{
+		"compress/flate", "mime", "mime/multipart", "mime/quotedprintable", "net/http", "net/http/internal", "net/http/internal/ascii", "net/textproto",
+		"vendor/golang.org/x/net/http/httpguts", "vendor/golang.org/x/net/idna", "vendor/golang.org/x/text/unicode/norm",
+	}
+}
+
+// smallFirst is smallOnce and what computes keys and hashes, which a hub with ten thousand
+// peers waits for, and a gateway once.
+func smallFirst() []string {
+	return append(smallOnce(),
+		"crypto/cipher", "crypto/des", "crypto/dsa", "crypto/hkdf", "crypto/hmac", "crypto/internal/fips140cache", "crypto/internal/fips140hash", "crypto/internal/fips140/edwards25519", "crypto/rc4",
+		"golang.org/x/crypto/blowfish",
+		"crypto/ecdh", "crypto/ecdsa", "crypto/ed25519", "crypto/elliptic", "crypto/hpke", "crypto/mlkem", "crypto/rsa", "crypto/sha3",
 		"crypto/internal/fips140/bigmod", "crypto/internal/fips140/drbg", "crypto/internal/fips140/ecdh", "crypto/internal/fips140/ecdsa", "crypto/internal/fips140/ed25519",
 		"crypto/internal/fips140/hkdf", "crypto/internal/fips140/hmac", "crypto/internal/fips140/mlkem", "crypto/internal/fips140/nistec", "crypto/internal/fips140/rsa", "crypto/internal/fips140/sha3",
-		"crypto/internal/fips140/tls12", "crypto/internal/fips140/tls13", "internal/bisect", "internal/godebug", "internal/oserror", "internal/syscall/unix",
+		"crypto/internal/fips140/tls12", "crypto/internal/fips140/tls13",
 		"github.com/nats-io/nkeys", "golang.org/x/crypto/bcrypt", "golang.org/x/crypto/blake2b", "golang.org/x/crypto/curve25519", "golang.org/x/crypto/nacl/box",
-		"golang.org/x/crypto/nacl/secretbox", "golang.org/x/sys/unix", "vendor/golang.org/x/crypto/cryptobyte", "vendor/golang.org/x/net/dns/dnsmessage",
-	}
+		"golang.org/x/crypto/nacl/secretbox",
+	)
 }
 
 // smallThroughout is what handles messages and is big. What routes them (subjects,
@@ -135,12 +153,14 @@ func smallThroughout() []string {
 	}
 }
 
-// Full is everything: what a hub runs.
-func Full() Variant { return Variant{Name: "full", File: "frond"} }
+// Full is everything: what a hub runs. What it waits for is as fast as it can be.
+func Full() Variant {
+	return Variant{Name: "full", File: "frond", NoInline: append(smallOnce(), smallHTTP()...)}
+}
 
 // Edge is the build for gateways: no hub.
 func Edge() Variant {
-	return Variant{Name: "edge", File: "frond-edge", Tags: "edge", NoInline: smallFirst()}
+	return Variant{Name: "edge", File: "frond-edge", Tags: "edge", NoInline: append(smallFirst(), smallHTTP()...)}
 }
 
 // Lite is the edge build for 16 MB of flash: nothing that brings net/http, and

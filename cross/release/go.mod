@@ -8,6 +8,7 @@ require (
 	aead.dev/minisign v0.3.0
 	github.com/frondmq/frond v0.0.0-00010101000000-000000000000
 	github.com/goreleaser/nfpm/v2 v2.45.2
+	github.com/knqyf263/go-apk-version v0.0.0-20200609155635-041fdbb8563f
 	golang.org/x/sys v0.49.0
 )
 
@@ -38,7 +39,6 @@ require (
 	github.com/kevinburke/ssh_config v1.2.0 // indirect
 	github.com/klauspost/compress v1.20.3 // indirect
 	github.com/klauspost/pgzip v1.2.6 // indirect
-	github.com/knqyf263/go-apk-version v0.0.0-20200609155635-041fdbb8563f // indirect
 	github.com/mitchellh/copystructure v1.2.0 // indirect
 	github.com/mitchellh/reflectwalk v1.0.2 // indirect
 	github.com/nats-io/nkeys v0.4.17 // indirect

@@ -62,7 +62,8 @@ func list(b *strings.Builder, head string, keys []*config.Key) {
 // keyText is one option: its names, what it takes, what it does.
 func keyText(k *config.Key) string {
 	var b strings.Builder
-	b.WriteString("  " + strings.Join(append([]string{k.Name}, k.Aliases...), ", "))
+	names := "  " + strings.Join(append([]string{k.Name}, k.Aliases...), ", ")
+	b.WriteString(names)
 	var marks []string
 	if k.Own {
 		marks = append(marks, "frond's own")
@@ -71,7 +72,11 @@ func keyText(k *config.Key) string {
 		marks = append(marks, "reload: "+k.Reload.String())
 	}
 	if marks != nil {
-		b.WriteString("  (" + strings.Join(marks, ", ") + ")")
+		text := "  (" + strings.Join(marks, ", ") + ")"
+		if len(names)+len(text) > width {
+			b.WriteString("\n    ")
+		}
+		b.WriteString(text)
 	}
 	b.WriteString("\n")
 	var parts []string
