@@ -95,6 +95,7 @@ type conn struct {
 	outlived  atomic.Bool // its session outlives the connection
 	// heir is told when willGone is set: whoever has taken the client identifier over.
 	heir     atomic.Pointer[chan struct{}]
+	subsLock sync.Mutex // of what the reader writes to subs, and others read
 	willGone atomic.Bool
 }
 

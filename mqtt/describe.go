@@ -24,7 +24,7 @@ func (c *conn) Traffic() monitor.Traffic {
 }
 
 // Describe is part of core.Connection.
-func (c *conn) Describe(_, _ bool) *monitor.ConnInfo {
+func (c *conn) Describe(subs, details bool) *monitor.ConnInfo {
 	t := c.Traffic()
 	i := &monitor.ConnInfo{
 		Cid: c.id, Kind: monitor.KindClient, Type: monitor.TypeMQTT, Start: c.started,
@@ -39,7 +39,27 @@ func (c *conn) Describe(_, _ bool) *monitor.ConnInfo {
 		i.MQTTListener = c.at.name
 	}
 	core.DescribeHost(i, c.nc)
+	if c.grant != nil && (subs || details) {
+		c.describeSubs(i, details)
+	}
 	return i
+}
+
+// describeSubs adds the subscriptions: their subjects, and as identifiers their filters.
+func (c *conn) describeSubs(i *monitor.ConnInfo, details bool) {
+	c.subsLock.Lock()
+	defer c.subsLock.Unlock()
+	for _, s := range c.subs {
+		for _, sub := range s.subs {
+			if details {
+				i.SubsDetail = append(i.SubsDetail, monitor.SubDetail{
+					Subject: sub.Subject, Queue: sub.Queue, SID: sub.SID, Msgs: int64(sub.Delivered()), Cid: c.id,
+				})
+			} else {
+				i.Subs = append(i.Subs, sub.Subject)
+			}
+		}
+	}
 }
 
 // UserInfo is what the client is told when it asks who it is.

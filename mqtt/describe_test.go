@@ -1,6 +1,8 @@
 package mqtt
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -39,5 +41,37 @@ func TestDescribe_keeps_what_went_over_connections_that_are_gone(t *testing.T) {
 			t.Errorf("%s: before %+v, then %+v", c.name, before, got)
 		}
 		testkit.Eventually(t, c.name+" is told as "+c.want, func() bool { return b.wasGone(c.want) })
+	}
+}
+
+// The subscriptions of a client are told, as subjects.
+func TestDescribe_subscriptions(t *testing.T) {
+	b := startBroker(t, nil)
+	c := b.connect(v5, "dev")
+	for _, filter := range []string{"a/+", "b/#", "gone"} {
+		c.subscribe(filter, 0)
+	}
+	c.send(c.encoded((&packets.Packet{
+		ProtocolVersion: v5, PacketID: 9, FixedHeader: packets.FixedHeader{Type: packets.Unsubscribe, Qos: 1},
+		Filters: packets.Subscriptions{{Filter: "gone"}},
+	}).UnsubscribeEncode))
+	c.expect(packets.Unsuback)
+	all := b.Conns.Open()
+	i := all[0].Describe(true, false)
+	slices.Sort(i.Subs)
+	if got := strings.Join(i.Subs, " "); got != "a.* b b.>" || i.NumSubs != 2 {
+		t.Errorf("%d subscriptions: %s", i.NumSubs, got)
+	}
+	i = all[0].Describe(true, true)
+	if n := len(i.SubsDetail); n != 3 || len(i.Subs) != 0 {
+		t.Fatalf("%+v", i)
+	}
+	for _, s := range i.SubsDetail {
+		if s.Subject == "a.*" && (s.SID != "a/+" || s.Cid != i.Cid) {
+			t.Errorf("%+v", s)
+		}
+	}
+	if i := all[0].Describe(false, false); len(i.Subs)+len(i.SubsDetail) != 0 {
+		t.Errorf("told without being asked: %+v", i)
 	}
 }

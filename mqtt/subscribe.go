@@ -153,7 +153,9 @@ func (c *conn) subscribeTo(f *packets.Subscription, watched bool) (byte, error) 
 	if old != nil {
 		c.drop(old)
 	}
+	c.subsLock.Lock()
 	c.subs[f.Filter] = s
+	c.subsLock.Unlock()
 	if s.mayMatch() {
 		c.m.sysTopicsOf(c.account).watch(s)
 	}
@@ -164,7 +166,9 @@ func (c *conn) subscribeTo(f *packets.Subscription, watched bool) (byte, error) 
 func (c *conn) drop(s *subscription) {
 	s.gone.Store(true)
 	s.end()
+	c.subsLock.Lock()
 	delete(c.subs, s.filter)
+	c.subsLock.Unlock()
 	c.numSubs.Store(int64(len(c.subs)))
 }
 

@@ -28,6 +28,9 @@ func TestDemo(t *testing.T) {
 			if !strings.Contains(out.String(), "5000 of 5000 at the hub, in order, none twice") {
 				t.Fatal(out.String())
 			}
+			if !strings.Contains(out.String(), "200 of 200 alarms for a panel that was away (QoS 2), in order, none twice") {
+				t.Fatal(out.String())
+			}
 			t.Log("\n" + out.String())
 		})
 	}
@@ -55,7 +58,7 @@ func TestTally_tells_what_is_wrong(t *testing.T) {
 		"the hub has 3 of 3: 0 missing, 1 more than once, 0 out of order": {0, 1, 1, 2},
 		"the hub has 3 of 3: 0 missing, 0 more than once, 1 out of order": {0, 2, 1},
 	} {
-		c := newTally(3)
+		c := newTally("the hub", 3)
 		for _, n := range order {
 			c.add(n)
 		}

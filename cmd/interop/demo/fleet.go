@@ -195,7 +195,7 @@ func (f *fleet) arrive(ctx context.Context, total int) error {
 func (f *fleet) count(ctx context.Context, url, stream string, sites []*site) error {
 	tallies := map[string]*tally{}
 	for _, s := range sites {
-		tallies[s.dev.prefix] = newTally(f.readings)
+		tallies[s.dev.prefix] = newTally("the hub", f.readings)
 	}
 	return f.with(url, func(js jetstream.JetStream) error {
 		str, err := js.Stream(ctx, stream)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -27,8 +28,12 @@ type story struct {
 	hub, edge *peers.Server
 	link      *proxy.Proxy
 	dev       *device
+	alarms    *alarms
 	hubConn   *nats.Conn
 }
+
+// alarmCount is how many alarms there are beside the readings.
+const alarmCount = 200
 
 // limit is the promise: under a minute.
 const limit = time.Minute
@@ -42,7 +47,13 @@ func (s *story) run(ctx context.Context) error {
 	}
 	done := make(chan error, 1)
 	go func() { done <- s.dev.run(ctx) }()
+	alarmed := make(chan error, 1)
+	go func() { alarmed <- s.alarms.publish(ctx) }()
 	err := s.disturb(ctx, done)
+	if err != nil {
+		cancel() // the sensor waits for the device
+	}
+	err = errors.Join(err, <-alarmed)
 	cancelled := ctx.Err()
 	if err == nil {
 		err = s.arrive(ctx)
@@ -56,6 +67,10 @@ func (s *story) run(ctx context.Context) error {
 	if err := verify(ctx, s.hub.URL(), s.readings); err != nil {
 		return err
 	}
+	if err := s.alarms.read(ctx); err != nil {
+		return fmt.Errorf("alarms: %w", err)
+	}
+	s.say("%d of %d alarms for a panel that was away (QoS 2), in order, none twice", s.alarms.count, s.alarms.count)
 	s.say("%d of %d at the hub, in order, none twice (%d sent by the device, %d connections to the edge)",
 		s.readings, s.readings, s.dev.sent.Load(), s.dev.connects.Load())
 	return nil
@@ -92,7 +107,9 @@ func (s *story) set(ctx context.Context) error {
 		return err
 	}
 	s.dev = &device{addr: s.edge.MQTTAddr(), readings: s.readings}
-	return nil
+	s.alarms = &alarms{addr: s.edge.MQTTAddr(), count: alarmCount}
+	s.alarms.due = func() int { return int(s.dev.acked.Load()) * alarmCount / s.readings }
+	return s.alarms.enrol(ctx)
 }
 
 func (s *story) streams(ctx context.Context) error {

@@ -35,7 +35,7 @@ func verify(ctx context.Context, url string, want int) error {
 		return err
 	}
 	defer it.Stop()
-	t := newTally(want)
+	t := newTally("the hub", want)
 	for t.count < int(str.CachedInfo().State.Msgs) {
 		m, err := it.Next(jetstream.NextMaxWait(20 * time.Second))
 		if err != nil {
@@ -53,14 +53,17 @@ func verify(ctx context.Context, url string, want int) error {
 	return t.verdict()
 }
 
-// tally counts readings as they stand in the stream.
+// tally counts numbered messages in the order in which somebody has them.
 type tally struct {
+	who             string
 	seen            []int
 	count, disorder int
 	last            int
 }
 
-func newTally(want int) *tally { return &tally{seen: make([]int, want), last: -1} }
+func newTally(who string, want int) *tally {
+	return &tally{who: who, seen: make([]int, want), last: -1}
+}
 
 func (t *tally) add(n int) {
 	if t.seen[n]++; n < t.last {
@@ -70,7 +73,7 @@ func (t *tally) add(n int) {
 	t.count++
 }
 
-// verdict is nil when every reading was there once and in order.
+// verdict is nil when each was there once and in order.
 func (t *tally) verdict() error {
 	missing, twice := 0, 0
 	for _, n := range t.seen {
@@ -84,6 +87,6 @@ func (t *tally) verdict() error {
 		return nil
 	}
 	want := len(t.seen)
-	return fmt.Errorf("the hub has %d of %d: %d missing, %d more than once, %d out of order",
-		want-missing, want, missing, twice, t.disorder)
+	return fmt.Errorf("%s has %d of %d: %d missing, %d more than once, %d out of order",
+		t.who, want-missing, want, missing, twice, t.disorder)
 }
