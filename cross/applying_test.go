@@ -31,7 +31,7 @@ const applying = "(*stream).applyOne"
 // a test, has the same from the same time. What they ask for is carried out elsewhere.
 var ticking = []string{
 	"(*stream).tick", "(*Engine).clockTick", "(*stream).unneeded", "(*stream).sweepable",
-	"(*member).learn", "(*member).handle", "(*member).load", "(*member).notTaken", "(*member).deadline", "(*clock).due",
+	"(*member).learn", "(*member).handle", "(*member).find", "(*member).found", "(*member).notTaken", "(*member).deadline", "(*clock).due",
 	"(*deltaLog).take", "(*deltaLog).oldest", "(*deltaLog).drop", "(*deltaLog).sent",
 	// And all that a consumer's machine does: it has its numbers of chance, and who
 	// listens, by functions that it is given.
@@ -48,7 +48,7 @@ var tickingMay = map[string]string{
 var applyingMay = map[string]string{
 	"(*replay).notesOf goes through r.notes in the order of a map":                 "each is sorted",
 	"(*replay).notesOf calls (fileLog).Scan, which asks the log":                   "a recovery looks ahead for notes of the stream",
-	"(*stream).readAgain calls time.NewTimer, which looks at a clock":              "between two tries of a read",
+	"(*stream).pause calls time.NewTimer, which looks at a clock":                  "between two tries of a read",
 	"(*stream).putOff calls (*Engine).now, which looks at a clock":                 "how often it is said that reads fail",
 	"(*dedup).start calls crypto/rand.Read, which takes something at random":       "the hash of a table in memory: what is found in it is the same",
 	"(*member).newMachine calls (*Engine).random, which takes something at random": "a consumer has it for when it runs",

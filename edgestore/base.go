@@ -50,6 +50,7 @@ type base struct {
 		// touched lists drained sequences that were removed since the last
 		// seal, one for each chunk in a row: their chunks may be dead or sparse.
 		touched []uint64
+		ready   *purgeRead // nil: nothing was read for a purge
 	}
 }
 
@@ -58,7 +59,8 @@ type base struct {
 type backing interface {
 	cached(k chunkKey) *chunk
 	load(ref *chunkRef) (*chunk, error)
-	blob(at Location, buf []byte) ([]byte, error)
+	// blob fails with ErrCold when it is hot and the journal has it on the disk alone.
+	blob(at Location, buf []byte, hot bool) ([]byte, error)
 }
 
 func (b *base) init(firstSeq uint64, track bool) {
@@ -92,26 +94,41 @@ func (b *base) indexLocked() State {
 	return s
 }
 
+// Has reports whether a message is there.
+func (b *base) Has(seq uint64) bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return !b.mu.closed && b.liveLocked(seq)
+}
+
 // State tells what the stream holds.
 func (b *base) State() State {
+	s, _ := b.state(false)
+	return s
+}
+
+func (b *base) state(hot bool) (State, error) {
 	b.mu.RLock()
 	s := b.indexLocked()
 	first, known := b.mu.firstTime, b.mu.firstKnown == b.mu.first
 	b.mu.RUnlock()
 	if s.Msgs == 0 {
-		return s
+		return s, nil
 	}
 	if !known {
-		first = b.learnFirstTime()
+		var err error
+		if first, err = b.learnFirstTime(hot); err != nil {
+			return s, err
+		}
 	}
 	s.FirstTime = time.Unix(0, first).UTC()
-	return s
+	return s, nil
 }
 
 // learnFirstTime finds the time of the first message after it has changed, or
 // after the start. Of a chunk that has all of its messages the directory says it:
 // else a start would read a chunk of every stream, and keep it.
-func (b *base) learnFirstTime() int64 {
+func (b *base) learnFirstTime(hot bool) (int64, error) {
 	b.mu.Lock()
 	first := b.mu.first
 	if ref := b.mu.dir.find(first); ref != nil && ref.first <= first && ref.last <= b.mu.last &&
@@ -119,15 +136,18 @@ func (b *base) learnFirstTime() int64 {
 		at := ref.firstTime
 		b.mu.firstTime, b.mu.firstKnown = at, first
 		b.mu.Unlock()
-		return at
+		return at, nil
 	}
 	b.mu.Unlock()
 	var at int64
 	var seq uint64
-	err := b.each(matcher{all: true}, 0, ^uint64(0), func(h hit) bool {
+	err := b.each(matcher{all: true, hot: hot}, 0, ^uint64(0), func(h hit) bool {
 		at, seq = h.time, h.seq
 		return false
 	})
+	if hot && cold(err) {
+		return 0, err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err == nil && seq != 0 {
@@ -135,12 +155,12 @@ func (b *base) learnFirstTime() int64 {
 		if b.mu.first <= seq {
 			b.mu.firstTime, b.mu.firstKnown = at, b.mu.first
 		}
-		return at
+		return at, nil
 	}
 	if ref := b.mu.dir.find(b.mu.first); ref != nil {
-		return ref.firstTime
+		return ref.firstTime, nil
 	}
-	return b.mu.lastTime
+	return b.mu.lastTime, nil
 }
 
 // sizeOf is what a message counts; memory stores count as their peers do.

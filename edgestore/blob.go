@@ -50,4 +50,6 @@ func ParseBlob(b []byte) (subject, header, body []byte, err error) {
 // used when it is large enough; the result does not alias the reader.
 type BlobReader interface {
 	Read(at Location, buf []byte) ([]byte, error)
+	// Recent is Read from memory alone; not ok: that does not have it.
+	Recent(at Location, buf []byte) (b []byte, ok bool)
 }

@@ -6,7 +6,9 @@ import (
 )
 
 // LastFor is the newest message of a subject, or of all that match.
-func (b *base) LastFor(filter string) (uint64, error) {
+func (b *base) LastFor(filter string) (uint64, error) { return b.lastFor(filter, false) }
+
+func (b *base) lastFor(filter string, hot bool) (uint64, error) {
 	m := newMatcher([]string{filter})
 	if m.all {
 		b.mu.RLock()
@@ -18,7 +20,7 @@ func (b *base) LastFor(filter string) (uint64, error) {
 		return seq, nil
 	}
 	for {
-		if err := b.heal(); err != nil {
+		if err := b.healed(hot); err != nil {
 			return 0, fmt.Errorf("last of %q: %w", filter, err)
 		}
 		var best, sure uint64
@@ -36,16 +38,18 @@ func (b *base) LastFor(filter string) (uint64, error) {
 		if best <= sure && !b.hurt.Load() {
 			return sure, nil
 		}
-		if err := b.settle(stale); err != nil {
+		if err := b.settle(stale, hot); err != nil {
 			return 0, fmt.Errorf("last of %q: %w", filter, err)
 		}
 	}
 }
 
 // Subject tells of one subject.
-func (b *base) Subject(name string) (SubjectState, bool, error) {
+func (b *base) Subject(name string) (SubjectState, bool, error) { return b.subject(name, false) }
+
+func (b *base) subject(name string, hot bool) (SubjectState, bool, error) {
 	for {
-		if err := b.heal(); err != nil {
+		if err := b.healed(hot); err != nil {
 			return SubjectState{}, false, fmt.Errorf("subject %q: %w", name, err)
 		}
 		b.mu.RLock()
@@ -59,7 +63,7 @@ func (b *base) Subject(name string) (SubjectState, bool, error) {
 		if !stale {
 			return state, true, nil
 		}
-		if err := b.settle(name); err != nil {
+		if err := b.settle(name, hot); err != nil {
 			return SubjectState{}, false, fmt.Errorf("subject %q: %w", name, err)
 		}
 	}
@@ -68,13 +72,17 @@ func (b *base) Subject(name string) (SubjectState, bool, error) {
 // Subjects visits the subjects that match. f runs outside the lock: it may
 // call the store.
 func (b *base) Subjects(filter string, f func(subject string, s SubjectState) bool) error {
+	return b.subjects(filter, f, false)
+}
+
+func (b *base) subjects(filter string, f func(subject string, s SubjectState) bool, hot bool) error {
 	type item struct {
 		name  string
 		state SubjectState
 		stale bool
 	}
 	var list []item
-	if err := b.heal(); err != nil {
+	if err := b.healed(hot); err != nil {
 		return fmt.Errorf("subjects of %q: %w", filter, err)
 	}
 	b.mu.RLock()
@@ -85,7 +93,7 @@ func (b *base) Subjects(filter string, f func(subject string, s SubjectState) bo
 	b.mu.RUnlock()
 	for _, it := range list {
 		if it.stale {
-			s, ok, err := b.Subject(it.name)
+			s, ok, err := b.subject(it.name, hot)
 			if err != nil {
 				return err
 			}
@@ -143,12 +151,13 @@ func (b *base) subjectPage(filter string, offset, limit int) (page []subjectCoun
 }
 
 // settle makes the bounds of a subject exact.
-func (b *base) settle(name string) error {
+func (b *base) settle(name string, hot bool) error {
 	m := newMatcher([]string{name})
 	if m.literal == "" {
 		// A stored subject that looks like a pattern: match its name exactly.
 		m = matcher{filters: []string{name}, literal: name, hash: hashSubject(name)}
 	}
+	m.hot = hot
 	b.mu.RLock()
 	s := b.mu.subs.get(name)
 	if s == nil || !s.unsure() {
@@ -167,7 +176,7 @@ func (b *base) settle(name string) error {
 			return err
 		}
 		if b.hurt.Load() {
-			return b.heal()
+			return b.healed(hot)
 		}
 		if at == 0 {
 			return b.recountOne(name, m, first, last)
@@ -181,7 +190,7 @@ func (b *base) settle(name string) error {
 			return err
 		}
 		if b.hurt.Load() {
-			return b.heal()
+			return b.healed(hot)
 		}
 		if at == 0 {
 			return b.recountOne(name, m, first, last)
@@ -257,7 +266,7 @@ func (b *base) setLast(name string, seq uint64) {
 // question, until none is.
 func (b *base) settleWhere(m *matcher, ask func(s *subject) bool) error {
 	for {
-		if err := b.heal(); err != nil {
+		if err := b.healed(m.hot); err != nil {
 			return err
 		}
 		var names []string
@@ -273,7 +282,7 @@ func (b *base) settleWhere(m *matcher, ask func(s *subject) bool) error {
 			return nil
 		}
 		for _, n := range names {
-			if err := b.settle(n); err != nil {
+			if err := b.settle(n, m.hot); err != nil {
 				return err
 			}
 		}
@@ -283,7 +292,10 @@ func (b *base) settleWhere(m *matcher, ask func(s *subject) bool) error {
 // LastPerSubject lists the newest sequence of each subject that matches, of
 // those in start..upTo.
 func (b *base) LastPerSubject(filters []string, start, upTo uint64) ([]uint64, error) {
-	m := newMatcher(filters)
+	return b.lastPerSubject(newMatcher(filters), start, upTo)
+}
+
+func (b *base) lastPerSubject(m matcher, start, upTo uint64) ([]uint64, error) {
 	if upTo == 0 {
 		upTo = ^uint64(0)
 	}
@@ -325,45 +337,56 @@ func (b *base) LastPerSubject(filters []string, start, upTo uint64) ([]uint64, e
 	return out, nil
 }
 
-// Pending counts what matches at or above start.
-func (b *base) Pending(filters []string, start uint64, lastPerSubject bool) uint64 {
-	m := newMatcher(filters)
+// Count counts what matches at or above start.
+func (b *base) Count(filters []string, start uint64, lastPerSubject bool) (Count, error) {
+	return b.count(newMatcher(filters), start, lastPerSubject)
+}
+
+func (b *base) count(m matcher, start uint64, lastPerSubject bool) (Count, error) {
 	if lastPerSubject {
-		return b.pendingLast(&m, start)
+		return b.countLast(&m, start)
 	}
 	if m.all {
 		b.mu.RLock()
 		defer b.mu.RUnlock()
-		lo := max(start, b.mu.first)
-		if b.mu.msgs == 0 || lo > b.mu.last {
-			return 0
+		c, lo := b.countLocked(), max(start, b.mu.first)
+		if b.mu.msgs > 0 && lo <= b.mu.last {
+			c.Msgs = b.mu.last - lo + 1 - b.mu.gaps.count(lo, b.mu.last)
 		}
-		return b.mu.last - lo + 1 - b.mu.gaps.count(lo, b.mu.last)
+		return c, nil
 	}
-	return b.pendingMatching(m, start)
+	return b.countMatching(m, start)
 }
 
-func (b *base) pendingLast(m *matcher, start uint64) uint64 {
-	_ = b.settleWhere(m, func(s *subject) bool { return s.flags&staleLast != 0 && s.last >= start })
-	n := uint64(0)
+// countLocked is a count of nothing, as of now.
+func (b *base) countLocked() Count { return Count{Last: b.mu.last, Removals: b.mu.removals} }
+
+func (b *base) countLast(m *matcher, start uint64) (Count, error) {
+	err := b.settleWhere(m, func(s *subject) bool { return s.flags&staleLast != 0 && s.last >= start })
+	if m.hot && err != nil {
+		return Count{}, err
+	}
 	b.mu.RLock()
 	defer b.mu.RUnlock()
+	c := b.countLocked()
 	b.mu.subs.eachAny(m, func(_ uint32, s *subject) bool {
 		if s.last >= start {
-			n++
+			c.Msgs++
 		}
 		return true
 	})
-	return n
+	return c, nil
 }
 
-// pendingMatching adds up subjects that lie on one side of start, and scans
+// countMatching adds up subjects that lie on one side of start, and scans
 // for those that lie on both, in the direction that has less to read. When
 // something is deleted while chunks are read the parts do not add up, and it
 // begins again; the last try has the best guess.
-func (b *base) pendingMatching(m matcher, start uint64) uint64 {
+func (b *base) countMatching(m matcher, start uint64) (Count, error) {
 	for try := 0; ; try++ {
-		_ = b.heal()
+		if err := b.healed(m.hot); m.hot && err != nil {
+			return Count{}, err
+		}
 		sure, across := uint64(0), uint64(0)
 		lo, hi := ^uint64(0), uint64(0)
 		var names map[string]struct{}
@@ -385,10 +408,10 @@ func (b *base) pendingMatching(m matcher, start uint64) uint64 {
 			}
 			return true
 		})
-		removals := b.mu.removals
+		c := b.countLocked()
 		b.mu.RUnlock()
-		if across == 0 {
-			return sure
+		if c.Msgs = sure; across == 0 {
+			return c, nil
 		}
 		n := uint64(0)
 		count := func(h hit) bool {
@@ -405,11 +428,15 @@ func (b *base) pendingMatching(m matcher, start uint64) uint64 {
 		} else {
 			err = b.each(m, start, hi, count)
 		}
+		if m.hot && err != nil {
+			return Count{}, err
+		}
 		b.mu.RLock()
-		same := b.mu.removals == removals && !b.hurt.Load()
+		same := b.mu.removals == c.Removals && !b.hurt.Load()
 		b.mu.RUnlock()
 		if err != nil || same || try == 3 {
-			return sure + n
+			c.Msgs += n
+			return c, nil
 		}
 	}
 }

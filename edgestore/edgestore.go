@@ -147,6 +147,8 @@ var (
 	ErrBusy = errors.New("too much is waiting for the disk")
 	// ErrClosed: the journal or store was closed.
 	ErrClosed = errors.New("store is closed")
+	// ErrCold: what was asked for is not in memory; see Store.Hot.
+	ErrCold = errors.New("not in memory")
 	// ErrLost: the message was stored once and is lost to damage.
 	ErrLost = errors.New("message lost to damage")
 	// ErrFormat: the data was written by a newer version of this program, or on a

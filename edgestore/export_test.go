@@ -9,6 +9,12 @@ import (
 	"go.etcd.io/bbolt"
 )
 
+// CountOf is Count where nothing fails.
+func CountOf(s Store, filters []string, start uint64, lastPerSubject bool) uint64 {
+	c, _ := s.Count(filters, start, lastPerSubject)
+	return c.Msgs
+}
+
 // ChunkRows counts the rows of chunks in the head of a file store.
 func ChunkRows(t testing.TB, s Store) (n int) {
 	t.Helper()

@@ -335,9 +335,16 @@ func (s *fileStore) remember(c *chunk) {
 }
 
 // blob implements backing.
-func (s *fileStore) blob(at Location, buf []byte) ([]byte, error) {
+func (s *fileStore) blob(at Location, buf []byte, hot bool) ([]byte, error) {
 	if s.o.Blobs == nil {
 		return nil, fmt.Errorf("no journal to read %v from", at)
+	}
+	if hot {
+		b, ok := s.o.Blobs.Recent(at, buf)
+		if !ok {
+			return b, ErrCold
+		}
+		return b, nil
 	}
 	return s.o.Blobs.Read(at, buf)
 }

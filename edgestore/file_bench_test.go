@@ -114,17 +114,17 @@ func BenchmarkFileStore_read(b *testing.B) {
 	b.Run("next/literal=1of1000", func(b *testing.B) { walk(b, []string{"sensors.7.data"}) })
 	b.Run("pending/all", func(b *testing.B) {
 		for i := 0; i < b.N; i++ {
-			s.Pending(nil, uint64(i%n), false)
+			edgestore.CountOf(s, nil, uint64(i%n), false)
 		}
 	})
 	b.Run("pending/literal", func(b *testing.B) {
 		for i := 0; i < b.N; i++ {
-			s.Pending([]string{"sensors.7.data"}, n/2, false)
+			edgestore.CountOf(s, []string{"sensors.7.data"}, n/2, false)
 		}
 	})
 	b.Run("pending/wildcard", func(b *testing.B) {
 		for i := 0; i < b.N; i++ {
-			s.Pending([]string{"sensors.*.data"}, 1, false)
+			edgestore.CountOf(s, []string{"sensors.*.data"}, 1, false)
 		}
 	})
 	b.Run("lastfor/literal", func(b *testing.B) {

@@ -253,10 +253,10 @@ func checkCounts(t testing.TB, s edgestore.Store) {
 	if state.NumDeleted != state.LastSeq+1-state.FirstSeq-msgs {
 		t.Fatalf("state %+v: deleted", state)
 	}
-	if n := s.Pending(nil, 0, false); n != msgs {
+	if n := edgestore.CountOf(s, nil, 0, false); n != msgs {
 		t.Fatalf("%d pending of %d", n, msgs)
 	}
-	if n := s.Pending([]string{"*.*", "k.>"}, 0, true); n != uint64(len(subjects)) {
+	if n := edgestore.CountOf(s, []string{"*.*", "k.>"}, 0, true); n != uint64(len(subjects)) {
 		t.Fatalf("%d subjects pending of %d", n, len(subjects))
 	}
 	if newest, err := s.LastPerSubject(nil, 0, 0); err != nil || len(newest) != len(subjects) {
@@ -266,7 +266,7 @@ func checkCounts(t testing.TB, s edgestore.Store) {
 		if got, ok, err := s.Subject(name); err != nil || !ok || got != want {
 			t.Fatalf("subject %q: %+v, %v, want %+v", name, got, ok, want)
 		}
-		if n := s.Pending([]string{name}, 0, false); n != want.Msgs {
+		if n := edgestore.CountOf(s, []string{name}, 0, false); n != want.Msgs {
 			t.Fatalf("subject %q: %d pending of %d", name, n, want.Msgs)
 		}
 		if last, err := s.LastFor(name); err != nil || last != want.Last {
@@ -297,7 +297,7 @@ func (st *stored) tryDamaged(t *testing.T, o edgestore.FileOptions, what string)
 	bookAll(t, s)
 	st.verify(t, s)
 	s.State()
-	s.Pending([]string{"s.1", "s.2*"}, 500, true)
+	edgestore.CountOf(s, []string{"s.1", "s.2*"}, 500, true)
 	if err := s.Subjects("s.*", func(string, edgestore.SubjectState) bool { return true }); err != nil {
 		t.Fatalf("subjects: %v", err)
 	}

@@ -48,7 +48,7 @@ func (f *flusher) newChunks() error {
 		picks, from = f.pick(picks[:0], from)
 		for i := range picks {
 			p := &picks[i]
-			blob, err := s.blob(p.at, buf)
+			blob, err := s.blob(p.at, buf, false)
 			var subject, header, body []byte
 			if err == nil {
 				buf = blob

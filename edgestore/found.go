@@ -34,11 +34,16 @@ func (b *base) Found() []SeqRange {
 
 // Readable is State without what is found and not booked. Where a read fails that
 // says nothing about the data it is State.
-func (b *base) Readable() State {
-	st := b.State()
+func (b *base) Readable() (State, error) { return b.readable(false) }
+
+func (b *base) readable(hot bool) (State, error) {
+	st, err := b.state(hot)
 	found := ranges(b.Found())
-	if len(found) == 0 {
-		return st
+	if len(found) == 0 || err != nil {
+		return st, err
+	}
+	if hot {
+		return st, ErrCold
 	}
 	out := st
 	for _, r := range found {
@@ -50,7 +55,7 @@ func (b *base) Readable() State {
 	}
 	first, _, ferr := b.LoadNext(nil, st.FirstSeq, nil)
 	if err != nil || ferr != nil && !errors.Is(ferr, ErrNotFound) {
-		return st
+		return st, nil
 	}
 	out.Bytes, out.NumSubjects = size, b.State().NumSubjects
 	out.FirstSeq, out.FirstTime = first.Seq, time.Unix(0, first.Time).UTC()
@@ -58,7 +63,7 @@ func (b *base) Readable() State {
 		out.FirstSeq, out.FirstTime, out.Msgs, out.Bytes, out.NumSubjects = st.LastSeq+1, time.Time{}, 0, 0, 0
 	}
 	out.NumDeleted = st.LastSeq + 1 - out.FirstSeq - out.Msgs
-	return out
+	return out, nil
 }
 
 // counted are the parts of some ranges that are not deleted.

@@ -74,7 +74,7 @@ func seen(t *testing.T, s edgestore.Store) string {
 		sub := fmt.Sprint("s.", i)
 		c, ok, _ := s.Subject(sub)
 		last, _ := s.LastFor(sub)
-		fmt.Fprintln(&b, sub, c.Msgs, ok, last, s.Pending([]string{sub}, 0, false))
+		fmt.Fprintln(&b, sub, c.Msgs, ok, last, edgestore.CountOf(s, []string{sub}, 0, false))
 	}
 	for seq := st.FirstSeq; seq <= st.LastSeq; seq++ {
 		m, _, err := s.Load(seq, nil)

@@ -346,10 +346,13 @@ func (l *idList) next() (id ID, ok bool, err error) {
 	return id, l.r.err == nil, l.r.err
 }
 
+// MayHave reports whether Find would have to read.
+func (r *IDRun) MayHave(hash uint64) bool { return r.filter.mayHave(hash) }
+
 // Find looks for an id with this hash. An error of class ErrCorrupt says that
 // the id may have been in what is damaged; another one says nothing.
 func (r *IDRun) Find(hash uint64, id []byte) (found ID, ok bool, err error) {
-	if !r.filter.mayHave(hash) {
+	if !r.MayHave(hash) {
 		return ID{}, false, nil
 	}
 	half := uint32(hash >> 32)

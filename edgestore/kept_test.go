@@ -248,11 +248,11 @@ func TestFileStore_countsWithoutWhatGoesMeanwhile(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		got := s.Pending([]string{"s.1"}, 150, false)
+		got := edgestore.CountOf(s, []string{"s.1"}, 150, false)
 		if during != nil {
 			t.Fatal("nothing was read")
 		}
-		if want := s.Pending([]string{"s.1"}, 150, false); got != want {
+		if want := edgestore.CountOf(s, []string{"s.1"}, 150, false); got != want {
 			t.Errorf("compacted below %d while it was counted: %d pending, and %d are there", below, got, want)
 		}
 	}

@@ -130,7 +130,7 @@ func (b *base) readBlobs(first, last uint64) error {
 			return nil
 		}
 		for i := range list {
-			_, out, err := b.read(&list[i], buf)
+			_, out, err := b.read(&list[i], buf, false)
 			if err == nil {
 				buf = out
 			} else if _, err = b.unread(&list[i], err); err != nil {
@@ -205,10 +205,15 @@ func (t *subjects) correct(counts map[string]SubjectState) {
 // can tell which subjects the unreadable messages had, so what is readable is
 // counted. Everybody may call it; a reader gives up when the store changes
 // beside it too often, and the next one tries again.
-func (b *base) heal() error {
+func (b *base) heal() error { return b.healed(false) }
+
+func (b *base) healed(hot bool) error {
 	for range 3 {
 		if !b.hurt.Load() {
 			return nil
+		}
+		if hot {
+			return ErrCold
 		}
 		b.mu.RLock()
 		found, removals, last := b.mu.lost.found, b.mu.removals, b.mu.last

@@ -168,7 +168,7 @@ func TestFileStore_removingLostMessages(t *testing.T) {
 			if err := remove(s); err != nil {
 				t.Fatal(err)
 			}
-			s.Pending([]string{"k.>"}, 1, true)
+			edgestore.CountOf(s, []string{"k.>"}, 1, true)
 			s.Seal(keys+1, edgestore.Chain{}, nil)
 			if err := s.Flush(); err != nil {
 				t.Fatal(err)

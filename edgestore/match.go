@@ -67,6 +67,7 @@ type matcher struct {
 	filters []string
 	all     bool
 	literal string // the only filter, when it has no wildcard
+	hot     bool   // what is not in memory is ErrCold
 	hash    uint64 // of literal
 }
 

@@ -6,7 +6,9 @@ import (
 )
 
 // Load reads one message.
-func (b *base) Load(seq uint64, buf []byte) (Msg, []byte, error) {
+func (b *base) Load(seq uint64, buf []byte) (Msg, []byte, error) { return b.load(seq, buf, false) }
+
+func (b *base) load(seq uint64, buf []byte, hot bool) (Msg, []byte, error) {
 	for {
 		b.mu.RLock()
 		err := b.loadableLocked(seq)
@@ -21,7 +23,7 @@ func (b *base) Load(seq uint64, buf []byte) (Msg, []byte, error) {
 		if err != nil {
 			return Msg{}, buf, err
 		}
-		m, out, found, err := b.pick(matcher{all: true}, seq, seq, false, buf)
+		m, out, found, err := b.pick(matcher{all: true, hot: hot}, seq, seq, false, buf)
 		if err != nil || found {
 			return m, out, err
 		}
@@ -64,9 +66,9 @@ func (b *base) pick(m matcher, lo, hi uint64, down bool, buf []byte) (msg Msg, o
 		if err != nil || p.seq == 0 {
 			return Msg{}, buf, false, err
 		}
-		msg, out, err = b.read(&p, buf)
-		if err == nil {
-			return msg, out, true, nil
+		msg, out, err = b.read(&p, buf, m.hot)
+		if err == nil || err == ErrCold {
+			return msg, out, err == nil, err
 		}
 		again, err := b.unread(&p, err)
 		if err != nil || !again {
@@ -98,7 +100,7 @@ func (p *picked) take(h hit, b *base) {
 }
 
 // read makes the message of what was picked, with bytes in buf.
-func (b *base) read(p *picked, buf []byte) (Msg, []byte, error) {
+func (b *base) read(p *picked, buf []byte, hot bool) (Msg, []byte, error) {
 	m := Msg{Seq: p.seq, Time: p.time, Subject: p.subject}
 	switch {
 	case b.memory:
@@ -115,7 +117,7 @@ func (b *base) read(p *picked, buf []byte) (Msg, []byte, error) {
 		m.setParts(buf, int(cm.header))
 		return m, buf, nil
 	}
-	blob, err := b.files.blob(p.at, buf)
+	blob, err := b.files.blob(p.at, buf, hot)
 	if err != nil {
 		return m, buf, err
 	}
@@ -182,7 +184,10 @@ const scanWindow = 4096
 
 // LoadNext reads the first message at or above start that matches.
 func (b *base) LoadNext(filters []string, start uint64, buf []byte) (Msg, []byte, error) {
-	m := newMatcher(filters)
+	return b.loadNext(newMatcher(filters), start, buf)
+}
+
+func (b *base) loadNext(m matcher, start uint64, buf []byte) (Msg, []byte, error) {
 	lo, hi := start, ^uint64(0)
 	for pass := 0; pass < 2; pass++ {
 		end := hi
@@ -335,14 +340,16 @@ func (b *base) boundDown(m *matcher, hi uint64) (uint64, uint64, bool) {
 }
 
 // SeqAt is the first message stored at or after t.
-func (b *base) SeqAt(t time.Time) (uint64, error) {
+func (b *base) SeqAt(t time.Time) (uint64, error) { return b.seqAt(t, false) }
+
+func (b *base) seqAt(t time.Time, hot bool) (uint64, error) {
 	at := t.UnixNano()
 	if t.Before(time.Unix(0, 0)) {
 		at = 0
 	}
 	lo := b.seqAtHint(at)
 	seq := uint64(0)
-	err := b.each(matcher{all: true}, lo, ^uint64(0), func(h hit) bool {
+	err := b.each(matcher{all: true, hot: hot}, lo, ^uint64(0), func(h hit) bool {
 		if h.time >= at {
 			seq = h.seq
 			return false

@@ -15,7 +15,7 @@ func (b *base) Remove(seq uint64) (uint64, bool, error) {
 	if !live {
 		return 0, false, nil
 	}
-	r, err := b.describe(seq)
+	r, err := b.describe(seq, false)
 	if err != nil {
 		return 0, false, fmt.Errorf("remove %d: %w", seq, err)
 	}
@@ -38,9 +38,9 @@ func (b *base) Remove(seq uint64) (uint64, bool, error) {
 }
 
 // describe is of one message; without a subject it is lost to damage.
-func (b *base) describe(seq uint64) (Removal, error) {
+func (b *base) describe(seq uint64, hot bool) (Removal, error) {
 	r := Removal{Seq: seq}
-	err := b.each(matcher{all: true}, seq, seq, func(h hit) bool {
+	err := b.each(matcher{all: true, hot: hot}, seq, seq, func(h hit) bool {
 		r.Size, r.Subject = h.size, h.subject
 		return false
 	})
@@ -58,6 +58,10 @@ func (b *base) describe(seq uint64) (Removal, error) {
 
 // Describe tells of the first message at or above from.
 func (b *base) Describe(from uint64) (r Removal, readable bool, err error) {
+	return b.describeFrom(from, false)
+}
+
+func (b *base) describeFrom(from uint64, hot bool) (r Removal, readable bool, err error) {
 	for {
 		b.mu.RLock()
 		next, closed := b.mu.gaps.next(max(from, b.mu.first)), b.mu.closed
@@ -77,7 +81,7 @@ func (b *base) Describe(from uint64) (r Removal, readable bool, err error) {
 		if !live {
 			return Removal{}, false, nil
 		}
-		if r, err = b.describe(next); err != nil {
+		if r, err = b.describe(next, hot); err != nil {
 			return r, false, fmt.Errorf("describe %d: %w", next, err)
 		}
 		b.mu.RLock()
@@ -91,8 +95,12 @@ func (b *base) Describe(from uint64) (r Removal, readable bool, err error) {
 }
 
 // Find lists the messages of a filter that can be read.
-func (b *base) Find(filter string) ([]Removal, error) {
-	list, err := b.find(newMatcher([]string{filter}), filter, 0)
+func (b *base) Find(filter string) ([]Removal, error) { return b.findAll(filter, false) }
+
+func (b *base) findAll(filter string, hot bool) ([]Removal, error) {
+	m := newMatcher([]string{filter})
+	m.hot = hot
+	list, err := b.find(m, filter, 0)
 	if err != nil {
 		return nil, fmt.Errorf("find %q: %w", filter, err)
 	}
@@ -257,14 +265,11 @@ func (b *base) compact(seq uint64) (n uint64, unread *SeqRange, err error) {
 		b.clearLocked(seq)
 		return msgs, nil, nil
 	}
-	removed, bytes, counts := uint64(0), uint64(0), make(map[string]uint64)
-	err = b.each(matcher{all: true}, first, seq-1, func(h hit) bool {
-		removed++
-		bytes += h.size
-		counts[h.subject]++
-		return true
-	})
-	if err != nil {
+	var removed, bytes uint64
+	var counts map[string]uint64
+	if p := b.takeReady("", seq, 0); p != nil {
+		removed, bytes, counts = p.below, p.bytes, p.counts
+	} else if removed, bytes, counts, err = b.countBelow(matcher{all: true}, first, seq); err != nil {
 		return 0, nil, err
 	}
 	b.mu.Lock()
@@ -279,6 +284,18 @@ func (b *base) compact(seq uint64) (n uint64, unread *SeqRange, err error) {
 	}
 	b.compactLocked(seq, here, bytes, counts)
 	return here, nil, nil
+}
+
+// countBelow is what there is from first on below seq.
+func (b *base) countBelow(m matcher, first, seq uint64) (n, bytes uint64, counts map[string]uint64, err error) {
+	counts = make(map[string]uint64)
+	err = b.each(m, first, seq-1, func(h hit) bool {
+		n++
+		bytes += h.size
+		counts[h.subject]++
+		return true
+	})
+	return n, bytes, counts, err
 }
 
 // bookIn books what cannot be read of the chunks in first..last.
@@ -393,9 +410,14 @@ func (b *base) Purge(filter string, seq, keep uint64) (uint64, error) {
 	if m.all {
 		return b.Compact(b.keepFrom(seq, keep))
 	}
-	list, err := b.find(m, filter, seq)
-	if err != nil {
-		return 0, fmt.Errorf("purge %q: %w", filter, err)
+	var list []Removal
+	if p := b.takeReady(filter, seq, keep); p != nil {
+		list = p.list
+	} else {
+		var err error
+		if list, err = b.find(m, filter, seq); err != nil {
+			return 0, fmt.Errorf("purge %q: %w", filter, err)
+		}
 	}
 	if uint64(len(list)) <= keep {
 		return 0, nil

@@ -196,6 +196,9 @@ func (b *base) each(m matcher, lo, hi uint64, f func(h hit) bool) error {
 		if miss == nil {
 			return nil
 		}
+		if m.hot {
+			return ErrCold
+		}
 		lo = pos
 		var err error
 		if pin, err = b.fetch(miss); err != nil {
@@ -217,6 +220,9 @@ func (b *base) eachDown(m matcher, lo, hi uint64, f func(h hit) bool) error {
 		b.mu.RUnlock()
 		if miss == nil {
 			return nil
+		}
+		if m.hot {
+			return ErrCold
 		}
 		hi = pos
 		var err error

@@ -72,6 +72,13 @@ type Aux struct {
 // read nothing at all, so what decides by what it has read before can't stop in
 // the middle. Nothing that is told is guessed because a read failed.
 type Store interface {
+	Reads
+	// Hot is what can be read without the disk, for whoever holds a lock that others
+	// want: what can't is ErrCold.
+	Hot() Reads
+	// Has reports whether a message is there, read or not. It reads nothing.
+	Has(seq uint64) bool
+
 	// State tells what the stream holds. FirstTime may have to be read; when that
 	// fails it is about right.
 	State() State
@@ -88,13 +95,6 @@ type Store interface {
 	// must be able to move on. Removing, compacting and purging book what they
 	// find unreadable on their way as Lose does.
 	Remove(seq uint64) (size uint64, ok bool, err error)
-	// Describe tells of the first message at or above from, what Drop has to know;
-	// Seq is 0 when there is none. One that is not readable is counted, and can
-	// not be dropped but only removed. The error is of a read that failed.
-	Describe(from uint64) (r Removal, readable bool, err error)
-	// Find is Describe for all messages that match filter ("" or ">" is all) and
-	// can be read, ascending.
-	Find(filter string) ([]Removal, error)
 	// Drop deletes messages as Describe and Find told of them, but for those that
 	// are gone already, and returns how many. It reads nothing.
 	Drop(list []Removal) uint64
@@ -116,40 +116,13 @@ type Store interface {
 	// A read error that is no damage is returned, and nothing is booked then.
 	Lose(first, last uint64) (n uint64, err error)
 
-	// Load reads one message; the error is ErrNotFound, ErrDeleted or ErrLost
-	// (and of class ErrDeleted too when Lose has booked it, else ErrCorrupt). A
-	// search passes over what is lost. buf is used for the bytes when it is large enough;
-	// the result does not alias the store.
-	Load(seq uint64, buf []byte) (Msg, []byte, error)
-	// LoadNext reads the first message at or above start that matches any of
-	// filters (none: all).
-	LoadNext(filters []string, start uint64, buf []byte) (Msg, []byte, error)
 	// LoadPrev reads the last message at or below start that matches.
 	LoadPrev(filters []string, start uint64, buf []byte) (Msg, []byte, error)
-	// LastFor is the newest message of a literal subject, or of all subjects
-	// that match a wildcard; 0 when there is none. The error, here and of the
-	// others, is of a read that failed.
-	LastFor(filter string) (uint64, error)
-	// Subject tells of one literal subject.
-	Subject(subject string) (s SubjectState, ok bool, err error)
-	// Subjects calls f for each subject that matches filter until f returns
-	// false; the order is undefined.
-	Subjects(filter string, f func(subject string, s SubjectState) bool) error
 	// SubjectPage calls f for up to limit of the subjects that match filter, in
 	// the order of their names, behind the first offset of them, with how many
 	// messages each has. It returns how many match in all. It takes memory for
 	// what it calls f with only.
 	SubjectPage(filter string, offset, limit int, f func(subject string, msgs uint64)) int
-	// LastPerSubject lists the newest sequence of each subject that matches
-	// any filter and has a message at or above start and at or below upTo
-	// (0: no bound), ascending. It fails when the disk does.
-	LastPerSubject(filters []string, start, upTo uint64) ([]uint64, error)
-	// Pending counts messages at or above start that match; with
-	// lastPerSubject only the newest of each subject. It is for being told: when
-	// the disk does not read it is about right.
-	Pending(filters []string, start uint64, lastPerSubject bool) uint64
-	// SeqAt is the first sequence stored at or after t; LastSeq+1 when none.
-	SeqAt(t time.Time) (uint64, error)
 	// Deleted lists the gaps between FirstSeq and LastSeq, ascending, at most max.
 	Deleted(max int) []uint64
 
@@ -178,13 +151,61 @@ type Store interface {
 	// Found lists what was found unreadable and is still counted in State: a
 	// Lose is due.
 	Found() []SeqRange
-	// Readable is State as a Lose of what was Found will make it: for whoever is
-	// told of a store, while what is decided by it is State.
-	Readable() State
 	Close() error
 	// Delete closes the store and removes its files.
 	Delete() error
 }
+
+// Reads is what a Store is asked that may lie on the disk.
+type Reads interface {
+	// Describe tells of the first message at or above from, what Drop has to know;
+	// Seq is 0 when there is none. One that is not readable is counted, and can
+	// not be dropped but only removed. The error is of a read that failed.
+	Describe(from uint64) (r Removal, readable bool, err error)
+	// Find is Describe for all messages that match filter ("" or ">" is all) and
+	// can be read, ascending.
+	Find(filter string) ([]Removal, error)
+	// ReadPurge reads what a Purge of the same arguments, or Compact(seq) when they
+	// are "", seq and 0, has to know: done by the mutating goroutine as the next thing
+	// it does to the store, that reads nothing unless there is damage.
+	ReadPurge(filter string, seq, keep uint64) error
+
+	// Load reads one message; the error is ErrNotFound, ErrDeleted or ErrLost
+	// (and of class ErrDeleted too when Lose has booked it, else ErrCorrupt). A
+	// search passes over what is lost. buf is used for the bytes when it is large enough;
+	// the result does not alias the store.
+	Load(seq uint64, buf []byte) (Msg, []byte, error)
+	// LoadNext reads the first message at or above start that matches any of
+	// filters (none: all).
+	LoadNext(filters []string, start uint64, buf []byte) (Msg, []byte, error)
+	// LastFor is the newest message of a literal subject, or of all subjects
+	// that match a wildcard; 0 when there is none. The error, here and of the
+	// others, is of a read that failed.
+	LastFor(filter string) (uint64, error)
+	// Subject tells of one literal subject.
+	Subject(subject string) (s SubjectState, ok bool, err error)
+	// Subjects calls f for each subject that matches filter until f returns
+	// false; the order is undefined.
+	Subjects(filter string, f func(subject string, s SubjectState) bool) error
+	// LastPerSubject lists the newest sequence of each subject that matches
+	// any filter and has a message at or above start and at or below upTo
+	// (0: no bound), ascending. It fails when the disk does.
+	LastPerSubject(filters []string, start, upTo uint64) ([]uint64, error)
+	// Count counts messages at or above start that match; with
+	// lastPerSubject only the newest of each subject. It is for being told: when
+	// the disk does not read it is about right, and no error.
+	Count(filters []string, start uint64, lastPerSubject bool) (Count, error)
+	// SeqAt is the first sequence stored at or after t; LastSeq+1 when none.
+	SeqAt(t time.Time) (uint64, error)
+	// Readable is State as a Lose of what was Found will make it: for whoever is
+	// told of a store, while what is decided by it is State. It is no error that a
+	// read fails.
+	Readable() (State, error)
+}
+
+// Count is how many messages there were when Last was the newest. It still holds
+// for those up to Last while Removals, which counts what was deleted, is the same.
+type Count struct{ Msgs, Last, Removals uint64 }
 
 // SeqRange is a range of sequences, both ends included.
 type SeqRange struct {

@@ -60,6 +60,8 @@ func (m *memBlobs) Read(at Location, buf []byte) ([]byte, error) {
 	return append(buf[:0], m.b[at.Offset:at.Offset+int64(at.Length)]...), nil
 }
 
+func (m *memBlobs) Recent(_ Location, buf []byte) ([]byte, bool) { return buf, false }
+
 func (m *memBlobs) add(msg *Msg) Location {
 	at := len(m.b)
 	m.b = AppendBlob(m.b, []byte(msg.Subject), msg.Header, msg.Body)

@@ -409,14 +409,13 @@ func (s *stream) applyMsgDelete(data []byte) error {
 		return err
 	}
 	st := s.store.Index()
-	var ok bool
-	err := s.read(func() (err error) {
-		_, ok, err = s.store.Remove(seq)
-		return err
-	})
+	ok := s.store.Has(seq)
+	if ok {
+		if err := s.removeOne(seq); err != nil {
+			return err
+		}
+	}
 	switch {
-	case err != nil:
-		return err
 	case ok:
 		s.consumers.removed(seq, "", eventDeleted)
 		return nil
@@ -430,24 +429,45 @@ func (s *stream) applyMsgDelete(data []byte) error {
 	return errSequenceNotFound.With("sequence %d not found", seq)
 }
 
+// removeOne removes a message that is there.
+func (s *stream) removeOne(seq uint64) error {
+	r, readable, err := s.from(seq)
+	if err != nil {
+		return err
+	}
+	if readable && r.Seq == seq {
+		s.store.Drop([]edgestore.Removal{r})
+		return nil
+	}
+	return s.change(func() error {
+		_, _, err := s.store.Remove(seq)
+		return err
+	})
+}
+
 func (s *stream) applyPurge(data []byte, o *outcome) error {
 	p, err := readPurge(data)
 	if err != nil {
 		return err
 	}
 	all := p.filter == "" || p.filter == ">"
-	err = s.read(func() (err error) {
-		if all && p.keep == 0 && p.seq != 1 {
-			to := min(p.seq, asset.MaxSeq+1)
-			if to == 0 {
-				to = s.counted() + 1
-			}
-			o.n, err = s.store.Compact(to)
-		} else if p.seq != 1 {
-			o.n, err = s.store.Purge(p.filter, p.seq, p.keep)
+	switch {
+	case p.seq == 1:
+	case all && p.keep == 0:
+		to := min(p.seq, asset.MaxSeq+1)
+		if to == 0 {
+			to = s.counted() + 1
 		}
-		return err
-	})
+		o.n, err = s.compactTo(to)
+	default:
+		err = s.read(func(st edgestore.Reads) error { return st.ReadPurge(p.filter, p.seq, p.keep) })
+		if err == nil {
+			err = s.change(func() (err error) {
+				o.n, err = s.store.Purge(p.filter, p.seq, p.keep)
+				return err
+			})
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -461,11 +481,7 @@ func (s *stream) compact(seq uint64) error {
 	if seq = min(seq, s.last+1); seq == 0 {
 		return nil
 	}
-	var n uint64
-	err := s.read(func() (err error) {
-		n, err = s.store.Compact(seq)
-		return err
-	})
+	n, err := s.compactTo(seq)
 	if err != nil {
 		return err
 	}
@@ -473,6 +489,18 @@ func (s *stream) compact(seq uint64) error {
 		s.consumers.compacted()
 	}
 	return nil
+}
+
+// compactTo is Store.Compact for a step.
+func (s *stream) compactTo(seq uint64) (n uint64, err error) {
+	if err = s.read(func(st edgestore.Reads) error { return st.ReadPurge("", seq, 0) }); err != nil {
+		return 0, err
+	}
+	err = s.change(func() (err error) {
+		n, err = s.store.Compact(seq)
+		return err
+	})
+	return n, err
 }
 
 // rollup is what a Nats-Rollup header asks for.

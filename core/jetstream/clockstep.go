@@ -111,8 +111,9 @@ func (e *Engine) oldest(l *timeline, now int64) int64 {
 	}
 	oldest := now
 	for _, s := range e.allStreams() {
+		st := s.store.State() // which may read
 		s.mu.RLock()
-		switch st := s.store.State(); {
+		switch {
 		case st.Msgs == 0, s.line != l:
 		case !s.foreign(st.FirstSeq):
 			oldest = min(oldest, st.FirstTime.UnixNano())

@@ -46,6 +46,9 @@ func (e *Engine) upsertConsumer(s *stream, req *api.ConsumerCreate) (*member, *a
 	if name == "" {
 		name = e.token(8) // which its configuration does not tell
 	}
+	if s.isVolatile(cfg.MemoryStorage) && s.member(name) == nil {
+		s.lookUpStart(cfg)
+	}
 	s.changes.Lock()
 	defer s.changes.Unlock()
 	old := s.member(name)

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/tinylib/msgp/msgp"
 
+	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/edgestore"
 )
@@ -181,29 +183,23 @@ func (c *consumers) applyCreate(en *edgestore.Entry, o *outcome) error {
 	}
 	// Where it begins is decided here, at its place among the operations:
 	// what was appended before it is in the stream, and nothing else is.
-	st := c.s.store.Index()
 	begin := *cfg
 	if op.from != 0 && cfg.OptStartTime != nil {
 		at := time.Unix(0, op.from)
 		begin.OptStartTime = &at
 	}
-	var start consumer.Start
-	find := func() (err error) {
-		start, err = consumer.StartOf(&begin, st.FirstSeq, st.LastSeq, c.s.config().MaxMsgsPer, c.s.store)
-		return err
-	}
-	if operationID(en) < firstVolatile {
-		err = c.s.read(find)
-	} else if err = find(); err != nil {
-		err = errConsumerCreate.With("the stream could not be read: %v", err) // it is in no log
-	}
+	volatile := operationID(en) >= firstVolatile
+	start, err := c.s.startOf(&begin, volatile)
 	if err != nil {
 		return err
 	}
+	if volatile && c.byName[op.name] != nil { // since a moment
+		return errConsumerExists
+	}
 	m := newMember(c.s, op.name, operationID(en), op.created, cfg, start)
 	m.deltas.dirty = true
-	m.volatile.Store(m.id >= firstVolatile)
-	m.m.Recount(c.s.store)
+	m.volatile.Store(volatile)
+	m.countHot(nil)
 	m.floorBefore = m.m.AckFloor().Stream
 	if c.s.role == leader {
 		if err := m.leads(); err != nil {
@@ -215,6 +211,44 @@ func (c *consumers) applyCreate(en *edgestore.Entry, o *outcome) error {
 	c.change(m.name)
 	o.consumer = m
 	return nil
+}
+
+// startOf finds where a consumer begins. One that is in no log is made beside the
+// steps, which go on while it is looked for on the disk: it begins where the stream
+// ended when that was begun.
+func (s *stream) startOf(cfg *consumer.Config, volatile bool) (start consumer.Start, err error) {
+	at := s.store.Index()
+	find := func(st edgestore.Reads) (err error) {
+		start, err = consumer.StartOf(cfg, at.FirstSeq, at.LastSeq, s.config().MaxMsgsPer, st)
+		return err
+	}
+	if !volatile {
+		err = s.read(find)
+		return start, err
+	}
+	if err = find(s.store.Hot()); errors.Is(err, edgestore.ErrCold) {
+		s.mu.Unlock()
+		err = find(s.store)
+		s.mu.Lock()
+	}
+	switch {
+	case err != nil:
+		return start, errConsumerCreate.With("the stream could not be read: %v", err)
+	case s.deleted:
+		return start, apierror.ErrStreamNotFound
+	case s.role != leader:
+		return start, errNotAvailable
+	}
+	return start, nil
+}
+
+// lookUpStart has memory know where a consumer that is in no log would begin, for
+// startOf: whoever makes one holds up all who change the stream's consumers.
+func (s *stream) lookUpStart(cfg *consumer.Config) {
+	at, max := s.store.Index(), s.config().MaxMsgsPer
+	if _, err := consumer.StartOf(cfg, at.FirstSeq, at.LastSeq, max, s.store.Hot()); errors.Is(err, edgestore.ErrCold) {
+		_, _ = consumer.StartOf(cfg, at.FirstSeq, at.LastSeq, max, s.store)
+	}
 }
 
 func (c *consumers) add(m *member) {

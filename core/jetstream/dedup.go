@@ -96,6 +96,19 @@ type olderIDs struct {
 	horizon int64
 }
 
+// mayHave: false is sure, and says it without the disk.
+func (o *olderIDs) mayHave() bool {
+	for _, r := range slices.Backward(o.runs) {
+		if r.Last <= o.horizon {
+			break
+		}
+		if r.MayHave(o.hash) {
+			return true
+		}
+	}
+	return false
+}
+
 func (o *olderIDs) find(id []byte) (seq uint64, known bool, err error) {
 	for _, r := range slices.Backward(o.runs) {
 		if r.Last <= o.horizon {

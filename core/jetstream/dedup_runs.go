@@ -239,11 +239,19 @@ func (s *stream) idsLost(err error) {
 // damaged they are not known, and a recovery, which may have known them once,
 // goes by the notes from there on.
 func (s *stream) seenID(id []byte) (seq uint64, known bool, err error) {
+	seq, known, older := s.dedup.recent(id)
+	if known || !older.mayHave() {
+		return seq, known, nil
+	}
+	older.runs = slices.Clone(older.runs)
 	var lost error
-	err = s.read(func() error {
+	err = s.readAgain(edgestore.ErrCold, func() (err error) {
 		lost = nil
-		if seq, known, err = s.dedup.seen(id); err == nil {
+		if seq, known, err = older.find(id); err == nil {
 			return nil
+		}
+		if s.newerRuns(id, &older) {
+			return edgestore.ErrCold
 		}
 		if err = fmt.Errorf("message ids: %w", err); errors.Is(err, edgestore.ErrCorrupt) {
 			lost = err
@@ -256,6 +264,20 @@ func (s *stream) seenID(id []byte) (seq uint64, known bool, err error) {
 	}
 	s.idsLost(lost)
 	return 0, false, s.goByNotes()
+}
+
+// newerRuns looks whether a drain has put other runs in the place of older: their
+// files are gone then.
+func (s *stream) newerRuns(id []byte, older *olderIDs) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	_, _, now := s.dedup.recent(id)
+	if slices.Equal(now.runs, older.runs) {
+		return false
+	}
+	*older = now
+	older.runs = slices.Clone(now.runs)
+	return true
 }
 
 // ids is what is known of message ids, made now if need be.

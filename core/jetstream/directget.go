@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/frondmq/frond/core/jetstream/api"
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
 )
@@ -15,44 +16,89 @@ const (
 	defaultDirectBytes = 64 << 20
 )
 
-// find loads the one message that a request selects. No lock is held while the disk
-// reads it: what is found is there. That nothing is may be half of an operation,
-// which removes before it stores, so that is looked at between two of them.
+// find loads the one message that a request selects.
 func (s *stream) find(g *api.GetRequest) (m edgestore.Msg, err error) {
-	if m, err = s.look(g); !goneForGood(err) {
-		return m, err
-	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.deleted {
-		return m, edgestore.ErrClosed
-	}
-	return s.look(g)
+	err = s.lookFor(func(st edgestore.Reads) (err error) {
+		m, err = s.look(st, g)
+		return err
+	})
+	return m, err
 }
 
-func (s *stream) look(g *api.GetRequest) (m edgestore.Msg, err error) {
+// lookTries is how often it is looked for what is not there while other messages go.
+const lookTries = 8
+
+// errTooFast says that nobody knows whether something is there.
+var errTooFast = errors.New("the stream changes too fast to look for what it does not have")
+
+// lookFor has look find something. No lock is held while the disk reads: what is
+// found is there. That nothing is may be half of an operation, which removes before
+// it stores, or what was looked for has gone on meanwhile. So that is believed
+// between two operations, as far as memory says it, or when nothing has gone since
+// a moment between two.
+func (s *stream) lookFor(look func(st edgestore.Reads) error) error {
+	err := look(s.store)
+	for try := 0; goneForGood(err); try++ {
+		if try == lookTries {
+			return errTooFast
+		}
+		s.mu.RLock()
+		gone := s.removals()
+		if err = edgestore.ErrClosed; !s.deleted {
+			err = look(s.store.Hot())
+		}
+		s.mu.RUnlock()
+		if !errors.Is(err, edgestore.ErrCold) {
+			return err
+		}
+		if err = look(s.store); s.removals() == gone {
+			return err
+		}
+	}
+	return err
+}
+
+// removals grows with whatever goes from the stream.
+func (s *stream) removals() uint64 {
+	c, _ := s.store.Hot().Count(nil, asset.MaxSeq, false)
+	return c.Removals
+}
+
+// told has f ask for what is told of the stream between two operations. What only
+// the disk knows is asked for under no lock, and about right.
+func (s *stream) told(f func(st edgestore.Reads) error) error {
+	s.mu.RLock()
+	err := f(s.store.Hot())
+	s.mu.RUnlock()
+	if errors.Is(err, edgestore.ErrCold) {
+		err = f(s.store)
+	}
+	return err
+}
+
+func (s *stream) look(st edgestore.Reads, g *api.GetRequest) (m edgestore.Msg, err error) {
 	switch {
 	case g.LastFor != "":
-		seq, err := s.store.LastFor(g.LastFor)
+		seq, err := st.LastFor(g.LastFor)
 		if err != nil {
 			return m, err
 		}
 		if seq == 0 {
 			return m, edgestore.ErrNotFound
 		}
-		if m, _, err = s.store.Load(seq, nil); err != nil {
+		if m, _, err = st.Load(seq, nil); err != nil {
 			return m, err
 		}
 	case g.NextFor != "" || g.StartTime != nil:
-		start, err := s.start(g)
+		start, err := s.start(st, g)
 		if err != nil {
 			return m, err
 		}
-		if m, _, err = s.store.LoadNext(g.Filters(), start, nil); err != nil {
+		if m, _, err = st.LoadNext(g.Filters(), start, nil); err != nil {
 			return m, err
 		}
 	default:
-		if m, _, err = s.store.Load(g.Seq, nil); err != nil {
+		if m, _, err = st.Load(g.Seq, nil); err != nil {
 			return m, err
 		}
 	}
@@ -67,9 +113,9 @@ func unread(err error) bool {
 }
 
 // start is the lower bound that a request gives.
-func (s *stream) start(g *api.GetRequest) (uint64, error) {
+func (s *stream) start(st edgestore.Reads, g *api.GetRequest) (uint64, error) {
 	if g.StartTime != nil {
-		return s.store.SeqAt(s.lineOf(*g.StartTime))
+		return st.SeqAt(s.lineOf(*g.StartTime))
 	}
 	return max(g.Seq, 1), nil
 }
@@ -193,10 +239,15 @@ func (s *stream) directOne(d *directReply, g *api.GetRequest) {
 
 // directBatch sends up to g.Batch messages from a starting point on.
 func (s *stream) directBatch(d *directReply, g *api.GetRequest) {
-	s.mu.RLock()
-	seq, err := s.start(g)
-	left := s.store.Pending(g.Filters(), seq, false)
-	s.mu.RUnlock()
+	var seq uint64
+	var count edgestore.Count
+	err := s.told(func(st edgestore.Reads) (err error) {
+		if seq, err = s.start(st, g); err == nil {
+			count, err = st.Count(g.Filters(), seq, false)
+		}
+		return err
+	})
+	left := count.Msgs
 	if err != nil {
 		d.none(err, "Message Not Found")
 		return
@@ -209,12 +260,10 @@ func (s *stream) directBatch(d *directReply, g *api.GetRequest) {
 	var buf []byte
 	for n, bytes := 0, 0; n < g.Batch && bytes < limit; n++ {
 		var m edgestore.Msg
-		var err error
-		if m, buf, err = s.store.LoadNext(g.Filters(), seq, buf); goneForGood(err) {
-			s.mu.RLock() // see find
-			m, buf, err = s.store.LoadNext(g.Filters(), seq, buf)
-			s.mu.RUnlock()
-		}
+		err := s.lookFor(func(st edgestore.Reads) (err error) {
+			m, buf, err = st.LoadNext(g.Filters(), seq, buf)
+			return err
+		})
 		if err != nil {
 			if n == 0 || unread(err) {
 				d.none(err, "Message Not Found")
@@ -267,13 +316,33 @@ func (s *stream) directMulti(d *directReply, g *api.GetRequest) {
 }
 
 // newestOf lists the newest message of each subject that a request matches, and up
-// to where it looks.
+// to where it looks. What it has to read for that is read under no lock; then memory
+// knows the newest of each subject, and the list is of one moment all the same,
+// unless an older one is asked for.
 func (s *stream) newestOf(g *api.GetRequest) (seqs []uint64, upTo uint64, err error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	upTo = s.last
+	for try := 0; ; try++ {
+		s.mu.RLock()
+		gone, last := s.removals(), s.last
+		seqs, upTo, err = s.newestUpTo(s.store.Hot(), g, last)
+		s.mu.RUnlock()
+		if !errors.Is(err, edgestore.ErrCold) {
+			return seqs, upTo, err
+		}
+		seqs, upTo, err = s.newestUpTo(s.store, g, last)
+		if err != nil || s.removals() == gone || try > 0 && len(seqs) > 0 {
+			return seqs, upTo, err
+		}
+		if try == lookTries {
+			return nil, upTo, errTooFast
+		}
+	}
+}
+
+// newestUpTo is newestOf for what was stored up to last.
+func (s *stream) newestUpTo(st edgestore.Reads, g *api.GetRequest, last uint64) (seqs []uint64, upTo uint64, err error) {
+	upTo = last
 	if g.UpToTime != nil {
-		at, err := s.store.SeqAt(s.lineOf(*g.UpToTime))
+		at, err := st.SeqAt(s.lineOf(*g.UpToTime))
 		if err != nil {
 			return nil, upTo, err
 		}
@@ -284,11 +353,11 @@ func (s *stream) newestOf(g *api.GetRequest) (seqs []uint64, upTo uint64, err er
 	if upTo < s.store.Index().FirstSeq {
 		return nil, upTo, nil
 	}
-	start, err := s.start(g)
+	start, err := s.start(st, g)
 	if err != nil {
 		return nil, upTo, err
 	}
-	seqs, err = s.store.LastPerSubject(g.MultiLast, max(start, 1), upTo)
+	seqs, err = st.LastPerSubject(g.MultiLast, max(start, 1), upTo)
 	return seqs, upTo, err
 }
 

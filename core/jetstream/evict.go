@@ -135,8 +135,8 @@ func contains(list []edgestore.Removal, seq uint64) bool {
 
 // messagesOf lists what is readable of a subject.
 func (s *stream) messagesOf(subject string) (list []edgestore.Removal, err error) {
-	err = s.read(func() (err error) {
-		list, err = s.store.Find(subject)
+	err = s.read(func(st edgestore.Reads) (err error) {
+		list, err = st.Find(subject)
 		return err
 	})
 	return list, err
@@ -255,9 +255,9 @@ func (s *stream) tryTighten(n *narrowing, old, cfg *asset.StreamConfig) (damaged
 
 // planSubjects finds what is above most messages of a subject.
 func (s *stream) planSubjects(n *narrowing, most uint64) error {
-	err := s.read(func() error {
+	err := s.read(func(st edgestore.Reads) error {
 		n.subjects = nil
-		return s.store.Subjects(">", func(subject string, st edgestore.SubjectState) bool {
+		return st.Subjects(">", func(subject string, st edgestore.SubjectState) bool {
 			if st.Msgs > most {
 				n.subjects = append(n.subjects, subject)
 			}

@@ -84,12 +84,16 @@ func (s *stream) nextDue(now int64) (wait time.Duration, ok bool) {
 	if cfg.MaxAge <= 0 && !cfg.AllowMsgTTL {
 		return 0, false
 	}
+	var st edgestore.State
+	if cfg.MaxAge > 0 {
+		st = s.store.State() // which may read
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if at, some := s.expiries.next(); some {
 		wait, ok = time.Duration(at*int64(tick)-now), true
 	}
-	if st := s.store.State(); cfg.MaxAge > 0 && st.Msgs > 0 && max(s.agedUpTo, s.clock.doubtful+1) <= st.FirstSeq {
+	if st.Msgs > 0 && max(s.agedUpTo, s.clock.doubtful+1) <= st.FirstSeq {
 		at := st.FirstTime.UnixNano()
 		if cfg.Mirror == nil {
 			at = s.line.table().settled(at)
@@ -123,13 +127,14 @@ func (s *stream) overdue(now int64) (x expiry, markers []marker, ok bool, err er
 	if cfg.MaxAge <= 0 && !cfg.AllowMsgTTL || cfg.Sealed {
 		return x, nil, false, nil
 	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.deleted || s.failed != nil {
-		return x, nil, false, nil
-	}
 	x.limit = maxExpire
 	marks := cfg.AllowMsgTTL && cfg.SubjectDeleteMarkerTTL > 0
+	old := ages{at: saturated(now, -int64(cfg.MaxAge)), table: s.line.table()}
+	s.mu.RLock()
+	if s.deleted || s.failed != nil {
+		s.mu.RUnlock()
+		return x, nil, false, nil
+	}
 	var due []uint64
 	if cfg.AllowMsgTTL {
 		x.tick = now / int64(tick)
@@ -137,8 +142,11 @@ func (s *stream) overdue(now int64) (x expiry, markers []marker, ok bool, err er
 			x.tick = 0
 		}
 	}
+	old.upTo, old.doubtful, old.here = s.agedUpTo, s.clock.doubtful, s.clock.hereSince(old.table, old.at)
+	s.mu.RUnlock()
+	// What is read now may go meanwhile: what goes is decided by applying.
 	if cfg.MaxAge > 0 {
-		if due, err = s.overAge(&x, due, saturated(now, -int64(cfg.MaxAge)), marks); err != nil {
+		if due, err = s.overAge(&x, due, &old, marks); err != nil {
 			return x, nil, false, err
 		}
 	}
@@ -150,22 +158,29 @@ func (s *stream) overdue(now int64) (x expiry, markers []marker, ok bool, err er
 	return x, markers, x.tick != 0 || x.cutoff != 0, nil
 }
 
+// ages are what is above its max_age, as far as it need not be read.
+type ages struct {
+	at             int64 // on the line: what is stored before
+	table          *timetable
+	upTo           uint64 // see stream.agedUpTo
+	doubtful, here uint64 // see clockState
+}
+
 // overAge fills in what is stored before a point on the line, and adds the
 // messages that may leave a marker.
-func (s *stream) overAge(x *expiry, due []uint64, at int64, marks bool) ([]uint64, error) {
+func (s *stream) overAge(x *expiry, due []uint64, age *ages, marks bool) ([]uint64, error) {
 	st := s.store.State()
 	if st.Msgs == 0 {
 		return due, nil
 	}
-	table, mirror := s.line.table(), s.config().Mirror != nil
-	cutoff := at
+	cutoff, mirror := age.at, s.config().Mirror != nil
 	if !mirror {
-		cutoff = table.cutoff(at)
+		cutoff = age.table.cutoff(cutoff)
 	}
-	x.above = s.agedUpTo
+	x.above = age.upTo
 	from := max(st.FirstSeq, x.above)
 	old := uint64(0)
-	if sure := !mirror || from > s.clock.doubtful; sure && st.FirstTime.UnixNano() < cutoff {
+	if sure := !mirror || from > age.doubtful; sure && st.FirstTime.UnixNano() < cutoff {
 		var err error
 		if old, err = s.store.SeqAt(time.Unix(0, cutoff)); err != nil {
 			return due, err
@@ -173,8 +188,8 @@ func (s *stream) overAge(x *expiry, due []uint64, at int64, marks bool) ([]uint6
 	}
 	if from < old {
 		x.cutoff = cutoff
-	} else if here := s.clock.hereSince(table, at); mirror && here >= from {
-		x.cutoff, x.below = math.MaxInt64, here+1
+	} else if mirror && age.here >= from {
+		x.cutoff, x.below = math.MaxInt64, age.here+1
 	} else {
 		return due, nil
 	}
@@ -343,8 +358,8 @@ func (s *stream) aboveAge(from, to, limit uint64, due []uint64) (list []edgestor
 	for n := uint64(0); n < limit; {
 		var m edgestore.Msg
 		none := false
-		err := s.read(func() (err error) {
-			m, buf, err = s.store.LoadNext(nil, from, buf)
+		err := s.read(func(st edgestore.Reads) (err error) {
+			m, buf, err = st.LoadNext(nil, from, buf)
 			if none = errors.Is(err, edgestore.ErrNotFound); none {
 				err = nil
 			}

@@ -12,8 +12,16 @@ const maxLost = 1024
 
 func (s *stream) state() api.StreamState {
 	s.mu.RLock()
+	st, err := s.store.Hot().Readable() // what a get has just found lost counts no more
+	if err != nil {
+		s.mu.RUnlock()
+		read, _ := s.store.Readable()
+		s.mu.RLock()
+		if st, err = s.store.Hot().Readable(); err != nil {
+			st = read // of a moment ago
+		}
+	}
 	defer s.mu.RUnlock()
-	st := s.store.Readable() // what a get has just found lost counts no more
 	out := api.StreamState{
 		Msgs: st.Msgs, Bytes: st.Bytes,
 		FirstSeq: st.FirstSeq, FirstTime: s.shownTime(st.FirstSeq, st.FirstTime),

@@ -191,7 +191,7 @@ func (m *member) recovered(now int64, last uint64) {
 	m.taken.reset()
 	m.role, m.replayed = leader, true
 	m.m.Recover(now, last)
-	m.m.Recount(m.s.store)
+	m.countHot(nil)
 	m.mu.Unlock()
 	m.e.work.schedule(m)
 }
@@ -277,6 +277,9 @@ func (m *member) stepLocked(pubs *publishers) (more bool) {
 	if !m.deltas.full() {
 		more = m.deliver(pubs)
 	}
+	if m.role != leader { // since a read
+		return false
+	}
 	now = m.s.line.read()
 	m.log(now)
 	if more || m.recount {
@@ -308,9 +311,7 @@ const (
 )
 
 // enter locks mu with everything taken over that came in. If what is pending has
-// to be counted anew, that is done first, between two runs of applying: the store
-// knows half a run before the consumers do, and what it had counted would be
-// counted once more when they are told. It gives the reading of the clocks
+// to be counted anew, that is done first. It gives the reading of the clocks
 // that it went by, from behind all locks.
 func (m *member) enter(pubs *publishers) (now moment) {
 	m.mu.Lock()
@@ -319,19 +320,11 @@ func (m *member) enter(pubs *publishers) (now moment) {
 		return now // what happens is told when it takes part
 	}
 	m.learn(now.timer())
-	if m.recount {
-		m.mu.Unlock()
-		m.s.mu.RLock()
-		m.mu.Lock()
-		if m.role != leader { // since a moment
-			m.s.mu.RUnlock()
+	if m.recount && !m.deleted.Load() {
+		var takesPart bool
+		if now, takesPart = m.count(); !takesPart {
 			return now
 		}
-		now = m.s.line.read()
-		m.learn(now.timer())
-		m.m.Recount(m.s.store)
-		m.recount, m.fx.Recount = false, false
-		m.s.mu.RUnlock()
 	}
 	m.serve(now.timer(), pubs)
 	return now
@@ -391,17 +384,10 @@ func (m *member) happened(now int64, events []event) {
 			m.m.Compacted(now, ev.seq, false, &m.fx)
 		case eventPurged:
 			m.m.Compacted(now, m.s.store.Index().FirstSeq, m.m.Overlaps(ev.subject), &m.fx)
-			m.m.Recheck(now, m.exists, &m.fx)
+			m.m.Recheck(now, m.s.store.Has, &m.fx) // one that could not be read is there
 			m.recount = true
 		}
 	}
-}
-
-// exists: a message that could not be read is there.
-func (m *member) exists(seq uint64) bool {
-	var err error
-	_, m.buf, err = m.s.store.Load(seq, m.buf)
-	return err == nil || !goneForGood(err)
 }
 
 func (m *member) update(now int64, cfg *consumer.Config) {

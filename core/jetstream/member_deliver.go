@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 
 	"github.com/frondmq/frond/core/jetstream/consumer"
@@ -21,9 +22,11 @@ func (m *member) deliver(pubs *publishers) (more bool) {
 		return false
 	}
 	var now int64
+	var f foundMsg
+	carried := false // f was read by the disk, for what is wanted next
 	unacked := m.m.Config().AckPolicy == consumer.AckNone
 	for i := range stepBudget {
-		if i%clockEvery == 0 || !unacked {
+		if i%clockEvery == 0 || !unacked || carried {
 			now = m.now()
 		}
 		w := m.m.Next(now, &m.fx)
@@ -31,7 +34,17 @@ func (m *member) deliver(pubs *publishers) (more bool) {
 		if w.Kind == consumer.WantNothing {
 			return false
 		}
-		msg, ok := m.load(now, w)
+		if !carried || !m.answers(&f, w) {
+			m.buf = m.find(m.s.store.Hot(), w, m.m.Filters(), m.buf, &f)
+			if carried = errors.Is(f.err, edgestore.ErrCold); carried {
+				if m.findUnlocked(w, &f); m.deleted.Load() || m.role != leader {
+					return false
+				}
+				continue // as things are now
+			}
+		}
+		carried = false
+		msg, ok := m.found(now, w, &f)
 		if m.unread {
 			return false
 		}
@@ -69,31 +82,71 @@ func (m *member) notTaken(now int64, msg *edgestore.Msg) {
 	}
 }
 
-// load reads the message that the machine wants; not ok means that it is gone,
-// and the machine was told, or that it is unread. A read that fails says nothing
-// about a message: nothing is passed over, and it is tried again.
-func (m *member) load(now int64, w consumer.Want) (msg edgestore.Msg, ok bool) {
-	var err error
-	st := m.s.store
-	m.unread = false
+// foundMsg is what a read for a consumer came to.
+type foundMsg struct {
+	want    consumer.Want
+	filters []string
+	msg     edgestore.Msg
+	last    uint64 // if there is no message, none up to this matches
+	err     error
+}
+
+// find reads the message that the machine wants into buf.
+func (m *member) find(st edgestore.Reads, w consumer.Want, filters []string, buf []byte, f *foundMsg) []byte {
+	f.want, f.filters = w, filters
 	if w.Kind == consumer.WantSeq {
-		msg, m.buf, err = st.Load(w.Seq, m.buf)
-		if err != nil && !m.notRead(now, w.Seq, err) {
-			m.m.Removed(now, w.Seq, nil, consumer.ReasonDeleted, &m.fx)
-		}
-		return msg, err == nil
+		f.msg, buf, f.err = st.Load(w.Seq, buf)
+		return buf
 	}
-	if msg, m.buf, err = st.LoadNext(m.m.Filters(), w.Seq, m.buf); err == nil {
-		return msg, true
+	if f.msg, buf, f.err = st.LoadNext(filters, w.Seq, buf); f.err == nil || errors.Is(f.err, edgestore.ErrCold) {
+		return buf
 	}
 	// What is stored between the look and the answer must not be passed over:
 	// the end is taken first, then looked again.
-	last := st.State().LastSeq
-	if msg, m.buf, err = st.LoadNext(m.m.Filters(), w.Seq, m.buf); err == nil {
-		return msg, true
+	f.last = m.s.store.Index().LastSeq
+	f.msg, buf, f.err = st.LoadNext(filters, w.Seq, buf)
+	return buf
+}
+
+// findUnlocked is find by the disk. It lets go of mu while that reads: whoever
+// changes the consumer, asks about it, or drains it need not wait.
+func (m *member) findUnlocked(w consumer.Want, f *foundMsg) {
+	filters, buf := m.m.Filters(), m.buf
+	m.buf = nil
+	m.mu.Unlock()
+	buf = m.find(m.s.store, w, filters, buf, f)
+	m.mu.Lock()
+	m.buf = buf
+}
+
+// answers reports whether what was read is still what is wanted, whatever happened
+// to the consumer and the stream meanwhile: messages that are gone by now are not
+// delivered any more.
+func (m *member) answers(f *foundMsg, w consumer.Want) bool {
+	switch {
+	case f.want.Kind != w.Kind || !slices.Equal(f.filters, m.m.Filters()):
+		return false
+	case f.err != nil:
+		return f.want.Seq == w.Seq
+	case w.Kind == consumer.WantSeq:
+		return f.want.Seq == w.Seq && m.s.store.Has(w.Seq)
 	}
-	if !m.notRead(now, w.Seq, err) {
-		m.m.CaughtUp(now, max(last, w.Seq), &m.fx)
+	return f.want.Seq <= w.Seq && w.Seq <= f.msg.Seq && m.s.store.Has(f.msg.Seq)
+}
+
+// found takes what was read; not ok means that it is gone, and the machine was
+// told, or that it is unread. A read that fails says nothing about a message:
+// nothing is passed over, and it is tried again.
+func (m *member) found(now int64, w consumer.Want, f *foundMsg) (msg edgestore.Msg, ok bool) {
+	m.unread = false
+	switch {
+	case f.err == nil:
+		return f.msg, true
+	case m.notRead(now, w.Seq, f.err):
+	case w.Kind == consumer.WantSeq:
+		m.m.Removed(now, w.Seq, nil, consumer.ReasonDeleted, &m.fx)
+	default:
+		m.m.CaughtUp(now, max(f.last, w.Seq), &m.fx)
 	}
 	return msg, false
 }

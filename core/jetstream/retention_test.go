@@ -11,12 +11,20 @@ import (
 	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/edgestore"
+	"github.com/frondmq/frond/edgestore/edgestoretest"
 )
 
 // flakyReads is a store whose reads fail while failing is set.
 type flakyReads struct {
 	edgestore.Store
 	failing *atomic.Bool
+}
+
+func (f flakyReads) Hot() edgestore.Reads {
+	if f.failing.Load() {
+		return edgestoretest.Cold{}
+	}
+	return f.Store.Hot()
 }
 
 var errFlaky = errors.New("input/output error")
@@ -122,6 +130,8 @@ type stuckReads struct {
 	edgestore.Store
 	asked, may chan struct{}
 }
+
+func (r stuckReads) Hot() edgestore.Reads { return edgestoretest.Cold{} }
 
 func (r stuckReads) LoadNext(filters []string, start uint64, buf []byte) (edgestore.Msg, []byte, error) {
 	poke(r.asked)

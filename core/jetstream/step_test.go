@@ -468,7 +468,7 @@ func TestStep_tellsBeforeItWaits(t *testing.T) {
 	s.fx = new(effects)
 	s.consumers.stored(1, "s")
 	failed := false
-	err := s.read(func() error {
+	err := s.read(func(edgestore.Reads) error {
 		if !failed {
 			failed = true
 			return errFlaky

@@ -327,7 +327,7 @@ func (s *stream) seal() bool {
 		aux = append(aux, s.expiries.seal()...)
 	}
 	aux = s.consumers.seal(aux)
-	st := s.store.State()
+	st := s.store.Index()
 	rows := s.consumers.changedRows()
 	if s.sealed != nil { // and not flushed
 		rows = append(s.sealed.rows, rows...)

@@ -20,11 +20,15 @@ type stuckDisk struct {
 	mu      sync.Mutex
 	held    chan struct{} // nil: it works
 	waiting int
+	most    int // so many calls are held; 0: all
 }
 
 func (d *stuckDisk) wait() {
 	d.mu.Lock()
 	held := d.held
+	if d.most > 0 && d.waiting == d.most {
+		held = nil
+	}
 	if held != nil {
 		d.waiting++
 	}

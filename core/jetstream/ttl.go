@@ -405,8 +405,8 @@ func (s *stream) ttlsStored() (*expiries, error) {
 	for seq := uint64(1); ; seq++ {
 		var m edgestore.Msg
 		none := false
-		err := s.read(func() (err error) {
-			m, buf, err = s.store.LoadNext(nil, seq, buf)
+		err := s.read(func(st edgestore.Reads) (err error) {
+			m, buf, err = st.LoadNext(nil, seq, buf)
 			if none = errors.Is(err, edgestore.ErrNotFound); none {
 				err = nil
 			}

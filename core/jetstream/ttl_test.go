@@ -17,6 +17,7 @@ import (
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
+	"github.com/frondmq/frond/edgestore/edgestoretest"
 )
 
 // testClock is the time of an engine, moved by the test.
@@ -386,6 +387,8 @@ type failingReads struct {
 	edgestore.Store
 	from uint64
 }
+
+func (f failingReads) Hot() edgestore.Reads { return edgestoretest.Cold{} }
 
 func (f failingReads) LoadNext(filters []string, start uint64, buf []byte) (edgestore.Msg, []byte, error) {
 	if start >= f.from {

@@ -307,6 +307,8 @@ func (l *twinLog) Read(at edgestore.Location, buf []byte) ([]byte, error) {
 	return append(buf[:0], list[0].Data[at.Offset:at.Offset+int64(at.Length)]...), nil
 }
 
+func (l *twinLog) Recent(_ edgestore.Location, buf []byte) ([]byte, bool) { return buf, false }
+
 func (l *twinLog) Sync(context.Context) error {
 	for l.Kick(); l.Leads() && !l.g.idle(); l.Kick() {
 		runtime.Gosched()

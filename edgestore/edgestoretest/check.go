@@ -70,9 +70,28 @@ func checkNear(t testing.TB, s edgestore.Store, m *Model, filters []string, at u
 		t.Fatalf("prev %q from %d:\n got %+v, %v\nwant %+v, %v", filters, at, got, err, want, ok)
 	}
 	for _, last := range []bool{false, true} {
-		if got, want := s.Pending(filters, at, last), m.pending(filters, at, last); got != want {
-			t.Fatalf("pending %q from %d last %v: got %d, want %d", filters, at, last, got, want)
+		c, err := s.Count(filters, at, last)
+		if got, want := c.Msgs, m.pending(filters, at, last); err != nil || got != want {
+			t.Fatalf("count %q from %d last %v: got %d, %v, want %d", filters, at, last, got, err, want)
 		}
+	}
+	checkHot(t, s, m, filters, at)
+}
+
+// checkHot: what is told from memory alone is what is told, or that it is not there.
+func checkHot(t testing.TB, s edgestore.Store, m *Model, filters []string, at uint64) {
+	t.Helper()
+	got, _, err := s.Hot().LoadNext(filters, at, nil)
+	want, ok := m.next(filters, at)
+	if !errors.Is(err, edgestore.ErrCold) && (ok != (err == nil) || !sameMsg(got, want)) {
+		t.Fatalf("hot: next %q from %d:\n got %+v, %v\nwant %+v, %v", filters, at, got, err, want, ok)
+	}
+	c, err := s.Hot().Count(filters, at, false)
+	if want := m.pending(filters, at, false); !errors.Is(err, edgestore.ErrCold) && (err != nil || c.Msgs != want) {
+		t.Fatalf("hot: count %q from %d: got %d, %v, want %d", filters, at, c.Msgs, err, want)
+	}
+	if _, ok := m.index(at); ok != s.Has(at) {
+		t.Fatalf("has %d: %v", at, !ok)
 	}
 }
 

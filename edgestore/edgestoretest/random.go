@@ -1,6 +1,7 @@
 package edgestoretest
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -205,6 +206,7 @@ func (r *random) apply(op operation) {
 			r.Fatalf("remove %d: got %d, %v, %v, want %d, %v", op.seq, size, ok, err, wsize, wok)
 		}
 	case opCompact:
+		r.ready("", op.seq, 0)
 		n, err := r.s.Compact(op.seq)
 		if want := r.m.compact(op.seq); err != nil || n != want {
 			r.Fatalf("compact %d: got %d, %v, want %d", op.seq, n, err, want)
@@ -218,10 +220,26 @@ func (r *random) apply(op operation) {
 			r.Fatalf("lose %d..%d: got %d, %v, want %d", op.seq, op.keep, n, err, want)
 		}
 	case opPurge:
+		r.ready(op.filter, op.seq, op.keep)
 		n, err := r.s.Purge(op.filter, op.seq, op.keep)
 		if want := r.m.purge(op.filter, op.seq, op.keep); err != nil || n != want {
 			r.Fatalf("purge %q below %d keep %d: got %d, %v, want %d", op.filter, op.seq, op.keep, n, err, want)
 		}
+	}
+}
+
+// ready reads now and then before what goes, as who holds a lock does.
+func (r *random) ready(filter string, seq, keep uint64) {
+	if seq%2 == 0 {
+		return
+	}
+	if err := r.s.Hot().ReadPurge(filter, seq, keep); err != nil && !errors.Is(err, edgestore.ErrCold) {
+		r.Fatal(err)
+	} else if err == nil {
+		return
+	}
+	if err := r.s.ReadPurge(filter, seq, keep); err != nil {
+		r.Fatal(err)
 	}
 }
 

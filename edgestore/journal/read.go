@@ -35,6 +35,14 @@ func (j *Journal) Read(loc edgestore.Location, buf []byte) ([]byte, error) {
 	return b, nil
 }
 
+// Recent is Read for what is in memory.
+func (j *Journal) Recent(loc edgestore.Location, buf []byte) (b []byte, ok bool) {
+	if loc.Length == 0 {
+		return buf[:0], loc != edgestore.Location{}
+	}
+	return j.cache.read(loc, buf)
+}
+
 // windows are the stretches of segments that were read last, unchecked: a
 // reader that drains the journal comes back to each for many records.
 type windows struct {

@@ -100,7 +100,7 @@ type lastDelivery struct {
 }
 
 // New makes a consumer that has delivered nothing. cfg must have passed Check.
-// Call Recount for the number of pending messages, and Recover after
+// Call Counted with the number of pending messages, and Recover after
 // ApplySnapshot and ApplyDelta.
 func New(cfg *Config, o Options) *Machine {
 	m := &Machine{
@@ -177,12 +177,14 @@ func (m *Machine) Recover(now int64, last uint64) {
 	}
 }
 
-// Recount takes the number of pending messages from the stream.
-func (m *Machine) Recount(s Store) {
-	from := max(m.st.next, m.st.live)
-	m.pendingN = s.Pending(m.filters, from, m.cfg.DeliverPolicy == DeliverLastPerSubject && m.st.live == 0)
-	m.pendingN += uint64(len(m.st.list))
+// Unseen is what has to be counted in the stream for Counted, as of the last that
+// the machine was told of.
+func (m *Machine) Unseen() (filters []string, from uint64, lastPerSubject bool) {
+	return m.filters, max(m.st.next, m.st.live), m.cfg.DeliverPolicy == DeliverLastPerSubject && m.st.live == 0
 }
+
+// Counted takes how many messages are Unseen.
+func (m *Machine) Counted(n uint64) { m.pendingN = n + uint64(len(m.st.list)) }
 
 // wait is how long the delivery number count waits for its acknowledgement; 0
 // is for ever.

@@ -164,10 +164,13 @@ func (r *rig) start() {
 	}
 	r.m = New(&r.cfg, r.opts)
 	r.m.Activate(r.now)
-	r.m.Recount(r.stream)
+	r.recount(r.m)
 	r.snap = r.m.AppendSnapshot(nil)
 	r.deltas = nil
 }
+
+// recount counts what is pending anew.
+func (r *rig) recount(m *Machine) { m.Counted(r.stream.Pending(m.Unseen())) }
 
 func (r *rig) logf(format string, args ...any) {
 	if !r.quiet {
@@ -270,7 +273,7 @@ func (r *rig) perform() {
 		r.logf("inactive")
 	}
 	if r.fx.Recount {
-		r.m.Recount(r.stream)
+		r.recount(r.m)
 	}
 	r.fx.Reset()
 }
@@ -307,6 +310,6 @@ func (r *rig) restart() {
 	r.snap = m.AppendSnapshot(nil)
 	r.deltas = nil
 	m.Recover(r.now, r.stream.last)
-	m.Recount(r.stream)
+	r.recount(m)
 	r.m = m
 }

@@ -6,7 +6,6 @@ import "time"
 type Store interface {
 	LastFor(filter string) (uint64, error)
 	LastPerSubject(filters []string, start, upTo uint64) ([]uint64, error)
-	Pending(filters []string, start uint64, lastPerSubject bool) uint64
 	SeqAt(t time.Time) (uint64, error)
 }
 
