@@ -166,7 +166,7 @@ func (c *Config) checkDefaults(s *StreamFacts, pedantic bool) *apierror.Error {
 	if c.MaxDeliver > 0 && len(c.BackOff) > c.MaxDeliver {
 		return errBackoffMaxDeliver
 	}
-	if c.AckWait == 0 && (c.AckPolicy == AckExplicit || c.AckPolicy == AckAll) {
+	if c.AckWait == 0 && len(c.BackOff) == 0 && (c.AckPolicy == AckExplicit || c.AckPolicy == AckAll) {
 		c.AckWait = defaultAckWait
 	}
 	c.MaxWaiting, c.Inactive = max(c.MaxWaiting, 0), max(c.Inactive, 0)
