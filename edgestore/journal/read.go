@@ -40,7 +40,15 @@ func (j *Journal) Recent(loc edgestore.Location, buf []byte) (b []byte, ok bool)
 	if loc.Length == 0 {
 		return buf[:0], loc != edgestore.Location{}
 	}
-	return j.cache.read(loc, buf)
+	if b, ok := j.cache.read(loc, buf); ok {
+		return b, true
+	}
+	seg := j.shelf.acquire(loc.Segment)
+	if seg == nil {
+		return buf, false
+	}
+	defer j.shelf.doneReading(seg)
+	return j.windows.recent(seg, loc, buf)
 }
 
 // windows are the stretches of segments that were read last, unchecked: a
@@ -129,6 +137,27 @@ func (w *windows) read(seg *segment, loc edgestore.Location, buf []byte) ([]byte
 		return nil, fmt.Errorf("no intact record there: %w", edgestore.ErrCorrupt)
 	}
 	return append(buf[:0], b...), nil
+}
+
+// recent is read for a stretch that is in memory and that nobody reads into.
+func (w *windows) recent(seg *segment, loc edgestore.Location, buf []byte) ([]byte, bool) {
+	w.mu.Lock()
+	var win *window
+	for _, x := range w.mu.list {
+		if x.segment == seg.number && x.off <= loc.Offset && (win == nil || x.off > win.off) {
+			win = x
+		}
+	}
+	w.mu.Unlock()
+	if win == nil || !win.mu.TryLock() {
+		return buf, false
+	}
+	defer win.mu.Unlock()
+	b, ok := win.find(seg.seed, loc)
+	if !ok {
+		return buf, false
+	}
+	return append(buf[:0], b...), true
 }
 
 // find finds the record that holds loc, checks it, and returns the bytes.
