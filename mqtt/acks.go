@@ -53,6 +53,7 @@ type receipt struct {
 	waits int // streams that have not stored it yet, and one for the routing
 	code  byte
 	err   error
+	why   error // that the client is told beside the code
 }
 
 func newAcks(c *conn) *acks { return &acks{conn: c} }
@@ -182,7 +183,7 @@ func (r *receipt) Stored(stream string, _ uint64, _ bool, err error) {
 	}
 	a.mu.Lock()
 	if err != nil && r.err == nil {
-		r.err, r.code = err, reasonOf(err)
+		r.err, r.code, r.why = err, reasonOf(err), toldReason(err)
 		if a.conn.version != v5 && core.IsRefused(err) {
 			r.code = packets.CodeSuccess.Code // there is no word for it, and no hope
 		}
@@ -285,7 +286,8 @@ func (c *conn) acknowledge(r *receipt) bool {
 	if !c.begin() {
 		return false
 	}
-	if !c.answerLocked(ackBytes) {
+	reason := c.reasonText(r.why)
+	if !c.answerLocked(ackBytes + len(reason)) {
 		c.out.Unlock()
 		c.tooSlow()
 		return false
@@ -302,7 +304,11 @@ func (c *conn) acknowledge(r *receipt) bool {
 		}
 	}
 	var buf [ackBytes]byte
-	c.out.WriteLocked(appendAck(buf[:0], kind, c.version, r.id, r.code))
+	answer := appendAck(buf[:0], kind, c.version, r.id, r.code)
+	if reason != "" {
+		answer = c.appendReason(answer, reason)
+	}
+	c.out.WriteLocked(answer)
 	c.answers.Add(1)
 	c.out.Unlock()
 	return true

@@ -40,6 +40,7 @@ type conn struct {
 	version   byte
 	older     bool // MQTT 3.1, which has version v311
 	bridge    bool // see bridgeBit
+	codesOnly bool // it wants to be told no reasons [MQTT-3.1.2.11.7]
 	clientID  string
 	claims    string // the user of a CONNECT that is not let in yet
 	listed    bool   // among the connections
@@ -210,7 +211,7 @@ func (c *conn) connect() error {
 	}
 	c.packetsIn.Add(1)
 	c.frames = framer{in: c.m.reader(c), limit: min(o.MaxPayload, maxConnect), pool: &c.m.readBuffers, held: &c.part}
-	pk, err := c.readConnect()
+	pk, willProperties, err := c.readConnect()
 	assigned := err == nil && c.clientID == ""
 	if assigned {
 		c.clientID = newClientID() // permissions may hold it
@@ -219,7 +220,7 @@ func (c *conn) connect() error {
 		err = c.authenticate(pk)
 	}
 	if err == nil {
-		err = c.prepareWill(pk)
+		err = c.prepareWill(pk, willProperties)
 	}
 	if err != nil {
 		select {
@@ -233,8 +234,8 @@ func (c *conn) connect() error {
 	c.frames.limit = c.maxPayload + maxTopicExtra
 	// MQTT 5 clients know the limit, and are told when they break it.
 	c.frames.skim = c.version == v311
-	c.keepAlive = time.Duration(pk.Connect.Keepalive) * time.Second * 3 / 2 // [MQTT-3.1.2-22]
-	c.maxPacket = int(pk.Properties.MaximumPacketSize)
+	alive := c.keepAliveOf(pk)
+	c.keepAlive = alive * 3 / 2 // [MQTT-3.1.2-22]
 	limit := int(pk.Properties.ReceiveMaximum)
 	if limit == 0 {
 		limit = 65535 // what the protocol assumes [MQTT-3.1.2.11.3]
@@ -266,7 +267,7 @@ func (c *conn) connect() error {
 		c.kept.start()
 	}
 	c.out.WriteNow()
-	c.logStart(pk.Connect.Keepalive)
+	c.logStart(alive)
 	return nil
 }
 
@@ -324,7 +325,7 @@ func (c *conn) turnAway(err error) {
 		if !isFailure || c.version != v5 {
 			return
 		}
-		r = &refusal{code: f.code}
+		r = &refusal{code: f.code, reason: err}
 	}
 	b, err := c.refused(r)
 	if err != nil {
@@ -379,7 +380,7 @@ func (c *conn) goodbye(err error) []byte {
 		ProtocolVersion: v5, ReasonCode: code.Code,
 		FixedHeader: packets.FixedHeader{Type: packets.Disconnect},
 	}
-	b, err := encode(pk.DisconnectEncode)
+	b, err := c.encodeWithReason(pk, c.reasonText(toldEnd(code.Code, err)), pk.DisconnectEncode)
 	if err != nil {
 		return nil
 	}

@@ -118,17 +118,35 @@ func TestPublish_headers(t *testing.T) {
 	s.store(0, nil)
 	c.expect(packets.Puback)
 
-	t.Run("what cannot be a header costs the property, not the message", func(t *testing.T) {
-		for i, kv := range [][]string{{"bad name", "v"}, {"", "v"}, {"A:", "v"}, {"A", "v\r\nNats-Rollup: all"}, {"Nmqtt-Pub", "2"}} {
-			c.publish("t/1", "x", 1, uint16(i+2), append(kv, "B", "kept")...)
-			testkit.Eventually(t, "routed", func() bool { return len(s.got()) == i+2 })
-			want := `t.1 "NATS/1.0\r\nNmqtt-Pub:1\r\nB: kept\r\n\r\n" x`
-			if got := s.got()[i+1]; got != want {
+	listener := b.connect(v5, "listener")
+	listener.subscribe("t/+", 0)
+	heard := func(user ...string) (got string) {
+		t.Helper()
+		n := len(s.got())
+		c.publish("t/1", "x", 0, 0, user...)
+		pk := listener.expect(packets.Publish)
+		for _, u := range pk.Properties.User {
+			got += fmt.Sprintf("%q=%q ", u.Key, u.Val)
+		}
+		return s.got()[n] + " " + got
+	}
+	for _, kv := range [][]string{
+		{"bad name", "v", "bad name=v"}, {"", "v", "=v"}, {"A:", "v", "A:=v"}, {"A", "v\r\nNats-Rollup: all", "A=v%0D%0ANats-Rollup: all"},
+		{"Nmqtt-Pub", "2", "Nmqtt-Pub=2"}, {"A", "", "A="}, {"A", " v\t", "A=%20v%09"}, {"= %", "=\u00e9", "%3D %25=%3D\u00e9"},
+	} {
+		name, value, escaped := kv[0], kv[1], kv[2]
+		t.Run(fmt.Sprintf("%q=%q can be no header and is escaped", name, value), func(t *testing.T) {
+			want := fmt.Sprintf("t.1 %q x %q=%q \"B\"=\"kept\" ", "NATS/1.0\r\nNmqtt-Pub:0\r\nNmqtt-User-Property: "+escaped+"\r\nB: kept\r\n\r\n", name, value)
+			if got := heard(name, value, "B", "kept"); got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
-			s.store(i+1, nil)
-			if pk := c.expect(packets.Puback); pk.ReasonCode != 0 {
-				t.Errorf("code %#x", pk.ReasonCode)
+		})
+	}
+	t.Run("what escaping makes too long costs the property, not the message", func(t *testing.T) {
+		for range 5 {
+			want := `t.1 "NATS/1.0\r\nNmqtt-Pub:0\r\nB: kept\r\n\r\n" x "B"="kept" `
+			if got := heard("A", strings.Repeat("\n", 600), "B", "kept"); got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
 			}
 		}
 		var d monitor.Description

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -42,36 +43,42 @@ func (r *refusal) Unwrap() error { return r.reason }
 // of the largest size, and as much again for all else.
 const maxConnect = 256 << 10
 
-// readConnect reads and checks the first packet. Whatever is no CONNECT is refused
+// readConnect reads and checks the first packet, and gives the property block of its
+// will beside it. Whatever is no CONNECT is refused
 // by its first byte: nothing else of it is read.
-func (c *conn) readConnect() (*packets.Packet, error) {
+func (c *conn) readConnect() (pk *packets.Packet, will []byte, err error) {
 	first, err := c.frames.in.Peek(1)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	f := frame{first: first[0]}
 	if f.kind() != packets.Connect {
-		return nil, fail(packets.ErrProtocolViolationRequireFirstConnect, "first packet has type %d", f.kind()) // [MQTT-3.1.0-1]
+		return nil, nil, fail(packets.ErrProtocolViolationRequireFirstConnect, "first packet has type %d", f.kind()) // [MQTT-3.1.0-1]
 	}
 	if err := checkFlags(&f); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if f, err = c.frames.next(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	mendOldConnect(f.body)
 	if err := checkConnect(f.body); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	pk := &packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Connect, Remaining: len(f.body)}}
+	pk = &packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Connect, Remaining: len(f.body)}}
 	// The codec keeps views of the buffer, so it gets one of its own.
 	if err := pk.ConnectDecode(bytes.Clone(f.body)); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// Not a view of the packet, which holds the password.
 	c.clientID = strings.Clone(pk.Connect.ClientIdentifier)
 	c.claims = string(pk.Connect.Username)
-	return pk, c.checkConnect(pk)
+	c.maxPacket = int(pk.Properties.MaximumPacketSize)
+	c.codesOnly = pk.Properties.RequestProblemInfoFlag && pk.Properties.RequestProblemInfo == 0
+	if err = c.checkConnect(pk); err == nil && c.version == v5 {
+		will = willBlock(f.body)
+	}
+	return pk, will, err
 }
 
 // checkConnect refuses what the protocol forbids and what is not supported.
@@ -155,11 +162,12 @@ func (c *conn) authenticate(pk *packets.Packet) error {
 	return nil
 }
 
-// prepareWill checks the will's topic and keeps the message. Without streams a
+// prepareWill checks the will's topic and keeps the message; properties is what
+// willBlock has given. Without streams a
 // retained will is taken without the flag: a server that keeps no retained messages
 // has to refuse it by the letter [MQTT-3.2.2-13], and would lock out devices that
 // need nothing but the message.
-func (c *conn) prepareWill(pk *packets.Packet) error {
+func (c *conn) prepareWill(pk *packets.Packet, properties []byte) error {
 	k := &pk.Connect
 	if !k.WillFlag {
 		return nil
@@ -173,9 +181,9 @@ func (c *conn) prepareWill(pk *packets.Packet) error {
 	}
 	w := &will{subject: subj, payload: bytes.Clone(k.WillPayload), topic: strings.Clone(k.WillTopic)}
 	w.qos, w.retain = k.WillQos, k.WillRetain && c.m.keeps()
-	t := translation{dst: appendOwnHeaders(nil, k.WillQos, w.retain), rules: c.topicRules(), most: c.maxSubject()}
+	t := translation{dst: appendOwnHeaders(nil, k.WillQos, w.retain), rules: c.topicRules(), most: c.maxSubject(), room: escapedRoom(c.maxPayload)}
 	if c.version == v5 {
-		if err := t.properties(willBlock(&k.WillProperties)); err != nil {
+		if err := t.properties(properties); err != nil {
 			return err
 		}
 	}
@@ -192,14 +200,17 @@ func (c *conn) prepareWill(pk *packets.Packet) error {
 	return nil
 }
 
-// willBlock brings the properties of a will into their wire form again, so
-// that there is one translation only.
-func willBlock(p *packets.Properties) []byte {
-	var block bytes.Buffer
-	p.Encode(packets.Publish, packets.Mods{AllowResponseInfo: true}, &block, 0)
-	b := block.Bytes()
-	_, w := varint(b)
-	return b[w:]
+// willBlock is the property block of the will in a CONNECT of MQTT 5 that checkConnect
+// has walked; nil for no will. The codec's reading of it leaves out what is empty.
+func willBlock(body []byte) []byte {
+	_, rest, _ := text(body)
+	if rest[1]&flagWill == 0 {
+		return nil
+	}
+	n, w := varint(rest[4:])
+	_, rest, _ = text(rest[4+w+n:]) // the client identifier
+	n, w = varint(rest)
+	return bytes.Clone(rest[w : w+n])
 }
 
 // newClientID is the identifier of a client that brought none: 22 characters,
@@ -225,11 +236,38 @@ func (c *conn) connack(pk *packets.Packet, assigned bool) ([]byte, error) {
 			}
 			p.SessionExpiryIntervalFlag, p.SessionExpiryInterval = true, granted // [MQTT-3.2.2-21]
 		}
+		if alive := uint16(c.keepAliveOf(pk) / time.Second); alive != pk.Connect.Keepalive {
+			p.ServerKeepAliveFlag, p.ServerKeepAlive = true, alive // [MQTT-3.1.2-21]
+		}
 		if assigned {
 			p.AssignedClientID = c.clientID // [MQTT-3.1.3-7]
 		}
+		if pk.Properties.RequestResponseInfo == 1 {
+			p.ResponseInfo, a.Mods.AllowResponseInfo = c.responseInfo(), true // [MQTT-3.1.2-28]
+		}
 	}
 	return encode(a.ConnackEncode)
+}
+
+// keepAliveOf is how often a client has to be heard of; 0 for never. Only MQTT 5 has a
+// word for what the server wants.
+func (c *conn) keepAliveOf(pk *packets.Packet) time.Duration {
+	wanted, most := time.Duration(pk.Connect.Keepalive)*time.Second, c.o.MQTT.MaxKeepAlive
+	if c.version == v5 && most > 0 && (wanted == 0 || wanted > most) {
+		return most
+	}
+	return wanted
+}
+
+// responseInfo is the topic under which a client may have answers sent to it: it is
+// the client's alone by its identifier, and stays so for a session that is kept. ""
+// for a client that may not hear them.
+func (c *conn) responseInfo() string {
+	base := "_INBOX/" + nameHash(c.clientID)
+	if p := c.grant.Permissions; p != nil && !p.CanSubscribe("_INBOX."+nameHash(c.clientID)+".>", "") {
+		return ""
+	}
+	return base
 }
 
 // announcedSize is the Maximum Packet Size: whatever fits into it is taken. A
@@ -241,7 +279,7 @@ func announcedSize(maxPayload int) int {
 		names       = 256 // of all our headers together
 		correlation = 0xffff
 	)
-	room := max(maxPayload-names, minPacket)
+	room := max(maxPayload-names-escapedRoom(maxPayload), minPacket)
 	if room > 4*correlation {
 		return room - (correlation+2)/3
 	}
@@ -258,7 +296,7 @@ func (c *conn) refused(r *refusal) ([]byte, error) {
 	if c.version == v5 {
 		a.ReasonCode = r.code.Code
 	}
-	return encode(a.ConnackEncode)
+	return c.encodeWithReason(a, c.reasonText(toldEnd(a.ReasonCode, r.reason)), a.ConnackEncode)
 }
 
 func encode(f func(*bytes.Buffer) error) ([]byte, error) {

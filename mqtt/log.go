@@ -121,7 +121,7 @@ func (c *conn) logRefusal(err error) {
 }
 
 // logStart tells that a client has come.
-func (c *conn) logStart(keepAlive uint16) {
+func (c *conn) logStart(keepAlive time.Duration) {
 	if c.m.services.Options().MQTT.ConnectionMessages {
 		version := "3.1.1"
 		switch {
@@ -130,7 +130,7 @@ func (c *conn) logStart(keepAlive uint16) {
 		case c.version == v5:
 			version = "5"
 		}
-		c.logger().Info("MQTT client connected", "version", version, "keepalive", time.Duration(keepAlive)*time.Second)
+		c.logger().Info("MQTT client connected", "version", version, "keepalive", keepAlive)
 	}
 }
 

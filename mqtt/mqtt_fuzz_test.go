@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"testing"
 
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -101,12 +102,14 @@ func FuzzProperties(f *testing.F) {
 	f.Add([]byte("\x03\x00\x04text\x08\x00\x03a/b\x09\x00\x02\x00\xff"))
 	f.Add([]byte("\x23\x00\x01"))
 	f.Add([]byte("\x01\x00"))
+	f.Add([]byte("\x26\x00\x00\x00\x00\x26\x00\x03a =\x00\x03\r\n%\x03\x00\x00\x09\x00\x00"))
+	f.Add([]byte("\x03\x00\x02 \t\x26\x00\x0dNmqtt-Reply-To\x00\x01v"))
 	f.Fuzz(func(t *testing.T, block []byte) {
 		framed := append(appendLength(nil, len(block)), block...)
 		if rest, err := skipProperties(framed, publishProperties); err != nil || len(rest) != 0 {
 			return
 		}
-		one := translation{dst: []byte("NATS/1.0\r\n")}
+		one := translation{dst: []byte("NATS/1.0\r\n"), room: 1 << 20}
 		if one.properties(block) != nil {
 			return
 		}
@@ -120,9 +123,12 @@ func FuzzProperties(f *testing.F) {
 		if _, err := pk.Decode(packets.Publish, bytes.NewBuffer(framed)); err != nil {
 			t.Fatalf("the codec does not take %q: %v", props, err)
 		}
-		two := translation{dst: []byte("NATS/1.0\r\n")}
+		two := translation{dst: []byte("NATS/1.0\r\n"), room: 1 << 20}
 		if err := two.properties(props); err != nil || two.lost > 0 {
 			t.Fatalf("%v, %d lost of what came back", err, two.lost)
+		}
+		if one.lost == 0 && !sameProperties(block, props) {
+			t.Fatalf("%q came back as %q", block, props)
 		}
 		if again := append(two.dst, '\r', '\n'); !sameHeaders(header, again) {
 			t.Fatalf("headers %q came back as %q", header, again)
@@ -159,10 +165,34 @@ func sameHeaders(a, b []byte) bool {
 	return true
 }
 
+// sameProperties reports whether two blocks have the same, user properties in their
+// order. An alias is for the server alone; a Response Topic comes back as what its
+// subject makes.
+func sameProperties(a, b []byte) bool {
+	list := func(block []byte) (all []string) {
+		var single []string
+		for len(block) > 0 {
+			n := 1 + propertySize(block[0], block[1:])
+			switch block[0] {
+			case packets.PropTopicAlias, packets.PropResponseTopic:
+			case packets.PropUser:
+				all = append(all, string(block[:n]))
+			default:
+				single = append(single, string(block[:n]))
+			}
+			block = block[n:]
+		}
+		slices.Sort(single)
+		return append(all, single...)
+	}
+	return slices.Equal(list(a), list(b))
+}
+
 // FuzzHeaders turns any header block into properties that clients accept.
 func FuzzHeaders(f *testing.F) {
 	f.Add([]byte("NATS/1.0\r\nA: b\r\nNmqtt-Pub:1\r\n\r\n"))
 	f.Add([]byte("NATS/1.0 503\r\n\r\n"))
+	f.Add([]byte("NATS/1.0\r\nNmqtt-Content-Type: a\r\nNmqtt-Content-Type-Escaped: =%0A\r\nNmqtt-User-Property: a=%\r\nNmqtt-Content-Type: b\r\n\r\n"))
 	f.Add([]byte("NATS/1.0\r\nNmqtt-Correlation-Data: AAEC\r\nNmqtt-Response-Topic: a/b\r\nNmqtt-Message-Expiry: 7\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, header []byte) {
 		props := appendProperties(nil, nil, header)

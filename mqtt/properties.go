@@ -28,12 +28,14 @@ const (
 )
 
 // translation turns the property block of a PUBLISH into headers behind dst and
-// into the reply subject. What is valid in MQTT and has no place in a header is
-// left out: it costs the property, not the message.
+// into the reply subject. What is valid in MQTT and can't be a header is escaped
+// (escaped.go), or left out: it costs the property, not the message.
 type translation struct {
 	dst, reply []byte
 	rules      topicRules
 	most       int    // length of a subject, 0 for no bound
+	room       int    // by how much escaping may make it longer
+	longer     int    // and has made it
 	lost       int    // properties left out
 	example    []byte // the first of them, borrowed
 }
@@ -62,34 +64,33 @@ func (t *translation) property(id byte, v []byte) error {
 	case packets.PropMessageExpiryInterval:
 		t.dst = wire.AppendHeader(t.dst, headerExpiry, strconv.FormatUint(uint64(binary.BigEndian.Uint32(v)), 10))
 	case packets.PropContentType:
-		t.text(headerContentType, v[2:])
+		if value := v[2:]; headerValue(value) {
+			t.dst = appendField(t.dst, headerContentType, value)
+		} else {
+			t.escaped(headerContentTypeEscaped, nil, value, len(v))
+		}
 	case packets.PropResponseTopic:
 		t.responseTopic(v[2:])
 	case packets.PropCorrelationData:
 		t.dst = append(append(t.dst, headerCorrelation...), ": "...)
+		if len(v) == 2 {
+			t.dst = append(t.dst, noData...)
+		}
 		t.dst = base64.StdEncoding.AppendEncode(t.dst, v[2:])
 		t.dst = append(t.dst, '\r', '\n')
 	case packets.PropUser:
 		name, rest, _ := text(v) // propertySize has looked at both
 		value, _, _ := text(rest)
-		if !headerName(name) || !headerValue(value) {
-			t.lose(name)
-			return nil
+		if headerName(name) && headerValue(value) {
+			t.dst = appendField(t.dst, name, value)
+		} else {
+			t.escaped(headerUser, name, value, len(v))
 		}
-		t.dst = appendField(t.dst, name, value)
-	case packets.PropTopicAlias: // it is of this connection (aliases.go)
+	case packets.PropTopicAlias, packets.PropWillDelayInterval: // for this server alone
 	default:
 		return fail(errProtocol, "property %#x in PUBLISH", id)
 	}
 	return nil
-}
-
-func (t *translation) text(name string, value []byte) {
-	if !headerValue(value) {
-		t.lose(value)
-		return
-	}
-	t.dst = appendField(t.dst, name, value)
 }
 
 // responseTopic makes the topic the reply subject: it is the same thing. It is
@@ -118,32 +119,15 @@ func (t *translation) lose(what []byte) {
 	t.lost++
 }
 
-// headerName refuses names that a header can't have, and those of the server's
-// own.
-func headerName(b []byte) bool {
-	if len(b) == 0 || bytes.HasPrefix(b, []byte(headerPrefix)) {
-		return false
-	}
-	for _, c := range b {
-		if c <= ' ' || c == ':' || c == 0x7f {
-			return false
-		}
-	}
-	return utf8.Valid(b)
-}
-
-// headerValue refuses what a header block cannot carry unchanged.
-func headerValue(b []byte) bool {
-	return utf8.Valid(b) && bytes.IndexByte(b, '\r') < 0 && bytes.IndexByte(b, '\n') < 0 && bytes.IndexByte(b, 0) < 0
-}
-
 // appendProperties turns the reply subject and the headers of a message into
 // the property block of a PUBLISH, without its length. What no property can
 // carry is left out.
 func appendProperties(dst, reply, header []byte) []byte {
-	answered := false
+	var seen properties // each is there once at most [MQTT-2.2.2-2], whoever wrote the headers
 	if len(reply) > 0 {
-		dst, answered = appendResponseTopic(dst, reply)
+		if with, ok := appendResponseTopic(dst, reply); ok {
+			dst, seen = with, setOf(packets.PropResponseTopic)
+		}
 	}
 	if header == nil {
 		return dst
@@ -156,8 +140,13 @@ func appendProperties(dst, reply, header []byte) []byte {
 			}
 			return true
 		}
-		if !answered || string(name) != headerResponseTopic {
-			dst = appendOwn(dst, string(name), value)
+		begin := len(dst)
+		if dst = appendOwn(dst, string(name), value); len(dst) > begin && dst[begin] != packets.PropUser {
+			if seen.has(dst[begin]) {
+				dst = dst[:begin]
+			} else {
+				seen |= setOf(dst[begin])
+			}
 		}
 		return true
 	})
@@ -202,6 +191,10 @@ func appendOwn(dst []byte, name string, value []byte) []byte {
 		if n, err := strconv.ParseUint(string(value), 10, 32); err == nil {
 			dst = binary.BigEndian.AppendUint32(append(dst, packets.PropMessageExpiryInterval), uint32(n))
 		}
+	case headerUser:
+		dst = appendUser(dst, value)
+	case headerContentTypeEscaped:
+		dst = appendContentType(dst, value)
 	case headerContentType:
 		if validText(value) {
 			dst = appendString(append(dst, packets.PropContentType), value)
@@ -213,6 +206,9 @@ func appendOwn(dst []byte, name string, value []byte) []byte {
 	case headerCorrelation:
 		begin := len(dst)
 		dst = append(dst, packets.PropCorrelationData, 0, 0)
+		if string(value) == noData {
+			return dst
+		}
 		data, err := base64.StdEncoding.AppendDecode(dst, value)
 		n := len(data) - len(dst)
 		if err != nil || n > 0xffff {

@@ -224,7 +224,7 @@ func (c *conn) mayPublish() bool {
 // headers makes the header block of the message in the connection's scratch
 // space, and its reply subject.
 func (c *conn) headers(p *publication) ([]byte, error) {
-	t := translation{dst: appendOwnHeaders(c.header[:0], p.qos, p.retain), reply: c.reply[:0], rules: c.topicRules(), most: c.maxSubject()}
+	t := translation{dst: appendOwnHeaders(c.header[:0], p.qos, p.retain), reply: c.reply[:0], rules: c.topicRules(), most: c.maxSubject(), room: escapedRoom(c.maxPayload)}
 	err := t.properties(p.props)
 	c.reply = t.reply
 	if t.lost > 0 {
@@ -310,7 +310,9 @@ func (c *conn) refuse(p *publication, code packets.Code, why error) error {
 	if c.version == v5 {
 		answer = code.Code
 	}
-	c.acks.open(p.id, p.qos).routed(answer)
+	r := c.acks.open(p.id, p.qos)
+	r.why = why // nobody else has it yet
+	r.routed(answer)
 	return nil
 }
 

@@ -34,6 +34,7 @@ func (c *conn) subscribe(f frame) error {
 		FixedHeader: packets.FixedHeader{Type: packets.Suback},
 	}
 	var fresh, told []*subscription // that get retained messages, and what the server tells
+	var why error                   // the first refusal that there is something to say of
 	for i := range pk.Filters {
 		f := &pk.Filters[i] // with the identifier of the packet
 		if c.bridge && !strings.HasPrefix(f.Filter, sharePrefix) {
@@ -56,13 +57,16 @@ func (c *conn) subscribe(f frame) error {
 				told = append(told, s)
 			}
 		}
+		if code >= 0x80 && why == nil {
+			why = filterRefused(f.Filter, code)
+		}
 		if c.version != v5 && code >= 0x80 {
 			code = 0x80
 		}
 		answer.ReasonCodes = append(answer.ReasonCodes, code)
 	}
 	if err = c.saveSession(); err == nil {
-		err = c.answer(answer.SubackEncode)
+		err = c.answer(answer, c.reasonText(why), answer.SubackEncode)
 	}
 	if err == nil {
 		for _, s := range told {
@@ -82,8 +86,9 @@ func wantsRetained(f *packets.Subscription, known bool) bool {
 // sharePrefix is that of shared subscriptions.
 const sharePrefix = "$share/"
 
-func (c *conn) answer(f func(*bytes.Buffer) error) error {
-	b, err := encode(f)
+// answer queues a packet, which f encodes, with a reason string; "" for none.
+func (c *conn) answer(pk *packets.Packet, reason string, f func(*bytes.Buffer) error) error {
+	b, err := c.encodeWithReason(pk, reason, f)
 	if err != nil {
 		return err
 	}
@@ -202,5 +207,5 @@ func (c *conn) unsubscribe(f frame) error {
 	if err := c.saveSession(); err != nil {
 		return err
 	}
-	return c.answer(answer.UnsubackEncode)
+	return c.answer(answer, "", answer.UnsubackEncode)
 }

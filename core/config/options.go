@@ -313,6 +313,8 @@ type MQTT struct {
 	MaxKeptBytes    int64         `key:"max_kept_bytes"`
 	MaxKeptTime     time.Duration `key:"max_kept_time"`
 
+	// MaxKeepAlive is the longest keep alive of an MQTT 5 client; 0 does not bound.
+	MaxKeepAlive time.Duration `key:"max_keepalive"`
 	// SysInterval is how often MQTT clients are told of $SYS/broker; 0 for never.
 	SysInterval time.Duration `key:"sys_interval"`
 	// RefuseBlanks refuses topics that hold what no subject can, as

@@ -23,6 +23,7 @@ func mqttTable() *block[MQTT] {
 			own(row(Live, "max_kept_messages", "integer", "100000", "messages that a kept session may wait for; 0 does not bound. While it waits for as many, publishers to it are refused", "1000", setInt64(func(m *m) *int64 { return &m.MaxKeptMsgs }, 0, math.MaxInt64))),
 			own(row(Live, "max_kept_bytes", "size", "64MB", "the same in bytes, with headers", "8MB", setSize(func(m *m) *int64 { return &m.MaxKeptBytes }))),
 			own(row(Live, "max_kept_time", "duration", "720h", "the longest that a session is kept behind its connection; then it ends with what it waits for. 0 does not bound", "168h", setDuration(func(m *m) *time.Duration { return &m.MaxKeptTime }))),
+			own(row(Live, "max_keepalive", "duration", "0", "the longest keep alive of an MQTT 5 client: one that asks for more, or for none, is told to keep to this. 0 does not bound", "300s", setMaxKeepAlive)),
 			own(row(Live, "sys_interval", "duration", "10s", "how often MQTT clients that subscribe to $SYS/broker are told what has changed there; 0 for never", "30s", setSysInterval)),
 			own(row(Live, "blanks", "escape or refuse", "escape", "what happens to a topic with a blank, or a level that is '*' or '>'; refuse is nats-server's way", "refuse", setBlanks)),
 			own(row(Live, "sparkplug_aware", "boolean", "true", "keep births of Sparkplug as retained messages under $sparkplug/certificates/", "false", setBool(func(m *m) *bool { return &m.SparkplugAware }))),
@@ -67,6 +68,17 @@ func setSysInterval(d *decoder, m *MQTT, it item) {
 	}
 	if ok {
 		m.SysInterval = v
+	}
+}
+
+func setMaxKeepAlive(d *decoder, m *MQTT, it item) {
+	v, ok := d.duration(it)
+	if ok && (v < 0 || v%time.Second != 0 || v > math.MaxUint16*time.Second) {
+		d.errorf(it.pos, "mqtt.max_keepalive is in whole seconds, up to %d, or 0 for no bound", math.MaxUint16)
+		return
+	}
+	if ok {
+		m.MaxKeepAlive = v
 	}
 }
 

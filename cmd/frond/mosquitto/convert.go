@@ -161,7 +161,6 @@ var reasons = map[string]string{
 	"check_retain_source":        "a retained message stays when its publisher loses the right to publish it",
 	"retain_expiry_interval":     "a retained message expires by the interval that it was published with",
 	"retain_available":           "retained messages are kept where JetStream is on",
-	"max_keepalive":              "the keep alive of a client is not bounded",
 	"clientid_prefixes":          "client identifiers are not bounded: see %c in permissions",
 	"allow_zero_length_clientid": "clients without an identifier get one, as the protocol has it",
 	"log_dest":                   "see log_file, syslog, and frond -h",
@@ -242,6 +241,10 @@ func (c *converter) line(l line) {
 		c.mqtt = append(c.mqtt, key+": 0")
 	case "sys_interval":
 		c.sysInterval(l)
+	case "max_keepalive":
+		if l.value != "0" {
+			c.seconds(l, "max_keepalive", 1, 65535)
+		}
 	case "connection_messages":
 		c.mqtt = append(c.mqtt, "connection_messages: "+strconv.FormatBool(l.value == "true"))
 	default:
@@ -327,6 +330,16 @@ func (c *converter) sysInterval(l line) {
 		return
 	}
 	c.mqtt = append(c.mqtt, fmt.Sprintf("sys_interval: \"%ds\"", n))
+}
+
+// seconds carries a number of seconds.
+func (c *converter) seconds(l line, key string, least, most int) {
+	n, err := strconv.Atoi(l.value)
+	if err != nil || n < least || n > most {
+		c.note(l, fmt.Sprintf("is no number of seconds from %d to %d", least, most))
+		return
+	}
+	c.mqtt = append(c.mqtt, fmt.Sprintf("%s: \"%ds\"", key, n))
 }
 
 func (c *converter) expiration(l line) {
