@@ -94,7 +94,7 @@ func (x *Session) Received() (ids []uint16) {
 func (x *Session) HasReceived(ctx context.Context, id uint16) (known bool, err error) {
 	s := x.store
 	s.mu.Lock()
-	_, known = x.receivedAs(id)
+	_, known = x.receivedAsLocked(id)
 	sure := known || s.mu.started || !x.restored
 	s.mu.Unlock()
 	if sure {
@@ -107,7 +107,7 @@ func (x *Session) HasReceived(ctx context.Context, id uint16) (known bool, err e
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, known = x.receivedAs(id)
+	_, known = x.receivedAsLocked(id)
 	return known, nil
 }
 
@@ -129,7 +129,7 @@ func (x *Session) Release(id uint16) {
 	s := x.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	seq, known := x.receivedAs(id)
+	seq, known := x.receivedAsLocked(id)
 	if !known {
 		return
 	}
@@ -145,15 +145,15 @@ func (x *Session) receivedLocked(id uint16, seq uint64) bool {
 	if x == nil || x.over {
 		return false
 	}
-	if old, known := x.receivedAs(id); known {
+	if old, known := x.receivedAsLocked(id); known {
 		x.store.downLocked(old)
 	}
-	x.receive(id, seq)
+	x.receiveLocked(id, seq)
 	return true
 }
 
-// receivedAs is the message of an identifier that is not released. The lock is held.
-func (x *Session) receivedAs(id uint16) (seq uint64, known bool) {
+// receivedAsLocked is the message of an identifier that is not released.
+func (x *Session) receivedAsLocked(id uint16) (seq uint64, known bool) {
 	if x.exact == nil {
 		return 0, false
 	}
@@ -161,7 +161,7 @@ func (x *Session) receivedAs(id uint16) (seq uint64, known bool) {
 	return seq, known
 }
 
-func (x *Session) receive(id uint16, seq uint64) {
+func (x *Session) receiveLocked(id uint16, seq uint64) {
 	if x.exact == nil {
 		x.exact = new(exactIDs)
 	}
@@ -200,7 +200,7 @@ func (s *Store) heldLocked(m *jsclient.Message) bool {
 	if x == nil || err != nil || id == 0 {
 		return false
 	}
-	if seq, known := x.receivedAs(uint16(id)); known {
+	if seq, known := x.receivedAsLocked(uint16(id)); known {
 		return seq == m.Seq
 	}
 	if s.mu.started || !x.restored || m.Seq <= x.receivedUpTo {
@@ -226,7 +226,7 @@ func (x *Session) Handed(seq uint64, id uint16) {
 	defer s.mu.Unlock()
 	x.ackedLocked(seq)
 	x.retainedLocked(id)
-	x.opens(id)
+	x.opensLocked(id)
 	x.changedLocked()
 }
 
@@ -288,7 +288,7 @@ func (x *Session) Completed(id uint16) {
 	x.changedLocked()
 }
 
-func (x *Session) opens(id uint16) {
+func (x *Session) opensLocked(id uint16) {
 	if x.exact == nil {
 		x.exact = new(exactIDs)
 	}
@@ -335,8 +335,8 @@ func unackedOf(seq, number uint64) Unacked {
 	return Unacked{Seq: seq, ID: uint16(number), Exact: number >= exactly}
 }
 
-// encodeExact puts into a row what QoS 2 needs. The lock is held.
-func (x *Session) encodeExact(s *state) {
+// encodeExactLocked puts into a row what QoS 2 needs.
+func (x *Session) encodeExactLocked(s *state) {
 	s.ReceivedUpTo = x.receivedUpTo
 	if x.store.mu.started || !x.restored {
 		s.ReceivedUpTo = x.store.mu.head
@@ -352,11 +352,11 @@ func (x *Session) encodeExact(s *state) {
 	}
 }
 
-// decodeExact is the way back.
+// decodeExact is the way back, for a session that nobody else has yet.
 func (x *Session) decodeExact(s *state) {
 	x.restored, x.receivedUpTo = true, s.ReceivedUpTo
 	for _, id := range s.Open {
-		x.opens(id)
+		x.opensLocked(id)
 	}
 	for i := 0; i < len(s.Retained); i += 2 {
 		if x.exact == nil {
@@ -365,16 +365,16 @@ func (x *Session) decodeExact(s *state) {
 		x.exact.retained = append(x.exact.retained, unackedOf(s.Retained[i], s.Retained[i+1]))
 	}
 	for i := 0; i < len(s.Received); i += 2 {
-		x.receive(uint16(s.Received[i+1]), s.Received[i])
+		x.receiveLocked(uint16(s.Received[i+1]), s.Received[i])
 	}
 }
 
-// anewExact is anew for QoS 2: the client may have what was sent and is not there any
-// more, so the identifiers are released, not used again.
-func (x *Session) anewExact() {
+// anewExactLocked is anew for QoS 2: the client may have what was sent and is not
+// there any more, so the identifiers are released, not used again.
+func (x *Session) anewExactLocked() {
 	for _, u := range x.unacked {
 		if u.Exact {
-			x.opens(u.ID)
+			x.opensLocked(u.ID)
 		}
 	}
 	if x.exact != nil {

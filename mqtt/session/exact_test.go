@@ -28,7 +28,7 @@ func published(x *Session, seq uint64, id string) *jsclient.Message {
 // before all is counted: who believes that stores a message twice.
 func TestSession_HasReceived(t *testing.T) {
 	s, x := restoredSession(4, 9)
-	x.receive(7, 3)
+	x.receiveLocked(7, 3)
 	now, cancel := context.WithCancel(t.Context())
 	cancel()
 	if known, err := x.HasReceived(now, 7); !known || err != nil {
@@ -59,7 +59,7 @@ func TestSession_HasReceived(t *testing.T) {
 // may have begun something else under it.
 func TestStore_heldLocked(t *testing.T) {
 	s, x := restoredSession(4, 9)
-	x.receive(7, 6)
+	x.receiveLocked(7, 6)
 	for _, c := range []struct {
 		seq  uint64
 		id   string
@@ -88,9 +88,9 @@ func TestStore_heldLocked(t *testing.T) {
 func TestSession_encodeExact(t *testing.T) {
 	s, x := restoredSession(4, 9)
 	var before, behind state
-	x.encodeExact(&before)
+	x.encodeExactLocked(&before)
 	s.startedLocked()
-	x.encodeExact(&behind)
+	x.encodeExactLocked(&behind)
 	if before.ReceivedUpTo != 4 || behind.ReceivedUpTo != 9 {
 		t.Errorf("up to %d before all is counted, %d behind", before.ReceivedUpTo, behind.ReceivedUpTo)
 	}
@@ -114,13 +114,13 @@ func TestSession_receivedLocked(t *testing.T) {
 // client may have, nor forgets what it has published.
 func TestSession_anewExact(t *testing.T) {
 	_, x := restoredSession(4, 9)
-	x.receive(7, 3)
+	x.receiveLocked(7, 3)
 	x.unacked = []Unacked{{Seq: 1, ID: 1}, {Seq: 2, ID: 2, Exact: true}}
-	x.anewExact()
+	x.anewExactLocked()
 	if o := x.Open(); len(o) != 1 || o[0] != 2 {
 		t.Errorf("open: %v", o)
 	}
-	if seq, known := x.receivedAs(7); !known || seq != 0 || x.receivedUpTo != 0 {
+	if seq, known := x.receivedAsLocked(7); !known || seq != 0 || x.receivedUpTo != 0 {
 		t.Errorf("received as %d (%v), up to %d", seq, known, x.receivedUpTo)
 	}
 }

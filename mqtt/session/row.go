@@ -169,7 +169,7 @@ func (x *Session) encode() []byte {
 	for _, u := range x.unacked {
 		s.Unacked = append(s.Unacked, u.Seq, u.number())
 	}
-	x.encodeExact(s)
+	x.encodeExactLocked(s)
 	for f := range x.filters.all {
 		r := filterRow{Filter: f.Text, Options: f.Options, ID: f.Identifier, After: f.after}
 		if f.closed() {

@@ -318,7 +318,7 @@ func (s *Store) leave(filters []*Filter) {
 // anew begins again behind nothing, as the stream of messages is another one. The
 // lock is held.
 func (x *Session) anew() {
-	x.anewExact()
+	x.anewExactLocked()
 	x.position, x.sentUpTo, x.unacked, x.told = 0, 0, nil, 0
 	x.hints = nil
 	if x.reading != nil {
