@@ -134,6 +134,7 @@ func (k *kept) retainedAgain() error {
 		if u.Exact {
 			out.QoS = 2
 		}
+		out.IDs = k.session.Identifiers(out.Topic)
 		k.page = append(k.page, out)
 	}
 	k.retained = k.retained[n:]

@@ -253,6 +253,18 @@ func (x *Session) Filters() []Filter {
 	return all
 }
 
+// Identifiers are those of the subscriptions that a subject is one of.
+func (x *Session) Identifiers(subj string) (ids []uint32) {
+	x.store.mu.Lock()
+	defer x.store.mu.Unlock()
+	for f := range x.filters.all {
+		if f.Identifier > 0 && !f.closed() && f.matches([]byte(subj)) && f.covers([]byte(subj)) {
+			ids = append(ids, f.Identifier)
+		}
+	}
+	return ids
+}
+
 // Save returns when the row of the session is on disk as it is now.
 func (x *Session) Save(ctx context.Context) error { return x.store.rows.save(ctx, x) }
 
