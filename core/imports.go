@@ -23,6 +23,7 @@ type imported struct {
 	service              bool
 	share, many          bool
 	threshold            int64
+	latency              config.Latency
 }
 
 // checkImports finds what is wrong with the imports of all accounts, and what each
@@ -86,7 +87,7 @@ func checkImport(known map[string]*config.Account, a *config.Account, i *config.
 	e := &from.Exports[at]
 	x = imported{
 		importing: a.Name, exporting: from.Name, subject: i.Subject, prefix: i.Prefix, service: i.Service, share: i.Share,
-		many: e.Service && e.Response != "singleton", threshold: int64(e.Threshold),
+		many: e.Service && e.Response != "singleton", threshold: int64(e.Threshold), latency: e.Latency,
 	}
 	switch {
 	case i.Prefix != "":
@@ -233,6 +234,9 @@ func (s *Server) cross(x *imported) (end func(), err error) {
 		v, err := account.NewService(here, there, x.local, applied(back), x.share, x.many, time.Duration(x.threshold))
 		if err != nil {
 			return nil, err
+		}
+		if x.latency.Subject != "" {
+			v.Measure(s.system.measure(there, x))
 		}
 		return v.Close, nil
 	}

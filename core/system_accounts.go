@@ -97,6 +97,9 @@ func describeExport(e *config.Export) monitor.AccountExport {
 		default:
 			x.ResponseType = "Singleton"
 		}
+		if e.Latency.Subject != "" {
+			x.Latency = &monitor.ServiceLatency{Sampling: e.Latency.Percent, Results: e.Latency.Subject}
+		}
 	}
 	return x
 }

@@ -4,9 +4,12 @@ package core
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/frondmq/frond/core/account"
@@ -60,7 +63,7 @@ func (s *Server) prepareTenants(o *config.Options) (*tenants, error) {
 			}
 		}
 		for j := range list {
-			if err := s.addMapping(next.mappings, o, &list[j]); err != nil {
+			if err := s.addMapping(next.mappings, a.Name(), o, &list[j]); err != nil {
 				return nil, optionError(o, path+"mappings["+strconv.Itoa(j)+"]", err)
 			}
 		}
@@ -71,12 +74,40 @@ func (s *Server) prepareTenants(o *config.Options) (*tenants, error) {
 	return t, err
 }
 
-func (s *Server) addMapping(to *account.Mappings, o *config.Options, m *config.Mapping) error {
+func (s *Server) addMapping(to *account.Mappings, name string, o *config.Options, m *config.Mapping) (err error) {
 	dests := make([]account.Destination, len(m.Dests))
 	for i, d := range m.Dests {
 		dests[i] = account.Destination(d)
+		if dests[i].Subject, err = withAccount(d.Subject, name); err != nil {
+			return fmt.Errorf("mapping of %q to %q: %w", m.Source, d.Subject, err)
+		}
 	}
 	return to.Add(m.Source, s.clusterName(o), dests)
+}
+
+// withAccount puts the hash of an account's name in the place of {{account-hash()}},
+// the one function of a destination that is about the account.
+func withAccount(dest, name string) (string, error) {
+	tokens := strings.Split(dest, ".")
+	for i, t := range tokens {
+		if !strings.HasPrefix(t, "{{") || !strings.HasSuffix(t, "}}") || len(t) < 4 {
+			continue
+		}
+		f, args, ok := strings.Cut(strings.TrimSpace(t[2:len(t)-2]), "(")
+		if !ok || !strings.EqualFold(strings.TrimSpace(f), "account-hash") {
+			continue
+		}
+		if strings.TrimSpace(strings.TrimSuffix(args, ")")) != "" || !strings.HasSuffix(args, ")") {
+			return "", errors.New("account-hash: too many arguments passed to the function")
+		}
+		sum := sha256.Sum256([]byte(name))
+		hash := make([]byte, 8)
+		for j := range hash {
+			hash[j] = base62[sum[j]%62]
+		}
+		tokens[i] = string(hash)
+	}
+	return strings.Join(tokens, "."), nil
 }
 
 // commit gives the accounts what was prepared.

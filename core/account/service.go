@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/frondmq/frond/core/wire"
@@ -28,6 +29,7 @@ type Service struct {
 	threshold time.Duration
 	prefix    []byte // of its reply subjects
 	began     time.Time
+	measure   atomic.Pointer[Measure]
 
 	mu     sync.Mutex
 	open   map[token]*question
@@ -46,6 +48,7 @@ type question struct {
 	reply, wire, header []byte
 	token               token
 	until               time.Duration // since the service began
+	measured            *Measured     // nil: it is not
 	prev, next          *question
 }
 
@@ -161,12 +164,15 @@ type questions struct{ *Service }
 
 func (s questions) enter(o *Origin, m *wire.Msg, q *question) bool {
 	q.wire = q.wire[:0]
+	who := s.who(o)
 	if len(m.Reply) > 0 {
 		q.wire = randomToken(append(q.wire, s.prefix...), len(token{}))
-		s.wait(m.Reply, token(q.wire[len(s.prefix):]))
+		s.wait(m.Reply, token(q.wire[len(s.prefix):]), s.sample(o, m, who))
 		m.Reply = q.wire
+	} else {
+		s.report(s.sample(o, m, who), 400, "")
 	}
-	q.header = wire.HeaderSet(q.header[:0], m.Header, HdrRequestInfo, s.who(o))
+	q.header = wire.HeaderSet(q.header[:0], m.Header, HdrRequestInfo, who)
 	m.Header = q.header
 	return true
 }
@@ -198,13 +204,15 @@ func (s questions) left(q *question, taken int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if w := s.open[token(q.wire[len(s.prefix):])]; w != nil {
+		s.report(w.measured, 503, "")
+		w.measured = nil
 		s.endLocked(w)
 	}
 }
 
 type answers struct{ *Service }
 
-func (s answers) enter(_ *Origin, m *wire.Msg, q *question) bool {
+func (s answers) enter(o *Origin, m *wire.Msg, q *question) bool {
 	now := time.Since(s.began)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -217,6 +225,14 @@ func (s answers) enter(_ *Origin, m *wire.Msg, q *question) bool {
 		return false
 	}
 	q.reply = append(q.reply[:0], w.reply...)
+	if w.measured != nil {
+		responder := ""
+		if o.describe != nil {
+			responder = o.describe(true)
+		}
+		s.report(w.measured, 200, responder)
+		w.measured = nil
+	}
 	if !s.many {
 		s.endLocked(w)
 	} else {
@@ -230,7 +246,7 @@ func (s answers) enter(_ *Origin, m *wire.Msg, q *question) bool {
 func (answers) left(*question, int) {}
 
 // wait has the answers to t go to reply.
-func (s *Service) wait(reply []byte, t token) {
+func (s *Service) wait(reply []byte, t token, x *Measured) {
 	now := time.Since(s.began)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -243,7 +259,7 @@ func (s *Service) wait(reply []byte, t token) {
 	for s.oldest != nil && (len(s.open) >= maxQuestions || s.held+cap(w.reply) > maxHeld) {
 		s.endLocked(s.oldest)
 	}
-	w.token = t
+	w.token, w.measured = t, x
 	s.open[t] = w
 	s.held += cap(w.reply)
 	s.most = max(s.most, len(s.open))
@@ -281,6 +297,8 @@ func (s *Service) expireLocked(now time.Duration) {
 }
 
 func (s *Service) endLocked(w *question) {
+	s.report(w.measured, 504, "")
+	w.measured = nil
 	delete(s.open, w.token)
 	s.held -= cap(w.reply)
 	s.unlinkLocked(w)

@@ -54,6 +54,13 @@ type Export struct {
 	Response      string        `key:"-"` // singleton, stream or chunked
 	Threshold     time.Duration `key:"-"` // how long an answer may take
 	TokenPosition int           `key:"-"` // of the name of who imports; 0 for none
+	Latency       Latency       `key:"-"` // of a service
+}
+
+// Latency is how the time that a service takes is told.
+type Latency struct {
+	Subject string `key:"-"` // where; "" is nowhere
+	Percent int    `key:"-"` // of the questions; 0: those whose headers ask for it
 }
 
 // Import is what an account takes from another one.

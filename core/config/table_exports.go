@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -40,7 +41,7 @@ func exportTable() *block[Export] {
 		row(Live, "threshold response_threshold", "duration", "2m", "how long an answer may take, or the next one", `"1s"`, setThreshold),
 		row(Live, "response_max_time response_time", "duration", "2m", "the same", `"1s"`, setThreshold),
 		row(Live, "account_token_position", "integer", "0, none", "the token of the subject, counted from 1, that must be the name of who imports", "1", setInt(func(e *e) *int { return &e.TokenPosition }, 0, math.MaxInt32)),
-		notYet[e]("latency", "measure answers", ""),
+		row(Live, "latency", "subject or {sampling, subject}", "", "where it is told how long answers take; sampling is a percentage, or headers", "lat.x", setLatency),
 		without[e]("allow_trace", "messages are not traced yet"),
 	}}
 }
@@ -52,6 +53,42 @@ func setThreshold(d *decoder, e *Export, it item) {
 		return
 	}
 	e.Threshold = n
+}
+
+func setLatency(d *decoder, e *Export, it item) {
+	l := Latency{Percent: 100}
+	switch it.v.Kind {
+	case KindString:
+		l.Subject = it.v.Str
+	case KindMap:
+		for _, x := range it.v.Map.Entries {
+			text := x.Value.text()
+			switch x.Key {
+			case "subject":
+				l.Subject = text
+			case "sampling":
+				n, err := strconv.Atoi(strings.TrimSuffix(text, "%"))
+				switch {
+				case strings.EqualFold(text, "headers"):
+					n = 0
+				case err != nil || n < 1 || n > 100:
+					d.errorf(x.Pos, "bad sampling percentage, should be 1-100, or headers: %q", text)
+				}
+				l.Percent = n
+			default:
+				if !x.used {
+					d.errorf(x.Pos, unknownField, x.Key)
+				}
+			}
+		}
+	default:
+		d.errorf(it.pos, "Expected latency entry to be a map or a subject, got %s", it.v.Kind)
+		return
+	}
+	if strings.ContainsAny(l.Subject, "*>") || !validSubject(l.Subject) {
+		d.errorf(it.pos, "Latency subject required, but missing or none that can be published to: %q", l.Subject)
+	}
+	e.Latency = l
 }
 
 func kindName(service bool) string {
@@ -109,6 +146,10 @@ func setExports(d *decoder, a *Account, it item) {
 			d.errorf(it.pos, "an export needs a stream or a service")
 		case !e.Service && (replies || waits || takes):
 			d.errorf(it.pos, "Detected response directive on non-service")
+		case !e.Service && e.Latency.Subject != "":
+			d.errorf(it.pos, "Detected latency directive on non-service")
+		case e.Latency.Subject != "" && e.Response != "singleton":
+			d.errorf(it.pos, "latency is measured of services with one answer: bad service response type")
 		}
 	})
 }

@@ -1,12 +1,16 @@
 package monitor
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Types of the events on $SYS subjects.
 const (
 	TypeConnect      = "io.nats.server.advisory.v1.client_connect"
 	TypeDisconnect   = "io.nats.server.advisory.v1.client_disconnect"
 	TypeAccountConns = "io.nats.server.advisory.v1.account_connections"
+	TypeLatency      = "io.nats.server.metric.v1.service_latency"
 )
 
 // Event is the head of what the server publishes by itself.
@@ -56,6 +60,21 @@ type EventClient struct {
 	Kind       string        `json:"kind,omitempty"`
 	ClientType string        `json:"client_type,omitempty"`
 	MQTTClient string        `json:"client_id,omitempty"`
+}
+
+// Latency tells how long a service of an account took. Who asked and who answered is
+// what services hear of clients.
+type Latency struct {
+	Event
+	Status      int                 `json:"status"`
+	Description string              `json:"description,omitempty"`
+	Requestor   json.RawMessage     `json:"requestor,omitempty"`
+	Responder   json.RawMessage     `json:"responder,omitempty"`
+	Header      map[string][]string `json:"header,omitempty"`
+	Start       time.Time           `json:"start"`
+	Service     time.Duration       `json:"service"`
+	System      time.Duration       `json:"system"` // between servers
+	Total       time.Duration       `json:"total"`
 }
 
 // LeafConnected tells that a leaf link is up.
