@@ -124,7 +124,7 @@ func (b streamBus) Publisher() jetstream.Publisher {
 }
 
 func (b streamBus) Subscribe(subj, queue string, h func(*wire.Msg)) (func(), error) {
-	s := &account.Sub{Subject: subj, Queue: queue, Sink: heard{h}}
+	s := &account.Sub{Subject: subj, Queue: queue, Sink: &heard{h}}
 	return s.End, b.a.Subscribe(s)
 }
 
@@ -154,10 +154,10 @@ func (p *streamPublisher) Flush() { p.o.Flush() }
 
 type heard struct{ h func(*wire.Msg) }
 
-func (heard) Role() account.Role { return account.RoleInternal }
-func (heard) Cluster() string    { return "" }
-func (heard) Flush()             {}
-func (s heard) Deliver(_ *account.Sub, m *wire.Msg) bool {
+func (*heard) Role() account.Role { return account.RoleInternal }
+func (*heard) Cluster() string    { return "" }
+func (*heard) Flush()             {}
+func (s *heard) Deliver(_ *account.Sub, m *wire.Msg) bool {
 	s.h(m)
 	return true
 }
