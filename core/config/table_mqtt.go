@@ -30,7 +30,7 @@ func mqttTable() *block[MQTT] {
 			row(Live, "reject_qos2_publish", "boolean", "false", "refuse publications with QoS 2", "true", setBool(func(m *m) *bool { return &m.RejectQoS2 })),
 			row(Live, "downgrade_qos2_subscribe", "boolean", "false", "grant QoS 1 to who asks for QoS 2", "true", setBool(func(m *m) *bool { return &m.DowngradeQoS2 })),
 			own(row(Live, "connection_messages", "boolean", "true", "log clients that come and go", "false", setBool(func(m *m) *bool { return &m.ConnectionMessages }))),
-			notYet[m]("js_domain", "JetStream domain that keeps sessions and retained messages", "they are kept by this server"),
+			notYet[m]("js_domain", "JetStream domain that keeps sessions and retained messages", "they are kept by this server: what one edge has done with would be deleted of what others share with it on a hub"),
 			without[m]("consumer_memory_storage", "a session has no consumer"),
 			without[m]("consumer_inactive_threshold consumer_auto_cleanup", "a session has no consumer, and ends by its expiry and max_kept_time"),
 			without[m]("ack_wait ackwait", "what was not acknowledged is sent again when the client comes back, as MQTT has it, and not by time"),
