@@ -112,6 +112,7 @@ func (x *Session) page(ctx context.Context, most, maxBytes int) (list []*Message
 		if err != nil {
 			return nil, false, err
 		}
+		s.share(found)
 		return x.choose(found, upTo), true, nil
 	}
 	var found []*jsclient.Message
@@ -141,6 +142,7 @@ func (x *Session) page(ctx context.Context, most, maxBytes int) (list []*Message
 		}
 		return 0
 	})
+	s.share(found)
 	return x.choose(found, horizon), true, nil
 }
 

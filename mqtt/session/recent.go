@@ -8,12 +8,13 @@ import (
 )
 
 // A connected session that keeps up gets what was just published from memory: it is on
-// disk by then, but nobody has to read it there. Who is behind reads the stream; both
-// give the same messages in the same order. (What somebody deletes from the stream while
-// it is in memory is delivered all the same.)
+// disk by then, but nobody has to read it there. Who is behind reads the stream, but for
+// what others wait for too and one of them has just read: many come back at once when a
+// link or the power does. All give the same messages in the same order. (What somebody
+// deletes from the stream while it is in memory is delivered all the same.)
 
 const (
-	// maxRecentBytes bounds what is kept in memory, with recentOverhead a message.
+	// maxRecentBytes bounds each of both, with recentOverhead a message.
 	maxRecentBytes = 512 << 10
 	recentOverhead = 160
 	// maxRecentMsg is how large a message is at most that is kept: copying a larger one
@@ -21,8 +22,8 @@ const (
 	maxRecentMsg = 16 << 10
 )
 
-// recent are messages that were told last, in their order. The lock of the store guards
-// it.
+// recent are messages that were told last, or read last, in their order. The lock of the
+// store guards it.
 type recent struct {
 	msgs  []*jsclient.Message
 	bytes int
@@ -74,16 +75,49 @@ func (r *recent) rest() bool {
 func (s *Store) restRecent() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.mu.recent.rest()
+	told, read := s.mu.recent.rest(), s.mu.read.rest()
+	return told || read
 }
 
-// recent gives what comes next if all of that is in memory: up to so many messages, about
+// share keeps of what was read what others wait for too.
+func (s *Store) share(found []*jsclient.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := &s.mu.read
+	for _, m := range found {
+		if s.mu.counts.get(m.Seq) < 2 || len(m.Header)+len(m.Data) > maxRecentMsg {
+			continue
+		}
+		if n := len(r.msgs); n > 0 && r.msgs[n-1].Seq >= m.Seq {
+			if r.get(m.Seq) != nil {
+				continue
+			}
+			*r = recent{}
+		}
+		if r.add(m); len(r.msgs) == 1 {
+			s.poke()
+		}
+	}
+}
+
+// recentLocked is a message that is in memory, nil when it is not.
+func (s *Store) recentLocked(seq uint64) *jsclient.Message {
+	m := s.mu.recent.get(seq)
+	if m == nil {
+		if m = s.mu.read.get(seq); m != nil {
+			s.mu.read.used = true
+		}
+	}
+	return m
+}
+
+// recent gives what comes next as far as it is in memory: up to so many messages, about
 // so many bytes, and up to where that is all; 0 says that the stream is to be read.
 func (x *Session) recent(horizon uint64, most, maxBytes int) (found []*jsclient.Message, upTo uint64) {
 	s := x.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.mu.recent.msgs) == 0 || s.mu.swept < s.mu.begin {
+	if len(s.mu.recent.msgs)+len(s.mu.read.msgs) == 0 || s.mu.swept < s.mu.begin {
 		return nil, 0
 	}
 	list, all := x.hints.first(x.position, most)
@@ -91,9 +125,12 @@ func (x *Session) recent(horizon uint64, most, maxBytes int) (found []*jsclient.
 		return nil, 0
 	}
 	for i, seq := range list {
-		m := s.mu.recent.get(seq)
-		if m == nil {
+		m := s.recentLocked(seq)
+		switch {
+		case m == nil && i == 0:
 			return nil, 0
+		case m == nil:
+			return found, list[i-1]
 		}
 		found = append(found, m)
 		if maxBytes -= len(m.Header) + len(m.Data); maxBytes <= 0 && i < len(list)-1 {

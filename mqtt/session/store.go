@@ -79,7 +79,8 @@ type Store struct {
 		sessions map[[hashLen]byte]*Session // by the hash of the client identifier
 		closed   map[*Filter]bool           // that were taken away, and have something to deliver
 		counts   counts
-		recent   recent
+		recent   recent    // that were told
+		read     recent    // that were read, and that others wait for
 		made     time.Time // when the stream of messages was made; zero: there is none
 		head     uint64    // the newest message that was told
 		// begin is the newest one that was there at the start, or when all was counted
@@ -396,7 +397,7 @@ func (s *Store) anewLocked() {
 	s.mu.counts = counts{}
 	s.mu.head, s.mu.begin, s.mu.swept, s.mu.low = 0, 0, 0, 1
 	s.mu.free, s.mu.missed, s.mu.without = nil, false, nil
-	s.mu.recent = recent{}
+	s.mu.recent, s.mu.read = recent{}, recent{}
 	for _, x := range s.mu.sessions {
 		x.anew()
 		s.mu.dirty[x] = true
