@@ -68,7 +68,7 @@ func TestConn_silentInAPacket(t *testing.T) {
 		here, there := net.Pipe()
 		looks := &lookedAt{Conn: here}
 		b.m.work.Add(1)
-		go b.m.serve(looks, nil, b.m.work.Done)
+		go b.m.serve(looks, nil, nil, b.m.work.Done)
 		c := &client{b.t, there, framer{in: bufio.NewReader(there), limit: 1 << 28, pool: &b.m.readBuffers}, v5}
 		c.send(c.connectPacket("c", func(pk *packets.Packet) { pk.Connect.Keepalive = 0 }))
 		c.expect(packets.Connack)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
+	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/auth"
 	"github.com/frondmq/frond/core/config"
@@ -34,6 +35,7 @@ type conn struct {
 	m         *Module
 	o         *config.Options // those that held when it began
 	at        *listener       // by which it came; nil for a Unix socket
+	web       *core.Upgraded  // nil but over a WebSocket
 	id        uint64
 	nc        net.Conn
 	started   time.Time
@@ -130,9 +132,12 @@ func (c *conn) serve() {
 	stop()
 	if err != nil {
 		c.logRefusal(err)
-		_ = c.nc.Close()
+		if c.web == nil {
+			_ = c.nc.Close()
+		}
 		c.out.End(0, nil) // somebody may have said goodbye
 		c.out.Wait()
+		c.leaveWebSocket(c.refusedReason(err))
 		c.frames.drop()
 		if !c.listed {
 			c.m.services.Connections().Refused(c, c.refusedReason(err))
@@ -354,6 +359,15 @@ func (c *conn) fail(err error) {
 	})
 }
 
+// leaveWebSocket says goodbye in the words of a WebSocket, for the goroutine that reads,
+// when nobody writes any more.
+func (c *conn) leaveWebSocket(why wire.CloseReason) {
+	if c.web != nil {
+		core.Goodbye(c.nc, why)
+		_ = c.nc.Close()
+	}
+}
+
 // Kick is part of core.Connection. The will is left: the client did not go on its
 // own word.
 func (c *conn) Kick() { c.fail(errKicked) }
@@ -416,6 +430,7 @@ func (c *conn) finish(err error) {
 	}
 	c.kept.detach() // whoever has taken over waits for that
 	c.out.Wait()
+	c.leaveWebSocket(c.closedReason())
 	c.m.remove(c)
 	c.logEnd()
 	_ = c.nc.Close()

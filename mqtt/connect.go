@@ -132,6 +132,10 @@ func (c *conn) authenticate(pk *packets.Packet) error {
 	}
 	r.Remote, r.TLS = transport.AddrPort(c.nc.RemoteAddr()), transport.TLSState(c.nc)
 	r.Peer = core.UnixPeer(c.nc)
+	if c.web != nil {
+		r.TLS = c.web.TLS
+		c.web.Present(r, c.m.services.Options())
+	}
 	if c.at != nil {
 		r.Listener = c.at.name
 	}

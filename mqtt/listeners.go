@@ -163,7 +163,7 @@ func (m *Module) commitPorts() {
 		m.log.Info(fmt.Sprintf("Listening for MQTT clients on %s, listener %q", x.is.Load().announced(x.Listener), x.is.Load().name))
 		x.Run(m.log, "mqtt", func(nc net.Conn) {
 			if l := x.is.Load(); l != nil {
-				m.accept(nc, l)
+				m.accept(nc, l, nil)
 			} else { // just closed: without a listener it would be let in as one of the block
 				nc.Close()
 			}

@@ -148,7 +148,7 @@ func (m *Module) Start(s core.Services) error {
 			return err
 		}
 		m.log.Info("Listening for MQTT clients on " + m.socket.Announced())
-		m.socket.Run(m.log, "mqtt", func(nc net.Conn) { m.accept(nc, nil) })
+		m.socket.Run(m.log, "mqtt", func(nc net.Conn) { m.accept(nc, nil, nil) })
 	}
 	if _, err := m.ports.openNext(); err != nil {
 		return err
@@ -164,7 +164,7 @@ func (m *Module) listen(o *config.Options) error {
 	}
 	m.ln = ln
 	m.log.Info("Listening for MQTT clients on " + m.own.Load().announced(ln))
-	ln.Run(m.log, "mqtt", func(nc net.Conn) { m.accept(nc, m.own.Load()) })
+	ln.Run(m.log, "mqtt", func(nc net.Conn) { m.accept(nc, m.own.Load(), nil) })
 	return nil
 }
 
@@ -177,8 +177,8 @@ func (m *Module) Addr() net.Addr {
 }
 
 // accept begins a connection; it runs on the accepting goroutine. l is nil for the Unix
-// socket.
-func (m *Module) accept(nc net.Conn, l *listener) {
+// socket, w but for a WebSocket.
+func (m *Module) accept(nc net.Conn, l *listener, w *core.Upgraded) {
 	all := m.services.Connections()
 	if !all.Enter() {
 		m.tooMany(nc, l)
@@ -190,7 +190,7 @@ func (m *Module) accept(nc net.Conn, l *listener) {
 		return
 	}
 	m.work.Add(1)
-	go m.serve(nc, l, func() {
+	go m.serve(nc, l, w, func() {
 		l.leave()
 		all.Leave()
 		m.work.Done()
@@ -206,10 +206,10 @@ func (m *Module) tooMany(nc net.Conn, l *listener) {
 
 // serve begins a connection, and goes on until it is silent. leave is called when
 // it is over. Without a listener it is plain.
-func (m *Module) serve(nc net.Conn, l *listener, leave func()) {
+func (m *Module) serve(nc net.Conn, l *listener, w *core.Upgraded, leave func()) {
 	id := m.services.Connections().NextID()
 	o := m.services.Options()
-	if l != nil && l.tls != nil {
+	if l != nil && l.tls != nil && w == nil {
 		greeting := transport.Greeting{TLS: l.tls, Timeout: l.timeout, First: true}
 		stop := context.AfterFunc(m.ctx, func() { nc.Close() })
 		tc, err := greeting.Open(nc)
@@ -224,7 +224,7 @@ func (m *Module) serve(nc net.Conn, l *listener, leave func()) {
 		nc = tc
 	}
 	c := m.newConn(id, nc, l, o)
-	c.leave = leave
+	c.leave, c.web = leave, w
 	c.serve()
 }
 

@@ -53,7 +53,7 @@ func BenchmarkPublish(b *testing.B) {
 				b.SetBytes(128)
 				b.ResetTimer()
 				served := make(chan struct{})
-				go br.m.serve(nc, nil, func() { close(served) })
+				go br.m.serve(nc, nil, nil, func() { close(served) })
 				<-nc.done
 				b.StopTimer()
 				close(nc.closed)

@@ -49,7 +49,7 @@ func FuzzConn(f *testing.F) {
 				there.Close()
 			}()
 			left := make(chan struct{})
-			b.m.serve(here, nil, func() { close(left) })
+			b.m.serve(here, nil, nil, func() { close(left) })
 			<-done
 			<-left
 		}

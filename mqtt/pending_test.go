@@ -59,7 +59,7 @@ func TestConn_windowAcrossChunks(t *testing.T) {
 	here, there := net.Pipe()
 	b := newBroker(t)
 	b.m.work.Add(1)
-	go b.m.serve(here, nil, b.m.work.Done)
+	go b.m.serve(here, nil, nil, b.m.work.Done)
 	c := &client{t, there, *scripted(nil), v5}
 	c.r.in.Reset(there)
 	_ = there.SetDeadline(time.Now().Add(20 * time.Second))

@@ -26,7 +26,7 @@ func newBroker(t testing.TB) *broker {
 func (b *broker) pipe(version byte) *client {
 	here, there := net.Pipe()
 	b.m.work.Add(1)
-	go b.m.serve(here, b.m.own.Load(), b.m.work.Done)
+	go b.m.serve(here, b.m.own.Load(), nil, b.m.work.Done)
 	return &client{b.t, there, framer{in: bufio.NewReader(there), limit: 1 << 28, pool: &b.m.readBuffers}, version}
 }
 

@@ -105,7 +105,7 @@ func (p *powered) dial() net.Conn {
 	p.m.work.Add(1)
 	p.alive.Go(func() {
 		done := make(chan struct{})
-		p.m.serve(poweredLine{here, p}, nil, func() { p.m.work.Done(); close(done) })
+		p.m.serve(poweredLine{here, p}, nil, nil, func() { p.m.work.Done(); close(done) })
 		<-done
 	})
 	return there

@@ -1,8 +1,10 @@
 package websocket
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -18,13 +20,14 @@ import (
 // One goroutine reads, one writes; the other methods may be called by anyone.
 //
 // A deadline that passes while nothing comes is an error that leaves all as it is, as
-// with a socket. One that passes within a frame holds only when it was set to a time
-// that was over already, which is how a connection is ended; else the rest of the
-// frame is waited for.
+// with a socket. One that passes within a frame, or between two parts of a message,
+// holds only when it was set to a time that was over already, which is how a connection
+// is ended; else what is missing is waited for, a minute at most from one byte to the
+// next.
 type Conn struct {
 	net.Conn // the socket, or TLS on it
 	base     *base
-	br       interface{ Peek(int) ([]byte, error) } // what the library reads from
+	br       *bufio.Reader // what the library reads from
 	ws       *websocket.Conn
 	message  io.Reader // that is being read; nil between two
 	said     bool      // a close frame was sent: what comes is not looked at any more
@@ -41,11 +44,16 @@ func (c *Conn) Read(p []byte) (int, error) {
 		}
 		if c.message == nil {
 			// Between two messages a deadline loses nothing.
-			c.base.inside = false
 			_, err := c.br.Peek(1)
-			c.base.inside = true
 			if err != nil {
 				return 0, err
+			}
+			c.base.inside, c.base.since = true, time.Now()
+			if done, err := c.control(); err != nil {
+				return 0, c.failure(err)
+			} else if done {
+				c.base.inside = false
+				continue
 			}
 			if _, c.message, err = c.ws.Reader(context.Background()); err != nil {
 				return 0, c.failure(err)
@@ -54,7 +62,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		n, err := c.message.Read(p)
 		switch {
 		case errors.Is(err, io.EOF):
-			c.message = nil
+			c.message, c.base.inside = nil, false
 			if n == 0 {
 				continue
 			}
@@ -63,6 +71,45 @@ func (c *Conn) Read(p []byte) (int, error) {
 		}
 		return n, nil
 	}
+}
+
+// The kinds of control frames, and the sizes of what is in front of what they hold
+// (RFC 6455, sections 5.2 and 5.5).
+const (
+	finalPing  = 0x80 | 0x9
+	finalPong  = 0x80 | 0xa
+	headerSize = 2 + 4
+	isMasked   = 0x80
+	maxControl = 125
+)
+
+// control answers a PING, and passes over a PONG, that comes between two messages.
+// Behind one of these the library would wait for the next message, whatever deadline
+// there is. Close frames, and what is none of them, are left to it.
+func (c *Conn) control() (done bool, err error) {
+	h, err := c.br.Peek(2)
+	if err != nil {
+		return false, err
+	}
+	n := int(h[1]) &^ isMasked
+	if h[0] != finalPing && h[0] != finalPong || h[1]&isMasked == 0 || n > maxControl {
+		return false, nil
+	}
+	f, err := c.br.Peek(headerSize + n)
+	if err != nil {
+		return false, err
+	}
+	if f[0] == finalPing {
+		mask, pong := f[2:headerSize], append(make([]byte, 0, 2+maxControl), finalPong, byte(n))
+		for i, b := range f[headerSize:] {
+			pong = append(pong, b^mask[i%4])
+		}
+		if _, err := c.base.out.control(pong); err != nil {
+			return false, err
+		}
+	}
+	_, err = c.br.Discard(headerSize + n)
+	return true, err
 }
 
 // failure is how a socket would say it. When the other side has closed, or has broken
@@ -137,14 +184,21 @@ func (c *Conn) Close() error {
 	return err
 }
 
+// restOfMessage is how long nothing may come of a message that has begun, for who has
+// set a deadline that he does not watch here.
+const restOfMessage = time.Minute
+
+var errRest = fmt.Errorf("nothing came of the rest of a message for %v", restOfMessage)
+
 // base is the connection as the library has it.
 type base struct {
 	net.Conn
 	// Of who reads.
-	left   int   // bytes that a request may have still; 0: there is none
-	inside bool  // a frame is being read
-	over   bool  // nothing is read any more
-	failed error // the last error of a read
+	left   int       // bytes that a request may have still; 0: there is none
+	inside bool      // a message is being read
+	since  time.Time // when something of it came
+	over   bool      // nothing is read any more
+	failed error     // the last error of a read within a message
 	hard   atomic.Bool
 
 	out writer
@@ -166,16 +220,25 @@ func (b *base) Read(p []byte) (int, error) {
 	}
 	for {
 		n, err := b.Conn.Read(p)
-		if n == 0 && b.inside && !b.hard.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
-			b.Conn.SetReadDeadline(time.Time{})
-			if b.hard.Load() { // set in between
-				b.Conn.SetReadDeadline(time.Unix(1, 0))
+		if !b.inside { // nothing is lost by it
+			return n, err
+		}
+		if n > 0 {
+			b.since = time.Now()
+		}
+		if n == 0 && !b.hard.Load() && errors.Is(err, os.ErrDeadlineExceeded) {
+			end := b.since.Add(restOfMessage)
+			if !time.Now().Before(end) {
+				err = errRest
+			} else {
+				b.Conn.SetReadDeadline(end)
+				if b.hard.Load() { // set in between
+					b.Conn.SetReadDeadline(time.Unix(1, 0))
+				}
+				continue
 			}
-			continue
 		}
-		if b.inside { // between two messages nothing is lost by it
-			b.failed = err
-		}
+		b.failed = err
 		return n, err
 	}
 }

@@ -200,14 +200,14 @@ func openOn(t *testing.T, o *Options, more string, client, server net.Conn) (in 
 	return in, c
 }
 
-// watched tells when its deadline is taken away.
+// watched tells when its deadline is moved far away.
 type watched struct {
 	net.Conn
 	cleared chan struct{}
 }
 
 func (w watched) SetReadDeadline(t time.Time) error {
-	if t.IsZero() {
+	if time.Until(t) > restOfMessage/2 {
 		w.cleared <- struct{}{}
 	}
 	return w.Conn.SetReadDeadline(t)
@@ -439,5 +439,48 @@ func TestConn_writesWithoutAllocating(t *testing.T) {
 	p := make([]byte, 8<<10)
 	if n := testing.AllocsPerRun(100, func() { c.Write(p) }); n > 0 {
 		t.Errorf("%v allocations for a message", n)
+	}
+}
+
+// A control frame between two messages is no part of one: deadlines go on.
+func TestConn_controlBetweenMessages(t *testing.T) {
+	client, in, c := open(t, serving(Options{}), "")
+	c.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+	client.Write(append(masked(0x8a, "unasked"), masked(0x89, "here?")...))
+	if _, err := c.Read(make([]byte, 9)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal(err)
+	}
+	if first, text := frame(t, in); first != 0x8a || text != "here?" {
+		t.Errorf("%x %q", first, text)
+	}
+	// With a mask that changes something.
+	client.Write([]byte{0x89, 0x82, 1, 2, 3, 4, 'a' ^ 1, 'b' ^ 2, 0x82, 0x81, 0, 0, 0, 0, 'x'})
+	c.SetReadDeadline(time.Time{})
+	p := make([]byte, 9)
+	if n, err := c.Read(p); err != nil || string(p[:n]) != "x" {
+		t.Fatal(n, err)
+	}
+	if first, text := frame(t, in); first != 0x8a || text != "ab" {
+		t.Errorf("%x %q", first, text)
+	}
+}
+
+// The rest of a message is not waited for for ever by who has a deadline.
+func TestConn_restOfMessage(t *testing.T) {
+	client, server := pipe(t)
+	_, c := openOn(t, serving(Options{}), "", client, server)
+	client.Write(masked(0x82, "hello")[:4])
+	c.base.inside, c.base.since = true, time.Now().Add(-restOfMessage)
+	c.SetReadDeadline(time.Now().Add(time.Millisecond))
+	p := make([]byte, 9)
+	for range 2 { // what had come, and then nothing
+		n, err := c.base.Read(p)
+		if n > 0 {
+			c.base.since = time.Now().Add(-restOfMessage)
+			continue
+		}
+		if !errors.Is(err, errRest) || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(err)
+		}
 	}
 }
