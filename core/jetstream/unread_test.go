@@ -3,9 +3,13 @@ package jetstream
 import (
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/wire"
+	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/vfs"
 )
 
@@ -134,5 +138,52 @@ func TestConsumer_keepsWhatIsNotReadAtAPurge(t *testing.T) {
 	x.b.call(t, "STREAM.PURGE.S", `{"filter":"s.nothing"}`, nil)
 	if i := x.b.consumer(t, "S", "c"); i.NumAckPending != n {
 		t.Errorf("%d are to be acknowledged, told %d", n, i.NumAckPending)
+	}
+}
+
+// slowReads is the disk with what a test does in front of each read of a store.
+type slowReads struct {
+	diskBackend
+	before func()
+}
+
+func (b slowReads) store(cfg *asset.StreamConfig, blobs edgestore.BlobReader, w *storeWatch) (edgestore.Store, error) {
+	o := b.storeOptions(cfg, blobs, w)
+	o.BeforeRead = func(string, string) error { b.before(); return nil }
+	return edgestore.OpenFileStore(o)
+}
+
+// How long a delivery may wait for its acknowledgement counts from when it is sent,
+// not from before the disk was asked for the message.
+func TestConsumer_ackWaitBeginsBehindTheRead(t *testing.T) {
+	x := newBox(t)
+	var clock chaosClock
+	var slow atomic.Bool
+	x.change = func(c *Config) {
+		c.Now = clock.Now
+		c.backend = slowReads{diskBackend{c}, func() {
+			if slow.Load() {
+				clock.ahead.Add(int64(time.Hour))
+			}
+		}}
+	}
+	x.start()
+	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+	mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit","ack_wait":600000000000}`)
+	x.put("S", "s", strings.Repeat("x", 100_000))
+	x.stop() // drained, and nothing is in memory any more
+	x.start()
+	was := clock.ahead.Load()
+	slow.Store(true)
+	in := x.b.pull(t, "S.c", "2")
+	defer in.stop()
+	first := in.next()
+	slow.Store(false)
+	if clock.ahead.Load() == was {
+		t.Fatal("nothing was read")
+	}
+	x.put("S", "s", "small")
+	if m := in.next(); ackSeq(t, first.Reply) != 1 || ackSeq(t, m.Reply) != 2 {
+		t.Errorf("%q came, then %q", first.Reply, m.Reply)
 	}
 }
