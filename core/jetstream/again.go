@@ -22,9 +22,11 @@ import (
 // more), and would be decided otherwise now, and a sequence given to another
 // message. So the operations are applied to a trial first, which leaves nothing
 // behind: it has to arrive at the count and the sequence that the store, or the
-// catalogue, says the stream had, and may contradict no message that can still be
-// read. Where it does not, or where the journal begins later or has a hole, the
-// stream goes on with what was salvaged, as DESIGN.md says.
+// catalogue, says the stream had, and at every operation at the sequence that its
+// place and the notes say. Where it does not, or where the journal begins later or
+// has a hole, the stream goes on with what was salvaged, as DESIGN.md says, and what
+// the journal has above that is taken as the notes say: the ids that it knows are of
+// another time than those that its operations were decided by.
 
 // suspect is a stream whose store may have less than it had.
 type suspect struct {
@@ -42,15 +44,22 @@ type suspect struct {
 	to     edgestore.Chain
 	last   uint64
 	failed error // s could not be opened any more
+	partly bool  // it is tried up to where it had come, and no further
 	over   bool  // what comes now is not for the trial any more
 	same   bool  // it came to what the stream had
+	// older: the stream goes back in time with what is left of its store.
+	older bool
+	// doubt is the operation behind those that had to be the same which the trial
+	// decides otherwise than it was; 0: none.
+	doubt uint64
 }
 
 // lacks says why the store of a stream that was just opened may have less than it
-// had, "" that it has not. h is how far it had come, as the catalogue knows.
-func (s *stream) lacks(h *head) string {
+// had, "" that it has not, and whether it may be as it was at another time. h is how
+// far it had come, as the catalogue knows.
+func (s *stream) lacks(h *head) (why string, older bool) {
 	if s.memory {
-		return ""
+		return "", false
 	}
 	var met edgestore.Opening
 	if st, ok := s.store.(interface{ Opening() edgestore.Opening }); ok {
@@ -58,22 +67,27 @@ func (s *stream) lacks(h *head) string {
 	}
 	switch {
 	case s.watch.aside != nil:
-		return fmt.Sprintf("they can not be read: %v", s.watch.aside)
+		return fmt.Sprintf("they can not be read: %v", s.watch.aside), true
 	case met.Salvaged != nil:
-		return fmt.Sprintf("they are damaged: %v", met.Salvaged)
+		return fmt.Sprintf("they are damaged: %v", met.Salvaged), true
 	case h.applied > 0 && s.skipUpTo == 0:
-		return "they are gone"
+		return "they are gone", true
 	case h.short(s):
-		return "they are older than what the catalogue knows of them"
+		return "they are older than what the catalogue knows of them", true
 	case len(s.store.Damage()) > 0:
-		return "messages in them can not be read"
+		return "messages in them can not be read", false
 	}
-	return ""
+	return "", false
 }
 
-// newSuspect takes a stream that was just opened and is known to nobody yet.
-func newSuspect(s *stream, c *streamCreate, h head, rows []consumerRow, why string) *suspect {
-	x := &suspect{s: s, c: *c, h: h, rows: rows, why: why, last: s.last}
+// newSuspect takes a stream that was just opened and is known to nobody yet; nil:
+// nothing suggests that its store has less than it had.
+func newSuspect(s *stream, c *streamCreate, h head, rows []consumerRow) *suspect {
+	why, older := s.lacks(&h)
+	if why == "" {
+		return nil
+	}
+	x := &suspect{s: s, c: *c, h: h, rows: rows, why: why, older: older, last: s.last}
 	if s.done.Seat > 0 {
 		x.to = s.done
 	}
@@ -199,22 +213,40 @@ func (x *suspect) apply(en *edgestore.Entry) {
 	t := x.trial
 	mirror := t.config().Mirror != nil // its messages carry their own sequences
 	if en.Seat != t.done.Seat+1 || !mirror && t.last != x.run.of.notes.before(&en.Record) {
-		x.over = true
+		x.over, x.doubt = true, t.done.Seat
 		return
 	}
 	run := []edgestore.Entry{*en}
 	x.fx.begin(t, run)
 	t.applyRun(run, &x.fx)
+	end := x.run.end.Seat == en.Seat
 	switch {
 	case t.failed != nil:
-		x.over = true
+		x.over, x.doubt = true, en.Seat
+		return
 	case x.to.Seat == en.Seat:
-		x.over = true
 		// Places of a mirror were none in the first journals.
 		x.same = t.last == x.last && (t.done == x.to || mirror)
-	case x.to.Seat == 0 && x.run.end.Seat == en.Seat: // nothing says how far it has to come
-		x.over = true
+		x.over = !x.same || x.partly
+	case x.to.Seat == 0 && end: // nothing says how far it has to come
 		x.same = !mirror && t.last >= x.last
+	}
+	if end && !x.over {
+		// No note is behind it that could say otherwise.
+		if x.over = true; !mirror && t.last != t.done.Place {
+			x.doubt = en.Seat
+		}
+	}
+}
+
+// doubts has the recovery of what became of a suspect go by the notes where it may
+// decide otherwise than it did once.
+func (x *suspect) doubts() {
+	switch {
+	case x.same:
+		x.s.watch.doubt = x.doubt
+	case x.older:
+		x.s.watch.doubt = 1
 	}
 }
 

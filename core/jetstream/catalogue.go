@@ -151,8 +151,7 @@ func (a *applier) streamCreate(en *edgestore.Entry, o *outcome) *apierror.Error 
 		return errStreamCreate
 	}
 	if a.replays {
-		if why := s.lacks(new(head)); why != "" {
-			x := newSuspect(s, &c, head{}, nil, why)
+		if x := newSuspect(s, &c, head{}, nil); x != nil {
 			e.fromJournal([]*suspect{x})
 			if s = x.s; x.failed != nil {
 				e.setOffline(&c, x.failed)
@@ -161,6 +160,7 @@ func (a *applier) streamCreate(en *edgestore.Entry, o *outcome) *apierror.Error 
 				e.mu.Unlock()
 				return nil
 			}
+			x.doubts()
 		}
 		s.tellOpening()
 		s.rowsBehind(nil) // a drain that was not finished

@@ -180,8 +180,8 @@ func (e *Engine) readCatalogue() (*catalogueRows, error) {
 func (e *Engine) loadStream(c *streamCreate, h head, consumers []consumerRow) *suspect {
 	s, err := e.openStream(*c, h)
 	if err == nil {
-		if why := s.lacks(&h); why != "" {
-			return newSuspect(s, c, h, consumers, why)
+		if x := newSuspect(s, c, h, consumers); x != nil {
+			return x
 		}
 	}
 	e.takeIn(s, err, c, h, consumers)
@@ -198,6 +198,9 @@ func (e *Engine) loadSuspects(list []*suspect) {
 			x.rows = nil
 		} else if x.failed == nil && x.h.short(x.s) {
 			x.s.tellShort(&x.h)
+		}
+		if x.failed == nil {
+			x.doubts()
 		}
 		e.takeIn(x.s, x.failed, &x.c, x.h, x.rows)
 	}

@@ -214,6 +214,11 @@ func (s *stream) openIDs() error {
 			d.runs = append(d.runs, r)
 		case errors.Is(err, edgestore.ErrCorrupt):
 			s.idsLost(err)
+			// With nothing else to write the store would name it still, and each start
+			// tell of it once more.
+			if s.dirtyFrom == 0 {
+				s.dirtyFrom = max(s.applied, 1)
+			}
 		default:
 			return fmt.Errorf("message ids: %w", err)
 		}

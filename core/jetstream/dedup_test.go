@@ -531,3 +531,33 @@ func TestDedup_wakesTheDrain(t *testing.T) {
 	}
 	eventually(t, func() bool { return len(x.idFiles()) > 0 })
 }
+
+// Message ids that are gone are told of by one start, also when the stream has nothing
+// else to write.
+func TestDedup_lostRunIsToldOnce(t *testing.T) {
+	x := manyIDs(t)
+	for i := range 60 {
+		x.id(i)
+	}
+	x.drain()
+	x.stop()
+	files := x.idFiles()
+	if len(files) == 0 {
+		t.Fatal("no run")
+	}
+	if err := os.Remove(files[0]); err != nil {
+		t.Fatal(err)
+	}
+	x.start()
+	if d := x.e.Damage(false); len(d) != 1 || d[0].Kind != DamageIDs {
+		t.Errorf("told: %+v", d)
+	}
+	if err := x.e.AckDamage(0); err != nil {
+		t.Fatal(err)
+	}
+	x.stop()
+	x.start()
+	if d := x.e.Damage(false); len(d) != 0 {
+		t.Errorf("told again: %+v", d)
+	}
+}

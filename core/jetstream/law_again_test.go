@@ -346,7 +346,7 @@ func (a *againBox) wholeJournal() {
 // more. Then the journal is not believed, for sequences would move: those that can
 // still be read stay where they are.
 func TestLaw_journalThatWouldDecideOtherwise(t *testing.T) {
-	for name, behind := range map[string]func(x *box){
+	behind := map[string]func(x *box){
 		"nothing behind": nil,
 		"messages behind": func(x *box) {
 			for i := range 20 {
@@ -362,42 +362,61 @@ func TestLaw_journalThatWouldDecideOtherwise(t *testing.T) {
 				t.Fatalf("%+v", a)
 			}
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			x := manyIDs(t)
-			for i := range 60 {
-				x.id(i)
-			}
-			x.drain()
-			x.kill()
-			for _, f := range x.idFiles() {
-				mustRemove(t, f)
-			}
-			x.start()
-			if a := x.put("S", "s", "the second", "Nats-Msg-Id", "id-0"); a.Duplicate {
-				t.Fatalf("its id is still known: %+v", a)
-			}
-			if behind != nil {
-				behind(x)
-			}
-			x.drain()
-			inc := x.e.account("A").stream("S").incarnation
-			x.kill()
-			if behind == nil { // all messages are there
-				x.loseRecords(inc, 'd')
-			} else { // what was lost comes back by the notes
-				name := x.path("streams", fmt.Sprint(inc), "00000001.chunks")
-				b := mustRead(t, name)
-				mustWrite(t, name, b[:len(b)*6/16])
-			}
-			x.start()
-			if lost := x.check("S"); lost > 0 {
-				t.Errorf("%d are lost, told: %+v", lost, x.e.Damage(true))
-			}
-			x.goesOn("S", "s", "")
-			x.check("S")
-		})
 	}
+	for name, behind := range behind {
+		for part := 1; part < 16; part++ {
+			t.Run(fmt.Sprintf("%s/cut to %d of 16", name, part), func(t *testing.T) { otherwise(t, behind, part, true) })
+			// The store, and the catalogue, had not come so far.
+			t.Run(fmt.Sprintf("%s/cut to %d of 16/in the journal alone", name, part), func(t *testing.T) { otherwise(t, behind, part, false) })
+			if behind == nil {
+				break // nothing is cut
+			}
+		}
+	}
+}
+
+func otherwise(t *testing.T, behind func(x *box), part int, drained bool) {
+	x := manyIDs(t)
+	for i := range 60 {
+		x.id(i)
+	}
+	x.drain()
+	x.kill()
+	for _, f := range x.idFiles() {
+		mustRemove(t, f)
+	}
+	x.start()
+	second := func() {
+		if a := x.put("S", "s", "the second", "Nats-Msg-Id", "id-0"); a.Duplicate {
+			t.Fatalf("its id is still known: %+v", a)
+		}
+	}
+	if !drained {
+		x.id(99)
+		x.drain()
+	}
+	second()
+	if behind != nil {
+		behind(x)
+	}
+	if drained {
+		x.drain()
+	}
+	inc := x.e.account("A").stream("S").incarnation
+	x.kill()
+	if behind == nil { // all messages are there
+		x.loseRecords(inc, 'd')
+	} else { // what was lost comes back by the notes
+		name := x.path("streams", fmt.Sprint(inc), "00000001.chunks")
+		b := mustRead(t, name)
+		mustWrite(t, name, b[:len(b)*part/16])
+	}
+	x.start()
+	if lost := x.check("S"); lost > 0 {
+		t.Errorf("%d are lost, told: %+v", lost, x.e.Damage(true))
+	}
+	x.goesOn("S", "s", "")
+	x.check("S")
 }
 
 func mustRemove(t *testing.T, name string) {

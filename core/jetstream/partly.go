@@ -115,7 +115,7 @@ func (w *storeWatch) again(to edgestore.Chain, last uint64, lost []edgestore.Seq
 	if err != nil {
 		return err
 	}
-	x := &suspect{c: streamCreate{incarnation: w.inc}, to: to, last: last}
+	x := &suspect{c: streamCreate{incarnation: w.inc}, to: to, last: last, partly: true}
 	if x.run = index[w.inc].upTo(to); x.run == nil {
 		return nil
 	}

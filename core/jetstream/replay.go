@@ -132,7 +132,7 @@ func (r *replay) gapless(list []edgestore.Entry) int {
 		return 1
 	}
 	n := 1
-	for n < min(len(list), maxRun) && list[n].Incarnation == list[0].Incarnation && list[n].Seat == list[n-1].Seat+1 &&
+	for n < min(len(list), maxRun) && list[n].Incarnation == list[0].Incarnation && list[n].Seat == list[n-1].Seat+1 && list[n].Seat != s.watch.doubt &&
 		(list[n].LSN <= s.skipUpTo) == (list[0].LSN <= s.skipUpTo) {
 		n++
 	}
@@ -166,8 +166,8 @@ func (r *replay) follow(en *edgestore.Entry) error {
 		}
 		return s.bridge(to, lastBefore(en, notes), en.LSN-1, notes)
 	}
-	if s.watch.hurt.Load() && !s.wounded {
-		// What its operations were decided by can't be read any more.
+	if s.watch.doubts(en.Seat) && !s.wounded {
+		// What its operations were decided by can't be read any more, or is another now.
 		notes, err := r.notesOf(inc)
 		if err != nil {
 			return err

@@ -20,6 +20,10 @@ type storeWatch struct {
 	cfg  *asset.StreamConfig // of the stream's creation
 	head head                // as the catalogue knows it
 	hurt atomic.Bool         // something was found unreadable
+	// doubt is the operation from which on what the recovery would decide may not be
+	// what was decided, by something that the store did not have then or has no more:
+	// it goes by the notes from there on. 0: none.
+	doubt uint64
 	// aside is why the files were put aside; nil: they were not.
 	aside error
 
@@ -30,6 +34,11 @@ type storeWatch struct {
 		found []edgestore.SeqRange
 		asked bool // an operation is on its way
 	}
+}
+
+// doubts reports whether what is decided of an operation may not be what was. Recovery only.
+func (w *storeWatch) doubts(seat uint64) bool {
+	return w.hurt.Load() || w.doubt != 0 && seat >= w.doubt
 }
 
 // journalBegin is the stream's last sequence before the first of its operations
