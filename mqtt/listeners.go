@@ -77,6 +77,9 @@ func own(o *config.MQTT) (*listener, error) {
 // the start, when running is false, Start does.
 func (p *ports) verify(to *config.Options, running bool) error {
 	p.abandon()
+	if !several {
+		return nil
+	}
 	var next []*listener
 	for i := range to.MQTT.Listeners {
 		o := &to.MQTT.Listeners[i]
@@ -108,6 +111,9 @@ func (p *ports) verify(to *config.Options, running bool) error {
 
 // openNext opens what next needs. The error is about the i-th.
 func (p *ports) openNext() (i int, err error) {
+	if !several {
+		return 0, nil
+	}
 	p.Lock()
 	defer p.Unlock()
 	for i, l := range p.next {
@@ -128,6 +134,9 @@ func (p *ports) openNext() (i int, err error) {
 
 // abandon closes what was opened for nothing.
 func (p *ports) abandon() {
+	if !several {
+		return
+	}
 	for _, x := range p.fresh {
 		x.Close()
 	}
@@ -137,6 +146,9 @@ func (p *ports) abandon() {
 // commitPorts lets clients into the ports of the options that Verify has seen, and
 // closes the others.
 func (m *Module) commitPorts() {
+	if !several {
+		return
+	}
 	p := &m.ports
 	p.Lock()
 	was := p.open
@@ -189,6 +201,9 @@ func (l *listener) named() string {
 
 // close closes all, and waits for those who accept.
 func (p *ports) close() {
+	if !several {
+		return
+	}
 	p.Lock()
 	open := p.open
 	p.Unlock()
@@ -200,7 +215,7 @@ func (p *ports) close() {
 
 // enter counts a client in, unless there are too many of the port.
 func (l *listener) enter() bool {
-	if l == nil || l.port == nil {
+	if !several || l == nil || l.port == nil {
 		return true
 	}
 	if n := l.port.conns.Add(1); l.o.MaxConns > 0 && n > int64(l.o.MaxConns) {
@@ -228,6 +243,9 @@ func (l *listener) stands() bool {
 
 // surplus are the newest clients of ports that have more than they may now.
 func surplus(all []*conn) (over []*conn) {
+	if !several {
+		return nil
+	}
 	slices.SortFunc(all, func(a, b *conn) int { return cmp.Compare(b.id, a.id) })
 	left := make(map[*port]int64)
 	for _, c := range all {
@@ -252,6 +270,9 @@ func surplus(all []*conn) (over []*conn) {
 
 // describe are the listeners as monitoring shows them.
 func (p *ports) describe() (all []monitor.MQTTListenerVarz) {
+	if !several {
+		return nil
+	}
 	p.Lock()
 	defer p.Unlock()
 	for _, x := range p.open {

@@ -4,7 +4,9 @@ package config
 
 import (
 	"math"
+	"net"
 	"slices"
+	"strconv"
 )
 
 // listenersRow are the MQTT ports beside that of the block.
@@ -72,4 +74,38 @@ func mqttUserTable() *block[User] {
 		row(Live, "permissions permission authorization", "map", "all", "what the user may do", "{publish: a}", func(d *decoder, u *u, it item) { setPermissions(d, &u.Permissions, it) }),
 	})
 	return t
+}
+
+// mqttListeners checks that each has a name and a port of its own, and users who are
+// there.
+func (v *validator) mqttListeners() {
+	m := &v.o.MQTT
+	taken := map[string]string{net.JoinHostPort(m.Host, strconv.Itoa(m.Port)): "the port of mqtt"}
+	names := make(map[string]bool)
+	for i := range m.Listeners {
+		l := &m.Listeners[i]
+		path := "mqtt.listeners[" + strconv.Itoa(i) + "]"
+		if names[l.ID()] {
+			v.errorf(path, "there are two MQTT listeners with the name %q", l.ID())
+		}
+		names[l.ID()] = true
+		at := net.JoinHostPort(l.Host, strconv.Itoa(l.Port))
+		if l.Port > 0 && taken[at] != "" {
+			v.errorf(path, "%s is %s too", at, taken[at])
+		}
+		taken[at] = "listener " + l.ID()
+		auth := path + ".authorization"
+		v.hasName(auth, &l.Auth)
+		if l.Auth.DefaultPermissions != nil && l.Auth.Empty() {
+			v.errorf(auth, "permissions for nobody: the authorization of an MQTT listener without users is that of others")
+		}
+		for j := range l.Auth.Users {
+			v.hasAccount(auth+".users["+strconv.Itoa(j)+"].account", l.Auth.Users[j].Account, "authorization of an MQTT listener")
+		}
+		if l.Auth.Empty() {
+			v.noAuthUser(path+".no_auth_user", l.NoAuthUser)
+		} else if l.NoAuthUser != "" && l.NoAuthUser != l.Auth.User && !named(l.Auth.Users, l.NoAuthUser) {
+			v.errorf(path+".no_auth_user", "no_auth_user: %q not present in the authorization block of the listener", l.NoAuthUser)
+		}
+	}
 }

@@ -243,11 +243,12 @@ func (m *member) Unpin(group string) *apierror.Error {
 
 // Enabled are the accounts that have JetStream, by name.
 func (e *Engine) Enabled() (list []api.Account) {
-	for _, a := range e.accounts() {
+	all := e.accounts()
+	slices.SortFunc(all, func(x, y *account) int { return strings.Compare(x.Name(), y.Name()) })
+	for _, a := range all {
 		if a.bus() != nil {
 			list = append(list, a)
 		}
 	}
-	slices.SortFunc(list, func(x, y api.Account) int { return strings.Compare(x.Name(), y.Name()) })
 	return list
 }
