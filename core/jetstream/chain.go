@@ -35,7 +35,8 @@ import (
 // says, and accepted without one.
 
 // note is that the operation at seat moved the last sequence by delta beside
-// what it says.
+// what it says. 0 is that it took what it says, though its message id could not be
+// read: where the id can be read again, it would be a duplicate.
 type note struct {
 	seat  uint64
 	delta int64
@@ -106,11 +107,14 @@ func (s *stream) followed(r *edgestore.Record) {
 	}
 	s.done = behind(r)
 	delta := s.beside()
-	if delta == 0 {
-		return
+	switch {
+	case delta != 0:
+		s.note(note{seat: s.done.Seat, delta: delta, last: s.last})
+		s.noted += delta
+	case s.guessed: // what it took depends on the note as well
+		s.note(note{seat: s.done.Seat, last: s.last - 1})
 	}
-	s.note(note{seat: s.done.Seat, delta: delta, last: s.last})
-	s.noted += delta
+	s.guessed = false
 }
 
 // beside is what the last sequence is beside the place and the notes.

@@ -242,7 +242,8 @@ func (s *stream) idsLost(err error) {
 // seenID reports whether the message's id is known. What it says depends on no
 // disk: when one does not read, the stream stops rather than guess. When ids are
 // damaged they are not known, and a recovery, which may have known them once,
-// goes by the notes from there on.
+// goes by the notes from there on. The disk may give them right the next time: that
+// they were not known is noted.
 func (s *stream) seenID(id []byte) (seq uint64, known bool, err error) {
 	seq, known, older := s.dedup.recent(id)
 	if known || !older.mayHave() {
@@ -264,11 +265,34 @@ func (s *stream) seenID(id []byte) (seq uint64, known bool, err error) {
 		}
 		return err
 	})
+	if err == nil && known {
+		var stored bool
+		if stored, err = s.notedUnknown(); stored {
+			return 0, false, nil
+		}
+	}
 	if err != nil || lost == nil {
 		return seq, known, err
 	}
 	s.idsLost(lost)
-	return 0, false, s.goByNotes()
+	if err = s.goByNotes(); err == nil {
+		s.guessed = s.role == leader
+	}
+	return 0, false, err
+}
+
+// notedUnknown reports whether a note says of the operation that a recovery applies
+// that its id could not be read.
+func (s *stream) notedUnknown() (bool, error) {
+	if s.role != recovering || s.wounded || s.e.replay == nil {
+		return false, nil
+	}
+	notes, err := s.e.replay.notesOf(s.incarnation)
+	if err != nil {
+		return false, s.fail(err)
+	}
+	n, noted := notes.of(s.done.Seat + 1)
+	return noted && n.delta == 0, nil
 }
 
 // newerRuns looks whether a drain has put other runs in the place of older: their

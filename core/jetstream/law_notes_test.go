@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -236,4 +237,56 @@ func TestLaw_heldAnswersAreRepublished(t *testing.T) {
 		t.Errorf("republished %+v", m)
 	}
 	again.none()
+}
+
+// Message ids can't be read once, and an id is stored again. The disk gives them
+// right after the restart: then the id is known, and its operation no duplicate for
+// that.
+func TestLaw_idsThatCameWrongOnce(t *testing.T) {
+	x := manyIDs(t)
+	for i := range 60 {
+		x.id(i)
+	}
+	x.drain()
+	x.stop()
+	x.start()
+	x.e.drain.busy.Lock() // what was decided is in the journal alone
+	right := make(map[string][]byte)
+	for _, name := range x.idFiles() {
+		b := mustRead(t, name)
+		right[filepath.Base(name)] = b
+		mustWrite(t, name, make([]byte, len(b)))
+	}
+	for _, n := range []int{0, 100, 1, 101} {
+		if a := x.id(n); a.Duplicate {
+			t.Errorf("id %d is still known: %+v", n, a)
+		}
+	}
+	inc := x.e.account("A").stream("S").incarnation
+	was, dir := x.e, filepath.Join(t.TempDir(), "jetstream")
+	x.still.hold(func() {
+		if err := copyOnce(x.dir, dir); err != nil {
+			t.Error(err)
+		}
+	})
+	was.drain.busy.Unlock()
+	x.e, x.dir = nil, dir
+	if err := was.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range right {
+		mustWrite(t, x.path("streams", fmt.Sprint(inc), name), b)
+	}
+	for range 2 {
+		x.start()
+		if lost := x.check("S"); lost > 0 {
+			t.Errorf("%d are lost, told: %+v", lost, x.e.Damage(true))
+		}
+		if a := x.put("S", "s", "body 1", "Nats-Msg-Id", "id-1"); !a.Duplicate || a.Seq != 63 {
+			t.Errorf("what was stored last is not known: %+v", a)
+		}
+		x.kill()
+	}
+	x.start()
+	x.goesOn("S", "s", "")
 }

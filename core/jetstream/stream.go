@@ -53,6 +53,9 @@ type stream struct {
 	// wounded: operations of it are lost, and the recovery takes the rest as
 	// wounds say.
 	wounded bool
+	// guessed: the operation that is applied was decided without a message id that
+	// could not be read.
+	guessed bool
 	// identified: the store says whose it is.
 	identified bool
 	// done is the chain behind the newest operation applied, noted what the notes

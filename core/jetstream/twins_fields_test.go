@@ -28,7 +28,7 @@ var twinsLocal = map[string]string{
 	// Where this server stands in its own log and its own files.
 	"stream.applied": "an LSN", "stream.skipUpTo": "an LSN", "stream.dirtyFrom": "an LSN", "stream.stoppedAt": "an LSN",
 	"stream.auxDirty": "what its files lack", "stream.identified": "what its files lack", "stream.sealed": "what its files lack",
-	"stream.states": "of a recovery", "stream.wounded": "of a recovery", "stream.wounds": "of a recovery",
+	"stream.states": "of a recovery", "stream.wounded": "of a recovery", "stream.guessed": "of an operation", "stream.wounds": "of a recovery",
 	"stream.failed": "it applies nothing more", "stream.stopped": "it applies nothing more",
 	// What a leader does.
 	"stream.role": "", "stream.notes": "not logged yet: noted is compared", "stream.unsure": "", "stream.held": "", "stream.bound": "",
