@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/frondmq/frond/core/jetstream/apierror"
 	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/subject"
+	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/core/wire"
 )
 
@@ -244,15 +246,40 @@ func (b *testBus) request(t testing.TB, subj, hdr, body string) testMsg {
 	return got
 }
 
+// jsonOf is the JSON of a configuration or of a request, which tests write as
+// testkit.JSON reads it. Stories have JSON; no body and a mere number stay what they are.
+func jsonOf(t testing.TB, text string) string {
+	t.Helper()
+	if text == "" || text[0] == '{' || text[0] >= '0' && text[0] <= '9' {
+		return text
+	}
+	return testkit.JSON(t, text)
+}
+
+// bodyTo is jsonOf for what goes to the JSON API, and body itself for other subjects.
+func bodyTo(t testing.TB, subj, body string) string {
+	t.Helper()
+	if !strings.HasPrefix(subj, asset.APIPrefix) {
+		return body
+	}
+	return jsonOf(t, body)
+}
+
+// api is request for the JSON API.
+func (b *testBus) api(t testing.TB, verb, body string) testMsg {
+	t.Helper()
+	return b.request(t, asset.APIPrefix+verb, "", jsonOf(t, body))
+}
+
 // response is what each answer of the API may say.
 type response struct {
 	Error *apierror.Error `json:"error"`
 }
 
-// call is request for the JSON API; it fails the test on an error answer.
+// call is api that fails the test on an error answer.
 func (b *testBus) call(t testing.TB, verb string, body string, out any) {
 	t.Helper()
-	m := b.request(t, asset.APIPrefix+verb, "", body)
+	m := b.api(t, verb, body)
 	var r response
 	if err := json.Unmarshal([]byte(m.Body), &r); err != nil {
 		t.Fatalf("%s: %v in %q %q", verb, err, m.Header, m.Body)
@@ -270,7 +297,7 @@ func (b *testBus) call(t testing.TB, verb string, body string, out any) {
 // fails is call for requests that must be refused; it gives the error.
 func (b *testBus) fails(t testing.TB, verb string, body string) *apierror.Error {
 	t.Helper()
-	m := b.request(t, asset.APIPrefix+verb, "", body)
+	m := b.api(t, verb, body)
 	var r response
 	if err := json.Unmarshal([]byte(m.Body), &r); err != nil {
 		t.Fatalf("%s: %v in %q", verb, err, m.Body)
@@ -336,6 +363,7 @@ type streamAnswer struct {
 func mustStream(t testing.TB, b *testBus, config string) streamAnswer {
 	t.Helper()
 	var c asset.StreamConfig
+	config = jsonOf(t, config)
 	if err := json.NewDecoder(bytes.NewReader([]byte(config))).Decode(&c); err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ func inRecovery(t *testing.T) (x *box, s, mirror *stream) {
 	for i := range 5 {
 		x.put("S", "s.a", text(i))
 	}
-	mustStream(t, x.b, `{"name":"M","mirror":{"name":"S"}}`)
+	mustStream(t, x.b, "name=M mirror={name=S}")
 	eventually(t, func() bool { return x.b.origins(t, "M").State.LastSeq == 5 })
 	refuse.Store(true)
 	x.e.drain.busy.Lock() // what a test has told would be drained
@@ -265,7 +265,7 @@ func TestChain_manyNotes(t *testing.T) {
 		}}
 	}
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
+	mustStream(t, x.b, "name=S subjects=[s.>]")
 	s := x.e.account("A").stream("S")
 	refuse.Store(true)
 	const n = maxNotes + 88
@@ -434,7 +434,7 @@ func TestChain_whichNotesAreWrittenTwice(t *testing.T) {
 	log := watchedLog{mu: new(sync.Mutex), twice: make(map[uint8][]bool)}
 	x.change = func(c *Config) { c.backend = watchedBackend{diskBackend{c}, log} }
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
+	mustStream(t, x.b, "name=S subjects=[s.>]")
 	notes := func() []bool {
 		log.mu.Lock()
 		defer log.mu.Unlock()
@@ -447,7 +447,7 @@ func TestChain_whichNotesAreWrittenTwice(t *testing.T) {
 	if got := notes(); !reflect.DeepEqual(got, []bool{false}) {
 		t.Errorf("behind a refusal: %v", got)
 	}
-	x.b.call(t, "STREAM.PURGE.S", `{"seq":500}`, nil)
+	x.b.call(t, "STREAM.PURGE.S", "seq=500", nil)
 	if got := notes(); !reflect.DeepEqual(got, []bool{false, true}) {
 		t.Errorf("behind a purge beyond the end: %v", got)
 	}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/edgestore"
 )
 
@@ -30,9 +29,9 @@ type chaosCopy struct {
 func (w *chaosWorld) foundCopies() {
 	w.copies = make(map[string]*chaosCopy)
 	for name, config := range map[string]string{
-		copyMirror: `{"name":"MIRROR","mirror":{"name":"PLAIN"}}`,
-		copySum:    `{"name":"SUM","sources":[{"name":"PLAIN"}]}`,
-		copyGather: `{"name":"GATHER","sources":[{"name":"WORK"}]}`,
+		copyMirror: "name=MIRROR mirror={name=PLAIN}",
+		copySum:    "name=SUM sources=[{name=PLAIN}]",
+		copyGather: "name=GATHER sources=[{name=WORK}]",
 	} {
 		mustStream(w.t, w.b, config)
 		w.copies[name] = &chaosCopy{seen: make(map[uint64]string)}
@@ -57,7 +56,7 @@ func (w *chaosWorld) readCopy(name string) {
 	}
 	last := s.store.State().LastSeq
 	for seq := last - min(last, 1+w.rnd.Uint64N(12)) + 1; seq <= last; seq++ {
-		m := w.b.request(w.t, asset.APIPrefix+"STREAM.MSG.GET."+name, "", fmt.Sprintf(`{"seq":%d}`, seq))
+		m := w.b.api(w.t, "STREAM.MSG.GET."+name, fmt.Sprintf("seq=%d", seq))
 		var a gotMsg
 		if json.Unmarshal([]byte(m.Body), &a) != nil || a.Message.Seq != seq {
 			continue

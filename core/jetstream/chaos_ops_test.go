@@ -194,18 +194,18 @@ func (w *chaosWorld) deleteOne() {
 	seq := 1 + w.rnd.Uint64N(s.last+1)
 	s.mayGo[seq] = true
 	w.m.mu.Unlock()
-	w.b.request(w.t, asset.APIPrefix+"STREAM.MSG.DELETE."+chaosPlain, "", fmt.Sprintf(`{"seq":%d}`, seq))
+	w.b.api(w.t, "STREAM.MSG.DELETE."+chaosPlain, fmt.Sprintf("seq=%d", seq))
 }
 
 func (w *chaosWorld) purgeSubject() {
 	w.mayGo(chaosKV)
-	w.call("STREAM.PURGE."+chaosKV, fmt.Sprintf(`{"filter":"%s.%s"}`, chaosKV, w.key()))
+	w.call("STREAM.PURGE."+chaosKV, fmt.Sprintf("filter=%s.%s", chaosKV, w.key()))
 }
 
 // empty makes room in the stream that refuses.
 func (w *chaosWorld) empty() {
 	w.mayGo(chaosFull)
-	w.call("STREAM.PURGE."+chaosFull, fmt.Sprintf(`{"keep":%d}`, w.rnd.IntN(3)))
+	w.call("STREAM.PURGE."+chaosFull, fmt.Sprintf("keep=%d", w.rnd.IntN(3)))
 }
 
 // notDrained hears how a second drain ended. Disks that do not read for a while may
@@ -242,7 +242,7 @@ func (w *chaosWorld) drainSome() {
 // files, as it may be on a busy machine.
 func (w *chaosWorld) call(verb, body string) bool {
 	w.t.Helper()
-	m := w.b.request(w.t, asset.APIPrefix+verb, "", body)
+	m := w.b.api(w.t, verb, body)
 	var r response
 	if err := json.Unmarshal([]byte(m.Body), &r); err != nil {
 		w.t.Fatalf("%s: %v in %q", verb, err, m.Body)
@@ -267,7 +267,7 @@ func (w *chaosWorld) createStream() {
 
 // create makes a stream with a few messages.
 func (w *chaosWorld) create(name string) {
-	if !w.call("STREAM.CREATE."+name, fmt.Sprintf(`{"name":%q,"subjects":["%s.>"]}`, name, name)) {
+	if !w.call("STREAM.CREATE."+name, fmt.Sprintf("name=%q subjects=[%s.>]", name, name)) {
 		return
 	}
 	w.m.created(name)
@@ -296,12 +296,12 @@ func (w *chaosWorld) deleteStream() {
 }
 
 func (w *chaosWorld) updateStream() {
-	w.call("STREAM.UPDATE."+chaosPlain, fmt.Sprintf(`{"name":"PLAIN","subjects":["PLAIN.>"],"description":"%d"}`, w.next))
+	w.call("STREAM.UPDATE."+chaosPlain, fmt.Sprintf(`name=PLAIN subjects=[PLAIN.>] description="%d"`, w.next))
 }
 
 func (w *chaosWorld) createConsumer() {
 	name := fmt.Sprint("d", w.rnd.IntN(3))
-	w.consumer(chaosPlain, name, fmt.Sprintf(`{"ack_policy":"explicit","durable_name":%q}`, name))
+	w.consumer(chaosPlain, name, fmt.Sprintf("ack_policy=explicit durable_name=%q", name))
 }
 
 func (w *chaosWorld) deleteConsumer() {

@@ -325,22 +325,22 @@ const (
 
 func (w *chaosWorld) found() {
 	for name, config := range map[string]string{
-		chaosPlain: `{"name":"PLAIN","subjects":["PLAIN.>"]}`,
-		chaosDedup: `{"name":"DEDUP","subjects":["DEDUP.>"],"duplicate_window":3600000000000}`,
-		chaosKV:    `{"name":"KV","subjects":["KV.>"],"max_msgs_per_subject":1,"allow_rollup_hdrs":true}`,
-		chaosQueue: `{"name":"QUEUE","subjects":["QUEUE.>"],"retention":"workqueue"}`,
-		chaosTTL:   `{"name":"TTL","subjects":["TTL.>"],"allow_msg_ttl":true,"subject_delete_marker_ttl":1000000000}`,
-		chaosFull:  `{"name":"FULL","subjects":["FULL.>"],"max_msgs":6,"discard":"new"}`,
-		chaosCare:  `{"name":"CARE","subjects":["CARE.>"],"retention":"interest"}`,
-		chaosWork:  `{"name":"WORK","subjects":["WORK.>"],"retention":"workqueue"}`,
+		chaosPlain: "name=PLAIN subjects=[PLAIN.>]",
+		chaosDedup: "name=DEDUP subjects=[DEDUP.>] duplicate_window=1h",
+		chaosKV:    "name=KV subjects=[KV.>] max_msgs_per_subject=1 allow_rollup_hdrs",
+		chaosQueue: "name=QUEUE subjects=[QUEUE.>] retention=workqueue",
+		chaosTTL:   "name=TTL subjects=[TTL.>] allow_msg_ttl subject_delete_marker_ttl=1s",
+		chaosFull:  "name=FULL subjects=[FULL.>] max_msgs=6 discard=new",
+		chaosCare:  "name=CARE subjects=[CARE.>] retention=interest",
+		chaosWork:  "name=WORK subjects=[WORK.>] retention=workqueue",
 	} {
 		mustStream(w.t, w.b, config)
 		w.m.created(name)
 	}
 	w.foundCopies()
-	w.consumer(chaosPlain, "c", `{"durable_name":"c","ack_policy":"explicit","max_ack_pending":-1,"ack_wait":3600000000000}`)
-	w.consumer(chaosQueue, "c", `{"durable_name":"c","ack_policy":"explicit","max_ack_pending":-1,"ack_wait":3600000000000}`)
-	w.consumer(chaosCare, "c", `{"durable_name":"c","ack_policy":"explicit","max_ack_pending":-1,"ack_wait":3600000000000}`)
+	w.consumer(chaosPlain, "c", "durable_name=c ack_policy=explicit max_ack_pending=-1 ack_wait=1h")
+	w.consumer(chaosQueue, "c", "durable_name=c ack_policy=explicit max_ack_pending=-1 ack_wait=1h")
+	w.consumer(chaosCare, "c", "durable_name=c ack_policy=explicit max_ack_pending=-1 ack_wait=1h")
 }
 
 // whole reports whether what every run has is there.
@@ -359,7 +359,7 @@ func (w *chaosWorld) whole() bool {
 }
 
 func (w *chaosWorld) consumer(stream, name, config string) {
-	if !w.call("CONSUMER.CREATE."+stream+"."+name, `{"stream_name":"`+stream+`","config":`+config+`}`) {
+	if !w.call("CONSUMER.CREATE."+stream+"."+name, consumerRequest(stream, jsonOf(w.t, config))) {
 		return
 	}
 	w.m.mu.Lock()
@@ -421,7 +421,7 @@ func (w *chaosWorld) drainConsumer(s *chaosStream, body string) {
 // take pulls and acknowledges at most n messages, and returns their bodies.
 func (w *chaosWorld) take(s *chaosStream, n int) (bodies []string) {
 	w.t.Helper()
-	in := w.b.pull(w.t, s.name+".c", fmt.Sprintf(`{"batch":%d,"no_wait":true}`, n))
+	in := w.b.pull(w.t, s.name+".c", fmt.Sprintf("batch=%d no_wait", n))
 	defer in.stop()
 	for range n {
 		msg := in.next()

@@ -58,8 +58,8 @@ func moved(t *testing.T, when string, before, after map[uint64]int64, which ...u
 func TestClockState_movesItsOwn(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"O","subjects":["o"],"allow_msg_ttl":true}`)
-	mustStream(t, x.b, `{"name":"M","mirror":{"name":"O"},"allow_msg_ttl":true}`)
+	mustStream(t, x.b, "name=O subjects=[o] allow_msg_ttl")
+	mustStream(t, x.b, "name=M mirror={name=O} allow_msg_ttl")
 	for range 3 {
 		x.put("O", "o", "x", "Nats-TTL", "1h")
 	}
@@ -85,7 +85,7 @@ func TestClockState_movesItsOwn(t *testing.T) {
 func TestClockState_movesTheUnsure(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"M","mirror":{"name":"NOTHERE"},"allow_msg_ttl":true}`)
+	mustStream(t, x.b, "name=M mirror={name=NOTHERE} allow_msg_ttl")
 	s := x.e.account("A").stream("M")
 	header := []byte("NATS/1.0\r\nNats-TTL: 1h\r\n\r\n")
 	const came = int64(1_000_000_000_000)
@@ -140,7 +140,7 @@ func TestClockState_isStored(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			x := newBox(t)
 			x.start()
-			mustStream(t, x.b, `{"name":"M","mirror":{"name":"NOTHERE"},"allow_msg_ttl":true}`)
+			mustStream(t, x.b, "name=M mirror={name=NOTHERE} allow_msg_ttl")
 			s := x.e.account("A").stream("M")
 			x.drain()
 			s.mu.Lock()
@@ -172,8 +172,8 @@ func TestClockStep_lostTimetable(t *testing.T) {
 				x, c := newBox(t), newTestMachine(in2026)
 				x.change = c.configure
 				x.start()
-				mustStream(t, x.b, `{"name":"S","subjects":["s"],"max_age":3600000000000}`)
-				mustStream(t, x.b, `{"name":"OTHER","subjects":["other"]}`)
+				mustStream(t, x.b, "name=S subjects=[s] max_age=1h")
+				mustStream(t, x.b, "name=OTHER subjects=[other]")
 				x.put("S", "s", text(1))
 				for range 3 { // a segment each, so that the journal has no timetable any more
 					for range 35 {

@@ -21,16 +21,16 @@ func moveData(m move) []byte {
 func TestClockState_promotedMirror(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"O","subjects":["o"]}`)
+	mustStream(t, x.b, "name=O subjects=[o]")
 	for i := range 3 {
 		x.put("O", "o", text(i))
 	}
-	mustStream(t, x.b, `{"name":"M","mirror":{"name":"O"}}`)
+	mustStream(t, x.b, "name=M mirror={name=O}")
 	eventually(t, func() bool { return x.b.origins(t, "M").State.LastSeq == 3 })
 	if err := x.e.drain.drain(); err != nil {
 		t.Fatal(err)
 	}
-	x.b.call(t, "STREAM.UPDATE.M", `{"name":"M","subjects":["m"]}`, nil)
+	x.b.call(t, "STREAM.UPDATE.M", "name=M subjects=[m]", nil)
 	x.put("M", "m", "its own")
 	if err := x.e.drain.drain(); err != nil {
 		t.Fatal(err)
@@ -48,7 +48,7 @@ func TestClockState_promotedMirror(t *testing.T) {
 func TestClockState_movedOnce(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"],"allow_msg_ttl":true}`)
+	mustStream(t, x.b, "name=S subjects=[s] allow_msg_ttl")
 	x.put("S", "s", text(1), "Nats-TTL", "1h")
 	s := x.e.account("A").stream("S")
 	m := move{from: 1, to: x.e.line.at() + int64(time.Hour), by: int64(10 * time.Minute)}
@@ -94,7 +94,7 @@ func TestClockState_moveToTheEnd(t *testing.T) {
 	var refuse atomic.Bool
 	x.change = func(c *Config) { c.backend = withoutNotes{diskBackend{c}, &refuse, opClockMove} }
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"],"allow_msg_ttl":true}`)
+	mustStream(t, x.b, "name=S subjects=[s] allow_msg_ttl")
 	x.put("S", "s", text(1), "Nats-TTL", "2h")
 	s := x.e.account("A").stream("S")
 	due := func() int64 {

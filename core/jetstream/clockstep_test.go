@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/frondmq/frond/core/jetstream/api"
-	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/tinylib/msgp/msgp"
 )
 
@@ -105,12 +104,12 @@ var clockStreams = map[string]struct {
 	header []string
 	lives  time.Duration
 }{
-	"LIMITS": {`"max_age":3600000000000`, nil, time.Hour},
-	"MEMORY": {`"max_age":3600000000000,"storage":"memory"`, nil, time.Hour},
-	"WORK":   {`"max_age":3600000000000,"retention":"workqueue"`, nil, time.Hour},
-	"TTL":    {`"allow_msg_ttl":true,"subject_delete_marker_ttl":600000000000`, []string{"Nats-TTL", "1h"}, time.Hour},
-	"KV_B":   {`"allow_msg_ttl":true,"max_msgs_per_subject":1,"max_age":7200000000000`, []string{"Nats-TTL", "1h"}, time.Hour},
-	"DEDUP":  {`"duplicate_window":1800000000000`, nil, 1 << 60},
+	"LIMITS": {"max_age=1h", nil, time.Hour},
+	"MEMORY": {"max_age=1h storage=memory", nil, time.Hour},
+	"WORK":   {"max_age=1h retention=workqueue", nil, time.Hour},
+	"TTL":    {"allow_msg_ttl subject_delete_marker_ttl=10m", []string{"Nats-TTL", "1h"}, time.Hour},
+	"KV_B":   {"allow_msg_ttl max_msgs_per_subject=1 max_age=2h", []string{"Nats-TTL", "1h"}, time.Hour},
+	"DEDUP":  {"duplicate_window=30m", nil, 1 << 60},
 }
 
 func newClockRig(t *testing.T, name string, wall time.Time) *clockRig {
@@ -124,7 +123,7 @@ func newClockRig(t *testing.T, name string, wall time.Time) *clockRig {
 }
 
 func (r *clockRig) create(s string) {
-	mustStream(r.t, r.b, fmt.Sprintf(`{"name":%q,"subjects":["%s.>"],%s}`, s, s, clockStreams[s].config))
+	mustStream(r.t, r.b, fmt.Sprintf("name=%q subjects=[%s.>] %s", s, s, clockStreams[s].config))
 	r.seqs[s] = make(map[uint64]time.Duration)
 }
 
@@ -224,7 +223,7 @@ func (r *clockRig) messages(stream string) (all []api.StoredMsg) {
 	r.t.Helper()
 	for seq := uint64(1); ; {
 		var a struct{ Message *api.StoredMsg }
-		answer := r.b.request(r.t, asset.APIPrefix+"STREAM.MSG.GET."+stream, "", fmt.Sprintf(`{"seq":%d,"next_by_subj":">"}`, seq))
+		answer := r.b.api(r.t, "STREAM.MSG.GET."+stream, fmt.Sprintf("seq=%d next_by_subj=>", seq))
 		if err := json.Unmarshal([]byte(answer.Body), &a); err != nil {
 			r.t.Fatal(err, answer)
 		}
@@ -346,7 +345,7 @@ func TestClockStep_shownTimes(t *testing.T) {
 		}
 		// A consumer that begins at a time begins at what is shown as of that.
 		at := r.c.wall.Add(r.seqs["LIMITS"][2]).Add(-5 * time.Second)
-		mustConsumer(t, r.b, "LIMITS", "c", fmt.Sprintf(`{"durable_name":"c","deliver_policy":"by_start_time","opt_start_time":%q,"ack_policy":"explicit"}`, at.UTC().Format(time.RFC3339Nano)))
+		mustConsumer(t, r.b, "LIMITS", "c", fmt.Sprintf("durable_name=c deliver_policy=by_start_time opt_start_time=%q ack_policy=explicit", at.UTC().Format(time.RFC3339Nano)))
 		if i := r.b.consumer(t, "LIMITS", "c"); i.NumPending != 1 {
 			t.Errorf("%s: by_start_time leaves %d, want 1", mode, i.NumPending)
 		}
@@ -397,7 +396,7 @@ func TestClockStep_crashBeforeItIsDurable(t *testing.T) {
 	c := newTestMachine(in1970)
 	d.change = c.configure
 	e, b := d.open()
-	mustStream(t, b, `{"name":"S","subjects":["s"],"max_age":3600000000000,"allow_msg_ttl":true}`)
+	mustStream(t, b, "name=S subjects=[s] max_age=1h allow_msg_ttl")
 	for range 3 {
 		b.publish(t, "s", "", "Nats-TTL", "50m")
 	}
@@ -427,7 +426,7 @@ func TestClockStep_crashBeforeItIsDurable(t *testing.T) {
 func TestClockStep_sleepIsNoStep(t *testing.T) {
 	r := newClockRig(t, "sleep", in2026)
 	r.put()
-	mustConsumer(t, r.b, "LIMITS", "c", `{"durable_name":"c","ack_policy":"explicit","ack_wait":60000000000}`)
+	mustConsumer(t, r.b, "LIMITS", "c", "durable_name=c ack_policy=explicit ack_wait=1m")
 	r.b.pull(t, "LIMITS.c", "1").next()
 	before := r.e.now()
 	r.c.sleep(30 * time.Minute)
@@ -459,9 +458,9 @@ func TestClockStep_timersGoOn(t *testing.T) {
 		}
 		r := newClockRig(t, fmt.Sprint("timers, ", step), wall)
 		until := r.c.now().Add(time.Hour)
-		mustConsumer(t, r.b, "LIMITS", "p", fmt.Sprintf(`{"durable_name":"p","ack_policy":"explicit","pause_until":%q}`, until.UTC().Format(time.RFC3339Nano)))
+		mustConsumer(t, r.b, "LIMITS", "p", fmt.Sprintf("durable_name=p ack_policy=explicit pause_until=%q", until.UTC().Format(time.RFC3339Nano)))
 		r.put()
-		mustConsumer(t, r.b, "WORK", "w", `{"durable_name":"w","ack_policy":"explicit","ack_wait":60000000000}`)
+		mustConsumer(t, r.b, "WORK", "w", "durable_name=w ack_policy=explicit ack_wait=1m")
 		r.b.pull(t, "WORK.w", "1").next()
 		before := r.e.now()
 		r.c.set(step)
@@ -491,9 +490,9 @@ func TestClockStep_timersGoOn(t *testing.T) {
 func TestClockStep_mirror(t *testing.T) {
 	for _, mode := range []string{"", "drain and kill"} {
 		r := newClockRig(t, "mirror, "+mode, in1970)
-		mustStream(t, r.b, `{"name":"ORIGIN","subjects":["o.>"],"allow_msg_ttl":true}`)
-		mustStream(t, r.b, `{"name":"AGE","mirror":{"name":"ORIGIN"},"max_age":3600000000000}`)
-		mustStream(t, r.b, `{"name":"TTL_M","mirror":{"name":"ORIGIN"},"allow_msg_ttl":true}`)
+		mustStream(t, r.b, "name=ORIGIN subjects=[o.>] allow_msg_ttl")
+		mustStream(t, r.b, "name=AGE mirror={name=ORIGIN} max_age=1h")
+		mustStream(t, r.b, "name=TTL_M mirror={name=ORIGIN} allow_msg_ttl")
 		put := func() {
 			last := r.b.publish(t, "o.x", "x", "Nats-TTL", "1h").Seq
 			eventually(t, func() bool {
@@ -548,7 +547,7 @@ func TestClockStep_readsEarlierBuilds(t *testing.T) {
 		t.Errorf("%+v, %v", c, err)
 	}
 	e, b := newTestEngine(t)
-	mustStream(t, b, `{"name":"S","subjects":["s"],"storage":"memory","allow_msg_ttl":true}`)
+	mustStream(t, b, "name=S subjects=[s] storage=memory allow_msg_ttl")
 	b.publish(t, "s", "x", "Nats-TTL", "1h")
 	s := e.account("A").stream("S")
 	s.mu.Lock()

@@ -11,19 +11,24 @@ import (
 
 func mustConsumer(t testing.TB, b *testBus, stream, name, config string) {
 	t.Helper()
-	b.call(t, "CONSUMER.CREATE."+stream+"."+name, `{"stream_name":"`+stream+`","config":`+config+`}`, nil)
+	b.call(t, "CONSUMER.CREATE."+stream+"."+name, consumerRequest(stream, jsonOf(t, config)), nil)
+}
+
+// consumerRequest is the one that creates a consumer of that configuration.
+func consumerRequest(stream, config string) string {
+	return fmt.Sprintf(`{"stream_name":%q,"config":%s}`, stream, config)
 }
 
 // The server's name of a consumer without one is not a part of its
 // configuration.
 func TestConsumer_ephemeralWithoutName(t *testing.T) {
 	_, b := newTestEngine(t)
-	mustStream(t, b, `{"name":"S","subjects":["s.>"],"storage":"memory"}`)
+	mustStream(t, b, "name=S subjects=[s.>] storage=memory")
 	var made, again struct {
 		Name   string         `json:"name"`
 		Config map[string]any `json:"config"`
 	}
-	b.call(t, "CONSUMER.CREATE.S", `{"stream_name":"S","config":{"ack_policy":"explicit"}}`, &made)
+	b.call(t, "CONSUMER.CREATE.S", "stream_name=S config={ack_policy=explicit}", &made)
 	b.call(t, "CONSUMER.INFO.S."+made.Name, "", &again)
 	if made.Name == "" || made.Config["name"] != nil || again.Name != made.Name || again.Config["name"] != nil {
 		t.Errorf("made %+v, then %+v", made, again)
@@ -43,7 +48,7 @@ func (b *testBus) pull(t testing.TB, consumer, body string) *inbox {
 	reply := fmt.Sprintf("_PULL.%d", b.next)
 	b.mu.Unlock()
 	in := b.inbox(t, reply)
-	if n := b.route(&wire.Msg{Subject: []byte(nextPrefix + consumer), Reply: []byte(reply), Body: []byte(body)}); n == 0 {
+	if n := b.route(&wire.Msg{Subject: []byte(nextPrefix + consumer), Reply: []byte(reply), Body: []byte(jsonOf(t, body))}); n == 0 {
 		t.Fatalf("nobody takes pulls for %s", consumer)
 	}
 	return in
@@ -83,8 +88,8 @@ func (b *testBus) consumer(t testing.TB, stream, name string) (a consumerAnswer)
 
 func TestConsumer_waitingPullGetsNewMessages(t *testing.T) {
 	_, b := newTestEngine(t)
-	mustStream(t, b, `{"name":"S","subjects":["s.>"],"storage":"memory"}`)
-	mustConsumer(t, b, "S", "c", `{"durable_name":"c","ack_policy":"explicit","filter_subject":"s.b"}`)
+	mustStream(t, b, "name=S subjects=[s.>] storage=memory")
+	mustConsumer(t, b, "S", "c", "durable_name=c ack_policy=explicit filter_subject=s.b")
 	in := b.pull(t, "S.c", "100")
 	for i := range 100 {
 		b.publish(t, "s.a", "")

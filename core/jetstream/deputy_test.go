@@ -130,14 +130,14 @@ func TestDeputy_answersThatArriveAreNoRequests(t *testing.T) {
 func TestDeputy_originsFlowControl(t *testing.T) {
 	before, _ := deputyWays(t)
 	b := deputyRig(t, before).b
-	mustStream(t, b, `{"name":"M","storage":"memory","mirror":{"name":"O","external":{"api":"o.api","deliver":""}}}`)
+	mustStream(t, b, `name=M storage=memory mirror={name=O external={api=o.api deliver=""}}`)
 	created := make(chan string, 8)
 	stop, err := b.Subscribe("o.api.CONSUMER.CREATE.>", "", func(m *wire.Msg) {
 		req := string(m.Body)
 		_, rest, _ := strings.Cut(req, `"deliver_subject":"`)
 		deliver, _, _ := strings.Cut(rest, `"`)
 		reply := string(m.Reply)
-		go b.send(reply, "", fmt.Sprintf(`{"name":"c","config":{"deliver_subject":%q}}`, deliver))
+		go b.send(reply, "", jsonOf(t, fmt.Sprintf("name=c config={deliver_subject=%q}", deliver)))
 		created <- deliver
 	})
 	if err != nil {

@@ -183,7 +183,7 @@ func TestEngine_maxDisk(t *testing.T) {
 	const most = 12 << 20
 	d.change = func(c *Config) { c.MaxDisk, c.DrainBytes, c.StoreFileBytes = most, 256<<10, 512<<10 }
 	e, b := d.open()
-	mustStream(t, b, `{"name":"W","subjects":["w"],"retention":"workqueue"}`)
+	mustStream(t, b, "name=W subjects=[w] retention=workqueue")
 	body := strings.Repeat("x", 32<<10)
 	var refused *apierror.Error
 	n := 0
@@ -196,7 +196,7 @@ func TestEngine_maxDisk(t *testing.T) {
 	if used, err := e.cfg.guard.count(); err != nil || used > most {
 		t.Errorf("%d bytes are used of %d, %v", used, most, err)
 	}
-	mustConsumer(t, b, "W", "c", `{"durable_name":"c","ack_policy":"explicit","max_ack_pending":-1}`)
+	mustConsumer(t, b, "W", "c", "durable_name=c ack_policy=explicit max_ack_pending=-1")
 	in := b.inbox(t, "got")
 	defer in.stop()
 	for range n - 1 {

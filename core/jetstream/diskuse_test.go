@@ -15,7 +15,7 @@ func TestEngine_fileBytes(t *testing.T) {
 	d.change = func(c *Config) { c.StoreFileBytes = 256 << 10 }
 	e, b := d.open()
 	for i, name := range []string{"SMALL", "LARGE", "IDS", "GONE", "STRAY", "OFFLINE"} {
-		mustStream(t, b, fmt.Sprintf(`{"name":%q,"subjects":["%s.>"]}`, name, name))
+		mustStream(t, b, fmt.Sprintf("name=%q subjects=[%s.>]", name, name))
 		n := []int{1, 40, 40, 1, 1, 1}[i]
 		for k := range n {
 			var id []string

@@ -66,7 +66,7 @@ func TestEngine_purgeOnAFullDisk(t *testing.T) {
 		return e, b
 	}
 	e, b := open()
-	mustStream(t, b, `{"name":"S","subjects":["s.>"]}`)
+	mustStream(t, b, "name=S subjects=[s.>]")
 	body := strings.Repeat("x", 8<<10)
 	for range 4 {
 		for range 100 {
@@ -90,7 +90,7 @@ func TestEngine_purgeOnAFullDisk(t *testing.T) {
 	if e.drain.drain() == nil {
 		t.Fatal("the stores were not full")
 	}
-	b.call(t, "STREAM.PURGE.S", `{"seq":150}`, nil)
+	b.call(t, "STREAM.PURGE.S", "seq=150", nil)
 	eventually(t, func() bool {
 		a := b.publish(t, "s.a", body)
 		acked = max(acked, a.Seq)
@@ -184,9 +184,9 @@ func TestEngine_reserveOnAFullDisk(t *testing.T) {
 		c.backend = noRoom{diskBackend{c}, full}
 	}
 	e, b := d.open()
-	mustStream(t, b, `{"name":"S","subjects":["s.>"]}`)
-	mustStream(t, b, `{"name":"E","subjects":["e"],"max_age":3600000000000}`)
-	mustStream(t, b, `{"name":"W","subjects":["w"],"retention":"workqueue"}`)
+	mustStream(t, b, "name=S subjects=[s.>]")
+	mustStream(t, b, "name=E subjects=[e] max_age=1h")
+	mustStream(t, b, "name=W subjects=[w] retention=workqueue")
 	for range 3 {
 		b.publish(t, "e", "x")
 		b.publish(t, "w", "x")
@@ -202,21 +202,21 @@ func TestEngine_reserveOnAFullDisk(t *testing.T) {
 		t.Errorf("refused with %v", refused)
 	}
 
-	mustConsumer(t, b, "W", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+	mustConsumer(t, b, "W", "c", "durable_name=c ack_policy=explicit")
 	in := b.inbox(t, "got")
 	defer in.stop()
 	b.route(&wire.Msg{Subject: []byte("$JS.API.CONSUMER.MSG.NEXT.W.c"), Reply: []byte("got"), Body: []byte("1")})
 	m := in.next()
 	b.request(t, m.Reply, "", "+ACK")
-	b.call(t, "STREAM.MSG.DELETE.W", `{"seq":2}`, nil)
+	b.call(t, "STREAM.MSG.DELETE.W", "seq=2", nil)
 	if got := fmt.Sprint(sequences(e, "W")); got != "[3]" {
 		t.Errorf("behind an ack and a delete: %s", got)
 	}
-	b.call(t, "STREAM.PURGE.S", `{"filter":"s.b"}`, nil)
+	b.call(t, "STREAM.PURGE.S", "filter=s.b", nil)
 	if _, ok, _ := e.account("A").stream("S").store.Subject("s.b"); ok {
 		t.Error("the purge did nothing")
 	}
-	b.call(t, "STREAM.UPDATE.E", `{"name":"E","subjects":["e"],"max_age":100000000,"duplicate_window":100000000}`, nil)
+	b.call(t, "STREAM.UPDATE.E", "name=E subjects=[e] max_age=100ms duplicate_window=100ms", nil)
 	eventually(t, func() bool { return len(sequences(e, "E")) == 0 })
 	if a := b.publish(t, "s.a", body); a.Error == nil {
 		t.Error("the disk was not full all the time")

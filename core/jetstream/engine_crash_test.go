@@ -134,20 +134,20 @@ func copyOnce(from, to string) error {
 func TestEngine_restartKeepsEverything(t *testing.T) {
 	d := newDevice(t, 1)
 	e, b := d.open()
-	mustStream(t, b, `{"name":"S","subjects":["s.>"],"max_msgs_per_subject":3}`)
-	mustStream(t, b, `{"name":"M","subjects":["m.>"],"storage":"memory"}`)
-	mustStream(t, b, `{"name":"GONE","subjects":["gone"]}`)
+	mustStream(t, b, "name=S subjects=[s.>] max_msgs_per_subject=3")
+	mustStream(t, b, "name=M subjects=[m.>] storage=memory")
+	mustStream(t, b, "name=GONE subjects=[gone]")
 	for i := range 20 {
 		b.publish(t, fmt.Sprintf("s.%d", i%4), fmt.Sprint(i), "Nats-Msg-Id", fmt.Sprint(i))
 	}
-	b.call(t, "STREAM.MSG.DELETE.S", `{"seq":20}`, nil)
+	b.call(t, "STREAM.MSG.DELETE.S", "seq=20", nil)
 	b.call(t, "STREAM.DELETE.GONE", "", nil)
-	mustConsumer(t, b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+	mustConsumer(t, b, "S", "c", "durable_name=c ack_policy=explicit")
 	in := b.pull(t, "S.c", "3")
 	for range 2 {
 		b.request(t, in.next().Reply, "", "")
 	}
-	b.call(t, "STREAM.UPDATE.S", `{"name":"S","subjects":["s.>"],"max_msgs_per_subject":3,"description":"new"}`, nil)
+	b.call(t, "STREAM.UPDATE.S", "name=S subjects=[s.>] max_msgs_per_subject=3 description=new", nil)
 	before := sequences(e, "S")
 	want := b.consumer(t, "S", "c")
 	for round := range 3 {
@@ -187,7 +187,7 @@ func TestEngine_restartKeepsEverything(t *testing.T) {
 	if a := b.publish(t, "s.3", ""); a.Seq != 21 {
 		t.Errorf("the next message got %+v", a)
 	}
-	mustStream(t, b, `{"name":"GONE","subjects":["gone"]}`)
+	mustStream(t, b, "name=GONE subjects=[gone]")
 	if err := e.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -266,9 +266,9 @@ func crashRun(t *testing.T, seed uint64) {
 	p := &crashPublisher{acked: make(map[string]uint64)}
 	e, b := d.open()
 	p.listen(t, b)
-	mustStream(t, b, `{"name":"S","subjects":["s.>"],"duplicate_window":3600000000000}`)
-	mustStream(t, b, `{"name":"L","subjects":["l.>"],"max_msgs_per_subject":2,"max_msgs":7}`)
-	mustConsumer(t, b, "S", "c", `{"durable_name":"c","ack_policy":"explicit","max_ack_pending":-1,"ack_wait":3600000000000}`)
+	mustStream(t, b, "name=S subjects=[s.>] duplicate_window=1h")
+	mustStream(t, b, "name=L subjects=[l.>] max_msgs_per_subject=2 max_msgs=7")
+	mustConsumer(t, b, "S", "c", "durable_name=c ack_policy=explicit max_ack_pending=-1 ack_wait=1h")
 	var doubleAcked []uint64
 	next := 0
 	for round := range 6 {
@@ -283,7 +283,7 @@ func crashRun(t *testing.T, seed uint64) {
 		}
 		some := before + d.rnd.IntN(40)
 		eventually(t, func() bool { return p.count() > some })
-		in := b.pull(t, "S.c", `{"batch":10,"no_wait":true}`)
+		in := b.pull(t, "S.c", "batch=10 no_wait")
 		for range 10 {
 			m := in.next()
 			if m.Reply == "" {
@@ -445,8 +445,8 @@ func fingerprint(t testing.TB, e *Engine) string {
 func TestApply_storesAgree(t *testing.T) {
 	d := newDevice(t, 7)
 	e, b := d.open()
-	mustStream(t, b, `{"name":"F","subjects":["f.>"],"max_msgs_per_subject":2,"max_msgs":9,"allow_rollup_hdrs":true}`)
-	mustStream(t, b, `{"name":"M","subjects":["m.>"],"max_msgs_per_subject":2,"max_msgs":9,"allow_rollup_hdrs":true,"storage":"memory"}`)
+	mustStream(t, b, "name=F subjects=[f.>] max_msgs_per_subject=2 max_msgs=9 allow_rollup_hdrs")
+	mustStream(t, b, "name=M subjects=[m.>] max_msgs_per_subject=2 max_msgs=9 allow_rollup_hdrs storage=memory")
 	both := func(f func(stream, prefix string)) { f("F", "f."); f("M", "m.") }
 	for i := range 400 {
 		subj, id := fmt.Sprint(d.rnd.IntN(8)), fmt.Sprint(d.rnd.IntN(300))
@@ -454,11 +454,11 @@ func TestApply_storesAgree(t *testing.T) {
 		case n == 0:
 			seq := d.rnd.IntN(i + 1)
 			both(func(stream, _ string) {
-				b.request(t, asset.APIPrefix+"STREAM.MSG.DELETE."+stream, "", fmt.Sprintf(`{"seq":%d}`, seq))
+				b.api(t, "STREAM.MSG.DELETE."+stream, fmt.Sprintf("seq=%d", seq))
 			})
 		case n == 1:
 			both(func(stream, prefix string) {
-				b.call(t, "STREAM.PURGE."+stream, `{"filter":"`+prefix+subj+`"}`, nil)
+				b.call(t, "STREAM.PURGE."+stream, "filter="+prefix+subj, nil)
 			})
 		case n == 2:
 			both(func(_, prefix string) { b.publish(t, prefix+subj, "", "Nats-Rollup", "sub") })
@@ -482,8 +482,8 @@ func TestEngine_workQueueAfterCrash(t *testing.T) {
 	for seed := range uint64(4) {
 		d := newDevice(t, seed)
 		e, b := d.open()
-		mustStream(t, b, `{"name":"W","subjects":["w.>"],"retention":"workqueue"}`)
-		mustConsumer(t, b, "W", "c", `{"durable_name":"c","ack_policy":"explicit","filter_subject":"w.a"}`)
+		mustStream(t, b, "name=W subjects=[w.>] retention=workqueue")
+		mustConsumer(t, b, "W", "c", "durable_name=c ack_policy=explicit filter_subject=w.a")
 		for range 10 {
 			b.publish(t, "w.a", "")
 		}
@@ -509,7 +509,7 @@ func TestEngine_workQueueAfterCrash(t *testing.T) {
 func TestEngine_fullDisk(t *testing.T) {
 	d := newDevice(t, 3)
 	e, b := d.open()
-	mustStream(t, b, `{"name":"S","subjects":["s.>"]}`)
+	mustStream(t, b, "name=S subjects=[s.>]")
 	first := b.publish(t, "s.a", "first", "Nats-Msg-Id", "first")
 	d.prepared()
 	d.mem.SetCapacity(d.mem.Used() + 512<<10)
@@ -552,7 +552,7 @@ func TestEngine_fullDisk(t *testing.T) {
 func TestEngine_fullDiskAtStart(t *testing.T) {
 	d := newDevice(t, 5)
 	e, b := d.open()
-	mustStream(t, b, `{"name":"S","subjects":["s.>"]}`)
+	mustStream(t, b, "name=S subjects=[s.>]")
 	d.prepared()
 	d.mem.SetCapacity(d.mem.Used() + 512<<10)
 	body := strings.Repeat("x", 8<<10)
@@ -583,7 +583,7 @@ func TestEngine_purgeDrains(t *testing.T) {
 	if err := e.EnableAccount(b); err != nil {
 		t.Fatal(err)
 	}
-	mustStream(t, b, `{"name":"S","subjects":["s.>"]}`)
+	mustStream(t, b, "name=S subjects=[s.>]")
 	body := strings.Repeat("x", 8<<10)
 	for range 100 {
 		if a := b.publish(t, "s.a", body); a.Error != nil {
@@ -640,8 +640,8 @@ func TestEngine_drainWhileTheLogRefuses(t *testing.T) {
 		if err := e.EnableAccount(b); err != nil {
 			t.Fatal(err)
 		}
-		mustStream(t, b, `{"name":"S","subjects":["s"]}`)
-		mustConsumer(t, b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+		mustStream(t, b, "name=S subjects=[s]")
+		mustConsumer(t, b, "S", "c", "durable_name=c ack_policy=explicit")
 		for range 10 {
 			b.publish(t, "s", "")
 		}
@@ -688,7 +688,7 @@ func TestExpire_dropsOldMessages(t *testing.T) {
 		now = now.Add(d)
 		mu.Unlock()
 	}
-	mustStream(t, b, `{"name":"S","subjects":["s"],"storage":"memory","max_age":60000000000}`)
+	mustStream(t, b, "name=S subjects=[s] storage=memory max_age=1m")
 	b.publish(t, "s", "")
 	forward(40 * time.Second)
 	b.publish(t, "s", "")

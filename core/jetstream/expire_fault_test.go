@@ -20,7 +20,7 @@ func TestExpire_logIsFull(t *testing.T) {
 		c.backend = withoutNotes{diskBackend{c}, &refuse, opExpire}
 	}
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"],"max_age":60000000000}`)
+	mustStream(t, x.b, "name=S subjects=[s] max_age=1m")
 	x.put("S", "s", text(1))
 	refuse.Store(true)
 	clock.ahead.Store(int64(2 * time.Minute))
@@ -43,8 +43,8 @@ func TestExpire_markersWaitForTheRead(t *testing.T) {
 		config string
 		header []string
 	}{
-		"TTL":     {`"allow_msg_ttl":true`, []string{"Nats-TTL", "1m"}},
-		"max_age": {`"allow_msg_ttl":true,"max_age":60000000000`, nil},
+		"TTL":     {"allow_msg_ttl", []string{"Nats-TTL", "1m"}},
+		"max_age": {"allow_msg_ttl max_age=1m", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := newBox(t)
@@ -55,7 +55,7 @@ func TestExpire_markersWaitForTheRead(t *testing.T) {
 				c.backend = chaosBackend{diskBackend{c}, faults}
 			}
 			x.start()
-			mustStream(t, x.b, fmt.Sprintf(`{"name":"S","subjects":["s.>"],"subject_delete_marker_ttl":30000000000,%s}`, c.config))
+			mustStream(t, x.b, fmt.Sprintf("name=S subjects=[s.>] subject_delete_marker_ttl=30s %s", c.config))
 			const n = 20
 			for i := range n { // several chunks, one may be in memory
 				x.put("S", fmt.Sprint("s.", i), text(i)+strings.Repeat("x", 10_000), c.header...)
@@ -92,7 +92,7 @@ func TestExpire_dueTwiceGoesOnce(t *testing.T) {
 	var clock chaosClock
 	x.change = func(c *Config) { c.Now = clock.Now }
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s.>"],"allow_msg_ttl":true,"subject_delete_marker_ttl":30000000000,"max_age":60000000000}`)
+	mustStream(t, x.b, "name=S subjects=[s.>] allow_msg_ttl subject_delete_marker_ttl=30s max_age=1m")
 	x.put("S", "s.a", "for ever", "Nats-TTL", "never")
 	x.put("S", "s.a", "a minute", "Nats-TTL", "1m")
 	x.put("S", "s.b", "a minute", "Nats-TTL", "1m")

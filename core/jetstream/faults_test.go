@@ -222,7 +222,7 @@ func TestDiskWatch_handlesEveryEvent(t *testing.T) {
 func TestRecovery_unknownFoldersArePutAside(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+	mustStream(t, x.b, "name=S subjects=[s]")
 	x.put("S", "s", "one")
 	x.stop()
 	if err := os.MkdirAll(x.path("streams", "77"), 0o700); err != nil {
@@ -265,8 +265,8 @@ func TestRecovery_unknownFoldersArePutAside(t *testing.T) {
 func TestRecovery_finishesDeletions(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
-	mustStream(t, x.b, `{"name":"GONE","subjects":["gone"]}`)
+	mustStream(t, x.b, "name=S subjects=[s]")
+	mustStream(t, x.b, "name=GONE subjects=[gone]")
 	x.b.publish(t, "gone", "")
 	if err := x.e.drain.drain(); err != nil {
 		t.Fatal(err)
@@ -335,7 +335,7 @@ func TestDrain_filesGoAfterTheRow(t *testing.T) {
 	fail := false
 	x.change = func(c *Config) { c.backend = failingTables{diskBackend{c}, &fail} }
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+	mustStream(t, x.b, "name=S subjects=[s]")
 	x.put("S", "s", "one")
 	if err := x.e.drain.drain(); err != nil {
 		t.Fatal(err)
@@ -373,7 +373,7 @@ func TestDrain_filesGoAfterTheRow(t *testing.T) {
 func TestDrain_releasesExactly(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+	mustStream(t, x.b, "name=S subjects=[s]")
 	cat := x.e.mu.cat.dirtyFrom
 	if got := x.e.releasable(100); cat == 0 || got != cat-1 {
 		t.Errorf("with the create at %d not in the catalogue, released up to %d", cat, got)
@@ -455,8 +455,8 @@ func (u unreadable) store(cfg *asset.StreamConfig, blobs edgestore.BlobReader, w
 func TestRecovery_oneStreamThatCanNotBeOpened(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"BAD","subjects":["bad.>"]}`)
-	mustStream(t, x.b, `{"name":"GOOD","subjects":["good"]}`)
+	mustStream(t, x.b, "name=BAD subjects=[bad.>]")
+	mustStream(t, x.b, "name=GOOD subjects=[good]")
 	for i := range 5 {
 		x.put("BAD", "bad.a", fmt.Sprint(i))
 		x.put("GOOD", "good", fmt.Sprint(i))
@@ -476,10 +476,10 @@ func TestRecovery_oneStreamThatCanNotBeOpened(t *testing.T) {
 			t.Errorf("%s: %v", verb, err)
 		}
 	}
-	if err := x.b.fails(t, "STREAM.CREATE.BAD", `{"name":"BAD","subjects":["bad.>"]}`); err.ErrCode != 10194 {
+	if err := x.b.fails(t, "STREAM.CREATE.BAD", "name=BAD subjects=[bad.>]"); err.ErrCode != 10194 {
 		t.Errorf("create over it: %v", err)
 	}
-	if err := x.b.fails(t, "STREAM.CREATE.OTHER", `{"name":"OTHER","subjects":["bad.b"]}`); err.ErrCode != 10065 {
+	if err := x.b.fails(t, "STREAM.CREATE.OTHER", "name=OTHER subjects=[bad.b]"); err.ErrCode != 10065 {
 		t.Errorf("create with its subjects: %v", err)
 	}
 	var names struct{ Streams []string }
@@ -527,7 +527,7 @@ func TestRecovery_oneStreamThatCanNotBeOpened(t *testing.T) {
 	if x.b.HasInterest("bad.a") {
 		t.Error("its subjects are refused after it was deleted")
 	}
-	mustStream(t, x.b, `{"name":"OTHER","subjects":["bad.b"]}`) // they are free again
+	mustStream(t, x.b, "name=OTHER subjects=[bad.b]") // they are free again
 	x.stop()
 	if _, err := os.Stat(x.path("streams", fmt.Sprint(inc))); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("its files: %v", err)
@@ -546,13 +546,13 @@ func TestFaults_aFailedWriteAtTheEnd(t *testing.T) {
 			c.backend = chaosBackend{diskBackend{&at}, f}
 		}
 		x.start()
-		mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+		mustStream(t, x.b, "name=S subjects=[s]")
 		x.put("S", "s", text(1))
 		if err := x.e.drain.drain(); err != nil {
 			t.Fatal(err)
 		}
 		x.put("S", "s", text(2))
-		x.b.call(t, "STREAM.UPDATE.S", `{"name":"S","subjects":["s"],"description":"new"}`, nil)
+		x.b.call(t, "STREAM.UPDATE.S", "name=S subjects=[s] description=new", nil)
 		f.arm(&storeFault{op: vfs.OpWrite, catalogue: catalogue, nth: 1, count: 1})
 		if err := x.e.Close(); err != nil {
 			t.Errorf("catalogue %v: %v", catalogue, err)
@@ -573,7 +573,7 @@ func TestRecovery_writesWhichStart(t *testing.T) {
 	x := newBox(t)
 	x.start()
 	for i := range 5 {
-		mustStream(t, x.b, fmt.Sprintf(`{"name":"S%d","subjects":["s%d"]}`, i, i))
+		mustStream(t, x.b, fmt.Sprintf("name=S%d subjects=[s%d]", i, i))
 	}
 	x.kill()
 	x.start()

@@ -85,7 +85,7 @@ func TestEngine_fewSyncs(t *testing.T) {
 	}
 	e, b := d.open()
 	d.prepared()
-	mustStream(t, b, `{"name":"OTHER","subjects":["other"]}`)
+	mustStream(t, b, "name=OTHER subjects=[other]")
 	b.publish(t, "other", "x")
 	if err := e.drain.drain(); err != nil {
 		t.Fatal(err)
@@ -95,15 +95,15 @@ func TestEngine_fewSyncs(t *testing.T) {
 		want int64
 		do   func()
 	}{
-		{"create of a stream", 1, func() { mustStream(t, b, `{"name":"S","subjects":["s.>"]}`) }},
-		{"create of a consumer", 1, func() { mustConsumer(t, b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`) }},
+		{"create of a stream", 1, func() { mustStream(t, b, "name=S subjects=[s.>]") }},
+		{"create of a consumer", 1, func() { mustConsumer(t, b, "S", "c", "durable_name=c ack_policy=explicit") }},
 		{"publish", 1, func() { b.publish(t, "s.a", "x") }},
 		{"delete of a consumer", 1, func() { b.call(t, "CONSUMER.DELETE.S.c", "", nil) }},
 		{"delete of a stream", 1, func() { b.call(t, "STREAM.DELETE.S", "", nil) }},
-		{"create of a memory stream", 0, func() { mustStream(t, b, `{"name":"M","subjects":["m.>"],"storage":"memory"}`) }},
-		{"create of a memory stream's consumer", 0, func() { mustConsumer(t, b, "M", "c", `{"durable_name":"c","ack_policy":"explicit"}`) }},
+		{"create of a memory stream", 0, func() { mustStream(t, b, "name=M subjects=[m.>] storage=memory") }},
+		{"create of a memory stream's consumer", 0, func() { mustConsumer(t, b, "M", "c", "durable_name=c ack_policy=explicit") }},
 		{"create of a consumer in memory", 0, func() {
-			mustConsumer(t, b, "OTHER", "m", `{"name":"m","ack_policy":"explicit","mem_storage":true,"inactive_threshold":60000000000}`)
+			mustConsumer(t, b, "OTHER", "m", "name=m ack_policy=explicit mem_storage inactive_threshold=1m")
 		}},
 		{"delete of a consumer in memory", 0, func() { b.call(t, "CONSUMER.DELETE.OTHER.m", "", nil) }},
 		{"delete of a memory stream", 0, func() { b.call(t, "STREAM.DELETE.M", "", nil) }},
@@ -115,7 +115,7 @@ func TestEngine_fewSyncs(t *testing.T) {
 		}
 	}
 	// The drain makes and removes files.
-	mustStream(t, b, `{"name":"LATE","subjects":["late"]}`)
+	mustStream(t, b, "name=LATE subjects=[late]")
 	inc := e.account("A").stream("LATE").incarnation
 	dir := filepath.Join(d.dir, "streams", strconv.FormatUint(inc, 10))
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {
@@ -147,8 +147,8 @@ func TestEngine_fewSyncs(t *testing.T) {
 func TestEngine_consumersOfAHalfDrain(t *testing.T) {
 	d := newDevice(t, 11)
 	e, b := d.open()
-	mustStream(t, b, `{"name":"S","subjects":["s.>"]}`)
-	mustConsumer(t, b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+	mustStream(t, b, "name=S subjects=[s.>]")
+	mustConsumer(t, b, "S", "c", "durable_name=c ack_policy=explicit")
 	s := e.account("A").stream("S")
 	if s.seal(); s.store.Flush() != nil {
 		t.Fatal("flush")

@@ -69,7 +69,7 @@ func TestStreamIsSmall(t *testing.T) {
 	}
 	var before uint64
 	for i := range streams + 1 {
-		cfg, err := asset.Decode(fmt.Appendf(nil, `{"name":"MANY_%d","subjects":["MANY_%d.>"]}`, i, i))
+		cfg, err := asset.Decode([]byte(jsonOf(t, fmt.Sprintf("name=MANY_%d subjects=[MANY_%d.>]", i, i))))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +105,7 @@ func engineWithOneMessage(t *testing.T, c Config) (*Engine, *stream) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := asset.Decode([]byte(`{"name":"S","subjects":["s.>"]}`))
+	cfg, err := asset.Decode([]byte(jsonOf(t, "name=S subjects=[s.>]")))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ func TestFormat_raised(t *testing.T) {
 	newest := uint64(Format + 1)
 	x.change = func(c *Config) { c.newestFormat = newest }
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+	mustStream(t, x.b, "name=S subjects=[s]")
 	x.put("S", "s", "x")
 	if n := x.e.Format(); n != firstFormat {
 		t.Errorf("a new folder has format %d", n)

@@ -20,7 +20,7 @@ func TestGiveUp_unreadableJournal(t *testing.T) {
 	disk := vfs.WithFaults(vfs.OS{})
 	x.change = func(c *Config) { c.Journal.FS = disk }
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+	mustStream(t, x.b, "name=S subjects=[s]")
 	for i := range 60 {
 		x.put("S", "s", fmt.Sprint(i, strings.Repeat("x", 1000)))
 	}
@@ -75,8 +75,8 @@ func TestGiveUp_unreadableJournal(t *testing.T) {
 func TestPinning_stoppedStream(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
-	mustStream(t, x.b, `{"name":"OTHER","subjects":["other"]}`)
+	mustStream(t, x.b, "name=S subjects=[s]")
+	mustStream(t, x.b, "name=OTHER subjects=[other]")
 	x.put("S", "s", "x")
 	s := x.e.account("A").stream("S")
 	s.mu.Lock()

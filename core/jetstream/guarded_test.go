@@ -55,15 +55,15 @@ func TestGuarded_isWrittenTwice(t *testing.T) {
 		cfg.backend = watchedBackend{diskBackend{cfg}, log}
 	}
 	x.start()
-	mustStream(t, x.b, `{"name":"O","subjects":["o"]}`)
+	mustStream(t, x.b, "name=O subjects=[o]")
 	x.put("O", "o", text(1))
-	mustStream(t, x.b, `{"name":"S","subjects":["s"],"allow_msg_ttl":true,"sources":[{"name":"O"}]}`)
+	mustStream(t, x.b, "name=S subjects=[s] allow_msg_ttl sources=[{name=O}]")
 	x.put("S", "s", text(1), "Nats-TTL", "1h")
 	s := x.e.account("A").stream("S")
 	eventually(t, func() bool { c.forward(time.Millisecond); return s.store.State().Msgs == 2 })
-	x.b.call(t, "STREAM.UPDATE.O", `{"name":"O","subjects":["o"],"description":"x"}`, nil)
-	mustConsumer(t, x.b, "O", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
-	mustConsumer(t, x.b, "O", "c", `{"durable_name":"c","ack_policy":"explicit","description":"x"}`)
+	x.b.call(t, "STREAM.UPDATE.O", "name=O subjects=[o] description=x", nil)
+	mustConsumer(t, x.b, "O", "c", "durable_name=c ack_policy=explicit")
+	mustConsumer(t, x.b, "O", "c", "durable_name=c ack_policy=explicit description=x")
 	x.b.call(t, "CONSUMER.DELETE.O.c", "", nil)
 	if err := x.e.RaiseFormat(Format + 1); err != nil {
 		t.Fatal(err)

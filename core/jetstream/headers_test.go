@@ -24,8 +24,8 @@ func (b *testBus) publishBlock(t testing.TB, subj, block string) (code uint16, d
 func TestTTL_values(t *testing.T) {
 	const bad, off = 10165, 10166
 	_, b := newTestEngine(t)
-	mustStream(t, b, `{"name":"T","subjects":["t"],"storage":"memory","allow_msg_ttl":true}`)
-	mustStream(t, b, `{"name":"N","subjects":["n"],"storage":"memory"}`)
+	mustStream(t, b, "name=T subjects=[t] storage=memory allow_msg_ttl")
+	mustStream(t, b, "name=N subjects=[n] storage=memory")
 	for _, x := range []struct {
 		value   string // with what is in front of it
 		code    uint16 // where TTLs are allowed
@@ -96,7 +96,7 @@ func TestPublish_headerForms(t *testing.T) {
 			"X: 1, Y: 2\r\n%[1]s: %[3]s\r\nZ": x.code,
 		} {
 			n++
-			mustStream(t, b, fmt.Sprintf(`{"name":"S","subjects":["s%d"],"storage":"memory","allow_msg_ttl":true}`, n))
+			mustStream(t, b, fmt.Sprintf("name=S subjects=[s%d] storage=memory allow_msg_ttl", n))
 			subj := fmt.Sprintf("s%d", n)
 			b.publish(t, subj, "", "Nats-Msg-Id", "a")
 			block := "NATS/1.0\r\n" + fmt.Sprintf(form+"%[4]s", x.name, x.good, x.wrong, "\r\n\r\n")
@@ -106,7 +106,7 @@ func TestPublish_headerForms(t *testing.T) {
 			b.call(t, "STREAM.DELETE.S", "", nil)
 		}
 	}
-	mustStream(t, b, `{"name":"S","subjects":["s"],"storage":"memory"}`)
+	mustStream(t, b, "name=S subjects=[s] storage=memory")
 	b.publish(t, "s", "", "Nats-Msg-Id", "a")
 	for value, want := range map[string]bool{"a": true, " a": true, "a ": false, "\ta": false, "": false, "\r\nNats-Msg-Id: a": false, "a\r\nNats-Msg-Id: c": true, "d\r\nNats-Msg-Id: a": false} {
 		if code, dup := b.publishBlock(t, "s", "NATS/1.0\r\nNats-Msg-Id:"+value+"\r\n\r\n"); code != 0 || dup != want {
@@ -138,11 +138,11 @@ func TestTTL_isMarker(t *testing.T) {
 // other streams.
 func TestPublish_sourceHeaderIsForStreams(t *testing.T) {
 	_, b := newTestEngine(t)
-	mustStream(t, b, `{"name":"O","subjects":["o"],"storage":"memory"}`)
-	mustStream(t, b, `{"name":"T","subjects":["t"],"storage":"memory","sources":[{"name":"O"}],"republish":{"src":">","dest":"r.>"}}`)
-	mustStream(t, b, `{"name":"R","subjects":["r.>"],"storage":"memory"}`)
-	mustStream(t, b, `{"name":"D","subjects":["d"],"storage":"memory"}`)
-	b.call(t, "CONSUMER.CREATE.T.c", `{"stream_name":"T","config":{"durable_name":"c","ack_policy":"none","deliver_subject":"d"}}`, nil)
+	mustStream(t, b, "name=O subjects=[o] storage=memory")
+	mustStream(t, b, "name=T subjects=[t] storage=memory sources=[{name=O}] republish={src=> dest=r.>}")
+	mustStream(t, b, "name=R subjects=[r.>] storage=memory")
+	mustStream(t, b, "name=D subjects=[d] storage=memory")
+	b.call(t, "CONSUMER.CREATE.T.c", "stream_name=T config={durable_name=c ack_policy=none deliver_subject=d}", nil)
 	for lines, want := range map[string]uint16{
 		"Nats-Stream-Source: O 5 > > o":                           10227,
 		"Nats-Stream-Source: x":                                   10227,

@@ -17,7 +17,7 @@ func (w waits) Told(_ uint64, o origins.Outcome) { w <- outcome{seq: o.Seq, dup:
 func TestIngest_mirrorKeepsSequences(t *testing.T) {
 	d := newDevice(t, 11)
 	e, b := d.open()
-	mustStream(t, b, `{"name":"S","mirror":{"name":"ELSEWHERE"}}`)
+	mustStream(t, b, "name=S mirror={name=ELSEWHERE}")
 	w := make(waits, 10)
 	bring := func(seq uint64) outcome {
 		t.Helper()
@@ -66,7 +66,7 @@ func TestIngest_mirrorKeepsSequences(t *testing.T) {
 func TestIngest_sourcesRemembersWhereTheyStand(t *testing.T) {
 	d := newDevice(t, 12)
 	e, b := d.open()
-	mustStream(t, b, `{"name":"S","subjects":["s.>"],"max_msgs":3,"discard":"new"}`)
+	mustStream(t, b, "name=S subjects=[s.>] max_msgs=3 discard=new")
 	w := make(waits, 10)
 	bring := func(source string, seq uint64, id string) outcome {
 		t.Helper()
@@ -117,11 +117,11 @@ func TestIngest_sourcesRemembersWhereTheyStand(t *testing.T) {
 func TestIngest_nothingPassesARefusedMessage(t *testing.T) {
 	for _, source := range []string{"", "a"} {
 		e, b := newTestEngine(t)
-		config := `{"name":"S","storage":"memory","max_bytes":500,"discard":"new"`
+		config := "name=S storage=memory max_bytes=500 discard=new"
 		if source == "" {
-			config += `,"mirror":{"name":"ELSEWHERE"}`
+			config += " mirror={name=ELSEWHERE}"
 		}
-		mustStream(t, b, config+"}")
+		mustStream(t, b, config)
 		s := e.account("A").stream("S")
 		w := make(waits, 10)
 		bring := func(after, seq uint64, size int) error {
@@ -158,7 +158,7 @@ func TestIngest_nothingPassesARefusedMessage(t *testing.T) {
 func TestIngest_broughtTwiceIsStoredOnce(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s.>"],"sources":[{"name":"ORIGIN"}]}`)
+	mustStream(t, x.b, "name=S subjects=[s.>] sources=[{name=ORIGIN}]")
 	bring := func(seq, after uint64) {
 		t.Helper()
 		s := x.e.account("A").stream("S")

@@ -81,8 +81,8 @@ func kindsIn(t *testing.T, dir string) map[string]string {
 // writeEachKind leaves a folder that has each kind of file.
 func writeEachKind(t *testing.T, x *box) {
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"],"duplicate_window":3600000000000}`)
-	mustStream(t, x.b, `{"name":"T","subjects":["t"]}`)
+	mustStream(t, x.b, "name=S subjects=[s] duplicate_window=1h")
+	mustStream(t, x.b, "name=T subjects=[t]")
 	filling := strings.Repeat("x", 2000)
 	for i := range 200 {
 		if i == 40 || i == 80 {
@@ -207,7 +207,7 @@ func (f *faultyBox) try(what, silent string, fault func(path string) error) {
 func TestLaw_olderFilesAreTold(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+	mustStream(t, x.b, "name=S subjects=[s]")
 	for i := range 100 { // more than a segment, which is released
 		x.put("S", "s", text(i)+strings.Repeat("x", 16<<10))
 		if i%10 == 9 {

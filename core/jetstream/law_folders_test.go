@@ -24,7 +24,7 @@ func TestLaw_folderInPlaceOfAFile(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			x := newBox(t)
 			x.start()
-			mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+			mustStream(t, x.b, "name=S subjects=[s]")
 			for i := range 10 {
 				x.put("S", "s", text(i))
 			}
@@ -80,7 +80,7 @@ func (b crampedTable) table() (table, error) {
 func TestLaw_catalogueGoneOnAFullDisk(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+	mustStream(t, x.b, "name=S subjects=[s]")
 	x.put("S", "s", text(0))
 	x.kill()
 	mustRemove(t, x.path(catalogueFile))

@@ -26,8 +26,8 @@ func TestLaw_journalIDGone(t *testing.T) {
 			x.start()
 			streams := []string{"IDLE", "BUSY", "NEVER"}
 			for _, name := range streams {
-				mustStream(t, x.b, `{"name":"`+name+`","subjects":["`+name+`"]}`)
-				mustConsumer(t, x.b, name, "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+				mustStream(t, x.b, "name="+name+" subjects=["+name+"]")
+				mustConsumer(t, x.b, name, "c", "durable_name=c ack_policy=explicit")
 			}
 			for i := range 10 {
 				x.put("IDLE", "IDLE", text(i))

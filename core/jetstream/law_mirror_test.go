@@ -19,8 +19,8 @@ import (
 func TestLaw_endOfAMirror(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"O","subjects":["o"]}`)
-	mustStream(t, x.b, `{"name":"M","mirror":{"name":"O"}}`)
+	mustStream(t, x.b, "name=O subjects=[o]")
+	mustStream(t, x.b, "name=M mirror={name=O}")
 	const n = 10
 	caughtUp := func() bool { return x.b.origins(t, "M").State.Msgs == n }
 	for i := range n {
@@ -84,8 +84,8 @@ func (x *box) loseCopies(from, to int) {
 func mirrorBox(t *testing.T, config string) *box {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"O","subjects":["o.>"]}`)
-	mustStream(t, x.b, `{"name":"M","mirror":{"name":"O"`+config+`}}`)
+	mustStream(t, x.b, "name=O subjects=[o.>]")
+	mustStream(t, x.b, "name=M mirror={name=O"+config+"}")
 	for i := range 20 {
 		if i == 10 {
 			x.mirrored(10)
@@ -146,7 +146,7 @@ func upTo(first, last uint64) (list []uint64) {
 
 // A mirror keeps count by its places alone, whatever its origin passes over.
 func TestLaw_mirrorNotesNothing(t *testing.T) {
-	x := mirrorBox(t, `,"filter_subject":"o.1"`)
+	x := mirrorBox(t, " filter_subject=o.1")
 	m := x.e.account("A").stream("M")
 	if got := m.count(); got.last != 20 || got.done.Place != 20 || got.noted != 0 {
 		t.Errorf("%+v", got)
@@ -169,7 +169,7 @@ func TestLaw_endOfAMirrorWithoutItsOrigin(t *testing.T) {
 		x.kill()
 	}
 	x.start()
-	x.b.call(t, "STREAM.UPDATE.M", `{"name":"M","subjects":["m"]}`, nil)
+	x.b.call(t, "STREAM.UPDATE.M", "name=M subjects=[m]", nil)
 	x.owes(20, upTo(14, 20)...)
 	if a := x.b.publish(t, "m", text(20)); a.Seq != 21 {
 		t.Errorf("the next one is %d", a.Seq)
@@ -183,8 +183,8 @@ func TestLaw_endOfAMirrorWithoutItsOrigin(t *testing.T) {
 // What the origin has lost meanwhile is lost in the mirror too, and no more than that.
 func TestLaw_endOfAMirrorOfWhichTheOriginHasAPart(t *testing.T) {
 	x := mirrorBox(t, "")
-	x.b.call(t, "STREAM.PURGE.O", `{"seq":15}`, nil) // it begins behind what is asked for
-	x.b.call(t, "STREAM.MSG.DELETE.O", `{"seq":17}`, nil)
+	x.b.call(t, "STREAM.PURGE.O", "seq=15", nil) // it begins behind what is asked for
+	x.b.call(t, "STREAM.MSG.DELETE.O", "seq=17", nil)
 	x.kill()
 	x.loseCopies(13, 20)
 	x.start()
@@ -217,7 +217,7 @@ func TestLaw_endOfAMirrorThatIsPurged(t *testing.T) {
 // In the middle of what the journal has what is lost is booked, with none of what
 // its origin had not: the mirror takes every second message.
 func TestLaw_middleOfAMirror(t *testing.T) {
-	x := mirrorBox(t, `,"filter_subject":"o.1"`)
+	x := mirrorBox(t, " filter_subject=o.1")
 	x.kill()
 	for _, i := range []int{13, 15} {
 		x.loseCopies(i, i+1)
@@ -242,8 +242,8 @@ func TestLaw_streamThatSources(t *testing.T) {
 	} {
 		b := newBox(t)
 		b.start()
-		mustStream(t, b.b, `{"name":"O","subjects":["o.>"]}`)
-		mustStream(t, b.b, `{"name":"M","sources":[{"name":"O"}]}`)
+		mustStream(t, b.b, "name=O subjects=[o.>]")
+		mustStream(t, b.b, "name=M sources=[{name=O}]")
 		position := func(at uint64) {
 			m := b.e.account("A").stream("M")
 			eventually(t, func() bool { got, _ := m.position((&asset.StreamSource{Name: "O"}).Key()); return got.seq == at })

@@ -19,7 +19,7 @@ func TestLaw_refusalsAroundAHole(t *testing.T) {
 	for hit := range 12 {
 		x := newBox(t)
 		x.start()
-		mustStream(t, x.b, `{"name":"S","subjects":["s.>"],"duplicate_window":3600000000000}`)
+		mustStream(t, x.b, "name=S subjects=[s.>] duplicate_window=1h")
 		for i := range 12 {
 			x.put("S", "s.a", text(i), "Nats-Msg-Id", fmt.Sprint(i))
 			switch i % 4 {
@@ -32,7 +32,7 @@ func TestLaw_refusalsAroundAHole(t *testing.T) {
 					t.Fatal("not refused")
 				}
 			case 2:
-				x.b.call(t, "STREAM.PURGE.S", fmt.Sprintf(`{"seq":%d}`, 100*i), nil)
+				x.b.call(t, "STREAM.PURGE.S", fmt.Sprintf("seq=%d", 100*i), nil)
 				for seq := range x.acked["S"] {
 					if seq < uint64(100*i) {
 						delete(x.acked["S"], seq)
@@ -88,8 +88,8 @@ func newBoxWithoutNotes(t *testing.T) (x *box, refuse *atomic.Bool) {
 	x, refuse = newBox(t), new(atomic.Bool)
 	x.change = func(c *Config) { c.backend = withoutNotes{diskBackend{c}, refuse, 0} }
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
-	mustStream(t, x.b, `{"name":"OTHER","subjects":["other"]}`)
+	mustStream(t, x.b, "name=S subjects=[s.>]")
+	mustStream(t, x.b, "name=OTHER subjects=[other]")
 	return x, refuse
 }
 
@@ -126,7 +126,7 @@ func TestLaw_answersWaitForNotes(t *testing.T) {
 // durable, and each gets it as soon as the note is.
 func TestLaw_deliveriesWaitForNotes(t *testing.T) {
 	x, refuse := newBoxWithoutNotes(t)
-	mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+	mustConsumer(t, x.b, "S", "c", "durable_name=c ack_policy=explicit")
 	in := x.b.pull(t, "S.c", "10")
 	defer in.stop()
 	x.put("S", "s.a", text(1))
@@ -152,7 +152,7 @@ func TestLaw_deliveriesWaitForNotes(t *testing.T) {
 func TestLaw_refusalInAHole(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
+	mustStream(t, x.b, "name=S subjects=[s.>]")
 	x.put("S", "s.a", text(1))
 	if a := x.put("S", "s.a", "(the refused one)", "Nats-Expected-Last-Sequence", "9999"); a.Error == nil {
 		t.Fatal("not refused")
@@ -181,15 +181,15 @@ func TestLaw_refusalAndItsNoteInAHole(t *testing.T) {
 			}
 		},
 		"passed over": func(x *box) {
-			x.b.call(t, "STREAM.PURGE.S", `{"filter":"(the lost one)","seq":2}`, nil)
-			x.b.call(t, "STREAM.PURGE.S", `{"seq":500}`, nil)
+			x.b.call(t, "STREAM.PURGE.S", `filter="(the lost one)" seq=2`, nil)
+			x.b.call(t, "STREAM.PURGE.S", "seq=500", nil)
 			clear(x.acked["S"])
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := newBox(t)
 			x.start()
-			mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
+			mustStream(t, x.b, "name=S subjects=[s.>]")
 			x.put("S", "s.a", text(1))
 			do(x)
 			for i := range 20 { // more than the hole takes
@@ -224,7 +224,7 @@ func TestLaw_heldAnswersAreRepublished(t *testing.T) {
 	refused()
 	x.b.route(&wire.Msg{Subject: []byte("s.a"), Body: []byte(text(1))})
 	x.put("OTHER", "other", "one") // so both are applied
-	x.b.route(&wire.Msg{Subject: []byte("$JS.API.STREAM.UPDATE.S"), Reply: []byte("updated"), Body: []byte(`{"name":"S","subjects":["s.>"],"republish":{"src":"s.>","dest":"again.>"}}`)})
+	x.b.route(&wire.Msg{Subject: []byte("$JS.API.STREAM.UPDATE.S"), Reply: []byte("updated"), Body: []byte(jsonOf(t, "name=S subjects=[s.>] republish={src=s.> dest=again.>}"))})
 	s := x.e.account("A").stream("S")
 	eventually(t, func() bool { return s.config().Republish != nil })
 	x.b.route(&wire.Msg{Subject: []byte("s.b"), Body: []byte(text(2))})

@@ -14,12 +14,12 @@ import (
 // what that has comes back under its sequence, what was deleted does not, and
 // everything else stays as it was.
 func TestLaw_damagedStoreIsHelpedOutOfTheJournal(t *testing.T) {
-	const long = `"duplicate_window":3600000000000,`
+	const long = "duplicate_window=1h "
 	for name, config := range map[string]string{
-		"limits":   long + `"subjects":["s.>"],"max_msgs":230,"max_msgs_per_subject":90`,
-		"work":     long + `"subjects":["s.>"],"retention":"workqueue"`,
-		"interest": long + `"subjects":["s.>"],"retention":"interest"`,
-		"mirror":   `"mirror":{"name":"ORIGIN"}`,
+		"limits":   long + "subjects=[s.>] max_msgs=230 max_msgs_per_subject=90",
+		"work":     long + "subjects=[s.>] retention=workqueue",
+		"interest": long + "subjects=[s.>] retention=interest",
+		"mirror":   "mirror={name=ORIGIN}",
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newPartlyBox(t, config)
@@ -90,12 +90,12 @@ func newPartlyBox(t *testing.T, config string) *partlyBox {
 	a.start()
 	x := &partlyBox{againBox: a, to: "s", mirror: strings.Contains(config, "mirror")}
 	if x.mirror {
-		mustStream(t, a.b, `{"name":"ORIGIN","subjects":["o.>"]}`)
+		mustStream(t, a.b, "name=ORIGIN subjects=[o.>]")
 		x.to = "o"
 	}
-	mustStream(t, a.b, `{"name":"S",`+config+`}`)
-	mustStream(t, a.b, `{"name":"OTHER","subjects":["other"]}`)
-	mustConsumer(t, a.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+	mustStream(t, a.b, "name=S "+config)
+	mustStream(t, a.b, "name=OTHER subjects=[other]")
+	mustConsumer(t, a.b, "S", "c", "durable_name=c ack_policy=explicit")
 	return x
 }
 
@@ -124,7 +124,7 @@ func (a *partlyBox) goOn(n int) {
 	a.consume("S", "c", n/2)
 	for range 2 {
 		if m, _, err := s.store.LoadPrev(nil, s.store.State().LastSeq-4, nil); err == nil && !a.mirror {
-			a.b.call(a.t, "STREAM.MSG.DELETE.S", fmt.Sprintf(`{"seq":%d}`, m.Seq), nil)
+			a.b.call(a.t, "STREAM.MSG.DELETE.S", fmt.Sprintf("seq=%d", m.Seq), nil)
 		}
 	}
 	for _, s := range a.e.allStreams() {

@@ -34,18 +34,18 @@ func (x *box) flushOnly(stream string) {
 func TestLaw_decidedWithoutTheConsumersOfNow(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"],"retention":"interest","max_msgs":5,"discard":"new"}`)
+	mustStream(t, x.b, "name=S subjects=[s] retention=interest max_msgs=5 discard=new")
 	for i := range 5 {
 		x.b.publish(t, "s", "unwanted "+text(i))
 	}
-	mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+	mustConsumer(t, x.b, "S", "c", "durable_name=c ack_policy=explicit")
 	for i := range 5 {
 		x.put("S", "s", text(i))
 	}
 	if a := x.put("S", "s", "one too many"); a.Error == nil {
 		t.Fatalf("it was accepted: %+v", a)
 	}
-	x.b.call(t, "STREAM.PURGE.S", `{"filter":"nothing.like.this"}`, nil)
+	x.b.call(t, "STREAM.PURGE.S", "filter=nothing.like.this", nil)
 	if err := x.e.drain.drain(); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func (x *box) segments() []string {
 func TestRecovery_deletionInTheJournalOnly(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+	mustStream(t, x.b, "name=S subjects=[s]")
 	x.put("S", "s", "one")
 	if err := x.e.drain.drain(); err != nil {
 		t.Fatal(err)
@@ -125,7 +125,7 @@ func TestRecovery_deletionInTheJournalOnly(t *testing.T) {
 func TestRecovery_deletionWithoutFiles(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+	mustStream(t, x.b, "name=S subjects=[s]")
 	x.put("S", "s", "one")
 	if err := x.e.drain.drain(); err != nil {
 		t.Fatal(err)
@@ -139,7 +139,7 @@ func TestRecovery_deletionWithoutFiles(t *testing.T) {
 	}
 	x.kill()
 	x.start()
-	mustStream(t, x.b, `{"name":"T","subjects":["t"]}`)
+	mustStream(t, x.b, "name=T subjects=[t]")
 	if err := x.e.drain.drain(); err != nil {
 		t.Fatal(err)
 	}
@@ -153,8 +153,8 @@ func TestRecovery_deletionWithoutFiles(t *testing.T) {
 func TestRecovery_filesBeforeTheRow(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
-	mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+	mustStream(t, x.b, "name=S subjects=[s]")
+	mustConsumer(t, x.b, "S", "c", "durable_name=c ack_policy=explicit")
 	x.put("S", "s", "one")
 	x.flushOnly("S")
 	x.kill()
@@ -171,8 +171,8 @@ func TestRecovery_filesBeforeTheRow(t *testing.T) {
 func TestRecovery_filesWithoutTheirIdentity(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"],"description":"(the identity)"}`)
-	mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+	mustStream(t, x.b, `name=S subjects=[s] description="(the identity)"`)
+	mustConsumer(t, x.b, "S", "c", "durable_name=c ack_policy=explicit")
 	x.put("S", "s", "one")
 	x.flushOnly("S")
 	inc := x.e.account("A").stream("S").incarnation
@@ -198,7 +198,7 @@ func TestLaw_clockStepInTheCatalogueOnly(t *testing.T) {
 	x, c := newBox(t), newTestMachine(in2026)
 	x.change = c.configure
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+	mustStream(t, x.b, "name=S subjects=[s]")
 	times := func() (all []string) {
 		for seq := range uint64(3) {
 			all = append(all, x.b.msg(t, "S", seq+1).Message.Time)

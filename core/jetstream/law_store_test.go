@@ -21,8 +21,8 @@ import (
 func TestLaw_bitInAStore(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"KV","subjects":["kv.>"],"max_msgs_per_subject":1,"max_msgs":4000}`)
-	mustConsumer(t, x.b, "KV", "c", `{"durable_name":"c","ack_policy":"explicit","deliver_policy":"all"}`)
+	mustStream(t, x.b, "name=KV subjects=[kv.>] max_msgs_per_subject=1 max_msgs=4000")
+	mustConsumer(t, x.b, "KV", "c", "durable_name=c ack_policy=explicit deliver_policy=all")
 	filling := strings.Repeat("x", 300)
 	for i := range 300 {
 		x.put("KV", fmt.Sprintf("kv.%d", i), text(i)+filling)
@@ -54,7 +54,7 @@ func TestLaw_bitInAStore(t *testing.T) {
 		t.Errorf("the stream stopped (%v) or pins the journal (%d)", s.failed, s.undrained())
 	}
 	seen := 0
-	in := x.b.pull(t, "KV.c", `{"batch":4000,"no_wait":true}`)
+	in := x.b.pull(t, "KV.c", "batch=4000 no_wait")
 	for {
 		m := in.next()
 		if m.Reply == "" {
@@ -106,8 +106,8 @@ func TestLaw_storeFilesLost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			x := newBox(t)
 			x.start()
-			mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
-			mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+			mustStream(t, x.b, "name=S subjects=[s.>]")
+			mustConsumer(t, x.b, "S", "c", "durable_name=c ack_policy=explicit")
 			for i := range 300 {
 				x.put("S", "s.a", text(i))
 			}
@@ -143,9 +143,9 @@ func TestLaw_storeWithoutItsState(t *testing.T) {
 	for _, purged := range []bool{false, true} {
 		x := newBox(t)
 		x.start()
-		mustStream(t, x.b, `{"name":"S","subjects":["s.>"],"duplicate_window":3600000000000}`)
+		mustStream(t, x.b, "name=S subjects=[s.>] duplicate_window=1h")
 		if purged { // numbers that were passed over before the journal's first message
-			x.b.call(t, "STREAM.PURGE.S", `{"seq":1000}`, nil)
+			x.b.call(t, "STREAM.PURGE.S", "seq=1000", nil)
 		}
 		for i := range 300 {
 			x.put("S", "s.a", text(i), []string{"Nats-Msg-Id", fmt.Sprint(i)}[:i%2*2]...) // not all are known for duplicates
@@ -205,7 +205,7 @@ func (x *box) loseRecords(incarnation uint64, kind byte) (n int) {
 // before, and the note of a refusal before it stands behind its first operation.
 func TestLaw_storeWithoutItsStateBehindTheBegin(t *testing.T) {
 	x, refuse := newBoxWithoutNotes(t)
-	x.b.call(t, "STREAM.PURGE.S", `{"seq":1000}`, nil)
+	x.b.call(t, "STREAM.PURGE.S", "seq=1000", nil)
 	for i := range 5 {
 		x.put("S", "s.a", text(i))
 	}
@@ -249,9 +249,9 @@ func TestLaw_storeWithoutItsStateBehindTheBegin(t *testing.T) {
 func TestLaw_consumersOutliveTheirStore(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
-	mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
-	mustConsumer(t, x.b, "S", "gone", `{"durable_name":"gone","ack_policy":"explicit"}`)
+	mustStream(t, x.b, "name=S subjects=[s.>]")
+	mustConsumer(t, x.b, "S", "c", "durable_name=c ack_policy=explicit")
+	mustConsumer(t, x.b, "S", "gone", "durable_name=gone ack_policy=explicit")
 	x.b.call(t, "CONSUMER.DELETE.S.gone", "", nil)
 	for range 4 { // a segment each
 		for range 35 {
@@ -285,10 +285,10 @@ func TestLaw_consumerInTheJournalOnly(t *testing.T) {
 	for _, behind := range []bool{false, true} { // operations that the store does not have
 		x := newBox(t)
 		x.start()
-		mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
-		mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
-		mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit","description":"the second"}`)
-		mustConsumer(t, x.b, "S", "gone", `{"durable_name":"gone","ack_policy":"explicit"}`)
+		mustStream(t, x.b, "name=S subjects=[s.>]")
+		mustConsumer(t, x.b, "S", "c", "durable_name=c ack_policy=explicit")
+		mustConsumer(t, x.b, "S", "c", `durable_name=c ack_policy=explicit description="the second"`)
+		mustConsumer(t, x.b, "S", "gone", "durable_name=gone ack_policy=explicit")
 		x.b.call(t, "CONSUMER.DELETE.S.gone", "", nil)
 		for i := range 30 {
 			x.put("S", "s.a", text(i))
@@ -336,7 +336,7 @@ func TestLaw_infoBehindTheGetThatFoundALoss(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			x := newBox(t)
 			x.start()
-			mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
+			mustStream(t, x.b, "name=S subjects=[s.>]")
 			filling := strings.Repeat("x", 500)
 			for i := range 300 {
 				x.put("S", fmt.Sprintf("s.%d", i), text(i)+filling)
@@ -352,7 +352,7 @@ func TestLaw_infoBehindTheGetThatFoundALoss(t *testing.T) {
 			s.watch.mu.leads = false // it can not be booked yet
 			s.watch.mu.Unlock()
 			for seq := range uint64(300) {
-				x.b.request(t, "$JS.API.STREAM.MSG.GET.S", "", fmt.Sprintf(`{"seq":%d}`, seq+1))
+				x.b.api(t, "STREAM.MSG.GET.S", fmt.Sprintf("seq=%d", seq+1))
 			}
 			if len(s.store.Found()) == 0 {
 				t.Fatal("nothing was found, or it is booked")
@@ -376,7 +376,7 @@ func TestLaw_infoBehindTheGetThatFoundALoss(t *testing.T) {
 func TestDamage_advisory(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+	mustStream(t, x.b, "name=S subjects=[s]")
 	in := x.b.inbox(t, "$JS.EVENT.ADVISORY.STREAM.DAMAGE.>")
 	lost := []edgestore.SeqRange{{First: 3, Last: 5}}
 	x.e.report(Damage{Kind: DamageCatalogue, What: "of no stream"})

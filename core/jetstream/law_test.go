@@ -57,7 +57,7 @@ func (x *box) goesOn(stream, subject, consumer string) {
 		return
 	}
 	found := false
-	in := x.b.pull(x.t, stream+"."+consumer, `{"batch":1000,"no_wait":true}`)
+	in := x.b.pull(x.t, stream+"."+consumer, "batch=1000 no_wait")
 	defer in.stop()
 	for {
 		m := in.next()
@@ -86,9 +86,9 @@ func TestLaw_catalogueLost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			x := newBox(t)
 			x.start()
-			mustStream(t, x.b, `{"name":"OLD","subjects":["old"],"description":"kept"}`)
-			mustStream(t, x.b, `{"name":"GONE","subjects":["gone"]}`)
-			mustConsumer(t, x.b, "OLD", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+			mustStream(t, x.b, "name=OLD subjects=[old] description=kept")
+			mustStream(t, x.b, "name=GONE subjects=[gone]")
+			mustConsumer(t, x.b, "OLD", "c", "durable_name=c ack_policy=explicit")
 			for i := range 20 {
 				x.put("OLD", "old", text(i))
 			}
@@ -107,7 +107,7 @@ func TestLaw_catalogueLost(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			mustStream(t, x.b, `{"name":"NEW","subjects":["new"]}`)
+			mustStream(t, x.b, "name=NEW subjects=[new]")
 			x.put("NEW", "new", "one")
 			next := x.e.nextIncarnation.Load()
 			x.kill()
@@ -156,7 +156,7 @@ func TestLaw_journalOfBefore(t *testing.T) {
 		x := newBox(t)
 		folder := func() string { c := x.config(); return c.journalDir() }
 		x.start()
-		if mustStream(t, x.b, `{"name":"S","subjects":["s"]}`); !gone { // else the stores have nothing
+		if mustStream(t, x.b, "name=S subjects=[s]"); !gone { // else the stores have nothing
 			x.put("S", "s", text(1))
 			if err := x.e.drain.drain(); err != nil {
 				t.Fatal(err)
@@ -195,7 +195,7 @@ func TestLaw_journalOfBefore(t *testing.T) {
 func TestLaw_operationsOfAnUnknownStreamAreKept(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s.>"],"description":"the creation!"}`)
+	mustStream(t, x.b, `name=S subjects=[s.>] description="the creation!"`)
 	for i := range 5 {
 		x.put("S", "s.a", text(i))
 	}
@@ -230,12 +230,12 @@ func TestLaw_rowOfAStreamWithoutFiles(t *testing.T) {
 	for _, deleted := range []bool{false, true} {
 		x := newBox(t)
 		x.start()
-		mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+		mustStream(t, x.b, "name=S subjects=[s]")
 		x.put("S", "s", "one")
 		if err := x.e.drain.drain(); err != nil {
 			t.Fatal(err)
 		}
-		const config = `{"name":"X","subjects":["x"],"description":"(the row of X)"}`
+		const config = `name=X subjects=[x] description="(the row of X)"`
 		mustStream(t, x.b, config)
 		if deleted {
 			x.b.call(t, "STREAM.DELETE.X", "", nil)

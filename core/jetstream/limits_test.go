@@ -18,7 +18,7 @@ func TestLimits_ofTheServerAreExact(t *testing.T) {
 			x := newBox(t)
 			x.change = func(c *Config) { c.Limits.MaxStore, c.Limits.MaxMemory = limit, limit }
 			x.start()
-			mustStream(t, x.b, `{"name":"S","subjects":["s.>"],"storage":"`+storage+`"}`)
+			mustStream(t, x.b, "name=S subjects=[s.>] storage="+storage)
 			in := x.b.inbox(t, "answers.*")
 			x.b.publish(t, "s.a", "known", "Nats-Msg-Id", "known")
 			body := []byte(strings.Repeat("x", 4000))
@@ -110,7 +110,7 @@ func TestLimits_roomOfWhatCanNotBeRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			x := newBox(t)
 			x.start()
-			mustStream(t, x.b, `{"name":"S","subjects":["s"],"discard":"new","max_bytes":60,"max_msgs_per_subject":1}`)
+			mustStream(t, x.b, "name=S subjects=[s] discard=new max_bytes=60 max_msgs_per_subject=1")
 			if a := x.put("S", "s", text(0)); a.Error != nil {
 				t.Fatalf("%+v", a)
 			}

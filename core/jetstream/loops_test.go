@@ -18,48 +18,48 @@ func TestLoops_refused(t *testing.T) {
 		code       uint16 // 0: it must be accepted
 	}
 	create := func(code uint16, name, rest string) step {
-		return step{"STREAM.CREATE." + name, `{"name":"` + name + `","storage":"memory",` + rest + `}`, code}
+		return step{"STREAM.CREATE." + name, "name=" + name + " storage=memory " + rest, code}
 	}
 	update := func(code uint16, name, rest string) step {
-		return step{"STREAM.UPDATE." + name, `{"name":"` + name + `","storage":"memory",` + rest + `}`, code}
+		return step{"STREAM.UPDATE." + name, "name=" + name + " storage=memory " + rest, code}
 	}
 	push := func(code uint16, stream, deliver, filter string) step {
-		return step{"CONSUMER.CREATE." + stream + ".c", `{"stream_name":"` + stream + `","config":{"durable_name":"c","ack_policy":"none","deliver_subject":"` + deliver + `"}}`, code}
+		return step{"CONSUMER.CREATE." + stream + ".c", "stream_name=" + stream + " config={durable_name=c ack_policy=none deliver_subject=" + deliver + "}", code}
 	}
 	for name, steps := range map[string][]step{
-		"a stream of itself": {create(10052, "A", `"sources":[{"name":"A"}]`)},
+		"a stream of itself": {create(10052, "A", "sources=[{name=A}]")},
 		"two, the origin later": {
-			create(0, "A", `"subjects":["a"],"sources":[{"name":"B"}]`), create(10052, "B", `"subjects":["b"],"sources":[{"name":"A"}]`),
-			create(0, "B", `"subjects":["b"]`)},
+			create(0, "A", "subjects=[a] sources=[{name=B}]"), create(10052, "B", "subjects=[b] sources=[{name=A}]"),
+			create(0, "B", "subjects=[b]")},
 		"by update, over three": {
-			create(0, "A", `"subjects":["a"]`), create(0, "B", `"subjects":["b"],"sources":[{"name":"A"}]`), create(0, "C", `"subjects":["c"],"sources":[{"name":"B"}]`),
-			update(10052, "A", `"subjects":["a"],"sources":[{"name":"C"}]`),
-			update(10052, "A", `"subjects":["a"],"sources":[{"name":"C","filter_subject":"c"}]`),
-			update(10052, "A", `"subjects":["a"],"sources":[{"name":"C","external":{"api":"$JS.hub.API","deliver":""}}]`),
-			update(0, "A", `"subjects":["a"],"sources":[{"name":"C","external":{"api":"$JS.other.API","deliver":""}}]`)},
+			create(0, "A", "subjects=[a]"), create(0, "B", "subjects=[b] sources=[{name=A}]"), create(0, "C", "subjects=[c] sources=[{name=B}]"),
+			update(10052, "A", "subjects=[a] sources=[{name=C}]"),
+			update(10052, "A", "subjects=[a] sources=[{name=C filter_subject=c}]"),
+			update(10052, "A", `subjects=[a] sources=[{name=C external={api=$JS.hub.API deliver=""}}]`),
+			update(0, "A", `subjects=[a] sources=[{name=C external={api=$JS.other.API deliver=""}}]`)},
 		"over a mirror": {
-			create(0, "A", `"subjects":["a"]`), create(0, "B", `"mirror":{"name":"A"}`), update(10052, "A", `"subjects":["a"],"sources":[{"name":"B"}]`)},
+			create(0, "A", "subjects=[a]"), create(0, "B", "mirror={name=A}"), update(10052, "A", "subjects=[a] sources=[{name=B}]")},
 		"filters that nothing passes twice": {
-			create(0, "A", `"subjects":["a.>"],"sources":[{"name":"B","filter_subject":"b.>"}]`), create(0, "B", `"subjects":["b.>"],"sources":[{"name":"A","filter_subject":"a.>"}]`)},
+			create(0, "A", "subjects=[a.>] sources=[{name=B filter_subject=b.>}]"), create(0, "B", "subjects=[b.>] sources=[{name=A filter_subject=a.>}]")},
 		"transforms may lead anywhere": {
-			create(0, "A", `"subjects":["a.>"],"sources":[{"name":"B","subject_transforms":[{"src":"b.>","dest":"fromb.>"}]}]`),
-			create(10052, "B", `"subjects":["b.>"],"sources":[{"name":"A","subject_transforms":[{"src":"a.>","dest":"froma.>"}]}]`)},
+			create(0, "A", "subjects=[a.>] sources=[{name=B subject_transforms=[{src=b.> dest=fromb.>}]}]"),
+			create(10052, "B", "subjects=[b.>] sources=[{name=A subject_transforms=[{src=a.> dest=froma.>}]}]")},
 		"deliver subjects": {
-			create(0, "P", `"subjects":["p"]`), create(0, "Q", `"subjects":["q"]`), push(10081, "P", "p", ""), push(0, "P", "q", ""), push(10081, "Q", "p", ""), push(0, "Q", "elsewhere", "")},
+			create(0, "P", "subjects=[p]"), create(0, "Q", "subjects=[q]"), push(10081, "P", "p", ""), push(0, "P", "q", ""), push(10081, "Q", "p", ""), push(0, "Q", "elsewhere", "")},
 		"deliver subjects, closed by an update": {
-			create(0, "P", `"subjects":["p"]`), create(0, "Q", `"subjects":["q"]`), push(0, "P", "q", ""), push(0, "Q", "p2", ""),
-			update(10052, "P", `"subjects":["p","p2"]`)},
+			create(0, "P", "subjects=[p]"), create(0, "Q", "subjects=[q]"), push(0, "P", "q", ""), push(0, "Q", "p2", ""),
+			update(10052, "P", "subjects=[p,p2]")},
 		"deliver subjects, captured by an update": {
-			create(0, "P", `"subjects":["p"]`), push(0, "P", "x.y", ""), update(10052, "P", `"subjects":["p","x.*"]`), update(0, "P", `"subjects":["p","y"]`)},
+			create(0, "P", "subjects=[p]"), push(0, "P", "x.y", ""), update(10052, "P", "subjects=[p,x.*]"), update(0, "P", "subjects=[p,y]")},
 		"republish": {
-			create(0, "P", `"subjects":["p.>"],"republish":{"src":"p.>","dest":"q.>"}`),
-			create(10052, "Q", `"subjects":["q.>"],"republish":{"src":"q.>","dest":"p.>"}`),
-			create(0, "Q", `"subjects":["q.>"]`), update(10052, "P", `"subjects":["p.>"],"republish":{"src":"p.>","dest":"q.>"},"sources":[{"name":"Q"}]`)},
+			create(0, "P", "subjects=[p.>] republish={src=p.> dest=q.>}"),
+			create(10052, "Q", "subjects=[q.>] republish={src=q.> dest=p.>}"),
+			create(0, "Q", "subjects=[q.>]"), update(10052, "P", "subjects=[p.>] republish={src=p.> dest=q.>} sources=[{name=Q}]")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, b := newTestEngine(t, func(c *Config) { c.Domain = "hub" })
 			for i, s := range steps {
-				m := b.request(t, asset.APIPrefix+s.verb, "", s.body)
+				m := b.api(t, s.verb, s.body)
 				var r response
 				if err := json.Unmarshal([]byte(m.Body), &r); err != nil {
 					t.Fatal(err)
@@ -100,8 +100,8 @@ func TestLoops_endByThemselves(t *testing.T) {
 	if _, err := b.Subscribe("$JS.far.API.>", "", relay); err != nil {
 		t.Fatal(err)
 	}
-	mustStream(t, b, `{"name":"A","subjects":["a"],"storage":"memory","sources":[{"name":"B","external":{"api":"$JS.far.API","deliver":""}}]}`)
-	mustStream(t, b, `{"name":"B","subjects":["b"],"storage":"memory","sources":[{"name":"A","external":{"api":"$JS.far.API","deliver":""}}]}`)
+	mustStream(t, b, `name=A subjects=[a] storage=memory sources=[{name=B external={api=$JS.far.API deliver=""}}]`)
+	mustStream(t, b, `name=B subjects=[b] storage=memory sources=[{name=A external={api=$JS.far.API deliver=""}}]`)
 	for i := range 5 {
 		b.publish(t, "a", fmt.Sprint(i))
 	}
@@ -127,10 +127,10 @@ func TestLoops_endByThemselves(t *testing.T) {
 // publishes does not.
 func TestLoops_captureCounts(t *testing.T) {
 	e, b := newTestEngine(t)
-	mustStream(t, b, `{"name":"P","subjects":["p"],"storage":"memory","republish":{"src":"p","dest":"r"}}`)
-	mustStream(t, b, `{"name":"Q","subjects":["q"],"storage":"memory"}`)
-	mustStream(t, b, `{"name":"R","subjects":["r"],"storage":"memory"}`)
-	b.call(t, "CONSUMER.CREATE.P.c", `{"stream_name":"P","config":{"durable_name":"c","ack_policy":"none","deliver_subject":"q"}}`, nil)
+	mustStream(t, b, "name=P subjects=[p] storage=memory republish={src=p dest=r}")
+	mustStream(t, b, "name=Q subjects=[q] storage=memory")
+	mustStream(t, b, "name=R subjects=[r] storage=memory")
+	b.call(t, "CONSUMER.CREATE.P.c", "stream_name=P config={durable_name=c ack_policy=none deliver_subject=q}", nil)
 	b.publish(t, "p", "x")
 	eventually(t, func() bool { return b.origins(t, "Q").State.Msgs == 1 && b.origins(t, "R").State.Msgs == 1 })
 	for stream, want := range map[string]string{"P": "", "Q": "1", "R": "1"} {

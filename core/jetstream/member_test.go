@@ -59,8 +59,8 @@ func TestConsumer_countsBetweenTwoRuns(t *testing.T) {
 
 func testCounts(t *testing.T, late, goes bool) {
 	e, b := newTestEngine(t)
-	mustStream(t, b, `{"name":"S","subjects":["s.>"],"storage":"memory"}`)
-	mustConsumer(t, b, "S", "c", `{"durable_name":"c","ack_policy":"explicit","filter_subject":"s.>"}`)
+	mustStream(t, b, "name=S subjects=[s.>] storage=memory")
+	mustConsumer(t, b, "S", "c", "durable_name=c ack_policy=explicit filter_subject=s.>")
 	b.publish(t, "s.purged", "")
 	b.publish(t, "s.a", "")
 	s := e.account("A").stream("S")
@@ -74,14 +74,14 @@ func testCounts(t *testing.T, late, goes bool) {
 			b.publish(t, "s.new", "")
 		}
 		if goes {
-			b.call(t, "STREAM.MSG.DELETE.S", `{"seq":2}`, nil)
+			b.call(t, "STREAM.MSG.DELETE.S", "seq=2", nil)
 		}
 		did = true
 	}}
 	s.mu.Lock()
 	s.store = c
 	s.mu.Unlock()
-	b.call(t, "STREAM.PURGE.S", `{"filter":"s.purged"}`, nil)
+	b.call(t, "STREAM.PURGE.S", "filter=s.purged", nil)
 	b.consumer(t, "S", "c")                                          // it has counted
 	if n := b.consumer(t, "S", "c").NumPending; !goes && n != want { // else it is counted again
 		t.Errorf("pending are %d, told %d", want, n)
@@ -89,7 +89,7 @@ func testCounts(t *testing.T, late, goes bool) {
 	if eventually(t, func() bool { return b.consumer(t, "S", "c").NumPending == want }); !did {
 		t.Error("applying was held up")
 	}
-	in := b.pull(t, "S.c", `{"batch":10,"no_wait":true}`)
+	in := b.pull(t, "S.c", "batch=10 no_wait")
 	defer in.stop()
 	for left := int(want) - 1; left >= 0; left-- {
 		if m := in.next(); !strings.HasSuffix(m.Reply, fmt.Sprint(".", left)) {
@@ -105,8 +105,8 @@ func testCounts(t *testing.T, late, goes bool) {
 // once: the others are told of them, it has them in its first count.
 func TestConsumer_madeBehindMessagesOfItsRun(t *testing.T) {
 	e, b := newTestEngine(t)
-	mustStream(t, b, `{"name":"S","subjects":["s.>"],"storage":"memory"}`)
-	mustConsumer(t, b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+	mustStream(t, b, "name=S subjects=[s.>] storage=memory")
+	mustConsumer(t, b, "S", "c", "durable_name=c ack_policy=explicit")
 	s := e.account("A").stream("S")
 	publish := func() {
 		b.route(&wire.Msg{Subject: []byte("s.a")})
@@ -119,7 +119,7 @@ func TestConsumer_madeBehindMessagesOfItsRun(t *testing.T) {
 		return len(e.mem.mu.open.entries) == 0
 	})
 	publish()
-	op := consumerCreate{"late", 1, []byte(`{"durable_name":"late","ack_policy":"explicit","deliver_policy":"all","max_ack_pending":1}`), 0}
+	op := consumerCreate{"late", 1, []byte(jsonOf(t, "durable_name=late ack_policy=explicit deliver_policy=all max_ack_pending=1")), 0}
 	rec := s.record(opConsumerCreate, false)
 	if err := e.append(e.mem, true, &rec, nil, nil, op.append(nil)); err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@ func TestEngine_fewOpenFiles(t *testing.T) {
 			for i := range streams {
 				name := fmt.Sprintf("S%d", i)
 				if restart == 0 {
-					mustStream(t, b, fmt.Sprintf(`{"name":%q,"subjects":[%q]}`, name, name))
+					mustStream(t, b, fmt.Sprintf("name=%q subjects=[%q]", name, name))
 				}
 				if a := b.publish(t, name, "x"); a.Seq != uint64(restart+1) {
 					t.Fatalf("%s: %+v", name, a)

@@ -18,7 +18,7 @@ func FuzzApply(f *testing.F) {
 	f.Add(opIngest, append(o.append(nil, flagMsgID), blob...))
 	p := purge{"s.>", 3, 1}
 	f.Add(opPurge, p.append(nil))
-	f.Add(opConfig, msgp.AppendBytes(nil, []byte(`{"name":"S","subjects":["s.>"],"storage":"memory","max_msgs":1}`)))
+	f.Add(opConfig, msgp.AppendBytes(nil, []byte(jsonOf(f, "name=S subjects=[s.>] storage=memory max_msgs=1"))))
 	f.Add(opMsgDelete, appendUint(nil, 1))
 	f.Add(opExpire, msgp.AppendInt64(nil, 1e18))
 	x := expiry{1 << 60, 5, 2, 1 << 40, 10}
@@ -28,7 +28,7 @@ func FuzzApply(f *testing.F) {
 	w := passedOver{"src", 7, 0, "too long"}
 	f.Add(opPassedOver, w.append(nil))
 	f.Add(opRelease, appendUint(appendUint(nil, 1), 1))
-	c := consumerCreate{"c", 1, []byte(`{"ack_policy":"explicit"}`), 0}
+	c := consumerCreate{"c", 1, []byte(jsonOf(f, "ack_policy=explicit")), 0}
 	f.Add(opConsumerCreate, c.append(nil))
 	f.Add(opClockMove, msgp.AppendInt64(msgp.AppendInt64(msgp.AppendInt64(msgp.AppendInt64(nil, 9), 1), 1<<60), 1<<40))
 	f.Add(opConsumerDelete, msgp.AppendString(nil, "c"))
@@ -69,9 +69,9 @@ func FuzzApply(f *testing.F) {
 // What a request asks for never brings the server down, and what it accepts
 // can be written and read again.
 func FuzzStreamConfig(f *testing.F) {
-	f.Add([]byte(`{"name":"S","subjects":["s.>"],"republish":{"dest":"x.{{wildcard(1)}}"},"metadata":{"a":"b"}}`))
-	f.Add([]byte(`{"name":"S","subject_transform":{"src":"a.*","dest":"b.$1"},"discard":"NEW"}`))
-	f.Add([]byte(`{"name":"S","placement":{},"mirror":{"name":"x"},"storage":"memory"}`))
+	f.Add([]byte(jsonOf(f, `name=S subjects=[s.>] republish={dest="x.{{wildcard(1)}}"} metadata={a=b}`)))
+	f.Add([]byte(jsonOf(f, "name=S subject_transform={src=a.* dest=b.$1} discard=NEW")))
+	f.Add([]byte(jsonOf(f, "name=S placement={} mirror={name=x} storage=memory")))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var req asset.StreamConfigRequest
 		if json.Unmarshal(body, &req) != nil || req.Check(0, req.Pedantic) != nil {

@@ -35,7 +35,7 @@ type gotMsg struct {
 func (b *testBus) msg(t testing.TB, stream string, seq uint64) gotMsg {
 	t.Helper()
 	var m gotMsg
-	b.call(t, "STREAM.MSG.GET."+stream, fmt.Sprintf(`{"seq":%d}`, seq), &m)
+	b.call(t, "STREAM.MSG.GET."+stream, fmt.Sprintf("seq=%d", seq), &m)
 	return m
 }
 
@@ -52,8 +52,8 @@ func TestSource_crashes(t *testing.T) {
 	for seed, retention := range []string{"limits", "workqueue", "workqueue", "workqueue"} {
 		d := newDevice(t, uint64(20+seed))
 		e, b := d.open()
-		mustStream(t, b, fmt.Sprintf(`{"name":"O","subjects":["o"],"retention":%q}`, retention))
-		mustStream(t, b, `{"name":"T","sources":[{"name":"O"}]}`)
+		mustStream(t, b, fmt.Sprintf("name=O subjects=[o] retention=%q", retention))
+		mustStream(t, b, "name=T sources=[{name=O}]")
 		msgs := func(stream string) uint64 { return b.origins(t, stream).State.Msgs }
 		total := 0
 		for round := range 5 {
@@ -93,7 +93,7 @@ func TestSource_crashes(t *testing.T) {
 func TestMirror_startsOverHalf(t *testing.T) {
 	d := newDevice(t, 42)
 	e, b := d.open()
-	mustStream(t, b, `{"name":"M","mirror":{"name":"O"},"metadata":{"frond.origin_made_anew":"start_over"}}`)
+	mustStream(t, b, "name=M mirror={name=O} metadata={frond.origin_made_anew=start_over}")
 	s := e.account("A").stream("M")
 	w := make(waits, 1)
 	if err := s.Take(&origins.Message{Seq: 7, At: 1, Subject: []byte("o")}, w); err != nil {

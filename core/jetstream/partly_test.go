@@ -13,7 +13,7 @@ import (
 // one may have what was deleted since.
 func TestPartly_onlyWhatComesToTheSame(t *testing.T) {
 	e, b := newTestEngine(t, func(c *Config) { c.Dir = t.TempDir() })
-	mustStream(t, b, `{"name":"S","subjects":["s"]}`)
+	mustStream(t, b, "name=S subjects=[s]")
 	for i := range 5 {
 		b.publish(t, "s", fmt.Sprint(i))
 	}

@@ -12,7 +12,7 @@ import (
 // What no link carries is told lost, once, whatever is restarted; what comes
 // after all is not.
 func TestPassedOver(t *testing.T) {
-	for _, target := range []string{`"mirror":{"name":"O"}`, `"sources":[{"name":"O"}]`} {
+	for _, target := range []string{"mirror={name=O}", "sources=[{name=O}]"} {
 		t.Run(target, func(t *testing.T) {
 			d := newDevice(t, 61)
 			d.unfit = func(m *wire.Msg) string {
@@ -22,8 +22,8 @@ func TestPassedOver(t *testing.T) {
 				return ""
 			}
 			e, b := d.open()
-			mustStream(t, b, `{"name":"O","subjects":["o"]}`)
-			mustStream(t, b, `{"name":"T",`+target+`}`)
+			mustStream(t, b, "name=O subjects=[o]")
+			mustStream(t, b, "name=T "+target)
 			lost := func() *api.LostInfo {
 				a := b.origins(t, "T")
 				if a.Mirror != nil {
@@ -130,7 +130,7 @@ func TestPassedOver_originMadeAnew(t *testing.T) {
 
 func passedOverStream(t *testing.T) *stream {
 	e, b := newTestEngine(t)
-	mustStream(t, b, `{"name":"T","storage":"memory","sources":[{"name":"one"}]}`)
+	mustStream(t, b, "name=T storage=memory sources=[{name=one}]")
 	return e.account("A").stream("T")
 }
 

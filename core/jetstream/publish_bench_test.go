@@ -74,9 +74,9 @@ func benchmarkPublish(b *testing.B, e *Engine, config string, header string) {
 
 func BenchmarkPublish_memory(b *testing.B) {
 	for _, x := range []struct{ name, config, header string }{
-		{"plain", `{"name":"S","subjects":["s.>"],"storage":"memory","max_msgs":100000}`, ""},
-		{"header", `{"name":"S","subjects":["s.>"],"storage":"memory","max_msgs":100000}`, header("A", "b", "Content-Type", "json")},
-		{"kv", `{"name":"S","subjects":["s.>"],"storage":"memory","max_msgs_per_subject":1,"discard":"new"}`, ""},
+		{"plain", "name=S subjects=[s.>] storage=memory max_msgs=100000", ""},
+		{"header", "name=S subjects=[s.>] storage=memory max_msgs=100000", header("A", "b", "Content-Type", "json")},
+		{"kv", "name=S subjects=[s.>] storage=memory max_msgs_per_subject=1 discard=new", ""},
 	} {
 		b.Run(x.name, func(b *testing.B) {
 			c := testConfig(b)
@@ -93,9 +93,9 @@ func BenchmarkPublish_memory(b *testing.B) {
 // The whole way to a real disk and back.
 func BenchmarkPublish_file(b *testing.B) {
 	for _, x := range []struct{ name, config, header string }{
-		{"plain", `{"name":"S","subjects":["s.>"]}`, ""},
-		{"dedup", `{"name":"S","subjects":["s.>"],"duplicate_window":1000000000}`, "id"},
-		{"duplicates", `{"name":"S","subjects":["s.>"],"duplicate_window":60000000000}`, "again"},
+		{"plain", "name=S subjects=[s.>]", ""},
+		{"dedup", "name=S subjects=[s.>] duplicate_window=1s", "id"},
+		{"duplicates", "name=S subjects=[s.>] duplicate_window=1m", "again"},
 	} {
 		b.Run(x.name, func(b *testing.B) {
 			c := testConfig(b)

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,7 +15,7 @@ import (
 
 func TestPublish_storesWhatWasPublished(t *testing.T) {
 	_, b := newTestEngine(t)
-	mustStream(t, b, `{"name":"S","subjects":["s.>"],"storage":"memory","subject_transform":{"src":"s.*","dest":"s.x.{{wildcard(1)}}"}}`)
+	mustStream(t, b, `name=S subjects=[s.>] storage=memory subject_transform={src=s.* dest="s.x.{{wildcard(1)}}"}`)
 	for _, x := range []struct{ header, wantHeader string }{
 		{"", ""},
 		{header("A", "b"), header("A", "b")},
@@ -24,9 +25,12 @@ func TestPublish_storesWhatWasPublished(t *testing.T) {
 		{"HTTP/1.1\r\nA: b\r\n\r\n", "HTTP/1.1\r\nA: b\r\n\r\n"},
 	} {
 		m := b.request(t, "s.1", x.header, "body")
-		seq := strings.TrimSuffix(strings.TrimPrefix(m.Body, `{"stream":"S","seq":`), "}")
+		var ack pubAck
+		if err := json.Unmarshal([]byte(m.Body), &ack); err != nil {
+			t.Fatal(err)
+		}
 		var out struct{ Message api.StoredMsg }
-		b.call(t, "STREAM.MSG.GET.S", `{"seq":`+seq+`}`, &out)
+		b.call(t, "STREAM.MSG.GET.S", fmt.Sprintf("seq=%d", ack.Seq), &out)
 		if string(out.Message.Header) != x.wantHeader || string(out.Message.Data) != "body" || out.Message.Subject != "s.x.1" {
 			t.Errorf("%q: stored %q %q on %s", x.header, out.Message.Header, out.Message.Data, out.Message.Subject)
 		}
@@ -49,7 +53,7 @@ func sequences(e *Engine, name string) []uint64 {
 
 func TestPublish_noAckStaysSilent(t *testing.T) {
 	_, b := newTestEngine(t)
-	mustStream(t, b, `{"name":"S","subjects":["s"],"storage":"memory","no_ack":true,"max_msg_size":3}`)
+	mustStream(t, b, "name=S subjects=[s] storage=memory no_ack max_msg_size=3")
 	in := b.inbox(t, "reply")
 	for _, body := range []string{"ok", "too large", "ok"} {
 		b.route(&wire.Msg{Subject: []byte("s"), Reply: []byte("reply"), Body: []byte(body)})
@@ -86,7 +90,7 @@ func (r *testReceipt) Stored(stream string, seq uint64, duplicate bool, err erro
 
 func TestPublish_receipt(t *testing.T) {
 	_, b := newTestEngine(t)
-	mustStream(t, b, `{"name":"S","subjects":["s"],"storage":"memory","max_msg_size":40}`)
+	mustStream(t, b, "name=S subjects=[s] storage=memory max_msg_size=40")
 	r := &testReceipt{stored: make(chan string, 1)}
 	in := b.inbox(t, "reply") // a receipt is told in place of it
 	for i, x := range []struct{ id, body, want string }{
@@ -106,8 +110,8 @@ func TestPublish_receipt(t *testing.T) {
 
 func TestPublish_republish(t *testing.T) {
 	_, b := newTestEngine(t)
-	mustStream(t, b, `{"name":"S","subjects":["s.*"],"storage":"memory","republish":{"src":"s.*","dest":"out.{{wildcard(1)}}"}}`)
-	mustStream(t, b, `{"name":"H","subjects":["h.*"],"storage":"memory","republish":{"src":">","dest":"head.>","headers_only":true}}`)
+	mustStream(t, b, `name=S subjects=[s.*] storage=memory republish={src=s.* dest="out.{{wildcard(1)}}"}`)
+	mustStream(t, b, "name=H subjects=[h.*] storage=memory republish={src=> dest=head.> headers_only}")
 	out, head := b.inbox(t, "out.>"), b.inbox(t, "head.>")
 	b.publish(t, "s.a", "x")
 	b.publish(t, "s.a", "y", "A", "b")
@@ -133,22 +137,22 @@ func TestPublish_republish(t *testing.T) {
 
 func TestPublish_sealedStream(t *testing.T) {
 	_, b := newTestEngine(t)
-	mustStream(t, b, `{"name":"S","subjects":["s"],"storage":"memory"}`)
+	mustStream(t, b, "name=S subjects=[s] storage=memory")
 	b.publish(t, "s", "")
 	var out streamAnswer
-	b.call(t, "STREAM.UPDATE.S", `{"name":"S","subjects":["s"],"storage":"memory","sealed":true}`, &out)
+	b.call(t, "STREAM.UPDATE.S", "name=S subjects=[s] storage=memory sealed", &out)
 	if c := out.Config; !c.DenyDelete || !c.DenyPurge || c.Discard != asset.DiscardNew {
 		t.Errorf("sealing left %+v", c)
 	}
 	if a := b.publish(t, "s", ""); a.Error == nil || a.Error.ErrCode != 10109 {
 		t.Errorf("publish: %+v", a)
 	}
-	for verb, body := range map[string]string{"STREAM.PURGE.S": "", "STREAM.MSG.DELETE.S": `{"seq":1}`} {
+	for verb, body := range map[string]string{"STREAM.PURGE.S": "", "STREAM.MSG.DELETE.S": "seq=1"} {
 		if err := b.fails(t, verb, body); err.ErrCode != 10109 {
 			t.Errorf("%s: %v", verb, err)
 		}
 	}
-	if err := b.fails(t, "STREAM.UPDATE.S", `{"name":"S","subjects":["s"],"storage":"memory","deny_delete":true,"deny_purge":true}`); err.ErrCode != 10052 {
+	if err := b.fails(t, "STREAM.UPDATE.S", "name=S subjects=[s] storage=memory deny_delete deny_purge"); err.ErrCode != 10052 {
 		t.Errorf("unsealing: %v", err)
 	}
 }
@@ -158,7 +162,7 @@ func TestPublish_lastSequence(t *testing.T) {
 	d := newDevice(t, 21)
 	e, b := d.open()
 	for _, storage := range []string{"file", "memory"} {
-		mustStream(t, b, `{"name":"`+storage+`","subjects":["`+storage+`"],"storage":"`+storage+`","first_seq":9223372036854775807}`)
+		mustStream(t, b, "name="+storage+" subjects=["+storage+"] storage="+storage+" first_seq=9223372036854775807")
 		if a := b.publish(t, storage, ""); a.Seq != 1<<63-1 || a.Error != nil {
 			t.Errorf("%+v", a)
 		}

@@ -2,10 +2,9 @@ package jetstream
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/frondmq/frond/core/jetstream/asset"
 )
 
 // What one account holds and may hold is its own: another one is not refused for
@@ -19,7 +18,7 @@ func TestQuota_ofAnAccountIsItsOwn(t *testing.T) {
 				t.Fatal(err)
 			}
 			e.LimitAccount("A", AccountLimits{MaxMemory: 3000, MaxStore: 3000, MaxStreams: 1, MaxConsumers: 1})
-			config := `{"name":"S","subjects":["s"],"storage":"` + storage + `"}`
+			config := "name=S subjects=[s] storage=" + storage
 			mustStream(t, a, config)
 			mustStream(t, b, config)
 			body := strings.Repeat("x", 1000)
@@ -66,7 +65,7 @@ func TestQuota_ofNoBytes(t *testing.T) {
 	create := func(name, storage, more string) uint16 {
 		t.Helper()
 		var r response
-		m := a.request(t, asset.APIPrefix+"STREAM.CREATE."+name, "", `{"name":"`+name+`","subjects":["`+name+`"],"storage":"`+storage+`"`+more+`}`)
+		m := a.api(t, "STREAM.CREATE."+name, fmt.Sprintf("name=%s subjects=[%s] storage=%s%s", name, name, storage, more))
 		if err := json.Unmarshal([]byte(m.Body), &r); err != nil || r.Error == nil {
 			return 0
 		}
@@ -76,7 +75,7 @@ func TestQuota_ofNoBytes(t *testing.T) {
 		t.Fatal(code)
 	}
 	e.LimitAccount("A", AccountLimits{MaxMemory: NoBytes})
-	if got := [4]uint16{create("M", "memory", ""), create("L", "memory", `,"max_bytes":100`), create("F", "file", ""), create("G", "file", `,"max_bytes":100`)}; got != [4]uint16{errMemoryExceeded.ErrCode, errMemoryExceeded.ErrCode, 0, 0} {
+	if got := [4]uint16{create("M", "memory", ""), create("L", "memory", " max_bytes=100"), create("F", "file", ""), create("G", "file", " max_bytes=100")}; got != [4]uint16{errMemoryExceeded.ErrCode, errMemoryExceeded.ErrCode, 0, 0} {
 		t.Errorf("%d", got)
 	}
 	if ack := a.publish(t, "OLD", "x"); ack.Error == nil || ack.Error.ErrCode != 10023 {
@@ -101,7 +100,7 @@ func checkCounts(t *testing.T, a, b *testBus, storage string) {
 	code := func(bus *testBus, verb, body string) uint16 {
 		t.Helper()
 		var r response
-		m := bus.request(t, asset.APIPrefix+verb, "", body)
+		m := bus.api(t, verb, body)
 		if err := json.Unmarshal([]byte(m.Body), &r); err != nil {
 			t.Fatalf("%s: %v in %q", verb, err, m.Body)
 		}
@@ -110,11 +109,11 @@ func checkCounts(t *testing.T, a, b *testBus, storage string) {
 		}
 		return r.Error.ErrCode
 	}
-	second := `{"name":"S2","subjects":["s2"],"storage":"` + storage + `"}`
+	second := "name=S2 subjects=[s2] storage=" + storage
 	if got := [2]uint16{code(a, "STREAM.CREATE.S2", second), code(b, "STREAM.CREATE.S2", second)}; got != [2]uint16{errMaxStreams.ErrCode, 0} {
 		t.Errorf("a second stream: %d", got)
 	}
-	large := `{"name":"S","subjects":["s"],"storage":"` + storage + `","max_bytes":5000}`
+	large := "name=S subjects=[s] storage=" + storage + " max_bytes=5000"
 	full := errStorageExceeded.ErrCode
 	if storage == "memory" {
 		full = errMemoryExceeded.ErrCode
@@ -123,7 +122,7 @@ func checkCounts(t *testing.T, a, b *testBus, storage string) {
 		t.Errorf("a stream that may grow to more: %d", got)
 	}
 	consumer := func(name string) string {
-		return `{"stream_name":"S","config":{"durable_name":"` + name + `","ack_policy":"explicit"}}`
+		return "stream_name=S config={durable_name=" + name + " ack_policy=explicit}"
 	}
 	for i, name := range []string{"C1", "C2"} {
 		want := [2]uint16{0, 0}

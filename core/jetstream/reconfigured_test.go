@@ -12,9 +12,9 @@ func TestConsumer_movedThenCrashed(t *testing.T) {
 	for _, limit := range []int{-1, 1} {
 		d := newDevice(t, 51)
 		e, b := d.open()
-		mustStream(t, b, `{"name":"S","subjects":["s"]}`)
+		mustStream(t, b, "name=S subjects=[s]")
 		config := func(to string) string {
-			return fmt.Sprintf(`{"durable_name":"c","ack_policy":"explicit","max_deliver":%d,"deliver_subject":"%s"}`, limit, to)
+			return fmt.Sprintf("durable_name=c ack_policy=explicit max_deliver=%d deliver_subject=%s", limit, to)
 		}
 		old := b.inbox(t, "d1")
 		mustConsumer(t, b, "S", "c", config("d1"))

@@ -37,7 +37,7 @@ func BenchmarkRecover(b *testing.B) {
 	if err := e.EnableAccount(bus); err != nil {
 		b.Fatal(err)
 	}
-	cfg, err := asset.Decode([]byte(`{"name":"S","subjects":["s.>"]}`))
+	cfg, err := asset.Decode([]byte(jsonOf(b, "name=S subjects=[s.>]")))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -44,14 +44,14 @@ func TestReleases_waitHoldsNobodyUp(t *testing.T) {
 // What all consumers have done with is not read to know whether it may go.
 func TestRetention_readsOnlyWhatSubjectsDecide(t *testing.T) {
 	e, b := newTestEngine(t)
-	mustStream(t, b, `{"name":"S","subjects":["s"],"storage":"memory","retention":"interest"}`)
+	mustStream(t, b, "name=S subjects=[s] storage=memory retention=interest")
 	var failing atomic.Bool
 	s := e.account("A").stream("S")
 	s.mu.Lock()
 	s.store = flakyReads{s.store, &failing}
 	s.mu.Unlock()
 	for _, name := range []string{"one", "two"} {
-		mustConsumer(t, b, "S", name, `{"durable_name":"`+name+`","filter_subject":"s","ack_policy":"explicit"}`)
+		mustConsumer(t, b, "S", name, "durable_name="+name+" filter_subject=s ack_policy=explicit")
 	}
 	b.publish(t, "s", "")
 	in := b.inbox(t, "in")

@@ -12,7 +12,7 @@ import (
 // meets first, and only its subjects and bytes are taken.
 func TestAccount_newerOfOneName(t *testing.T) {
 	e, b := newTestEngine(t)
-	mustStream(t, b, `{"name":"S","subjects":["s"],"storage":"memory","max_bytes":1000}`)
+	mustStream(t, b, "name=S subjects=[s] storage=memory max_bytes=1000")
 	a := e.account("A")
 	s := a.stream("S")
 	another := func(incarnation uint64, subject string, bytes int64) *stream {

@@ -132,9 +132,9 @@ func TestApply_runsOfARecovery(t *testing.T) {
 func TestCatalogue_goesOn(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"OTHER","subjects":["other"]}`)
-	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
-	mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+	mustStream(t, x.b, "name=OTHER subjects=[other]")
+	mustStream(t, x.b, "name=S subjects=[s]")
+	mustConsumer(t, x.b, "S", "c", "durable_name=c ack_policy=explicit")
 	x.put("S", "s", text(1))
 	x.drain()
 	inc := x.e.account("A").stream("S").incarnation
@@ -183,8 +183,8 @@ func TestCatalogue_goesOn(t *testing.T) {
 func TestRecovery_createdAndNotOpened(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"OTHER","subjects":["other"]}`)
-	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+	mustStream(t, x.b, "name=OTHER subjects=[other]")
+	mustStream(t, x.b, "name=S subjects=[s]")
 	inc := x.e.account("A").stream("S").incarnation
 	for range 2 {
 		x.kill()
@@ -215,7 +215,7 @@ func TestRecovery_folderUnderAnotherNumber(t *testing.T) {
 	for _, lost := range []bool{false, true} {
 		x := newBox(t)
 		x.start()
-		mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+		mustStream(t, x.b, "name=S subjects=[s]")
 		for i := range 5 {
 			x.put("S", "s", text(i))
 		}
@@ -245,12 +245,12 @@ func TestRecovery_folderUnderAnotherNumber(t *testing.T) {
 func TestRecovery_notMade(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"OTHER","subjects":["other"]}`)
+	mustStream(t, x.b, "name=OTHER subjects=[other]")
 	next := x.e.nextIncarnation.Load()
 	x.kill()
 	x.change = func(c *Config) { c.backend = unreadable{diskBackend{c}, next, errors.New("input/output error")} }
 	x.start()
-	if err := x.b.fails(t, "STREAM.CREATE.S", `{"name":"S","subjects":["s"]}`); err.ErrCode == 0 || x.e.nextIncarnation.Load() != next+1 {
+	if err := x.b.fails(t, "STREAM.CREATE.S", "name=S subjects=[s]"); err.ErrCode == 0 || x.e.nextIncarnation.Load() != next+1 {
 		t.Fatalf("%+v", err)
 	}
 	x.put("OTHER", "other", "so what came before is durable")

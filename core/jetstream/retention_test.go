@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/testkit"
 	"github.com/frondmq/frond/edgestore"
 	"github.com/frondmq/frond/edgestore/edgestoretest"
@@ -78,9 +77,9 @@ func TestRetention_readsThatFail(t *testing.T) {
 		e.ticks()
 	}
 
-	s := flaky(`{"name":"S","subjects":["s"],"storage":"memory","retention":"interest"}`)
+	s := flaky("name=S subjects=[s] storage=memory retention=interest")
 	for _, name := range []string{"one", "two"} {
-		b.call(t, "CONSUMER.DURABLE.CREATE.S."+name, `{"stream_name":"S","config":{"durable_name":"`+name+`","ack_policy":"explicit"}}`, nil)
+		b.call(t, "CONSUMER.DURABLE.CREATE.S."+name, "stream_name=S config={durable_name="+name+" ack_policy=explicit}", nil)
 	}
 	for range 3 {
 		b.publish(t, "s", "")
@@ -107,7 +106,7 @@ func TestRetention_readsThatFail(t *testing.T) {
 	b.call(t, "STREAM.DELETE.S", "", nil)
 
 	clock := time.Now()
-	s = flaky(`{"name":"S","subjects":["s"],"storage":"memory","max_age":1000000000,"subject_delete_marker_ttl":3600000000000}`)
+	s = flaky("name=S subjects=[s] storage=memory max_age=1s subject_delete_marker_ttl=1h")
 	for range 3 {
 		b.publish(t, "s", "")
 	}
@@ -143,7 +142,7 @@ func (r stuckReads) LoadNext(filters []string, start uint64, buf []byte) (edgest
 // there is one at a time.
 func TestRetention_sweepsElsewhere(t *testing.T) {
 	e, b := newTestEngine(t)
-	mustStream(t, b, `{"name":"S","subjects":["s"],"storage":"memory","retention":"workqueue"}`)
+	mustStream(t, b, "name=S subjects=[s] storage=memory retention=workqueue")
 	s := e.account("A").stream("S")
 	r := stuckReads{s.store, make(chan struct{}, 1), make(chan struct{})}
 	s.mu.Lock()
@@ -168,7 +167,7 @@ func TestRetention_sweepsElsewhere(t *testing.T) {
 func TestExpire_refusedIsToldOnce(t *testing.T) {
 	var log testkit.Log
 	e, b := newTestEngine(t, func(c *Config) { c.Logger = log.Logger() })
-	mustStream(t, b, `{"name":"S","subjects":["s"],"storage":"memory"}`)
+	mustStream(t, b, "name=S subjects=[s] storage=memory")
 	s := e.account("A").stream("S")
 	for range 3 {
 		s.refused("clock step", errFlaky)
@@ -183,8 +182,8 @@ func TestExpire_refusedIsToldOnce(t *testing.T) {
 func TestStream_infoFollowsPlainAcks(t *testing.T) {
 	for _, retention := range []string{"workqueue", "interest"} {
 		_, b := newTestEngine(t, func(c *Config) { c.Dir = t.TempDir() })
-		mustStream(t, b, `{"name":"W","subjects":["w"],"retention":"`+retention+`"}`)
-		mustConsumer(t, b, "W", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+		mustStream(t, b, "name=W subjects=[w] retention="+retention)
+		mustConsumer(t, b, "W", "c", "durable_name=c ack_policy=explicit")
 		in := b.inbox(t, "in")
 		for range 20 {
 			b.publish(t, "w", "")
@@ -203,15 +202,15 @@ func TestStream_infoFollowsPlainAcks(t *testing.T) {
 func TestStream_requestsFollowPlainAcks(t *testing.T) {
 	for _, retention := range []string{"workqueue", "interest"} {
 		_, b := newTestEngine(t, func(c *Config) { c.Dir = t.TempDir() })
-		mustStream(t, b, `{"name":"W","subjects":["w"],"allow_direct":true,"retention":"`+retention+`"}`)
-		mustConsumer(t, b, "W", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+		mustStream(t, b, "name=W subjects=[w] allow_direct retention="+retention)
+		mustConsumer(t, b, "W", "c", "durable_name=c ack_policy=explicit")
 		in := b.inbox(t, "in")
 		for _, x := range []struct{ verb, body, want string }{
-			{"STREAM.MSG.GET.W", `{"seq":%d}`, `"err_code":10037`},
-			{"DIRECT.GET.W", `{"seq":%d}`, "404"},
+			{"STREAM.MSG.GET.W", "seq=%d", `"err_code":10037`},
+			{"DIRECT.GET.W", "seq=%d", "404"},
 			{"DIRECT.GET.W.w", ``, "404"},
 			{"STREAM.PURGE.W", ``, `"purged":0`},
-			{"STREAM.MSG.DELETE.W", `{"seq":%d}`, `"error"`},
+			{"STREAM.MSG.DELETE.W", "seq=%d", `"error"`},
 			{"STREAM.LIST", ``, `"messages":0`},
 			{"CONSUMER.INFO.W.c", ``, `"num_ack_pending":0`},
 		} {
@@ -223,7 +222,7 @@ func TestStream_requestsFollowPlainAcks(t *testing.T) {
 				if strings.Contains(body, "%d") {
 					body = fmt.Sprintf(body, a.Seq)
 				}
-				if m := b.request(t, asset.APIPrefix+x.verb, "", body); !strings.Contains(m.Header+m.Body, x.want) {
+				if m := b.api(t, x.verb, body); !strings.Contains(m.Header+m.Body, x.want) {
 					t.Fatalf("%s: %s %s: %s %s, want %s", retention, x.verb, body, m.Header, m.Body, x.want)
 				}
 			}
@@ -235,7 +234,7 @@ func TestStream_requestsFollowPlainAcks(t *testing.T) {
 // that it goes.
 func TestStream_infoWaitsForReleases(t *testing.T) {
 	e, b := newTestEngine(t, func(c *Config) { c.Dir = t.TempDir() })
-	mustStream(t, b, `{"name":"W","subjects":["w"],"retention":"workqueue"}`)
+	mustStream(t, b, "name=W subjects=[w] retention=workqueue")
 	b.publish(t, "w", "")
 	s := e.account("A").stream("W")
 	turn := s.ongoing().begin()

@@ -162,7 +162,7 @@ func (p *pair) silent(subj, body string) {
 	p.t.Helper()
 	p.number++
 	reply := fmt.Sprintf("_SILENT.%d", p.number)
-	p.follow.b.route(&wire.Msg{Subject: []byte(subj), Reply: []byte(reply), Body: []byte(body)})
+	p.follow.b.route(&wire.Msg{Subject: []byte(subj), Reply: []byte(reply), Body: []byte(bodyTo(p.t, subj, body))})
 }
 
 // pull asks for n messages and tells their reply subjects.
@@ -170,7 +170,7 @@ func pull(t *testing.T, b *testBus, stream, consumer string, n int) (replies []s
 	t.Helper()
 	in := b.inbox(t, "_PULL")
 	defer in.stop()
-	b.route(&wire.Msg{Subject: []byte(nextPrefix + stream + "." + consumer), Reply: []byte("_PULL"), Body: fmt.Appendf(nil, `{"batch":%d}`, n)})
+	b.route(&wire.Msg{Subject: []byte(nextPrefix + stream + "." + consumer), Reply: []byte("_PULL"), Body: []byte(jsonOf(t, fmt.Sprintf("batch=%d", n)))})
 	for range n {
 		replies = append(replies, in.next().Reply)
 	}
@@ -187,13 +187,13 @@ func shortReply(reply string) string {
 func TestRole_followerThatLeads(t *testing.T) {
 	p := newPair(t)
 	x := p.lead
-	mustStream(t, x.b, `{"name":"S","subjects":["s.>"],"republish":{"src":"s.>","dest":"copy.>"},"duplicate_window":86400000000000}`)
-	mustStream(t, x.b, `{"name":"OLD","subjects":["old"],"max_age":600000000000}`)
-	mustStream(t, x.b, `{"name":"W","subjects":["w"],"retention":"workqueue"}`)
+	mustStream(t, x.b, "name=S subjects=[s.>] republish={src=s.> dest=copy.>} duplicate_window=24h")
+	mustStream(t, x.b, "name=OLD subjects=[old] max_age=10m")
+	mustStream(t, x.b, "name=W subjects=[w] retention=workqueue")
 	for _, stream := range []string{"S", "W"} {
-		x.b.call(t, "CONSUMER.CREATE."+stream+".c", `{"stream_name":"`+stream+`","config":{"name":"c","durable_name":"c","ack_policy":"explicit","ack_wait":86400000000000}}`, nil)
+		x.b.call(t, "CONSUMER.CREATE."+stream+".c", "stream_name="+stream+" config={name=c durable_name=c ack_policy=explicit ack_wait=24h}", nil)
 	}
-	x.b.call(t, "CONSUMER.CREATE.S.push", `{"stream_name":"S","config":{"name":"push","durable_name":"push","ack_policy":"none","deliver_subject":"dlv"}}`, nil)
+	x.b.call(t, "CONSUMER.CREATE.S.push", "stream_name=S config={name=push durable_name=push ack_policy=none deliver_subject=dlv}", nil)
 	listener := p.follow.b.inbox(t, "dlv")
 	defer listener.stop()
 	for i := range 5 {
@@ -222,8 +222,8 @@ func TestRole_followerThatLeads(t *testing.T) {
 	y := p.follow
 	for subj, body := range map[string]string{
 		"s.1": "x", asset.APIPrefix + "STREAM.INFO.S": "", asset.APIPrefix + "STREAM.NAMES": "", asset.APIPrefix + "INFO": "",
-		asset.APIPrefix + "STREAM.PURGE.S": "", asset.APIPrefix + "CONSUMER.INFO.S.c": "", nextPrefix + "S.c": `{"batch":9}`,
-		asset.APIPrefix + "STREAM.CREATE.N": `{"name":"N","subjects":["n"]}`, asset.APIPrefix + "STREAM.MSG.GET.S": `{"seq":1}`,
+		asset.APIPrefix + "STREAM.PURGE.S": "", asset.APIPrefix + "CONSUMER.INFO.S.c": "", nextPrefix + "S.c": "batch=9",
+		asset.APIPrefix + "STREAM.CREATE.N": "name=N subjects=[n]", asset.APIPrefix + "STREAM.MSG.GET.S": "seq=1",
 	} {
 		p.silent(subj, body)
 	}
@@ -292,7 +292,7 @@ func TestRole_followerThatLeads(t *testing.T) {
 	if m := copies.next(); m.Body != "new" {
 		t.Errorf("republished %q", m.Body)
 	}
-	mustStream(t, y.b, `{"name":"N","subjects":["n"]}`)
+	mustStream(t, y.b, "name=N subjects=[n]")
 
 	// What it followed is in its own journal and files like what it led.
 	p.follow.stop()
@@ -319,8 +319,8 @@ func (p *pair) settleFollower() {
 func TestRole_followerRestarts(t *testing.T) {
 	p := newPair(t)
 	x := p.lead
-	mustStream(t, x.b, `{"name":"S","subjects":["s"],"retention":"interest"}`)
-	x.b.call(t, "CONSUMER.CREATE.S.c", `{"stream_name":"S","config":{"name":"c","durable_name":"c","ack_policy":"explicit","ack_wait":86400000000000}}`, nil)
+	mustStream(t, x.b, "name=S subjects=[s] retention=interest")
+	x.b.call(t, "CONSUMER.CREATE.S.c", "stream_name=S config={name=c durable_name=c ack_policy=explicit ack_wait=24h}", nil)
 	for i := range 6 {
 		x.put("S", "s", fmt.Sprint(i))
 	}

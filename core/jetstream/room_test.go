@@ -54,7 +54,7 @@ func TestIngest_holdsUpAPublisherFasterThanTheDisk(t *testing.T) {
 	if err := e.EnableAccount(b); err != nil {
 		t.Fatal(err)
 	}
-	mustStream(t, b, `{"name":"S","subjects":["s"]}`)
+	mustStream(t, b, "name=S subjects=[s]")
 	full.Store(true)
 	in := b.inbox(t, "r")
 	defer in.stop()

@@ -20,10 +20,10 @@ import (
 // the stream, and the log is told that this copy has to be made anew.
 func TestShared_damageOfOneDisk(t *testing.T) {
 	for name, c := range map[string]stepCase{
-		"a delete":                    {n: 20, do: func(x *twins) { x.w.call("STREAM.MSG.DELETE.S", `{"seq":5}`) }},
-		"a purge of a subject":        {n: 20, do: func(x *twins) { x.w.call("STREAM.PURGE.S", `{"filter":"s.1"}`) }},
-		"a number of messages":        {n: 20, config: `"max_msgs":20`, do: func(x *twins) { x.put("s.1", "a") }},
-		"room that depends on a size": {n: 5, config: `"discard":"new","max_bytes":64000,"max_msgs_per_subject":1`, do: func(x *twins) { x.put("s.4", "short") }},
+		"a delete":                    {n: 20, do: func(x *twins) { x.w.call("STREAM.MSG.DELETE.S", "seq=5") }},
+		"a purge of a subject":        {n: 20, do: func(x *twins) { x.w.call("STREAM.PURGE.S", "filter=s.1") }},
+		"a number of messages":        {n: 20, config: "max_msgs=20", do: func(x *twins) { x.put("s.1", "a") }},
+		"room that depends on a size": {n: 5, config: "discard=new max_bytes=64000 max_msgs_per_subject=1", do: func(x *twins) { x.put("s.4", "short") }},
 		"a loss that somebody logged": {n: 20, do: func(x *twins) {
 			s := x.stream("S")
 			rec := s.record(opLost, false)
@@ -123,13 +123,13 @@ func TestShared_leaderLogsNoLoss(t *testing.T) {
 func TestShared_leaderSealsWhatIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := stepCase{n: 3, before: func(x *twins) {
-			mustConsumer(t, x.w.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit","ack_wait":3600000000000}`)
+			mustConsumer(t, x.w.b, "S", "c", "durable_name=c ack_policy=explicit ack_wait=1h")
 		}}
 		x, _ := c.record(t, func(x *twins) {
 			x.g.mu.Lock()
 			x.g.held = true
 			x.g.mu.Unlock()
-			in := x.w.b.pull(t, "S.c", `{"batch":2,"no_wait":true}`)
+			in := x.w.b.pull(t, "S.c", "batch=2 no_wait")
 			in.next()
 			in.next()
 			in.stop()
@@ -170,20 +170,20 @@ func TestVolatile_forgottenIsLoggedFirst(t *testing.T) {
 	var refuse atomic.Bool
 	x.change = func(c *Config) { c.backend = withoutNotes{diskBackend{c}, &refuse, opConsumerDelete} }
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"],"retention":"interest"}`)
-	mustConsumer(t, x.b, "S", "v", `{"name":"v","ack_policy":"explicit","mem_storage":true}`)
+	mustStream(t, x.b, "name=S subjects=[s] retention=interest")
+	mustConsumer(t, x.b, "S", "v", "name=v ack_policy=explicit mem_storage")
 	x.kill()
 	refuse.Store(true)
 	x.start()
 	if x.b.HasInterest("s") {
 		t.Error("the stream takes messages, and the log still has a consumer that is gone")
 	}
-	if err := x.b.fails(t, "CONSUMER.CREATE.S.v", `{"stream_name":"S","config":{"name":"v","durable_name":"v","ack_policy":"explicit"}}`); err == nil {
+	if err := x.b.fails(t, "CONSUMER.CREATE.S.v", "stream_name=S config={name=v durable_name=v ack_policy=explicit}"); err == nil {
 		t.Error("a consumer of that name is made")
 	}
 	refuse.Store(false)
 	eventually(t, func() bool { x.e.ticks(); return x.b.HasInterest("s") })
-	mustConsumer(t, x.b, "S", "v", `{"name":"v","durable_name":"v","ack_policy":"explicit"}`)
+	mustConsumer(t, x.b, "S", "v", "name=v durable_name=v ack_policy=explicit")
 	x.kill()
 	x.start()
 	if m := x.e.account("A").stream("S").member("v"); m == nil || m.config().MemoryStorage {

@@ -266,7 +266,7 @@ func (x *simulation) logged(rec edgestore.Record, data []byte) {
 // found makes a stream and its consumers.
 func (x *simulation) found() {
 	e := x.lead.e
-	cfg, err := e.configs.Decode([]byte(`{"name":"S","subjects":["s.>"],"retention":"interest","storage":"file","max_msgs_per_subject":5,"max_age":60000000000,"duplicate_window":20000000000,"num_replicas":1,"max_msgs":-1,"max_bytes":-1,"max_consumers":-1,"max_msg_size":-1}`))
+	cfg, err := e.configs.Decode([]byte(jsonOf(x.t, "name=S subjects=[s.>] retention=interest storage=file max_msgs_per_subject=5 max_age=1m duplicate_window=20s num_replicas=1 max_msgs=-1 max_bytes=-1 max_consumers=-1 max_msg_size=-1")))
 	if err != nil {
 		x.t.Fatal(err)
 	}
@@ -274,15 +274,15 @@ func (x *simulation) found() {
 	x.logged(e.catalogueRecord(x.lead.log, opStreamCreate), c.append(nil))
 	s := e.account("A").stream("S")
 	for i, config := range []string{
-		`{"durable_name":"a","name":"a","ack_policy":"explicit","deliver_policy":"all","replay_policy":"instant","ack_wait":5000000000,"max_deliver":3,"max_waiting":9,"max_ack_pending":20}`,
-		`{"durable_name":"b","name":"b","ack_policy":"explicit","deliver_policy":"all","replay_policy":"instant","ack_wait":8000000000,"max_deliver":-1,"max_ack_pending":9,"deliver_subject":"push"}`,
+		"durable_name=a name=a ack_policy=explicit deliver_policy=all replay_policy=instant ack_wait=5s max_deliver=3 max_waiting=9 max_ack_pending=20",
+		"durable_name=b name=b ack_policy=explicit deliver_policy=all replay_policy=instant ack_wait=8s max_deliver=-1 max_ack_pending=9 deliver_subject=push",
 	} {
-		op := consumerCreate{name: string(rune('a' + i)), created: 1, config: []byte(config)}
+		op := consumerCreate{name: string(rune('a' + i)), created: 1, config: []byte(jsonOf(x.t, config))}
 		x.logged(s.record(opConsumerCreate, false), op.append(nil))
 		s.member(op.name).activate()
 	}
 	s.onBus()
-	cfg, err = e.configs.Decode([]byte(`{"name":"T","subjects":["t.>"],"retention":"limits","storage":"file","allow_msg_ttl":true,"subject_delete_marker_ttl":5000000000,"max_age":20000000000,"num_replicas":1,"max_msgs":-1,"max_bytes":-1,"max_consumers":-1,"max_msg_size":-1,"max_msgs_per_subject":-1}`))
+	cfg, err = e.configs.Decode([]byte(jsonOf(x.t, "name=T subjects=[t.>] retention=limits storage=file allow_msg_ttl subject_delete_marker_ttl=5s max_age=20s num_replicas=1 max_msgs=-1 max_bytes=-1 max_consumers=-1 max_msg_size=-1 max_msgs_per_subject=-1")))
 	if err != nil {
 		x.t.Fatal(err)
 	}
@@ -309,7 +309,7 @@ func (x *simulation) step() {
 		}
 		route(fmt.Sprint("s.", x.rnd.IntN(4)), fmt.Sprint("ack.", x.n), id, fmt.Sprint("body ", x.n))
 	case n < 13:
-		route(nextPrefix+"S.a", fmt.Sprint("got.", x.n), "", fmt.Sprintf(`{"batch":%d,"expires":3000000000}`, 1+x.rnd.IntN(4)))
+		route(nextPrefix+"S.a", fmt.Sprint("got.", x.n), "", jsonOf(x.t, fmt.Sprintf("batch=%d expires=3s", 1+x.rnd.IntN(4))))
 	case n < 20 && len(x.replies) > 0:
 		i := x.rnd.IntN(len(x.replies))
 		with := []string{"+ACK", "+ACK", "+ACK", "-NAK", "+TERM"}[x.rnd.IntN(5)]
@@ -332,7 +332,7 @@ func (x *simulation) step() {
 	case n < 39 && x.rnd.IntN(6) == 0:
 		route(asset.APIPrefix+"STREAM.INFO.S", fmt.Sprint("ack.", x.n), "", "")
 	case n < 39 && x.rnd.IntN(3) == 0: // which is deleted when nobody asks it for anything
-		route(asset.APIPrefix+"CONSUMER.CREATE.T.c", fmt.Sprint("ack.", x.n), "", `{"stream_name":"T","config":{"name":"c","ack_policy":"explicit","inactive_threshold":3000000000}}`)
+		route(asset.APIPrefix+"CONSUMER.CREATE.T.c", fmt.Sprint("ack.", x.n), "", jsonOf(x.t, "stream_name=T config={name=c ack_policy=explicit inactive_threshold=3s}"))
 	case n < 39:
 		lead.bus.route(&wire.Msg{Subject: fmt.Append(nil, "t.", x.rnd.IntN(9)), Header: []byte(header("Nats-TTL", fmt.Sprint(1+x.rnd.IntN(9), "s")))})
 	case x.rnd.IntN(8) == 0: // somebody sets the clocks, which were in 1970
@@ -450,9 +450,9 @@ func TestTick_timersOfConsumers(t *testing.T) {
 	route := func(subj, body string) {
 		lead.bus.route(&wire.Msg{Subject: []byte(subj), Reply: []byte("ack.x"), Body: []byte(body)})
 	}
-	route(asset.APIPrefix+"CONSUMER.CREATE.T.c", `{"stream_name":"T","config":{"name":"c","ack_policy":"explicit","inactive_threshold":8000000000}}`)
+	route(asset.APIPrefix+"CONSUMER.CREATE.T.c", jsonOf(t, "stream_name=T config={name=c ack_policy=explicit inactive_threshold=8s}"))
 	route("s.1", "")
-	route(nextPrefix+"S.a", `{"batch":2,"expires":60000000000}`)
+	route(nextPrefix+"S.a", jsonOf(t, "batch=2 expires=1m"))
 	all()
 	again := x.done["waited for in vain"]
 	there := func() bool { return lead.e.account("A").stream("T").member("c") != nil }

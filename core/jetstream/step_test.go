@@ -156,80 +156,80 @@ type stepCase struct {
 }
 
 var stepCases = map[string]stepCase{
-	"an id that is known, and one that is not": {n: 40, config: `"duplicate_window":3600000000000`, do: func(x *twins) {
+	"an id that is known, and one that is not": {n: 40, config: "duplicate_window=1h", do: func(x *twins) {
 		x.put("s.1", "", hdrMsgID, "3")
 		x.put("s.1", "", hdrMsgID, "new")
 	}},
 	"an expected sequence of a subject whose newest message went": {n: 20, do: func(x *twins) {
-		x.w.call("STREAM.MSG.DELETE.S", `{"seq":17}`)
+		x.w.call("STREAM.MSG.DELETE.S", "seq=17")
 		x.put("s.1", "taken", hdrExpectedLastSubjSeq, "12")
-		x.w.call("STREAM.MSG.DELETE.S", `{"seq":18}`)
+		x.w.call("STREAM.MSG.DELETE.S", "seq=18")
 		x.put("s.2", "refused", hdrExpectedLastSubjSeq, "17")
 	}},
 	"an expected sequence of several subjects": {n: 20, do: func(x *twins) {
-		x.w.call("STREAM.MSG.DELETE.S", `{"seq":20}`)
-		x.w.call("STREAM.MSG.DELETE.S", `{"seq":19}`)
+		x.w.call("STREAM.MSG.DELETE.S", "seq=20")
+		x.w.call("STREAM.MSG.DELETE.S", "seq=19")
 		x.put("s.1", "taken", hdrExpectedLastSubjSeq, "18", hdrExpectedLastSubjSeqSubj, "s.*")
 	}},
-	"room that an older message makes": {n: 20, config: `"discard":"new","max_bytes":64000,"max_msgs_per_subject":1`, do: func(x *twins) {
+	"room that an older message makes": {n: 20, config: "discard=new max_bytes=64000 max_msgs_per_subject=1", do: func(x *twins) {
 		x.put("s.1", "short")
 		x.put("s.2", strings.Repeat("long", 8000))
 	}},
-	"one message of a subject": {n: 20, config: `"max_msgs_per_subject":1`, do: func(x *twins) {
+	"one message of a subject": {n: 20, config: "max_msgs_per_subject=1", do: func(x *twins) {
 		x.put("s.1", "a")
 		x.put("s.3", "b")
 	}},
-	"two messages of a subject": {n: 20, config: `"max_msgs_per_subject":2`, do: func(x *twins) {
+	"two messages of a subject": {n: 20, config: "max_msgs_per_subject=2", do: func(x *twins) {
 		x.put("s.1", "a")
 		x.put("s.1", "b")
 		x.put("s.1", "c")
 	}},
-	"a number of messages": {n: 20, config: `"max_msgs":20`, do: func(x *twins) {
+	"a number of messages": {n: 20, config: "max_msgs=20", do: func(x *twins) {
 		for range 5 {
 			x.put("s.1", "a")
 		}
 	}},
-	"a number of bytes": {n: 20, config: `"max_bytes":200000`, do: func(x *twins) {
+	"a number of bytes": {n: 20, config: "max_bytes=200000", do: func(x *twins) {
 		x.put("s.1", strings.Repeat("long", 9000))
 		x.put("s.1", strings.Repeat("too long", 30000))
 	}},
-	"a number of messages and one of each subject": {n: 20, config: `"max_msgs":7,"max_msgs_per_subject":2`, do: func(x *twins) {
+	"a number of messages and one of each subject": {n: 20, config: "max_msgs=7 max_msgs_per_subject=2", do: func(x *twins) {
 		x.put("s.0", "a")
 		x.put("s.new", "b")
 		x.put("s.4", "c")
 	}},
-	"a rollup of a subject": {n: 20, config: `"allow_rollup_hdrs":true`, do: func(x *twins) { x.put("s.1", "a", hdrRollup, "sub") }},
-	"a rollup of a subject with a limit": {n: 20, config: `"allow_rollup_hdrs":true,"max_msgs":15,"max_msgs_per_subject":4`, do: func(x *twins) {
+	"a rollup of a subject": {n: 20, config: "allow_rollup_hdrs", do: func(x *twins) { x.put("s.1", "a", hdrRollup, "sub") }},
+	"a rollup of a subject with a limit": {n: 20, config: "allow_rollup_hdrs max_msgs=15 max_msgs_per_subject=4", do: func(x *twins) {
 		x.put("s.1", "a", hdrRollup, "sub")
 		x.put("s.2", strings.Repeat("long", 9000), hdrRollup, "sub")
 	}},
-	"a rollup of everything": {n: 20, config: `"allow_rollup_hdrs":true`, do: func(x *twins) { x.put("s.1", "a", hdrRollup, "all") }},
-	"what was there before on the subject": {n: 20, config: `"republish":{"src":"s.>","dest":"copy.>"}`, do: func(x *twins) {
-		x.w.call("STREAM.MSG.DELETE.S", `{"seq":17}`)
+	"a rollup of everything": {n: 20, config: "allow_rollup_hdrs", do: func(x *twins) { x.put("s.1", "a", hdrRollup, "all") }},
+	"what was there before on the subject": {n: 20, config: "republish={src=s.> dest=copy.>}", do: func(x *twins) {
+		x.w.call("STREAM.MSG.DELETE.S", "seq=17")
 		x.put("s.1", "a")
 	}},
-	"a delete":              {n: 20, do: func(x *twins) { x.w.call("STREAM.MSG.DELETE.S", `{"seq":5}`) }},
-	"a purge of a subject":  {n: 20, do: func(x *twins) { x.w.call("STREAM.PURGE.S", `{"filter":"s.1"}`) }},
-	"a purge below":         {n: 20, do: func(x *twins) { x.w.call("STREAM.PURGE.S", `{"seq":9}`) }},
-	"a purge but for a few": {n: 20, do: func(x *twins) { x.w.call("STREAM.PURGE.S", `{"keep":3}`) }},
-	"an age": {n: 20, config: `"max_age":60000000000`, do: func(x *twins) {
+	"a delete":              {n: 20, do: func(x *twins) { x.w.call("STREAM.MSG.DELETE.S", "seq=5") }},
+	"a purge of a subject":  {n: 20, do: func(x *twins) { x.w.call("STREAM.PURGE.S", "filter=s.1") }},
+	"a purge below":         {n: 20, do: func(x *twins) { x.w.call("STREAM.PURGE.S", "seq=9") }},
+	"a purge but for a few": {n: 20, do: func(x *twins) { x.w.call("STREAM.PURGE.S", "keep=3") }},
+	"an age": {n: 20, config: "max_age=1m", do: func(x *twins) {
 		x.age(30 * time.Second)
 		x.put("s.1", "younger")
 		x.age(31 * time.Second)
 	}},
-	"an age, where some live for ever": {n: 20, config: `"max_age":60000000000,"allow_msg_ttl":true`,
+	"an age, where some live for ever": {n: 20, config: "max_age=1m allow_msg_ttl",
 		before: func(x *twins) { x.put("s.1", "", hdrTTL, "never") },
 		do: func(x *twins) {
 			x.put("s.1", "", hdrTTL, "never")
 			x.age(61 * time.Second)
 		}},
-	"a TTL": {n: 20, config: `"allow_msg_ttl":true`, header: []string{hdrTTL, "60"}, do: func(x *twins) {
+	"a TTL": {n: 20, config: "allow_msg_ttl", header: []string{hdrTTL, "60"}, do: func(x *twins) {
 		x.age(61 * time.Second)
 	}},
-	"markers": {n: 20, config: `"allow_msg_ttl":true,"subject_delete_marker_ttl":3600000000000`, header: []string{hdrTTL, "3600"}, do: func(x *twins) {
+	"markers": {n: 20, config: "allow_msg_ttl subject_delete_marker_ttl=1h", header: []string{hdrTTL, "3600"}, do: func(x *twins) {
 		x.age(3601 * time.Second)
 	}},
-	"a clock that was set": {n: 20, config: `"allow_msg_ttl":true`, header: []string{hdrTTL, "3600"}, do: func(x *twins) {
+	"a clock that was set": {n: 20, config: "allow_msg_ttl", header: []string{hdrTTL, "3600"}, do: func(x *twins) {
 		s := x.stream("S")
 		at := s.state().FirstTime.UnixNano()
 		rec := s.record(opClockMove, false)
@@ -237,7 +237,7 @@ var stepCases = map[string]stepCase{
 			x.t.Error(err)
 		}
 	}},
-	"TTLs that are allowed": {n: 20, config: `"allow_msg_ttl":true`, header: []string{hdrTTL, "3600"}, do: func(x *twins) {
+	"TTLs that are allowed": {n: 20, config: "allow_msg_ttl", header: []string{hdrTTL, "3600"}, do: func(x *twins) {
 		s := x.stream("S") // once more: an update can't take back that they are
 		for _, allowed := range []bool{false, true} {
 			cfg := *s.config()
@@ -248,21 +248,21 @@ var stepCases = map[string]stepCase{
 			}
 		}
 	}},
-	"lower limits":           {n: 30, do: func(x *twins) { x.update(`"max_msgs_per_subject":4,"max_msgs":15`) }},
-	"a lower limit of bytes": {n: 30, do: func(x *twins) { x.update(`"max_bytes":70000`) }},
+	"lower limits":           {n: 30, do: func(x *twins) { x.update("max_msgs_per_subject=4 max_msgs=15") }},
+	"a lower limit of bytes": {n: 30, do: func(x *twins) { x.update("max_bytes=70000") }},
 	"consumers": {n: 20, do: func(x *twins) {
-		x.w.call("STREAM.MSG.DELETE.S", `{"seq":20}`)
+		x.w.call("STREAM.MSG.DELETE.S", "seq=20")
 		for name, policy := range map[string]string{
-			"a": `"deliver_policy":"last_per_subject","filter_subject":"s.>"`, "b": `"deliver_policy":"last","filter_subject":"s.4"`,
-			"c": fmt.Sprintf(`"deliver_policy":"by_start_time","opt_start_time":%q`, time.Now().UTC().Format(time.RFC3339Nano)),
+			"a": "deliver_policy=last_per_subject filter_subject=s.>", "b": "deliver_policy=last filter_subject=s.4",
+			"c": fmt.Sprintf("deliver_policy=by_start_time opt_start_time=%q", time.Now().UTC().Format(time.RFC3339Nano)),
 		} {
-			x.w.call("CONSUMER.CREATE.S."+name, fmt.Sprintf(`{"stream_name":"S","config":{"durable_name":%q,"ack_policy":"explicit",%s}}`, name, policy))
+			x.w.call("CONSUMER.CREATE.S."+name, fmt.Sprintf("stream_name=S config={durable_name=%q ack_policy=explicit %s}", name, policy))
 		}
 	}},
-	"a work queue": {n: 20, config: `"retention":"workqueue"`,
-		before: func(x *twins) { mustConsumer(x.t, x.w.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`) },
+	"a work queue": {n: 20, config: "retention=workqueue",
+		before: func(x *twins) { mustConsumer(x.t, x.w.b, "S", "c", "durable_name=c ack_policy=explicit") },
 		do: func(x *twins) {
-			in := x.w.b.pull(x.t, "S.c", `{"batch":5,"no_wait":true}`)
+			in := x.w.b.pull(x.t, "S.c", "batch=5 no_wait")
 			defer in.stop()
 			for range 5 {
 				x.w.b.send(in.next().Reply, "", "+ACK")
@@ -289,7 +289,7 @@ func (x *twins) age(d time.Duration) {
 }
 
 func (x *twins) update(change string) {
-	x.w.call("STREAM.UPDATE.S", `{"name":"S","subjects":["s.>"],`+change+`}`)
+	x.w.call("STREAM.UPDATE.S", "name=S subjects=[s.>] "+change)
 }
 
 // Whatever reads of an operation fail, once or for good: in the end the stream is
@@ -312,11 +312,7 @@ func (c *stepCase) record(t *testing.T, and ...func(x *twins)) (x *twins, began 
 	x.lead.open(x.g)
 	x.g.elect()
 	x.promote(x.lead)
-	config := `{"name":"S","subjects":["s.>"]`
-	if c.config != "" {
-		config += "," + c.config
-	}
-	mustStream(t, x.w.b, config+"}")
+	mustStream(t, x.w.b, "name=S subjects=[s.>] "+c.config)
 	for i := range c.n {
 		x.put(fmt.Sprint("s.", i%5), strings.Repeat(text(i), 700), append(slices.Clone(c.header), hdrMsgID, fmt.Sprint(i))...)
 	}
@@ -456,8 +452,8 @@ func (n *twin) apply() {
 func TestStep_tellsBeforeItWaits(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"],"storage":"memory"}`)
-	mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+	mustStream(t, x.b, "name=S subjects=[s] storage=memory")
+	mustConsumer(t, x.b, "S", "c", "durable_name=c ack_policy=explicit")
 	s := x.e.account("A").stream("S")
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -500,7 +496,7 @@ func TestStep_aStreamThatStopsInARecovery(t *testing.T) {
 		c.backend = chaosBackend{diskBackend{c}, faults}
 	}
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s.>"],"max_msgs_per_subject":3}`)
+	mustStream(t, x.b, "name=S subjects=[s.>] max_msgs_per_subject=3")
 	for i := range 40 {
 		x.b.publish(t, fmt.Sprint("s.", i%5), strings.Repeat(text(i), 700))
 	}

@@ -70,8 +70,8 @@ func (l leavingLog) Replay(from edgestore.LSN, h edgestore.ReplayHandler) error 
 func TestStopOfAStart(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
-	mustStream(t, x.b, `{"name":"D","subjects":["d"]}`)
+	mustStream(t, x.b, "name=S subjects=[s]")
+	mustStream(t, x.b, "name=D subjects=[d]")
 	x.put("S", "s", "1")
 	x.put("D", "d", "1")
 	x.drain()

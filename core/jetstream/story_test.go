@@ -138,7 +138,7 @@ func (r *storyRig) command(line string) {
 		r.refused("STREAM.CREATE."+c.Name, rest)
 	case "consumer":
 		name, config, _ := strings.Cut(tail, " ")
-		r.refused("CONSUMER.CREATE."+first+"."+name, `{"stream_name":"`+first+`","config":`+config+`}`)
+		r.refused("CONSUMER.CREATE."+first+"."+name, consumerRequest(first, config))
 	case "api":
 		r.sayf("%s", shape(r.b.request(r.t, asset.APIPrefix+first, "", tail).Body))
 	case "try":

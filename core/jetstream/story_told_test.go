@@ -170,12 +170,10 @@ func (r *storyRig) alike(one, rest string) {
 func (r *storyRig) asks(stream, rest string) {
 	r.t.Helper()
 	headers, more, _ := strings.Cut(" "+rest, " : ")
-	if more != "" {
-		more = "," + more
-	}
-	m := r.b.request(r.t, "$JS.API.CONSUMER.CREATE."+stream, r.header(headers), `{"stream_name":"`+stream+`","config":{"name":"JS_SRC_aaaaaaaa","deliver_policy":"all","ack_policy":"none","ack_wait":79200000000000,`+
-		`"max_deliver":1,"replay_policy":"instant","flow_control":true,"deliver_subject":"$JS.S.one","idle_heartbeat":1000000000,`+
-		`"inactive_threshold":10000000000,"num_replicas":0,"direct":true,"metadata":{"_nats.src.stream":"T"}`+more+`},"action":""}`)
+	m := r.b.request(r.t, "$JS.API.CONSUMER.CREATE."+stream, r.header(headers), jsonOf(r.t, "stream_name="+stream+" config={"+
+		"name=JS_SRC_aaaaaaaa ack_policy=none ack_wait=22h max_deliver=1 replay_policy=instant flow_control "+
+		"deliver_subject=$JS.S.one idle_heartbeat=1s inactive_threshold=10s num_replicas=0 direct metadata={_nats.src.stream=T} "+
+		more+`} action=""`))
 	identity := r.e.account("A").stream(stream).identity()
 	var a struct {
 		response

@@ -13,7 +13,7 @@ import (
 // looked for: what was looked for may have been stored anew, and the old one is gone.
 func TestGet_whatIsStoredAnewWhileItIsLookedFor(t *testing.T) {
 	e, b := newTestEngine(t)
-	mustStream(t, b, `{"name":"S","subjects":["s.>"],"storage":"memory"}`)
+	mustStream(t, b, "name=S subjects=[s.>] storage=memory")
 	b.publish(t, "s.a", "")
 	b.publish(t, "s.b", "")
 	s := e.account("A").stream("S")

@@ -21,23 +21,23 @@ type stuckReader struct {
 }
 
 var stuckReaders = map[string]stuckReader{
-	"a get":                      {subject: "STREAM.MSG.GET.R", body: `{"seq":1}`},
-	"a get by time":              {subject: "DIRECT.GET.R", body: `{"start_time":"2001-01-01T00:00:00Z","next_by_subj":"R.b"}`},
-	"a get of what is not there": {subject: "STREAM.MSG.GET.R", body: `{"seq":5,"next_by_subj":"R.a"}`},
-	"a delivery":                 {subject: "CONSUMER.MSG.NEXT.R.c", body: `{"batch":1}`},
-	"a batch":                    {subject: "DIRECT.GET.R", body: `{"seq":1,"batch":3}`},
-	"a batch of a subject":       {subject: "DIRECT.GET.R", body: `{"seq":4,"batch":3,"next_by_subj":"R.b"}`},
-	"the newest of many":         {subject: "DIRECT.GET.R", body: `{"multi_last":["R.>"],"up_to_seq":6}`},
-	"what is pending":            {counts: true, subject: "CONSUMER.CREATE.R.d", body: `{"stream_name":"R","config":{"durable_name":"d","ack_policy":"explicit","filter_subject":"R.b","deliver_policy":"by_start_sequence","opt_start_seq":4}}`},
+	"a get":                      {subject: "STREAM.MSG.GET.R", body: "seq=1"},
+	"a get by time":              {subject: "DIRECT.GET.R", body: "start_time=2001-01-01T00:00:00Z next_by_subj=R.b"},
+	"a get of what is not there": {subject: "STREAM.MSG.GET.R", body: "seq=5 next_by_subj=R.a"},
+	"a delivery":                 {subject: "CONSUMER.MSG.NEXT.R.c", body: "batch=1"},
+	"a batch":                    {subject: "DIRECT.GET.R", body: "seq=1 batch=3"},
+	"a batch of a subject":       {subject: "DIRECT.GET.R", body: "seq=4 batch=3 next_by_subj=R.b"},
+	"the newest of many":         {subject: "DIRECT.GET.R", body: "multi_last=[R.>] up_to_seq=6"},
+	"what is pending":            {counts: true, subject: "CONSUMER.CREATE.R.d", body: "stream_name=R config={durable_name=d ack_policy=explicit filter_subject=R.b deliver_policy=by_start_sequence opt_start_seq=4}"},
 	"a consumer in memory": {before: staleR, subject: "CONSUMER.CREATE.R.d",
-		body: `{"stream_name":"R","config":{"name":"d","ack_policy":"explicit","mem_storage":true,"filter_subject":"R.b","deliver_policy":"last"}}`},
+		body: "stream_name=R config={name=d ack_policy=explicit mem_storage filter_subject=R.b deliver_policy=last}"},
 	"a consumer": {before: staleR, step: true, subject: "CONSUMER.CREATE.R.d",
-		body: `{"stream_name":"R","config":{"durable_name":"d","ack_policy":"explicit","filter_subject":"R.b","deliver_policy":"last"}}`},
-	"a delete":              {step: true, subject: "STREAM.MSG.DELETE.R", body: `{"seq":2}`},
-	"a purge of a subject":  {step: true, subject: "STREAM.PURGE.R", body: `{"filter":"R.b"}`},
-	"a purge below":         {step: true, subject: "STREAM.PURGE.R", body: `{"seq":4}`},
-	"a purge but for a few": {step: true, subject: "STREAM.PURGE.R", body: `{"keep":3}`},
-	"lower limits":          {step: true, subject: "STREAM.UPDATE.R", body: `{"name":"R","subjects":["R.>"],"allow_direct":true,"max_msgs_per_subject":1}`},
+		body: "stream_name=R config={durable_name=d ack_policy=explicit filter_subject=R.b deliver_policy=last}"},
+	"a delete":              {step: true, subject: "STREAM.MSG.DELETE.R", body: "seq=2"},
+	"a purge of a subject":  {step: true, subject: "STREAM.PURGE.R", body: "filter=R.b"},
+	"a purge below":         {step: true, subject: "STREAM.PURGE.R", body: "seq=4"},
+	"a purge but for a few": {step: true, subject: "STREAM.PURGE.R", body: "keep=3"},
+	"lower limits":          {step: true, subject: "STREAM.UPDATE.R", body: "name=R subjects=[R.>] allow_direct max_msgs_per_subject=1"},
 }
 
 // staleR has the newest message of a subject deleted, so that nobody knows which is
@@ -48,8 +48,8 @@ func staleR(x *box) {
 		last = x.put("R", "R.large", strings.Repeat("x", 100<<10)).Seq
 	}
 	x.drain()
-	x.b.call(x.t, "STREAM.MSG.DELETE.R", `{"seq":8}`, nil)
-	x.b.call(x.t, "STREAM.MSG.GET.R", fmt.Sprintf(`{"seq":%d}`, last), nil)
+	x.b.call(x.t, "STREAM.MSG.DELETE.R", "seq=8", nil)
+	x.b.call(x.t, "STREAM.MSG.GET.R", fmt.Sprintf("seq=%d", last), nil)
 }
 
 // Who reads what the disk does not give waits, and nobody else.
@@ -57,8 +57,8 @@ func TestStuck_readsHoldNobodyUp(t *testing.T) {
 	for name, r := range stuckReaders {
 		t.Run(name, func(t *testing.T) {
 			x, d := newStuck(t, false, "R")
-			mustStream(t, x.b, `{"name":"R","subjects":["R.>"],"allow_direct":true}`)
-			mustConsumer(t, x.b, "R", "c", `{"durable_name":"c","ack_policy":"explicit","ack_wait":3600000000000}`)
+			mustStream(t, x.b, "name=R subjects=[R.>] allow_direct")
+			mustConsumer(t, x.b, "R", "c", "durable_name=c ack_policy=explicit ack_wait=1h")
 			for i := range 8 {
 				x.put("R", fmt.Sprint("R.", []string{"a", "b", "c"}[i%3%2]), "x")
 			}
@@ -89,7 +89,7 @@ func (d *stuckDisk) answersOfR(t *testing.T, x *box, r *stuckReader, last uint64
 	t.Helper()
 	for subj, body := range map[string]string{
 		"STREAM.INFO.R": "", "STREAM.LIST": "", "INFO": "", "CONSUMER.NAMES.R": "", "CONSUMER.LIST.R": "", "CONSUMER.INFO.R.c": "",
-		"STREAM.MSG.GET.R": fmt.Sprintf(`{"seq":%d}`, last), "DIRECT.GET.R": `{"last_by_subj":"R.new"}`,
+		"STREAM.MSG.GET.R": fmt.Sprintf("seq=%d", last), "DIRECT.GET.R": "last_by_subj=R.new",
 	} {
 		if !r.counts || subj != "CONSUMER.LIST.R" {
 			d.answered(t, x, subj, body)
@@ -106,8 +106,8 @@ func (d *stuckDisk) changesOfR(t *testing.T, x *box, r *stuckReader) {
 	case <-time.After(testTimeout):
 		t.Fatal("what is published is not answered while the disk is stuck")
 	}
-	d.answered(t, x, "CONSUMER.CREATE.R.c", `{"stream_name":"R","config":{"durable_name":"c","ack_policy":"explicit","ack_wait":1800000000000}}`)
-	d.answered(t, x, "STREAM.UPDATE.R", `{"name":"R","subjects":["R.>"],"allow_direct":true,"description":"x"}`)
+	d.answered(t, x, "CONSUMER.CREATE.R.c", "stream_name=R config={durable_name=c ack_policy=explicit ack_wait=30m}")
+	d.answered(t, x, "STREAM.UPDATE.R", "name=R subjects=[R.>] allow_direct description=x")
 	d.answered(t, x, "CONSUMER.PAUSE.R.c", `{}`)
 	d.answersOfR(t, x, r, x.e.account("A").stream("R").store.Index().LastSeq)
 	s := x.e.account("A").stream("R")
@@ -168,7 +168,7 @@ func checkConsumer(t *testing.T, x *box, stream, name string) {
 // What is too old is looked for under no lock of the stream.
 func TestStuck_ticksHoldNobodyUp(t *testing.T) {
 	x, d := newStuck(t, false, "R")
-	mustStream(t, x.b, `{"name":"R","subjects":["R.>"],"max_age":3600000000000,"allow_msg_ttl":true,"subject_delete_marker_ttl":3600000000000}`)
+	mustStream(t, x.b, "name=R subjects=[R.>] max_age=1h allow_msg_ttl subject_delete_marker_ttl=1h")
 	for i := range 8 {
 		x.put("R", fmt.Sprint("R.", i), "x")
 	}
@@ -202,14 +202,14 @@ func TestStuck_ticksHoldNobodyUp(t *testing.T) {
 // and delivered no more, whoever had begun to read it before.
 func TestStuck_whatIsDeletedIsNotRead(t *testing.T) {
 	for name, first := range map[string]struct{ subject, body string }{
-		"a get":      {"STREAM.MSG.GET.R", `{"seq":1}`},
-		"a delivery": {"CONSUMER.MSG.NEXT.R.c", `{"batch":1}`},
+		"a get":      {"STREAM.MSG.GET.R", "seq=1"},
+		"a delivery": {"CONSUMER.MSG.NEXT.R.c", "batch=1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x, d := newStuck(t, false, "R")
 			d.most = 1
-			mustStream(t, x.b, `{"name":"R","subjects":["R.>"],"allow_direct":true}`)
-			mustConsumer(t, x.b, "R", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+			mustStream(t, x.b, "name=R subjects=[R.>] allow_direct")
+			mustConsumer(t, x.b, "R", "c", "durable_name=c ack_policy=explicit")
 			for range 3 {
 				x.put("R", "R.a", "x")
 			}
@@ -218,16 +218,16 @@ func TestStuck_whatIsDeletedIsNotRead(t *testing.T) {
 			defer free()
 			in := x.b.ask(t, asset.APIPrefix+first.subject, first.body)
 			testkit.Eventually(t, "the disk is stuck", d.stuck)
-			x.b.call(t, "STREAM.MSG.DELETE.R", `{"seq":1}`, nil)
+			x.b.call(t, "STREAM.MSG.DELETE.R", "seq=1", nil)
 			for subj, body := range map[string]string{
-				"STREAM.MSG.GET.R": `{"seq":1}`, "DIRECT.GET.R": `{"seq":1}`,
+				"STREAM.MSG.GET.R": "seq=1", "DIRECT.GET.R": "seq=1",
 			} {
 				got := x.b.ask(t, asset.APIPrefix+subj, body)
 				if m := got.next(); !strings.Contains(string(m.Body)+string(m.Header), "404") && !strings.Contains(string(m.Body), "10037") {
 					t.Errorf("%s: %s%s", subj, m.Header, m.Body)
 				}
 			}
-			batch := x.b.ask(t, asset.APIPrefix+"DIRECT.GET.R", `{"seq":1,"batch":1}`)
+			batch := x.b.ask(t, asset.APIPrefix+"DIRECT.GET.R", "seq=1 batch=1")
 			if m := batch.next(); !strings.Contains(string(m.Header), "Nats-Sequence: 2") {
 				t.Errorf("a batch begins with %s", m.Header)
 			}

@@ -101,8 +101,8 @@ func newStuck(t *testing.T, journal bool, reads string) (*box, *stuckDisk) {
 		if name == "W" {
 			retention = "workqueue"
 		}
-		mustStream(t, x.b, fmt.Sprintf(`{"name":%q,"subjects":["%s.>"],"retention":%q,"allow_direct":true}`, name, name, retention))
-		mustConsumer(t, x.b, name, "c", `{"durable_name":"c","ack_policy":"explicit","ack_wait":3600000000000}`)
+		mustStream(t, x.b, fmt.Sprintf("name=%q subjects=[%s.>] retention=%q allow_direct", name, name, retention))
+		mustConsumer(t, x.b, name, "c", "durable_name=c ack_policy=explicit ack_wait=1h")
 		for range 5 {
 			x.put(name, name+".a", "x")
 		}
@@ -123,7 +123,7 @@ func (d *stuckDisk) answers(t *testing.T, x *box, streams ...string) {
 	for _, stream := range streams {
 		for subj, body := range map[string]string{
 			"STREAM.INFO." + stream: "", "STREAM.NAMES": "", "STREAM.LIST": "", "INFO": "", "CONSUMER.NAMES." + stream: "", "CONSUMER.LIST." + stream: "",
-			"CONSUMER.INFO." + stream + ".c": "", "STREAM.MSG.GET." + stream: `{"seq":1}`, "STREAM.INFO.W": "", "CONSUMER.INFO.W.c": "",
+			"CONSUMER.INFO." + stream + ".c": "", "STREAM.MSG.GET." + stream: "seq=1", "STREAM.INFO.W": "", "CONSUMER.INFO.W.c": "",
 		} {
 			if subj == "STREAM.INFO.W" && stream == "T" {
 				continue
@@ -156,9 +156,9 @@ func TestStuck_othersAreAnswered(t *testing.T) {
 		var waits []*inbox
 		// More than there are workers, and each holds what is its own to change.
 		for i := range 2 * defaultWorkers {
-			waits = append(waits, x.b.ask(t, asset.APIPrefix+fmt.Sprint("STREAM.CREATE.N", i), fmt.Sprintf(`{"name":"N%d","subjects":["N%d"]}`, i, i)))
+			waits = append(waits, x.b.ask(t, asset.APIPrefix+fmt.Sprint("STREAM.CREATE.N", i), fmt.Sprintf("name=N%d subjects=[N%d]", i, i)))
 		}
-		waits = append(waits, x.b.ask(t, "S.a", "x"), x.b.ask(t, asset.APIPrefix+"CONSUMER.CREATE.S.d", `{"stream_name":"S","config":{"name":"d","durable_name":"d","ack_policy":"explicit"}}`))
+		waits = append(waits, x.b.ask(t, "S.a", "x"), x.b.ask(t, asset.APIPrefix+"CONSUMER.CREATE.S.d", "stream_name=S config={name=d durable_name=d ack_policy=explicit}"))
 		testkit.Eventually(t, "the disk is stuck", d.stuck)
 		d.answers(t, x, "S", "T")
 		free()
@@ -181,8 +181,8 @@ func TestStuck_othersAreAnswered(t *testing.T) {
 				t.Errorf("%s: %+v", name, a)
 			}
 		}
-		x.b.call(t, "STREAM.PURGE.T", `{"keep":4}`, nil)
-		mustStream(t, x.b, `{"name":"N","subjects":["N"]}`)
+		x.b.call(t, "STREAM.PURGE.T", "keep=4", nil)
+		mustStream(t, x.b, "name=N subjects=[N]")
 		d.answers(t, x, "S", "T")
 		free()
 		if err := <-drained; err != nil {
@@ -195,10 +195,10 @@ func TestStuck_othersAreAnswered(t *testing.T) {
 		x, d := newStuck(t, false, "S")
 		free := d.stick()
 		defer free()
-		get := x.b.ask(t, asset.APIPrefix+"STREAM.MSG.GET.S", `{"seq":1}`)
+		get := x.b.ask(t, asset.APIPrefix+"STREAM.MSG.GET.S", "seq=1")
 		delivered := x.b.inbox(t, "_DELIVERED")
 		defer delivered.stop()
-		x.b.send(nextPrefix+"S.c", "_DELIVERED", `{"batch":1}`)
+		x.b.send(nextPrefix+"S.c", "_DELIVERED", jsonOf(t, "batch=1"))
 		testkit.Eventually(t, "the disk is stuck", d.stuck)
 		if a := x.put("S", "S.a", "x"); a.Error != nil || a.Seq != 6 {
 			t.Errorf("%+v", a)
@@ -207,8 +207,8 @@ func TestStuck_othersAreAnswered(t *testing.T) {
 		x.b.call(t, "CONSUMER.NAMES.S", "", nil)
 		x.b.call(t, "STREAM.LIST", "", nil)
 		d.answers(t, x, "T")
-		mustStream(t, x.b, `{"name":"N","subjects":["N"]}`)
-		x.b.call(t, "STREAM.UPDATE.S", `{"name":"S","subjects":["S.>"],"allow_direct":true,"description":"x"}`, nil)
+		mustStream(t, x.b, "name=N subjects=[N]")
+		x.b.call(t, "STREAM.UPDATE.S", "name=S subjects=[S.>] allow_direct description=x", nil)
 		free()
 		get.next()
 		delivered.next()

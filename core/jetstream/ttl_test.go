@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/frondmq/frond/core/jetstream/asset"
 	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
@@ -56,7 +55,7 @@ func expireAll(t testing.TB, e *Engine) {
 func TestExpire_looks_soon_for_the_rest(t *testing.T) {
 	clock := newTestClock()
 	e, b := newTestEngine(t, func(c *Config) { c.Now = clock.Now })
-	mustStream(t, b, `{"name":"N","subjects":["n"],"storage":"memory","max_age":60000000000}`)
+	mustStream(t, b, "name=N subjects=[n] storage=memory max_age=1m")
 	s := e.account("A").stream("N")
 	expireAll(t, e)
 	s.expiring.Store(true)
@@ -88,7 +87,7 @@ func (b *testBus) holds(t testing.TB, stream string) string {
 				Data, Hdrs string
 			} `json:"message"`
 		}
-		answer := b.request(t, asset.APIPrefix+"STREAM.MSG.GET."+stream, "", fmt.Sprintf(`{"seq":%d}`, seq))
+		answer := b.api(t, "STREAM.MSG.GET."+stream, fmt.Sprintf("seq=%d", seq))
 		if err := json.Unmarshal([]byte(answer.Body), &m); err != nil {
 			t.Fatal(err)
 		}
@@ -118,12 +117,12 @@ func TestTTL_expiryAndMarkers(t *testing.T) {
 			d.change = func(c *Config) { c.Now = clock.Now }
 			e, b := d.open()
 			stream := func(name, extra string) {
-				mustStream(t, b, fmt.Sprintf(`{"name":%q,"subjects":["%s.>"],"storage":%q,%s}`, name, strings.ToLower(name), storage, extra))
+				mustStream(t, b, fmt.Sprintf("name=%q subjects=[%s.>] storage=%q %s", name, strings.ToLower(name), storage, extra))
 			}
-			stream("K", `"subject_delete_marker_ttl":3000000000,"max_msgs_per_subject":1`)
-			stream("L", `"subject_delete_marker_ttl":3000000000,"max_msgs_per_subject":5`)
-			stream("X", `"subject_delete_marker_ttl":3000000000,"max_age":4000000000`)
-			stream("Y", `"allow_msg_ttl":true,"max_age":2000000000`)
+			stream("K", "subject_delete_marker_ttl=3s max_msgs_per_subject=1")
+			stream("L", "subject_delete_marker_ttl=3s max_msgs_per_subject=5")
+			stream("X", "subject_delete_marker_ttl=3s max_age=4s")
+			stream("Y", "allow_msg_ttl max_age=2s")
 			put := func(subj, body string, h ...string) { b.publish(t, subj, body, h...) }
 			for _, s := range []string{"k", "l"} {
 				put(s+".ttl", "v", "Nats-TTL", "1s")
@@ -204,7 +203,7 @@ func TestTTL_expiryAndMarkers(t *testing.T) {
 // stays.
 func TestTTL_markerDoesNotReplaceWhatIsNewer(t *testing.T) {
 	e, b := newTestEngine(t)
-	mustStream(t, b, `{"name":"K","subjects":["k.>"],"storage":"memory","subject_delete_marker_ttl":3000000000,"max_msgs_per_subject":1}`)
+	mustStream(t, b, "name=K subjects=[k.>] storage=memory subject_delete_marker_ttl=3s max_msgs_per_subject=1")
 	b.publish(t, "k.a", "1")
 	b.publish(t, "k.a", "2")
 	s := e.account("A").stream("K")
@@ -226,25 +225,25 @@ func TestTTL_config(t *testing.T) {
 		config string
 		text   string
 	}{
-		{`"subject_delete_marker_ttl":500000000`, "subject delete marker TTL must be at least 1 second"},
-		{`"subject_delete_marker_ttl":-1`, "subject delete marker TTL must not be negative"},
-		{`"subject_delete_marker_ttl":1000000000,"mirror":{"name":"O"}`, "subject delete markers forbidden on mirrors"},
-		{`"subject_delete_marker_ttl":1000000000,"pedantic":true`, "subject delete marker cannot be set if message TTLs are disabled"},
-		{`"subject_delete_marker_ttl":1000000000,"allow_msg_ttl":true,"pedantic":true`, "subject delete marker cannot be set if roll-ups are disabled"},
-		{`"subject_delete_marker_ttl":1000000000,"allow_msg_ttl":true,"allow_rollup_hdrs":true,"deny_purge":true,"pedantic":true`, "roll-ups require the purge permission"},
+		{"subject_delete_marker_ttl=500ms", "subject delete marker TTL must be at least 1 second"},
+		{"subject_delete_marker_ttl=-1", "subject delete marker TTL must not be negative"},
+		{"subject_delete_marker_ttl=1s mirror={name=O}", "subject delete markers forbidden on mirrors"},
+		{"subject_delete_marker_ttl=1s pedantic", "subject delete marker cannot be set if message TTLs are disabled"},
+		{"subject_delete_marker_ttl=1s allow_msg_ttl pedantic", "subject delete marker cannot be set if roll-ups are disabled"},
+		{"subject_delete_marker_ttl=1s allow_msg_ttl allow_rollup_hdrs deny_purge pedantic", "roll-ups require the purge permission"},
 	} {
-		if err := b.fails(t, "STREAM.CREATE.P", `{"name":"P","storage":"memory",`+x.config+`}`); err.ErrCode != 10052 || err.Description != x.text {
+		if err := b.fails(t, "STREAM.CREATE.P", "name=P storage=memory "+x.config); err.ErrCode != 10052 || err.Description != x.text {
 			t.Errorf("%s: %v", x.config, err)
 		}
 	}
-	c := mustStream(t, b, `{"name":"S","subjects":["s"],"storage":"memory","subject_delete_marker_ttl":1500000000,"deny_purge":true}`).Config
+	c := mustStream(t, b, "name=S subjects=[s] storage=memory subject_delete_marker_ttl=1500000000 deny_purge").Config
 	if !c.AllowMsgTTL || !c.AllowRollup || c.DenyPurge || c.SubjectDeleteMarkerTTL != 1500*time.Millisecond || c.Metadata[consumer.MetaRequiredLevel] != "1" {
 		t.Errorf("%+v", c)
 	}
-	if err := b.fails(t, "STREAM.UPDATE.S", `{"name":"S","subjects":["s"],"storage":"memory"}`); err.Description != "message TTL status can not be disabled" {
+	if err := b.fails(t, "STREAM.UPDATE.S", "name=S subjects=[s] storage=memory"); err.Description != "message TTL status can not be disabled" {
 		t.Error(err)
 	}
-	b.call(t, "STREAM.UPDATE.S", `{"name":"S","subjects":["s"],"storage":"memory","allow_msg_ttl":true}`, nil)
+	b.call(t, "STREAM.UPDATE.S", "name=S subjects=[s] storage=memory allow_msg_ttl", nil)
 }
 
 // A mirror and a source keep to the TTLs of what they bring, where they allow
@@ -252,14 +251,14 @@ func TestTTL_config(t *testing.T) {
 func TestTTL_ofWhatIsThereOrBrought(t *testing.T) {
 	clock := newTestClock()
 	e, b := newTestEngine(t, func(c *Config) { c.Now = clock.Now })
-	mustStream(t, b, `{"name":"O","subjects":["o"],"storage":"memory","allow_msg_ttl":true}`)
+	mustStream(t, b, "name=O subjects=[o] storage=memory allow_msg_ttl")
 	for name, extra := range map[string]string{
-		"M":    `"mirror":{"name":"O"},"allow_msg_ttl":true`,
-		"S":    `"sources":[{"name":"O"}],"allow_msg_ttl":true`,
-		"Late": `"sources":[{"name":"O"}]`,
-		"Not":  `"sources":[{"name":"O"}]`,
+		"M":    "mirror={name=O} allow_msg_ttl",
+		"S":    "sources=[{name=O}] allow_msg_ttl",
+		"Late": "sources=[{name=O}]",
+		"Not":  "sources=[{name=O}]",
 	} {
-		mustStream(t, b, fmt.Sprintf(`{"name":%q,"storage":"memory",%s}`, name, extra))
+		mustStream(t, b, fmt.Sprintf("name=%q storage=memory %s", name, extra))
 	}
 	b.publish(t, "o", "1", "Nats-TTL", "2s")
 	b.publish(t, "o", "2")
@@ -273,7 +272,7 @@ func TestTTL_ofWhatIsThereOrBrought(t *testing.T) {
 	for _, name := range names {
 		eventually(t, func() bool { return count(name) == 3 })
 	}
-	b.call(t, "STREAM.UPDATE.Late", `{"name":"Late","storage":"memory","sources":[{"name":"O"}],"allow_msg_ttl":true}`, nil)
+	b.call(t, "STREAM.UPDATE.Late", "name=Late storage=memory sources=[{name=O}] allow_msg_ttl", nil)
 	clock.pass(t, e, 3*time.Second)
 	for _, name := range names {
 		want := uint64(2)
@@ -291,7 +290,7 @@ func TestTTL_ofWhatIsThereOrBrought(t *testing.T) {
 func TestTTL_manyAtOnce(t *testing.T) {
 	clock := newTestClock()
 	e, b := newTestEngine(t, func(c *Config) { c.Now = clock.Now })
-	mustStream(t, b, `{"name":"N","subjects":["n.*"],"storage":"memory","allow_msg_ttl":true,"max_age":60000000000}`)
+	mustStream(t, b, "name=N subjects=[n.*] storage=memory allow_msg_ttl max_age=1m")
 	const each = maxExpire + 100
 	for i := range 3 * each {
 		m := []string{"", "Nats-TTL: never\r\n", "Nats-TTL: 10\r\n"}[i/each]
@@ -408,7 +407,7 @@ func TestTTL_readThatFails(t *testing.T) {
 		},
 	} {
 		e, b := newTestEngine(t)
-		mustStream(t, b, `{"name":"R","subjects":["r"],"storage":"memory","allow_msg_ttl":true}`)
+		mustStream(t, b, "name=R subjects=[r] storage=memory allow_msg_ttl")
 		for range 3 {
 			b.publish(t, "r", "", "Nats-TTL", "1h")
 		}

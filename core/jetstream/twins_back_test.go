@@ -16,8 +16,8 @@ func running(t *testing.T, f func(t *testing.T, x *twins)) {
 	synctest.Test(t, func(t *testing.T) {
 		x := bareTwins(t, 11)
 		x.short = true
-		mustStream(t, x.w.b, `{"name":"LOSSY","subjects":["LOSSY.>"]}`)
-		mustConsumer(t, x.w.b, twinLossy, "wait", `{"durable_name":"wait","ack_policy":"explicit","filter_subject":"LOSSY.never"}`)
+		mustStream(t, x.w.b, "name=LOSSY subjects=[LOSSY.>]")
+		mustConsumer(t, x.w.b, twinLossy, "wait", "durable_name=wait ack_policy=explicit filter_subject=LOSSY.never")
 		x.change()
 		x.change()
 		x.settle()
@@ -40,14 +40,14 @@ func (x *twins) hold(kind uint8) {
 // leads, and in the numbers that the log goes on with.
 func TestLead_consumerGoesBackToItsLog(t *testing.T) {
 	running(t, func(t *testing.T, x *twins) {
-		mustStream(t, x.w.b, `{"name":"S","subjects":["s"]}`)
-		mustConsumer(t, x.w.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit","ack_wait":3600000000000}`)
+		mustStream(t, x.w.b, "name=S subjects=[s]")
+		mustConsumer(t, x.w.b, "S", "c", "durable_name=c ack_policy=explicit ack_wait=1h")
 		for i := range 5 {
 			x.put("s", fmt.Sprint(i))
 		}
 		take := func(want string) {
 			t.Helper()
-			in := x.w.b.pull(t, "S.c", `{"batch":1,"no_wait":true}`)
+			in := x.w.b.pull(t, "S.c", "batch=1 no_wait")
 			defer in.stop()
 			if got := shortReply(in.next().Reply); got != want {
 				t.Errorf("delivered %s, want %s", got, want)
@@ -76,8 +76,8 @@ func TestLead_consumerGoesBackToItsLog(t *testing.T) {
 // had its deletion.
 func TestLead_forgottenComesBack(t *testing.T) {
 	running(t, func(t *testing.T, x *twins) {
-		mustStream(t, x.w.b, `{"name":"I","subjects":["i"],"retention":"interest"}`)
-		mustConsumer(t, x.w.b, "I", "v", `{"name":"v","ack_policy":"explicit","mem_storage":true}`)
+		mustStream(t, x.w.b, "name=I subjects=[i] retention=interest")
+		mustConsumer(t, x.w.b, "I", "v", "name=v ack_policy=explicit mem_storage")
 		x.settle()
 		there := func(n *twin) bool { return n.e.account("A").stream("I").member("v") != nil }
 		was, next := x.lead, x.follow
@@ -105,8 +105,8 @@ func TestLead_forgottenComesBack(t *testing.T) {
 // A consumer that no log knows ends with the lead.
 func TestLead_volatileEnds(t *testing.T) {
 	running(t, func(t *testing.T, x *twins) {
-		mustStream(t, x.w.b, `{"name":"S","subjects":["s"]}`)
-		mustConsumer(t, x.w.b, "S", "v", `{"name":"v","ack_policy":"none","mem_storage":true,"deliver_subject":"push.v"}`)
+		mustStream(t, x.w.b, "name=S subjects=[s]")
+		mustConsumer(t, x.w.b, "S", "v", "name=v ack_policy=none mem_storage deliver_subject=push.v")
 		was := x.lead
 		in := was.bus.inbox(t, "push.v")
 		defer in.stop()
@@ -115,7 +115,7 @@ func TestLead_volatileEnds(t *testing.T) {
 		x.change()
 		x.put("s", "2")
 		in.none()
-		op := consumerCreate{"w", 1, []byte(`{"name":"w","ack_policy":"none","mem_storage":true}`), 0}
+		op := consumerCreate{"w", 1, []byte(jsonOf(t, "name=w ack_policy=none mem_storage")), 0}
 		if _, err := was.e.account("A").stream("S").applyVolatile(opConsumerCreate, op.append(nil)); err != errNotAvailable {
 			t.Errorf("a follower that is to make one says %v", err)
 		}
@@ -132,7 +132,7 @@ func TestLead_volatileEnds(t *testing.T) {
 // each of them does.
 func TestLead_idsLiveByTheLine(t *testing.T) {
 	running(t, func(t *testing.T, x *twins) {
-		mustStream(t, x.w.b, `{"name":"D","subjects":["d"],"duplicate_window":1800000000000}`)
+		mustStream(t, x.w.b, "name=D subjects=[d] duplicate_window=30m")
 		pass := func(d time.Duration) {
 			x.w.d.clock.ahead.Add(int64(d))
 			x.w.e.ticks()
@@ -172,11 +172,11 @@ func TestLead_idsLiveByTheLine(t *testing.T) {
 // of the log that begins anew with each lead.
 func TestLead_streamsInMemoryHaveTheirOwnLine(t *testing.T) {
 	running(t, func(t *testing.T, x *twins) {
-		mustStream(t, x.w.b, `{"name":"M","subjects":["m"],"storage":"memory","max_age":3600000000000}`)
-		mustConsumer(t, x.w.b, "M", "c", `{"durable_name":"c","ack_policy":"explicit","ack_wait":60000000000}`)
+		mustStream(t, x.w.b, "name=M subjects=[m] storage=memory max_age=1h")
+		mustConsumer(t, x.w.b, "M", "c", "durable_name=c ack_policy=explicit ack_wait=1m")
 		x.put("m", "1")
 		n := x.lead
-		in := n.bus.pull(t, "M.c", `{"batch":5,"expires":3600000000000}`)
+		in := n.bus.pull(t, "M.c", "batch=5 expires=1h")
 		defer in.stop()
 		in.next()
 		delivered := time.Now()

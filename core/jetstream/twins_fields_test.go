@@ -260,12 +260,12 @@ func TestTwins_compareEveryField(t *testing.T) {
 		for n := range 20 {
 			x.step(10 + n%10)
 		}
-		mustStream(t, x.w.b, `{"name":"FIELDS","subjects":["fields"],"allow_msg_ttl":true,"duplicate_window":3600000000000}`)
-		mustConsumer(t, x.w.b, "FIELDS", "c", `{"durable_name":"c","ack_policy":"explicit","ack_wait":3600000000000}`)
+		mustStream(t, x.w.b, "name=FIELDS subjects=[fields] allow_msg_ttl duplicate_window=1h")
+		mustConsumer(t, x.w.b, "FIELDS", "c", "durable_name=c ack_policy=explicit ack_wait=1h")
 		for i, ttl := range []string{"3600", "3601", "never"} {
 			x.put("fields", "x", hdrTTL, ttl, hdrMsgID, fmt.Sprint(i))
 		}
-		in := x.w.b.pull(t, "FIELDS.c", `{"batch":2,"no_wait":true}`) // and they are not acknowledged
+		in := x.w.b.pull(t, "FIELDS.c", "batch=2 no_wait") // and they are not acknowledged
 		in.next()
 		in.next()
 		in.stop()

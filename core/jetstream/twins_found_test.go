@@ -13,11 +13,11 @@ import (
 func TestConsumer_goesOnBehindADrainThatFoundASkip(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
-	mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit","filter_subject":"s.mine"}`)
+	mustStream(t, x.b, "name=S subjects=[s.>]")
+	mustConsumer(t, x.b, "S", "c", "durable_name=c ack_policy=explicit filter_subject=s.mine")
 	take := func(want string) (reply string) {
 		t.Helper()
-		in := x.b.pull(t, "S.c", `{"batch":1,"no_wait":true}`)
+		in := x.b.pull(t, "S.c", "batch=1 no_wait")
 		defer in.stop()
 		m := in.next()
 		if m.Body != want {
@@ -30,7 +30,7 @@ func TestConsumer_goesOnBehindADrainThatFoundASkip(t *testing.T) {
 	for range 5 {
 		x.put("S", "s.others", "x")
 	}
-	in := x.b.pull(t, "S.c", `{"batch":1,"no_wait":true}`) // looks at all of them
+	in := x.b.pull(t, "S.c", "batch=1 no_wait") // looks at all of them
 	in.next()
 	in.stop()
 	x.drain()
@@ -54,13 +54,13 @@ func TestConsumer_goesOnBehindADrainThatFoundASkip(t *testing.T) {
 func TestConsumer_loggedLaterHasTheIDOfItsOperation(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
-	mustConsumer(t, x.b, "S", "v", `{"name":"v","ack_policy":"explicit","mem_storage":true}`)
+	mustStream(t, x.b, "name=S subjects=[s]")
+	mustConsumer(t, x.b, "S", "v", "name=v ack_policy=explicit mem_storage")
 	s := x.e.account("A").stream("S")
 	if m := s.member("v"); m.id < firstVolatile {
 		t.Fatalf("the consumer is logged, as %d", m.id)
 	}
-	x.b.call(t, "STREAM.UPDATE.S", `{"name":"S","subjects":["s"],"retention":"interest"}`, nil)
+	x.b.call(t, "STREAM.UPDATE.S", "name=S subjects=[s] retention=interest", nil)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if m := s.consumers.byName["v"]; m.id >= firstVolatile || s.consumers.byID[m.id] != m || len(s.consumers.byID) != 1 {

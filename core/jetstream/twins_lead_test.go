@@ -71,7 +71,7 @@ func (x *twins) handOver(late bool) {
 // waitForNothing leaves a request at the leader.
 func (x *twins) waitForNothing(n *twin) *inbox {
 	in := x.w.b.inbox(x.t, fmt.Sprint("_WAIT.", x.changes.changes))
-	x.w.b.route(&wire.Msg{Subject: []byte(nextPrefix + twinLossy + ".wait"), Reply: []byte(in.subject), Body: []byte(`{"batch":1,"expires":3600000000000}`)})
+	x.w.b.route(&wire.Msg{Subject: []byte(nextPrefix + twinLossy + ".wait"), Reply: []byte(in.subject), Body: []byte(jsonOf(x.t, "batch=1 expires=1h"))})
 	m := n.e.account("A").stream(twinLossy).member("wait")
 	if x.rnd.IntN(2) == 0 { // else it may still be in the mailbox
 		x.wait("the request does not arrive", func() bool { return m.Info().NumWaiting > 0 })

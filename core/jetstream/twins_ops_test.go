@@ -103,18 +103,18 @@ func (x *twins) everything() {
 }
 
 func (x *twins) found() {
-	mustStream(x.t, x.w.b, `{"name":"AGED","subjects":["AGED.>"],"max_age":20000000000,"allow_rollup_hdrs":true,"allow_msg_ttl":true,"subject_delete_marker_ttl":1000000000,"duplicate_window":5000000000}`)
-	mustStream(x.t, x.w.b, `{"name":"LOSSY","subjects":["LOSSY.>"]}`)
+	mustStream(x.t, x.w.b, "name=AGED subjects=[AGED.>] max_age=20s allow_rollup_hdrs allow_msg_ttl subject_delete_marker_ttl=1s duplicate_window=5s")
+	mustStream(x.t, x.w.b, "name=LOSSY subjects=[LOSSY.>]")
 	x.w.m.created(twinAged)
 	x.w.m.created(twinLossy)
 	x.w.call("STREAM.CREATE.ASIDE", twinAsideConfig)
-	mustConsumer(x.t, x.w.b, chaosPlain, "last", `{"durable_name":"last","ack_policy":"all","deliver_policy":"last_per_subject","filter_subject":"PLAIN.>","max_deliver":2,"ack_wait":3000000000}`)
-	mustConsumer(x.t, x.w.b, chaosKV, "push", `{"durable_name":"push","ack_policy":"explicit","deliver_subject":"push.kv","filter_subject":"KV.>","deliver_policy":"last_per_subject","ack_wait":2000000000,"max_ack_pending":5}`)
-	mustConsumer(x.t, x.w.b, twinLossy, "wait", `{"durable_name":"wait","ack_policy":"explicit","filter_subject":"LOSSY.never"}`)
-	mustConsumer(x.t, x.w.b, twinAged, "none", `{"durable_name":"none","ack_policy":"none","deliver_subject":"push.aged","filter_subject":"AGED.0"}`)
+	mustConsumer(x.t, x.w.b, chaosPlain, "last", "durable_name=last ack_policy=all deliver_policy=last_per_subject filter_subject=PLAIN.> max_deliver=2 ack_wait=3s")
+	mustConsumer(x.t, x.w.b, chaosKV, "push", "durable_name=push ack_policy=explicit deliver_subject=push.kv filter_subject=KV.> deliver_policy=last_per_subject ack_wait=2s max_ack_pending=5")
+	mustConsumer(x.t, x.w.b, twinLossy, "wait", "durable_name=wait ack_policy=explicit filter_subject=LOSSY.never")
+	mustConsumer(x.t, x.w.b, twinAged, "none", "durable_name=none ack_policy=none deliver_subject=push.aged filter_subject=AGED.0")
 }
 
-const twinAsideConfig = `{"name":"ASIDE","mirror":{"name":"NOWHERE"},"max_age":100000000000,"allow_msg_ttl":true}`
+const twinAsideConfig = "name=ASIDE mirror={name=NOWHERE} max_age=1m40s allow_msg_ttl"
 
 // subscribe takes what is pushed; every third message is acknowledged.
 func (x *twins) subscribe() {
@@ -171,7 +171,7 @@ func (x *twins) promoteAside() {
 	case s == nil:
 		x.w.call("STREAM.CREATE.ASIDE", twinAsideConfig)
 	case s.config().Mirror != nil:
-		x.w.call("STREAM.UPDATE.ASIDE", `{"name":"ASIDE","subjects":["ASIDE.>"],"max_age":100000000000,"allow_msg_ttl":true,"allow_rollup_hdrs":true}`)
+		x.w.call("STREAM.UPDATE.ASIDE", "name=ASIDE subjects=[ASIDE.>] max_age=1m40s allow_msg_ttl allow_rollup_hdrs")
 		x.w.m.created(twinAside)
 		x.w.send(twinAside, "a")
 	case x.rnd.IntN(3) > 0:
@@ -211,18 +211,18 @@ func (x *twins) publishAged() {
 // limitAged changes what the stream holds at most, and its window for ids.
 func (x *twins) limitAged() {
 	limits := []string{
-		`"max_msgs_per_subject":3`, `"max_msgs":12`, `"max_bytes":900`, `"max_msgs":8,"discard":"new"`,
-		`"max_msgs_per_subject":2,"max_bytes":600,"discard":"new"`, `"max_msgs_per_subject":2,"discard":"new","discard_new_per_subject":true`, `"description":"no limit"`,
+		"max_msgs_per_subject=3", "max_msgs=12", "max_bytes=900", "max_msgs=8 discard=new",
+		"max_msgs_per_subject=2 max_bytes=600 discard=new", "max_msgs_per_subject=2 discard=new discard_new_per_subject", `description="no limit"`,
 	}
-	x.w.call("STREAM.UPDATE.AGED", fmt.Sprintf(`{"name":"AGED","subjects":["AGED.>"],"max_age":%d,"allow_rollup_hdrs":true,"allow_msg_ttl":true,"subject_delete_marker_ttl":1000000000,"duplicate_window":%d,%s}`,
+	x.w.call("STREAM.UPDATE.AGED", fmt.Sprintf("name=AGED subjects=[AGED.>] max_age=%d allow_rollup_hdrs allow_msg_ttl subject_delete_marker_ttl=1s duplicate_window=%d %s",
 		time.Duration(10+x.rnd.IntN(20))*time.Second, time.Duration(1+x.rnd.IntN(9))*time.Second, limits[x.rnd.IntN(len(limits))]))
 }
 
 func (x *twins) purgeAged() {
 	last := x.stream(twinAged).store.State().LastSeq
 	x.w.call("STREAM.PURGE.AGED", []string{
-		``, `{"keep":3}`, `{"filter":"AGED.1"}`, `{"filter":"AGED.*","keep":1}`,
-		fmt.Sprintf(`{"seq":%d}`, last/2), fmt.Sprintf(`{"seq":%d}`, last+5), fmt.Sprintf(`{"filter":"AGED.2","seq":%d}`, last),
+		``, "keep=3", "filter=AGED.1", "filter=AGED.* keep=1",
+		fmt.Sprintf("seq=%d", last/2), fmt.Sprintf("seq=%d", last+5), fmt.Sprintf("filter=AGED.2 seq=%d", last),
 	}[x.rnd.IntN(7)])
 }
 
@@ -240,7 +240,7 @@ func (x *twins) setClock() {
 func (x *twins) answerSome() {
 	names := []string{"PLAIN.c", "QUEUE.c", "CARE.c", "PLAIN.last"}
 	n := 1 + x.rnd.IntN(6)
-	in := x.w.b.pull(x.t, names[x.rnd.IntN(len(names))], fmt.Sprintf(`{"batch":%d,"no_wait":true}`, n))
+	in := x.w.b.pull(x.t, names[x.rnd.IntN(len(names))], fmt.Sprintf("batch=%d no_wait", n))
 	defer in.stop()
 	for range n {
 		m := in.next()
@@ -259,15 +259,15 @@ func (x *twins) answerSome() {
 func (x *twins) changeConsumer() {
 	switch x.rnd.IntN(5) {
 	case 0:
-		x.w.call("CONSUMER.CREATE.PLAIN.c", fmt.Sprintf(`{"stream_name":"PLAIN","config":{"durable_name":"c","ack_policy":"explicit","max_ack_pending":-1,"ack_wait":3600000000000,"max_deliver":%d,"description":"%d"}}`, 3+x.rnd.IntN(3), x.rnd.IntN(99)))
+		x.w.call("CONSUMER.CREATE.PLAIN.c", fmt.Sprintf(`stream_name=PLAIN config={durable_name=c ack_policy=explicit max_ack_pending=-1 ack_wait=1h max_deliver=%d description="%d"}`, 3+x.rnd.IntN(3), x.rnd.IntN(99)))
 	case 1:
-		x.w.call("CONSUMER.PAUSE.PLAIN.c", fmt.Sprintf(`{"pause_until":%q}`, x.lead.clock.now().Add(3*time.Second).UTC().Format(time.RFC3339)))
+		x.w.call("CONSUMER.PAUSE.PLAIN.c", fmt.Sprintf("pause_until=%q", x.lead.clock.now().Add(3*time.Second).UTC().Format(time.RFC3339)))
 	case 2:
-		x.w.call("CONSUMER.CREATE.PLAIN.e", `{"stream_name":"PLAIN","config":{"name":"e","ack_policy":"explicit","inactive_threshold":2000000000,"filter_subjects":["PLAIN.a1","PLAIN.a2"]}}`)
+		x.w.call("CONSUMER.CREATE.PLAIN.e", "stream_name=PLAIN config={name=e ack_policy=explicit inactive_threshold=2s filter_subjects=[PLAIN.a1,PLAIN.a2]}")
 	case 3:
-		x.w.call("CONSUMER.CREATE.PLAIN.v", `{"stream_name":"PLAIN","config":{"name":"v","ack_policy":"none","mem_storage":true,"inactive_threshold":5000000000}}`)
+		x.w.call("CONSUMER.CREATE.PLAIN.v", "stream_name=PLAIN config={name=v ack_policy=none mem_storage inactive_threshold=5s}")
 	case 4:
-		x.w.call("CONSUMER.CREATE.CARE.x", `{"stream_name":"CARE","config":{"name":"x","ack_policy":"explicit","mem_storage":true,"inactive_threshold":3000000000,"filter_subject":"CARE.c"}}`)
+		x.w.call("CONSUMER.CREATE.CARE.x", "stream_name=CARE config={name=x ack_policy=explicit mem_storage inactive_threshold=3s filter_subject=CARE.c}")
 	}
 }
 
@@ -278,12 +278,12 @@ func (x *twins) watch() {
 		x.w.call("STREAM.DELETE.WATCH", "")
 		return
 	}
-	if !x.w.call("STREAM.CREATE.WATCH", `{"name":"WATCH","subjects":["WATCH.>"]}`) {
+	if !x.w.call("STREAM.CREATE.WATCH", "name=WATCH subjects=[WATCH.>]") {
 		return
 	}
 	x.w.b.send("WATCH.a", "", "1")
-	x.w.call("CONSUMER.CREATE.WATCH.v", `{"stream_name":"WATCH","config":{"name":"v","ack_policy":"explicit","mem_storage":true}}`)
-	x.w.call("STREAM.UPDATE.WATCH", `{"name":"WATCH","subjects":["WATCH.>"],"retention":"interest"}`)
+	x.w.call("CONSUMER.CREATE.WATCH.v", "stream_name=WATCH config={name=v ack_policy=explicit mem_storage}")
+	x.w.call("STREAM.UPDATE.WATCH", "name=WATCH subjects=[WATCH.>] retention=interest")
 	x.w.b.send("WATCH.a", "", "2")
 }
 

@@ -110,7 +110,7 @@ func (b *testBus) ask(t *testing.T, subj, body string) *inbox {
 	b.mu.Unlock()
 	in := b.inbox(t, "_ASK."+string(rune('a'+n%26))+string(rune('a'+n/26)))
 	t.Cleanup(in.stop)
-	b.route(&wire.Msg{Subject: []byte(subj), Reply: []byte(in.subject), Body: []byte(body)})
+	b.route(&wire.Msg{Subject: []byte(subj), Reply: []byte(in.subject), Body: []byte(bodyTo(t, subj, body))})
 	return in
 }
 
@@ -119,20 +119,20 @@ func (b *testBus) ask(t *testing.T, subj, body string) *inbox {
 func TestUnknown_eachWaiter(t *testing.T) {
 	x, l := newLosing(t)
 	b := x.b
-	mustStream(t, b, `{"name":"S","subjects":["s"]}`)
+	mustStream(t, b, "name=S subjects=[s]")
 	x.put("S", "s", "1")
 	s := x.e.account("A").stream("S")
-	b.call(t, "CONSUMER.CREATE.S.c", `{"stream_name":"S","config":{"name":"c","durable_name":"c","ack_policy":"explicit"}}`, nil)
+	b.call(t, "CONSUMER.CREATE.S.c", "stream_name=S config={name=c durable_name=c ack_policy=explicit}", nil)
 	delivered := pull(t, b, "S", "c", 1)[0]
 
 	t.Run("requests", func(t *testing.T) {
 		l.lose(opStreamCreate, opPurge, opConsumerCreate, opConsumerDelete, opConfig)
 		// One after the other is waited for: they hold locks of the account.
 		for _, r := range [][2]string{
-			{"STREAM.CREATE.N", `{"name":"N","subjects":["n"]}`},
+			{"STREAM.CREATE.N", "name=N subjects=[n]"},
 			{"STREAM.PURGE.S", ``},
-			{"STREAM.UPDATE.S", `{"name":"S","subjects":["s"],"max_msgs":7}`},
-			{"CONSUMER.CREATE.S.d", `{"stream_name":"S","config":{"name":"d","durable_name":"d","ack_policy":"explicit"}}`},
+			{"STREAM.UPDATE.S", "name=S subjects=[s] max_msgs=7"},
+			{"CONSUMER.CREATE.S.d", "stream_name=S config={name=d durable_name=d ack_policy=explicit}"},
 			{"CONSUMER.DELETE.S.c", ``},
 		} {
 			l.lose(opStreamCreate, opPurge, opConsumerCreate, opConsumerDelete, opConfig)
@@ -180,7 +180,7 @@ func TestUnknown_eachWaiter(t *testing.T) {
 func TestUnknown_behindAStop(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"],"discard":"new","max_bytes":600,"max_msgs_per_subject":1}`)
+	mustStream(t, x.b, "name=S subjects=[s] discard=new max_bytes=600 max_msgs_per_subject=1")
 	x.put("S", "s", text(0))
 	x.drain()
 	s := x.e.account("A").stream("S")
@@ -216,11 +216,11 @@ func TestUnknown_behindAStop(t *testing.T) {
 // What the engine itself waits for is tried again.
 func TestUnknown_triedAgain(t *testing.T) {
 	x, l := newLosing(t)
-	mustStream(t, x.b, `{"name":"O","subjects":["o"]}`)
-	mustStream(t, x.b, `{"name":"T","subjects":["t"],"allow_msg_ttl":true}`)
-	mustStream(t, x.b, `{"name":"W","subjects":["w"],"retention":"workqueue"}`)
-	mustStream(t, x.b, `{"name":"M","mirror":{"name":"O"}}`)
-	x.b.call(t, "CONSUMER.CREATE.W.c", `{"stream_name":"W","config":{"name":"c","durable_name":"c","ack_policy":"explicit"}}`, nil)
+	mustStream(t, x.b, "name=O subjects=[o]")
+	mustStream(t, x.b, "name=T subjects=[t] allow_msg_ttl")
+	mustStream(t, x.b, "name=W subjects=[w] retention=workqueue")
+	mustStream(t, x.b, "name=M mirror={name=O}")
+	x.b.call(t, "CONSUMER.CREATE.W.c", "stream_name=W config={name=c durable_name=c ack_policy=explicit}", nil)
 	state := func(name string) api.StreamState { return x.e.account("A").stream(name).state() }
 	l.lose(opIngest)
 	x.put("O", "o", "1")
@@ -247,7 +247,7 @@ func TestUnknown_closedOnABrokenDisk(t *testing.T) {
 	x, faults := newBox(t), vfs.WithFaults(vfs.OS{})
 	x.change = func(c *Config) { c.Journal.FS = faults }
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+	mustStream(t, x.b, "name=S subjects=[s]")
 	broken := errors.New("broken")
 	faults.SetHook(func(call vfs.Call) error {
 		if call.Op == vfs.OpSync {
@@ -279,7 +279,7 @@ func TestUnknown_held(t *testing.T) {
 		x, refuse := newBox(t), new(atomic.Bool)
 		x.change = func(c *Config) { c.backend = withoutNotes{diskBackend{c}, refuse, 0} }
 		x.start()
-		mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
+		mustStream(t, x.b, "name=S subjects=[s]")
 		x.put("S", "s", "1", hdrMsgID, "1")
 		refuse.Store(true)
 		r := &testReceipt{stored: make(chan string, 2)}

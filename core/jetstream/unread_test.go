@@ -22,8 +22,8 @@ func TestConsumer_waitsForWhatIsNotRead(t *testing.T) {
 	faults := newStoreFaults("")
 	x.change = func(c *Config) { c.backend = chaosBackend{diskBackend{c}, faults} }
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
-	mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit","ack_wait":200000000}`)
+	mustStream(t, x.b, "name=S subjects=[s.>]")
+	mustConsumer(t, x.b, "S", "c", "durable_name=c ack_policy=explicit ack_wait=200ms")
 	const n = 20
 	for i := range n {
 		x.put("S", "s.a", text(i)+strings.Repeat("x", 10_000)) // several chunks, one may be in memory
@@ -69,13 +69,13 @@ func TestGet_saysWhatIsNotRead(t *testing.T) {
 	faults := newStoreFaults("")
 	x.change = func(c *Config) { c.backend = chaosBackend{diskBackend{c}, faults} }
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s.>"],"allow_direct":true}`)
+	mustStream(t, x.b, "name=S subjects=[s.>] allow_direct")
 	const n = 20
 	for i := range n {
 		x.put("S", "s."+string(rune('a'+i%10)), text(i)+strings.Repeat("x", 10_000))
 	}
-	x.b.call(t, "STREAM.MSG.DELETE.S", `{"seq":20}`, nil) // the newest of s.j has to be looked for
-	x.stop()                                              // drained, and nothing is in memory any more
+	x.b.call(t, "STREAM.MSG.DELETE.S", "seq=20", nil) // the newest of s.j has to be looked for
+	x.stop()                                          // drained, and nothing is in memory any more
 	x.start()
 	gets := 0
 	get := func(key, body string) (got string) {
@@ -83,13 +83,13 @@ func TestGet_saysWhatIsNotRead(t *testing.T) {
 		reply := "r." + strconv.Itoa(gets) // the rest of an answer of many may come late
 		in := x.b.inbox(t, reply)
 		defer in.stop()
-		x.b.route(&wire.Msg{Subject: []byte("$JS.API.DIRECT.GET.S" + key), Reply: []byte(reply), Body: []byte(body)})
+		x.b.route(&wire.Msg{Subject: []byte("$JS.API.DIRECT.GET.S" + key), Reply: []byte(reply), Body: []byte(jsonOf(t, body))})
 		got, _, _ = strings.Cut(in.next().Header, "\r\n")
 		return got
 	}
 	requests := [][2]string{
-		{"", `{"seq":3}`}, {"", `{"last_by_subj":"s.b"}`}, {".s.b", ""}, {".s.j", ""}, {"", `{"seq":1,"next_by_subj":"s.c"}`},
-		{"", `{"seq":1,"batch":5}`}, {"", `{"multi_last":["s.>"]}`}, {"", `{"multi_last":["s.>"],"up_to_seq":15}`},
+		{"", "seq=3"}, {"", "last_by_subj=s.b"}, {".s.b", ""}, {".s.j", ""}, {"", "seq=1 next_by_subj=s.c"},
+		{"", "seq=1 batch=5"}, {"", "multi_last=[s.>]"}, {"", "multi_last=[s.>] up_to_seq=15"},
 	}
 	faults.arm(&storeFault{vfs.OpRead, false, 1, 1 << 30})
 	for _, r := range requests {
@@ -97,7 +97,7 @@ func TestGet_saysWhatIsNotRead(t *testing.T) {
 			t.Errorf("%s %s while nothing can be read: %q", r[0], r[1], got)
 		}
 	}
-	for _, body := range []string{`{"seq":3}`, `{"last_by_subj":"s.b"}`, `{"last_by_subj":"s.j"}`} {
+	for _, body := range []string{"seq=3", "last_by_subj=s.b", "last_by_subj=s.j"} {
 		if e := x.b.fails(t, "STREAM.MSG.GET.S", body); e.ErrCode != 10051 || e.Code != 500 {
 			t.Errorf("%s while nothing can be read: %+v", body, e)
 		}
@@ -108,7 +108,7 @@ func TestGet_saysWhatIsNotRead(t *testing.T) {
 			t.Errorf("%s %s: %q", r[0], r[1], got)
 		}
 	}
-	if got := get("", `{"seq":20}`); got != "NATS/1.0 404 Message Not Found" {
+	if got := get("", "seq=20"); got != "NATS/1.0 404 Message Not Found" {
 		t.Errorf("a deleted message: %q", got)
 	}
 }
@@ -120,8 +120,8 @@ func TestConsumer_keepsWhatIsNotReadAtAPurge(t *testing.T) {
 	faults := newStoreFaults("")
 	x.change = func(c *Config) { c.backend = chaosBackend{diskBackend{c}, faults} }
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s.>"]}`)
-	mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+	mustStream(t, x.b, "name=S subjects=[s.>]")
+	mustConsumer(t, x.b, "S", "c", "durable_name=c ack_policy=explicit")
 	const n = 20
 	for i := range n {
 		x.put("S", "s.a", text(i)+strings.Repeat("x", 10_000)) // several chunks, one may be in memory
@@ -135,7 +135,7 @@ func TestConsumer_keepsWhatIsNotReadAtAPurge(t *testing.T) {
 	x.start()
 	faults.arm(&storeFault{vfs.OpRead, false, 1, 1 << 30})
 	defer faults.arm(nil)
-	x.b.call(t, "STREAM.PURGE.S", `{"filter":"s.nothing"}`, nil)
+	x.b.call(t, "STREAM.PURGE.S", "filter=s.nothing", nil)
 	if i := x.b.consumer(t, "S", "c"); i.NumAckPending != n {
 		t.Errorf("%d are to be acknowledged, told %d", n, i.NumAckPending)
 	}

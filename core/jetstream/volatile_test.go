@@ -6,15 +6,15 @@ import "testing"
 func TestConsumer_memoryStorageUnderAnotherRetention(t *testing.T) {
 	d := newDevice(t, 32)
 	e, b := d.open()
-	mustStream(t, b, `{"name":"S","subjects":["s"]}`)
-	mustConsumer(t, b, "S", "m", `{"durable_name":"m","ack_policy":"explicit","mem_storage":true}`)
+	mustStream(t, b, "name=S subjects=[s]")
+	mustConsumer(t, b, "S", "m", "durable_name=m ack_policy=explicit mem_storage")
 	before := e.drain.newest.Load()
-	mustConsumer(t, b, "S", "n", `{"name":"n","ack_policy":"none","mem_storage":true}`)
+	mustConsumer(t, b, "S", "n", "name=n ack_policy=none mem_storage")
 	b.call(t, "CONSUMER.DELETE.S.n", "", nil)
 	if after := e.drain.newest.Load(); after != before {
 		t.Errorf("a consumer in memory wrote %d operations", after-before)
 	}
-	b.call(t, "STREAM.UPDATE.S", `{"name":"S","subjects":["s"],"retention":"interest"}`, nil)
+	b.call(t, "STREAM.UPDATE.S", "name=S subjects=[s] retention=interest", nil)
 	b.publish(t, "s", "")
 	var s streamAnswer
 	if b.call(t, "STREAM.INFO.S", "", &s); s.State.Msgs != 1 || s.State.Consumers != 1 {

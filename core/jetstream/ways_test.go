@@ -140,17 +140,17 @@ func TestWays_follow(t *testing.T) {
 			}
 		}
 	}
-	mustStream(t, b, `{"name":"S","subjects":["s.>","t"],"storage":"memory","max_bytes":1000}`)
-	mustStream(t, b, `{"name":"M","mirror":{"name":"S"},"storage":"memory","max_bytes":50}`)
-	mustStream(t, b, `{"name":"Q","subjects":["q"],"sources":[{"name":"S"},{"name":"T"}],"storage":"memory"}`)
+	mustStream(t, b, "name=S subjects=[s.>,t] storage=memory max_bytes=1000")
+	mustStream(t, b, "name=M mirror={name=S} storage=memory max_bytes=50")
+	mustStream(t, b, "name=Q subjects=[q] sources=[{name=S},{name=T}] storage=memory")
 	check("created")
 	if len(a.mu.ways.origins) != 2 || a.mu.ways.origins["S"] != 2 {
 		t.Errorf("origins %v", a.mu.ways.origins)
 	}
-	b.call(t, "STREAM.UPDATE.S", `{"name":"S","subjects":["s.*","u"],"storage":"memory","max_bytes":70}`, nil)
-	b.call(t, "STREAM.UPDATE.Q", `{"name":"Q","subjects":["q"],"sources":[{"name":"T"}],"storage":"memory","max_bytes":5}`, nil)
+	b.call(t, "STREAM.UPDATE.S", "name=S subjects=[s.*,u] storage=memory max_bytes=70", nil)
+	b.call(t, "STREAM.UPDATE.Q", "name=Q subjects=[q] sources=[{name=T}] storage=memory max_bytes=5", nil)
 	check("updated")
-	b.call(t, "STREAM.UPDATE.M", `{"name":"M","subjects":["t"],"storage":"memory"}`, nil) // free again
+	b.call(t, "STREAM.UPDATE.M", "name=M subjects=[t] storage=memory", nil) // free again
 	check("promoted")
 	for _, name := range []string{"S", "M", "Q"} {
 		b.call(t, "STREAM.DELETE."+name, ``, nil)
