@@ -156,7 +156,7 @@ func manyIDs(t *testing.T) *box {
 	x := newBox(t)
 	x.change = func(c *Config) { c.idBytes, c.idsWake = 1200, 1<<30 }
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"],"duplicate_window":3600000000000}`)
+	mustStream(t, x.b, "name=S subjects=[s] duplicate_window=1h")
 	x.drain() // the first one makes the folder
 	return x
 }
@@ -247,7 +247,7 @@ func TestDedup_windowPasses(t *testing.T) {
 		t.Errorf("%d runs in %v", len(s.dedup.runs), x.idFiles())
 	}
 	// A larger window does not bring back what was out of it, a new start either.
-	x.b.call(t, "STREAM.UPDATE.S", `{"name":"S","subjects":["s"],"duplicate_window":36000000000000}`, nil)
+	x.b.call(t, "STREAM.UPDATE.S", "name=S subjects=[s] duplicate_window=10h", nil)
 	x.kill()
 	x.start()
 	if a := x.id(8); a.Duplicate || a.Seq != 62 {
@@ -406,7 +406,7 @@ func TestDedup_oldForm(t *testing.T) {
 // An id is as long as the protocol's headers let it be only up to a bound.
 func TestPublish_longMsgID(t *testing.T) {
 	_, b := newTestEngine(t)
-	mustStream(t, b, `{"name":"S","subjects":["s"],"storage":"memory"}`)
+	mustStream(t, b, "name=S subjects=[s] storage=memory")
 	long := strings.Repeat("x", maxMsgID)
 	if a := b.publish(t, "s", "", "Nats-Msg-Id", long); a.Error != nil {
 		t.Errorf("%d bytes: %+v", len(long), a.Error)
@@ -428,7 +428,7 @@ func TestDedup_heap(t *testing.T) {
 	}
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"],"duplicate_window":3600000000000}`)
+	mustStream(t, x.b, "name=S subjects=[s] duplicate_window=1h")
 	x.drain()
 	s := x.e.account("A").stream("S")
 	before := heapNow()
@@ -481,7 +481,7 @@ func TestDedup_bound(t *testing.T) {
 	faults := vfs.WithFaults(vfs.OS{})
 	x.change = func(c *Config) { c.idBytes, c.idDisk = 1200, faults }
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"],"duplicate_window":3600000000000}`)
+	mustStream(t, x.b, "name=S subjects=[s] duplicate_window=1h")
 	x.id(0)
 	x.drain() // makes the folder
 	faults.SetHook(func(c vfs.Call) error { return syscall.EIO })
@@ -524,7 +524,7 @@ func TestDedup_wakesTheDrain(t *testing.T) {
 	x := newBox(t)
 	x.change = func(c *Config) { c.idBytes = 1200 }
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"],"duplicate_window":3600000000000}`)
+	mustStream(t, x.b, "name=S subjects=[s] duplicate_window=1h")
 	x.drain()
 	for i := range 80 {
 		x.id(i)

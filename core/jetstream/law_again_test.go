@@ -70,17 +70,17 @@ func newAgainBox(t *testing.T) *againBox {
 
 func (a *againBox) found() {
 	a.start()
-	const long = `,"duplicate_window":3600000000000}`
-	mustStream(a.t, a.b, `{"name":"LIMITS","subjects":["l.>"],"max_msgs":150,"max_msgs_per_subject":40,"allow_rollup_hdrs":true`+long)
-	mustStream(a.t, a.b, `{"name":"INTEREST","subjects":["i.>"],"retention":"interest"`+long)
-	mustStream(a.t, a.b, `{"name":"WORK","subjects":["w.>"],"retention":"workqueue"`+long)
-	mustStream(a.t, a.b, `{"name":"NEWONLY","subjects":["n.>"],"max_msgs":60,"discard":"new"`+long)
-	mustStream(a.t, a.b, `{"name":"MIRROR","mirror":{"name":"LIMITS"}}`)
-	mustStream(a.t, a.b, `{"name":"SOURCED","sources":[{"name":"LIMITS"},{"name":"NEWONLY"}]`+long)
-	mustConsumer(a.t, a.b, "LIMITS", "c", `{"durable_name":"c","ack_policy":"explicit","max_deliver":3}`)
-	mustConsumer(a.t, a.b, "LIMITS", "none", `{"durable_name":"none","ack_policy":"none"}`)
-	mustConsumer(a.t, a.b, "WORK", "a", `{"durable_name":"a","ack_policy":"explicit","filter_subject":"w.0"}`)
-	mustConsumer(a.t, a.b, "WORK", "b", `{"durable_name":"b","ack_policy":"explicit","max_deliver":4,"filter_subject":"w.1"}`)
+	const long = " duplicate_window=1h"
+	mustStream(a.t, a.b, "name=LIMITS subjects=[l.>] max_msgs=150 max_msgs_per_subject=40 allow_rollup_hdrs"+long)
+	mustStream(a.t, a.b, "name=INTEREST subjects=[i.>] retention=interest"+long)
+	mustStream(a.t, a.b, "name=WORK subjects=[w.>] retention=workqueue"+long)
+	mustStream(a.t, a.b, "name=NEWONLY subjects=[n.>] max_msgs=60 discard=new"+long)
+	mustStream(a.t, a.b, "name=MIRROR mirror={name=LIMITS}")
+	mustStream(a.t, a.b, "name=SOURCED sources=[{name=LIMITS},{name=NEWONLY}]"+long)
+	mustConsumer(a.t, a.b, "LIMITS", "c", "durable_name=c ack_policy=explicit max_deliver=3")
+	mustConsumer(a.t, a.b, "LIMITS", "none", "durable_name=none ack_policy=none")
+	mustConsumer(a.t, a.b, "WORK", "a", "durable_name=a ack_policy=explicit filter_subject=w.0")
+	mustConsumer(a.t, a.b, "WORK", "b", "durable_name=b ack_policy=explicit max_deliver=4 filter_subject=w.1")
 }
 
 // goOn publishes for a while, with duplicates, refusals and deletions between.
@@ -102,17 +102,17 @@ func (a *againBox) goOn(messages int) {
 		case 7:
 			a.b.publish(a.t, "l.9", "refused", "Nats-Expected-Last-Sequence", "1")
 		case 13:
-			mustConsumer(a.t, a.b, "INTEREST", fmt.Sprint("c", i), fmt.Sprintf(`{"durable_name":"c%d","ack_policy":"explicit"}`, i))
-			mustConsumer(a.t, a.b, "LIMITS", fmt.Sprint("new", i), fmt.Sprintf(`{"durable_name":"new%d","ack_policy":"explicit","deliver_policy":"new"}`, i))
+			mustConsumer(a.t, a.b, "INTEREST", fmt.Sprint("c", i), fmt.Sprintf("durable_name=c%d ack_policy=explicit", i))
+			mustConsumer(a.t, a.b, "LIMITS", fmt.Sprint("new", i), fmt.Sprintf("durable_name=new%d ack_policy=explicit deliver_policy=new", i))
 		case 17:
-			a.b.call(a.t, "STREAM.PURGE.LIMITS", `{"filter":"l.1","keep":2}`, nil)
+			a.b.call(a.t, "STREAM.PURGE.LIMITS", "filter=l.1 keep=2", nil)
 			a.b.publish(a.t, "l.2", "rollup", "Nats-Rollup", "sub")
 		case 23:
-			a.b.call(a.t, "STREAM.MSG.DELETE.NEWONLY", fmt.Sprintf(`{"seq":%d}`, a.e.account("A").stream("NEWONLY").store.State().LastSeq), nil)
+			a.b.call(a.t, "STREAM.MSG.DELETE.NEWONLY", fmt.Sprintf("seq=%d", a.e.account("A").stream("NEWONLY").store.State().LastSeq), nil)
 		case 29:
-			a.b.call(a.t, "STREAM.PURGE.NEWONLY", `{"keep":20}`, nil)
+			a.b.call(a.t, "STREAM.PURGE.NEWONLY", "keep=20", nil)
 		case 31:
-			a.b.call(a.t, "STREAM.UPDATE.LIMITS", fmt.Sprintf(`{"name":"LIMITS","subjects":["l.>"],"max_msgs":%d,"max_msgs_per_subject":40,"allow_rollup_hdrs":true,"duplicate_window":3600000000000}`, 150-i), nil)
+			a.b.call(a.t, "STREAM.UPDATE.LIMITS", fmt.Sprintf("name=LIMITS subjects=[l.>] max_msgs=%d max_msgs_per_subject=40 allow_rollup_hdrs duplicate_window=1h", 150-i), nil)
 		}
 	}
 	a.consume("LIMITS", "c", messages/2)
@@ -128,7 +128,7 @@ func (a *againBox) goOn(messages int) {
 // consume takes messages and acknowledges most of them.
 func (a *againBox) consume(stream, consumer string, n int) {
 	a.t.Helper()
-	in := a.b.pull(a.t, stream+"."+consumer, fmt.Sprintf(`{"batch":%d,"no_wait":true}`, n))
+	in := a.b.pull(a.t, stream+"."+consumer, fmt.Sprintf("batch=%d no_wait", n))
 	defer in.stop()
 	for i := 0; ; i++ {
 		m := in.next()
@@ -433,14 +433,14 @@ func TestLaw_consumerStateThatOnlyTheFilesHave(t *testing.T) {
 	x, refuse := newBox(t), new(atomic.Bool)
 	x.change = func(c *Config) { c.backend = withoutNotes{diskBackend{c}, refuse, opConsumerDelta} }
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
-	mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+	mustStream(t, x.b, "name=S subjects=[s]")
+	mustConsumer(t, x.b, "S", "c", "durable_name=c ack_policy=explicit")
 	for i := range 200 {
 		x.put("S", "s", text(i)+strings.Repeat("x", 300))
 	}
 	take := func(n int) {
 		t.Helper()
-		in := x.b.pull(t, "S.c", fmt.Sprintf(`{"batch":%d,"no_wait":true}`, n))
+		in := x.b.pull(t, "S.c", fmt.Sprintf("batch=%d no_wait", n))
 		defer in.stop()
 		for range n {
 			x.b.send(in.next().Reply, "", "")
@@ -486,9 +486,9 @@ func TestLaw_consumerStateThatOnlyTheFilesHave(t *testing.T) {
 func TestLaw_journalThatBeginsBehindTheConsumers(t *testing.T) {
 	x := newBox(t)
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
-	mustStream(t, x.b, `{"name":"OTHER","subjects":["other"]}`)
-	mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+	mustStream(t, x.b, "name=S subjects=[s]")
+	mustStream(t, x.b, "name=OTHER subjects=[other]")
+	mustConsumer(t, x.b, "S", "c", "durable_name=c ack_policy=explicit")
 	x.rollJournal()
 	for i := range 50 {
 		x.put("S", "s", text(i))

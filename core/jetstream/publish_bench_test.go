@@ -36,7 +36,7 @@ func benchmarkPublish(b *testing.B, e *Engine, config string, header string) {
 	if err := e.EnableAccount(bus); err != nil {
 		b.Fatal(err)
 	}
-	cfg, err := asset.Decode([]byte(config))
+	cfg, err := asset.Decode([]byte(jsonOf(b, config)))
 	if err != nil {
 		b.Fatal(err)
 	}

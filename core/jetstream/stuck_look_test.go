@@ -73,15 +73,15 @@ func (d *deletingStore) LoadNext(filters []string, start uint64, buf []byte) (ed
 // is not delivered.
 func TestConsumer_deletedBehindItsRead(t *testing.T) {
 	e, b := newTestEngine(t)
-	mustStream(t, b, `{"name":"S","subjects":["s"],"storage":"memory"}`)
-	mustConsumer(t, b, "S", "c", `{"durable_name":"c","ack_policy":"explicit"}`)
+	mustStream(t, b, "name=S subjects=[s] storage=memory")
+	mustConsumer(t, b, "S", "c", "durable_name=c ack_policy=explicit")
 	b.publish(t, "s", "")
 	b.publish(t, "s", "")
 	s := e.account("A").stream("S")
 	s.mu.Lock()
-	s.store = &deletingStore{Store: s.store, do: func() { b.call(t, "STREAM.MSG.DELETE.S", `{"seq":1}`, nil) }}
+	s.store = &deletingStore{Store: s.store, do: func() { b.call(t, "STREAM.MSG.DELETE.S", "seq=1", nil) }}
 	s.mu.Unlock()
-	in := b.pull(t, "S.c", `{"batch":1}`)
+	in := b.pull(t, "S.c", "batch=1")
 	defer in.stop()
 	if m := in.next(); !strings.HasPrefix(m.Reply, "$JS.ACK.S.c.1.2.1.") {
 		t.Errorf("delivered is %s", m.Reply)

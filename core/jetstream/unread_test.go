@@ -168,8 +168,8 @@ func TestConsumer_ackWaitBeginsBehindTheRead(t *testing.T) {
 		}}
 	}
 	x.start()
-	mustStream(t, x.b, `{"name":"S","subjects":["s"]}`)
-	mustConsumer(t, x.b, "S", "c", `{"durable_name":"c","ack_policy":"explicit","ack_wait":600000000000}`)
+	mustStream(t, x.b, "name=S subjects=[s]")
+	mustConsumer(t, x.b, "S", "c", "durable_name=c ack_policy=explicit ack_wait=10m")
 	x.put("S", "s", strings.Repeat("x", 100_000))
 	x.stop() // drained, and nothing is in memory any more
 	x.start()
