@@ -143,7 +143,7 @@ func (y *system) publish(o *account.Origin, subj string, v any) {
 	y.a.Route(o, &wire.Msg{Subject: []byte(subj), Body: body, Own: true, Chosen: true})
 }
 
-// question is a kind of request.
+// systemQuestion is a kind of request, which asked is one of.
 type systemQuestion struct {
 	subject string
 	answer  func(q *asked) (any, error)

@@ -47,7 +47,7 @@ func (q *asked) respond(o *account.Origin) {
 			q.y.tellStatsz(o)
 			return
 		}
-		if !q.kind.long { // those do something
+		if !q.kind.long { // a reload or a purge is done all the same; a KICK is not, as in nats-server
 			return
 		}
 	}

@@ -226,8 +226,8 @@ func (s *Server) logHandshake(raw net.Conn, err error) {
 	l.Debug("websocket handshake error", "err", err)
 }
 
-// closeCodes are those of RFC 6455, section 7.4.1, by why a connection ends; all
-// others are 1011.
+// closeCode is one of RFC 6455, section 7.4.1, by why a connection ends; what has none
+// there is 1011.
 func closeCode(why wire.CloseReason) int {
 	switch why {
 	case wire.ReasonClientClosed:

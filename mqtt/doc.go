@@ -25,7 +25,7 @@
 // carried is left out, escaped or refused alone. What does not work yet is told
 // to the client where the protocol has a word for it, and to the operator in
 // one line a client and minute (log.go).
-// There is no enhanced authentication. Clients over WebSocket are not served.
+// There is no enhanced authentication.
 //
 // A session that outlives its connection is kept on streams, by package session:
 // kept.go is the way in, deliver.go the way out. Messages with QoS 1 or 2 that are not

@@ -70,7 +70,6 @@ func TestMeasure_eachQuestionOnce(t *testing.T) {
 
 // routeOne routes a message in an account.
 func routeOne(o *Origin, a *Account, subj, reply string) {
-
 	m := &wire.Msg{Subject: []byte(subj)}
 	if reply != "" {
 		m.Reply = []byte(reply)

@@ -395,7 +395,7 @@ func (c *converter) listenerOption(l line) bool {
 	case l.key == "bind_address" && at != nil && at.path == "":
 		at.host = l.value
 	case l.key == "protocol" && l.value == "websockets":
-		c.note(l, "MQTT over WebSocket is not supported yet")
+		c.note(l, "a listener for WebSockets is not carried: see websocket {}, which speaks MQTT at the path /mqtt")
 		c.drop(at)
 	default:
 		return false
