@@ -195,7 +195,7 @@ func (c *client) refuse(what, text string, attrs ...any) {
 
 // log is for the few lines that a connection is worth; it is made for each.
 func (c *client) log() *slog.Logger {
-	l := PeerLogger(c.s.log, "client", c.id, c.raw.RemoteAddr())
+	l := c.web.Named(PeerLogger(c.s.log, "client", c.id, c.raw.RemoteAddr()))
 	c.life.Lock()
 	user, name := c.life.user, ""
 	if c.life.info != nil {

@@ -2,6 +2,7 @@ package core
 
 import (
 	"crypto/tls"
+	"log/slog"
 	"net/netip"
 
 	"github.com/frondmq/frond/core/auth"
@@ -16,6 +17,15 @@ type Upgraded struct {
 	Forwarded netip.Addr
 
 	cookies map[string]string
+}
+
+// Named is a logger of the connection that also says whom a proxy has it from. w may be
+// nil: then it came by no WebSocket.
+func (w *Upgraded) Named(l *slog.Logger) *slog.Logger {
+	if w == nil || !w.Forwarded.IsValid() {
+		return l
+	}
+	return l.With("forwarded_for", w.Forwarded.String())
 }
 
 // Present fills in what r does not say itself from the cookies that the options name,

@@ -21,6 +21,7 @@ import (
 	"github.com/frondmq/frond/core"
 	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/servertest"
+	"github.com/frondmq/frond/core/testkit"
 )
 
 const webPort = "websocket { listen: \"127.0.0.1:-1\", no_tls: true, %s }\n"
@@ -363,6 +364,21 @@ func TestWebSocket_halfRequests(t *testing.T) {
 	defer c.Close()
 	io.WriteString(c, "GET / HTTP/1.1\r\n")
 	servertest.Stop(t, slow)
+}
+
+// The log says whom a proxy has a connection from, beside the proxy.
+func TestWebSocket_forwarded(t *testing.T) {
+	for name, want := range map[string]string{"192.0.2.7": " forwarded_for=192.0.2.7", "192.0.2.7, 192.0.2.8": "", "": ""} {
+		var d testkit.Log
+		s := servertest.Start(t, servertest.Logger(ownLogger(&d)), configured(t, fmt.Sprintf(webPort, "")))
+		w := mustDialWeb(t, s, http.Header{"X-Forwarded-For": {name}}).login("")
+		w.send("NONSENSE\r\n")
+		w.expect("-ERR 'Unknown Protocol Operation'")
+		servertest.Eventually(t, "a line in the log", func() bool { return strings.Contains(d.String(), "[ERR]") })
+		if text := d.String(); want != "" && !strings.Contains(text, want) || want == "" && strings.Contains(text, "forwarded_for") {
+			t.Errorf("%q: %s", name, text)
+		}
+	}
 }
 
 func TestWebSocket_portsFile(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 // logger names who a line is about, and what is known of the client. It is made when there is something to say, so that a connection
 // keeps nothing for it.
 func (c *conn) logger() *slog.Logger {
-	log := core.PeerLogger(c.m.log, "mqtt", c.id, c.nc.RemoteAddr())
+	log := c.web.Named(core.PeerLogger(c.m.log, "mqtt", c.id, c.nc.RemoteAddr()))
 	if user := c.user(); user != "" {
 		log = log.With("user", core.Cut(user))
 	}
