@@ -340,7 +340,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		errs = append(errs, fmt.Errorf("the program around the server: a handler or a Publish did not return: %w", err))
 	}
 	if s.systemUp {
-		s.system.stop()
+		if err := s.system.stop(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("the system account: a reload, profile or purge that was asked for did not return: %w", err))
+		}
 	}
 	errs = append(errs, s.closeStore(ctx))
 	s.closeMonitor(ctx)

@@ -3,6 +3,7 @@
 package core
 
 import (
+	"context"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -20,15 +21,16 @@ import (
 // the others reach what their own account gives them (accountQuestions), and nothing
 // crosses from the system account but what its exports in the file say.
 //
-// Questions and events are worked off by one goroutine, which start begins and stop
-// ends: whoever publishes or connects never waits for an answer to be made.
+// Questions and events are worked off by one goroutine, and by another one what takes
+// long: a reload, a profile, a purge. start begins both and stop ends them: whoever
+// publishes or connects never waits for an answer to be made.
 type system struct {
 	s    *Server
 	a    *account.Account
 	jobs chan func(*account.Origin)
+	long chan *asked // what takes long
 	quit chan struct{}
 	wg   sync.WaitGroup
-	long sync.Mutex // held by what takes long: a reload, a profile
 
 	reload  atomic.Pointer[func() error]
 	dropped atomic.Int64 // jobs that there was no room for
@@ -40,12 +42,14 @@ const (
 	// maxSystemJobs bounds what waits. Beyond, questions get no answer, and events are
 	// not told.
 	maxSystemJobs = 4096
+	// maxSystemLong bounds what waits of that which takes long.
+	maxSystemLong = 64
 	// maxSystemBody is the longest body of a question.
 	maxSystemBody = 64 << 10
 )
 
 func newSystem(s *Server) *system {
-	return &system{s: s, jobs: make(chan func(*account.Origin), maxSystemJobs), quit: make(chan struct{})}
+	return &system{s: s, jobs: make(chan func(*account.Origin), maxSystemJobs), long: make(chan *asked, maxSystemLong), quit: make(chan struct{})}
 }
 
 // start begins to answer in the account of that name, which there is.
@@ -59,8 +63,8 @@ func (y *system) start(name string) error {
 		y.cancels = append(y.cancels, sub.End)
 	}
 	y.cancels = append(y.cancels, y.a.WatchSubject(y.subject(".STATSZ"), y.heard.Store))
-	y.wg.Add(1)
-	go y.run()
+	y.wg.Go(y.run)
+	y.wg.Go(y.runLong)
 	return nil
 }
 
@@ -78,10 +82,11 @@ func (y *system) leave() {
 	y.cancels = nil
 }
 
-// stop ends the goroutines, behind leave and start. What waits is not done.
-func (y *system) stop() {
+// stop ends the goroutines, behind leave and start. What waits is not done. The error is
+// that of ctx, when something takes longer than that.
+func (y *system) stop(ctx context.Context) error {
 	close(y.quit)
-	y.wg.Wait()
+	return waitFor(ctx, &y.wg)
 }
 
 // do has the goroutine do something, if there is room.
@@ -101,7 +106,6 @@ const (
 )
 
 func (y *system) run() {
-	defer y.wg.Done()
 	o := account.NewOrigin(nil, account.RoleInternal, "")
 	wait := firstStatsz
 	statsz := time.NewTimer(wait)
@@ -130,6 +134,25 @@ func (y *system) run() {
 	}
 }
 
+// runLong answers what takes long, one after the other.
+func (y *system) runLong() {
+	o := account.NewOrigin(nil, account.RoleInternal, "")
+	for {
+		select {
+		case <-y.quit: // before what waits
+			return
+		default:
+		}
+		select {
+		case <-y.quit:
+			return
+		case q := <-y.long:
+			q.respond(o)
+			o.Flush()
+		}
+	}
+}
+
 // publish sends v as JSON in the system account, unless nobody listens.
 func (y *system) publish(o *account.Origin, subj string, v any) {
 	if !y.a.HasInterest(subj) {
@@ -148,7 +171,7 @@ type systemQuestion struct {
 	subject string
 	answer  func(q *asked) (any, error)
 	bare    bool // the answer has no envelope
-	long    bool // takes long, and has a goroutine of its own
+	long    bool // takes long, and is not for the goroutine of the others
 	silent  bool // an answer to an error has no data member
 }
 

@@ -30,15 +30,11 @@ func (q *asked) run(o *account.Origin) {
 		q.respond(o)
 		return
 	}
-	q.y.wg.Add(1)
-	go func() {
-		defer q.y.wg.Done()
-		q.y.long.Lock()
-		defer q.y.long.Unlock()
-		o := account.NewOrigin(nil, account.RoleInternal, "")
-		q.respond(o)
-		o.Flush()
-	}()
+	select {
+	case q.y.long <- q:
+	default:
+		q.y.dropped.Add(1)
+	}
 }
 
 func (q *asked) respond(o *account.Origin) {

@@ -3,6 +3,8 @@
 package core
 
 import (
+	"context"
+
 	"github.com/frondmq/frond/core/account"
 	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/wire"
@@ -15,7 +17,7 @@ type system struct{}
 func newSystem(*Server) *system                          { return nil }
 func (*system) start(string) error                       { return nil }
 func (*system) leave()                                   {}
-func (*system) stop()                                    {}
+func (*system) stop(context.Context) error               { return nil }
 func (*system) joined(Connection)                        {}
 func (*system) left(*monitor.ConnInfo, wire.CloseReason) {}
 func (*system) accountQuestions(*account.Account)        {}

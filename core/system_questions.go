@@ -136,7 +136,8 @@ func (c *client) lameDuck() bool {
 }
 
 // OnReload says how the configuration is read anew when the system account asks for
-// it. f is called on a goroutine of its own, one at a time, and Shutdown waits for it.
+// it. f is called on a goroutine of its own, one at a time, and Shutdown waits for it,
+// as long as its context lets it.
 // Without it such a request is refused. Call it before Start.
 func (s *Server) OnReload(f func() error) {
 	s.system.reload.Store(&f)

@@ -3,10 +3,12 @@
 package core_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/frondmq/frond/core"
@@ -55,7 +57,7 @@ func TestSystem_events(t *testing.T) {
 	expect("$SYS.ACCOUNT.A.DISCONNECT", `"sent":\{"msgs":1,"bytes":3\},.*"reason":"Client Closed"`)
 	connect(t, s, `,"user":"ann","pass":"a"`)
 	expect("$SYS.ACCOUNT.$G.CONNECT", `"user":"ann"`)
-	go servertest.Stop(t, s)
+	servertest.Stop(t, s)
 	expect("$SYS.SERVER."+s.ServerID()+".SHUTDOWN", `"id":"`+s.ServerID())
 }
 
@@ -76,6 +78,33 @@ func TestSystem_askedByItself(t *testing.T) {
 	root.line()
 	if l := root.line(); !matches(t, `"error":\{"code":500,"description":"not now"`, l) || reloads != 1 {
 		t.Errorf("%d reloads, %s", reloads, l)
+	}
+}
+
+// TestSystem_stopWaitsForNoReload: a stop waits for what was asked for as long as it may,
+// and does not begin what waits behind that.
+func TestSystem_stopWaitsForNoReload(t *testing.T) {
+	s := startSystem(t)
+	const asked = 20
+	begun, end := make(chan struct{}, asked), make(chan struct{})
+	var once sync.Once
+	free := func() { once.Do(func() { close(end) }) }
+	t.Cleanup(free)
+	s.OnReload(func() error { begun <- struct{}{}; <-end; return nil })
+	root := connect(t, s, `,"user":"root","pass":"r"`)
+	mine := "$SYS.REQ.SERVER." + s.ServerID()
+	root.send("SUB in 1\r\n" + strings.Repeat("PUB "+mine+".RELOAD 0\r\n\r\n", asked) + "PUB " + mine + ".IDZ in 0\r\n\r\n")
+	root.line() // all are on their way
+	<-begun
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Shutdown(over); err == nil || !strings.Contains(err.Error(), "a reload, profile or purge that was asked for did not return") {
+		t.Errorf("stopped with %v", err)
+	}
+	free()
+	s.WaitForSystem()
+	if len(begun) > 0 {
+		t.Error("a reload that waited was begun")
 	}
 }
 
