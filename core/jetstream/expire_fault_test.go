@@ -103,3 +103,76 @@ func TestExpire_dueTwiceGoesOnce(t *testing.T) {
 		t.Errorf("left are %v of %d, want what lives for ever and one marker", got, s.store.State().LastSeq)
 	}
 }
+
+// A message whose marker the log does not take stays until it does.
+func TestExpire_markerIsRefused(t *testing.T) {
+	x := newBox(t)
+	var refuse atomic.Bool
+	var clock chaosClock
+	x.change = func(c *Config) {
+		c.Now = clock.Now
+		c.backend = withoutNotes{diskBackend{c}, &refuse, opMarker}
+	}
+	x.start()
+	mustStream(t, x.b, "name=S subjects=[s] allow_msg_ttl subject_delete_marker_ttl=30s max_age=1m")
+	x.put("S", "s", text(1))
+	refuse.Store(true)
+	clock.ahead.Store(int64(2 * time.Minute))
+	x.e.ticks()
+	s := x.e.account("A").stream("S")
+	s.settleLog(t)
+	if got := sequences(x.e, "S"); len(got) != 1 || got[0] != 1 {
+		t.Fatalf("left are %v, and no marker is logged", got)
+	}
+	refuse.Store(false)
+	eventually(t, func() bool { x.e.ticks(); got := sequences(x.e, "S"); return len(got) == 1 && got[0] == 2 })
+}
+
+// settleLog waits until all that was appended for the stream is applied.
+func (s *stream) settleLog(t *testing.T) {
+	t.Helper()
+	if _, err := s.submit(opRelease, true, appendUint(nil, 0)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Consumers hear of what expires by its own TTL: it is neither pending nor delivered
+// again.
+func TestExpire_consumersAreTold(t *testing.T) {
+	x := newBox(t)
+	var clock chaosClock
+	x.change = func(c *Config) { c.Now = clock.Now }
+	x.start()
+	mustStream(t, x.b, "name=S subjects=[s] allow_msg_ttl")
+	mustConsumer(t, x.b, "S", "c", "durable_name=c ack_policy=explicit ack_wait=1h")
+	for i := range 3 {
+		x.put("S", "s", text(i), "Nats-TTL", "1m")
+	}
+	in := x.b.pull(t, "S.c", "batch=1 no_wait")
+	defer in.stop()
+	in.next()
+	m := x.e.account("A").stream("S").member("c")
+	if i := m.Info(); i.NumPending != 2 || i.NumAckPending != 1 {
+		t.Fatalf("%d pending and %d delivered", i.NumPending, i.NumAckPending)
+	}
+	clock.ahead.Store(int64(2 * time.Minute))
+	eventually(t, func() bool { x.e.ticks(); return len(sequences(x.e, "S")) == 0 })
+	eventually(t, func() bool { i := m.Info(); return i.NumPending == 0 && i.NumAckPending == 0 })
+}
+
+// A sealed stream lets nothing go, however old.
+func TestExpire_sealed(t *testing.T) {
+	x := newBox(t)
+	var clock chaosClock
+	x.change = func(c *Config) { c.Now = clock.Now }
+	x.start()
+	mustStream(t, x.b, "name=S subjects=[s] allow_msg_ttl")
+	x.put("S", "s", text(1), "Nats-TTL", "1m")
+	x.b.call(t, "STREAM.UPDATE.S", "name=S subjects=[s] allow_msg_ttl sealed", nil)
+	clock.ahead.Store(int64(2 * time.Minute))
+	x.e.ticks()
+	x.e.account("A").stream("S").settleLog(t)
+	if got := sequences(x.e, "S"); len(got) != 1 {
+		t.Errorf("left are %v", got)
+	}
+}

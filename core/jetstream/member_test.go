@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/frondmq/frond/core/jetstream/consumer"
 	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/edgestore"
 )
@@ -131,6 +132,52 @@ func TestConsumer_madeBehindMessagesOfItsRun(t *testing.T) {
 	for _, name := range []string{"c", "late"} {
 		if i := b.consumer(t, "S", name); i.NumPending != 3 {
 			t.Errorf("%s: three are pending, told %d", name, i.NumPending)
+		}
+	}
+}
+
+// What was read under no lock is delivered only if it is what the machine wants when
+// the lock is there again.
+func TestConsumer_whatWasReadIsStillWanted(t *testing.T) {
+	x := newBox(t)
+	x.start()
+	mustStream(t, x.b, "name=S subjects=[s.>]")
+	mustConsumer(t, x.b, "S", "c", "durable_name=c ack_policy=explicit filter_subject=s.a")
+	for range 5 {
+		x.put("S", "s.a", "x")
+	}
+	x.b.call(t, "STREAM.MSG.DELETE.S", "seq=4", nil)
+	m := x.e.account("A").stream("S").member("c")
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	one := func(seq uint64) consumer.Want { return consumer.Want{Kind: consumer.WantSeq, Seq: seq} }
+	next := func(from uint64) consumer.Want { return consumer.Want{Kind: consumer.WantNew, Seq: from} }
+	for _, c := range []struct {
+		name      string
+		read, now consumer.Want
+		found     uint64 // 0: nothing
+		filter    string
+		want      bool
+	}{
+		{"the same", next(2), next(2), 3, "s.a", true},
+		{"one between was passed over", next(2), next(3), 3, "s.a", true},
+		{"it was passed over", next(2), next(4), 3, "s.a", false},
+		{"one before it is wanted", next(3), next(2), 3, "s.a", false},
+		{"it is gone", next(2), next(2), 4, "s.a", false},
+		{"other filters", next(2), next(2), 3, "s.b", false},
+		{"a redelivery", one(3), one(3), 3, "s.a", true},
+		{"another redelivery", one(3), one(2), 3, "s.a", false},
+		{"a redelivery of what is gone", one(4), one(4), 4, "s.a", false},
+		{"a redelivery instead of the next", next(3), one(3), 3, "s.a", false},
+		{"nothing", next(2), next(2), 0, "s.a", true},
+		{"nothing behind where it is wanted", next(3), next(2), 0, "s.a", false},
+	} {
+		f := &foundMsg{want: c.read, filters: []string{c.filter}, msg: edgestore.Msg{Seq: c.found}}
+		if c.found == 0 {
+			f.err = edgestore.ErrNotFound
+		}
+		if got := m.answers(f, c.now); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
 		}
 	}
 }
