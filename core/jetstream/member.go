@@ -66,7 +66,8 @@ type member struct {
 	inLog       *consumer.Machine
 	inLogNumber uint64
 	taken       batch // what came in and is being worked on
-	recount     bool  // what is pending has to be counted anew, see enter
+	recount     bool  // what is pending has to be counted anew, see enter,
+	recountAt   int64 // and not before this
 	buf, hdr    []byte
 	shown       []byte
 	msg         wire.Msg
@@ -282,7 +283,7 @@ func (m *member) stepLocked(pubs *publishers) (more bool) {
 	}
 	now = m.s.line.read()
 	m.log(now)
-	if more || m.recount {
+	if more || m.countDue(now.timer()) {
 		return true
 	}
 	m.wake(m.deadline(now.timer()))
@@ -295,6 +296,9 @@ func (m *member) deadline(now int64) int64 {
 	at := m.m.NextDeadline(now)
 	if (len(m.deltas.unsent) > 0 || m.unread) && (at == 0 || now+unsentRetry < at) {
 		at = now + unsentRetry
+	}
+	if m.recount && (at == 0 || m.recountAt < at) {
+		at = m.recountAt
 	}
 	if at != 0 {
 		at = max(at, now+minPause)
@@ -320,7 +324,7 @@ func (m *member) enter(pubs *publishers) (now moment) {
 		return now // what happens is told when it takes part
 	}
 	m.learn(now.timer())
-	if m.recount && !m.deleted.Load() {
+	if m.countDue(now.timer()) && !m.deleted.Load() {
 		var takesPart bool
 		if now, takesPart = m.count(); !takesPart {
 			return now
@@ -345,7 +349,9 @@ func (m *member) learn(now int64) {
 		m.m.SetActive(now, t.active > 0)
 	}
 	t.told()
-	m.recount = m.recount || m.fx.Recount
+	if m.fx.Recount {
+		m.countSoon()
+	}
 }
 
 // serve works on the inputs that learn left. The caller holds mu.
@@ -376,16 +382,18 @@ func (m *member) happened(now int64, events []event) {
 				m.shown = append(m.shown[:0], ev.subject...)
 				subj = m.shown
 			} else if ev.seq > m.m.Looked() {
-				m.recount = true
+				m.countSoon()
 			}
 			m.m.Removed(now, ev.seq, subj, reason, &m.fx)
 		case eventCompacted:
-			m.recount = m.recount || ev.seq > m.m.Looked()+1
+			if ev.seq > m.m.Looked()+1 {
+				m.countSoon()
+			}
 			m.m.Compacted(now, ev.seq, false, &m.fx)
 		case eventPurged:
 			m.m.Compacted(now, m.s.store.Index().FirstSeq, m.m.Overlaps(ev.subject), &m.fx)
 			m.m.Recheck(now, m.s.store.Has, &m.fx) // one that could not be read is there
-			m.recount = true
+			m.countSoon()
 		}
 	}
 }
@@ -394,7 +402,9 @@ func (m *member) update(now int64, cfg *consumer.Config) {
 	old := m.m.Filters()
 	m.m.Update(now, cfg, &m.fx)
 	m.m.Pause(now, pauseOf(cfg))
-	m.recount = m.recount || !slices.Equal(old, m.m.Filters())
+	if !slices.Equal(old, m.m.Filters()) {
+		m.countSoon()
+	}
 }
 
 func (m *member) handle(now int64, in *input) {
@@ -450,6 +460,8 @@ func (m *member) perform(pubs *publishers) {
 	if m.fx.Inactive && m.s.acct.bus() != nil && !m.ending.Swap(true) {
 		m.e.inactive(m)
 	}
-	m.recount = m.recount || m.fx.Recount
+	if m.fx.Recount {
+		m.countSoon()
+	}
 	m.fx.Reset()
 }

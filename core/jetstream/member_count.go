@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"slices"
+	"time"
 
 	"github.com/frondmq/frond/edgestore"
 )
@@ -16,17 +17,40 @@ type countedUnseen struct {
 // countTries is how often it is counted before what came out has to do for now.
 const countTries = 3
 
+// What came out about right is counted again after a pause, of countPause at least and
+// of countShare times what it took: where messages go all the time it never comes out
+// right, and the consumer is there to deliver.
+const (
+	countPause = 100 * time.Millisecond
+	countShare = 10
+)
+
+// countSoon has what is pending counted anew with the next step, for something
+// happened that changes it. The caller holds mu.
+func (m *member) countSoon() { m.recount, m.recountAt = true, 0 }
+
+// countDue reports whether what is pending is to be counted now. The caller holds mu.
+func (m *member) countDue(now int64) bool { return m.recount && now >= m.recountAt }
+
+// counted ends a count that was begun at a time. The caller holds mu.
+func (m *member) counted(begun, now int64) {
+	if m.recountAt = 0; m.recount {
+		m.recountAt = now + max(int64(countPause), countShare*(now-begun))
+	}
+}
+
 // count counts anew what is pending. That is done between two runs of applying: the
 // store knows half a run before the consumer does, and what it had counted would be
 // counted once more when that is told. But while the disk reads for it no lock is
 // held: then what was counted is as of the message that was the newest, and those
 // that came since are in memory. When messages went meanwhile it is about right, and
-// counted again with the next step.
+// counted again after a pause.
 //
 // It gives the reading of the clocks from behind all locks, and reports whether the
 // consumer still takes part. The caller holds mu.
 func (m *member) count() (now moment, takesPart bool) {
 	var c *countedUnseen
+	begun := m.now()
 	for try := 0; ; try++ {
 		m.mu.Unlock()
 		m.s.mu.RLock()
@@ -40,6 +64,7 @@ func (m *member) count() (now moment, takesPart bool) {
 		sure := m.countHot(c)
 		m.s.mu.RUnlock()
 		if sure || try == countTries {
+			m.counted(begun, now.timer())
 			return now, true
 		}
 		q := new(countedUnseen)

@@ -234,7 +234,7 @@ func (m *member) loseLead(pubs *publishers) {
 	t.told()
 	t.reset()
 	m.role = follower
-	m.acked, m.recount, m.unread, m.replayed = nil, false, false, false
+	m.acked, m.recount, m.recountAt, m.unread, m.replayed = nil, false, 0, false, false
 	m.bounded.Store(false)
 }
 

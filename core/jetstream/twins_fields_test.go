@@ -57,7 +57,7 @@ var twinsLocal = map[string]string{
 
 	"member.s": "the stream", "member.e": "the engine", "member.name": "compared as the key", "member.volatile": "no log knows it",
 	"member.current": "cfg", "member.deleted": "then it is in no list", "member.ending": "", "member.bounded": "", "member.queued": "", "member.timer": "", "member.box": "", "member.mu": "", "member.fx": "",
-	"member.role": "", "member.replayed": "", "member.floorBefore": "", "member.unread": "", "member.unreadSaid": "",
+	"member.role": "", "member.replayed": "", "member.floorBefore": "", "member.unread": "", "member.recountAt": "", "member.unreadSaid": "",
 	"member.inLog": "of a leader: what followers have", "member.inLogNumber": "of a leader: what followers have",
 	"member.taken": "", "member.recount": "", "member.buf": "", "member.hdr": "", "member.shown": "",
 	"member.msg": "", "member.acked": "", "member.bus": "",
