@@ -172,7 +172,7 @@ func TestAccounts_streams(t *testing.T) {
 // What is wrong with a mapping is known at its place before anything changes.
 func TestAccounts_wrongMappings(t *testing.T) {
 	for text, want := range map[string]string{
-		`mappings { a: "b.{{account-hash(1)}}" }`:                                                  `new.conf:2:13: mapping of "a" to "b.{{account-hash(1)}}": account-hash: too many arguments passed to the function`,
+		`mappings { a: "b.{{account-hash(1)}}" }`:                                                  `new.conf:2:12: mapping of "a" to "b.{{account-hash(1)}}": account-hash: too many arguments passed to the function`,
 		`mappings { "a.*": "b.{{wildcard(2)}}" }`:                                                  `new.conf:2:13: mapping of "a.*" to "b.{{wildcard(2)}}"`,
 		`accounts { A { mappings { c: [{dest: d, weight: 60}, {dest: e, weight: 60}] } } }`:        `new.conf:2:27: mapping of "c": weights add up to 120`,
 		`accounts { A { mappings { c: [{dest: d, weight: 60}, {dest: d, weight: 20}] } } }`:        `new.conf:2:27: mapping of "c": "d" is there twice`,
