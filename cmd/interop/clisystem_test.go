@@ -96,7 +96,11 @@ func TestCLI_system(t *testing.T) {
 	}
 	for i, want := range outputs[peers.StockKind] {
 		for kind, got := range outputs {
-			if d := difference(want, got[i]); d != "" {
+			got := got[i]
+			if strings.Contains(systemCommands[i], "report accounts") { // by figures, which are masked
+				want, got = sorted(want), sorted(got)
+			}
+			if d := difference(want, got); d != "" {
 				t.Errorf("%s differs (- stock, + %s):\n%s", systemCommands[i], kind, d)
 			}
 		}

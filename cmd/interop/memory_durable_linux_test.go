@@ -57,11 +57,13 @@ func TestMemory_durablePublishers(t *testing.T) {
 				p := &pubs[i]
 				t.Logf("%d stored, %d refused, the last with %q", p.stored.Load(), p.refused.Load(), p.text.Load())
 				if p.err != nil {
-					t.Errorf("publisher: %v", p.err)
+					t.Errorf("publisher %s: %v; the log ends with %s", p.at, p.err, tail(e.proc.Output(), 12))
 				}
 			}
 			t.Logf("%.1f MB at most, %d cut off, %+v", float64(high)/(1<<20), e.slow(t), e.memory(t))
-			if high > most {
+			// The limit is a goal of the runtime: for a moment, before the first look at what
+			// is in use, there may be a little more.
+			if high > most+most/16 {
 				t.Errorf("%d bytes in memory, at most %d", high, most)
 			}
 		})
@@ -74,20 +76,38 @@ type durable struct {
 	text            atomic.Value // of the last refusal
 	err             error        // once over is closed
 	over            chan struct{}
+	at              net.Addr
 }
 
 func (p *durable) start(t *testing.T, port string, size, n int) {
 	c := must[net.Conn](t)(net.Dial("tcp", net.JoinHostPort("127.0.0.1", port)))
-	p.over = make(chan struct{})
+	p.over, p.at = make(chan struct{}), c.LocalAddr()
 	p.text.Store("")
 	inbox := "_INBOX.p" + strconv.Itoa(c.LocalAddr().(*net.TCPAddr).Port)
 	_, err := fmt.Fprintf(c, "CONNECT {\"verbose\":false,\"headers\":true,\"no_responders\":true}\r\nSUB %s 1\r\n", inbox)
 	ok(t, err)
 	failed := make(chan error, 1)
+	// Twice the answers to as many, those that wait and those that were written and are
+	// counted still, are less than a client may have waiting while far more than the
+	// budget is: nobody may take these publishers for peers that do not read.
+	window := make(chan struct{}, 100)
 	go func() {
 		w := bufio.NewWriterSize(c, 256<<10)
 		one := fmt.Appendf(nil, "PUB load %s %d\r\n%s\r\n", inbox, size, bytes.Repeat([]byte("x"), size))
 		for range n {
+			select {
+			case window <- struct{}{}:
+			default:
+				if err := w.Flush(); err != nil {
+					failed <- err
+					return
+				}
+				select {
+				case window <- struct{}{}:
+				case <-p.over:
+					return
+				}
+			}
 			if _, err := w.Write(one); err != nil {
 				failed <- err
 				return
@@ -112,8 +132,10 @@ func (p *durable) start(t *testing.T, port string, size, n int) {
 			case strings.Contains(line, `"error"`):
 				p.refused.Add(1)
 				p.text.Store(line)
+				<-window
 			case strings.Contains(line, `"seq"`):
 				p.stored.Add(1)
+				<-window
 			}
 		}
 		p.err = <-failed
