@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -118,11 +119,11 @@ const twinAsideConfig = "name=ASIDE mirror={name=NOWHERE} max_age=1m40s allow_ms
 
 // subscribe takes what is pushed; every third message is acknowledged.
 func (x *twins) subscribe() {
-	n := 0
+	var n atomic.Int64 // messages come on the goroutines of two consumers
 	b := x.w.b
 	for _, subj := range []string{"push.kv", "push.aged"} {
 		if _, err := b.Subscribe(subj, "", func(m *wire.Msg) {
-			if n++; n%3 == 0 && len(m.Reply) > 0 {
+			if n.Add(1)%3 == 0 && len(m.Reply) > 0 {
 				b.route(&wire.Msg{Subject: []byte(string(m.Reply))})
 			}
 		}); err != nil {
