@@ -388,7 +388,7 @@ func (x *twins) settle() {
 // wait lets time pass until something is so.
 func (x *twins) wait(not string, ok func() bool) {
 	x.t.Helper()
-	for range 3000 { // what the log refuses is tried again each second, and may be refused again
+	for range 200 {
 		synctest.Wait()
 		if ok() {
 			return
