@@ -101,14 +101,14 @@ func TestMQTT5_groups_are_queue_groups(t *testing.T) {
 	nc := connect(t, s)
 	const n = 200
 	all := make(chan string, 3*n)
-	sub := must[*nats.Subscription](t)(nc.QueueSubscribe("work.*", "g", func(m *nats.Msg) { all <- "nats " + string(m.Data) }))
+	sub := must[*nats.Subscription](t)(nc.QueueSubscribe("jobs.*", "g", func(m *nats.Msg) { all <- "nats " + string(m.Data) }))
 	defer func() { ok(t, sub.Unsubscribe()) }()
 	ok(t, nc.Flush())
 	one, got, _ := mqtt5(t, s, "one")
-	subscribe5(t, one, "$share/g/work/+", 1)
+	subscribe5(t, one, "$share/g/jobs/+", 1)
 	pub, _, _ := mqtt5(t, s, "pub")
 	for i := range n {
-		publish5(t, pub, "work/a", 1, fmt.Sprint(i))
+		publish5(t, pub, "jobs/a", 1, fmt.Sprint(i))
 	}
 	seen, by := map[string]int{}, map[string]int{}
 	for range n {
