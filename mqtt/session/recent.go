@@ -30,7 +30,9 @@ type recent struct {
 	used  bool // since the last look of the worker
 }
 
-func recentSize(m *jsclient.Message) int { return len(m.Header) + len(m.Data) + recentOverhead }
+func recentSize(m *jsclient.Message) int {
+	return len(m.Subject) + len(m.Header) + len(m.Data) + recentOverhead
+}
 
 func (r *recent) add(m *jsclient.Message) {
 	r.used = true

@@ -11,8 +11,9 @@ import (
 
 func TestRecent_bound(t *testing.T) {
 	var r recent
+	long := strings.Repeat("x", 900) // as a topic may be whose messages are small
 	for seq := uint64(1); seq <= 3000; seq++ {
-		r.add(&jsclient.Message{Seq: 2 * seq, Data: make([]byte, 1000)})
+		r.add(&jsclient.Message{Seq: 2 * seq, Subject: long, Data: make([]byte, 100)})
 		if r.bytes > maxRecentBytes || r.bytes != len(r.msgs)*(1000+recentOverhead) {
 			t.Fatalf("%d bytes of %d messages", r.bytes, len(r.msgs))
 		}
