@@ -324,18 +324,14 @@ func (k *kept) queueLocked(m *session.Message, size int, msg *wire.Msg) {
 		c.window.held--
 	}
 	k.sent[id] = m.Seq
-	c.head = appendPublishHead(c.head[:0], c.version, m.QoS, id, c.topic, c.props, size)
+	flags := byte(0)
 	if m.Again {
-		c.head[0] |= flagDup
+		flags |= flagDup
 	}
 	if m.Retained || m.Options&8 != 0 && wire.HeaderGet(msg.Header, headerRetain) != nil {
-		c.head[0] |= flagRetain // [MQTT-3.3.1-13]
+		flags |= flagRetain // [MQTT-3.3.1-13]
 	}
-	c.out.WriteLocked(c.head)
-	c.out.WriteLocked(m.Data)
-	c.namedLocked()
-	c.outMsgs.Add(1)
-	c.outBytes.Add(int64(len(m.Data)))
+	c.writeLocked(m.QoS, flags, id, size, m.Data)
 	if c.replies != nil && c.version == v5 {
 		if topic := wire.HeaderGet(msg.Header, headerResponseTopic); topic != nil {
 			if reply, err := appendSubject(nil, topic, c.topicRules()); err == nil {

@@ -315,21 +315,24 @@ type retained struct {
 	header []byte // of the live message
 }
 
+// retainedQoS is the QoS of a retained message. It reports false for what is none.
+func retainedQoS(m *jsclient.Message) (qos byte, ok bool) {
+	flags := wire.HeaderGet(m.Header, headerRFlags)
+	if len(flags) != 1 || len(m.Data) == 0 {
+		return 0, false // stored by somebody else, or a marker
+	}
+	n, err := strconv.ParseUint(string(flags), 16, 8)
+	return byte(min(n>>1&3, 2)), err == nil
+}
+
 // readRetained reads what keptHeader, or nats-server, has written, as of now. It
 // reports false for what is none, or has expired.
 func readRetained(m *jsclient.Message, now time.Time) (r retained, ok bool) {
-	flags := wire.HeaderGet(m.Header, headerRFlags)
-	if len(flags) != 1 || len(m.Data) == 0 {
-		return r, false // stored by somebody else, or a marker
-	}
-	n, err := strconv.ParseUint(string(flags), 16, 8)
-	if err != nil {
+	if r.qos, ok = retainedQoS(m); !ok {
 		return r, false
 	}
-	r.qos = byte(min(n>>1&3, 2))
 	r.client = wire.HeaderGet(m.Header, headerRClient)
 	r.header = append(make([]byte, 0, len(m.Header)), "NATS/1.0\r\n"...)
-	ok = true
 	wire.HeaderEach(m.Header, func(name, value []byte) bool {
 		switch {
 		case string(name) == headerExpiry:

@@ -2,27 +2,16 @@ package mqtt
 
 import (
 	"errors"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/frondmq/frond/core/jetstream/jsclient"
-	"github.com/frondmq/frond/core/wire"
 	"github.com/frondmq/frond/mqtt/session"
 )
 
 // Retained messages that a kept session gets with QoS 1 or 2 are the session's until they
 // are acknowledged: their packet identifiers are in its row, with QoS 2 before the
 // messages go out. When the client comes back they are read again by their sequences.
-
-// retainedQoS is the QoS of a message of the stream of retained ones.
-func retainedQoS(m *jsclient.Message) byte {
-	n, err := strconv.ParseUint(string(wire.HeaderGet(m.Header, headerRFlags)), 16, 8)
-	if err != nil {
-		return 0
-	}
-	return byte(min(n>>1&3, 2))
-}
 
 // room waits until the client allows one more, before a page is read that others need
 // room in memory for.
@@ -65,7 +54,11 @@ func (c *conn) releaseLocked(id uint16) {
 // none for it.
 func (r *replay) number(s *subscription, list []*jsclient.Message) (ok bool, err error) {
 	c := r.conn
-	if c.kept == nil || min(s.qos, retainedQoS(list[0])) == 0 || r.ids[list[0].Seq] > 0 {
+	qosOf := func(m *jsclient.Message) byte {
+		qos, _ := retainedQoS(m)
+		return min(s.qos, qos)
+	}
+	if c.kept == nil || qosOf(list[0]) == 0 || r.ids[list[0].Seq] > 0 {
 		return true, nil
 	}
 	if !c.begin() {
@@ -76,7 +69,7 @@ func (r *replay) number(s *subscription, list []*jsclient.Message) (ok bool, err
 	}
 	exact := false
 	for _, m := range list {
-		qos := min(s.qos, retainedQoS(m))
+		qos := qosOf(m)
 		if qos == 0 {
 			continue
 		}
