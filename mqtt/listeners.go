@@ -1,34 +1,20 @@
+//go:build !lite
+
 package mqtt
 
 import (
 	"cmp"
-	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"time"
-
-	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/frondmq/frond/core/config"
 	"github.com/frondmq/frond/core/monitor"
 	"github.com/frondmq/frond/core/transport"
 )
-
-// listener is what options make of a port: who comes in there, and how. Nobody
-// changes it; a reload makes another one.
-type listener struct {
-	name    string        // of options; "" is the port of the block itself, and its Unix socket
-	tls     *tls.Config   // nil is plain
-	timeout time.Duration // for TLS
-	auth    time.Duration // to present oneself
-	o       *config.MQTTListener
-	port    *port // where it is; nil for the block itself
-}
 
 // port is one that is open beside the port of the block, as long as options name its
 // address.
@@ -49,8 +35,6 @@ type ports struct {
 	fresh []*port // of next, opened for it
 }
 
-var errListener = &failure{packets.ErrAdministrativeAction, errors.New("the listener was closed, or changed between plain and TLS")}
-
 // portKey tells ports apart that outlive a reload; -1 is another one for each name.
 func portKey(l *config.MQTTListener) string {
 	at := net.JoinHostPort(l.Host, strconv.Itoa(l.Port))
@@ -60,26 +44,10 @@ func portKey(l *config.MQTTListener) string {
 	return at
 }
 
-// own is what options make of the block itself.
-func own(o *config.MQTT) (*listener, error) {
-	l := &listener{auth: o.Auth.AuthTimeout(o.TLS)}
-	if o.TLS != nil {
-		l.timeout = o.TLS.Timeout
-		var err error
-		if l.tls, err = o.TLS.ServerConfig(); err != nil {
-			return nil, err
-		}
-	}
-	return l, nil
-}
-
 // verify makes listeners of options, and opens the ports that are not open yet; at
 // the start, when running is false, Start does.
 func (p *ports) verify(to *config.Options, running bool) error {
 	p.abandon()
-	if !several {
-		return nil
-	}
 	var next []*listener
 	for i := range to.MQTT.Listeners {
 		o := &to.MQTT.Listeners[i]
@@ -88,14 +56,11 @@ func (p *ports) verify(to *config.Options, running bool) error {
 		if who.Empty() && who.Timeout == 0 {
 			who = &to.MQTT.Auth
 		}
-		l := &listener{name: o.ID(), o: o, auth: who.AuthTimeout(o.TLS)}
-		if o.TLS != nil {
-			l.timeout = o.TLS.Timeout
-			var err error
-			if l.tls, err = o.TLS.ServerConfig(); err != nil {
-				return &config.Error{Pos: to.Pos(path + ".tls"), Reason: err.Error()}
-			}
+		l, err := newListener(o.TLS, who)
+		if err != nil {
+			return &config.Error{Pos: to.Pos(path + ".tls"), Reason: err.Error()}
 		}
+		l.name, l.o = o.ID(), o
 		next = append(next, l)
 	}
 	p.next = next
@@ -111,9 +76,6 @@ func (p *ports) verify(to *config.Options, running bool) error {
 
 // openNext opens what next needs. The error is about the i-th.
 func (p *ports) openNext() (i int, err error) {
-	if !several {
-		return 0, nil
-	}
 	p.Lock()
 	defer p.Unlock()
 	for i, l := range p.next {
@@ -134,9 +96,6 @@ func (p *ports) openNext() (i int, err error) {
 
 // abandon closes what was opened for nothing.
 func (p *ports) abandon() {
-	if !several {
-		return
-	}
 	for _, x := range p.fresh {
 		x.Close()
 	}
@@ -146,9 +105,6 @@ func (p *ports) abandon() {
 // commitPorts lets clients into the ports of the options that Verify has seen, and
 // closes the others.
 func (m *Module) commitPorts() {
-	if !several {
-		return
-	}
 	p := &m.ports
 	p.Lock()
 	was := p.open
@@ -183,27 +139,8 @@ func (m *Module) commitPorts() {
 	}
 }
 
-func (l *listener) announced(ln *transport.Listener) string {
-	scheme := "mqtt"
-	if l.tls != nil {
-		scheme = "tls"
-	}
-	return scheme + "://" + ln.Announced()
-}
-
-// named tells a log of the listener.
-func (l *listener) named() string {
-	if l == nil || l.name == "" {
-		return ""
-	}
-	return ", by listener " + strconv.Quote(l.name)
-}
-
 // close closes all, and waits for those who accept.
 func (p *ports) close() {
-	if !several {
-		return
-	}
 	p.Lock()
 	open := p.open
 	p.Unlock()
@@ -215,7 +152,7 @@ func (p *ports) close() {
 
 // enter counts a client in, unless there are too many of the port.
 func (l *listener) enter() bool {
-	if !several || l == nil || l.port == nil {
+	if l == nil || l.port == nil {
 		return true
 	}
 	if n := l.port.conns.Add(1); l.o.MaxConns > 0 && n > int64(l.o.MaxConns) {
@@ -243,9 +180,6 @@ func (l *listener) stands() bool {
 
 // surplus are the newest clients of ports that have more than they may now.
 func surplus(all []*conn) (over []*conn) {
-	if !several {
-		return nil
-	}
 	slices.SortFunc(all, func(a, b *conn) int { return cmp.Compare(b.id, a.id) })
 	left := make(map[*port]int64)
 	for _, c := range all {
@@ -270,9 +204,6 @@ func surplus(all []*conn) (over []*conn) {
 
 // describe are the listeners as monitoring shows them.
 func (p *ports) describe() (all []monitor.MQTTListenerVarz) {
-	if !several {
-		return nil
-	}
 	p.Lock()
 	defer p.Unlock()
 	for _, x := range p.open {

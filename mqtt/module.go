@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -83,7 +85,7 @@ func (m *Module) Verify(from, to *config.Options) error {
 		}
 	}
 	var err error
-	if m.nextOwn, err = own(&to.MQTT); err != nil {
+	if m.nextOwn, err = newListener(to.MQTT.TLS, &to.MQTT.Auth); err != nil {
 		return &config.Error{Pos: to.Pos("mqtt.tls"), Reason: err.Error()}
 	}
 	return m.ports.verify(to, from != nil)
@@ -98,12 +100,7 @@ func (m *Module) Abandon() { m.ports.abandon() }
 func (m *Module) Commit(_, _ *config.Options) {
 	m.own.Store(m.nextOwn)
 	m.commitPorts()
-	m.mu.Lock()
-	all := make([]*conn, 0, len(m.mu.clients))
-	for _, c := range m.mu.clients {
-		all = append(all, c)
-	}
-	m.mu.Unlock()
+	all := m.connected()
 	for _, c := range all {
 		c.renew()
 	}
@@ -266,6 +263,13 @@ func (m *Module) add(c *conn) (old *conn) {
 	return old
 }
 
+// connected are the clients that are registered now.
+func (m *Module) connected() []*conn {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Collect(maps.Values(m.mu.clients))
+}
+
 // remove takes off one that has ended.
 func (m *Module) remove(c *conn) {
 	m.services.Connections().Remove(c, c.closedReason())
@@ -290,13 +294,7 @@ func (m *Module) Stop(ctx context.Context) error {
 		}
 	}
 	m.ports.close()
-	m.mu.Lock()
-	all := make([]*conn, 0, len(m.mu.clients))
-	for _, c := range m.mu.clients {
-		all = append(all, c)
-	}
-	m.mu.Unlock()
-	for _, c := range all {
+	for _, c := range m.connected() {
 		c.fail(errShutdown)
 	}
 	done := make(chan struct{})
