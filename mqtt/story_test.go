@@ -110,82 +110,55 @@ type marks struct {
 	keep, present, dup, hold bool
 	bridge                   bool
 	qos, handling, refused   byte
-	id                       uint16
+	id, alias                uint16
 	expiry, grants, delay    uint32
 	will, login, as          string
-	alias                    uint16
 	ids                      []int // of subscriptions
 	user                     []packets.UserProperty
 }
 
 func (s *story) marks(words []string) (k marks) {
+	flags := map[string]*bool{
+		"v5": &k.v5, "retain": &k.retain, "rap": &k.rap, "nolocal": &k.nolocal, "keep": &k.keep,
+		"present": &k.present, "dup": &k.dup, "hold": &k.hold, "bridge": &k.bridge,
+	}
+	texts := map[string]*string{"login": &k.login, "as": &k.as, "will": &k.will}
+	short := map[string]*uint16{"id": &k.id, "alias": &k.alias}
+	long := map[string]*uint32{"grants": &k.grants, "delay": &k.delay, "expiry": &k.expiry}
 	for _, w := range words {
 		key, value, pair := strings.Cut(w, "=")
 		switch {
-		case w == "v5":
-			k.v5 = true
-		case w == "retain":
-			k.retain = true
-		case w == "keep":
-			k.keep = true
-		case w == "present":
-			k.present = true
-		case w == "dup":
-			k.dup = true
-		case w == "hold":
-			k.hold = true
-		case w == "rap":
-			k.rap = true
-		case w == "bridge":
-			k.bridge = true
-		case w == "nolocal":
-			k.nolocal = true
+		case flags[w] != nil:
+			*flags[w] = true
 		case w == "q1", w == "q2":
 			k.qos = w[1] - '0'
 		case w == "rh1", w == "rh2":
 			k.handling = w[2] - '0'
-		case key == "login":
-			k.login = value
-		case key == "as":
-			k.as = value
-		case key == "will":
-			k.will = value
-		case key == "sub":
-			n, err := strconv.Atoi(value)
-			if err != nil {
-				s.fatalf("%v", err)
-			}
-			k.ids = append(k.ids, n)
-		case key == "refused" || key == "id" || key == "grants" || key == "delay" || key == "alias":
-			n, err := strconv.ParseUint(value, 0, 16)
-			if err != nil {
-				s.fatalf("%v", err)
-			}
-			switch key {
-			case "refused":
-				k.refused = byte(n)
-			case "id":
-				k.id = uint16(n)
-			case "alias":
-				k.alias = uint16(n)
-			case "grants":
-				k.grants = uint32(n)
-			case "delay":
-				k.delay = uint32(n)
-			}
-		case key == "expiry":
-			n, err := strconv.ParseUint(value, 10, 32)
-			if err != nil {
-				s.fatalf("%v", err)
-			}
-			k.expiry = uint32(n)
-		case pair:
-			k.user = append(k.user, packets.UserProperty{Key: key, Val: value})
-		default:
+		case !pair:
 			s.fatalf("what is %q?", w)
+		case texts[key] != nil:
+			*texts[key] = value
+		case short[key] != nil:
+			*short[key] = uint16(s.number(value, 16))
+		case long[key] != nil:
+			*long[key] = uint32(s.number(value, 32))
+		case key == "refused":
+			k.refused = byte(s.number(value, 8))
+		case key == "sub":
+			k.ids = append(k.ids, int(s.number(value, 28)))
+		default:
+			k.user = append(k.user, packets.UserProperty{Key: key, Val: value})
 		}
 	}
 	return k
+}
+
+func (s *story) number(text string, bits int) uint64 {
+	n, err := strconv.ParseUint(text, 0, bits)
+	if err != nil {
+		s.fatalf("%v", err)
+	}
+	return n
 }
 
 func (s *story) step(words []string) {
